@@ -1,0 +1,187 @@
+"""Tests of the environments: pinned, consistent, and covering what the scripts import."""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from rattler import MatchSpec
+
+from relposegnn.digest import imported_names, local_modules
+from relposegnn.version import VERSION
+
+PROJECT = Path(__file__).parents[1]
+ENVS = PROJECT / "envs"
+CONDA_FILES = sorted(ENVS.glob("*.yaml"))
+PIP_FILES = sorted(ENVS.glob("*.txt"))
+FAISS = {"faiss-cpu", "faiss-gpu"}
+
+# Names on conda-forge of what is imported, where they differ; a longer import goes first.
+CONDA_PACKAGES = {
+    "torch.utils.tensorboard": "tensorboard",
+    "torch": "pytorch",
+    "torch_geometric": "pytorch_geometric",
+    "cv2": "py-opencv",
+    "PIL": "pillow",
+    "matplotlib": "matplotlib-base",
+    "yaml": "pyyaml",
+}
+
+# Imported inside a function, for the scripts that call it and have torch.
+OPTIONAL_IMPORTS = {("relposegnn.runtime", "torch")}
+
+RULE = re.compile(r"^( *)(?:rule|checkpoint) (\w+):\n((?:\1 +.*\n| *\n)*)", re.MULTILINE)
+DIRECTIVE = re.compile(r"^ +(script|conda):\s*(\S.*)$", re.MULTILINE)
+
+
+def specs_of(path: Path) -> dict[str, MatchSpec]:
+    """Return the match specs of a conda environment by package."""
+    dependencies = yaml.safe_load(path.read_text())["dependencies"]
+    specs = [MatchSpec(text, strict=True) for text in dependencies]
+    return {spec.name.normalized: spec for spec in specs}
+
+
+def requirements_of(path: Path) -> dict[str, Requirement]:
+    """Return the requirements of a pip file by package, without those it includes."""
+    lines = [line.split("#")[0].strip() for line in path.read_text().splitlines()]
+    found = [Requirement(line) for line in lines if line and not line.startswith("-r")]
+    return {requirement.name.lower(): requirement for requirement in found}
+
+
+def rules_of(text: str) -> dict[str, tuple[str, list[str]]]:
+    """Return (script, conda files) of every rule with a script, by the rule's name.
+
+    A ``conda:`` that is computed stands for both environments of the retrieval.
+    """
+    found = {}
+    for _, name, body in RULE.findall(text):
+        directives = dict(DIRECTIVE.findall(body))
+        if "script" in directives:
+            script = re.search(r"[\w-]+\.py", directives["script"])[0]
+            conda = directives.get("conda", "")
+            files = re.findall(r"[\w-]+\.yaml", conda)
+            if conda and not files:
+                files = ["retrieval.yaml", "retrieval-gpu.yaml"]
+            found[name] = (script, files)
+    return found
+
+
+def packages_imported(script: Path) -> set[str]:
+    """Return the conda packages that a script and the library's modules under it import."""
+    packages = set()
+    modules = local_modules(script)
+    for module, path in modules.items():
+        for name in imported_names(path, module):
+            top = name.split(".")[0]
+            if (
+                top in sys.stdlib_module_names
+                or top in modules
+                or (module, top) in OPTIONAL_IMPORTS
+            ):
+                continue
+            known = [key for key in CONDA_PACKAGES if f"{name}.".startswith(f"{key}.")]
+            packages.add(CONDA_PACKAGES[known[0]] if known else top)
+    return packages
+
+
+RULES = {
+    name: rule
+    for path in sorted((PROJECT / "rules").glob("*.smk"))
+    for name, rule in rules_of(path.read_text()).items()
+}
+
+
+@pytest.mark.parametrize("path", CONDA_FILES, ids=lambda path: path.name)
+def test_conda_environment_is_pinned_and_from_conda_forge(path):
+    environment = yaml.safe_load(path.read_text())
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+    assert len(specs_of(path)) == len(environment["dependencies"])
+    for spec in specs_of(path).values():
+        assert re.fullmatch(r"\d+\.\d+(\.\d+)*(\.\*)?", str(spec.version).lstrip("=")), str(spec)
+
+
+def test_environments_agree_on_the_version_of_a_package():
+    versions: dict[str, set[str]] = {}
+    for path in CONDA_FILES:
+        assert "python" in specs_of(path)
+        for name, spec in specs_of(path).items():
+            versions.setdefault(name, set()).add(str(spec.version))
+    assert {name: found for name, found in versions.items() if len(found) > 1} == {}
+
+
+def test_retrieval_environments_differ_by_faiss_alone():
+    cpu, gpu = specs_of(ENVS / "retrieval.yaml"), specs_of(ENVS / "retrieval-gpu.yaml")
+    assert cpu.keys() ^ gpu.keys() == FAISS
+    assert str(cpu["faiss-cpu"].version) == str(gpu["faiss-gpu"].version)
+
+
+def test_rules_are_read_with_their_script_and_environment():
+    text = (
+        "rule pack:\n    input: 'a'\n    conda: '../envs/data.yaml'\n"
+        "    script: '../workflow/scripts/pack.py'\n\n\n"
+        "rule rank:\n    conda:\n        retrieval_environment()\n"
+        '    script:\n        "../workflow/scripts/rank.py"\n\n'
+        "if True:\n\n    rule draw:\n        script:\n            'draw.py'\n"
+        "rule all:\n    input: 'b'\n"
+    )
+    assert rules_of(text) == {
+        "pack": ("pack.py", ["data.yaml"]),
+        "rank": ("rank.py", ["retrieval.yaml", "retrieval-gpu.yaml"]),
+        "draw": ("draw.py", []),
+    }
+
+
+def test_rules_use_every_environment():
+    assert {file for _, files in RULES.values() for file in files} == {
+        path.name for path in CONDA_FILES
+    }
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_environment_of_a_rule_covers_its_imports(name):
+    script, files = RULES[name]
+    assert files, "a rule with a script needs an environment"
+    for file in files:
+        packages = specs_of(ENVS / file).keys()
+        provided = packages | {"faiss"} if FAISS & packages else packages
+        missing = packages_imported(PROJECT / "workflow/scripts" / script) - provided
+        assert missing == set(), file
+
+
+@pytest.mark.parametrize("path", PIP_FILES, ids=lambda path: path.name)
+def test_pip_requirements_are_pinned_exactly(path):
+    for requirement in requirements_of(path).values():
+        (pin,) = requirement.specifier
+        assert pin.operator == "==", str(requirement)
+        assert "*" not in pin.version, str(requirement)
+
+
+def test_pip_files_hold_one_faiss_of_the_same_version():
+    cpu = requirements_of(ENVS / "requirements.txt")
+    gpu = requirements_of(ENVS / "requirements-gpu.txt")
+    assert (cpu.keys(), gpu.keys()) == ({"faiss-cpu"}, {"faiss-gpu"})
+    assert cpu["faiss-cpu"].specifier == gpu["faiss-gpu"].specifier
+    assert not FAISS & requirements_of(ENVS / "requirements-base.txt").keys()
+
+
+def test_torch_and_torchvision_are_the_pair_that_imports_everywhere():
+    pins = requirements_of(ENVS / "requirements-base.txt")
+    assert str(pins["torch"].specifier) == "==2.12.1"
+    assert str(pins["torchvision"].specifier) == "==0.27.1"
+
+
+def test_pins_satisfy_the_package():
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    pins = requirements_of(ENVS / "requirements-base.txt")
+    for text in project["dependencies"]:
+        wanted = Requirement(text)
+        (pin,) = pins[wanted.name.lower()].specifier
+        assert wanted.specifier.contains(pin.version), text
+
+
+def test_citation_names_the_version():
+    citation = yaml.safe_load((PROJECT / "CITATION.cff").read_text())
+    assert citation["version"] == VERSION
