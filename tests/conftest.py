@@ -1,0 +1,68 @@
+"""Fixtures of all tests."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from relposegnn.storage import create_hdf5
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the folder of reference values and real frames, which lies beside the checkout."""
+    folder = REPOSITORY.parent / "shared"
+    if not (folder / "reference").is_dir():
+        pytest.fail(f"{folder} is missing: the parity tests read reference values and frames there")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reference(shared: Path) -> Path:
+    """Return the folder of values computed with the published implementation."""
+    return shared / "reference"
+
+
+@dataclass(frozen=True)
+class TinyScene:
+    """The frames and graphs file of a scene too small to learn from, quick to compute on."""
+
+    frames: Path
+    graphs: Path
+
+
+def write_tiny_scene(folder: Path, name: str, height: int = 32, seed: int = 0) -> TinyScene:
+    """Write 12 database frames and 5 queries with random images, poses and graphs of 3 nodes."""
+    rng = np.random.default_rng(seed)
+    frames, graphs = folder / f"{name}-frames.h5", folder / f"{name}-graphs.h5"
+    with create_hdf5(frames, "frames", {}) as file:
+        file.attrs.update(dataset="tiny", scene=name, mean=[0.5] * 3, variance=[0.08] * 3)
+        for split, count in (("train", 12), ("test", 5)):
+            world_from_cam = np.tile(np.eye(4), (count, 1, 1))
+            world_from_cam[:, :3, :3] = Rotation.random(count, rng=rng).as_matrix()
+            world_from_cam[:, :3, 3] = rng.standard_normal((count, 3))
+            names = [f"seq-{split}/frame-{i:06}" for i in range(count)]
+            images = rng.integers(0, 256, (count, height, 40, 3), dtype=np.uint8)
+            file[f"{split}/images"], file[f"{split}/world_from_cam"] = images, world_from_cam
+            for label in ("name", "source"):
+                file.create_dataset(f"{split}/{label}", data=names, dtype=h5py.string_dtype())
+    with create_hdf5(graphs, "graphs", {}) as file:
+        for split, count in (("train", 12), ("test", 5)):
+            neighbours = [
+                rng.choice([j for j in range(12) if split == "test" or j != i], 3, replace=False)
+                for i in range(count)
+            ]
+            file[f"{split}/query"] = np.arange(count, dtype=np.int32)
+            file[f"{split}/neighbours"] = np.array(neighbours, dtype=np.int32)
+    return TinyScene(frames, graphs)
+
+
+@pytest.fixture(scope="session")
+def tiny_scene(tmp_path_factory) -> TinyScene:
+    """Return a tiny scene."""
+    return write_tiny_scene(tmp_path_factory.mktemp("tiny"), "tiny")

@@ -1,0 +1,79 @@
+"""Atomic outputs, seeds, logging of errors, choice of device."""
+
+import logging
+
+import pytest
+import torch
+
+from relposegnn import runtime
+
+
+def test_atomic_file_replaces_its_target_when_the_block_succeeds(tmp_path):
+    target = tmp_path / "new" / "a.txt"
+    for text in ("first", "second"):
+        with runtime.atomic_path(target) as partial:
+            partial.write_text(text)
+            assert partial.suffix == ".txt"
+            assert not target.exists() or target.read_text() == "first"
+        assert target.read_text() == text
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_atomic_folder_replaces_its_target(tmp_path):
+    target = tmp_path / "scene"
+    for name in ("old", "new"):
+        with runtime.atomic_path(target) as partial:
+            partial.mkdir()
+            (partial / name).touch()
+    assert [path.name for path in target.iterdir()] == ["new"]
+
+
+def test_a_failed_block_leaves_the_old_target_and_nothing_else(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), runtime.atomic_path(target) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_seeds_differ_by_purpose_and_repeat():
+    draw = runtime.numpy_generator(0, "graphs", "chess", "train").random(3)
+    assert (draw == runtime.numpy_generator(0, "graphs", "chess", "train").random(3)).all()
+    for other in [(1, "graphs", "chess", "train"), (0, "graphs", "chess", "test")]:
+        assert (draw != runtime.numpy_generator(*other).random(3)).all()
+
+
+def test_the_environment_variable_overrides_the_device(monkeypatch):
+    monkeypatch.setenv(runtime.DEVICE_VARIABLE, "cpu")
+    assert runtime.select_device() == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "toaster"])
+def test_an_unusable_device_is_refused_by_name(monkeypatch, name):
+    monkeypatch.setenv(runtime.DEVICE_VARIABLE, name)
+    with pytest.raises(runtime.InputError, match=f"{name}: torch cannot use"):
+        runtime.select_device()
+
+
+def test_threads_are_set():
+    before = torch.get_num_threads()
+    runtime.select_device(threads=1)
+    assert torch.get_num_threads() == 1
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("error", "traceback"), [(runtime.InputError("bad frame"), False), (KeyError("bug"), True)]
+)
+def test_errors_reach_the_log_file_and_the_exit_code(tmp_path, error, traceback):
+    log = tmp_path / "logs" / "step.log"
+    with pytest.raises(SystemExit) as stopped, runtime.logging_to(log):
+        logging.getLogger("step").info("working")
+        raise error
+    text = log.read_text()
+    assert stopped.value.code == 1
+    assert "working" in text
+    assert str(error) in text
+    assert ("Traceback" in text) == traceback

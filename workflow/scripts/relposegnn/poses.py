@@ -1,0 +1,115 @@
+"""Camera poses: conversions, errors and checks.
+
+Conventions. Column vectors; OpenCV camera axes (x right, y down, z forward); metres; radians
+inside, degrees in reports. A pose ``world_from_cam`` maps camera to world coordinates: its
+translation is the camera centre. Quaternions are (w, x, y, z), unit, with w >= 0. Names read
+``a_from_b`` so that adjacent frames cancel. All functions broadcast over leading axes, in float64.
+"""
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from .runtime import InputError
+
+ORTHONORMAL_TOLERANCE = 1e-3  # 7-Scenes' own poses are off by up to some 1e-5
+
+
+def quaternion_from_matrix(rotation: np.ndarray) -> np.ndarray:
+    """Return the unit quaternions (..., 4) of rotation matrices (..., 3, 3)."""
+    rotation = np.asarray(rotation, dtype=np.float64)
+    flat = Rotation.from_matrix(rotation.reshape(-1, 3, 3)).as_quat(canonical=True)
+    return canonical_quaternion(flat[:, [3, 0, 1, 2]].reshape(*rotation.shape[:-2], 4))
+
+
+def matrix_from_quaternion(quaternion: np.ndarray) -> np.ndarray:
+    """Return the rotation matrices (..., 3, 3) of quaternions (..., 4)."""
+    quaternion = np.asarray(quaternion, dtype=np.float64)
+    flat = quaternion.reshape(-1, 4)[:, [1, 2, 3, 0]]
+    return Rotation.from_quat(flat).as_matrix().reshape(*quaternion.shape[:-1], 3, 3)
+
+
+def canonical_quaternion(quaternion: np.ndarray) -> np.ndarray:
+    """Return unit quaternions (..., 4) with a real part >= 0, the same rotations."""
+    quaternion = np.asarray(quaternion, dtype=np.float64)
+    unit = quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True)
+    return np.where(unit[..., :1] < 0, -unit, unit)
+
+
+def quaternion_log(quaternion: np.ndarray) -> np.ndarray:
+    """Return the logarithms (..., 3) of unit quaternions (..., 4): half the rotation vector."""
+    quaternion = canonical_quaternion(quaternion)
+    vector = quaternion[..., 1:]
+    norm = np.linalg.norm(vector, axis=-1, keepdims=True)
+    half_angle = np.arctan2(norm, quaternion[..., :1])  # acos(w), without its loss near w = 1
+    scale = np.divide(half_angle, norm, out=np.ones_like(norm), where=norm > 0)
+    return vector * scale
+
+
+def quaternion_exp(log: np.ndarray) -> np.ndarray:
+    """Return the unit quaternions (..., 4), real part >= 0, of logarithms (..., 3)."""
+    log = np.asarray(log, dtype=np.float64)
+    norm = np.linalg.norm(log, axis=-1, keepdims=True)
+    vector = log * np.sinc(norm / np.pi)  # sin(|w|) / |w|, exact at zero
+    return canonical_quaternion(np.concatenate([np.cos(norm), vector], axis=-1))
+
+
+def vector_from_pose(world_from_cam: np.ndarray) -> np.ndarray:
+    """Return poses (..., 4, 4) as vectors (..., 6): camera centre, log-quaternion."""
+    world_from_cam = np.asarray(world_from_cam, dtype=np.float64)
+    log = quaternion_log(quaternion_from_matrix(world_from_cam[..., :3, :3]))
+    return np.concatenate([world_from_cam[..., :3, 3], log], axis=-1)
+
+
+def pose_from_quaternion(translation: np.ndarray, quaternion: np.ndarray) -> np.ndarray:
+    """Return poses (..., 4, 4) from camera centres (..., 3) and quaternions (..., 4)."""
+    rotation = matrix_from_quaternion(quaternion)
+    pose = np.zeros((*rotation.shape[:-2], 4, 4))
+    pose[..., :3, :3] = rotation
+    pose[..., :3, 3] = translation
+    pose[..., 3, 3] = 1.0
+    return pose
+
+
+def translation_error(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return the distances (...) in metres between camera centres (..., 3)."""
+    return np.linalg.norm(np.asarray(estimate) - np.asarray(truth), axis=-1)
+
+
+def rotation_error_deg(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return the angles (...) in degrees, 0 to 180, between rotations as quaternions (..., 4).
+
+    The method page's 2 acos(|<q, q'>|), computed as 4 atan2(|q - q'|, |q + q'|), which keeps its
+    precision where acos loses it, near zero.
+    """
+    estimate, truth = canonical_quaternion(estimate), canonical_quaternion(truth)
+    opposite = np.sum(estimate * truth, axis=-1, keepdims=True) < 0
+    truth = np.where(opposite, -truth, truth)
+    difference = np.linalg.norm(estimate - truth, axis=-1)
+    total = np.linalg.norm(estimate + truth, axis=-1)
+    return np.degrees(4 * np.arctan2(difference, total))
+
+
+def check_pose(world_from_cam: np.ndarray, source: str) -> None:
+    """Check one pose.
+
+    Raises:
+        InputError: not 4x4, not finite, rotation not orthonormal or last row not 0 0 0 1. The
+            message starts with ``source``.
+    """
+    if world_from_cam.shape != (4, 4):
+        shape = "x".join(map(str, world_from_cam.shape))
+        raise InputError(f"{source}: holds {shape} numbers, expected a 4x4 camera-to-world pose")
+    if not np.isfinite(world_from_cam).all():
+        raise InputError(f"{source}: holds numbers that are not finite, expected a pose")
+    rotation = world_from_cam[:3, :3]
+    determinant = np.linalg.det(rotation)
+    if abs(determinant - 1) > ORTHONORMAL_TOLERANCE:
+        raise InputError(f"{source}: rotation has determinant {determinant:.3g}, expected 1")
+    deviation = np.abs(rotation @ rotation.T - np.eye(3)).max()
+    if deviation > ORTHONORMAL_TOLERANCE:
+        raise InputError(
+            f"{source}: rotation is not orthonormal (R R^T is off by {deviation:.3g}), "
+            f"expected at most {ORTHONORMAL_TOLERANCE}"
+        )
+    if np.abs(world_from_cam[3] - [0, 0, 0, 1]).max() > ORTHONORMAL_TOLERANCE:
+        raise InputError(f"{source}: last row is {world_from_cam[3]}, expected 0 0 0 1")

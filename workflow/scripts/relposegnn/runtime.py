@@ -1,0 +1,118 @@
+"""What every step needs around its work: logging, device, seeds, atomic files."""
+
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+if TYPE_CHECKING:
+    import torch
+
+DEVICE_VARIABLE = "RELPOSEGNN_DEVICE"
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong; the message says what, where and what to do."""
+
+
+@contextmanager
+def logging_to(log_file: str | Path) -> Iterator[None]:
+    """Log to the terminal and to ``log_file``; end a step that fails with exit code 1.
+
+    An ``InputError`` is printed as its message alone, anything else with its traceback. Both
+    land in the log file too.
+    """
+    Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+    handlers = [logging.StreamHandler(), logging.FileHandler(log_file, mode="w")]
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=handlers,
+        force=True,
+    )
+    logging.captureWarnings(True)
+    logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it tells each variant it tries
+    try:
+        with logging_redirect_tqdm():
+            yield
+    except InputError as error:
+        logging.error("%s", error)
+        sys.exit(1)
+    except Exception:
+        logging.exception("the step failed")
+        sys.exit(1)
+
+
+@contextmanager
+def atomic_path(target: str | Path) -> Iterator[Path]:
+    """Yield a path beside ``target``, for a file or a folder; rename it when the block succeeds.
+
+    Whatever stands at ``target`` is replaced. When the block raises, the partial output is
+    removed and ``target`` stays as it was. The path yielded does not exist yet and has the
+    target's suffixes.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        partial = scratch / target.name
+        yield partial
+        if partial.is_dir() and target.is_dir():
+            shutil.rmtree(target)
+        os.replace(partial, target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def select_device(name: str | None = None, threads: int | None = None) -> "torch.device":
+    """Return the device to compute on, and let the CPU use ``threads`` threads.
+
+    ``name``, or else the environment variable RELPOSEGNN_DEVICE, is a torch device such as ``cpu``
+    or ``cuda:1``; without either, the first GPU where there is one, else the CPU.
+
+    Raises:
+        InputError: the device is unknown to torch or absent from this machine.
+    """
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    name = name or os.environ.get(DEVICE_VARIABLE) or "auto"
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"{DEVICE_VARIABLE}={name}: torch cannot use this device ({error}); "
+            "expected auto, cpu or one of this machine's GPUs, such as cuda:0"
+        ) from error
+    return device
+
+
+def derive_seed(seed: int, *purpose: str) -> int:
+    """Return a 32-bit seed for one purpose, so that no two uses of a seed share a stream."""
+    return zlib.crc32("/".join([str(seed), *purpose]).encode())
+
+
+def numpy_generator(seed: int, *purpose: str) -> np.random.Generator:
+    """Return NumPy's generator for one purpose, e.g. ``(0, "graphs", "chess", "train")``."""
+    return np.random.default_rng(derive_seed(seed, *purpose))
+
+
+def torch_generator(seed: int, *purpose: str) -> "torch.Generator":
+    """Return torch's CPU generator for one purpose."""
+    import torch
+
+    return torch.Generator().manual_seed(derive_seed(seed, *purpose))
