@@ -1,0 +1,243 @@
+"""Archives: every nesting extracts to the same scene; damage is named and leaves nothing."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from relposegnn import archives
+from relposegnn.archives import extract_scene
+from relposegnn.runtime import InputError
+from relposegnn.scenes import read_scene
+
+SPLITS = {"TrainSplit.txt": b"sequence1\r\nsequence3\r\n", "TestSplit.txt": b"sequence2\r\n"}
+
+
+def sequence_files(sequence: int) -> dict[str, bytes]:
+    """Return the files of a sequence of four frames by name."""
+    rng = np.random.default_rng(sequence)
+    files = {"Thumbs.db": b"thumbs"}
+    for frame in range(4):
+        image = io.BytesIO()
+        Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)).save(image, "PNG")
+        files[f"frame-{frame:06d}.color.png"] = image.getvalue()
+        rows = np.eye(4)
+        rows[0, 3] = sequence + frame / 10
+        text = "\n".join("\t".join(map(str, row)) for row in rows)
+        files[f"frame-{frame:06d}.pose.txt"] = text.encode()
+    return files
+
+
+def zipped(files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """Return a zip archive of ``files``."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as file:
+        for name, content in files.items():
+            file.writestr(name, content)
+    return buffer.getvalue()
+
+
+def scene_archive(
+    path: Path,
+    leading: str = "attic/",
+    inner: str = "{name}/",
+    nested: bool = True,
+    compression: int = zipfile.ZIP_DEFLATED,
+) -> Path:
+    """Write a scene's archive in one of the nestings that occur."""
+    files = {leading + name: text for name, text in SPLITS.items()}
+    for sequence in (1, 2, 3):
+        name = f"seq-{sequence:02d}"
+        content = sequence_files(sequence)
+        if nested:
+            content = {inner.format(name=name) + k: v for k, v in content.items()}
+            files[f"{leading}{name}.zip"] = zipped(content)
+        else:
+            files |= {f"{leading}{name}/{k}": v for k, v in content.items()}
+    path.write_bytes(zipped(files, compression))
+    return path
+
+
+def assert_extracted(folder: Path) -> None:
+    """Check that the folder holds the scene, all of it and nothing else."""
+    expected = dict(SPLITS)
+    for sequence in (1, 2, 3):
+        files = sequence_files(sequence).items()
+        expected |= {f"seq-{sequence:02d}/{name}": content for name, content in files}
+    found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+    assert found.keys() == expected.keys()
+    assert all(found[name].read_bytes() == content for name, content in expected.items())
+    scene = read_scene(folder)
+    assert (len(scene.train), len(scene.test)) == (8, 4)
+
+
+def assert_fails(archive: Path, message: str) -> None:
+    """Check the error, and that nothing but the archive is there after it."""
+    with pytest.raises(InputError, match=message) as caught:
+        extract_scene(archive, archive.parent / "scenes/attic", "attic", workers=2)
+    assert str(archive) in str(caught.value)
+    left = sorted(path.name for path in archive.parent.rglob("*") if path != archive)
+    assert left in ([], ["scenes"])
+
+
+@pytest.mark.parametrize("leading", ["attic/", "", "7scenes/attic/", "Attic\\"])
+@pytest.mark.parametrize("inner", ["{name}/", "", "attic/{name}/", "{name}\\"])
+def test_nestings(tmp_path, leading, inner):
+    archive = scene_archive(tmp_path / "attic.zip", leading, inner)
+    extract_scene(archive, tmp_path / "scenes/attic", "attic")
+    assert_extracted(tmp_path / "scenes/attic")
+    assert [path.name for path in (tmp_path / "scenes").iterdir()] == ["attic"]
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_threads_and_compressions(tmp_path, compression, workers):
+    archive = scene_archive(tmp_path / "attic.zip", compression=compression)
+    extract_scene(archive, tmp_path / "attic", "attic", workers)
+    assert_extracted(tmp_path / "attic")
+
+
+def test_sequences_as_folders(tmp_path):
+    archive = scene_archive(tmp_path / "attic.zip", nested=False)
+    extract_scene(archive, tmp_path / "attic", "attic")
+    assert_extracted(tmp_path / "attic")
+
+
+def test_replaces_an_older_extraction(tmp_path):
+    (tmp_path / "attic/seq-09").mkdir(parents=True)
+    extract_scene(scene_archive(tmp_path / "attic.zip"), tmp_path / "attic", "attic")
+    assert_extracted(tmp_path / "attic")
+
+
+def test_picks_the_scene_among_several(tmp_path):
+    files = {f"cellar/{name}": b"sequence9" for name in SPLITS}
+    with zipfile.ZipFile(scene_archive(tmp_path / "all.zip"), "a") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    extract_scene(tmp_path / "all.zip", tmp_path / "attic", "attic")
+    assert_extracted(tmp_path / "attic")
+    with pytest.raises(InputError, match=r"holds 0 folders with TrainSplit\.txt for garage"):
+        extract_scene(tmp_path / "all.zip", tmp_path / "garage", "garage")
+
+
+def test_backward_steps_are_not_needed(tmp_path, monkeypatch):
+    """A sequence's entries are read front to back, whatever the order of its directory."""
+    offsets = []
+    copy_entry = archives._copy_entry
+
+    def recording(archive, zipped_file, entry, target, label):
+        if "seq-01.zip/" in label:
+            offsets.append(entry.header_offset)
+        copy_entry(archive, zipped_file, entry, target, label)
+
+    monkeypatch.setattr(archives, "_copy_entry", recording)
+    monkeypatch.setattr(
+        zipfile.ZipFile, "infolist", lambda self: list(reversed(self.filelist)), raising=True
+    )
+    extract_scene(scene_archive(tmp_path / "attic.zip"), tmp_path / "attic", "attic")
+    assert len(offsets) == 9
+    assert offsets == sorted(offsets)
+
+
+@pytest.mark.parametrize("name", ["../evil.txt", "/etc/evil.txt", "a/../../evil", "C:\\evil.txt"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_entries_that_leave_the_folder(tmp_path, name, nested):
+    files = {f"attic/{split}": text for split, text in SPLITS.items()}
+    if nested:
+        files["attic/seq-01.zip"] = zipped({name: b"evil"})
+    else:
+        files[name] = b"evil"
+    archive = tmp_path / "attic.zip"
+    archive.write_bytes(zipped(files))
+    assert_fails(archive, r"entry '.*evil.*' would be written outside")
+
+
+def test_missing_archive(tmp_path):
+    assert_fails(tmp_path / "attic.zip", "no such file")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"\n<!DOCTYPE html><html>moved</html>", "is an HTML or XML page"),
+        (b"\x1f\x8b\x08tarball", "starts with"),
+        (b"PK\x03\x04 and no directory", "truncated or damaged zip"),
+    ],
+)
+def test_not_a_zip(tmp_path, content, message):
+    (tmp_path / "attic.zip").write_bytes(content)
+    assert_fails(tmp_path / "attic.zip", f"{message}.*expected a complete zip")
+
+
+def test_truncated_archive(tmp_path):
+    archive = scene_archive(tmp_path / "attic.zip")
+    archive.write_bytes(archive.read_bytes()[:-100])
+    assert_fails(archive, "truncated or damaged zip")
+
+
+def test_damaged_frame(tmp_path):
+    """A flipped byte within a frame is caught by the checksum of that frame."""
+    content = bytearray(zipped({f"seq-01/{k}": v for k, v in sequence_files(1).items()}, 0))
+    content[content.index(sequence_files(1)["frame-000002.color.png"]) + 900] ^= 1
+    files = {f"attic/{name}": text for name, text in SPLITS.items()}
+    archive = tmp_path / "attic.zip"
+    archive.write_bytes(zipped({**files, "attic/seq-01.zip": bytes(content)}))
+    assert_fails(archive, r"entry attic/seq-01.zip/seq-01/frame-000002\.color\.png is damaged")
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_damaged_sequence(tmp_path, compression):
+    """Bytes flipped in the outer archive, within one sequence, are caught and named."""
+    archive = scene_archive(tmp_path / "attic.zip", compression=compression)
+    with zipfile.ZipFile(archive) as file:
+        entry = file.getinfo("attic/seq-02.zip")
+    content = bytearray(archive.read_bytes())
+    middle = entry.header_offset + entry.compress_size // 2
+    content[middle : middle + 64] = bytes(64)
+    archive.write_bytes(content)
+    assert_fails(archive, r"entry attic/seq-02\.zip.* is damaged")
+
+
+def test_truncated_sequence(tmp_path):
+    inner = zipped({f"seq-01/{k}": v for k, v in sequence_files(1).items()})
+    files = {f"attic/{name}": text for name, text in SPLITS.items()}
+    archive = tmp_path / "attic.zip"
+    archive.write_bytes(zipped({**files, "attic/seq-01.zip": inner[: len(inner) // 2]}))
+    assert_fails(archive, r"entry attic/seq-01\.zip is damaged \(File is not a zip file\)")
+
+
+@pytest.mark.parametrize("field", ["encrypted", "compression"])
+def test_unreadable_entry(tmp_path, field):
+    """A password, or a compression that Python has not, is said to be that."""
+    archive = scene_archive(tmp_path / "attic.zip", nested=False)
+    content = bytearray(archive.read_bytes())
+    start = content.rindex(b"PK\x01\x02", 0, content.rindex(b"attic/seq-02/frame-000001.color"))
+    with zipfile.ZipFile(archive) as file:
+        local = file.getinfo("attic/seq-02/frame-000001.color.png").header_offset
+    if field == "encrypted":
+        content[start + 8] |= 1
+        content[local + 6] |= 1
+    else:
+        content[start + 10] = content[local + 8] = 9  # Deflate64
+    archive.write_bytes(content)
+    assert_fails(archive, r"frame-000001\.color\.png cannot be read .*set scenes_dir")
+
+
+@pytest.mark.parametrize("missing", ["TrainSplit.txt", "TestSplit.txt"])
+def test_no_split_file(tmp_path, missing):
+    files = {f"attic/{name}": text for name, text in SPLITS.items() if name != missing}
+    archive = tmp_path / "attic.zip"
+    archive.write_bytes(zipped({**files, "attic/seq-01.zip": zipped(sequence_files(1))}))
+    assert_fails(archive, missing)
+
+
+def test_full_disk(tmp_path, monkeypatch):
+    def no_space(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(archives.shutil, "copyfileobj", no_space)
+    assert_fails(scene_archive(tmp_path / "attic.zip"), "the disk filled up at attic/")

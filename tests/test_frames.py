@@ -1,0 +1,190 @@
+"""Frames files: labels, pixels and statistics survive; reading in any order and process."""
+
+import json
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from relposegnn.frames import Frames, channel_histogram, channel_statistics, pack_frames
+from relposegnn.images import read_image
+from relposegnn.runtime import InputError
+from relposegnn.scenes import read_scene
+
+
+def write_scene(folder: Path, size: tuple[int, int] = (40, 30)) -> Path:
+    """Write a scene of noise: sequences 1 and 3 train (5 + 4 frames), 2 test (3)."""
+    rng = np.random.default_rng(7)
+    for sequence, count in ((1, 5), (2, 3), (3, 4)):
+        place = folder / f"seq-{sequence:02d}"
+        place.mkdir(parents=True)
+        for frame in range(count):
+            pixels = rng.integers(0, 200 + 5 * sequence, (size[1], size[0], 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(place / f"frame-{frame:06d}.color.png")
+            pose = np.eye(4)
+            pose[:3, 3] = sequence, frame, 0
+            np.savetxt(place / f"frame-{frame:06d}.pose.txt", pose)
+    (folder / "TrainSplit.txt").write_text("sequence1\nsequence3\n")
+    (folder / "TestSplit.txt").write_text("sequence2\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory) -> tuple[Path, Path]:
+    """Return a scene's folder and its frames file."""
+    folder = write_scene(tmp_path_factory.mktemp("scenes") / "attic")
+    pack_frames(folder, folder.parent / "attic.h5", "synthetic", "attic", 12, workers=2)
+    return folder, folder.parent / "attic.h5"
+
+
+def test_everything_comes_back(packed):
+    folder, file = packed
+    scene = read_scene(folder)
+    with Frames(file) as frames:
+        assert (frames.dataset, frames.scene) == ("synthetic", "attic")
+        assert frames.image_shape == (12, 16)
+        assert (frames.count("train"), frames.count("test")) == (9, 3)
+        for split in ("train", "test"):
+            expected = scene.frames(split)
+            assert frames.names(split) == [f.name for f in expected]
+            poses = np.stack([f.world_from_cam for f in expected])
+            np.testing.assert_array_equal(frames.poses(split), poses)
+            images = np.stack([read_image(f.image, (16, 12)) for f in expected])
+            np.testing.assert_array_equal(frames.images(split, np.arange(len(expected))), images)
+            assert [folder / source for source in frames.sources(split)] == [
+                f.image for f in expected
+            ]
+    assert frames.sources("test")[0] == "seq-02/frame-000000.color.png"
+
+
+def test_statistics_are_those_of_the_training_images(packed):
+    with Frames(packed[1]) as frames:
+        values = frames.images("train", range(9)).reshape(-1, 3) / 255
+        np.testing.assert_allclose(frames.mean, values.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(frames.variance, values.var(axis=0), rtol=1e-12)
+
+
+def test_statistics_of_planted_values():
+    """A channel that is half 0 and half 255 has mean 1/2 and variance 1/4; a flat one none."""
+    image = np.zeros((2, 4, 3), dtype=np.uint8)
+    image[0, :, 0] = 255
+    image[..., 2] = 51
+    mean, variance = channel_statistics(channel_histogram(image) * 10**14)  # no overflow, no drift
+    np.testing.assert_allclose(mean, [0.5, 0.0, 0.2], atol=1e-15)
+    np.testing.assert_allclose(variance, [0.25, 0.0, 0.0], atol=1e-15)
+
+
+def test_file_layout(packed):
+    with h5py.File(packed[1]) as file:
+        assert file.attrs["kind"] == "frames"
+        assert json.loads(file.attrs["settings"])["shorter_side"] == 12
+        assert set(file) == {"train", "test"}
+        for group in file.values():
+            assert group["images"].chunks == (1, 12, 16, 3)
+            assert group["images"].dtype == np.uint8
+            assert group["world_from_cam"].dtype == np.float64
+
+
+@pytest.mark.parametrize("indices", [[8, 0, 3], [4, 4, 4], [2, 1, 2, 8, 1], [5], []])
+def test_indices_in_any_order(packed, indices):
+    with Frames(packed[1]) as frames:
+        everything = frames.images("train", range(9))
+        np.testing.assert_array_equal(frames.images("train", indices), everything[indices])
+        np.testing.assert_array_equal(
+            frames.images("train", np.array(indices, dtype=np.int32)), everything[indices]
+        )
+
+
+@pytest.mark.parametrize("indices", [[9], [0, -1]])
+def test_indices_out_of_range(packed, indices):
+    with Frames(packed[1]) as frames, pytest.raises(IndexError, match="train has frames 0 to 8"):
+        frames.images("train", indices)
+
+
+def test_reads_again_after_closing(packed):
+    with Frames(packed[1]) as frames:
+        before = frames.images("test", [1])
+    np.testing.assert_array_equal(frames.images("test", [1]), before)
+    frames.close()
+
+
+def test_copies_travel_to_other_processes(packed):
+    with Frames(packed[1]) as frames:
+        expected = frames.images("train", [3, 1])
+        copy = pickle.loads(pickle.dumps(frames))
+    np.testing.assert_array_equal(copy.images("train", [3, 1]), expected)
+    copy.close()
+
+
+def read_often(frames: Frames, seed: int) -> bool:
+    """Return whether a hundred random reads are right, frame by frame."""
+    rng = np.random.default_rng(seed)
+    everything = frames.images("train", range(9))
+    draws = [rng.integers(0, 9, 4) for _ in range(100)]
+    return all(np.array_equal(frames.images("train", d), everything[d]) for d in draws)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_read_at_the_same_time(packed, method):
+    """Readers that were open in the parent work in its children, forked or spawned."""
+    with Frames(packed[1]) as frames:
+        assert read_often(frames, 0)
+        context = multiprocessing.get_context(method)
+        with ProcessPoolExecutor(2, mp_context=context) as pool:
+            assert all(pool.map(read_often, [frames] * 4, range(4)))
+        assert read_often(frames, 5)
+
+
+def test_inherited_reader_opens_its_own_file(packed):
+    """What a fork inherits is left alone: the child opens the file for itself."""
+    with Frames(packed[1]) as frames:
+        frames.images("train", [0])
+        inherited = frames._file
+        frames._process = -1  # as a child sees it
+        frames.images("train", [0])
+        assert frames._file is not inherited
+        inherited.close()
+
+
+def test_real_scene(shared, tmp_path):
+    """Statistics of a stretch of RedKitchen lie near those of the whole scene."""
+    file = tmp_path / "redkitchen.h5"
+    pack_frames(shared / "data/7scenes/redkitchen", file, "7scenes", "redkitchen", 64, workers=2)
+    reference = json.loads((shared / "reference/normalisation.json").read_text())["redkitchen"]
+    with Frames(file) as frames:
+        assert frames.image_shape == (64, 85)
+        np.testing.assert_allclose(frames.mean, reference["mean"], atol=0.03)
+        np.testing.assert_allclose(frames.variance, reference["variance"], rtol=0.15)
+
+
+def test_sizes_differ(tmp_path):
+    folder = write_scene(tmp_path / "attic")
+    odd = folder / "seq-02/frame-000001.color.png"
+    Image.new("RGB", (30, 40)).save(odd)
+    with pytest.raises(InputError, match=r"frame-000001\.color\.png: is 30x40 .*expected 40x30"):
+        pack_frames(folder, tmp_path / "attic.h5", "synthetic", "attic", 12)
+    assert not (tmp_path / "attic.h5").exists()
+
+
+def test_damaged_image_leaves_no_file(tmp_path):
+    folder = write_scene(tmp_path / "attic")
+    broken = folder / "seq-03/frame-000002.color.png"
+    broken.write_bytes(broken.read_bytes()[:-300])
+    with pytest.raises(InputError, match=r"seq-03/frame-000002\.color\.png: cannot be read"):
+        pack_frames(folder, tmp_path / "attic.h5", "synthetic", "attic", 12, workers=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["attic"]
+
+
+def test_not_a_frames_file(tmp_path):
+    (tmp_path / "attic.h5").write_text("nothing")
+    with pytest.raises(InputError, match=r"attic\.h5: cannot be read as HDF5"):
+        Frames(tmp_path / "attic.h5")
+    with h5py.File(tmp_path / "graphs.h5", "w") as file:
+        file.attrs.update(kind="graphs", schema="1.0")
+    with pytest.raises(InputError, match=r"graphs\.h5: holds 'graphs' .* expected 'frames'"):
+        Frames(tmp_path / "graphs.h5")

@@ -1,0 +1,157 @@
+"""Images: the published resize to the last bit, order and memory of the pool, damaged files."""
+
+import json
+import threading
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from relposegnn import images
+from relposegnn.images import image_size, read_image, read_images, resized_shape
+from relposegnn.runtime import InputError
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """Return a noise image of 32x24 pixels."""
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    path = tmp_path / "frame-000000.color.png"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("size", "shorter_side", "expected"),
+    [
+        ((640, 480), 256, (341, 256)),
+        ((480, 640), 256, (256, 341)),
+        ((1920, 1080), 256, (455, 256)),
+        ((320, 240), 64, (85, 64)),
+        ((50, 50), 7, (7, 7)),
+    ],
+)
+def test_resized_shape(size, shorter_side, expected):
+    assert resized_shape(*size, shorter_side) == expected
+
+
+@pytest.mark.parametrize("graph", ["data_000000", "data_000001"])
+def test_published_images_are_reproduced(shared, graph):
+    """Undo the normalisation of pre-processed graphs: their images are ours, bit for bit."""
+    folder = shared / "reference/prebuilt_graphs"
+    with zipfile.ZipFile(folder / f"{graph}.pt") as archive:
+        values = np.frombuffer(archive.read(f"{graph}/data/0"), dtype=np.float32)
+    statistics = json.loads((shared / "reference/normalisation.json").read_text())["redkitchen"]
+    deviation = np.sqrt(statistics["variance"])
+    published = values.reshape(8, 3, 256, 341).transpose(0, 2, 3, 1) * deviation
+    published = np.round(255 * (published + statistics["mean"])).astype(np.uint8)
+    for number, expected in zip(
+        json.loads((folder / "frames.json").read_text())[f"{graph}.pt"], published, strict=True
+    ):
+        sequence, frame = divmod(number, 20)
+        name = f"seq-{sequence + 1:02d}/frame-{frame:06d}.color.jpg"
+        image = read_image(shared / "data/7scenes/redkitchen" / name, (341, 256))
+        np.testing.assert_array_equal(image, expected)
+
+
+def test_resize_does_not_alias(tmp_path):
+    """Stripes finer than the target's pixels turn to their mean instead of to other stripes."""
+    stripes = np.zeros((64, 64, 3), dtype=np.uint8)
+    stripes[:, ::2] = 200
+    Image.fromarray(stripes).save(tmp_path / "stripes.png")
+    small = read_image(tmp_path / "stripes.png", (10, 10))
+    assert np.abs(small.astype(int) - 100).max() <= 5
+
+
+def test_without_size_pixels_are_the_files_own(picture):
+    with Image.open(picture) as image:
+        np.testing.assert_array_equal(read_image(picture), np.asarray(image))
+    assert image_size(picture) == (32, 24)
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "expected"),
+    [
+        ("L", 90, (90, 90, 90)),
+        ("RGBA", (10, 20, 30, 255), (10, 20, 30)),
+        ("P", 0, None),
+    ],
+)
+def test_other_modes_become_rgb(tmp_path, mode, colour, expected):
+    path = tmp_path / "image.png"
+    image = Image.new(mode, (6, 4), colour)
+    if mode == "P":
+        image.putpalette([1, 2, 3] * 256)
+        expected = (1, 2, 3)
+    image.save(path)
+    np.testing.assert_array_equal(read_image(path), np.broadcast_to(expected, (4, 6, 3)))
+
+
+def test_images_come_in_order(tmp_path):
+    paths = []
+    for value in range(20):
+        paths.append(tmp_path / f"{value}.png")
+        Image.new("RGB", (4 + 30 * (value % 2), 4), (value, 0, 0)).save(paths[-1])
+    for workers in (1, 3):
+        values = [int(image[0, 0, 0]) for image in read_images(paths, (4, 4), workers)]
+        assert values == list(range(20))
+
+
+def test_pool_does_not_run_ahead(picture, monkeypatch):
+    """With a consumer that stops at one image, no more than 2 x workers are decoded."""
+    started = []
+    lock = threading.Lock()
+
+    def counting(path, size):
+        with lock:
+            started.append(path)
+        return read_image(path, size)
+
+    monkeypatch.setattr(images, "read_image", counting)
+    reader = read_images([picture] * 100, workers=2)
+    next(reader)
+    reader.close()
+    assert 1 <= len(started) <= 4
+
+
+def test_missing_image(tmp_path):
+    path = tmp_path / "frame-000003.color.png"
+    for read in (read_image, image_size):
+        with pytest.raises(InputError, match=r"frame-000003\.color\.png: no such file"):
+            read(path)
+
+
+def test_not_an_image(tmp_path):
+    path = tmp_path / "frame-000003.color.png"
+    path.write_text("<html>")
+    for read in (read_image, image_size):
+        with pytest.raises(
+            InputError, match=r"frame-000003\.color\.png: cannot be read as an image"
+        ):
+            read(path)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_truncated_image(tmp_path, picture, kind):
+    path = tmp_path / "cut"
+    with Image.open(picture) as image:
+        image.save(path, kind)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    with pytest.raises(InputError, match="cut: cannot be read as an image"):
+        read_image(path)
+
+
+def test_depth_image_is_refused(tmp_path):
+    path = tmp_path / "frame-000003.depth.png"
+    Image.fromarray(np.full((4, 6), 65535, dtype=np.uint16)).save(path)
+    with pytest.raises(InputError, match=r"depth\.png: has pixels of Pillow's mode I;16"):
+        read_image(path)
+
+
+def test_error_in_a_thread_names_the_file(tmp_path, picture):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"")
+    with pytest.raises(InputError, match=r"broken\.png"):
+        list(read_images([picture, picture, broken, picture], workers=2))

@@ -1,0 +1,182 @@
+"""Extraction of 7-Scenes' archives: a zip per scene which holds a zip per sequence.
+
+An archive holds ``{scene}/TrainSplit.txt``, ``{scene}/TestSplit.txt`` and
+``{scene}/seq-01.zip``, and that one ``seq-01/frame-000000.color.png`` and so on. Copies without
+the leading folder, without the inner folder, or with sequences as plain folders occur, and
+extract to the same scene folder.
+"""
+
+import errno
+import re
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
+
+from .runtime import InputError, atomic_path
+from .scenes import SPLIT_FILES
+
+SEQUENCE_ARCHIVE = re.compile(r"(seq(?:uence)?-?\d+)\.zip", re.IGNORECASE)
+COPY_BYTES = 1 << 20
+
+
+def extract_scene(archive: str | Path, folder: str | Path, scene: str, workers: int = 1) -> None:
+    """Extract the archive of a scene; ``folder`` appears when all of it is extracted.
+
+    Args:
+        archive: zip file as published.
+        folder: becomes the scene's folder, in 7-Scenes' extracted layout.
+        scene: its name, which picks the folder where an archive holds several scenes.
+        workers: sequences extracted at a time.
+
+    Raises:
+        InputError: not a zip file, truncated, damaged, not a scene, an entry would land outside
+            ``folder``, or the disk is full. Nothing is left behind.
+    """
+    archive = Path(archive)
+    with _open_archive(archive) as outer, atomic_path(folder) as partial:
+        entries = _entries(outer, str(archive))
+        root = _scene_root(archive, entries, scene)
+        members = {p.relative_to(root): e for p, e in entries.items() if p.is_relative_to(root)}
+        partial.mkdir()
+        size = sum(entry.file_size for entry in members.values())
+        with (
+            ThreadPoolExecutor(max_workers=workers) as pool,
+            tqdm(desc=scene, total=size, unit="B", unit_scale=True, disable=None) as bar,
+        ):
+            jobs = [(archive, outer, entry, partial, path, bar) for path, entry in members.items()]
+            for _ in pool.map(_extract_member, *zip(*jobs, strict=True)):
+                pass  # raises what the thread raised, and cancels those that wait
+
+
+def _extract_member(
+    archive: Path,
+    outer: zipfile.ZipFile,
+    entry: zipfile.ZipInfo,
+    folder: Path,
+    path: PurePosixPath,
+    bar: tqdm,
+) -> None:
+    """Extract one entry of the outer archive to ``folder / path``, a sequence with all it holds."""
+    match = SEQUENCE_ARCHIVE.fullmatch(str(path))
+    if match is None:
+        _copy_entry(archive, outer, entry, folder / path, entry.filename)
+        bar.update(entry.file_size)
+        return
+    sequence = match[1].lower()
+    with (
+        _naming_damage(archive, entry.filename),
+        outer.open(entry) as stream,
+        zipfile.ZipFile(stream) as inner,  # seeks within the outer one: no copy on disk
+    ):
+        entries = _entries(inner, f"{archive}: {entry.filename}")
+        # Forward only: each step back would decompress the sequence from its start again.
+        for inner_path, item in sorted(entries.items(), key=lambda pair: pair[1].header_offset):
+            target = folder / sequence / _below(inner_path, sequence)
+            _copy_entry(archive, inner, item, target, f"{entry.filename}/{item.filename}")
+            bar.update(item.compress_size)
+
+
+def _copy_entry(
+    archive: Path, zipped: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, label: str
+) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        _naming_damage(archive, label),
+        zipped.open(entry) as source,
+        target.open("wb") as destination,
+    ):
+        shutil.copyfileobj(source, destination, COPY_BYTES)
+
+
+def _below(path: PurePosixPath, sequence: str) -> PurePosixPath:
+    """Return the path inside the folder ``sequence``, which may or may not stand in ``path``."""
+    folders = [part.lower() for part in path.parts[:-1]]
+    start = folders.index(sequence) + 1 if sequence in folders else 0
+    return PurePosixPath(*path.parts[start:])
+
+
+def _entries(zipped: zipfile.ZipFile, label: str) -> dict[PurePosixPath, zipfile.ZipInfo]:
+    """Return the files of a zip by path.
+
+    Raises:
+        InputError: a path is absolute or leads upwards.
+    """
+    entries = {}
+    for entry in zipped.infolist():
+        path = PurePosixPath(entry.filename.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or ":" in str(path):
+            raise InputError(
+                f"{label}: entry {entry.filename!r} would be written outside the scene's folder; "
+                "do not use this archive, download it again from a place that you trust"
+            )
+        if not entry.is_dir():
+            entries[path] = entry
+    return entries
+
+
+def _scene_root(
+    archive: Path, entries: dict[PurePosixPath, zipfile.ZipInfo], scene: str
+) -> PurePosixPath:
+    """Return the folder in the archive that holds the split files."""
+    roots = [path.parent for path in entries if path.name == SPLIT_FILES["train"]]
+    if len(roots) > 1:
+        roots = [root for root in roots if root.name == scene]
+    if len(roots) != 1:
+        raise InputError(
+            f"{archive}: holds {len(roots)} folders with {SPLIT_FILES['train']} for {scene}, "
+            "expected one; is this the archive of a 7-Scenes scene?"
+        )
+    for name in SPLIT_FILES.values():
+        if roots[0] / name not in entries:
+            raise InputError(
+                f"{archive}: holds no {roots[0] / name}, expected one line per sequence of this "
+                "split there; download it again"
+            )
+    return roots[0]
+
+
+def _open_archive(archive: Path) -> zipfile.ZipFile:
+    """Open the outer archive, or say what it is instead."""
+    try:
+        return zipfile.ZipFile(archive)
+    except FileNotFoundError as error:
+        raise InputError(f"{archive}: no such file, expected a scene's zip archive") from error
+    except zipfile.BadZipFile as error:
+        with archive.open("rb") as file:
+            start = file.read(64).lstrip()
+        if start.startswith(b"PK"):
+            found = "is a truncated or damaged zip archive"
+        elif start.startswith(b"<"):
+            found = "is an HTML or XML page"
+        else:
+            found = f"starts with {start[:8]!r}" if start else "is empty"
+        raise InputError(
+            f"{archive}: {found}, expected a complete zip archive; delete it and download it again"
+        ) from error
+
+
+@contextmanager
+def _naming_damage(archive: Path, label: str) -> Iterator[None]:
+    """Turn what zipfile raises about an entry into an error that names it."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise InputError(
+            f"{archive}: entry {label} is damaged ({error}), expected it complete; "
+            "delete the archive and download it again"
+        ) from error
+    except (NotImplementedError, RuntimeError) as error:  # odd compression; a password
+        raise InputError(
+            f"{archive}: entry {label} cannot be read ({error}); unzip it with another program "
+            "and set scenes_dir to where it is"
+        ) from error
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise InputError(f"{archive}: the disk filled up at {label}; free some space") from error

@@ -1,0 +1,96 @@
+"""Reading colour images: decoded and resized as the published pre-processed images were.
+
+Pillow's bilinear filter, which widens with the scale and so does not alias, reproduces them to
+the last bit; those of OpenCV and of torch differ by up to one grey value and more.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .runtime import InputError
+
+EIGHT_BIT_MODES = {"RGB", "RGBA", "L", "LA", "P", "CMYK", "YCbCr"}  # Pillow's names
+# What Pillow raises for damaged files, by format.
+DECODING_ERRORS = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Return (width, height) in pixels from the header of an image.
+
+    Raises:
+        InputError: the file is missing or not an image.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except DECODING_ERRORS as error:
+        raise _unreadable(path, error) from error
+
+
+def read_image(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Return an image as uint8 RGB (H, W, 3), resized to ``size`` = (width, height) where given.
+
+    Pixels stay in the order of the file: an orientation tag would not turn the pose with them.
+
+    Raises:
+        InputError: the file is missing, damaged, not an image, or has more than 8 bits a channel.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode not in EIGHT_BIT_MODES:
+                raise InputError(
+                    f"{path}: has pixels of Pillow's mode {image.mode}, expected a colour image "
+                    "with 8 bits a channel; is it a depth image?"
+                )
+            image = image.convert("RGB")
+            if size is not None:
+                image = image.resize(size, Image.Resampling.BILINEAR)
+            return np.array(image)
+    except InputError:
+        raise
+    except DECODING_ERRORS as error:
+        raise _unreadable(path, error) from error
+
+
+def resized_shape(width: int, height: int, shorter_side: int) -> tuple[int, int]:
+    """Return (width, height) scaled so that the shorter one is ``shorter_side``, the other cut.
+
+    640x480 at 256 becomes 341x256, as torchvision's ``Resize`` has it.
+    """
+    if width <= height:
+        return shorter_side, shorter_side * height // width
+    return shorter_side * width // height, shorter_side
+
+
+def read_images(
+    paths: Iterable[str | Path], size: tuple[int, int] | None = None, workers: int = 1
+) -> Iterator[np.ndarray]:
+    """Yield the images of ``paths`` in their order, decoded by ``workers`` threads.
+
+    At most 2 x ``workers`` images wait in memory.
+
+    Raises:
+        InputError: as ``read_image``, when the turn of that image comes.
+    """
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        waiting = deque()
+        for path in paths:
+            waiting.append(pool.submit(read_image, path, size))
+            if len(waiting) >= 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _unreadable(path: str | Path, error: Exception) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{path}: no such file, expected an image")
+    return InputError(
+        f"{path}: cannot be read as an image ({error}), expected PNG or JPEG; "
+        "extract or download the scene again"
+    )
