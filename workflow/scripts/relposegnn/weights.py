@@ -1,0 +1,79 @@
+"""Reading files of ``torch.save`` and filling modules with what they hold.
+
+``torch.load`` runs with ``weights_only=True``: no file can run code.
+"""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .runtime import InputError
+
+SHOWN_PROBLEMS = 20  # more are counted, not listed
+
+# Training scripts of the time stored scores, beside the weights, as NumPy scalars, under the name
+# that NumPy 1 had for them. They hold plain numbers, so reading them is safe.
+NUMPY_SCALARS = [
+    (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
+    np.float64(0).__reduce__()[0],
+    np.dtype,
+    *(type(np.dtype(name)) for name in ("bool", "int32", "int64", "float32", "float64")),
+]
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Return the contents of a file written by ``torch.save``, tensors on the CPU.
+
+    Raises:
+        InputError: missing, damaged, no dict, or holding objects other than tensors and numbers.
+    """
+    try:
+        with torch.serialization.safe_globals(NUMPY_SCALARS):
+            contents = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"{path}: cannot be read as a checkpoint ({reason}); expected a file of torch.save "
+            "that holds tensors and plain values only; download or make it again"
+        ) from error
+    if not isinstance(contents, dict):
+        raise InputError(f"{path}: holds a {type(contents).__name__}, expected a dict of tensors")
+    return contents
+
+
+def load_weights(module: nn.Module, state: Mapping[str, torch.Tensor], source: str | Path) -> None:
+    """Copy ``state`` into ``module``, every key of it.
+
+    Raises:
+        InputError: missing, unexpected or differently shaped entries, named with their keys. The
+            message starts with ``source``.
+    """
+    expected = module.state_dict()
+    problems = [f"missing {key}" for key in expected if key not in state]
+    problems += [f"unexpected {key}" for key in state if key not in expected]
+    problems += [
+        f"{key} is {describe_shape(state[key])}, expected {tuple(tensor.shape)}"
+        for key, tensor in expected.items()
+        if key in state and describe_shape(state[key]) != str(tuple(tensor.shape))
+    ]
+    if problems:
+        shown = problems[:SHOWN_PROBLEMS]
+        if len(problems) > SHOWN_PROBLEMS:
+            shown.append(f"... {len(problems)} in all")
+        raise InputError(
+            f"{source}: holds the weights of another network than {type(module).__name__}:\n  "
+            + "\n  ".join(shown)
+        )
+    module.load_state_dict(state)
+
+
+def describe_shape(entry: object) -> str:
+    """Return the shape of a tensor, or the type of anything else, for a message."""
+    if isinstance(entry, torch.Tensor):
+        return str(tuple(entry.shape))
+    return f"a {type(entry).__name__}"
