@@ -1,0 +1,78 @@
+"""Graphs as PyTorch Geometric data: what an item and a batch hold."""
+
+import numpy as np
+import torch
+from torch_geometric.loader import DataLoader
+
+from relposegnn.datasets import GraphDataset, normalise_images
+from relposegnn.frames import Frames
+from relposegnn.graphs import complete_edges, read_graphs
+from relposegnn.poses import vector_from_pose
+
+
+def test_an_item_holds_query_and_neighbours_in_order(tiny_scene):
+    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "test")
+    _, neighbours = read_graphs(tiny_scene.graphs, "test")
+    graph = dataset[2]
+    assert graph.images.dtype == torch.uint8
+    assert graph.images.shape == (4, 3, 32, 40)
+    with Frames(tiny_scene.frames) as frames:
+        images = np.concatenate([frames.images("test", [2]), frames.images("train", neighbours[2])])
+        poses = np.concatenate([frames.poses("test")[[2]], frames.poses("train")[neighbours[2]]])
+    np.testing.assert_array_equal(graph.images.permute(0, 2, 3, 1), images)
+    np.testing.assert_allclose(graph.poses, vector_from_pose(poses), atol=1e-6)
+    np.testing.assert_array_equal(graph.edge_index, complete_edges(4))
+
+
+def test_batches_count_nodes_on(tiny_scene):
+    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train")
+    batch = next(iter(DataLoader(dataset, batch_size=3)))
+    assert batch.images.shape == (12, 3, 32, 40)
+    assert batch.batch.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert batch.mean.shape == (3, 3)
+    np.testing.assert_array_equal(batch.edge_index[:, 24:], complete_edges(4) + 8)
+
+
+def test_neighbours_are_shuffled_anew_each_epoch_and_repeatably(tiny_scene):
+    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train")
+    plain = dataset[0].poses
+
+    def order(seed, epoch):
+        dataset.shuffle_neighbours(seed, epoch)
+        poses = torch.stack([dataset[index].poses for index in range(len(dataset))])
+        assert torch.equal(poses[0, 0], plain[0])  # the query stays node 0
+        assert set(map(tuple, poses[0].tolist())) == set(map(tuple, plain.tolist()))
+        return poses
+
+    assert torch.equal(order(0, 0), order(0, 0))
+    assert not torch.equal(order(0, 0), order(0, 1))
+    assert not torch.equal(order(0, 0), order(1, 0))
+
+
+def test_workers_read_the_same_batches(tiny_scene):
+    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train")
+    dataset[0]  # opens the file in this process first
+    alone = [batch.images for batch in DataLoader(dataset, batch_size=4)]
+    others = [batch.images for batch in DataLoader(dataset, batch_size=4, num_workers=2)]
+    assert all(torch.equal(a, b) for a, b in zip(alone, others, strict=True))
+
+
+def test_fingerprints_tell_data_apart(tiny_scene, tmp_path_factory):
+    from conftest import write_tiny_scene
+
+    folder = tmp_path_factory.mktemp("others")
+    same = write_tiny_scene(folder, "tiny")
+    other = write_tiny_scene(folder, "other", seed=1)
+    prints = [
+        GraphDataset(scene.frames, scene.graphs, "train").fingerprint()
+        for scene in (tiny_scene, same, other)
+    ]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_normalised_images_have_the_planted_statistics():
+    images = torch.tensor([0, 255], dtype=torch.uint8).reshape(2, 1, 1, 1).expand(2, 3, 4, 4)
+    mean = torch.tensor([[0.5, 0.0, 1.0], [0.5, 0.0, 1.0]])
+    deviation = torch.tensor([[0.5, 1.0, 0.25], [0.5, 1.0, 0.25]])
+    result = normalise_images(images, mean, deviation)[:, :, 0, 0]
+    torch.testing.assert_close(result, torch.tensor([[-1.0, 0, -4], [1.0, 1, 0]]))
