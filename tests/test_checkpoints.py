@@ -1,0 +1,91 @@
+"""Files of the network: round trips, other people's layouts, refusals."""
+
+import pytest
+import torch
+import torchvision
+
+from relposegnn.checkpoints import TrainingCheckpoint, load_backbone, load_model, save_model
+from relposegnn.model import ModelSettings, RelPoseGNN
+from relposegnn.runtime import InputError
+
+SETTINGS = ModelSettings(backbone="resnet18", width=16, iterations=2, knn=2)
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return RelPoseGNN(SETTINGS)
+
+
+def test_a_model_comes_back_with_settings_and_weights(model, tmp_path):
+    save_model(tmp_path / "model.pt", model, epoch=3, scenes=["chess"])
+    loaded = load_model(tmp_path / "model.pt")
+    assert loaded.settings == SETTINGS
+    assert not loaded.training
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, loaded.state_dict()[key])
+
+
+def test_the_unused_second_layer_of_published_files_is_ignored(model, tmp_path):
+    save_model(tmp_path / "model.pt", model, 0, [])
+    contents = torch.load(tmp_path / "model.pt")
+    contents["model_state_dict"]["gnn2.mlp.0.weight"] = torch.zeros(3)
+    torch.save(contents, tmp_path / "model.pt")
+    assert load_model(tmp_path / "model.pt").settings == SETTINGS
+
+
+def test_other_networks_are_refused_with_keys_and_shapes(model, tmp_path):
+    save_model(tmp_path / "model.pt", model, 0, [])
+    contents = torch.load(tmp_path / "model.pt")
+    state = contents["model_state_dict"]
+    del state["gnn1.att.g.bias"]
+    state["fc_xyz.weight"] = torch.zeros(3, 8)
+    state["decoder.weight"] = torch.zeros(1)
+    torch.save(contents, tmp_path / "model.pt")
+    with pytest.raises(InputError, match=r"model\.pt") as refused:
+        load_model(tmp_path / "model.pt")
+    text = str(refused.value)
+    assert "missing gnn1.att.g.bias" in text
+    assert "unexpected decoder.weight" in text
+    assert "fc_xyz.weight is (3, 8), expected (3, 16)" in text
+
+
+def test_a_file_without_settings_is_refused(tmp_path):
+    torch.save({"weights": {}}, tmp_path / "model.pt")
+    with pytest.raises(InputError, match="expected model_state_dict and settings"):
+        load_model(tmp_path / "model.pt")
+
+
+def test_imagenet_weights_fill_all_but_the_last_layer(model, tmp_path):
+    torch.manual_seed(1)
+    imagenet = torchvision.models.resnet18(weights=None).state_dict()
+    torch.save(imagenet, tmp_path / "resnet18.pth")
+    last = model.feature_extractor.fc.weight.clone()
+    load_backbone(model, tmp_path / "resnet18.pth")
+    own = model.feature_extractor.state_dict()
+    assert all(torch.equal(own[key], imagenet[key]) for key in own if not key.startswith("fc."))
+    assert torch.equal(own["fc.weight"], last)
+    other = torchvision.models.resnet34(weights=None).state_dict()
+    torch.save(other, tmp_path / "resnet34.pth")
+    with pytest.raises(InputError, match="unexpected layer1.2.conv1.weight"):
+        load_backbone(model, tmp_path / "resnet34.pth")
+
+
+def test_training_states_are_resumed_by_key_only(tmp_path, caplog):
+    checkpoint = TrainingCheckpoint(tmp_path / "model.pt", "key")
+    assert checkpoint.load() is None
+    checkpoint.save({"epoch": 1})
+    checkpoint.save({"epoch": 2})
+    assert checkpoint.load() == {"epoch": 2}
+    assert TrainingCheckpoint(tmp_path / "model.pt", "other").load() is None
+    assert "other settings, code or data" in caplog.text
+    checkpoint.remove()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_training_state_is_not_resumed(tmp_path, caplog):
+    checkpoint = TrainingCheckpoint(tmp_path / "model.pt", "key")
+    checkpoint.save({"epoch": 1})
+    checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:100])
+    assert checkpoint.load() is None
+    assert "starts over" in caplog.text

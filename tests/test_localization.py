@@ -1,0 +1,115 @@
+"""Localisation: planted relative poses, robust aggregation, one pass per distinct image."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+from test_model import CASES, published_model
+
+from relposegnn import localization
+from relposegnn.checkpoints import save_model
+from relposegnn.datasets import GraphDataset, normalise_images
+from relposegnn.localization import Candidates, aggregate, candidates_from_relative
+from relposegnn.model import ModelSettings, RelPoseGNN
+from relposegnn.poses import quaternion_exp, quaternion_from_matrix, rotation_error_deg
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_first_edge_poses_agree_with_the_published_ones(reference, case):
+    expected = np.load(reference / f"model-{case}.npz")
+    model = published_model(reference, case).eval()
+    with torch.no_grad():
+        features = model.encode(torch.from_numpy(expected["images"]))
+    nodes = np.arange(16).reshape(2, 8)
+    relative, source = localization.relate_graphs(model, features, nodes, graphs_per_pass=1)
+    poses = expected["poses"].reshape(2, 8, 6)
+    source_poses = np.take_along_axis(poses, source[..., None], axis=1)
+    candidates = candidates_from_relative(relative, source_poses)
+    translation, quaternion = candidates.translation[:, 0], candidates.quaternion[:, 0]
+    np.testing.assert_allclose(translation, expected["decoded"][:, :3], atol=1e-5)
+    np.testing.assert_allclose(quaternion, expected["decoded"][:, 3:], atol=1e-5)
+
+
+def test_true_relative_poses_give_the_true_query_pose():
+    rng = np.random.default_rng(0)
+    query, sources = rng.uniform(-0.7, 0.7, (5, 1, 6)), rng.uniform(-0.7, 0.7, (5, 7, 6))
+    candidates = candidates_from_relative(sources - query, sources)
+    np.testing.assert_allclose(candidates.translation, query[:, :, :3].repeat(7, 1), atol=1e-12)
+    expected = quaternion_exp(query[:, :, 3:])
+    assert rotation_error_deg(candidates.quaternion, expected).max() < 1e-6
+
+
+def planted_candidates(outliers):
+    """Return 3 queries of 7 candidates within 1 cm and 0.5 deg, some far off, and the truth."""
+    rng = np.random.default_rng(0)
+    truth_t, truth_q = rng.standard_normal((3, 3)), Rotation.random(3, rng=rng)
+    translation = truth_t[:, None] + rng.uniform(-0.005, 0.005, (3, 7, 3))
+    quaternion = np.empty((3, 7, 4))
+    for query in range(3):
+        noise = Rotation.from_rotvec(rng.uniform(-0.005, 0.005, (7, 3)))
+        quaternion[query] = quaternion_from_matrix((noise * truth_q[query]).as_matrix())
+    translation[:, :outliers] += 50.0
+    quaternion[:, :outliers] = quaternion_from_matrix(Rotation.random(1, rng=rng).as_matrix())
+    quaternion[:, 1::2] *= -1  # the same rotations
+    return Candidates(translation, quaternion), truth_t, quaternion_from_matrix(truth_q.as_matrix())
+
+
+@pytest.mark.parametrize("outliers", [0, 1, 2])
+def test_outlying_edges_hardly_move_the_aggregate(outliers):
+    candidates, truth_t, truth_q = planted_candidates(outliers)
+    translation, quaternion = aggregate(candidates)
+    assert np.linalg.norm(translation - truth_t, axis=1).max() < 0.015
+    assert rotation_error_deg(quaternion, truth_q).max() < 1.0
+    if outliers:
+        mean = candidates.translation.mean(axis=1)
+        assert np.linalg.norm(mean - truth_t, axis=1).min() > 1.0
+
+
+def test_the_aggregate_of_equal_candidates_is_that_candidate():
+    translation = np.tile([[[1.0, 2.0, 3.0]]], (2, 7, 1))
+    quaternion = np.tile([[[0.5, -0.5, 0.5, 0.5]]], (2, 7, 1))
+    t, q = aggregate(Candidates(translation, quaternion))
+    np.testing.assert_allclose(t, translation[:, 0])
+    np.testing.assert_allclose(q, quaternion[:, 0], atol=1e-12)
+
+
+def test_geometric_median_lies_where_the_unit_vectors_cancel():
+    points = np.array([[[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [5, 5, 5]]])
+    identity = np.tile([1.0, 0, 0, 0], (1, 4, 1))
+    median, _ = aggregate(Candidates(points, identity))
+    directions = points[0] - median
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    assert np.linalg.norm(directions.sum(axis=0)) < 1e-3
+
+
+@pytest.mark.parametrize("knn", [0, 2])
+def test_predictions_equal_a_pass_of_the_network_per_graph(tiny_scene, tmp_path, monkeypatch, knn):
+    torch.manual_seed(0)
+    model = RelPoseGNN(ModelSettings(backbone="resnet18", width=32, knn=knn)).eval()
+    save_model(tmp_path / "model.pt", model, 0, ["tiny"])
+    encoded = []
+    encode = RelPoseGNN.encode
+    monkeypatch.setattr(
+        RelPoseGNN, "encode", lambda self, x: encoded.append(len(x)) or encode(self, x)
+    )
+    localization.predict_poses(
+        tmp_path / "model.pt", tiny_scene.frames, tiny_scene.graphs, tmp_path / "p.npz", CPU, 2
+    )
+    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "test")
+    assert sum(encoded) == 5 + len(np.unique(dataset.neighbours))  # each distinct image once
+    predictions = np.load(tmp_path / "p.npz")
+    for index, graph in enumerate(dataset):
+        images = normalise_images(graph.images, graph.mean, graph.deviation)
+        with torch.no_grad():
+            estimates = model(images, graph.edge_index, torch.zeros(4, dtype=torch.long))
+        edge = int(torch.nonzero(estimates.edge_index[1] == 0)[0])
+        vector = graph.poses[estimates.edge_index[0, edge]] - estimates.relative[edge]
+        np.testing.assert_allclose(predictions["abs_t"][index], vector[:3], atol=1e-4)
+        expected = quaternion_exp(vector[3:].numpy())
+        assert rotation_error_deg(predictions["abs_q"][index], expected) < 0.01
+        np.testing.assert_allclose(predictions["targ_t"][index], graph.poses[0, :3], atol=1e-6)
+        np.testing.assert_allclose(predictions["reference_t"][index], graph.poses[1, :3], atol=1e-6)
+    assert predictions["rel_path"][4] == "seq-test/frame-000004"
+    assert predictions["train_t"].shape == (12, 3)

@@ -1,0 +1,47 @@
+"""The loss: planted errors, learned weights."""
+
+import math
+
+import pytest
+import torch
+
+from relposegnn.losses import RelativePoseCriterion
+
+EDGES = torch.tensor([[0, 1], [1, 0]])
+POSES = torch.tensor([[1.0, 2, 3, 0.1, 0.2, 0.3], [0.0, 0, 0, 0, 0, 0]])
+
+
+def true_relative():
+    return POSES[EDGES[0]] - POSES[EDGES[1]]
+
+
+def test_a_perfect_estimate_costs_only_the_weights():
+    loss = RelativePoseCriterion(0.5, -3.0)(true_relative(), POSES, EDGES)
+    assert loss.translation.item() == 0
+    assert loss.rotation.item() == 0
+    assert loss.total.item() == pytest.approx(0.5 - 3.0)
+
+
+def test_planted_errors_are_mean_absolute_and_weighted():
+    relative = true_relative()
+    relative[0, 0] += 6.0  # one of 6 translation entries
+    relative[1, 5] -= 0.6
+    loss = RelativePoseCriterion(1.0, -2.0)(relative, POSES, EDGES)
+    assert loss.translation.item() == pytest.approx(1.0)
+    assert loss.rotation.item() == pytest.approx(0.1)
+    expected = 1.0 * math.exp(-1.0) + 1.0 + 0.1 * math.exp(2.0) - 2.0
+    assert loss.total.item() == pytest.approx(expected)
+
+
+def test_the_weights_settle_at_the_logarithm_of_the_errors():
+    relative = true_relative()
+    relative[:, :3] += 0.5
+    relative[:, 3:] += 0.1
+    criterion = RelativePoseCriterion(0.0, 0.0)
+    optimizer = torch.optim.Adam(criterion.parameters(), lr=0.05)
+    for _ in range(400):
+        optimizer.zero_grad()
+        criterion(relative, POSES, EDGES).total.backward()
+        optimizer.step()
+    assert criterion.s_t.item() == pytest.approx(math.log(0.5), abs=0.01)
+    assert criterion.s_q.item() == pytest.approx(math.log(0.1), abs=0.01)

@@ -1,0 +1,183 @@
+"""Query poses from regressed relative poses (paper, section 3.4)."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from .checkpoints import load_model
+from .datasets import normalise_images
+from .frames import Frames
+from .graphs import complete_edges, read_graphs
+from .model import RelPoseGNN
+from .poses import (
+    matrix_from_quaternion,
+    quaternion_exp,
+    quaternion_from_matrix,
+    vector_from_pose,
+)
+from .runtime import InputError, atomic_path
+
+MEDIAN_ITERATIONS = 50
+IMAGES_PER_PASS = 64
+
+
+class Candidates(NamedTuple):
+    """Pose estimates of queries, one for each edge into them, in edge order.
+
+    Attributes:
+        translation: (G, e, 3) camera centres in metres, world frame.
+        quaternion: (G, e, 4) camera-to-world.
+    """
+
+    translation: np.ndarray
+    quaternion: np.ndarray
+
+
+def predict_poses(
+    model_file: str | Path,
+    frames_file: str | Path,
+    graphs_file: str | Path,
+    predictions_file: str | Path,
+    device: torch.device,
+    graphs_per_pass: int = 32,
+) -> None:
+    """Estimate the pose of every test query of a scene and write them as ``.npz``.
+
+    Arrays have the published names: ``rel_path`` (N), ``abs_t`` (N, 3) and ``abs_q`` (N, 4) from
+    the first edge into the query, ``targ_t`` and ``targ_q`` the truth. Beside them ``robust_t``,
+    ``robust_q`` from all edges, ``reference_t``, ``reference_q`` the pose of the best-ranked
+    neighbour, ``train_t`` (M, 3) the database's camera centres.
+
+    Raises:
+        InputError: the scene has no test queries, or its files do not fit the model.
+    """
+    model = load_model(model_file).to(device)
+    query, neighbours = read_graphs(graphs_file, "test")
+    with Frames(frames_file) as frames:
+        if len(query) == 0:
+            raise InputError(f"{graphs_file}: has no test queries, expected at least one")
+        database = vector_from_pose(frames.poses("train"))
+        truth = vector_from_pose(frames.poses("test")[query])
+        names = np.asarray(frames.names("test"))[query]
+        features, nodes = encode_distinct_frames(model, frames, query, neighbours, device)
+    relative, source = relate_graphs(model, features, nodes, graphs_per_pass)
+    source_poses = np.take_along_axis(database[neighbours], source[..., None] - 1, axis=1)
+    candidates = candidates_from_relative(relative, source_poses)
+    robust_t, robust_q = aggregate(candidates)
+    reference = database[neighbours[:, 0]]
+    with atomic_path(predictions_file) as partial:
+        np.savez(
+            partial,
+            rel_path=names,
+            abs_t=candidates.translation[:, 0],
+            abs_q=candidates.quaternion[:, 0],
+            targ_t=truth[:, :3],
+            targ_q=quaternion_exp(truth[:, 3:]),
+            robust_t=robust_t,
+            robust_q=robust_q,
+            reference_t=reference[:, :3],
+            reference_q=quaternion_exp(reference[:, 3:]),
+            train_t=database[:, :3],
+        )
+
+
+def candidates_from_relative(relative: np.ndarray, source_poses: np.ndarray) -> Candidates:
+    """Return the query poses p_0 = p_s - r_s0.
+
+    Both arguments are (G, e, 6) pose vectors: regressed on the edges s -> 0, known of the sources.
+    """
+    vector = source_poses - relative
+    return Candidates(vector[..., :3], quaternion_exp(vector[..., 3:]))
+
+
+def aggregate(candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
+    """Return one pose per query that outlying edges move little: t (G, 3), q (G, 4).
+
+    The geometric median of the camera centres, and the rotation of least summed chordal distance
+    (Hartley et al. 2013, section 5; L1 averaging), both by Weiszfeld's iteration.
+    """
+    translation = _weiszfeld(candidates.translation, lambda mean: mean)
+    rotations = matrix_from_quaternion(candidates.quaternion)
+    flat = rotations.reshape(*rotations.shape[:2], 9)
+    median = _weiszfeld(flat, _nearest_rotation)
+    return translation, quaternion_from_matrix(median.reshape(-1, 3, 3))
+
+
+def _weiszfeld(points: np.ndarray, project: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return the medians (G, d) of point sets (G, e, d), each weighted mean mapped by project."""
+    median = project(points.mean(axis=1))
+    for _ in range(MEDIAN_ITERATIONS):
+        distance = np.linalg.norm(points - median[:, None], axis=-1, keepdims=True)
+        weight = 1 / np.maximum(distance, 1e-9)  # a median may fall on a point
+        median = project((weight * points).sum(axis=1) / weight.sum(axis=1))
+    return median
+
+
+def _nearest_rotation(matrices: np.ndarray) -> np.ndarray:
+    """Return the rotations (G, 9) nearest to matrices (G, 9) in the Frobenius norm."""
+    u, _, vt = np.linalg.svd(matrices.reshape(-1, 3, 3))
+    u[:, :, 2] *= np.linalg.det(u @ vt)[:, None]
+    return (u @ vt).reshape(-1, 9)
+
+
+@torch.inference_mode()
+def encode_distinct_frames(
+    model: RelPoseGNN,
+    frames: Frames,
+    query: np.ndarray,
+    neighbours: np.ndarray,
+    device: torch.device,
+) -> tuple[torch.Tensor, np.ndarray]:
+    """Encode every image of a scene's test graphs once.
+
+    Returns:
+        features (F, C) of the F distinct images, on the device; nodes (G, 1 + k), the feature row
+        of each node of each graph.
+    """
+    mean = torch.tensor(frames.mean, dtype=torch.float32, device=device)[None]
+    deviation = torch.tensor(frames.variance, dtype=torch.float32, device=device)[None].sqrt()
+    features, nodes = [], []
+    for split, used in (("test", query[:, None]), ("train", neighbours)):
+        distinct, row = np.unique(used, return_inverse=True)
+        nodes.append(row.reshape(used.shape) + sum(map(len, features)))
+        passes = range(0, len(distinct), IMAGES_PER_PASS)
+        for start in tqdm(passes, f"encoding {split} frames", disable=None):
+            packed = frames.images(split, distinct[start : start + IMAGES_PER_PASS])
+            images = torch.from_numpy(packed).to(device).permute(0, 3, 1, 2)
+            features.append(model.encode(normalise_images(images, mean, deviation)))
+    return torch.cat(features), np.concatenate(nodes, axis=1)
+
+
+@torch.inference_mode()
+def relate_graphs(
+    model: RelPoseGNN, features: torch.Tensor, nodes: np.ndarray, graphs_per_pass: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Regress the relative poses on the edges into each query.
+
+    Args:
+        model: in evaluation mode, where the features are.
+        features: (F, C) image features.
+        nodes: (G, n) feature row of each node; node 0 is the query.
+        graphs_per_pass: graphs in a batch.
+
+    Returns:
+        relative (G, e, 6) on the edges s -> 0 in edge order; source (G, e), their nodes s in the
+        graph, 1 <= s < n.
+    """
+    size = nodes.shape[1]
+    edges = torch.from_numpy(complete_edges(size))
+    relative, source = [], []
+    for start in tqdm(range(0, len(nodes), graphs_per_pass), "relating graphs", disable=None):
+        part = torch.from_numpy(nodes[start : start + graphs_per_pass])
+        offsets = torch.arange(len(part)) * size
+        edge_index = (edges[:, None, :] + offsets[:, None]).flatten(1).to(features.device)
+        graph = torch.arange(len(part), device=features.device).repeat_interleave(size)
+        estimates = model.relate(features[part.flatten().to(features.device)], edge_index, graph)
+        into_query = estimates.edge_index[1] % size == 0
+        relative.append(estimates.relative[into_query].view(len(part), -1, 6).double().cpu())
+        source.append((estimates.edge_index[0, into_query] % size).view(len(part), -1).cpu())
+    return torch.cat(relative).numpy(), torch.cat(source).numpy()

@@ -1,0 +1,43 @@
+"""The training loss: weighted L1 error of relative poses (paper, section 3.3)."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class RelativePoseLoss(NamedTuple):
+    """A batch's loss and its parts.
+
+    Attributes:
+        total: the weighted loss that is minimised.
+        translation: mean absolute error per coordinate, metres.
+        rotation: mean absolute error per coordinate of the log-quaternion, half radians.
+    """
+
+    total: Tensor
+    translation: Tensor
+    rotation: Tensor
+
+
+class RelativePoseCriterion(nn.Module):
+    """L1 loss with learned weights of translation and rotation (Kendall & Cipolla 2017, eq. 4)."""
+
+    def __init__(self, initial_s_t: float = 0.0, initial_s_q: float = -3.0) -> None:
+        """Start from the given logarithms of the variances."""
+        super().__init__()
+        self.s_t = nn.Parameter(torch.tensor(initial_s_t))
+        self.s_q = nn.Parameter(torch.tensor(initial_s_q))
+
+    def forward(
+        self, relative_E6: Tensor, poses_N6: Tensor, edge_index: Tensor
+    ) -> RelativePoseLoss:
+        """Compare regressed relative poses with p_source - p_target of the true pose vectors."""
+        source, target = edge_index
+        error_E6 = (relative_E6.float() - (poses_N6[source] - poses_N6[target])).abs()
+        translation, rotation = error_E6[:, :3].mean(), error_E6[:, 3:].mean()
+        total = (
+            translation * torch.exp(-self.s_t) + self.s_t
+            + rotation * torch.exp(-self.s_q) + self.s_q
+        )  # fmt: skip
+        return RelativePoseLoss(total, translation, rotation)
