@@ -1,0 +1,361 @@
+"""Figures show the planted data: lines, colours, panels, captions."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgba
+from matplotlib.image import imread
+
+from relposegnn.figure_style import ERROR_COLOURS, INK, colour_limit, scene_colour
+from relposegnn.figures import (
+    HISTORY_COLUMNS,
+    draw_error_curves,
+    draw_training,
+    plot_error_curves,
+    plot_training,
+)
+from relposegnn.frames import Frames
+from relposegnn.gallery import choose_queries, draw_gallery, plot_gallery
+from relposegnn.metrics import ALL_EDGES, FIRST_EDGE, REFERENCE, ROTATION, TRANSLATION
+from relposegnn.runtime import InputError
+from relposegnn.storage import create_hdf5
+from relposegnn.trajectories import draw_trajectories, plot_trajectories
+
+
+def legend_texts(figure) -> list[str]:
+    """Return the texts of all legends of a figure."""
+    return [t.get_text() for legend in figure.legends for t in legend.get_texts()]
+
+
+# Trajectories: y is the flat axis, z the longest, so z lies horizontally and x vertically.
+
+
+@pytest.fixture
+def path() -> dict[str, np.ndarray]:
+    """Return two sequences of five queries with errors of 0.1 to 1 m along x."""
+    z = np.linspace(0, 8, 10)
+    truth = np.stack([np.sin(z), 0.1 * np.cos(z), z], axis=1)
+    estimates = truth + np.linspace(0.1, 1.0, 10)[:, None] * [1.0, 0.0, 0.0]
+    queries = np.array([f"seq-{i // 5:02d}/frame-{i % 5:06d}" for i in range(10)])
+    return {
+        "queries": queries,
+        "database": truth - [2.0, 0, 0],
+        "truth": truth,
+        "estimates": estimates,
+    }
+
+
+def error_lines(view) -> LineCollection:
+    """Return the lines from ground truth to estimates."""
+    (lines,) = [c for c in view.collections if isinstance(c, LineCollection)]
+    return lines
+
+
+def test_trajectories_lie_in_the_plane_of_the_largest_extents(path):
+    figure = draw_trajectories(**path, title="chess")
+    above, side, bar = figure.axes
+    assert (above.get_ylabel(), side.get_ylabel(), side.get_xlabel()) == ("x [m]", "y [m]", "z [m]")
+    assert bar.get_ylabel() == "translation error [m]"
+    assert above.get_xlim() == side.get_xlim()
+    for view, axis in ((above, 0), (side, 1)):
+        assert view.get_aspect() == 1.0
+        drawn = np.concatenate([line.get_xydata() for line in view.lines])
+        np.testing.assert_allclose(drawn, path["truth"][:, [2, axis]])
+        np.testing.assert_allclose(
+            view.collections[0].get_offsets(), path["database"][:, [2, axis]]
+        )
+
+
+def test_trajectories_keep_one_scale_on_paper(path):
+    figure = draw_trajectories(**path, title="chess")
+    for view in figure.axes[:2]:
+        box = view.get_position()
+        inches = box.width * figure.get_figwidth(), box.height * figure.get_figheight()
+        metres = np.ptp(view.get_xlim()), np.ptp(view.get_ylim())
+        assert inches[0] / metres[0] == pytest.approx(inches[1] / metres[1], rel=1e-6)
+
+
+def test_ground_truth_is_not_joined_across_sequences(path):
+    view = draw_trajectories(**path, title="chess").axes[0]
+    assert [len(line.get_xydata()) for line in view.lines] == [5, 5]
+
+
+def test_error_lines_join_truth_and_estimate_coloured_by_error(path):
+    view = draw_trajectories(**path, title="chess").axes[0]
+    lines = error_lines(view)
+    np.testing.assert_allclose(
+        np.array(lines.get_segments()),
+        np.stack([path["truth"], path["estimates"]], axis=1)[:, :, [2, 0]],
+    )
+    limit = colour_limit(np.linspace(0.1, 1.0, 10))
+    expected = ERROR_COLOURS(np.linspace(0.1, 1.0, 10) / limit)
+    np.testing.assert_allclose(lines.get_colors()[:, :3], expected[:, :3])
+
+
+def test_failed_queries_are_marked_where_they_were_taken(path):
+    path["estimates"][3] = np.nan
+    figure = draw_trajectories(**path, title="chess")
+    view = figure.axes[0]
+    assert len(error_lines(view).get_segments()) == 9
+    (failed,) = [c for c in view.collections if c.get_label() == "failed"]
+    np.testing.assert_allclose(failed.get_offsets(), path["truth"][[3]][:, [2, 0]])
+    assert "failed (1)" in legend_texts(figure)
+    # The median of ten errors with the fourth infinite: between 0.6 and 0.7.
+    assert figure.texts[0].get_text() == "chess: median error 0.65 m"
+
+
+def test_estimates_outside_the_view_are_counted(path):
+    path["estimates"] = path["truth"] + 0.1
+    assert "estimate" in legend_texts(draw_trajectories(**path, title="chess"))
+    path["estimates"][2] += 100
+    figure = draw_trajectories(**path, title="chess")
+    assert "estimate (1 outside the view)" in legend_texts(figure)
+    assert figure.axes[0].get_xlim()[1] < 12
+
+
+@pytest.fixture
+def predictions(path, tmp_path):
+    """Return a predictions file of the path."""
+    quaternions = np.tile([1.0, 0, 0, 0], (10, 1))
+    arrays = {
+        "rel_path": path["queries"],
+        "abs_t": path["estimates"],
+        "abs_q": quaternions,
+        "targ_t": path["truth"],
+        "targ_q": quaternions,
+        "train_t": path["database"],
+    }
+    np.savez(tmp_path / "predictions.npz", **arrays)
+    return tmp_path / "predictions.npz"
+
+
+def test_trajectory_step_writes_a_picture(predictions, tmp_path):
+    plot_trajectories(predictions, tmp_path / "figure.png", "chess")
+    picture = imread(tmp_path / "figure.png")
+    assert min(picture.shape[:2]) > 600
+    assert (np.ptp(picture[..., :3], axis=2) > 0.3).sum() > 1000  # error lines and colour bar
+
+
+def test_trajectories_of_an_absent_estimator_are_refused(predictions, tmp_path):
+    with pytest.raises(InputError, match=r"predictions\.npz: lacks robust_t"):
+        plot_trajectories(predictions, tmp_path / "figure.png", "chess", ALL_EDGES)
+    assert not (tmp_path / "figure.png").exists()
+
+
+# Error curves
+
+
+def scores_of(first: list[float], reference: list[float]) -> pd.DataFrame:
+    """Return scores; the rotation error in degrees is ten times the translation error in metres."""
+    parts = [(FIRST_EDGE, first), (REFERENCE, reference), (ALL_EDGES, reference)]
+    frames = [
+        pd.DataFrame(
+            {
+                "query": [f"q{i}" for i in range(len(errors))],
+                "estimator": name,
+                TRANSLATION: errors,
+                ROTATION: np.multiply(errors, 10),
+            }
+        )
+        for name, errors in parts
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+@pytest.fixture
+def scores() -> dict[str, pd.DataFrame]:
+    """Return two scenes; one query of fire failed."""
+    return {
+        "chess": scores_of([0.4, 0.1, 0.2, 0.3], [0.5, 0.6, 0.7, 0.8]),
+        "fire": scores_of([0.2, np.inf, 0.1, 0.8], [0.5, 0.5, 0.5, 0.9]),
+    }
+
+
+def curve(panel, scene: int, estimator: str):
+    """Return the line of a scene and estimator."""
+    lines = [line for line in panel.lines if line.get_label() == estimator]
+    (line,) = [line for line in lines if line.get_color() == scene_colour(scene)]
+    return line
+
+
+def test_curves_are_cumulative_shares(scores):
+    figure = draw_error_curves(scores, "7scenes, joint", FIRST_EDGE)
+    translation, rotation = figure.axes
+    x, y = curve(translation, 0, FIRST_EDGE).get_data()
+    np.testing.assert_allclose(x[:-1], [0.1, 0.2, 0.3, 0.4])
+    np.testing.assert_allclose(y, [0.25, 0.5, 0.75, 1.0, 1.0])
+    assert x[-1] > translation.get_xlim()[1]
+    np.testing.assert_allclose(curve(rotation, 0, REFERENCE).get_xdata()[:-1], [5.0, 6.0, 7.0, 8.0])
+    assert translation.get_xscale() == rotation.get_xscale() == "log"
+
+
+def test_failed_queries_keep_a_curve_below_one(scores):
+    panel = draw_error_curves(scores, "7scenes, joint", FIRST_EDGE).axes[0]
+    assert curve(panel, 1, FIRST_EDGE).get_ydata().max() == 0.75
+    assert curve(panel, 1, REFERENCE).get_ydata().max() == 1.0
+
+
+def test_reference_neighbour_is_dashed_in_the_colour_of_its_scene(scores):
+    figure = draw_error_curves(scores, "7scenes, joint", FIRST_EDGE)
+    for panel in figure.axes:
+        assert [curve(panel, i, REFERENCE).get_linestyle() for i in (0, 1)] == ["--", "--"]
+        assert [curve(panel, i, FIRST_EDGE).get_linestyle() for i in (0, 1)] == ["-", "-"]
+    assert legend_texts(figure) == ["chess", "fire", FIRST_EDGE, REFERENCE]
+
+
+def test_curve_step_writes_a_picture(scores, tmp_path):
+    rows = []
+    for scene, frame in scores.items():
+        frame.to_csv(tmp_path / f"{scene}.csv", index=False)
+        rows.append((scene, tmp_path / f"{scene}.csv"))
+    plot_error_curves(rows, tmp_path / "curves.png", "7scenes, joint")
+    picture = imread(tmp_path / "curves.png")[..., :3]
+    for scene in (0, 1):
+        expected = to_rgba(scene_colour(scene))[:3]
+        assert np.abs(picture - expected).max(axis=2).min() < 0.01
+
+
+# Training curves
+
+
+@pytest.fixture
+def history() -> pd.DataFrame:
+    """Return a history of six epochs with validation."""
+    frame = pd.DataFrame({name: np.linspace(1.0, 0.5, 6) for name in HISTORY_COLUMNS})
+    return frame.assign(epoch=range(6), s_q=-3.0, validation_loss=np.linspace(2.0, 1.0, 6))
+
+
+def test_training_panels_draw_their_columns(history):
+    figure = draw_training(history, "joint")
+    translation, rotation, total, weights, rate, seconds = figure.axes
+    assert [len(p.lines) for p in figure.axes] == [2, 2, 2, 2, 1, 1]
+    np.testing.assert_allclose(total.lines[0].get_ydata(), history["train_loss"])
+    np.testing.assert_allclose(total.lines[1].get_ydata(), history["validation_loss"])
+    np.testing.assert_allclose(weights.lines[1].get_ydata(), -3.0)
+    np.testing.assert_allclose(rate.lines[0].get_ydata(), history["learning_rate"])
+    np.testing.assert_allclose(seconds.lines[0].get_xdata(), history["epoch"])
+    assert translation.get_yscale() == rotation.get_yscale() == "log"
+    assert total.get_yscale() == "linear"
+
+
+def test_training_without_validation_draws_no_such_line(history, tmp_path):
+    history[[c for c in history if c.startswith("validation")]] = np.nan
+    history.to_csv(tmp_path / "training.csv", index=False)
+    figure = draw_training(pd.read_csv(tmp_path / "training.csv"), "joint")
+    assert [len(p.lines) for p in figure.axes[:3]] == [1, 1, 1]
+    plot_training(tmp_path / "training.csv", tmp_path / "training.png", "joint")
+    assert imread(tmp_path / "training.png").shape[1] > 1000
+
+
+def test_history_without_its_columns_is_refused(history, tmp_path):
+    history.drop(columns="s_t").to_csv(tmp_path / "training.csv", index=False)
+    with pytest.raises(InputError, match=r"training\.csv: holds 6 rows"):
+        plot_training(tmp_path / "training.csv", tmp_path / "training.png", "joint")
+
+
+# Gallery: frame i of a split shows the grey value 10 i; cameras stand on a line.
+
+TRAIN_X = np.array([0.0, 0.5, 1.0, 2.0, 4.0])
+TEST_X = np.array([0.0, 0.1, 0.2, 0.3, 0.4])
+
+
+def poses_along_x(x: np.ndarray) -> np.ndarray:
+    """Return poses (N, 4, 4) at these x, turned about y by 10 degrees a metre."""
+    angle = np.radians(10 * x)
+    poses = np.tile(np.eye(4), (len(x), 1, 1))
+    poses[:, 0, 0] = poses[:, 2, 2] = np.cos(angle)
+    poses[:, 0, 2], poses[:, 2, 0] = np.sin(angle), -np.sin(angle)
+    poses[:, 0, 3] = x
+    return poses
+
+
+@pytest.fixture
+def retrieval(tmp_path):
+    """Return frames, neighbours and graphs files of five queries with two neighbours each."""
+    with create_hdf5(tmp_path / "frames.h5", "frames", {}) as file:
+        for split, x in (("train", TRAIN_X), ("test", TEST_X)):
+            group = file.create_group(split)
+            grey = 10 * np.arange(5, dtype=np.uint8)[:, None, None, None]
+            group["images"] = np.broadcast_to(grey, (5, 6, 8, 3))
+            group["world_from_cam"] = poses_along_x(x)
+            group["name"] = group["source"] = [f"seq-01/frame-{i:06d}" for i in range(5)]
+        file.attrs.update(dataset="d", scene="chess", mean=np.zeros(3), variance=np.ones(3))
+    with create_hdf5(tmp_path / "neighbours.h5", "neighbours", {}) as file:
+        file["test/index"] = np.tile(np.array([3, 0, 2], dtype=np.int32), (5, 1))
+        file["test/similarity"] = np.tile(np.array([0.9, 0.8, 0.7], dtype=np.float32), (5, 1))
+    with create_hdf5(tmp_path / "graphs.h5", "graphs", {}) as file:
+        file["test/query"] = np.arange(5, dtype=np.int32)
+        file["test/neighbours"] = np.tile(np.array([0, 2], dtype=np.int32), (5, 1))
+    return [tmp_path / f"{kind}.h5" for kind in ("frames", "neighbours", "graphs")]
+
+
+def test_queries_are_spread_and_neighbours_measured(retrieval):
+    with Frames(retrieval[0]) as frames:
+        found = choose_queries(frames, *retrieval[1:], count=3)
+    assert found.queries.tolist() == [0, 2, 4]
+    assert found.neighbours.tolist() == [[0, 2]] * 3
+    np.testing.assert_allclose(found.similarity, [[0.8, 0.7]] * 3, rtol=1e-6)
+    np.testing.assert_allclose(found.distance_m, [[0.0, 1.0], [0.2, 0.8], [0.4, 0.6]], atol=1e-9)
+    np.testing.assert_allclose(found.angle_deg, 10 * found.distance_m, atol=1e-6)
+
+
+def test_gallery_shows_queries_then_neighbours_with_captions(retrieval):
+    with Frames(retrieval[0]) as frames:
+        found = choose_queries(frames, *retrieval[1:], count=3)
+        pictures = np.stack(
+            [
+                np.concatenate([frames.images("test", [q]), frames.images("train", n)])
+                for q, n in zip(found.queries, found.neighbours, strict=True)
+            ]
+        )
+    figure = draw_gallery(found, pictures, ["seq-01/frame-000007"] * 3, "chess")
+    panels = figure.axes[:-1]  # the last is the colour bar
+    shown = [panel.images[0].get_array()[0, 0, 0] for panel in panels]
+    assert shown == [0, 0, 20, 20, 0, 20, 40, 0, 20]
+    titles = [panel.get_title(loc="left") for panel in panels]
+    assert titles[3:6] == [
+        "seq-01\nframe-000007",
+        "similarity 0.80\n0.20 m, 2°",
+        "similarity 0.70\n0.80 m, 8°",
+    ]
+    borders = [panel.spines["top"].get_edgecolor() for panel in panels[3:6]]
+    assert borders[1] == ERROR_COLOURS(0.2)
+    assert borders[2] == ERROR_COLOURS(0.8)
+
+
+def test_gallery_step_writes_a_picture(retrieval, tmp_path):
+    plot_gallery(*retrieval, tmp_path / "gallery.png", queries=50)
+    picture = imread(tmp_path / "gallery.png")
+    assert picture.shape[0] > picture.shape[1]  # five rows of three pictures
+    np.testing.assert_allclose(picture[2, 2, :3], 1.0)
+
+
+def test_graphs_of_another_ranking_are_refused(retrieval, tmp_path):
+    with create_hdf5(retrieval[2], "graphs", {}) as file:
+        file["test/query"] = np.arange(5, dtype=np.int32)
+        file["test/neighbours"] = np.full((5, 2), 4, dtype=np.int32)
+    with pytest.raises(InputError, match=r"graphs\.h5: has neighbours that .* does not rank"):
+        plot_gallery(*retrieval, tmp_path / "gallery.png")
+
+
+def test_graphs_of_other_frames_are_refused(retrieval, tmp_path):
+    with create_hdf5(retrieval[2], "graphs", {}) as file:
+        file["test/query"] = np.arange(9, dtype=np.int32)
+        file["test/neighbours"] = np.zeros((9, 2), dtype=np.int32)
+    with pytest.raises(InputError, match=r"graphs\.h5: holds 9 test graphs, .* 5 test frames"):
+        plot_gallery(*retrieval, tmp_path / "gallery.png")
+
+
+def contrast(colour) -> float:
+    """Return the contrast of a colour with white, as WCAG 2 defines it."""
+    channels = np.array(to_rgba(colour)[:3])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05)
+
+
+def test_colours_can_be_read_on_white_and_without_hue():
+    assert contrast(INK) > 12
+    assert min(contrast(ERROR_COLOURS(x)) for x in np.linspace(0, 1, 20)) > 1.7
+    brightness = [1 / contrast(ERROR_COLOURS(x)) for x in np.linspace(0, 1, 20)]
+    assert (np.diff(brightness) > 0).all()  # larger errors are lighter, in any kind of sight

@@ -1,0 +1,169 @@
+"""Planted errors come out as planted medians, means and recall."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from relposegnn.metrics import (
+    ALL_EDGES,
+    FIRST_EDGE,
+    REFERENCE,
+    ROTATION,
+    SCORE_COLUMNS,
+    TRANSLATION,
+    read_scores,
+    recall_column,
+    score_poses,
+    summarise,
+)
+from relposegnn.runtime import InputError
+
+METRES = np.array([0.01, 0.04, 0.20, 0.60])
+DEGREES = np.array([1.0, 4.0, 9.0, 120.0])
+
+
+def quaternions_about_axis(axis: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+    """Return quaternions (N, 4) wxyz of rotations about one axis."""
+    half = np.radians(degrees)[:, None] / 2
+    return np.concatenate([np.cos(half), np.sin(half) * axis / np.linalg.norm(axis)], axis=1)
+
+
+@pytest.fixture
+def arrays() -> dict[str, np.ndarray]:
+    """Return predictions whose first edge is off by METRES and DEGREES, all edges by half."""
+    axis, direction = np.array([1.0, -2.0, 0.5]), np.array([0.6, 0.0, -0.8])
+    centres = np.random.default_rng(0).normal(size=(4, 3))
+    start = np.array([10.0, 80.0, 170.0, 300.0])
+
+    def off_by(metres, degrees):
+        estimate = centres + metres[:, None] * direction
+        return estimate, quaternions_about_axis(axis, start + degrees)
+
+    first, every, reference = (
+        off_by(METRES, DEGREES),
+        off_by(METRES / 2, DEGREES / 2),
+        off_by(METRES * 2, np.full(4, 15.0)),
+    )
+    return {
+        "rel_path": np.array([f"seq-03/frame-{i:06d}" for i in range(4)]),
+        "targ_t": centres,
+        "targ_q": -quaternions_about_axis(axis, start),  # the sign of a quaternion means nothing
+        "abs_t": first[0],
+        "abs_q": first[1],
+        "robust_t": every[0],
+        "robust_q": every[1],
+        "reference_t": reference[0],
+        "reference_q": reference[1],
+    }
+
+
+def score(arrays, folder) -> pd.DataFrame:
+    """Save, score and read back."""
+    np.savez(folder / "predictions.npz", **arrays)
+    score_poses(folder / "predictions.npz", folder / "scores.csv")
+    return read_scores(folder / "scores.csv")
+
+
+def test_planted_errors_are_found(arrays, tmp_path):
+    scores = score(arrays, tmp_path)
+    assert list(scores) == SCORE_COLUMNS
+    first = scores[scores["estimator"] == FIRST_EDGE]
+    assert first["query"].tolist() == arrays["rel_path"].tolist()
+    np.testing.assert_allclose(first[TRANSLATION], METRES, rtol=1e-6)
+    np.testing.assert_allclose(first[ROTATION], DEGREES, rtol=1e-6)
+    every = scores[scores["estimator"] == ALL_EDGES]
+    np.testing.assert_allclose(every[TRANSLATION], METRES / 2, rtol=1e-6)
+    reference = scores[scores["estimator"] == REFERENCE]
+    np.testing.assert_allclose(reference[ROTATION], 15.0, rtol=1e-6)
+
+
+def test_summary_has_true_medians_and_recall(arrays, tmp_path):
+    summary = summarise(score(arrays, tmp_path), [(0.05, 5.0), (0.5, 10.0)])
+    first = summary.set_index("estimator").loc[FIRST_EDGE]
+    assert first["median_translation_m"] == pytest.approx(0.12)  # between 0.04 and 0.20
+    assert first["median_rotation_deg"] == pytest.approx(6.5)
+    assert first["mean_translation_m"] == pytest.approx(METRES.mean())
+    assert first["recall_5cm_5deg"] == 0.5
+    assert first["recall_50cm_10deg"] == 0.75
+    assert (first["queries"], first["failed"]) == (4, 0)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("array", ["abs_t", "abs_q"])
+def test_failed_query_counts_as_infinite(arrays, tmp_path, array, value):
+    arrays[array][0] = value
+    summary = summarise(score(arrays, tmp_path), [(0.05, 5.0)]).set_index("estimator")
+    first = summary.loc[FIRST_EDGE]
+    assert (first["queries"], first["failed"]) == (4, 1)
+    assert first["median_translation_m"] == pytest.approx(0.40)  # of 0.04, 0.20, 0.60, inf
+    assert np.isinf(first["mean_translation_m"])
+    assert np.isinf(first["mean_rotation_deg"])
+    assert first["recall_5cm_5deg"] == 0.25
+    assert summary.loc[ALL_EDGES, "failed"] == 0
+
+
+def test_quaternion_of_zeros_is_a_failure(arrays, tmp_path):
+    arrays["abs_q"][2] = 0
+    scores = score(arrays, tmp_path)
+    first = scores[scores["estimator"] == FIRST_EDGE]
+    assert np.isinf(first[ROTATION]).tolist() == [False, False, True, False]
+    assert np.isinf(first[TRANSLATION]).tolist() == [False, False, True, False]
+
+
+def test_published_prediction_files_hold_the_first_edge_alone(arrays, tmp_path):
+    published = {k: v for k, v in arrays.items() if not k.startswith(("robust", "reference"))}
+    scores = score(published, tmp_path)
+    assert scores["estimator"].unique().tolist() == [FIRST_EDGE]
+    np.testing.assert_allclose(scores[TRANSLATION], METRES, rtol=1e-6)
+
+
+def test_recall_columns_are_named_by_their_thresholds():
+    assert recall_column(0.05, 5.0) == "recall_5cm_5deg"
+    assert recall_column(0.025, 2.5) == "recall_2.5cm_2.5deg"
+    assert recall_column(5, 10) == "recall_500cm_10deg"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"abs_q": None}, "lacks abs_q"),
+        ({"robust_t": None}, "lacks robust_t"),
+        ({"targ_t": np.zeros((3, 3))}, r"targ_t has shape \(3, 3\), expected \(4, 3\)"),
+        ({"targ_t": np.full((4, 3), np.nan)}, "ground truth"),
+        ({"rel_path": np.array(["a", "b", "a", "c"])}, "query a occurs 2 times"),
+    ],
+)
+def test_bad_predictions_are_refused(arrays, tmp_path, change, message):
+    arrays = {k: v for k, v in (arrays | change).items() if v is not None}
+    with pytest.raises(InputError, match=message):
+        score(arrays, tmp_path)
+    assert not (tmp_path / "scores.csv").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing", b"PK\x03\x04 cut short"])
+def test_file_that_is_no_npz_is_refused(tmp_path, content):
+    (tmp_path / "predictions.npz").write_bytes(content)
+    with pytest.raises(InputError, match=r"predictions\.npz: cannot be read"):
+        score_poses(tmp_path / "predictions.npz", tmp_path / "scores.csv")
+
+
+def test_estimators_with_other_queries_are_refused(arrays, tmp_path):
+    scores = score(arrays, tmp_path)
+    scores.iloc[:-1].to_csv(tmp_path / "scores.csv", index=False)
+    with pytest.raises(InputError, match=f"'{ALL_EDGES}' has 3 rows .* each of the 4 queries"):
+        read_scores(tmp_path / "scores.csv")
+
+
+@pytest.mark.parametrize("error", [np.nan, -1.0])
+def test_errors_that_are_no_distance_are_refused(arrays, tmp_path, error):
+    scores = score(arrays, tmp_path)
+    scores.loc[2, TRANSLATION] = error
+    scores.to_csv(tmp_path / "scores.csv", index=False)
+    with pytest.raises(InputError, match="errors of row 4 are"):
+        read_scores(tmp_path / "scores.csv")
+
+
+def test_scores_without_their_columns_are_refused(tmp_path):
+    (tmp_path / "scores.csv").write_text("query,estimator\na,first edge\n")
+    with pytest.raises(InputError, match="expected at least one row of query, estimator, trans"):
+        read_scores(tmp_path / "scores.csv")
