@@ -1,0 +1,110 @@
+# RelPose-GNN: visual camera re-localization, from photos to poses, tables and figures.
+# What a step does stands in rules/, how in workflow/scripts/relposegnn/, why in docs/.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/dataset.smk"
+include: "rules/retrieval.smk"
+include: "rules/graphs.smk"
+include: "rules/training.smk"
+include: "rules/evaluation.smk"
+include: "rules/report.smk"
+
+
+report: "workflow/report/workflow.rst"
+
+
+localrules:
+    all,
+    scenes,
+    frames,
+    descriptors,
+    neighbours,
+    graphs,
+    models,
+    predictions,
+    scores,
+    tables,
+    figures,
+    table_joint,
+    table_leave_one_out,
+    table_single_scene,
+
+
+# The targets, in the order of the steps; "snakemake <target>" makes what is missing before it.
+rule all:
+    default_target: True
+    input:
+        table_files(),
+        figure_files(),
+
+
+rule scenes:
+    input:
+        [scene_folder(scene) for scene in SCENES],
+
+
+rule frames:
+    input:
+        expand(f"results/{DATASET}/frames/{{scene}}.h5", scene=SCENES),
+
+
+rule descriptors:
+    input:
+        expand(f"results/{DATASET}/descriptors/{{scene}}.h5", scene=SCENES),
+
+
+rule neighbours:
+    input:
+        expand(f"results/{DATASET}/neighbours/{{scene}}.h5", scene=SCENES),
+
+
+rule graphs:
+    input:
+        expand(f"results/{DATASET}/graphs/{{scene}}.h5", scene=SCENES),
+
+
+rule models:
+    input:
+        expand(f"results/{DATASET}/runs/{{run}}/model.pt", run=requested_runs()),
+
+
+rule predictions:
+    input:
+        evaluation_files("predictions", "npz"),
+
+
+rule scores:
+    input:
+        evaluation_files("scores", "csv"),
+
+
+rule tables:
+    input:
+        table_files(),
+
+
+rule figures:
+    input:
+        figure_files(),
+
+
+rule table_joint:
+    input:
+        table_of("joint"),
+
+
+rule table_leave_one_out:
+    input:
+        table_of("leave_one_out"),
+
+
+rule table_single_scene:
+    input:
+        table_of("single_scene"),

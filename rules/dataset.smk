@@ -1,0 +1,92 @@
+# From an archive, rendered or downloaded, to the frames of a scene in one HDF5 file.
+
+if config["source"] == "rendered":
+
+    rule render_archive:
+        output:
+            archive="resources/{dataset}/archives/{scene}.zip",
+        log:
+            "results/{dataset}/logs/render_archive/{scene}.log",
+        benchmark:
+            "results/{dataset}/benchmarks/render_archive/{scene}.tsv"
+        conda:
+            "../envs/data.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        params:
+            rendering=lambda wildcards: {
+                **{k: v for k, v in config["rendering"].items() if k != "rooms"},
+                "seed": config["rendering"]["rooms"].get(wildcards.scene),
+            },
+            code=code("render_archive"),
+        script:
+            "../workflow/scripts/render_archive.py"
+
+else:
+
+    rule download_archive:
+        output:
+            archive="resources/{dataset}/archives/{scene}.zip",
+        log:
+            "results/{dataset}/logs/download_archive/{scene}.log",
+        benchmark:
+            "results/{dataset}/benchmarks/download_archive/{scene}.tsv"
+        conda:
+            "../envs/data.yaml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=720,
+        params:
+            url=lambda wildcards: (config["archive_url"] or "").format(
+                scene=wildcards.scene
+            ),
+            sha256=lambda wildcards: config["archive_sha256"].get(wildcards.scene),
+            code=code("download_archive"),
+        script:
+            "../workflow/scripts/download_archive.py"
+
+
+rule extract_scene:
+    input:
+        archive="resources/{dataset}/archives/{scene}.zip",
+    output:
+        scene=directory("resources/{dataset}/scenes/{scene}"),
+    log:
+        "results/{dataset}/logs/extract_scene/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/extract_scene/{scene}.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    params:
+        code=code("extract_scene"),
+    script:
+        "../workflow/scripts/extract_scene.py"
+
+
+rule pack_frames:
+    input:
+        scene=lambda wildcards: scene_folder(wildcards.scene),
+    output:
+        frames="results/{dataset}/frames/{scene}.h5",
+    log:
+        "results/{dataset}/logs/pack_frames/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/pack_frames/{scene}.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    params:
+        frames=config["frames"],
+        code=code("pack_frames"),
+    script:
+        "../workflow/scripts/pack_frames.py"

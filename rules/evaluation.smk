@@ -1,0 +1,46 @@
+# From a model to the poses of the test queries and their errors.
+
+
+rule predict_poses:
+    input:
+        model="results/{dataset}/runs/{run}/model.pt",
+        frames="results/{dataset}/frames/{scene}.h5",
+        graphs="results/{dataset}/graphs/{scene}.h5",
+    output:
+        predictions="results/{dataset}/runs/{run}/predictions/{scene}.npz",
+    log:
+        "results/{dataset}/logs/predict_poses/{run}/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/predict_poses/{run}/{scene}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 8
+    resources:
+        mem_mb=8000,
+        runtime=60,
+        gpu=1,
+    params:
+        code=code("predict_poses"),
+    script:
+        "../workflow/scripts/predict_poses.py"
+
+
+rule score_poses:
+    input:
+        predictions="results/{dataset}/runs/{run}/predictions/{scene}.npz",
+    output:
+        scores="results/{dataset}/runs/{run}/scores/{scene}.csv",
+    log:
+        "results/{dataset}/logs/score_poses/{run}/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/score_poses/{run}/{scene}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("score_poses"),
+    script:
+        "../workflow/scripts/score_poses.py"

@@ -1,0 +1,167 @@
+# From errors to tables and figures.
+
+
+rule tabulate_experiment:
+    input:
+        scores=experiment_scores,
+    output:
+        csv="results/{dataset}/tables/{experiment}.csv",
+        markdown=report(
+            "results/{dataset}/tables/{experiment}.md",
+            caption="../workflow/report/table.rst",
+            category="Tables",
+            labels={"table": "{experiment}"},
+        ),
+        latex="results/{dataset}/tables/{experiment}.tex",
+    log:
+        "results/{dataset}/logs/tabulate_experiment/{experiment}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/tabulate_experiment/{experiment}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        runs=lambda wildcards: EXPERIMENTS[wildcards.experiment],
+        evaluation=config["evaluation"],
+        code=code("tabulate_experiment"),
+    script:
+        "../workflow/scripts/tabulate_experiment.py"
+
+
+rule tabulate_retrieval:
+    input:
+        quality=expand("results/{{dataset}}/retrieval/{scene}.csv", scene=SCENES),
+    output:
+        csv="results/{dataset}/tables/retrieval.csv",
+        markdown=report(
+            "results/{dataset}/tables/retrieval.md",
+            caption="../workflow/report/retrieval_table.rst",
+            category="Tables",
+            labels={"table": "retrieval"},
+        ),
+        latex="results/{dataset}/tables/retrieval.tex",
+    log:
+        "results/{dataset}/logs/tabulate_retrieval.log",
+    benchmark:
+        "results/{dataset}/benchmarks/tabulate_retrieval.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        scenes=SCENES,
+        code=code("tabulate_retrieval"),
+    script:
+        "../workflow/scripts/tabulate_retrieval.py"
+
+
+rule plot_trajectories:
+    input:
+        predictions="results/{dataset}/runs/{run}/predictions/{scene}.npz",
+    output:
+        figure=report(
+            "results/{dataset}/figures/trajectories/{run}/{scene}.png",
+            caption="../workflow/report/trajectories.rst",
+            category="Trajectories",
+            labels={"run": "{run}", "scene": "{scene}"},
+        ),
+    log:
+        "results/{dataset}/logs/plot_trajectories/{run}/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/plot_trajectories/{run}/{scene}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("plot_trajectories"),
+    script:
+        "../workflow/scripts/plot_trajectories.py"
+
+
+rule plot_errors:
+    input:
+        scores=experiment_scores,
+    output:
+        figure=report(
+            "results/{dataset}/figures/errors/{experiment}.png",
+            caption="../workflow/report/errors.rst",
+            category="Errors",
+            labels={"experiment": "{experiment}"},
+        ),
+    log:
+        "results/{dataset}/logs/plot_errors/{experiment}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/plot_errors/{experiment}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        scenes=SCENES,
+        code=code("plot_errors"),
+    script:
+        "../workflow/scripts/plot_errors.py"
+
+
+rule plot_retrieval:
+    input:
+        frames="results/{dataset}/frames/{scene}.h5",
+        neighbours="results/{dataset}/neighbours/{scene}.h5",
+        graphs="results/{dataset}/graphs/{scene}.h5",
+    output:
+        figure=report(
+            "results/{dataset}/figures/retrieval/{scene}.png",
+            caption="../workflow/report/retrieval.rst",
+            category="Retrieval",
+            labels={"scene": "{scene}"},
+        ),
+    log:
+        "results/{dataset}/logs/plot_retrieval/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/plot_retrieval/{scene}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code("plot_retrieval"),
+    script:
+        "../workflow/scripts/plot_retrieval.py"
+
+
+rule plot_training:
+    input:
+        history="results/{dataset}/runs/{run}/training.csv",
+    output:
+        figure=report(
+            "results/{dataset}/figures/training/{run}.png",
+            caption="../workflow/report/training.rst",
+            category="Training",
+            labels={"run": "{run}"},
+        ),
+    log:
+        "results/{dataset}/logs/plot_training/{run}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/plot_training/{run}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("plot_training"),
+    script:
+        "../workflow/scripts/plot_training.py"

@@ -1,0 +1,13 @@
+"""Measure how near the retrieved images are to the queries."""
+
+from relposegnn.retrieval_quality import score_retrieval
+from relposegnn.runtime import logging_to
+
+if __name__ == "__main__":
+    with logging_to(snakemake.log[0]):
+        score_retrieval(
+            snakemake.input.frames,
+            snakemake.input.neighbours,
+            snakemake.input.graphs,
+            snakemake.output.quality,
+        )

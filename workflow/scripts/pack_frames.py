@@ -1,0 +1,15 @@
+"""Resize the images of a scene and pack them with their poses."""
+
+from relposegnn.frames import pack_frames
+from relposegnn.runtime import logging_to
+
+if __name__ == "__main__":
+    with logging_to(snakemake.log[0]):
+        pack_frames(
+            snakemake.input.scene,
+            snakemake.output.frames,
+            snakemake.wildcards.dataset,
+            snakemake.wildcards.scene,
+            workers=snakemake.threads,
+            **snakemake.params.frames,
+        )

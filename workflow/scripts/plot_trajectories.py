@@ -1,0 +1,10 @@
+"""Draw true and estimated camera positions of a scene."""
+
+from relposegnn.runtime import logging_to
+from relposegnn.trajectories import plot_trajectories
+
+if __name__ == "__main__":
+    with logging_to(snakemake.log[0]):
+        plot_trajectories(
+            snakemake.input.predictions, snakemake.output.figure, snakemake.wildcards.scene
+        )

@@ -1,0 +1,14 @@
+"""Write the table of retrieval quality."""
+
+from relposegnn.runtime import logging_to
+from relposegnn.tables import tabulate_retrieval
+
+if __name__ == "__main__":
+    with logging_to(snakemake.log[0]):
+        tabulate_retrieval(
+            list(zip(snakemake.params.scenes, snakemake.input.quality, strict=True)),
+            snakemake.output.csv,
+            snakemake.output.markdown,
+            snakemake.output.latex,
+            snakemake.wildcards.dataset,
+        )

@@ -1,0 +1,22 @@
+"""Train one model."""
+
+from relposegnn.model import ModelSettings
+from relposegnn.runtime import logging_to, select_device
+from relposegnn.trainer import TrainingSettings
+from relposegnn.training import train_model
+
+if __name__ == "__main__":
+    with logging_to(snakemake.log[0]):
+        files = zip(snakemake.input.frames, snakemake.input.graphs, strict=True)
+        train_model(
+            dict(zip(snakemake.params.scenes, files, strict=True)),
+            snakemake.output.model,
+            snakemake.output.history,
+            snakemake.output.tensorboard,
+            ModelSettings(**snakemake.params.model),
+            TrainingSettings(**snakemake.params.training),
+            select_device(threads=snakemake.threads),
+            code_digest=snakemake.params.code,
+            backbone_weights=next(iter(snakemake.input.backbone), None),
+            threads=snakemake.threads,
+        )
