@@ -21,7 +21,7 @@ def test_another_kind_or_major_schema_is_refused(tmp_path):
     path = tmp_path / "a.h5"
     with create_hdf5(path, "graphs", {}):
         pass
-    with pytest.raises(InputError, match="holds 'graphs' .* expected 'frames'"):
+    with pytest.raises(InputError, match=r"holds 'graphs' .* expected 'frames'"):
         open_hdf5(path, "frames")
     with h5py.File(path, "a") as file:
         file.attrs["schema"] = "1.9"

@@ -28,7 +28,7 @@ from .netvlad import (
     randomise_vgg16,
 )
 from .runtime import InputError, numpy_generator, select_device
-from .storage import create_hdf5
+from .storage import SPLITS, create_hdf5
 from .vlad import local_features, vlad
 from .vocabulary import POINTS_PER_CLUSTER, fit_centroids, load_vocabulary, save_vocabulary
 from .weights import load_weights
@@ -40,7 +40,6 @@ Size = tuple[int, int]  # (width, height) in pixels
 
 VOCABULARY_IMAGES = 300  # a vocabulary is fitted on at most so many training images
 BATCH = 16  # images that NetVLAD takes at once
-SPLITS = ("train", "test")
 
 
 def fit_vocabulary(
@@ -81,7 +80,7 @@ def fit_vocabulary(
         arrays = {"centroids": fit_centroids(sample, clusters, seed)}
     else:
         model = _untrained_netvlad(clusters, seed, vgg16_weights)
-        features = _netvlad_features(model, paths, size, select_device(device), workers)
+        features = _netvlad_features(model, paths, size, select_device(device, workers), workers)
         sample = _sample(features, len(paths), clusters, seed)
         settings["alpha"] = initialise_from_data(model.cpu(), sample, seed)
         settings["vgg16"] = Path(vgg16_weights).name if vgg16_weights else "random"
@@ -130,7 +129,7 @@ def describe_frames(
         describe = partial(_vlad_rows, arrays["centroids"], size, workers)
     else:
         model, made_by = _netvlad(vocabulary_file, netvlad_checkpoint)
-        model.to(select_device(device))
+        model.to(select_device(device, workers))
         describe = partial(_netvlad_rows, model, size, workers, half_precision)
     settings = {"descriptor": descriptor, "width": size[0], "height": size[1], **made_by}
     with Frames(frames_file) as frames, create_hdf5(descriptors_file, "descriptors", settings) as f:

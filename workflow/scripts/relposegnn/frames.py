@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from .images import image_size, read_images, resized_shape
 from .runtime import InputError
-from .scenes import SPLITS, Frame, read_scene
-from .storage import create_hdf5, open_hdf5
+from .scenes import Frame, read_scene
+from .storage import SPLITS, create_hdf5, open_hdf5
 
 
 def pack_frames(

@@ -12,11 +12,9 @@ import h5py
 import numpy as np
 
 from .runtime import InputError, numpy_generator
-from .storage import create_hdf5, open_hdf5
+from .storage import SPLITS, create_hdf5, open_hdf5
 
 logger = logging.getLogger(__name__)
-
-SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu, scaled_dot_product_attention
 from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import scatter, to_dense_batch
-
-BACKBONES = ("resnet18", "resnet34", "resnet50")
+from torchvision.models.resnet import BasicBlock, ResNet
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ class RelPoseGNN(nn.Module):
         super().__init__()
         self.settings = settings
         width = settings.width
-        self.feature_extractor = torchvision.models.get_model(settings.backbone, weights=None)
+        self.feature_extractor = image_encoder(settings.backbone)
         self.feature_extractor.fc = nn.Linear(self.feature_extractor.fc.in_features, width)
         self.proj_edge = nn.Linear(2 * width, width)
         self.gnn1 = MessagePassingLayer(width)
@@ -172,6 +171,16 @@ class RelPoseGNN(nn.Module):
     def _initial_edges(self, nodes_NC: Tensor, edge_index: Tensor) -> Tensor:
         lower, upper = edge_index.amin(dim=0), edge_index.amax(dim=0)
         return relu(self.proj_edge(torch.cat([nodes_NC[lower], nodes_NC[upper]], dim=1)))
+
+
+def image_encoder(name: str) -> ResNet:
+    """Return torchvision's residual network of a name, with random weights.
+
+    ``resnet10`` is not among torchvision's own: one block in each of the four stages, for CPUs.
+    """
+    if name == "resnet10":
+        return ResNet(BasicBlock, [1, 1, 1, 1])
+    return torchvision.models.get_model(name, weights=None)
 
 
 def nearest_edges(features_NC: Tensor, graph_N: Tensor, k: int) -> Tensor:

@@ -13,8 +13,8 @@ import numpy as np
 
 from .poses import check_pose
 from .runtime import InputError
+from .storage import SPLITS
 
-SPLITS = ("train", "test")
 SPLIT_FILES = {"train": "TrainSplit.txt", "test": "TestSplit.txt"}
 IMAGE_FOLDERS = ("", "rgb")  # beside the poses, or apart
 POSE_FOLDERS = ("", "poses")

@@ -16,6 +16,7 @@ from .runtime import InputError, atomic_path
 from .version import VERSION
 
 SCHEMA = "1.0"
+SPLITS = ("train", "test")  # groups of every file: the database, the queries
 
 
 @contextmanager

@@ -13,11 +13,11 @@ from ..runtime import InputError, numpy_generator
 from .geometry import distance_to_solids
 from .rooms import Room
 
-STEP = 0.04  # metres a frame
-TURN = np.radians(2.3)  # radians a frame
+STEP = 0.10  # metres a frame
+TURN = np.radians(4.0)  # radians a frame
 CLEARANCE = 0.15  # metres to furniture and walls
 LOOK_AHEAD = 1.2  # metres to the point that one keeps an eye on, seen from the region's middle
-WANDER = np.radians((16, 9))  # yaw and pitch by which the eye strays from it, at most
+WANDER = np.radians((6, 4))  # yaw and pitch by which the eye strays from it, at most
 SWAY = (0.008, np.radians(2.0))  # deviation of hand-held sway (metres) and roll (radians)
 
 

@@ -19,7 +19,7 @@ from .light import Light, bake
 from .styles import Style, study, workshop
 from .textures import boards, fabric, paint
 
-CAMERA_REGION = (1.5, 0.9, 0.35)  # metres along x, y, z in which cameras move
+CAMERA_REGION = (2.2, 1.1, 0.3)  # metres along x, y, z in which cameras move
 EYE_HEIGHT = 1.42
 MARGIN = 0.25  # metres around that region from which a room may be looked at
 CURTAINS = 0.58  # metres that they take beside a window, both together

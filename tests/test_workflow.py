@@ -1,0 +1,274 @@
+"""The workflow as a user runs it: plan, lint, a whole run on a CPU, reruns, bad input."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import pandas as pd
+import pytest
+from conftest import REPOSITORY
+
+PARTS = ("Snakefile", "rules", "config", "envs", "profiles", "workflow")
+# Two scenes of 12 database images and 4 queries, a network of width 16, two epochs.
+TINY = """
+rendering: {width: 64, height: 48, train_sequences: 1, test_sequences: 1, frames_per_sequence: 12}
+frames: {shorter_side: 32}
+retrieval: {width: 64, height: 48, clusters: 4, candidates: 11}
+graphs: {neighbours: 3, stride: 2}
+model: {width: 16, iterations: 1}
+training: {epochs: 2, batch_size: 4}
+"""
+BEFORE_GRAPHS = {
+    *("render_archive", "extract_scene", "pack_frames"),
+    *("fit_vocabulary", "describe_frames", "rank_neighbours"),
+}
+GRAPHS = {"sample_graphs", "measure_retrieval", "tabulate_retrieval", "plot_retrieval"}
+FROM_TRAINING = {
+    *("train_model", "plot_training", "predict_poses", "plot_trajectories"),
+    *("score_poses", "plot_errors", "tabulate_experiment"),
+}
+
+
+class Project:
+    """A copy of the project, to run and to edit."""
+
+    def __init__(self, folder: Path, settings: str = TINY) -> None:
+        for part in PARTS:
+            source = REPOSITORY / part
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, folder / part)
+        self.folder = folder
+        self.settings = folder / "tiny.yaml"
+        self.settings.write_text(settings)
+
+    def command(self, *arguments: str) -> list[str]:
+        snakemake = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile"]
+        return [*snakemake, str(self.settings), *arguments]
+
+    def run(self, *arguments: str, expect: int = 0) -> str:
+        """Run Snakemake, check its exit code, return what it printed."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == expect, done.stdout[-6000:]
+        return done.stdout
+
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """Return how often each rule would run."""
+        text = self.run("--dry-run", *arguments)
+        table = re.search(r"^job +count\n[- ]+\n(.*?)\n\n", text, re.DOTALL | re.MULTILINE)
+        rows = [line.split() for line in table[1].splitlines()] if table else []
+        return {name: int(count) for name, count in rows if name not in ("all", "total")}
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        file = self.folder / path
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Project:
+    """Return a project in which everything has been made. Tests leave it as it is."""
+    project = Project(tmp_path_factory.mktemp("finished"))
+    project.run()
+    return project
+
+
+@pytest.fixture
+def edited(finished, tmp_path) -> Project:
+    """Return a copy of the finished project, to edit."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished.folder, folder, copy_function=shutil.copy2)
+    project = Project.__new__(Project)
+    project.folder, project.settings = folder, folder / "tiny.yaml"
+    return project
+
+
+def test_the_plan_has_one_job_per_step_and_scene(tmp_path):
+    planned = Project(tmp_path).planned()
+    assert planned["train_model"] == planned["tabulate_experiment"] == 1
+    assert {planned[rule] for rule in BEFORE_GRAPHS} == {2}
+    assert planned.keys() == BEFORE_GRAPHS | GRAPHS | FROM_TRAINING
+
+
+def test_scenes_on_disk_are_neither_rendered_nor_extracted(tmp_path, shared):
+    project = Project(tmp_path)
+    scenes = f"scenes_dir={shared / 'data' / '7scenes'}"
+    planned = project.planned("--config", scenes, "scenes=[redkitchen]")
+    assert not {"render_archive", "download_archive", "extract_scene"} & planned.keys()
+    assert planned["pack_frames"] == 1
+
+
+def test_full_reproduction_plans_fifteen_runs_over_seven_scenes(tmp_path):
+    project = Project(tmp_path)
+    project.settings = tmp_path / "config" / "7scenes.yaml"
+    planned = project.planned()
+    assert planned["train_model"] == 1 + 7 + 7
+    assert planned["download_archive"] == planned["describe_frames"] == 7
+    assert planned["download_weights"] == 2  # NetVLAD and ResNet34
+    assert "fit_vocabulary" not in planned
+    assert "train_model" not in project.planned("graphs")
+    assert project.planned("table_leave_one_out")["train_model"] == 7
+
+
+def test_lint_finds_nothing(tmp_path):
+    assert "good condition" in Project(tmp_path).run("--lint")
+
+
+def test_a_whole_run_makes_scores_tables_and_figures(finished):
+    results = finished.folder / "results" / "synthetic"
+    table = pd.read_csv(results / "tables" / "joint.csv")
+    assert set(table["scene"]) == {"study", "workshop", "average"}
+    for scene in ("study", "workshop"):
+        scores = pd.read_csv(results / f"runs/joint/scores/{scene}.csv")
+        assert scores.groupby("estimator").size().tolist() == [12, 12, 12]
+        assert scores["translation_error_m"].between(0, 10).all()
+        median = scores[scores["estimator"] == "first edge"]["translation_error_m"].median()
+        row = table[(table["scene"] == scene) & (table["estimator"] == "first edge")]
+        assert row["median_translation_m"].item() == pytest.approx(median)
+        with h5py.File(results / f"graphs/{scene}.h5") as graphs:
+            assert graphs["train/neighbours"].shape == (12, 3)
+    figures = {path.relative_to(results / "figures") for path in results.rglob("*.png")}
+    assert len(figures) == 2 + 1 + 1 + 2
+    assert "study" in (results / "tables" / "joint.md").read_text()
+    assert r"\toprule" in (results / "tables" / "joint.tex").read_text()
+
+
+def test_every_job_has_log_and_benchmark(finished):
+    results = finished.folder / "results" / "synthetic"
+    logs = {p.relative_to(results / "logs").with_suffix("") for p in results.rglob("*.log")}
+    benchmarks = {
+        p.relative_to(results / "benchmarks").with_suffix("") for p in results.rglob("*.tsv")
+    }
+    assert logs == benchmarks
+    assert {path.parts[0] for path in logs} == BEFORE_GRAPHS | GRAPHS | FROM_TRAINING
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    assert finished.planned() == {}
+
+
+def test_the_report_can_be_made(finished, tmp_path):
+    finished.run("--report", str(tmp_path / "report.html"))
+    text = (tmp_path / "report.html").read_text()
+    assert "Trajectories" in text
+    assert "joint" in text
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("graphs={stride: 1}", GRAPHS | FROM_TRAINING),
+        ("training={learning_rate: 0.002}", FROM_TRAINING),
+        ("model={width: 24}", FROM_TRAINING),
+        ("evaluation={recall: [[0.5, 10.0]]}", {"tabulate_experiment"}),
+        (
+            "retrieval={candidates: 8}",
+            {"rank_neighbours"} | GRAPHS | FROM_TRAINING,
+        ),
+    ],
+)
+def test_a_changed_setting_reruns_what_depends_on_it(finished, setting, expected):
+    assert finished.planned("--config", setting).keys() == expected
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("model", FROM_TRAINING),
+        ("trajectories", {"plot_trajectories"}),
+        ("retrieval_quality", {"measure_retrieval", "tabulate_retrieval"}),
+    ],
+)
+def test_changed_code_reruns_what_runs_it_and_what_follows(edited, module, expected):
+    file = edited.folder / f"workflow/scripts/relposegnn/{module}.py"
+    text = file.read_text()
+    file.write_text(text + "\n\n# A comment.\n")
+    assert edited.planned() == {}
+    file.write_text(text + "\n\nPLANTED = 1\n")
+    assert edited.planned().keys() == expected
+
+
+def test_comments_and_docstrings_in_scripts_rerun_nothing(edited):
+    for script in (edited.folder / "workflow" / "scripts").glob("*.py"):
+        script.write_text('"""Another docstring."""\n# A comment.\n' + script.read_text())
+    assert edited.planned() == {}
+
+
+def test_a_touched_input_reruns_nothing(edited):
+    for path in (edited.folder / "resources").rglob("*.zip"):
+        path.touch()
+    (edited.folder / "results/synthetic/graphs/study.h5").touch()
+    assert edited.planned() == {}
+
+
+def test_a_killed_training_resumes_in_the_workflow(edited):
+    """SIGKILL takes Snakemake and its job at once; the next run goes on from the last epoch."""
+    edited.edit("tiny.yaml", "epochs: 2", "epochs: 12")
+    model = "results/synthetic/runs/joint/model.pt"
+    running = subprocess.Popen(
+        edited.command(model), cwd=edited.folder, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    state = edited.folder / f"{model}.ckpt" / "last.pt"
+    waited = time.monotonic() + 120
+    while not state.exists() and running.poll() is None and time.monotonic() < waited:
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert state.exists()
+    edited.run("--unlock")
+    assert re.search(r"resuming after epoch \d+ of 12", edited.run(model))
+    history = pd.read_csv(edited.folder / "results/synthetic/runs/joint/training.csv")
+    assert history["epoch"].tolist() == list(range(12))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("graphs={strid: 3}", "graphs.strid: is unknown, did you mean graphs.stride?"),
+        ("graphs={stride: 0}", "graphs.stride: got 0, expected an integer, at least 1"),
+        ("scenes=[studi]", "unknown scene studi, did you mean study?"),
+        ("retrieval={descriptor: sift}", 'retrieval.descriptor: got "sift", expected one of'),
+    ],
+)
+def test_bad_settings_are_refused_by_name(tmp_path, setting, message):
+    assert message in Project(tmp_path).run("--dry-run", "--config", setting, expect=1)
+
+
+def test_bad_frames_end_the_run_with_their_name_and_leave_nothing(tmp_path, shared):
+    scene = tmp_path / "scenes" / "redkitchen"
+    for sequence in ("seq-01", "seq-02"):
+        source = shared / "data/7scenes/redkitchen" / sequence
+        shutil.copytree(source, scene / sequence)
+    (scene / "TrainSplit.txt").write_text("sequence1\n")
+    (scene / "TestSplit.txt").write_text("sequence2\n")
+    folder = tmp_path / "project"
+    folder.mkdir()
+    project = Project(folder)
+    arguments = ["--config", f"scenes_dir={scene.parent}", "scenes=[redkitchen]", "--", "graphs"]
+    bad = scene / "seq-01" / "frame-000007.pose.txt"
+    good = bad.read_text()
+    bad.chmod(0o644)
+    bad.write_text(good.replace("0", "9"))
+    assert f"{bad}: rotation" in project.run(*arguments, expect=1)
+    assert not list(folder.glob("results/synthetic/frames/*"))
+    bad.write_text(good)
+    project.edit("tiny.yaml", "neighbours: 3", "neighbours: 30")
+    project.edit("tiny.yaml", "candidates: 11", "candidates: 40")
+    text = project.run(*arguments, expect=1)
+    assert "19 database images are ranked" in text
+    assert "at least graphs.neighbours = 30" in text
+    assert not list(folder.glob("results/synthetic/graphs/*"))
