@@ -250,7 +250,11 @@ def _method_problems(config: dict) -> Iterator[str]:
             f"model.knn: got {model['knn']}, expected at most as many as "
             f"graphs.neighbours, {graphs['neighbours']}"
         )
-    needed = {model["backbone"]: "model.pretrained is true"} if model["pretrained"] else {}
+    needed = {}
+    if model["pretrained"] and model["backbone"] == "resnet10":
+        yield "model.pretrained: got true, but there is no resnet10 trained on ImageNet"
+    elif model["pretrained"]:
+        needed[model["backbone"]] = "model.pretrained is true"
     if retrieval["descriptor"] == "netvlad" and retrieval["netvlad_weights"] != "none":
         name = {"published": "netvlad", "imagenet": "vgg16"}[retrieval["netvlad_weights"]]
         needed[name] = f"retrieval.netvlad_weights is {retrieval['netvlad_weights']}"
