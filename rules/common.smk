@@ -1,4 +1,6 @@
 # The configuration, and what the rules ask about it. All Python functions of the workflow are here.
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,9 +41,9 @@ EXPERIMENTS = {
 
 
 wildcard_constraints:
-    dataset=DATASET,
-    scene="|".join(SCENES),
-    run="|".join(RUNS),
+    dataset=re.escape(DATASET),
+    scene="|".join(map(re.escape, SCENES)),
+    run="|".join(map(re.escape, RUNS)),
     experiment="|".join(EXPERIMENTS),
     file="[^/]+",
 
@@ -95,14 +97,10 @@ def vocabulary(wildcards):
     return [f"results/{wildcards.dataset}/vocabularies/{wildcards.scene}.npz"]
 
 
-def describing_settings():
-    """Return the settings that a descriptor depends on."""
-    ignored = ["candidates"]
-    if config["retrieval"]["descriptor"] != "netvlad":
-        ignored.append("netvlad_weights")
-    return {
-        key: value for key, value in config["retrieval"].items() if key not in ignored
-    }
+def describing_settings(*more):
+    """Return the settings that a descriptor depends on, beside its vocabulary or weights."""
+    names = ("descriptor", "width", "height", *more)
+    return {name: config["retrieval"][name] for name in names}
 
 
 def describing_gpus():
@@ -111,12 +109,18 @@ def describing_gpus():
 
 
 def retrieval_environment():
-    """Return the conda environment with faiss for the GPU where a GPU answers."""
+    """Return the conda environment with faiss for the GPU where a GPU answers.
+
+    The first Snakemake process decides, or whoever sets RELPOSEGNN_FAISS to "-gpu" or to nothing: its
+    jobs inherit the variable, so that a cluster's nodes do not decide anew.
+    """
     try:
-        gpu = subprocess.run(["nvidia-smi", "-L"], capture_output=True).returncode == 0
+        answer = subprocess.run(["nvidia-smi", "-L"], capture_output=True)
+        found = "-gpu" if answer.returncode == 0 else ""
     except FileNotFoundError:
-        gpu = False
-    return f"../envs/retrieval{'-gpu' if gpu else ''}.yaml"
+        found = ""
+    kind = os.environ.setdefault("RELPOSEGNN_FAISS", found)
+    return f"../envs/retrieval{kind}.yaml"
 
 
 def model_settings():
@@ -128,8 +132,10 @@ def training_settings(wildcards):
     """Return the training protocol of a run."""
     settings = dict(config["training"])
     single_scene_epochs = settings.pop("single_scene_epochs")
-    if wildcards.run.startswith("only-") and single_scene_epochs:
+    if wildcards.run in SINGLE_SCENE and single_scene_epochs:
         settings["epochs"] = single_scene_epochs
+    if settings["schedule"] != "step":
+        del settings["decay_epochs"], settings["decay_factor"]
     return settings
 
 
@@ -147,6 +153,25 @@ def experiment_scores(wildcards):
         f"results/{wildcards.dataset}/runs/{run}/scores/{scene}.csv"
         for scene, run in EXPERIMENTS[wildcards.experiment].items()
     ]
+
+
+def published_results(wildcards):
+    """Return the file of published results, as a list of inputs."""
+    published = config["evaluation"]["published"]
+    return [published] if published else []
+
+
+def table_remarks(wildcards):
+    """Return what a table's caption says of the models behind it."""
+    model, training = config["model"], config["training"]
+    epochs = training["epochs"]
+    if wildcards.experiment == "single_scene":
+        epochs = training["single_scene_epochs"] or epochs
+    return (
+        f"Models: {model['backbone']}, features of {model['width']}, images whose shorter side has "
+        f"{config['frames']['shorter_side']} pixels, {epochs} epochs; neighbours by "
+        f"{config['retrieval']['descriptor']}, stride {config['graphs']['stride']}."
+    )
 
 
 def requested_runs():

@@ -4,6 +4,7 @@
 rule tabulate_experiment:
     input:
         scores=experiment_scores,
+        published=published_results,
     output:
         csv="results/{dataset}/tables/{experiment}.csv",
         markdown=report(
@@ -25,7 +26,8 @@ rule tabulate_experiment:
         runtime=10,
     params:
         runs=lambda wildcards: EXPERIMENTS[wildcards.experiment],
-        evaluation=config["evaluation"],
+        recall=config["evaluation"]["recall"],
+        remarks=table_remarks,
         code=code("tabulate_experiment"),
     script:
         "../workflow/scripts/tabulate_experiment.py"

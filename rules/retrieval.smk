@@ -40,7 +40,7 @@ rule fit_vocabulary:
         runtime=60,
         gpu=describing_gpus(),
     params:
-        retrieval=describing_settings(),
+        retrieval=describing_settings("clusters", "seed"),
         code=code("fit_vocabulary"),
     script:
         "../workflow/scripts/fit_vocabulary.py"
@@ -87,6 +87,7 @@ rule rank_neighbours:
     resources:
         mem_mb=6000,
         runtime=30,
+        gpu=1,
     params:
         candidates=config["retrieval"]["candidates"],
         code=code("rank_neighbours"),

@@ -365,3 +365,19 @@ def test_import_stays_light():
         check=True,
     )
     assert result.stdout.strip() == ""
+
+
+def test_checksums_of_unknown_scenes_are_refused():
+    lines = problems({"archive_sha256": {"studdy": "0" * 64}})
+    assert lines == ["archive_sha256.studdy: is no scene of this configuration"]
+
+
+def test_the_published_netvlad_has_its_number_of_clusters():
+    retrieval = {"descriptor": "netvlad", "netvlad_weights": "published", "clusters": 32}
+    assert problems({"retrieval": retrieval})[0].startswith("retrieval.clusters: got 32")
+    assert validated({"retrieval": {**retrieval, "netvlad_weights": "none"}})
+
+
+def test_weights_do_not_share_a_file_name():
+    weights = {"vgg16": {"url": "https://example.org/other/resnet18-f37072fd.pth"}}
+    assert "as that of weights" in problems({"weights": weights})[0]

@@ -75,6 +75,16 @@ def test_the_aggregate_of_equal_candidates_is_that_candidate():
     np.testing.assert_allclose(q, quaternion[:, 0], atol=1e-12)
 
 
+def test_a_query_without_finite_candidates_fails_alone():
+    candidates, truth_t, truth_q = planted_candidates(outliers=0)
+    candidates.translation[1, 3, 0] = np.nan
+    translation, quaternion = aggregate(candidates)
+    assert np.isnan(translation[1]).all()
+    assert np.isnan(quaternion[1]).all()
+    np.testing.assert_allclose(translation[[0, 2]], truth_t[[0, 2]], atol=0.015)
+    assert rotation_error_deg(quaternion[[0, 2]], truth_q[[0, 2]]).max() < 1.0
+
+
 def test_geometric_median_lies_where_the_unit_vectors_cancel():
     points = np.array([[[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [5, 5, 5]]])
     identity = np.tile([1.0, 0, 0, 0], (1, 4, 1))
@@ -87,7 +97,7 @@ def test_geometric_median_lies_where_the_unit_vectors_cancel():
 @pytest.mark.parametrize("knn", [0, 2])
 def test_predictions_equal_a_pass_of_the_network_per_graph(tiny_scene, tmp_path, monkeypatch, knn):
     torch.manual_seed(0)
-    model = RelPoseGNN(ModelSettings(backbone="resnet18", width=32, knn=knn)).eval()
+    model = RelPoseGNN(ModelSettings(backbone="resnet10", width=32, knn=knn)).eval()
     save_model(tmp_path / "model.pt", model, 0, ["tiny"])
     encoded = []
     encode = RelPoseGNN.encode

@@ -22,6 +22,12 @@ def test_a_perfect_estimate_costs_only_the_weights():
     assert loss.total.item() == pytest.approx(0.5 - 3.0)
 
 
+def test_whole_numbers_are_weights_too():
+    criterion = RelativePoseCriterion(0, -3)
+    criterion(true_relative(), POSES, EDGES).total.backward()
+    assert criterion.s_q.grad.item() == pytest.approx(1.0)
+
+
 def test_planted_errors_are_mean_absolute_and_weighted():
     relative = true_relative()
     relative[0, 0] += 6.0  # one of 6 translation entries

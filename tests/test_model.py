@@ -81,7 +81,7 @@ def test_training_steps_agree_with_the_published_implementation(reference, case)
 @pytest.mark.parametrize("knn", [0, 4])
 def test_permuted_neighbours_give_permuted_poses(knn):
     torch.manual_seed(0)
-    model = RelPoseGNN(replace(SMALL, backbone="resnet18", knn=knn)).eval()
+    model = RelPoseGNN(replace(SMALL, backbone="resnet10", knn=knn)).eval()
     # The initial edge feature depends on the order of its two nodes: with a symmetric projection
     # it does not, and the whole network commutes with permutations.
     half = model.proj_edge.weight.data[:, :64]
@@ -106,7 +106,7 @@ def _rows(estimates):
 
 def test_graphs_of_a_batch_do_not_touch():
     torch.manual_seed(0)
-    model = RelPoseGNN(replace(SMALL, backbone="resnet18", knn=3)).eval()
+    model = RelPoseGNN(replace(SMALL, backbone="resnet10", knn=3)).eval()
     features = torch.randn(16, 64)
     with torch.no_grad():
         together = model.relate(features, *two_graphs())
@@ -149,7 +149,7 @@ def test_edge_dropout_leaves_one_pair_of_each_graph():
 
 def test_dropout_acts_in_training_only():
     torch.manual_seed(0)
-    model = RelPoseGNN(replace(SMALL, backbone="resnet18", dropout=0.5, edge_dropout=0.5))
+    model = RelPoseGNN(replace(SMALL, backbone="resnet10", dropout=0.5, edge_dropout=0.5))
     features, (edges, graph) = torch.randn(16, 64), two_graphs()
     model.eval()
     first, second = (model.relate(features, edges, graph) for _ in range(2))

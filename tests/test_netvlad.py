@@ -11,10 +11,10 @@ from relposegnn.netvlad import (
     IMAGENET_MEAN,
     NetVLAD,
     ResidualPooling,
+    encoder_input,
     initialise_from_data,
     load_netvlad,
     load_vgg16,
-    normalise_images,
     randomise_vgg16,
 )
 from relposegnn.runtime import InputError
@@ -178,7 +178,7 @@ def test_random_encoder_follows_the_seed_and_keeps_the_scale():
 def test_normalisation_of_images():
     images = np.zeros((2, 4, 6, 3), np.uint8)
     images[1] = 255
-    found = normalise_images(images, torch.device("cpu"))
+    found = encoder_input(images, torch.device("cpu"))
     assert found.shape == (2, 3, 4, 6)
     for channel, (mean, deviation) in enumerate(
         zip(IMAGENET_MEAN, IMAGENET_DEVIATION, strict=True)

@@ -1,6 +1,10 @@
 """Atomic outputs, seeds, logging of errors, choice of device."""
 
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -36,6 +40,33 @@ def test_a_failed_block_leaves_the_old_target_and_nothing_else(tmp_path):
         raise RuntimeError
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    (tmp_path / ".a.txt.partial-killed").mkdir()
+    (tmp_path / ".a.txt.gz.partial-of-another").mkdir()
+    with runtime.atomic_path(tmp_path / "a.txt") as partial:
+        partial.write_text("new")
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"a.txt", ".a.txt.gz.partial-of-another"}
+
+
+def test_a_terminated_step_removes_its_partial_output(tmp_path):
+    script = (
+        "import os, signal, sys\n"
+        "from relposegnn.runtime import atomic_path, logging_to\n"
+        "with logging_to(sys.argv[1] + '/log'), atomic_path(sys.argv[1] + '/a.txt') as partial:\n"
+        "    partial.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    library = Path(runtime.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(library)},
+        check=False,
+    )
+    assert done.returncode == 143
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
 
 
 def test_seeds_differ_by_purpose_and_repeat():

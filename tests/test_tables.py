@@ -67,10 +67,10 @@ def outputs(folder: Path) -> tuple[Path, Path, Path]:
     return folder / "out.csv", folder / "out.md", folder / "out.tex"
 
 
-def tabulate(rows, folder, **options) -> tuple[pd.DataFrame, str, str]:
+def tabulate(rows, folder, dataset="7scenes", **options) -> tuple[pd.DataFrame, str, str]:
     """Tabulate an experiment; return its numbers, Markdown and LaTeX."""
     csv, markdown, latex = outputs(folder)
-    tabulate_experiment(rows, csv, markdown, latex, "7scenes", "joint", RECALL, **options)
+    tabulate_experiment(rows, csv, markdown, latex, dataset, "joint", RECALL, **options)
     return pd.read_csv(csv), markdown.read_text(), latex.read_text()
 
 
@@ -169,10 +169,9 @@ def test_average_stands_only_over_all_scenes_of_the_table(rows, published, tmp_p
     assert row_of(markdown, "first edge − RelPose-GNN (poster)") == ["+0.01 / +1.3", "—", "—"]
 
 
-@pytest.mark.parametrize("table", ["7scenes/unheard-of", None])
-def test_without_published_rows_there_is_no_comparison(rows, published, tmp_path, table):
-    file = published if table else None
-    _, markdown, latex = tabulate(rows, tmp_path, published_file=file, published_table=table)
+@pytest.mark.parametrize("options", [{"dataset": "elsewhere"}, {"published_file": None}])
+def test_without_published_rows_there_is_no_comparison(rows, published, tmp_path, options):
+    _, markdown, latex = tabulate(rows, tmp_path, **{"published_file": published, **options})
     assert "Beside published" not in markdown
     assert latex.count(r"\begin{tabular}") == 1
 

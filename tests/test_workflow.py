@@ -21,7 +21,7 @@ rendering: {width: 64, height: 48, train_sequences: 1, test_sequences: 1, frames
 frames: {shorter_side: 32}
 retrieval: {width: 64, height: 48, clusters: 4, candidates: 11}
 graphs: {neighbours: 3, stride: 2}
-model: {width: 16, iterations: 1}
+model: {backbone: resnet10, width: 16, iterations: 1}
 training: {epochs: 2, batch_size: 4}
 """
 BEFORE_GRAPHS = {

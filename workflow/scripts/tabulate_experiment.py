@@ -13,6 +13,7 @@ if __name__ == "__main__":
             snakemake.output.latex,
             snakemake.wildcards.dataset,
             snakemake.wildcards.experiment,
-            snakemake.params.evaluation["recall"],
-            snakemake.params.evaluation["published"],
+            snakemake.params.recall,
+            published_file=next(iter(snakemake.input.published), None),
+            remarks=snakemake.params.remarks,
         )

@@ -39,6 +39,7 @@ INTEGER_TEXT = re.compile(r"[+-]?\d+")
 NUMBER_TEXT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 BOOLEAN_TEXT = {"true": True, "True": True, "false": False, "False": False}
 NULL_TEXT = ("null", "~")
+PUBLISHED_CLUSTERS = 64  # of the trained NetVLAD
 
 
 def validate_configuration(config: dict, schema_file: str | Path) -> dict:
@@ -58,7 +59,9 @@ def validate_configuration(config: dict, schema_file: str | Path) -> dict:
     problems = list(dict.fromkeys(_schema_problems(config, schema)))
     if not problems:
         _resolve_paths(config, Path(schema_file).absolute().parents[1])
-        problems = [*_source_problems(config), *_method_problems(config)]
+        problems = [
+            *_source_problems(config), *_method_problems(config), *_weights_problems(config)
+        ]  # fmt: skip
     if problems:
         raise InputError("\n".join(["The configuration cannot be used:", *problems]))
     return config
@@ -209,6 +212,9 @@ def _resolve_paths(config: dict, project: Path) -> None:
 
 def _source_problems(config: dict) -> Iterator[str]:
     """Yield what keeps the scenes from being found."""
+    for scene in config["archive_sha256"]:
+        if scene not in config["scenes"]:
+            yield f"archive_sha256.{scene}: is no scene of this configuration"
     if config["scenes_dir"]:
         folder = Path(config["scenes_dir"])
         if not folder.is_dir():
@@ -250,7 +256,14 @@ def _method_problems(config: dict) -> Iterator[str]:
             f"model.knn: got {model['knn']}, expected at most as many as "
             f"graphs.neighbours, {graphs['neighbours']}"
         )
-    needed = {}
+    published = config["evaluation"]["published"]
+    if published and not Path(published).is_file():
+        yield f"evaluation.published: got {published}, expected a CSV file that exists"
+
+
+def _weights_problems(config: dict) -> Iterator[str]:
+    """Yield what keeps trained weights from being found, or from fitting."""
+    retrieval, model, needed = config["retrieval"], config["model"], {}
     if model["pretrained"] and model["backbone"] == "resnet10":
         yield "model.pretrained: got true, but there is no resnet10 trained on ImageNet"
     elif model["pretrained"]:
@@ -258,9 +271,19 @@ def _method_problems(config: dict) -> Iterator[str]:
     if retrieval["descriptor"] == "netvlad" and retrieval["netvlad_weights"] != "none":
         name = {"published": "netvlad", "imagenet": "vgg16"}[retrieval["netvlad_weights"]]
         needed[name] = f"retrieval.netvlad_weights is {retrieval['netvlad_weights']}"
+        if name == "netvlad" and retrieval["clusters"] != PUBLISHED_CLUSTERS:
+            yield (
+                f"retrieval.clusters: got {retrieval['clusters']}, expected {PUBLISHED_CLUSTERS}, "
+                "those of the published NetVLAD"
+            )
     for name, reason in needed.items():
         if name not in config["weights"]:
             yield f"weights.{name}: is missing, expected its url, since {reason}"
-    published = config["evaluation"]["published"]
-    if published and not Path(published).is_file():
-        yield f"evaluation.published: got {published}, expected a CSV file that exists"
+    first_names: dict[str, str] = {}
+    for name, source in config["weights"].items():
+        file = Path(source["url"]).name
+        if first_names.setdefault(file, name) != name:
+            yield (
+                f"weights.{name}: its file is called {file}, as that of "
+                f"weights.{first_names[file]}; expected names of their own"
+            )

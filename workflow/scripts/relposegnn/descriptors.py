@@ -21,10 +21,10 @@ from .frames import Frames
 from .images import read_image, read_images
 from .netvlad import (
     NetVLAD,
+    encoder_input,
     initialise_from_data,
     load_netvlad,
     load_vgg16,
-    normalise_images,
     randomise_vgg16,
 )
 from .runtime import InputError, numpy_generator, select_device
@@ -77,12 +77,12 @@ def fit_vocabulary(
     settings = {"clusters": clusters, "width": size[0], "height": size[1], "seed": seed}
     if descriptor == "vlad":
         sample = _sample(_vlad_features(paths, size, workers), len(paths), clusters, seed)
-        arrays = {"centroids": fit_centroids(sample, clusters, seed)}
+        arrays = {"centroids": fit_centroids(sample, clusters, seed, str(scene_folder))}
     else:
         model = _untrained_netvlad(clusters, seed, vgg16_weights)
         features = _netvlad_features(model, paths, size, select_device(device, workers), workers)
         sample = _sample(features, len(paths), clusters, seed)
-        settings["alpha"] = initialise_from_data(model.cpu(), sample, seed)
+        settings["alpha"] = initialise_from_data(model.cpu(), sample, seed, str(scene_folder))
         settings["vgg16"] = Path(vgg16_weights).name if vgg16_weights else "random"
         arrays = {key: tensor.numpy() for key, tensor in model.state_dict().items()}
     save_vocabulary(vocabulary_file, descriptor, arrays, settings)
@@ -98,7 +98,6 @@ def describe_frames(
     vocabulary_file: str | Path | None = None,
     netvlad_checkpoint: str | Path | None = None,
     device: str | None = None,
-    half_precision: bool = False,
     workers: int = 1,
 ) -> None:
     """Describe every frame of a scene and write the descriptors file.
@@ -115,7 +114,6 @@ def describe_frames(
         netvlad_checkpoint: trained NetVLAD in the published layout; None where there is a
             vocabulary.
         device: that NetVLAD runs on, see ``runtime.select_device``.
-        half_precision: whether NetVLAD's encoder computes in float16.
         workers: threads that decode images, and for VLAD describe them.
 
     Raises:
@@ -130,7 +128,7 @@ def describe_frames(
     else:
         model, made_by = _netvlad(vocabulary_file, netvlad_checkpoint)
         model.to(select_device(device, workers))
-        describe = partial(_netvlad_rows, model, size, workers, half_precision)
+        describe = partial(_netvlad_rows, model, size, workers)
     settings = {"descriptor": descriptor, "width": size[0], "height": size[1], **made_by}
     with Frames(frames_file) as frames, create_hdf5(descriptors_file, "descriptors", settings) as f:
         for split in SPLITS:
@@ -220,19 +218,18 @@ def _netvlad_features(
     model.to(device)
     for images in _batches(read_images(paths, size, workers)):
         with torch.inference_mode():
-            local_BCP = model.local_descriptors(normalise_images(images, device))
+            local_BCP = model.local_descriptors(encoder_input(images, device))
         yield from local_BCP.mT.cpu().numpy()
 
 
 def _netvlad_rows(
-    model: NetVLAD, size: Size, workers: int, half_precision: bool, paths: list[Path]
+    model: NetVLAD, size: Size, workers: int, paths: list[Path]
 ) -> Iterator[np.ndarray]:
     """Yield the descriptor (K 512,) of each image."""
     device = model.pool.centroids.device
     for images in _batches(read_images(paths, size, workers)):
-        half = torch.autocast(device.type, dtype=torch.float16, enabled=half_precision)
-        with torch.inference_mode(), half:
-            rows = model(normalise_images(images, device))
+        with torch.inference_mode():
+            rows = model(encoder_input(images, device))
         yield from rows.cpu().numpy()
 
 

@@ -1,5 +1,6 @@
 """Query poses from regressed relative poses (paper, section 3.4)."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,8 @@ from .poses import (
     vector_from_pose,
 )
 from .runtime import InputError, atomic_path
+
+logger = logging.getLogger(__name__)
 
 MEDIAN_ITERATIONS = 50
 IMAGES_PER_PASS = 64
@@ -68,6 +71,9 @@ def predict_poses(
     source_poses = np.take_along_axis(database[neighbours], source[..., None] - 1, axis=1)
     candidates = candidates_from_relative(relative, source_poses)
     robust_t, robust_q = aggregate(candidates)
+    failed = np.isnan(robust_t).any(axis=1).sum()
+    if failed:
+        logger.warning("%s: %d of %d queries have no finite pose", graphs_file, failed, len(query))
     reference = database[neighbours[:, 0]]
     with atomic_path(predictions_file) as partial:
         np.savez(
@@ -98,13 +104,17 @@ def aggregate(candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
     """Return one pose per query that outlying edges move little: t (G, 3), q (G, 4).
 
     The geometric median of the camera centres, and the rotation of least summed chordal distance
-    (Hartley et al. 2013, section 5; L1 averaging), both by Weiszfeld's iteration.
+    (Hartley et al. 2013, section 5; L1 averaging), both by Weiszfeld's iteration. NaN for a query
+    with a candidate that is not finite.
     """
-    translation = _weiszfeld(candidates.translation, lambda mean: mean)
-    rotations = matrix_from_quaternion(candidates.quaternion)
-    flat = rotations.reshape(*rotations.shape[:2], 9)
-    median = _weiszfeld(flat, _nearest_rotation)
-    return translation, quaternion_from_matrix(median.reshape(-1, 3, 3))
+    found = np.isfinite(candidates.translation).all((1, 2))
+    found &= np.isfinite(candidates.quaternion).all((1, 2))
+    translation, quaternion = np.full((len(found), 3), np.nan), np.full((len(found), 4), np.nan)
+    translation[found] = _weiszfeld(candidates.translation[found], lambda mean: mean)
+    rotations = matrix_from_quaternion(candidates.quaternion[found])
+    median = _weiszfeld(rotations.reshape(*rotations.shape[:2], 9), _nearest_rotation)
+    quaternion[found] = quaternion_from_matrix(median.reshape(-1, 3, 3))
+    return translation, quaternion
 
 
 def _weiszfeld(points: np.ndarray, project: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -26,15 +26,15 @@ class RelativePoseCriterion(nn.Module):
     def __init__(self, initial_s_t: float = 0.0, initial_s_q: float = -3.0) -> None:
         """Start from the given logarithms of the variances."""
         super().__init__()
-        self.s_t = nn.Parameter(torch.tensor(initial_s_t))
-        self.s_q = nn.Parameter(torch.tensor(initial_s_q))
+        self.s_t = nn.Parameter(torch.tensor(float(initial_s_t)))
+        self.s_q = nn.Parameter(torch.tensor(float(initial_s_q)))
 
     def forward(
         self, relative_E6: Tensor, poses_N6: Tensor, edge_index: Tensor
     ) -> RelativePoseLoss:
         """Compare regressed relative poses with p_source - p_target of the true pose vectors."""
         source, target = edge_index
-        error_E6 = (relative_E6.float() - (poses_N6[source] - poses_N6[target])).abs()
+        error_E6 = (relative_E6 - (poses_N6[source] - poses_N6[target])).abs()
         translation, rotation = error_E6[:, :3].mean(), error_E6[:, 3:].mean()
         total = (
             translation * torch.exp(-self.s_t) + self.s_t

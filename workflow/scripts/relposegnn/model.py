@@ -161,12 +161,14 @@ class RelPoseGNN(nn.Module):
         nodes_NC, edges_EC = features_NC, self._initial_edges(features_NC, edge_index)
         for _ in range(self.settings.iterations):
             nodes_NC, edges_EC = self.gnn1(nodes_NC, edge_index, edges_EC)
-        nodes_NC, edges_EC = self.dropout(nodes_NC), self.dropout(edges_EC)
-        return PoseEstimates(
-            edge_index=edge_index,
-            relative=torch.cat([self.fc_xyz_R(edges_EC), self.fc_wpqr_R(edges_EC)], dim=1),
-            absolute=torch.cat([self.fc_xyz(nodes_NC), self.fc_wpqr(nodes_NC)], dim=1),
-        )
+        # bfloat16 has three digits, too few for metres.
+        with torch.autocast(features_NC.device.type, enabled=False):
+            nodes_NC, edges_EC = self.dropout(nodes_NC.float()), self.dropout(edges_EC.float())
+            return PoseEstimates(
+                edge_index=edge_index,
+                relative=torch.cat([self.fc_xyz_R(edges_EC), self.fc_wpqr_R(edges_EC)], dim=1),
+                absolute=torch.cat([self.fc_xyz(nodes_NC), self.fc_wpqr(nodes_NC)], dim=1),
+            )
 
     def _initial_edges(self, nodes_NC: Tensor, edge_index: Tensor) -> Tensor:
         lower, upper = edge_index.amin(dim=0), edge_index.amax(dim=0)

@@ -127,7 +127,9 @@ def randomise_vgg16(model: NetVLAD, seed: int) -> None:
 
 
 @torch.no_grad()
-def initialise_from_data(model: NetVLAD, local_NC: np.ndarray, seed: int) -> float:
+def initialise_from_data(
+    model: NetVLAD, local_NC: np.ndarray, seed: int, source: str = "NetVLAD"
+) -> float:
     """Initialise the NetVLAD layer from local descriptors (N, 512), unit rows; return alpha.
 
     Centroids are those of k-means; the assignment's weight is alpha times the unit centroids, alpha
@@ -137,13 +139,13 @@ def initialise_from_data(model: NetVLAD, local_NC: np.ndarray, seed: int) -> flo
     Raises:
         InputError: too few local descriptors, or all alike.
     """
-    centroids = torch.from_numpy(fit_centroids(local_NC, len(model.pool.centroids), seed))
+    centroids = torch.from_numpy(fit_centroids(local_NC, len(model.pool.centroids), seed, source))
     anchors = functional.normalize(centroids, dim=1)
     nearest_N2 = (torch.from_numpy(local_NC) @ anchors.T).topk(2, dim=1).values
     gap = (nearest_N2[:, 0] - nearest_N2[:, 1]).mean().item()
     if not gap > ROUNDING:
         raise InputError(
-            "NetVLAD: the local descriptors of the training images are all alike, no vocabulary "
+            f"{source}: the local descriptors of the training images are all alike, no vocabulary "
             "can be fitted on them; are the images blank?"
         )
     alpha = -math.log(SECOND_SHARE) / gap
@@ -152,7 +154,7 @@ def initialise_from_data(model: NetVLAD, local_NC: np.ndarray, seed: int) -> flo
     return alpha
 
 
-def normalise_images(images_BHW3: np.ndarray, device: torch.device) -> torch.Tensor:
+def encoder_input(images_BHW3: np.ndarray, device: torch.device) -> torch.Tensor:
     """Return uint8 RGB images (B, H, W, 3) as the encoder's input (B, 3, H, W) on ``device``."""
     images = torch.from_numpy(images_BHW3).to(device).permute(0, 3, 1, 2).float() / 255
     mean, deviation = (

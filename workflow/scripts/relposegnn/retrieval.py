@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
-from .runtime import InputError
-from .storage import create_hdf5, open_hdf5, read_settings
+from .runtime import InputError, gpu_allowed
+from .storage import SPLITS, create_hdf5, open_hdf5, read_settings
 
 logger = logging.getLogger(__name__)
 
@@ -41,19 +41,19 @@ def rank_neighbours(
         settings = {"candidates": candidates, "descriptors": read_settings(file)}
         index = build_index(database, length + 1)
         with create_hdf5(neighbours_file, "neighbours", settings) as output:
-            for split in ("train", "test"):
+            for split in SPLITS:
                 queries = file[f"{split}/descriptor"]
                 _write_ranking(output.create_group(split), index, queries, length)
     logger.info("ranked %d of %d training frames per query", length, index.ntotal)
 
 
 def build_index(database: h5py.Dataset, longest_ranking: int) -> faiss.Index:
-    """Return an exact index over descriptors (N, D), on all GPUs where faiss has some."""
+    """Return an exact index over descriptors (N, D), on a GPU where faiss finds one."""
     index = faiss.IndexFlatIP(database.shape[1])
     # faiss-cpu of some channels lacks the function.
     gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
-    if gpus > 0 and longest_ranking <= GPU_LONGEST_RANKING:
-        index = faiss.index_cpu_to_all_gpus(index)
+    if gpus > 0 and gpu_allowed() and longest_ranking <= GPU_LONGEST_RANKING:
+        index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
     for _, rows in _blocks(database):
         index.add(rows)
     return index

@@ -1,8 +1,10 @@
 """What every step needs around its work: logging, device, seeds, atomic files."""
 
+import glob
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import zlib
@@ -29,7 +31,8 @@ def logging_to(log_file: str | Path) -> Iterator[None]:
     """Log to the terminal and to ``log_file``; end a step that fails with exit code 1.
 
     An ``InputError`` is printed as its message alone, anything else with its traceback. Both
-    land in the log file too.
+    land in the log file too. SIGTERM ends the step as an exception does, so that partial outputs
+    are removed.
     """
     Path(log_file).parent.mkdir(parents=True, exist_ok=True)
     handlers = [logging.StreamHandler(), logging.FileHandler(log_file, mode="w")]
@@ -42,6 +45,7 @@ def logging_to(log_file: str | Path) -> Iterator[None]:
     )
     logging.captureWarnings(True)
     logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it tells each variant it tries
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with logging_redirect_tqdm():
             yield
@@ -58,12 +62,15 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     """Yield a path beside ``target``, for a file or a folder; rename it when the block succeeds.
 
     Whatever stands at ``target`` is replaced. When the block raises, the partial output is
-    removed and ``target`` stays as it was. The path yielded does not exist yet and has the
-    target's suffixes.
+    removed and ``target`` stays as it was; what a killed process left is removed by the next one
+    that writes the same target. The path yielded does not exist yet and has the target's suffixes.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    prefix = f".{target.name}.partial-"
+    for abandoned in target.parent.glob(f"{glob.escape(prefix)}*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
     try:
         partial = scratch / target.name
         yield partial
@@ -99,6 +106,11 @@ def select_device(name: str | None = None, threads: int | None = None) -> "torch
             "expected auto, cpu or one of this machine's GPUs, such as cuda:0"
         ) from error
     return device
+
+
+def gpu_allowed() -> bool:
+    """Return whether RELPOSEGNN_DEVICE leaves the choice of a GPU; for libraries beside torch."""
+    return os.environ.get(DEVICE_VARIABLE, "auto").split(":")[0] in ("auto", "cuda")
 
 
 def derive_seed(seed: int, *purpose: str) -> int:

@@ -16,7 +16,6 @@ EXPERIMENTS = {
     "joint": "one model trained on all scenes",
     "leave_one_out": "per scene, one model trained on the other scenes",
     "single_scene": "per scene, one model trained on it alone",
-    "published": "published weights, not trained here",
 }
 ESTIMATORS_TEXT = (
     "First edge: the pose from the best-ranked neighbour, as published; all edges: the aggregate "
@@ -44,7 +43,6 @@ def tabulate_experiment(
     experiment: str,
     recall: Sequence[tuple[float, float]],
     published_file: str | Path | None = None,
-    published_table: str | None = None,
     remarks: str = "",
 ) -> None:
     """Write the table of one experiment, beside published results where there are any.
@@ -57,9 +55,8 @@ def tabulate_experiment(
         dataset: name of the dataset.
         experiment: a key of ``EXPERIMENTS``.
         recall: pairs of thresholds (metres, degrees).
-        published_file: CSV of published results; None for no comparison.
-        published_table: which of its tables; ``{dataset}/{experiment}`` when None. Without rows
-            of this table there is no comparison.
+        published_file: CSV of published results; None for no comparison. Without rows of its table
+            ``{dataset}/{experiment}`` there is none either.
         remarks: settings worth knowing beside the published ones, added to the captions.
 
     Raises:
@@ -72,7 +69,7 @@ def tabulate_experiment(
     numbers = add_averages(summary)
     label = f"{dataset}-{experiment}".replace("_", "-")
     tables = [_experiment_table(numbers, label, dataset, experiment, recall, remarks)]
-    published_table = published_table or f"{dataset}/{experiment}"
+    published_table = f"{dataset}/{experiment}"
     if published_file:
         published = read_published(published_file, published_table)
         if published.empty:

@@ -1,5 +1,6 @@
 """One training's model, criterion and optimizer, and a pass over its batches."""
 
+import logging
 import math
 import time
 from collections.abc import Iterable
@@ -14,6 +15,8 @@ from .datasets import normalise_images
 from .losses import RelativePoseCriterion, RelativePoseLoss
 from .model import ModelSettings, RelPoseGNN
 from .runtime import InputError, derive_seed, torch_generator
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ class Trainer:
             weight_decay=settings.weight_decay,
         )
         # bfloat16 has float32's range: no gradient scaling is needed.
-        self.half = settings.mixed_precision and device.type == "cuda"
+        self.half = settings.mixed_precision and has_bfloat16(device)
+        logger.info("training on %s, in %s", device, "bfloat16" if self.half else "float32")
 
     def run_epoch(
         self, train_loader: Iterable[Batch], validation_loader: Iterable[Batch], epoch: int
@@ -133,6 +137,11 @@ class Trainer:
             group["lr"] = rate
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Return whether a device computes in bfloat16 by itself, faster than in float32."""
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 def learning_rate_at(settings: TrainingSettings, epochs_done: float) -> float:
     """Return Adam's step size after ``epochs_done`` epochs (a fraction inside an epoch)."""
     if settings.schedule == "step":
@@ -142,6 +151,7 @@ def learning_rate_at(settings: TrainingSettings, epochs_done: float) -> float:
 
 
 def _mean_losses(prefix: str, losses: list[torch.Tensor], epoch: int) -> dict[str, float]:
+    # The mean over batches, as the optimizer saw them: a short last batch counts as a full one.
     mean = torch.stack(losses).mean(dim=0).tolist() if losses else [math.nan] * 3
     if losses and not all(map(math.isfinite, mean)):
         raise InputError(

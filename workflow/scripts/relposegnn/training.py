@@ -4,7 +4,12 @@ import hashlib
 import json
 import logging
 import math
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -55,33 +60,22 @@ def train_model(
     datasets = [GraphDataset(*files, "train") for files in scenes.values()]
     _check_image_sizes(datasets)
     train_set, validation_set = split_validation(datasets, settings)
+    loaders = partial(_loaders, train_set, validation_set, settings, device, threads)
     trainer = Trainer(model_settings, settings, device, backbone_weights)
-    workers = threads - 1 if device.type == "cuda" else 0  # on a CPU the network needs them all
-    key = _training_key(datasets, model_settings, settings, code_digest)
-    checkpoint = TrainingCheckpoint(model_file, key)
-    history: list[dict[str, float]] = []
-    if state := checkpoint.load():
-        trainer.restore(state["trainer"])
-        history = state["history"]
-        logger.info("resuming after epoch %d of %d", len(history), settings.epochs)
+    recipe = [asdict(model_settings), asdict(settings), code_digest, _digest(backbone_weights)]
+    checkpoint = TrainingCheckpoint(model_file, _training_key(recipe, datasets))
+    history = _resume(trainer, checkpoint)
 
-    with SummaryWriter(tensorboard_folder) as writer:
-        for row in history:
-            _write_events(writer, row)
+    with _event_writer(tensorboard_folder, history) as writer:
         for epoch in tqdm(range(len(history), settings.epochs), "epochs", disable=None):
-            for dataset in datasets:
-                dataset.shuffle_neighbours(settings.seed, epoch)
-            order = torch_generator(settings.seed, "order", str(epoch))
-            train_loader = _loader(train_set, settings, device, workers, order)
-            validation_loader = _loader(validation_set, settings, device, workers)
-            row = trainer.run_epoch(train_loader, validation_loader, epoch)
+            row = trainer.run_epoch(*loaders(epoch), epoch)
             history.append(row)
             _write_events(writer, row)
             checkpoint.save({"trainer": trainer.state(), "history": history})
             _log_epoch(row, settings.epochs)
 
-    with atomic_path(history_file) as partial:
-        pd.DataFrame(history).to_csv(partial, index=False)
+    with atomic_path(history_file) as unfinished:
+        pd.DataFrame(history).to_csv(unfinished, index=False)
     save_model(model_file, trainer.model, settings.epochs - 1, list(scenes))
     checkpoint.remove()
 
@@ -91,16 +85,36 @@ def split_validation(
 ) -> tuple[ConcatDataset, ConcatDataset]:
     """Set aside a share of each scene's queries; return training and validation graphs.
 
-    A query set aside is never supervised as a query but stays in the database.
+    A query set aside is never supervised as a query but stays in the database. Validation graphs
+    keep the order of their neighbours, whatever the training graphs do.
     """
     train, validation = [], []
     for dataset in datasets:
         generator = numpy_generator(settings.seed, "validation", dataset.frames.scene)
         order = generator.permutation(len(dataset))
         held_out = round(settings.validation_share * len(dataset))
-        validation.append(Subset(dataset, sorted(order[:held_out].tolist())))
+        validation.append(Subset(copy(dataset), sorted(order[:held_out].tolist())))
         train.append(Subset(dataset, sorted(order[held_out:].tolist())))
     return ConcatDataset(train), ConcatDataset(validation)
+
+
+def _loaders(
+    train_set: ConcatDataset,
+    validation_set: ConcatDataset,
+    settings: TrainingSettings,
+    device: torch.device,
+    threads: int,
+    epoch: int,
+) -> tuple[DataLoader | list, DataLoader | list]:
+    """Return the batches of one epoch: training graphs in random order, validation graphs."""
+    for subset in train_set.datasets:
+        subset.dataset.shuffle_neighbours(settings.seed, epoch)
+    order = torch_generator(settings.seed, "order", str(epoch))
+    workers = threads - 1 if device.type == "cuda" else 0  # on a CPU the network needs them all
+    return (
+        _loader(train_set, settings, device, workers, order),
+        _loader(validation_set, settings, device, workers),
+    )
 
 
 def _loader(
@@ -123,26 +137,49 @@ def _loader(
 
 
 def _check_image_sizes(datasets: list[GraphDataset]) -> None:
-    shapes = {dataset.frames.scene: dataset.frames.image_shape for dataset in datasets}
+    shapes = {dataset.frames.path: dataset.frames.image_shape for dataset in datasets}
     if len(set(shapes.values())) > 1:
-        listed = ", ".join(f"{scene} {w}x{h}" for scene, (h, w) in shapes.items())
+        listed = ", ".join(f"{path} {w}x{h}" for path, (h, w) in shapes.items())
         raise InputError(
             f"scenes of different image sizes cannot share a batch: {listed}; train them in "
-            "runs of their own (training.experiments: [single_scene])"
+            "runs of their own (experiments: [single_scene])"
         )
 
 
-def _training_key(
-    datasets: list[GraphDataset],
-    model_settings: ModelSettings,
-    settings: TrainingSettings,
-    code_digest: str,
-) -> str:
-    recipe = [asdict(model_settings), asdict(settings), code_digest]
+def _digest(weights: str | Path | None) -> str | None:
+    if weights is None:
+        return None
+    with Path(weights).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _training_key(recipe: list, datasets: list[GraphDataset]) -> str:
+    """Return what stands for everything that a training depends on."""
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
     for dataset in datasets:
         digest.update(dataset.fingerprint().encode())
     return digest.hexdigest()
+
+
+def _resume(trainer: Trainer, checkpoint: TrainingCheckpoint) -> list[dict[str, float]]:
+    """Restore the trainer where there is a state to resume; return the history so far."""
+    state = checkpoint.load()
+    if state is None:
+        return []
+    trainer.restore(state["trainer"])
+    history = state["history"]
+    logger.info("resuming after epoch %d of %d", len(history), trainer.settings.epochs)
+    return history
+
+
+@contextmanager
+def _event_writer(folder: str | Path, history: list[dict[str, float]]) -> Iterator[SummaryWriter]:
+    """Yield a TensorBoard writer into an emptied folder, after the events of ``history``."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with SummaryWriter(folder) as writer:
+        for row in history:
+            _write_events(writer, row)
+        yield writer
 
 
 def _write_events(writer: SummaryWriter, row: dict[str, float]) -> None:

@@ -20,8 +20,12 @@ ITERATIONS = 25
 POINTS_PER_CLUSTER = 256  # as many as faiss uses
 
 
-def fit_centroids(points_ND: np.ndarray, clusters: int, seed: int) -> np.ndarray:
+def fit_centroids(
+    points_ND: np.ndarray, clusters: int, seed: int, source: str = "vocabulary"
+) -> np.ndarray:
     """Return k-means centroids (K, D), float32, of points (N, D); the seed fixes the result.
+
+    ``source`` says in messages what the points come from.
 
     Raises:
         InputError: there are fewer points than clusters, or too few different ones.
@@ -29,7 +33,7 @@ def fit_centroids(points_ND: np.ndarray, clusters: int, seed: int) -> np.ndarray
     points_ND = np.ascontiguousarray(points_ND, dtype=np.float32)
     if len(points_ND) < clusters:
         raise InputError(
-            f"vocabulary: {len(points_ND)} local features for {clusters} clusters, expected at "
+            f"{source}: {len(points_ND)} local features for {clusters} clusters, expected at "
             "least one each; are the training images textured and large enough?"
         )
     kmeans = faiss.Kmeans(
@@ -42,7 +46,7 @@ def fit_centroids(points_ND: np.ndarray, clusters: int, seed: int) -> np.ndarray
     )
     kmeans.train(points_ND)
     if not np.isfinite(kmeans.centroids).all():
-        raise InputError("vocabulary: k-means failed, the local features are not finite numbers")
+        raise InputError(f"{source}: k-means failed, the local features are not finite numbers")
     return kmeans.centroids
 
 
