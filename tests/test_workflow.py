@@ -219,7 +219,7 @@ def test_a_killed_training_resumes_in_the_workflow(edited):
     edited.edit("tiny.yaml", "epochs: 2", "epochs: 12")
     model = "results/synthetic/runs/joint/model.pt"
     running = subprocess.Popen(
-        edited.command(model), cwd=edited.folder, start_new_session=True,
+        edited.command("--", model), cwd=edited.folder, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     state = edited.folder / f"{model}.ckpt" / "last.pt"
@@ -230,7 +230,7 @@ def test_a_killed_training_resumes_in_the_workflow(edited):
     running.wait()
     assert state.exists()
     edited.run("--unlock")
-    assert re.search(r"resuming after epoch \d+ of 12", edited.run(model))
+    assert re.search(r"resuming after epoch \d+ of 12", edited.run("--", model))
     history = pd.read_csv(edited.folder / "results/synthetic/runs/joint/training.csv")
     assert history["epoch"].tolist() == list(range(12))
 
