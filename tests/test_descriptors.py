@@ -105,13 +105,13 @@ def test_repetition_with_more_threads_gives_the_same_files(described, scene, fra
     arguments = {"device": "cpu", "workers": 3}
     fit_vocabulary(frames_file, scene, again, descriptor, 4, SIZE, 0, **arguments)
     expected, found = (load_vocabulary(path, descriptor)[0] for path in (vocabulary, again))
-    assert all(np.array_equal(expected[key], found[key]) for key in expected)
+    for key in expected:
+        np.testing.assert_allclose(found[key], expected[key], rtol=1e-3, atol=1e-5)
     describe_frames(
         *(frames_file, scene, rows, descriptor, SIZE), vocabulary_file=again, **arguments
     )
-    assert all(
-        np.array_equal(read(output)[split], read(rows)[split]) for split in ("train", "test")
-    )
+    for split in ("train", "test"):  # torch sums in another order with more threads
+        np.testing.assert_allclose(read(rows)[split], read(output)[split], atol=1e-5)
 
 
 def test_checkpoint_in_place_of_a_vocabulary(scene, frames_file, tmp_path):

@@ -209,13 +209,13 @@ def test_paths_are_smooth_and_hold_poses(paths: list[np.ndarray]) -> None:
             check_pose(pose, f"frame {index}")
         steps = np.diff(path[:, :3, 3], axis=0)
         lengths = np.linalg.norm(steps, axis=1)
-        assert 0.03 < lengths.mean() < 0.05
-        assert lengths.max() < 0.065
-        assert np.linalg.norm(np.diff(steps, axis=0), axis=1).max() < 0.03
+        assert 0.04 < lengths.mean() < 0.1
+        assert lengths.max() < 0.13
+        assert np.linalg.norm(np.diff(steps, axis=0), axis=1).max() < 0.05
         quaternions = quaternion_from_matrix(path[:, :3, :3])
         turns = rotation_error_deg(quaternions[1:], quaternions[:-1])
-        assert 1.0 < turns.mean() < 3.0
-        assert turns.max() < 5.0
+        assert 1.0 < turns.mean() < 4.5
+        assert turns.max() < 8.0
 
 
 def test_test_paths_pass_near_training_frames_but_never_through_them(
