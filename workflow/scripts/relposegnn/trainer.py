@@ -64,6 +64,7 @@ class Trainer:
             [*self.model.parameters(), *self.criterion.parameters()],
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
+            fused=True,
         )
         # bfloat16 has float32's range: no gradient scaling is needed.
         self.half = settings.mixed_precision and has_bfloat16(device)
