@@ -72,7 +72,7 @@ def _walk(rng: np.random.Generator, room: Room, frames: int) -> tuple[np.ndarray
     progress = np.concatenate([[0], np.cumsum(effort)])
     wanted = np.arange(frames) * min(1.0, progress[-1] / frames)
     walked = np.stack([np.interp(wanted, progress, values) for values in dense.T], -1)
-    walked = gaussian_filter1d(walked, 2.5, axis=0, mode="nearest")
+    walked = gaussian_filter1d(walked, 1.5, axis=0, mode="nearest")
     centres = walked[:, :3] + _sway(rng, frames, 3, SWAY[0])
     angles = np.hstack([walked[:, 3:], np.zeros((frames, 1))])
     return centres, angles + _sway(rng, frames, 3, SWAY[1]) * (0.25, 0.25, 1.0)
