@@ -18,7 +18,7 @@ TURN = np.radians(4.0)  # radians a frame
 CLEARANCE = 0.15  # metres to furniture and walls
 LOOK_AHEAD = 1.2  # metres to the point that one keeps an eye on, seen from the region's middle
 WANDER = np.radians((6, 4))  # yaw and pitch by which the eye strays from it, at most
-SWAY = (0.008, np.radians(2.0))  # deviation of hand-held sway (metres) and roll (radians)
+SWAY = (0.008, np.radians(1.0))  # deviation of hand-held sway (metres) and roll (radians)
 
 
 def camera_path(room: Room, seed: int, sequence: int, frames: int) -> np.ndarray:
