@@ -52,8 +52,9 @@ class Project:
         self.settings.write_text(settings)
 
     def command(self, *arguments: str) -> list[str]:
-        snakemake = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile"]
-        return [*snakemake, str(self.settings), *arguments]
+        # An option behind --configfile: it takes every word that follows for a file.
+        snakemake = [sys.executable, "-m", "snakemake", "--configfile", str(self.settings)]
+        return [*snakemake, "--cores", "2", *arguments]
 
     def run(self, *arguments: str, expect: int = 0) -> str:
         """Run Snakemake, check its exit code, return what it printed."""
