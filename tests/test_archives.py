@@ -10,8 +10,8 @@ from PIL import Image
 
 from relposegnn import archives
 from relposegnn.archives import extract_scene
+from relposegnn.layouts import read_scene
 from relposegnn.runtime import InputError
-from relposegnn.scenes import read_scene
 
 SPLITS = {"TrainSplit.txt": b"sequence1\r\nsequence3\r\n", "TestSplit.txt": b"sequence2\r\n"}
 
@@ -119,7 +119,7 @@ def test_picks_the_scene_among_several(tmp_path):
             archive.writestr(name, text)
     extract_scene(tmp_path / "all.zip", tmp_path / "attic", "attic")
     assert_extracted(tmp_path / "attic")
-    with pytest.raises(InputError, match=r"holds 0 folders with TrainSplit\.txt for garage"):
+    with pytest.raises(InputError, match=r"holds 2 scenes \(attic, cellar\), .*named garage"):
         extract_scene(tmp_path / "all.zip", tmp_path / "garage", "garage")
 
 

@@ -1,4 +1,4 @@
-"""Frames files: labels, pixels and statistics survive; reading in any order and process."""
+"""Frames files: labels and pixels survive; reading in any order and process."""
 
 import json
 import multiprocessing
@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from relposegnn.frames import Frames, channel_histogram, channel_statistics, pack_frames
+from relposegnn.frames import Frames
 from relposegnn.images import read_image
+from relposegnn.layouts import read_scene
+from relposegnn.packing import pack_frames
 from relposegnn.runtime import InputError
-from relposegnn.scenes import read_scene
 
 
 def write_scene(folder: Path, size: tuple[int, int] = (40, 30)) -> Path:
@@ -60,23 +61,6 @@ def test_everything_comes_back(packed):
                 f.image for f in expected
             ]
     assert frames.sources("test")[0] == "seq-02/frame-000000.color.png"
-
-
-def test_statistics_are_those_of_the_training_images(packed):
-    with Frames(packed[1]) as frames:
-        values = frames.images("train", range(9)).reshape(-1, 3) / 255
-        np.testing.assert_allclose(frames.mean, values.mean(axis=0), rtol=1e-12)
-        np.testing.assert_allclose(frames.variance, values.var(axis=0), rtol=1e-12)
-
-
-def test_statistics_of_planted_values():
-    """A channel that is half 0 and half 255 has mean 1/2 and variance 1/4; a flat one none."""
-    image = np.zeros((2, 4, 3), dtype=np.uint8)
-    image[0, :, 0] = 255
-    image[..., 2] = 51
-    mean, variance = channel_statistics(channel_histogram(image) * 10**14)  # no overflow, no drift
-    np.testing.assert_allclose(mean, [0.5, 0.0, 0.2], atol=1e-15)
-    np.testing.assert_allclose(variance, [0.25, 0.0, 0.0], atol=1e-15)
 
 
 def test_file_layout(packed):
@@ -149,35 +133,6 @@ def test_inherited_reader_opens_its_own_file(packed):
         frames.images("train", [0])
         assert frames._file is not inherited
         inherited.close()
-
-
-def test_real_scene(shared, tmp_path):
-    """Statistics of a stretch of RedKitchen lie near those of the whole scene."""
-    file = tmp_path / "redkitchen.h5"
-    pack_frames(shared / "data/7scenes/redkitchen", file, "7scenes", "redkitchen", 64, workers=2)
-    reference = json.loads((shared / "reference/normalisation.json").read_text())["redkitchen"]
-    with Frames(file) as frames:
-        assert frames.image_shape == (64, 85)
-        np.testing.assert_allclose(frames.mean, reference["mean"], atol=0.03)
-        np.testing.assert_allclose(frames.variance, reference["variance"], rtol=0.15)
-
-
-def test_sizes_differ(tmp_path):
-    folder = write_scene(tmp_path / "attic")
-    odd = folder / "seq-02/frame-000001.color.png"
-    Image.new("RGB", (30, 40)).save(odd)
-    with pytest.raises(InputError, match=r"frame-000001\.color\.png: is 30x40 .*expected 40x30"):
-        pack_frames(folder, tmp_path / "attic.h5", "synthetic", "attic", 12)
-    assert not (tmp_path / "attic.h5").exists()
-
-
-def test_damaged_image_leaves_no_file(tmp_path):
-    folder = write_scene(tmp_path / "attic")
-    broken = folder / "seq-03/frame-000002.color.png"
-    broken.write_bytes(broken.read_bytes()[:-300])
-    with pytest.raises(InputError, match=r"seq-03/frame-000002\.color\.png: cannot be read"):
-        pack_frames(folder, tmp_path / "attic.h5", "synthetic", "attic", 12, workers=2)
-    assert [path.name for path in tmp_path.iterdir()] == ["attic"]
 
 
 def test_not_a_frames_file(tmp_path):

@@ -1,12 +1,13 @@
-"""Extraction of 7-Scenes' archives: a zip per scene which holds a zip per sequence.
+"""Extraction of a scene's zip archive, in any layout, with or without folders around the scene.
 
-An archive holds ``{scene}/TrainSplit.txt``, ``{scene}/TestSplit.txt`` and
+An archive of 7-Scenes holds ``{scene}/TrainSplit.txt``, ``{scene}/TestSplit.txt`` and
 ``{scene}/seq-01.zip``, and that one ``seq-01/frame-000000.color.png`` and so on. Copies without
 the leading folder, without the inner folder, or with sequences as plain folders occur, and
-extract to the same scene folder.
+extract to the same scene folder. The other layouts have no archives inside.
 """
 
 import errno
+import logging
 import re
 import shutil
 import zipfile
@@ -18,10 +19,13 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from .layout_files import describe_layouts, layouts_marked, scene_roots
 from .runtime import InputError, atomic_path
-from .scenes import SPLIT_FILES
+
+logger = logging.getLogger(__name__)
 
 SEQUENCE_ARCHIVE = re.compile(r"(seq(?:uence)?-?\d+)\.zip", re.IGNORECASE)
+VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm"}  # Cambridge's; no layout reads them
 COPY_BYTES = 1 << 20
 
 
@@ -30,7 +34,7 @@ def extract_scene(archive: str | Path, folder: str | Path, scene: str, workers: 
 
     Args:
         archive: zip file as published.
-        folder: becomes the scene's folder, in 7-Scenes' extracted layout.
+        folder: becomes the scene's folder, without the videos that the archive may hold.
         scene: its name, which picks the folder where an archive holds several scenes.
         workers: sequences extracted at a time.
 
@@ -42,7 +46,7 @@ def extract_scene(archive: str | Path, folder: str | Path, scene: str, workers: 
     with _open_archive(archive) as outer, atomic_path(folder) as partial:
         entries = _entries(outer, str(archive))
         root = _scene_root(archive, entries, scene)
-        members = {p.relative_to(root): e for p, e in entries.items() if p.is_relative_to(root)}
+        members = _members(entries, root)
         partial.mkdir()
         size = sum(entry.file_size for entry in members.values())
         with (
@@ -120,24 +124,37 @@ def _entries(zipped: zipfile.ZipFile, label: str) -> dict[PurePosixPath, zipfile
     return entries
 
 
+def _members(
+    entries: dict[PurePosixPath, zipfile.ZipInfo], root: PurePosixPath
+) -> dict[PurePosixPath, zipfile.ZipInfo]:
+    """Return the entries below ``root`` by their path from there, without videos."""
+    below = {p.relative_to(root): e for p, e in entries.items() if p.is_relative_to(root)}
+    members = {p: e for p, e in below.items() if p.suffix.lower() not in VIDEO_SUFFIXES}
+    if len(members) < len(below):
+        logger.info("%d videos are not extracted", len(below) - len(members))
+    return members
+
+
 def _scene_root(
     archive: Path, entries: dict[PurePosixPath, zipfile.ZipInfo], scene: str
 ) -> PurePosixPath:
-    """Return the folder in the archive that holds the split files."""
-    roots = [path.parent for path in entries if path.name == SPLIT_FILES["train"]]
+    """Return the folder in the archive that holds the scene."""
+    roots = found = scene_roots(entries)
     if len(roots) > 1:
         roots = [root for root in roots if root.name == scene]
     if len(roots) != 1:
+        names = ", ".join(map(str, found)) or "none"
         raise InputError(
-            f"{archive}: holds {len(roots)} folders with {SPLIT_FILES['train']} for {scene}, "
-            "expected one; is this the archive of a 7-Scenes scene?"
+            f"{archive}: holds {len(found)} scenes ({names}), expected one, or one that is named "
+            f"{scene}, in a layout: {describe_layouts()}"
         )
-    for name in SPLIT_FILES.values():
-        if roots[0] / name not in entries:
-            raise InputError(
-                f"{archive}: holds no {roots[0] / name}, expected one line per sequence of this "
-                "split there; download it again"
-            )
+    for layout in layouts_marked(lambda mark: roots[0] / mark in entries):
+        for name in layout.marks if layout.complete else ():
+            if roots[0] / name not in entries:
+                raise InputError(
+                    f"{archive}: holds no {roots[0] / name}, expected it as in every scene of "
+                    f"{layout.name}; download it again"
+                )
     return roots[0]
 
 

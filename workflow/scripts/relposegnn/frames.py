@@ -1,72 +1,18 @@
-"""The frames file of a scene: resized images, poses and names in one HDF5 file.
+"""Reader of a scene's frames file: resized images, poses and names, see ``packing``.
 
 Groups ``train`` and ``test`` hold ``images`` uint8 (N, H, W, 3), one frame a chunk;
 ``world_from_cam`` float64 (N, 4, 4); ``name``; ``source``, the image's path relative to the
 scene's folder. Root attributes: ``dataset``, ``scene``, and ``mean`` (3) and ``variance`` (3) of
-the channels of the training images in [0, 1].
+the channels of the training images in [0, 1]. A scene without queries has 0 of them.
 """
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
 import numpy as np
-from tqdm import tqdm
 
-from .images import image_size, read_images, resized_shape
-from .runtime import InputError
-from .scenes import Frame, read_scene
-from .storage import SPLITS, create_hdf5, open_hdf5
-
-
-def pack_frames(
-    scene_folder: str | Path,
-    frames_file: str | Path,
-    dataset: str,
-    scene: str,
-    shorter_side: int,
-    workers: int = 1,
-) -> None:
-    """Resize all images of a scene and write its frames file.
-
-    Args:
-        scene_folder: folder in a layout that ``scenes.read_scene`` knows.
-        frames_file: HDF5 file to write.
-        dataset: recorded in the file.
-        scene: recorded in the file.
-        shorter_side: of the resized images, in pixels.
-        workers: decoding threads.
-
-    Raises:
-        InputError: the scene is not complete, an image is damaged, or sizes differ.
-    """
-    content = read_scene(scene_folder)
-    original = _common_size([frame.image for frame in content.train + content.test], workers)
-    size = resized_shape(*original, shorter_side)
-    settings = {"dataset": dataset, "scene": scene, "shorter_side": shorter_side}
-    with create_hdf5(frames_file, "frames", settings) as file:
-        for split in SPLITS:
-            frames = content.frames(split)
-            group = file.create_group(split)
-            _write_labels(group, frames, Path(scene_folder))
-            histogram = _write_images(group, frames, size, workers)
-            if split == "train":
-                mean, variance = channel_statistics(histogram)
-        file.attrs.update(dataset=dataset, scene=scene, mean=mean, variance=variance)
-
-
-def channel_histogram(image: np.ndarray) -> np.ndarray:
-    """Return how often each value occurs (3, 256) in the channels of a uint8 image (H, W, 3)."""
-    return np.stack([np.bincount(image[..., c].ravel(), minlength=256) for c in range(3)])
-
-
-def channel_statistics(histogram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean (3) and variance (3) of values scaled to [0, 1] from counts (3, 256)."""
-    share = histogram / histogram.sum(axis=1, keepdims=True)
-    values = np.arange(256) / 255
-    mean = share @ values
-    return mean, np.sum(share * (values - mean[:, None]) ** 2, axis=1)
+from .storage import SPLITS, open_hdf5
 
 
 class Frames:
@@ -152,42 +98,3 @@ class Frames:
             self._file, self._process = open_hdf5(self.path, "frames"), os.getpid()
             self._stored = {split: self._file[split]["images"] for split in SPLITS}
         return self._stored
-
-
-def _common_size(paths: list[Path], workers: int) -> tuple[int, int]:
-    """Return the (width, height) that all images share; checked before the long work starts."""
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        expected = None
-        for path, size in zip(paths, pool.map(image_size, paths), strict=True):
-            expected = expected or size
-            if size != expected:
-                raise InputError(
-                    f"{path}: is {size[0]}x{size[1]} pixels, expected {expected[0]}x{expected[1]} "
-                    f"as {paths[0]}; all images of a scene must have one size"
-                )
-    return expected
-
-
-def _write_labels(group: h5py.Group, frames: list[Frame], folder: Path) -> None:
-    """Write what is known of the frames beside their pixels."""
-    sources = [frame.image.relative_to(folder).as_posix() for frame in frames]
-    group.create_dataset("name", data=[f.name for f in frames], dtype=h5py.string_dtype())
-    group.create_dataset("source", data=sources, dtype=h5py.string_dtype())
-    group.create_dataset("world_from_cam", data=np.stack([f.world_from_cam for f in frames]))
-
-
-def _write_images(
-    group: h5py.Group, frames: list[Frame], size: tuple[int, int], workers: int
-) -> np.ndarray:
-    """Write the resized images; return their channel histogram (3, 256), exact counts."""
-    shape = (size[1], size[0], 3)
-    images = group.create_dataset(
-        "images", shape=(len(frames), *shape), dtype=np.uint8, chunks=(1, *shape)
-    )
-    histogram = np.zeros((3, 256), dtype=np.int64)
-    reader = read_images([frame.image for frame in frames], size, workers)
-    description = Path(group.name).name
-    for row, image in enumerate(tqdm(reader, description, len(frames), unit="img", disable=None)):
-        images[row] = image
-        histogram += channel_histogram(image)
-    return histogram

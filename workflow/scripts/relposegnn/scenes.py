@@ -1,28 +1,12 @@
-"""What a scene is, and the reader of 7-Scenes' layout.
+"""What a scene is: a place with posed images, whatever layout they were read from.
 
-A reader turns a folder into a ``Scene``: named frames, each with the path of its image and its
-pose as a matrix. Another layout needs one function that returns the same, called by
-``read_scene`` where it recognises the folder.
+``layouts.read_scene`` turns a folder into a ``Scene``; each layout has its own reader module.
 """
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
-from .poses import check_pose
-from .runtime import InputError
-from .storage import SPLITS
-
-SPLIT_FILES = {"train": "TrainSplit.txt", "test": "TestSplit.txt"}
-IMAGE_FOLDERS = ("", "rgb")  # beside the poses, or apart
-POSE_FOLDERS = ("", "poses")
-
-SPLIT_LINE = re.compile(r"seq(?:uence)?[-_ ]*0*(\d+)", re.IGNORECASE)
-SEQUENCE_FOLDER = SPLIT_LINE
-COLOUR_FILE = re.compile(r"frame-(\d+)(?:\.color)?\.(?:png|jpe?g)", re.IGNORECASE)
-POSE_FILE = re.compile(r"frame-(\d+)\.pose\.txt", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +14,9 @@ class Frame:
     """One posed image.
 
     Attributes:
-        name: unique in its scene, the same for every variant of the layout: seq-03/frame-000017.
+        name: unique in its scene: the image's path without its suffix, seq-03/frame-000017.
         image: path of the colour image.
-        world_from_cam: pose (4, 4), float64, metres.
+        world_from_cam: pose (4, 4), float64, metres, OpenCV camera axes.
     """
 
     name: str
@@ -51,138 +35,3 @@ class Scene:
     def frames(self, split: str) -> list[Frame]:
         """Return the frames of ``train`` or ``test``."""
         return {"train": self.train, "test": self.test}[split]
-
-
-def read_scene(folder: str | Path) -> Scene:
-    """Read a scene in 7-Scenes' layout: two split files and one folder per sequence.
-
-    Colour images are PNG or JPEG; images and poses lie side by side or in ``rgb`` and ``poses``.
-
-    Raises:
-        InputError: folder or split file missing, a sequence absent, empty or in both splits, a
-            frame without image or pose, or a pose that is none.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(
-            f"{folder}: no such scene; {folder.parent} holds {_known_scenes(folder.parent)}"
-        )
-    splits = {split: _read_split(folder / SPLIT_FILES[split]) for split in SPLITS}
-    shared = sorted(set(splits["train"]) & set(splits["test"]))
-    if shared:
-        raise InputError(
-            f"{folder}: sequence {shared[0]} is named in both {SPLIT_FILES['train']} and "
-            f"{SPLIT_FILES['test']}, expected in one"
-        )
-    sequences = _find_sequences(folder)
-    frames = {split: [] for split in SPLITS}
-    for split, numbers in splits.items():
-        for number in numbers:
-            if number not in sequences:
-                raise InputError(
-                    f"{folder / SPLIT_FILES[split]}: names sequence {number}, but there is no "
-                    f"folder {folder / _sequence_name(number)}; extract the scene again"
-                )
-            frames[split] += _read_sequence(sequences[number], number)
-    return Scene(folder.name, frames["train"], frames["test"])
-
-
-def read_pose(path: str | Path) -> np.ndarray:
-    """Return the camera-to-world pose (4, 4), float64, of a text file.
-
-    Four rows of four numbers, apart by blanks, tabs or commas.
-
-    Raises:
-        InputError: missing, not numbers, or no pose (see ``poses.check_pose``).
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").replace(",", " ").splitlines()
-        pose = np.array([line.split() for line in lines if line.strip()], dtype=np.float64)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file, expected a 4x4 camera-to-world pose") from error
-    except ValueError as error:
-        raise InputError(
-            f"{path}: cannot be read as numbers ({error}), expected a 4x4 camera-to-world pose"
-        ) from error
-    check_pose(pose, str(path))
-    return pose
-
-
-def _read_split(path: Path) -> list[int]:
-    """Return the sequence numbers of a split file, increasing."""
-    if not path.is_file():
-        raise InputError(
-            f"{path}: no such file, expected the sequences of this split, one a line "
-            "(sequence1); is this a scene of 7-Scenes, completely extracted?"
-        )
-    numbers = []
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    for line_number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        match = SPLIT_LINE.fullmatch(line.strip())
-        if match is None:
-            raise InputError(f"{path}:{line_number}: says {line!r}, expected sequence1 or alike")
-        if int(match[1]) in numbers:
-            raise InputError(f"{path}:{line_number}: names sequence {match[1]} a second time")
-        numbers.append(int(match[1]))
-    if not numbers:
-        raise InputError(f"{path}: names no sequence, expected at least one (sequence1)")
-    return sorted(numbers)
-
-
-def _find_sequences(folder: Path) -> dict[int, Path]:
-    """Return the sequence folders of a scene by number; ``seq-01`` and ``seq-1`` are the same."""
-    found = {}
-    for path in sorted(folder.iterdir()):
-        match = SEQUENCE_FOLDER.fullmatch(path.name)
-        if match is None or not path.is_dir():
-            continue
-        number = int(match[1])
-        if number in found:
-            raise InputError(f"{path}: sequence {number} is also in {found[number]}; remove one")
-        found[number] = path
-    return found
-
-
-def _read_sequence(folder: Path, number: int) -> list[Frame]:
-    """Return the frames of one sequence, by frame number."""
-    images = _find_numbered(folder, IMAGE_FOLDERS, COLOUR_FILE)
-    poses = _find_numbered(folder, POSE_FOLDERS, POSE_FILE)
-    if not images:
-        raise InputError(f"{folder}: holds no frames, expected frame-000000.color.png or .jpg")
-    for frame in sorted(images.keys() ^ poses.keys()):
-        if frame in images:
-            raise InputError(f"{images[frame]}: has no pose, expected frame-{frame:06d}.pose.txt")
-        raise InputError(f"{poses[frame]}: has no image, expected frame-{frame:06d}.color.png")
-    return [
-        Frame(f"{_sequence_name(number)}/frame-{frame:06d}", images[frame], read_pose(poses[frame]))
-        for frame in sorted(images)
-    ]
-
-
-def _find_numbered(folder: Path, subfolders: tuple[str, ...], pattern: re.Pattern) -> dict:
-    """Return {frame number: path} of the files that match; anything else is not ours."""
-    found = {}
-    for place in (folder / subfolder for subfolder in subfolders):
-        for path in place.iterdir() if place.is_dir() else ():
-            match = pattern.fullmatch(path.name)
-            if match is None:
-                continue
-            frame = int(match[1])
-            if frame in found:
-                raise InputError(f"{path}: this frame is also {found[frame]}; remove one")
-            found[frame] = path
-    return found
-
-
-def _sequence_name(number: int) -> str:
-    return f"seq-{number:02d}"
-
-
-def _known_scenes(folder: Path) -> str:
-    """Return what could have been meant, for a message."""
-    if not folder.is_dir():
-        return "nothing: this folder does not exist either"
-    names = sorted(path.parent.name for path in folder.glob(f"*/{SPLIT_FILES['train']}"))
-    return ", ".join(names) or "no scene"

@@ -1,4 +1,4 @@
-"""Scenes: every variant of 7-Scenes' layout reads the same, every fault is named."""
+"""Every variant of 7-Scenes' layout reads the same, every fault is named."""
 
 from pathlib import Path
 
@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
+from relposegnn.layouts import read_scene
 from relposegnn.runtime import InputError
-from relposegnn.scenes import read_pose, read_scene
+from relposegnn.seven_scenes import read_pose
 
 
 def planted_pose(sequence: int, frame: int) -> np.ndarray:

@@ -1,0 +1,125 @@
+"""Small scenes with known poses, written in every layout."""
+
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+from PIL import Image
+from scipy.spatial.transform import Rotation
+
+from relposegnn.poses import quaternion_from_matrix
+
+TRAIN = ("seq1/frame00001", "seq1/frame00002", "seq2/frame00001", "seq2/frame00002")
+TEST = ("seq3/frame00001", "seq3/frame00002")
+SIZE = (64, 48)
+
+
+def planted_poses() -> dict[str, np.ndarray]:
+    """Return the poses ``world_from_cam`` of all images by name: any rotation, metres apart."""
+    rng = np.random.default_rng(3)
+    poses = {}
+    for name in TRAIN + TEST:
+        poses[name] = np.eye(4)
+        poses[name][:3, :3] = Rotation.random(rng=rng).as_matrix()
+        poses[name][:3, 3] = rng.uniform(-20, 20, 3)
+    return poses
+
+
+def write_images(folder: Path, suffix: str = "png") -> Path:
+    """Write images of random colours, none like another."""
+    rng = np.random.default_rng(4)
+    for name in TRAIN + TEST:
+        path = folder / f"{name}.{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (SIZE[1], SIZE[0], 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+    return folder
+
+
+def numbers(values: np.ndarray) -> str:
+    """Return numbers in full precision, blanks between."""
+    return " ".join(map(repr, values.tolist()))
+
+
+def write_cambridge(folder: Path) -> Path:
+    """Write Cambridge Landmarks' layout: camera centre, inverse rotation."""
+    write_images(folder)
+    poses = planted_poses()
+    for split, names in (("train", TRAIN), ("test", TEST)):
+        lines = ["Visual Landmark Dataset V1", "ImageFile, Camera Position [X Y Z W P Q R]", ""]
+        for name in names:
+            cam_from_world = np.linalg.inv(poses[name])
+            quaternion = quaternion_from_matrix(cam_from_world[:3, :3])
+            lines.append(f"{name}.png {numbers(poses[name][:3, 3])} {numbers(quaternion)}")
+        (folder / f"dataset_{split}.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def write_tables(folder: Path, suffix: str) -> Path:
+    """Write the plain layout, its tables as ``csv`` or ``txt``."""
+    write_images(folder)
+    poses = planted_poses()
+    for split, names in (("train", TRAIN), ("test", TEST)):
+        lines = ["image,tx,ty,tz,qw,qx,qy,qz"] if suffix == "csv" else ["# image t q, x y z w"]
+        for name in names:
+            quaternion = quaternion_from_matrix(poses[name][:3, :3])
+            if suffix == "txt":
+                quaternion = np.roll(quaternion, -1)
+            row = f"{name}.png {numbers(poses[name][:3, 3])} {numbers(quaternion)}"
+            lines.append(row.replace(" ", ",") if suffix == "csv" else row)
+        (folder / f"{split}.{suffix}").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def write_seven_scenes(folder: Path) -> Path:
+    """Write 7-Scenes' layout; its names differ: ``seq-01/frame-000001``."""
+    poses = planted_poses()
+    for name in TRAIN + TEST:
+        sequence, frame = int(name[3]), int(name[-5:])
+        place = folder / f"seq-{sequence:02d}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", SIZE).save(place / f"frame-{frame:06d}.color.png")
+        np.savetxt(place / f"frame-{frame:06d}.pose.txt", poses[name])
+    (folder / "TrainSplit.txt").write_text("sequence1\nsequence2\n")
+    (folder / "TestSplit.txt").write_text("sequence3\n")
+    return folder
+
+
+def colmap_model(names: tuple[str, ...] = TRAIN + TEST) -> pycolmap.Reconstruction:
+    """Return a COLMAP model of the planted poses, without points."""
+    model = pycolmap.Reconstruction()
+    camera = pycolmap.Camera(
+        model="SIMPLE_PINHOLE", width=SIZE[0], height=SIZE[1], params=[60, 32, 24], camera_id=1
+    )
+    model.add_camera_with_trivial_rig(camera)
+    poses = planted_poses()
+    for number, name in reversed(list(enumerate(names, start=1))):
+        image = pycolmap.Image(name=f"{name}.png", camera_id=1, image_id=number)
+        cam_from_world = np.linalg.inv(poses[name])
+        model.add_image_with_trivial_frame(image, pycolmap.Rigid3d(cam_from_world[:3]))
+    return model
+
+
+def write_colmap(
+    folder: Path, binary: bool = True, place: str = "sparse/0", queries: tuple[str, ...] = TEST
+) -> Path:
+    """Write images and a COLMAP model."""
+    write_images(folder / "images")
+    (folder / place).mkdir(parents=True, exist_ok=True)
+    model = colmap_model()
+    (model.write_binary if binary else model.write_text)(folder / place)
+    if queries:
+        (folder / "test.txt").write_text("".join(f"{name}.png\n" for name in queries))
+    return folder
+
+
+WRITERS = {
+    "Cambridge Landmarks": write_cambridge,
+    "csv": lambda folder: write_tables(folder, "csv"),
+    "txt": lambda folder: write_tables(folder, "txt"),
+    "COLMAP": write_colmap,
+    "COLMAP text": lambda folder: write_colmap(folder, binary=False),
+    "COLMAP in sparse": lambda folder: write_colmap(folder, place="sparse"),
+    "COLMAP in the folder": lambda folder: write_colmap(folder, binary=False, place="."),
+    "7-Scenes": write_seven_scenes,
+}
