@@ -1,0 +1,245 @@
+"""Archives of published graphs: read in order, in bounded memory, and refused where incomplete."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from graph_archives import member_name, saved_graph, standardised, write_tar
+
+import relposegnn
+from relposegnn.images import read_image
+from relposegnn.published_graphs import (
+    PublishedArchive,
+    grey_values,
+    place_nodes,
+    whole_grey_values,
+)
+from relposegnn.runtime import InputError
+
+SHAPE = (12, 16)  # height, width
+MEAN, VARIANCE = [0.5, 0.4, 0.45], [0.05, 0.06, 0.07]
+
+
+def planted_graph(number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return images (8, 3, H, W) and poses (8, 6) of a graph."""
+    rng = np.random.default_rng(number)
+    pixels = rng.integers(0, 256, (8, *SHAPE, 3), dtype=np.uint8)
+    return standardised(pixels, MEAN, VARIANCE), rng.standard_normal((8, 6), dtype=np.float32)
+
+
+def planted_members(count: int = 5) -> dict[str, bytes]:
+    graphs = {number: planted_graph(number) for number in range(count)}
+    return {member_name(n): saved_graph(*graph, older=n == 2) for n, graph in graphs.items()}
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [3, 0, 4, 1, 2]])
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_graphs_come_in_the_order_of_their_numbers(order, mode, tmp_path, caplog):
+    members = planted_members()
+    content = {member_name(n): members[member_name(n)] for n in order}
+    content["tiny_fc8_sp5_test/processed/pre_transform.pt"] = b"ignored"
+    with PublishedArchive(write_tar(tmp_path / "graphs.tar", content, mode)) as archive:
+        assert len(archive) == 5
+        for number in range(5):
+            graph = archive.read(number, SHAPE)
+            images, poses = planted_graph(number)
+            assert (graph.name, graph.number) == (member_name(number), number)
+            np.testing.assert_array_equal(graph.images, images)
+            np.testing.assert_array_equal(graph.poses, poses)
+    assert ("decompressed again" in caplog.text) == (mode == "w:gz" and order[0] == 3)
+
+
+def test_published_pixels_come_back(reference, shared, tmp_path):
+    names = [f"data_{n:06}.pt" for n in range(3)]
+    folder = reference / "prebuilt_graphs"
+    tar = write_tar(tmp_path / "graphs.tar", {n: (folder / n).read_bytes() for n in names})
+    statistics = json.loads((reference / "normalisation.json").read_text())
+    mean, variance = (statistics["redkitchen"][key] for key in ("mean", "variance"))
+    sources = json.loads((folder / "frames.json").read_text())
+    images = sorted((shared / "data/7scenes/redkitchen").glob("seq-*/*.color.*"))
+    with PublishedArchive(tar) as archive:
+        assert archive.image_shape_like((48, 64)) == (256, 341)
+        for number, name in enumerate(names):
+            graph = archive.read(number, (256, 341))
+            for node, frame in enumerate(sources[name]):
+                found = whole_grey_values(graph.images[node], mean, variance, name)
+                np.testing.assert_array_equal(found, read_image(images[frame], (341, 256)))
+    for scene in statistics.keys() - {"redkitchen"}:
+        with pytest.raises(InputError, match=r"kitchen, node 3: .* belong to another scene"):
+            whole_grey_values(graph.images[3], **statistics[scene], source="kitchen, node 3")
+
+
+def test_every_grey_value_survives_rounded_statistics():
+    ramp = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=3)
+    image = standardised(ramp, MEAN, VARIANCE)[0]
+    np.testing.assert_array_equal(whole_grey_values(image, MEAN, VARIANCE, ""), ramp[0])
+    rounded = np.array(MEAN) + 1e-6, np.array(VARIANCE) - 5e-7
+    np.testing.assert_array_equal(whole_grey_values(image, *rounded, ""), ramp[0])
+    np.testing.assert_allclose(grey_values(image, MEAN, VARIANCE), ramp[0], atol=1e-4)
+    with pytest.raises(InputError, match="another scene"):
+        whole_grey_values(image + np.float32(1 / 255 / 0.05**0.5), MEAN, VARIANCE, "")
+
+
+def test_the_size_of_images_follows_from_their_aspect(tmp_path):
+    tar = write_tar(tmp_path / "graphs.tar", planted_members(1))
+    with PublishedArchive(tar) as archive:
+        for like in (SHAPE, (256, 341), (48, 64)):
+            assert archive.image_shape_like(like) == SHAPE
+        assert archive.image_shape_like((16, 12)) == (16, 12)
+        with pytest.raises(InputError, match=r"data_000000.pt: x has 576 columns"):
+            archive.image_shape_like((16, 16))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+def test_memory_holds_two_graphs_at_most(tmp_path):
+    rng = np.random.default_rng(0)
+    shape = (8, 3, 256, 341)
+    files = [
+        saved_graph(rng.standard_normal(shape, dtype=np.float32), rng.standard_normal((8, 6)))
+        for _ in range(2)
+    ]
+    write_tar(tmp_path / "one.tar", {member_name(0): files[0]})
+    write_tar(tmp_path / "many.tar", {member_name(n): files[n % 2] for n in range(16)})
+    program = """
+from pathlib import Path
+from relposegnn.published_graphs import PublishedArchive, place_nodes
+def peak():
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0])
+def load(name):
+    with PublishedArchive(name) as archive:
+        place_nodes(archive, (256, 341), lambda graph: [graph.number] * 8, "")
+for _ in range(3):  # until the allocator has settled
+    load("one.tar")
+before = peak()
+load("many.tar")
+print(before, peak())
+"""
+    before, after = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(Path(relposegnn.__path__[0]).parent), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout.split()
+    graph_kib = len(files[0]) / 1024
+    assert int(after) - int(before) < 2 * graph_kib
+
+
+def damaged_members() -> dict[str, tuple[dict[str, bytes], str]]:
+    """Return the members of damaged archives and what is said of them."""
+    members, name = planted_members(), member_name(1)
+    images, poses = planted_graph(1)
+    not_finite = poses.copy()
+    not_finite[4, 2] = np.nan
+    return {
+        "gap": ({n: c for n, c in members.items() if n != member_name(3)}, "data_000003.pt"),
+        "none": ({"readme.txt": b"hello"}, r"0 graphs without data_000000\.pt"),
+        "twice": ({**members, "other/data_1.pt": members[name]}, "holds graph 1 twice"),
+        "truncated": ({**members, name: members[name][:-500]}, f"{name} cannot be read"),
+        "empty": ({**members, name: b""}, f"{name} cannot be read"),
+        "nodes": ({**members, name: saved_graph(images[:7], poses[:7])}, rf"{name}: x has shape"),
+        "pose": ({**members, name: saved_graph(images, poses[:, :5])}, rf"{name}: y has shape"),
+        "size": ({**members, name: saved_graph(images[..., 1:], poses)}, "for images of 16x12"),
+        "nan": ({**members, name: saved_graph(images, not_finite)}, f"{name}: y has values"),
+        "infinite": (
+            {**members, name: saved_graph(np.full_like(images, np.inf), poses)},
+            f"{name}: x has values",
+        ),
+    }
+
+
+@pytest.mark.parametrize("damage", damaged_members())
+def test_damaged_graphs_are_refused(damage, tmp_path):
+    members, message = damaged_members()[damage]
+    tar = write_tar(tmp_path / "graphs.tar", members)
+    with (
+        pytest.raises(InputError, match=rf"graphs\.tar: .*{message}"),
+        PublishedArchive(tar) as archive,
+    ):
+        place_nodes(archive, SHAPE, lambda graph: np.full(8, graph.number), "")
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_truncated_archives_are_refused(mode, tmp_path):
+    members = planted_members(3)
+    whole = write_tar(tmp_path / "whole.tar", members, mode).read_bytes()
+    with tarfile.open(tmp_path / "whole.tar") as tar:
+        third = tar.getmembers()[2]
+    if mode == "w":  # within data, within a header, between two members
+        lengths = [third.offset_data + 700, third.offset + 100, third.offset]
+    else:
+        lengths = [len(whole) // 2, len(whole) * 9 // 10]
+    for length in lengths:
+        (tmp_path / "cut.tar").write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"cut\.tar: is a truncated or damaged tar archive"):
+            PublishedArchive(tmp_path / "cut.tar")
+
+
+def test_a_damaged_header_does_not_end_the_archive(tmp_path):
+    content = bytearray(write_tar(tmp_path / "graphs.tar", planted_members(3)).read_bytes())
+    with tarfile.open(tmp_path / "graphs.tar") as tar:
+        content[tar.getmembers()[2].offset + 150] ^= 1
+    (tmp_path / "graphs.tar").write_bytes(content)
+    with pytest.raises(InputError, match="truncated or damaged"):
+        PublishedArchive(tmp_path / "graphs.tar")
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"<!DOCTYPE html><html>Not Found</html>", "is an HTML or XML page"),
+        (b"", "is empty"),
+        (b"PK\x03\x04" + bytes(600), "starts with b'PK"),
+    ],
+)
+def test_what_is_no_tar_archive_is_named(content, message, tmp_path):
+    (tmp_path / "graphs.tar").write_bytes(content)
+    with pytest.raises(InputError, match=rf"graphs\.tar: {message}"):
+        PublishedArchive(tmp_path / "graphs.tar")
+
+
+def test_a_missing_archive_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"graphs\.tar: no such file"):
+        PublishedArchive(tmp_path / "graphs.tar")
+
+
+def test_nothing_is_written_whatever_the_members_are_called(tmp_path):
+    images, poses = planted_graph(0)
+    outside = tmp_path / "outside"
+    names = [f"{outside}/data_000000.pt", "../../data_000001.pt", "..\\data_000002.pt"]
+    content = {name: saved_graph(images, poses) for name in names[:2]}
+    (tmp_path / "inside").mkdir()
+    tar = write_tar(tmp_path / "inside" / "graphs.tar", {**content, names[2]: b""})
+    with PublishedArchive(tar) as archive:
+        assert len(archive) == 2
+        np.testing.assert_array_equal(archive.read(1, SHAPE).poses, poses)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["graphs.tar", "inside"]
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+def test_links_are_refused(kind, tmp_path):
+    with tarfile.open(tmp_path / "graphs.tar", "w") as tar:
+        link = tarfile.TarInfo(member_name(0))
+        link.type, link.linkname = kind, "/etc/passwd"
+        tar.addfile(link, io.BytesIO())
+    with pytest.raises(InputError, match=rf"{re.escape(member_name(0))} is a link"):
+        PublishedArchive(tmp_path / "graphs.tar")
+
+
+def test_rows_are_split_into_query_and_neighbours(tmp_path):
+    with PublishedArchive(write_tar(tmp_path / "graphs.tar", planted_members())) as archive:
+        query, neighbours = place_nodes(
+            archive, SHAPE, lambda graph: np.arange(8) + 10 * graph.number, ""
+        )
+        np.testing.assert_array_equal(query, [0, 10, 20, 30, 40])
+        np.testing.assert_array_equal(neighbours[3], np.arange(31, 38))
+        with pytest.raises(InputError, match=r"data_000003.pt has the query of .*data_000001.pt"):
+            place_nodes(archive, SHAPE, lambda graph: np.full(8, [4, 9, 2, 9, 4][graph.number]), "")

@@ -1,0 +1,111 @@
+"""Reading the pickled graphs of PyTorch Geometric that the authors published.
+
+Nothing that a pickle names is run: ``torch.load`` with ``weights_only=True`` makes tensors, and the
+classes of PyTorch Geometric are replaced by empty ones that keep the state. There are two layouts:
+the older keeps the tensors as attributes of the graph, the newer in a storage inside it.
+"""
+
+import io
+import pickle
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+
+class _Graph:
+    """In place of PyTorch Geometric's ``Data``."""
+
+
+class _Storage:
+    """In place of the storage inside ``Data``, newer layout."""
+
+
+class _Named:
+    """In place of classes that a graph names and makes no use of."""
+
+
+class _Object:
+    """In place of ``object``, whose ``__new__`` the older layout calls by name."""
+
+
+def _new_graph(graph_class: type) -> _Graph:
+    """Return an empty graph; in place of ``object.__new__``."""
+    if graph_class is not _Graph:
+        raise pickle.UnpicklingError(f"object.__new__ called for {graph_class}, not for a graph")
+    return _Graph()
+
+
+def _get_attribute(owner: object, name: object) -> Callable[[type], _Graph]:
+    """Return the stand-in of ``object.__new__`` and nothing else; in place of ``getattr``."""
+    if owner is not _Object or name != "__new__":
+        raise pickle.UnpicklingError(f"getattr called with {owner} and {name!r}")
+    return _new_graph
+
+
+# torch gives names of Python 2, such as __builtin__.getattr, those of Python 3 before it looks.
+PICKLED_NAMES = [
+    (_Graph, "torch_geometric.data.data.Data"),
+    (_Storage, "torch_geometric.data.storage.GlobalStorage"),
+    (_Named, "torch_geometric.data.data.DataEdgeAttr"),
+    (_Named, "torch_geometric.data.data.DataTensorAttr"),
+    (_Object, "builtins.object"),
+    (_get_attribute, "builtins.getattr"),
+    (_new_graph, "builtins.object.__new__"),
+]
+
+
+def read_graph(stream: io.BytesIO) -> tuple[np.ndarray, np.ndarray]:
+    """Return images ``x`` and poses ``y`` of a pickled graph of either layout, as float32.
+
+    Raises:
+        Exception: of any type, where the file is damaged, holds anything but a graph of tensors
+            and plain values, or has no numbers as ``x`` and ``y``.
+    """
+    if zipfile.is_zipfile(stream):
+        damaged = zipfile.ZipFile(stream).testzip()  # torch compares no checksums
+        if damaged:
+            raise zipfile.BadZipFile(f"bad checksum of {damaged}")
+    stream.seek(0)
+    with _only_published_names(), _without_advice():
+        contents = torch.load(stream, map_location="cpu", weights_only=True)
+    if type(contents) is not _Graph:
+        raise pickle.UnpicklingError(f"holds a {type(contents).__name__}, not a graph")
+    state = vars(contents)
+    if "_store" in state:
+        # Storage and graph name one another, which would keep both in memory for a while.
+        state = vars(state.pop("_store"))["_mapping"]
+    return _array(state, "x"), _array(state, "y")
+
+
+@contextmanager
+def _only_published_names() -> Iterator[None]:
+    """Let torch know the names in published graphs, and no others that a package has added."""
+    others = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    try:
+        with torch.serialization.safe_globals(PICKLED_NAMES):
+            yield
+    finally:
+        torch.serialization.add_safe_globals(others)
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Shorten torch's refusals, which go on to say how to run the code in a file."""
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        reason = str(error).split("WeightsUnpickler error: ")[-1].split(" was not an allowed")[0]
+        raise pickle.UnpicklingError(reason.strip()) from None
+
+
+def _array(state: dict, key: str) -> np.ndarray:
+    if key not in state:
+        raise KeyError(f"it has no {key}")
+    tensor = state[key]
+    if type(tensor) is not torch.Tensor or not tensor.is_floating_point():
+        raise TypeError(f"{key} is {getattr(tensor, 'dtype', type(tensor))}, expected numbers")
+    return tensor.numpy().astype(np.float32, copy=False)
