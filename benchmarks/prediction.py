@@ -8,9 +8,8 @@ from pathlib import Path
 import torch
 from inputs import write_scene
 
-from relposegnn.checkpoints import save_model
 from relposegnn.datasets import GraphDataset, normalise_images
-from relposegnn.localization import predict_poses
+from relposegnn.localization import localize_queries
 from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.runtime import select_device
 
@@ -26,35 +25,44 @@ def predict_graph_by_graph(model: RelPoseGNN, frames: Path, graphs: Path) -> Non
         model(images, graph.edge_index, nodes).relative.cpu()
 
 
-def main() -> None:
-    """Print queries per second of both, and their ratio."""
+def parse_arguments() -> argparse.Namespace:
+    """Return the sizes of the benchmark; the defaults are a published network's."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--queries", type=int, default=60)
-    parser.add_argument("--database", type=int, default=60)
+    parser.add_argument("--queries", type=int, default=40)
+    parser.add_argument("--database", type=int, default=40)
     parser.add_argument("--width", type=int, default=341)
     parser.add_argument("--height", type=int, default=256)
     parser.add_argument("--features", type=int, default=2048)
-    arguments = parser.parse_args()
+    parser.add_argument("--repeats", type=int, default=2)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Print queries per second of both, the best of some alternating passes, and their ratio."""
+    arguments = parse_arguments()
     device = select_device()
-    model = RelPoseGNN(ModelSettings(width=arguments.features)).eval().to(device)
+    torch.manual_seed(0)
+    settings = ModelSettings(width=arguments.features)
+    plain = RelPoseGNN(settings).eval().to(device)
+    model = RelPoseGNN(settings).eval().to(device, memory_format=torch.channels_last)
     with tempfile.TemporaryDirectory() as folder:
         size = (arguments.width, arguments.height)
         files = write_scene(Path(folder), arguments.database, arguments.queries, size)
-        save_model(Path(folder) / "model.pt", model, 0, [])
-        seconds = {}
-        for name, run in {
-            "graph by graph": lambda: predict_graph_by_graph(model, *files),
-            "distinct images": lambda: predict_poses(
-                Path(folder) / "model.pt", *files, Path(folder) / "p.npz", device
-            ),
-        }.items():
-            started = time.perf_counter()
-            run()
-            seconds[name] = time.perf_counter() - started
+        methods = {
+            "graph by graph": lambda: predict_graph_by_graph(plain, *files),
+            "distinct images": lambda: localize_queries(model, *files, device),
+        }
+        seconds = {name: [] for name in methods}
+        for _ in range(arguments.repeats):
+            for name, method in methods.items():
+                started = time.perf_counter()
+                method()
+                seconds[name].append(time.perf_counter() - started)
     print(f"{arguments.queries} queries, {arguments.database} database images, {device}")
     for name, taken in seconds.items():
-        print(f"{name:16} {arguments.queries / taken:8.2f} queries/s")
-    print(f"ratio            {seconds['graph by graph'] / seconds['distinct images']:8.2f}")
+        print(f"{name:16} {arguments.queries / min(taken):8.2f} queries/s")
+    ratio = min(seconds["graph by graph"]) / min(seconds["distinct images"])
+    print(f"ratio            {ratio:8.2f}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """Graphs as PyTorch Geometric data: what an item and a batch hold."""
 
+import shutil
+
+import h5py
 import numpy as np
 import torch
 from torch_geometric.loader import DataLoader
 
 from relposegnn.datasets import GraphDataset, normalise_images
 from relposegnn.frames import Frames
-from relposegnn.graphs import complete_edges, read_graphs
+from relposegnn.graphs import complete_edges, read_graphs, write_split
 from relposegnn.poses import vector_from_pose
 
 
@@ -68,6 +71,24 @@ def test_fingerprints_tell_data_apart(tiny_scene, tmp_path_factory):
         for scene in (tiny_scene, same, other)
     ]
     assert prints[0] == prints[1] != prints[2]
+
+
+def test_a_scene_without_queries_has_training_graphs_alone(tiny_scene, tmp_path):
+    files = [tmp_path / "frames.h5", tmp_path / "graphs.h5"]
+    for source, copy in zip((tiny_scene.frames, tiny_scene.graphs), files, strict=True):
+        shutil.copy(source, copy)
+    with h5py.File(files[0], "a") as frames, h5py.File(files[1], "a") as graphs:
+        del frames["test"], graphs["test"]
+        frames["test/images"] = np.empty((0, 32, 40, 3), dtype=np.uint8)
+        frames["test/world_from_cam"] = np.empty((0, 4, 4))
+        for label in ("name", "source"):
+            frames.create_dataset(f"test/{label}", (0,), dtype=h5py.string_dtype())
+        write_split(graphs, "test", np.empty(0), np.empty((0, 3)))
+    train, test = (GraphDataset(*files, split) for split in ("train", "test"))
+    assert (len(train), len(test)) == (12, 0)
+    original = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train")
+    assert torch.equal(train[3].poses, original[3].poses)
+    assert train.fingerprint() == original.fingerprint() != test.fingerprint()
 
 
 def test_normalised_images_have_the_planted_statistics():

@@ -1,11 +1,15 @@
-"""Graph sampling: the published rule, seeds, edge order, errors."""
+"""Graph sampling: the published rule, its ablations, seeds, edge order, errors."""
 
+import hashlib
+from dataclasses import replace
+
+import h5py
 import numpy as np
 import pytest
 
 from relposegnn import graphs
 from relposegnn.graphs import SamplingSettings
-from relposegnn.runtime import InputError
+from relposegnn.runtime import InputError, numpy_generator
 from relposegnn.storage import create_hdf5, open_hdf5, read_settings
 
 
@@ -23,10 +27,27 @@ class PlannedGenerator:
         return self.offset
 
 
-def write_rankings(path, train, test):
-    with create_hdf5(path, "neighbours", {}) as file:
+def write_inputs(folder, train, test, names=None):
+    """Write rankings (N, K) of both splits, and the frames file they belong to; return both."""
+    rankings, frames = folder / "n.h5", folder / "f.h5"
+    names = names or [f"seq-01/frame-{i:06}" for i in range(len(train))]
+    with create_hdf5(rankings, "neighbours", {}) as file, create_hdf5(frames, "frames", {}) as own:
+        own.attrs.update(dataset="d", scene="s", mean=[0.5] * 3, variance=[0.1] * 3)
         for split, index in (("train", train), ("test", test)):
             file[f"{split}/index"] = np.asarray(index, dtype=np.int32)
+            own[f"{split}/images"] = np.zeros((len(index), 1, 1, 3), dtype=np.uint8)
+            own[f"{split}/world_from_cam"] = np.tile(np.eye(4), (len(index), 1, 1))
+            labels = names if split == "train" else [f"seq-02/{i}" for i in range(len(index))]
+            for label in ("name", "source"):
+                own.create_dataset(f"{split}/{label}", data=labels, dtype=h5py.string_dtype())
+    return rankings, frames
+
+
+def sample(folder, settings, scene="chess", name="g"):
+    """Sample from the inputs of a folder; return the neighbours of both splits."""
+    path = folder / f"{name}.h5"
+    graphs.sample_graphs(folder / "n.h5", path, scene, settings, folder / "f.h5")
+    return [graphs.read_graphs(path, split)[1] for split in ("train", "test")]
 
 
 def random_rankings(seed, queries, length):
@@ -54,7 +75,7 @@ def test_a_short_ranking_is_filled_with_its_best_unused_entries():
 def test_reach_into_the_ranking_is_that_of_the_rule():
     settings = SamplingSettings(neighbours=7, stride=5)
     ranked = np.tile(np.arange(500), (4000, 1))
-    neighbours, filled = graphs.sample_neighbours(ranked, settings, np.random.default_rng(0))
+    neighbours, filled = graphs.strided_neighbours(ranked, settings, np.random.default_rng(0))
     assert filled == 0
     assert (np.diff(neighbours, axis=1) >= 5).all()  # strided, best first
     # Half of the entries are dropped: the first of 7 is on average the (2 + 1)th kept, position
@@ -63,40 +84,154 @@ def test_reach_into_the_ranking_is_that_of_the_rule():
     np.testing.assert_allclose(neighbours.mean(axis=0), expected, atol=0.5)
 
 
+# Neighbours of the first three queries, graphs filled up, SHA-256 of all: as sampled by version 1.
+STORED = {
+    ("train", 0, 3, 100, SamplingSettings()): (
+        [
+            [81, 85, 65, 18, 24, 62, 96],
+            [80, 74, 6, 96, 78, 31, 22],
+            [23, 41, 22, 17, 56, 80, 54],
+        ],
+        0,
+        "055dd06b57076120",
+    ),
+    ("test", 1, 300, 60, SamplingSettings()): (
+        [
+            [58, 27, 14, 56, 37, 59, 54],
+            [4, 41, 18, 26, 45, 50, 49],
+            [59, 3, 51, 31, 9, 39, 48],
+        ],
+        223,
+        "1f42e819dde33327",
+    ),
+    ("test", 1, 3, 40, SamplingSettings(stride=3, seed=5)): (
+        [
+            [0, 3, 27, 26, 31, 30, 12],
+            [34, 6, 20, 23, 26, 33, 28],
+            [33, 4, 22, 34, 28, 16, 32],
+        ],
+        1,
+        "a96613a383a36f41",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STORED)
+def test_strided_graphs_stay_what_they_were(case):
+    split, seed, queries, length, settings = case
+    ranked = random_rankings(seed, queries, length)
+    generator = numpy_generator(settings.seed, "graphs", "chess", split)
+    neighbours, filled = graphs.strided_neighbours(ranked, settings, generator)
+    digest = hashlib.sha256(neighbours.astype(np.int32).tobytes()).hexdigest()[:16]
+    assert (neighbours[:3].tolist(), filled, digest) == STORED[case]
+
+
 def test_files_hold_indices_settings_and_repeat_by_seed(tmp_path):
-    train, test = random_rankings(0, 30, 100), random_rankings(1, 20, 100)
-    write_rankings(tmp_path / "n.h5", train, test)
-    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
-        settings = SamplingSettings(neighbours=7, stride=5, seed=seed)
-        graphs.sample_graphs(tmp_path / "n.h5", tmp_path / f"{name}.h5", "chess", settings)
-    read = {name: graphs.read_graphs(tmp_path / f"{name}.h5", "test") for name in "abc"}
-    query, neighbours = read["a"]
-    assert query.tolist() == list(range(20))
-    assert neighbours.shape == (20, 7)
-    assert neighbours.dtype == np.int32
-    assert all(len(set(row)) == 7 for row in neighbours)
-    np.testing.assert_array_equal(neighbours, read["b"][1])
-    assert (neighbours != read["c"][1]).any()
+    write_inputs(tmp_path, random_rankings(0, 30, 100), random_rankings(1, 20, 100))
+    settings = SamplingSettings(neighbours=7, stride=5, seed=3)
+    neighbours = sample(tmp_path, settings, name="a")[1]
     with open_hdf5(tmp_path / "a.h5", "graphs") as file:
         assert read_settings(file)["stride"] == 5
+        assert file["test/query"][:].tolist() == list(range(20))
+        assert file["test/query"].dtype == file["test/neighbours"].dtype == np.int32
+    assert neighbours.shape == (20, 7)
+    assert all(len(set(row)) == 7 for row in neighbours)
+    np.testing.assert_array_equal(neighbours, sample(tmp_path, settings)[1])
+    assert (neighbours != sample(tmp_path, replace(settings, seed=4))[1]).any()
 
 
 def test_sampling_differs_by_scene_and_split(tmp_path):
     same = random_rankings(0, 20, 100)
-    write_rankings(tmp_path / "n.h5", same, same)
-    for scene in ("chess", "fire"):
-        path = tmp_path / f"{scene}.h5"
-        graphs.sample_graphs(tmp_path / "n.h5", path, scene, SamplingSettings())
-    chess_train = graphs.read_graphs(tmp_path / "chess.h5", "train")[1]
-    assert (chess_train != graphs.read_graphs(tmp_path / "chess.h5", "test")[1]).any()
-    assert (chess_train != graphs.read_graphs(tmp_path / "fire.h5", "train")[1]).any()
+    write_inputs(tmp_path, same, same)
+    chess, fire = (sample(tmp_path, SamplingSettings(), scene) for scene in ("chess", "fire"))
+    assert (chess[0] != chess[1]).any()
+    assert (chess[0] != fire[0]).any()
 
 
-def test_fewer_database_images_than_neighbours_is_an_error(tmp_path):
-    write_rankings(tmp_path / "n.h5", random_rankings(0, 6, 6), random_rankings(1, 4, 6))
-    with pytest.raises(InputError, match=r"6 database images .* at least graphs.neighbours = 7"):
-        graphs.sample_graphs(tmp_path / "n.h5", tmp_path / "g.h5", "s", SamplingSettings())
+def test_random_neighbours_are_any_but_the_query(tmp_path):
+    write_inputs(tmp_path, random_rankings(0, 12, 11), random_rankings(1, 3000, 12))
+    settings = SamplingSettings(neighbours=4, selection="random")
+    train, test = sample(tmp_path, settings)
+    assert not (train == np.arange(12)[:, None]).any()
+    assert all(len(set(row)) == 4 for row in np.concatenate([train, test]).tolist())
+    # Each of the 12 database images comes to each node of 3000 queries about 250 times.
+    counts = np.stack([np.bincount(node, minlength=12) for node in test.T])
+    assert np.abs(counts - 250).max() < 5 * np.sqrt(250)
+    np.testing.assert_array_equal(sample(tmp_path, settings)[1], test)
+    assert (sample(tmp_path, replace(settings, seed=1))[1] != test).any()
+
+
+def test_random_neighbours_of_database_queries_reach_every_other_image():
+    generator = np.random.default_rng(0)
+    rows = [graphs.random_neighbours(5, 5, 2, generator, within=True) for _ in range(200)]
+    for query in range(5):
+        seen = {index for row in rows for index in row[query].tolist()}
+        assert seen == set(range(5)) - {query}
+
+
+# Two sequences whose frames lie between each other: a has images 0 2 4 6 8, b has 1 3 5 7.
+INTERLEAVED = [f"{'ab'[i % 2]}/{i // 2}" for i in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("best", "expected"),
+    [(0, [0, 2, 4]), (4, [4, 6, 8]), (6, [6, 8, 4]), (8, [8, 6, 4]), (3, [3, 5, 7])],
+)
+def test_sequential_neighbours_follow_the_best_one(best, expected):
+    best = np.array([best])
+    neighbours = graphs.sequential_neighbours(best, INTERLEAVED, 3, within=False)
+    assert neighbours.tolist() == [expected]
+
+
+def test_sequential_neighbours_leave_out_the_query(tmp_path):
+    # Query 4 is ranked next to 2, and lies in the sequence behind it; 0 is ranked next to 8.
+    best = [8, 3, 4, 1, 2, 7, 4, 5, 6]
+    write_inputs(tmp_path, np.array(best)[:, None], [[5], [2]], INTERLEAVED)
+    train, test = sample(tmp_path, SamplingSettings(neighbours=3, selection="sequential"))
+    assert train[4].tolist() == [2, 6, 8]
+    assert train[0].tolist() == [8, 6, 4]
+    assert train[2].tolist() == [4, 6, 8]
+    assert test.tolist() == [[5, 7, 3], [2, 4, 6]]
+
+
+def test_a_sequence_too_short_is_an_error(tmp_path):
+    write_inputs(tmp_path, [[1]] + [[0]] * 8, [[1]], INTERLEAVED)
+    with pytest.raises(InputError, match=r"sequence 'b' has 4 .* graphs.neighbours = 5"):
+        sample(tmp_path, SamplingSettings(neighbours=5, selection="sequential"))
     assert not (tmp_path / "g.h5").exists()
+
+
+@pytest.mark.parametrize("selection", ["strided", "random", "sequential"])
+def test_a_scene_without_queries_has_no_test_graphs(tmp_path, selection):
+    train = [[j for j in range(9) if j != i] for i in range(9)]
+    write_inputs(tmp_path, train, np.empty((0, 8)))
+    train, test = sample(tmp_path, SamplingSettings(neighbours=5, selection=selection))
+    assert train.shape == (9, 5)
+    assert test.shape == (0, 5)
+
+
+@pytest.mark.parametrize("selection", ["strided", "random"])
+def test_fewer_database_images_than_neighbours_is_an_error(tmp_path, selection):
+    write_inputs(tmp_path, random_rankings(0, 7, 6), random_rankings(1, 4, 6))
+    with pytest.raises(InputError, match=r"6 database images .* at least graphs.neighbours = 7"):
+        sample(tmp_path, SamplingSettings(selection=selection))
+    assert not (tmp_path / "g.h5").exists()
+
+
+def test_rankings_of_other_frames_are_refused(tmp_path):
+    write_inputs(tmp_path, random_rankings(0, 30, 20), random_rankings(1, 4, 20))
+    (tmp_path / "other").mkdir()
+    _, frames = write_inputs(tmp_path / "other", random_rankings(0, 30, 20), [])
+    with pytest.raises(InputError, match=r"test\): ranks for 4 frames, expected the 0 of .*f\.h5"):
+        graphs.sample_graphs(
+            tmp_path / "n.h5", tmp_path / "g.h5", "s", SamplingSettings(stride=1), frames
+        )
+
+
+def test_an_unknown_selection_is_refused(tmp_path):
+    write_inputs(tmp_path, random_rankings(0, 9, 8), random_rankings(1, 4, 8))
+    with pytest.raises(InputError, match=r"graphs.selection is 'best', expected strided"):
+        sample(tmp_path, SamplingSettings(neighbours=3, selection="best"))
 
 
 def test_edges_have_the_published_order(reference):

@@ -94,21 +94,28 @@ def test_geometric_median_lies_where_the_unit_vectors_cancel():
     assert np.linalg.norm(directions.sum(axis=0)) < 1e-3
 
 
-@pytest.mark.parametrize("knn", [0, 2])
-def test_predictions_equal_a_pass_of_the_network_per_graph(tiny_scene, tmp_path, monkeypatch, knn):
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"knn": 2}, {"iterations": 0}, {"translation_deviation": [2, 4, 8], "attention": False}],
+)
+def test_predictions_equal_a_pass_of_the_network_per_graph(
+    tiny_scene, tmp_path, monkeypatch, settings
+):
     torch.manual_seed(0)
-    model = RelPoseGNN(ModelSettings(backbone="resnet10", width=32, knn=knn)).eval()
+    model = RelPoseGNN(ModelSettings(backbone="resnet10", width=32, **settings)).eval()
     save_model(tmp_path / "model.pt", model, 0, ["tiny"])
     encoded = []
     encode = RelPoseGNN.encode
     monkeypatch.setattr(
         RelPoseGNN, "encode", lambda self, x: encoded.append(len(x)) or encode(self, x)
     )
+    monkeypatch.setattr(localization, "PIXELS_PER_PASS_CPU", 3 * 32 * 40)
     localization.predict_poses(
         tmp_path / "model.pt", tiny_scene.frames, tiny_scene.graphs, tmp_path / "p.npz", CPU, 2
     )
     dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "test")
     assert sum(encoded) == 5 + len(np.unique(dataset.neighbours))  # each distinct image once
+    assert max(encoded) == 3
     predictions = np.load(tmp_path / "p.npz")
     for index, graph in enumerate(dataset):
         images = normalise_images(graph.images, graph.mean, graph.deviation)

@@ -51,3 +51,16 @@ def test_the_weights_settle_at_the_logarithm_of_the_errors():
         optimizer.step()
     assert criterion.s_t.item() == pytest.approx(math.log(0.5), abs=0.01)
     assert criterion.s_q.item() == pytest.approx(math.log(0.1), abs=0.01)
+
+
+def test_translations_are_minimised_in_units_of_their_deviation_and_told_in_metres():
+    relative, deviation = true_relative(), torch.tensor([2.0, 4.0, 8.0])
+    relative[0, :3] += deviation
+    standardised, poses = relative.clone(), POSES.clone()
+    standardised[:, :3] /= deviation
+    poses[:, :3] /= deviation
+    loss = RelativePoseCriterion(1.0, -2.0, [2, 4, 8])(relative, POSES, EDGES)
+    plain = RelativePoseCriterion(1.0, -2.0)(standardised, poses, EDGES)
+    assert loss.total.item() == plain.total.item()
+    assert plain.translation.item() == pytest.approx(0.5)
+    assert loss.translation.item() == pytest.approx((2 + 4 + 8) / 6)

@@ -1,4 +1,4 @@
-"""The network: parity with the published implementation, permutations, edges."""
+"""The network: parity with the published implementation, permutations, ablations, units."""
 
 import importlib.util
 import json
@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from relposegnn.checkpoints import UNUSED_PREFIX, load_weights
+from relposegnn.checkpoints import UNUSED_PREFIX, load_model, load_weights, save_model
 from relposegnn.graphs import complete_edges
 from relposegnn.losses import RelativePoseCriterion
-from relposegnn.model import ModelSettings, RelPoseGNN, drop_edge_pairs, nearest_edges
+from relposegnn.model import ModelSettings, RelPoseGNN, linear_of_rows
+from relposegnn.runtime import InputError
 
 SMALL = ModelSettings(width=64, dropout=0.0, edge_dropout=0.0)
 CASES = {"full-3-2": SMALL, "knn4-2-1": replace(SMALL, iterations=2, knn=4)}
@@ -37,6 +38,12 @@ def two_graphs():
     """Return edges and graph of each node of two complete graphs of 8."""
     edges = torch.from_numpy(complete_edges(8))
     return torch.cat([edges, edges + 8], dim=1), torch.arange(16) // 8
+
+
+def small_model(**settings):
+    """Return a small network with seeded weights, in evaluation mode."""
+    torch.manual_seed(0)
+    return RelPoseGNN(replace(SMALL, backbone="resnet10", **settings)).eval()
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -114,39 +121,6 @@ def test_graphs_of_a_batch_do_not_touch():
     torch.testing.assert_close(together.relative[24:], alone.relative)
 
 
-def test_nearest_edges_are_ordered_by_target_then_distance():
-    # Two graphs on a line, the second far away from the first.
-    features = torch.tensor([[0.0], [1.0], [3.0], [100.0], [101.0], [104.0]])
-    edges = nearest_edges(features, torch.tensor([0, 0, 0, 1, 1, 1]), 2)
-    assert edges[1].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
-    assert edges[0].tolist() == [1, 2, 0, 2, 1, 0, 4, 5, 3, 5, 4, 3]
-
-
-def test_nearest_edges_of_graphs_of_different_sizes():
-    features = torch.tensor([[0.0], [1.0], [50.0], [51.0], [53.0]])
-    edges = nearest_edges(features, torch.tensor([0, 0, 1, 1, 1]), 1)
-    assert edges.tolist() == [[1, 0, 3, 2, 3], [0, 1, 2, 3, 4]]
-
-
-def test_edge_dropout_takes_both_directions_of_half_of_the_pairs():
-    edges, graph = two_graphs()
-    generator = torch.Generator().manual_seed(0)
-    kept = [drop_edge_pairs(edges, graph, 0.5, generator) for _ in range(200)]
-    for sample in kept:
-        pairs = set(zip(*sample.tolist(), strict=True))
-        assert pairs == {(target, source) for source, target in pairs}
-    share = np.mean([sample.shape[1] for sample in kept]) / edges.shape[1]
-    assert share == pytest.approx(0.5, abs=0.02)
-    assert len({tuple(sample.flatten().tolist()) for sample in kept}) == 200
-
-
-def test_edge_dropout_leaves_one_pair_of_each_graph():
-    edges, graph = two_graphs()
-    kept = drop_edge_pairs(edges, graph, 1.0, torch.Generator().manual_seed(0))
-    assert kept.shape == (2, 4)
-    assert sorted(graph[kept[0]].tolist()) == [0, 0, 1, 1]
-
-
 def test_dropout_acts_in_training_only():
     torch.manual_seed(0)
     model = RelPoseGNN(replace(SMALL, backbone="resnet10", dropout=0.5, edge_dropout=0.5))
@@ -165,3 +139,105 @@ def test_the_published_network_has_its_74_8_million_parameters():
         model = RelPoseGNN(ModelSettings())
     count = sum(parameter.numel() for parameter in model.parameters())
     assert count == pytest.approx(74.8e6, rel=1e-3)
+
+
+@pytest.mark.parametrize("knn", [0, 3])
+@pytest.mark.parametrize("iterations", [0, 1, 3])
+def test_edges_into_the_queries_have_the_numbers_of_the_full_pass(iterations, knn):
+    model = small_model(iterations=iterations, knn=knn, translation_deviation=(2, 4, 8))
+    features, (edges, graph) = torch.randn(16, 64), two_graphs()
+    queries = torch.arange(16) % 8 == 0
+    with torch.no_grad():
+        full = model.relate(features, edges, graph)
+        edge_index, relative = model.relate_into(features, edges, graph, queries)
+    into = full.edge_index[1] % 8 == 0
+    assert torch.equal(edge_index, full.edge_index[:, into])
+    torch.testing.assert_close(relative, full.relative[into], atol=1e-6, rtol=1e-6)
+
+
+def test_a_linear_layer_of_rows_is_that_of_their_concatenation():
+    torch.manual_seed(0)
+    layer, first, second = torch.nn.Linear(5, 4), torch.randn(3, 2), torch.randn(6, 3)
+    rows = torch.tensor([0, 2, 2, 1, 0, 1])
+    expected = layer(torch.cat([first[rows], second], dim=1))
+    torch.testing.assert_close(linear_of_rows(layer, (first, rows), (second, None)), expected)
+
+
+def test_without_attention_messages_are_passed_as_they_are():
+    model, plain = small_model(), small_model(attention=False)
+    state = model.state_dict()
+    expected = {key for key in state if not key.startswith("gnn1.att.")}
+    assert set(plain.state_dict()) == expected != set(state)
+    # Attention adds W of something to a message: with W = 0 it adds nothing.
+    torch.nn.init.zeros_(model.gnn1.att.W.weight)
+    torch.nn.init.zeros_(model.gnn1.att.W.bias)
+    plain.load_state_dict({key: state[key] for key in expected})
+    features = torch.randn(16, 64)
+    with torch.no_grad():
+        ours, theirs = (each.relate(features, *two_graphs()).relative for each in (plain, model))
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_without_a_gnn_an_edge_depends_on_its_two_images_and_its_direction_alone():
+    model = small_model(iterations=0)
+    assert not any(key.startswith("gnn1.") for key in model.state_dict())
+    features, changed = torch.randn(16, 64), torch.randn(16, 64)
+    changed[[2, 5]] = features[[2, 5]]
+    with torch.no_grad():
+        first, second = (_rows(model.relate(each, *two_graphs())) for each in (features, changed))
+    pairs = [(source, target) for source, target, _ in first]
+    there, back = (pairs.index(pair) for pair in ((2, 5), (5, 2)))
+    for edge in (there, back):
+        torch.testing.assert_close(first[edge][2], second[edge][2])
+    assert (first[there][2] - first[back][2]).abs().max() > 0.01
+    other = pairs.index((2, 6))
+    assert (first[other][2] - second[other][2]).abs().max() > 0.01
+
+
+def test_without_a_gnn_opposite_poses_can_be_learned():
+    model = small_model(iterations=0).train()
+    features, graph = torch.randn(2, 64), torch.zeros(2, dtype=torch.long)
+    edges, pose = torch.tensor([[0, 1], [1, 0]]), torch.linspace(-1, 1, 6)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(200):
+        error = model.relate(features, edges, graph).relative - torch.stack([pose, -pose])
+        optimizer.zero_grad()
+        error.square().mean().backward()
+        optimizer.step()
+    assert error.abs().max() < 0.05
+
+
+def test_translations_are_scaled_to_metres():
+    plain, model = small_model(), small_model(translation_deviation=[2, 4, 8])
+    assert set(model.state_dict()) == set(plain.state_dict())
+    features, scale = torch.randn(16, 64), torch.tensor([2.0, 4, 8, 1, 1, 1])
+    with torch.no_grad():
+        estimates, expected = (each.relate(features, *two_graphs()) for each in (model, plain))
+    assert torch.equal(estimates.relative, expected.relative * scale)
+    assert torch.equal(estimates.absolute, expected.absolute * scale)
+
+
+def test_settings_keep_the_deviation_through_a_file(tmp_path):
+    model = small_model(translation_deviation=[12.6, 5, 19.4], iterations=1)
+    assert model.settings == replace(model.settings, translation_deviation=(12.6, 5.0, 19.4))
+    save_model(tmp_path / "model.pt", model, 0, [])
+    loaded = load_model(tmp_path / "model.pt")
+    assert loaded.settings == model.settings
+    assert loaded.translation_deviation.tolist() == pytest.approx([12.6, 5, 19.4])
+
+
+@pytest.mark.parametrize("deviation", [[1, 1], [1, 1, 0], [1, 1, float("nan")]])
+def test_a_deviation_that_is_none_is_refused(deviation):
+    with pytest.raises(InputError, match=r"translation_deviation is .* three positive numbers"):
+        ModelSettings(translation_deviation=deviation)
+
+
+def test_a_node_without_edges_is_updated_by_an_empty_message():
+    model = small_model(iterations=1)
+    features, edges = torch.randn(4, 64), torch.tensor([[0, 1], [1, 0]])
+    with torch.no_grad():
+        estimates = model.relate(features, edges, torch.zeros(4, dtype=torch.long))
+        silent = torch.cat([features[3], torch.zeros(64)])
+        node = torch.relu(model.gnn1.mlp_updating(silent))
+    assert len(estimates.absolute) == 4
+    torch.testing.assert_close(estimates.absolute[3, :3], model.fc_xyz(node))

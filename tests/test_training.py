@@ -2,16 +2,20 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from conftest import write_tiny_scene
+from torch_geometric.loader import DataLoader
 
 from relposegnn import training
 from relposegnn.checkpoints import load_model
 from relposegnn.datasets import GraphDataset
+from relposegnn.graphs import write_split
 from relposegnn.model import ModelSettings
 from relposegnn.runtime import InputError
+from relposegnn.storage import create_hdf5
 from relposegnn.trainer import Trainer, TrainingSettings, learning_rate_at
 from relposegnn.training import split_validation, train_model
 
@@ -109,6 +113,12 @@ def test_validation_queries_are_set_aside_by_seed(tiny_scene):
     assert not train_set & validation_set
 
 
+def test_a_validation_share_that_leaves_nothing_to_train_is_refused(tiny_scene):
+    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train")
+    with pytest.raises(InputError, match=r"graphs\.h5: training\.validation_share = 0\.99 of 12"):
+        split_validation([dataset], replace(SETTINGS, validation_share=0.99))
+
+
 def test_history_and_events_have_a_row_per_epoch(tiny_scene, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -152,3 +162,39 @@ def test_cosine_schedule_falls_to_zero():
     settings = TrainingSettings(epochs=10, learning_rate=1.0, schedule="cosine")
     rates = [learning_rate_at(settings, epoch) for epoch in (0, 5, 10)]
     assert rates == pytest.approx([1.0, 0.5, 0.0])
+
+
+def test_a_deviation_trains_as_poses_divided_by_it_do(tiny_scene):
+    settings, deviation = replace(SETTINGS, batch_size=1), torch.tensor([2.0, 4, 8, 1, 1, 1])
+    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train")
+    graphs = [dataset[index] for index in range(3)]
+    divided = [graph.clone() for graph in graphs]
+    for graph in divided:
+        graph.poses = graph.poses / deviation
+    losses, states = [], []
+    for model, data in (
+        (replace(MODEL, translation_deviation=(2, 4, 8)), graphs),
+        (MODEL, divided),
+    ):
+        trainer = Trainer(model, settings, CPU)
+        loader = DataLoader(data, batch_size=1)
+        losses.append([trainer.train_epoch(loader, epoch)["train_loss"] for epoch in range(2)])
+        states.append(trainer.model.state_dict())
+    assert losses[0] == losses[1]  # dividing by powers of two is exact
+    assert same(*states)
+
+
+@pytest.mark.parametrize("model", [replace(MODEL, iterations=0), replace(MODEL, attention=False)])
+def test_ablations_train_and_load(tiny_scene, tmp_path, model):
+    state, history = train(tiny_scene, tmp_path, replace(SETTINGS, epochs=1), model)
+    assert history["train_loss"].notna().all()
+    assert not any(".att." in key for key in state)
+
+
+def test_graphs_without_a_training_part_are_refused(tiny_scene, tmp_path):
+    imported = tmp_path / "imported.h5"
+    with create_hdf5(imported, "graphs", {}) as file:
+        write_split(file, "train", np.empty(0), np.empty((0, 3)))
+        write_split(file, "test", np.arange(5), np.tile([0, 1, 2], (5, 1)))
+    with pytest.raises(InputError, match=r"imported\.h5: has no training graphs"):
+        train(None, tmp_path, scenes={"tiny": (tiny_scene.frames, imported)})

@@ -10,4 +10,5 @@ if __name__ == "__main__":
             snakemake.output.graphs,
             snakemake.wildcards.scene,
             SamplingSettings(**snakemake.params.graphs),
+            snakemake.input.frames,
         )

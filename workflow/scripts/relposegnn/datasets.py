@@ -26,7 +26,7 @@ class GraphDataset(Dataset):
     def __init__(self, frames_file: str | Path, graphs_file: str | Path, split: str) -> None:
         """Read indices and poses; images are read when asked for."""
         super().__init__()
-        self.split = split
+        self.split, self.graphs_file = split, Path(graphs_file)
         self.frames = Frames(frames_file)
         self.query, self.neighbours = read_graphs(graphs_file, split)
         self.query_poses = vector_from_pose(self.frames.poses(split))

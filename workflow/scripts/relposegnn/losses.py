@@ -1,5 +1,6 @@
 """The training loss: weighted L1 error of relative poses (paper, section 3.3)."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,7 +12,8 @@ class RelativePoseLoss(NamedTuple):
 
     Attributes:
         total: the weighted loss that is minimised.
-        translation: mean absolute error per coordinate, metres.
+        translation: mean absolute error per coordinate, metres, whatever the deviation is that
+            ``total`` divides it by.
         rotation: mean absolute error per coordinate of the log-quaternion, half radians.
     """
 
@@ -23,11 +25,22 @@ class RelativePoseLoss(NamedTuple):
 class RelativePoseCriterion(nn.Module):
     """L1 loss with learned weights of translation and rotation (Kendall & Cipolla 2017, eq. 4)."""
 
-    def __init__(self, initial_s_t: float = 0.0, initial_s_q: float = -3.0) -> None:
-        """Start from the given logarithms of the variances."""
+    def __init__(
+        self,
+        initial_s_t: float = 0.0,
+        initial_s_q: float = -3.0,
+        translation_deviation: Sequence[float] = (1.0, 1.0, 1.0),
+    ) -> None:
+        """Start from the given logarithms of the variances.
+
+        Translation errors are minimised in units of ``translation_deviation``, metres per axis, so
+        s_t is of standardised translations.
+        """
         super().__init__()
         self.s_t = nn.Parameter(torch.tensor(float(initial_s_t)))
         self.s_q = nn.Parameter(torch.tensor(float(initial_s_q)))
+        deviation = torch.tensor(translation_deviation, dtype=torch.float32)
+        self.register_buffer("translation_deviation", deviation, persistent=False)
 
     def forward(
         self, relative_E6: Tensor, poses_N6: Tensor, edge_index: Tensor
@@ -35,9 +48,10 @@ class RelativePoseCriterion(nn.Module):
         """Compare regressed relative poses with p_source - p_target of the true pose vectors."""
         source, target = edge_index
         error_E6 = (relative_E6 - (poses_N6[source] - poses_N6[target])).abs()
-        translation, rotation = error_E6[:, :3].mean(), error_E6[:, 3:].mean()
+        metres, rotation = error_E6[:, :3], error_E6[:, 3:].mean()
+        translation = (metres / self.translation_deviation).mean()
         total = (
             translation * torch.exp(-self.s_t) + self.s_t
             + rotation * torch.exp(-self.s_q) + self.s_q
         )  # fmt: skip
-        return RelativePoseLoss(total, translation, rotation)
+        return RelativePoseLoss(total, metres.mean(), rotation)

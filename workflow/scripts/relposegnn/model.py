@@ -4,28 +4,61 @@ Submodules carry the names of the published checkpoints. Dimensions in tensor na
 graphs of a batch, E directed edges, C feature width.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 import torchvision
 from torch import Tensor, nn
-from torch.nn.functional import relu, scaled_dot_product_attention
+from torch.nn.functional import linear, relu, scaled_dot_product_attention
 from torch_geometric.nn import MessagePassing
-from torch_geometric.utils import scatter, to_dense_batch
 from torchvision.models.resnet import BasicBlock, ResNet
+
+from .edges import drop_edge_pairs, nearest_edges
+from .runtime import InputError
 
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """The shape of the network; the defaults are the published 7-Scenes models'."""
+    """The shape of the network; the defaults are the published 7-Scenes models'.
+
+    Attributes:
+        backbone: image encoder, see ``image_encoder``.
+        width: length C of node and edge features.
+        iterations: rounds of message passing with shared weights. 0 is an ablation, "without GNN":
+            each relative pose is regressed from its two images alone.
+        attention: over the channels of each message; False is an ablation.
+        knn: edges to each node from its k nearest in feature space; 0 keeps all.
+        dropout: on node and edge features before the heads.
+        edge_dropout: share of node pairs whose edges are dropped in training.
+        translation_deviation: metres per axis that one unit of the network's own translations
+            stands for. Published: 1 on 7-Scenes; on Cambridge translations are standardised by a
+            mean, which relative poses do not depend on, and this deviation.
+    """
 
     backbone: str = "resnet34"
     width: int = 2048
     iterations: int = 3
+    attention: bool = True
     knn: int = 0
     dropout: float = 0.5
     edge_dropout: float = 0.5
+    translation_deviation: Sequence[float] = (1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        """Take the deviation as any sequence; refuse what is none.
+
+        Raises:
+            InputError: the deviation does not consist of three positive numbers.
+        """
+        deviation = tuple(map(float, self.translation_deviation))
+        if len(deviation) != 3 or not all(0 < axis < float("inf") for axis in deviation):
+            raise InputError(
+                f"model.translation_deviation is {list(deviation)}, expected three positive "
+                "numbers: metres along x, y and z"
+            )
+        object.__setattr__(self, "translation_deviation", deviation)
 
 
 class PoseEstimates(NamedTuple):
@@ -34,7 +67,8 @@ class PoseEstimates(NamedTuple):
     Attributes:
         edge_index: (2, E) the edges used, source and target node.
         relative: (E, 6) p_source - p_target of the pose vectors, metres and half radians.
-        absolute: (N, 6) pose vectors of the nodes (not supervised in the paper).
+        absolute: (N, 6) pose vectors of the nodes, from an origin of the network's own (not
+            supervised in the paper).
     """
 
     edge_index: Tensor
@@ -71,33 +105,37 @@ class EdgeModel(nn.Module):
         super().__init__()
         self.edge_mlp = _mlp(3 * width, width)
 
-    def forward(self, source_EC: Tensor, target_EC: Tensor, edges_EC: Tensor) -> Tensor:
+    def forward(self, nodes_NC: Tensor, edge_index: Tensor, edges_EC: Tensor) -> Tensor:
         """Return the updated edge features (E, C)."""
-        return self.edge_mlp(torch.cat([source_EC, target_EC, edges_EC], dim=1))
+        source, target = edge_index
+        parts = ((nodes_NC, source), (nodes_NC, target), (edges_EC, None))
+        return self.edge_mlp[1:](linear_of_rows(self.edge_mlp[0], *parts))
 
 
 class MessagePassingLayer(MessagePassing):
     """One round: edges are updated from their nodes, nodes from their incoming messages."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, attention: bool = True) -> None:
         super().__init__(aggr="mean")
         self.mlp = _mlp(2 * width, width)
         self.mlp_updating = _mlp(2 * width, width)
         self.edge_model = EdgeModel(width)
-        self.att = ChannelAttention(width)
+        self.att = ChannelAttention(width) if attention else nn.Identity()
 
     def forward(
         self, nodes_NC: Tensor, edge_index: Tensor, edges_EC: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the updated node features (N, C) and edge features (E, C)."""
-        source, target = edge_index
-        edges_EC = self.edge_model(nodes_NC[source], nodes_NC[target], edges_EC)
-        nodes_NC = self.propagate(edge_index, x=nodes_NC, edges=edges_EC)
+        edges_EC = self.edge_model(nodes_NC, edge_index, edges_EC)
+        parts = ((nodes_NC, edge_index[0]), (edges_EC, None))
+        messages_EC = self.att(self.mlp[1:](linear_of_rows(self.mlp[0], *parts)))
+        size = (len(nodes_NC), len(nodes_NC))  # edge dropout may leave the last nodes without edges
+        nodes_NC = self.propagate(edge_index, size=size, x=nodes_NC, messages=messages_EC)
         return relu(nodes_NC), relu(edges_EC)
 
-    def message(self, x_j: Tensor, edges: Tensor) -> Tensor:
-        """Return the messages (E, C) of the source nodes along their edges."""
-        return self.att(self.mlp(torch.cat([x_j, edges], dim=1)))
+    def message(self, messages: Tensor) -> Tensor:
+        """Return the messages (E, C) along the edges."""
+        return messages
 
     def update(self, aggregated: Tensor, x: Tensor) -> Tensor:
         """Return the nodes (N, C) updated by the mean of their incoming messages."""
@@ -115,12 +153,15 @@ class RelPoseGNN(nn.Module):
         self.feature_extractor = image_encoder(settings.backbone)
         self.feature_extractor.fc = nn.Linear(self.feature_extractor.fc.in_features, width)
         self.proj_edge = nn.Linear(2 * width, width)
-        self.gnn1 = MessagePassingLayer(width)
+        if settings.iterations:
+            self.gnn1 = MessagePassingLayer(width, settings.attention)
         self.dropout = nn.Dropout(settings.dropout)
         self.fc_xyz = nn.Linear(width, 3)
         self.fc_wpqr = nn.Linear(width, 3)
         self.fc_xyz_R = nn.Linear(width, 3)
         self.fc_wpqr_R = nn.Linear(width, 3)
+        deviation = torch.tensor(settings.translation_deviation, dtype=torch.float32)
+        self.register_buffer("translation_deviation", deviation, persistent=False)
 
     def forward(
         self,
@@ -152,8 +193,7 @@ class RelPoseGNN(nn.Module):
             graph_N: (N,) index of each node's graph in the batch, ascending.
             edge_generator: CPU generator of the edge dropout, which acts in training only.
         """
-        if self.settings.knn:
-            edge_index = nearest_edges(features_NC, graph_N, self.settings.knn)
+        edge_index = self._rewired(features_NC, edge_index, graph_N)
         if self.training and self.settings.edge_dropout:
             edge_index = drop_edge_pairs(
                 edge_index, graph_N, self.settings.edge_dropout, edge_generator
@@ -161,18 +201,63 @@ class RelPoseGNN(nn.Module):
         nodes_NC, edges_EC = features_NC, self._initial_edges(features_NC, edge_index)
         for _ in range(self.settings.iterations):
             nodes_NC, edges_EC = self.gnn1(nodes_NC, edge_index, edges_EC)
-        # bfloat16 has three digits, too few for metres.
-        with torch.autocast(features_NC.device.type, enabled=False):
-            nodes_NC, edges_EC = self.dropout(nodes_NC.float()), self.dropout(edges_EC.float())
-            return PoseEstimates(
-                edge_index=edge_index,
-                relative=torch.cat([self.fc_xyz_R(edges_EC), self.fc_wpqr_R(edges_EC)], dim=1),
-                absolute=torch.cat([self.fc_xyz(nodes_NC), self.fc_wpqr(nodes_NC)], dim=1),
-            )
+        return PoseEstimates(
+            edge_index=edge_index,
+            relative=self._poses(edges_EC, self.fc_xyz_R, self.fc_wpqr_R),
+            absolute=self._poses(nodes_NC, self.fc_xyz, self.fc_wpqr),
+        )
+
+    def relate_into(
+        self, features_NC: Tensor, edge_index: Tensor, graph_N: Tensor, targets_N: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Regress the poses on the edges into some nodes, in evaluation mode.
+
+        The same numbers as those of ``relate``. In the last round only these edges are updated,
+        and no node: nothing else reaches the result.
+
+        Args:
+            features_NC: see ``relate``.
+            edge_index: see ``relate``.
+            graph_N: see ``relate``.
+            targets_N: (N,) bool, the nodes.
+
+        Returns:
+            edge_index (2, T) of the edges into these nodes, in their order; relative (T, 6).
+        """
+        edge_index = self._rewired(features_NC, edge_index, graph_N)
+        nodes_NC, edges_EC = features_NC, self._initial_edges(features_NC, edge_index)
+        for _ in range(self.settings.iterations - 1):
+            nodes_NC, edges_EC = self.gnn1(nodes_NC, edge_index, edges_EC)
+        into = targets_N[edge_index[1]]
+        edge_index, edges_EC = edge_index[:, into], edges_EC[into]
+        if self.settings.iterations:
+            edges_EC = relu(self.gnn1.edge_model(nodes_NC, edge_index, edges_EC))
+        return edge_index, self._poses(edges_EC, self.fc_xyz_R, self.fc_wpqr_R)
+
+    def _rewired(self, features_NC: Tensor, edge_index: Tensor, graph_N: Tensor) -> Tensor:
+        if self.settings.knn:
+            return nearest_edges(features_NC, graph_N, self.settings.knn)
+        return edge_index
 
     def _initial_edges(self, nodes_NC: Tensor, edge_index: Tensor) -> Tensor:
-        lower, upper = edge_index.amin(dim=0), edge_index.amax(dim=0)
-        return relu(self.proj_edge(torch.cat([nodes_NC[lower], nodes_NC[upper]], dim=1)))
+        """Return ReLU(proj_edge([x_min(s,t); x_max(s,t)])): both directions of a pair start equal.
+
+        The rounds tell source from target. Without a round nothing would, and a pair's two poses,
+        each the other's negative, could not be told apart: there it is [x_s; x_t].
+        """
+        if self.settings.iterations:
+            first, second = edge_index.amin(dim=0), edge_index.amax(dim=0)
+        else:
+            first, second = edge_index
+        return relu(linear_of_rows(self.proj_edge, (nodes_NC, first), (nodes_NC, second)))
+
+    def _poses(self, features: Tensor, translation: nn.Linear, rotation: nn.Linear) -> Tensor:
+        """Return what two heads regress from features (M, C), (M, 6) in metres, half radians."""
+        # bfloat16 has three digits, too few for metres.
+        with torch.autocast(features.device.type, enabled=False):
+            features = self.dropout(features.float())
+            metres = translation(features) * self.translation_deviation
+            return torch.cat([metres, rotation(features)], dim=1)
 
 
 def image_encoder(name: str) -> ResNet:
@@ -185,38 +270,18 @@ def image_encoder(name: str) -> ResNet:
     return torchvision.models.get_model(name, weights=None)
 
 
-def nearest_edges(features_NC: Tensor, graph_N: Tensor, k: int) -> Tensor:
-    """Return the edges (2, N k) to each node from its k nearest in its graph.
+def linear_of_rows(layer: nn.Linear, *parts: tuple[Tensor, Tensor | None]) -> Tensor:
+    """Return ``layer`` of some rows of several features, concatenated.
 
-    By Euclidean distance in feature space, without self-loops, ordered by target, then distance.
-    Every graph needs more than k nodes.
+    Each part (n_i, c_i) is multiplied by its columns of the weights before its rows (E,) are taken
+    (None: all), so that a node's product is computed once and not for each of its edges.
     """
-    dense_BMC, present_BM = to_dense_batch(features_NC, graph_N)
-    nodes_BM, _ = to_dense_batch(torch.arange(len(features_NC), device=graph_N.device), graph_N)
-    distance_BMM = torch.cdist(dense_BMC.float(), dense_BMC.float())
-    itself = torch.eye(distance_BMM.shape[1], dtype=torch.bool, device=graph_N.device)
-    distance_BMM = distance_BMM.masked_fill(itself | ~present_BM[:, None, :], torch.inf)
-    nearest_BMk = distance_BMM.topk(k, dim=2, largest=False, sorted=True).indices
-    offset_B11 = nodes_BM[:, :1, None]  # the nodes of a graph are consecutive
-    source = (nearest_BMk + offset_B11)[present_BM].flatten()
-    target = nodes_BM[present_BM].repeat_interleave(k)
-    return torch.stack([source, target])
-
-
-def drop_edge_pairs(
-    edge_index: Tensor, graph_N: Tensor, probability: float, generator: torch.Generator | None
-) -> Tensor:
-    """Return ``edge_index`` without some pairs of nodes, both directions of each.
-
-    Each pair is dropped with ``probability``; one pair of every graph always stays.
-    """
-    lower, upper = edge_index.amin(dim=0), edge_index.amax(dim=0)
-    pairs, pair_of_edge = torch.unique(lower * len(graph_N) + upper, return_inverse=True)
-    graph_of_pair = graph_N[pairs // len(graph_N)]
-    score = torch.rand(len(pairs), generator=generator).to(edge_index.device)
-    best = scatter(score, graph_of_pair, dim_size=int(graph_N[-1]) + 1, reduce="max")
-    keep = (score >= probability) | (score == best[graph_of_pair])
-    return edge_index[:, keep[pair_of_edge]]
+    weights = layer.weight.split([features.shape[1] for features, _ in parts], dim=1)
+    pairs = zip(parts, weights, strict=True)
+    products = [linear(features, weight) for (features, _), weight in pairs]
+    products[0] = products[0] + layer.bias  # float32, and so the sum, under autocast too
+    taken = zip(products, parts, strict=True)
+    return sum(product if rows is None else product[rows] for product, (_, rows) in taken)
 
 
 def _mlp(inputs: int, width: int) -> nn.Sequential:

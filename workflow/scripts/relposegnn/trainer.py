@@ -58,7 +58,9 @@ class Trainer:
         if backbone_weights is not None:
             load_backbone(self.model, backbone_weights)
         self.model.to(device)
-        self.criterion = RelativePoseCriterion(settings.initial_s_t, settings.initial_s_q)
+        self.criterion = RelativePoseCriterion(
+            settings.initial_s_t, settings.initial_s_q, model_settings.translation_deviation
+        )
         self.criterion.to(device)
         self.optimizer = torch.optim.Adam(
             [*self.model.parameters(), *self.criterion.parameters()],

@@ -55,9 +55,11 @@ def train_model(
         threads: of this job; with a GPU, processes that read batches take them.
 
     Raises:
-        InputError: scenes of different image sizes, or a loss that is not finite.
+        InputError: scenes of different image sizes or without training graphs, or a loss that is
+            not finite.
     """
     datasets = [GraphDataset(*files, "train") for files in scenes.values()]
+    _check_graphs(datasets)
     _check_image_sizes(datasets)
     train_set, validation_set = split_validation(datasets, settings)
     loaders = partial(_loaders, train_set, validation_set, settings, device, threads)
@@ -87,12 +89,20 @@ def split_validation(
 
     A query set aside is never supervised as a query but stays in the database. Validation graphs
     keep the order of their neighbours, whatever the training graphs do.
+
+    Raises:
+        InputError: no graph of a scene is left to train on.
     """
     train, validation = [], []
     for dataset in datasets:
         generator = numpy_generator(settings.seed, "validation", dataset.frames.scene)
         order = generator.permutation(len(dataset))
         held_out = round(settings.validation_share * len(dataset))
+        if held_out == len(dataset):
+            raise InputError(
+                f"{dataset.graphs_file}: training.validation_share = {settings.validation_share} "
+                f"of {len(dataset)} training graphs leaves none to train on; lower it"
+            )
         validation.append(Subset(copy(dataset), sorted(order[:held_out].tolist())))
         train.append(Subset(dataset, sorted(order[held_out:].tolist())))
     return ConcatDataset(train), ConcatDataset(validation)
@@ -134,6 +144,16 @@ def _loader(
         num_workers=workers,
         pin_memory=device.type == "cuda",
     )
+
+
+def _check_graphs(datasets: list[GraphDataset]) -> None:
+    for dataset in datasets:
+        if len(dataset) == 0:
+            raise InputError(
+                f"{dataset.graphs_file}: has no training graphs, expected at least one; graphs "
+                "that were imported need their training part too, or take this scene out of the "
+                "scenes to train on"
+            )
 
 
 def _check_image_sizes(datasets: list[GraphDataset]) -> None:

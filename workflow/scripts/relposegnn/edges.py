@@ -1,0 +1,42 @@
+"""The edges of a batch of graphs: chosen by nearness in feature space, dropped in training.
+
+Dimensions in tensor names: N nodes of all graphs, C feature width, B graphs, M most nodes of one.
+"""
+
+import torch
+from torch import Tensor
+from torch_geometric.utils import scatter, to_dense_batch
+
+
+def nearest_edges(features_NC: Tensor, graph_N: Tensor, k: int) -> Tensor:
+    """Return the edges (2, N k) to each node from its k nearest in its graph.
+
+    By Euclidean distance in feature space, without self-loops, ordered by target, then distance.
+    Every graph needs more than k nodes.
+    """
+    dense_BMC, present_BM = to_dense_batch(features_NC, graph_N)
+    nodes_BM, _ = to_dense_batch(torch.arange(len(features_NC), device=graph_N.device), graph_N)
+    distance_BMM = torch.cdist(dense_BMC.float(), dense_BMC.float())
+    itself = torch.eye(distance_BMM.shape[1], dtype=torch.bool, device=graph_N.device)
+    distance_BMM = distance_BMM.masked_fill(itself | ~present_BM[:, None, :], torch.inf)
+    nearest_BMk = distance_BMM.topk(k, dim=2, largest=False, sorted=True).indices
+    offset_B11 = nodes_BM[:, :1, None]  # the nodes of a graph are consecutive
+    source = (nearest_BMk + offset_B11)[present_BM].flatten()
+    target = nodes_BM[present_BM].repeat_interleave(k)
+    return torch.stack([source, target])
+
+
+def drop_edge_pairs(
+    edge_index: Tensor, graph_N: Tensor, probability: float, generator: torch.Generator | None
+) -> Tensor:
+    """Return ``edge_index`` without some pairs of nodes, both directions of each.
+
+    Each pair is dropped with ``probability``; one pair of every graph always stays.
+    """
+    lower, upper = edge_index.amin(dim=0), edge_index.amax(dim=0)
+    pairs, pair_of_edge = torch.unique(lower * len(graph_N) + upper, return_inverse=True)
+    graph_of_pair = graph_N[pairs // len(graph_N)]
+    score = torch.rand(len(pairs), generator=generator).to(edge_index.device)
+    best = scatter(score, graph_of_pair, dim_size=int(graph_N[-1]) + 1, reduce="max")
+    keep = (score >= probability) | (score == best[graph_of_pair])
+    return edge_index[:, keep[pair_of_edge]]
