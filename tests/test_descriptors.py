@@ -5,8 +5,9 @@ import torch
 from PIL import Image
 
 from relposegnn.descriptors import describe_frames, fit_vocabulary
-from relposegnn.frames import Frames, pack_frames
+from relposegnn.frames import Frames
 from relposegnn.netvlad import NetVLAD, encoder_input, randomise_vgg16
+from relposegnn.packing import pack_frames
 from relposegnn.poses import pose_from_quaternion
 from relposegnn.retrieval import rank_neighbours
 from relposegnn.retrieval_quality import retrieval_quality

@@ -3,43 +3,29 @@
 Descriptors are made of the original images at their own size, as the packed frames may be smaller.
 """
 
-import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
 
-import cv2
 import h5py
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from .describers import Descriptor, image_batches, load_describer, map_in_threads
 from .frames import Frames
-from .images import read_image, read_images
-from .netvlad import (
-    NetVLAD,
-    encoder_input,
-    initialise_from_data,
-    load_netvlad,
-    load_vgg16,
-    randomise_vgg16,
-)
-from .runtime import InputError, numpy_generator, select_device
+from .images import read_images
+from .netvlad import NetVLAD, encoder_input, initialise_from_data, load_vgg16, randomise_vgg16
+from .runtime import numpy_generator, select_device
 from .storage import SPLITS, create_hdf5
-from .vlad import local_features, vlad
-from .vocabulary import POINTS_PER_CLUSTER, fit_centroids, load_vocabulary, save_vocabulary
-from .weights import load_weights
+from .vlad import local_features
+from .vocabulary import POINTS_PER_CLUSTER, fit_centroids, save_vocabulary
 
 logger = logging.getLogger(__name__)
 
-Descriptor = Literal["vlad", "netvlad"]
 Size = tuple[int, int]  # (width, height) in pixels
 
 VOCABULARY_IMAGES = 300  # a vocabulary is fitted on at most so many training images
-BATCH = 16  # images that NetVLAD takes at once
 
 
 def fit_vocabulary(
@@ -120,32 +106,13 @@ def describe_frames(
         InputError: an image, the vocabulary or the checkpoint cannot be read, or it is not
             one of ``descriptor``.
     """
-    _check_source(descriptor, vocabulary_file, netvlad_checkpoint)
-    if descriptor == "vlad":
-        arrays, fitted = load_vocabulary(vocabulary_file, "vlad")
-        made_by = {"vocabulary": fitted}
-        describe = partial(_vlad_rows, arrays["centroids"], size, workers)
-    else:
-        model, made_by = _netvlad(vocabulary_file, netvlad_checkpoint)
-        model.to(select_device(device, workers))
-        describe = partial(_netvlad_rows, model, size, workers)
-    settings = {"descriptor": descriptor, "width": size[0], "height": size[1], **made_by}
+    describer = load_describer(descriptor, vocabulary_file, netvlad_checkpoint, device, workers)
+    settings = {"descriptor": descriptor, "width": size[0], "height": size[1], **describer.made_by}
     with Frames(frames_file) as frames, create_hdf5(descriptors_file, "descriptors", settings) as f:
         for split in SPLITS:
             paths = [Path(scene_folder) / source for source in frames.sources(split)]
-            _write_rows(f.create_group(split), describe(paths), len(paths))
-
-
-def _check_source(
-    descriptor: Descriptor, vocabulary_file: str | Path | None, checkpoint: str | Path | None
-) -> None:
-    wrong = checkpoint is not None and descriptor == "vlad"
-    if wrong or (vocabulary_file is None) == (checkpoint is None):
-        expected = "a vocabulary" if descriptor == "vlad" else "either a vocabulary or a checkpoint"
-        raise InputError(
-            f"{descriptor}: got vocabulary {vocabulary_file} and checkpoint {checkpoint}, "
-            f"expected {expected}"
-        )
+            rows = describer.rows(read_images(paths, size, workers))
+            _write_rows(f.create_group(split), rows, len(paths))
 
 
 def _vocabulary_images(frames_file: str | Path, scene_folder: str | Path, seed: int) -> list[Path]:
@@ -168,25 +135,7 @@ def _sample(features: Iterable[np.ndarray], images: int, clusters: int, seed: in
 
 def _vlad_features(paths: list[Path], size: Size, workers: int) -> Iterator[np.ndarray]:
     """Yield the local features (n, 128) of each image."""
-    return _map_images(local_features, paths, size, workers)
-
-
-def _vlad_rows(
-    centroids_KD: np.ndarray, size: Size, workers: int, paths: list[Path]
-) -> Iterator[np.ndarray]:
-    """Yield the descriptor (K D,) of each image."""
-    return _map_images(
-        lambda image: vlad(local_features(image), centroids_KD), paths, size, workers
-    )
-
-
-def _map_images(
-    function: Callable[[np.ndarray], np.ndarray], paths: list[Path], size: Size, workers: int
-) -> Iterator[np.ndarray]:
-    """Yield ``function`` of each image; threads suffice, as Pillow and OpenCV release the GIL."""
-    cv2.setNumThreads(1)  # ``workers`` says how many there are
-    with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(lambda path: function(read_image(path, size)), paths)
+    return map_in_threads(local_features, read_images(paths, size, workers), workers)
 
 
 def _untrained_netvlad(clusters: int, seed: int, vgg16_weights: str | Path | None) -> NetVLAD:
@@ -199,48 +148,23 @@ def _untrained_netvlad(clusters: int, seed: int, vgg16_weights: str | Path | Non
     return model
 
 
-def _netvlad(
-    vocabulary_file: str | Path | None, checkpoint: str | Path | None
-) -> tuple[NetVLAD, dict[str, Any]]:
-    """Return NetVLAD from the file that is given, and what to record of it."""
-    if checkpoint is not None:
-        return load_netvlad(checkpoint), {"checkpoint": Path(checkpoint).name}
-    arrays, settings = load_vocabulary(vocabulary_file, "netvlad")
-    model = NetVLAD(settings["clusters"])
-    load_weights(model, {k: torch.from_numpy(v) for k, v in arrays.items()}, vocabulary_file)
-    return model.eval(), {"vocabulary": settings}
-
-
 def _netvlad_features(
     model: NetVLAD, paths: list[Path], size: Size, device: torch.device, workers: int
 ) -> Iterator[np.ndarray]:
     """Yield the local descriptors (P, 512) of each image."""
     model.to(device)
-    for images in _batches(read_images(paths, size, workers)):
+    for images in image_batches(read_images(paths, size, workers)):
         with torch.inference_mode():
             local_BCP = model.local_descriptors(encoder_input(images, device))
         yield from local_BCP.mT.cpu().numpy()
 
 
-def _netvlad_rows(
-    model: NetVLAD, size: Size, workers: int, paths: list[Path]
-) -> Iterator[np.ndarray]:
-    """Yield the descriptor (K 512,) of each image."""
-    device = model.pool.centroids.device
-    for images in _batches(read_images(paths, size, workers)):
-        with torch.inference_mode():
-            rows = model(encoder_input(images, device))
-        yield from rows.cpu().numpy()
-
-
-def _batches(images: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    while batch := list(itertools.islice(images, BATCH)):
-        yield np.stack(batch)
-
-
 def _write_rows(group: h5py.Group, rows: Iterator[np.ndarray], count: int) -> None:
     """Write descriptors as they come, so that not all of them are in memory."""
     name = Path(group.name).name
+    if count == 0:  # a scene without queries
+        length = group.parent["train/descriptor"].shape[1]
+        group.create_dataset("descriptor", (0, length), dtype=np.float32)
     for index, row in enumerate(tqdm(rows, f"describe {name}", count, unit="img", disable=None)):
         if index == 0:
             group.create_dataset("descriptor", (count, len(row)), dtype=np.float32)
