@@ -1,7 +1,7 @@
 """Write the table of one experiment."""
 
+from relposegnn.experiment_tables import tabulate_experiment
 from relposegnn.runtime import logging_to
-from relposegnn.tables import tabulate_experiment
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):
@@ -15,5 +15,6 @@ if __name__ == "__main__":
             snakemake.wildcards.experiment,
             snakemake.params.recall,
             published_file=next(iter(snakemake.input.published), None),
+            published_dataset=snakemake.params.published_dataset,
             remarks=snakemake.params.remarks,
         )

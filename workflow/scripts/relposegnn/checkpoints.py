@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from .model import ModelSettings, RelPoseGNN
 from .runtime import InputError, atomic_path
 from .version import VERSION
-from .weights import load_weights, read_checkpoint
+from .weights import list_keys, load_weights, read_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +28,16 @@ def load_backbone(model: RelPoseGNN, path: str | Path) -> None:
     load_weights(model.feature_extractor, {**pretrained, **last}, path)
 
 
-def save_model(path: str | Path, model: RelPoseGNN, epoch: int, scenes: list[str]) -> None:
-    """Write a trained model in the published layout, with its settings beside the weights."""
+def save_model(path: str | Path, model: RelPoseGNN, epoch: int | None, scenes: list[str]) -> None:
+    """Write a trained model in the published layout, with its settings beside the weights.
+
+    ``epoch`` is None where an imported model does not tell it.
+    """
     contents = {
         "model_state_dict": model.state_dict(),
         "epoch": epoch,
         "settings": asdict(model.settings),
-        "scenes": scenes,
+        "scenes": list(scenes),
         "version": VERSION,
     }
     with atomic_path(path) as partial:
@@ -41,17 +45,36 @@ def save_model(path: str | Path, model: RelPoseGNN, epoch: int, scenes: list[str
 
 
 def load_model(path: str | Path) -> RelPoseGNN:
-    """Return the model of a file written by ``save_model``, on the CPU, in evaluation mode."""
+    """Return the model of a file written by ``save_model``, on the CPU, in evaluation mode.
+
+    Raises:
+        InputError: the file cannot be read, is no model of ours, or holds settings that this
+            version does not know.
+    """
     contents = read_checkpoint(path)
     if "settings" not in contents or "model_state_dict" not in contents:
+        raise InputError(f"{path}: {_explain_foreign(contents)}")
+    try:
+        settings = ModelSettings(**contents["settings"])
+    except TypeError as error:
         raise InputError(
-            f"{path}: holds {sorted(contents)}, expected model_state_dict and settings"
-        )
-    model = RelPoseGNN(ModelSettings(**contents["settings"]))
+            f"{path}: holds settings of another version ({error}); train or import it again"
+        ) from error
+    model = RelPoseGNN(settings)
     state = contents["model_state_dict"]
     used = {key: value for key, value in state.items() if not key.startswith(UNUSED_PREFIX)}
     load_weights(model, used, path)
     return model.eval()
+
+
+def _explain_foreign(contents: Mapping[str, Any]) -> str:
+    """Return why a file is no model of ours, and what to do."""
+    if "model_state_dict" in contents:
+        return (
+            "holds weights without settings, as published checkpoints do; import it as a "
+            "published-... run (published_models in the configuration), which adds them"
+        )
+    return f"holds {list_keys(contents)}, expected model_state_dict and settings"
 
 
 class TrainingCheckpoint:

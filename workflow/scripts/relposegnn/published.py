@@ -31,6 +31,39 @@ def read_published(published_file: str | Path, table: str) -> pd.DataFrame:
         InputError: the file cannot be read or lacks columns; a figure is no number; a method has
             two figures for one scene.
     """
+    rows = _read_rows(published_file)
+    rows = rows[rows["table"] == table].reset_index(drop=True)
+    _check_figures(rows, published_file)
+    return rows
+
+
+def names_dataset(published_file: str | Path, dataset: str) -> bool:
+    """Return whether any published table is of a dataset."""
+    return bool(_read_rows(published_file)["table"].str.startswith(f"{dataset}/").any())
+
+
+def unknown_figures(table: str, scenes: Sequence[str]) -> pd.DataFrame:
+    """Return rows as ``read_published`` does, of the paper's method, every figure unknown."""
+    unknown = dict.fromkeys(COLUMNS, "") | {
+        "table": table,
+        "method": f"{PAPER} (paper)",
+        "source": "arXiv 2104.02538, figures unknown to this project",
+    }
+    return pd.DataFrame([unknown | {"scene": scene} for scene in [*scenes, AVERAGE]])
+
+
+def published_numbers(rows: pd.DataFrame, index: list[str]) -> pd.DataFrame:
+    """Return published figures as numbers, ``metres`` and ``degrees``; NaN is unknown."""
+    numbers = rows.set_index(index)[["translation_m", "rotation_deg"]]
+    return numbers.apply(pd.to_numeric).set_axis(["metres", "degrees"], axis=1)
+
+
+def _read_rows(published_file: str | Path) -> pd.DataFrame:
+    """Return all rows of a file of published results, as text.
+
+    Raises:
+        InputError: the file cannot be read or lacks columns.
+    """
     try:
         rows = pd.read_csv(published_file, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
@@ -40,8 +73,6 @@ def read_published(published_file: str | Path, table: str) -> pd.DataFrame:
         raise InputError(
             f"{published_file}: lacks {', '.join(missing)}; expected columns {', '.join(COLUMNS)}"
         )
-    rows = rows[rows["table"] == table].reset_index(drop=True)
-    _check_figures(rows, published_file)
     return rows
 
 
@@ -84,10 +115,10 @@ def compare_with_published(
     scenes = [s for s in published["scene"].unique() if s != AVERAGE]
     scenes = list(dict.fromkeys([*medians["scene"], *scenes]))
     columns = [*scenes, AVERAGE]
-    ours = _our_figures(medians, scenes)
-    rows = {OURS[name]: _our_cells(figures) for name, figures in ours.items()}
+    ours = our_figures(medians, scenes)
+    rows = {OURS[name]: our_cells(figures) for name, figures in ours.items()}
     differences = _difference_cells(ours[FIRST_EDGE], published)
-    theirs = {str(m): _published_cells(own) for m, own in published.groupby("method", sort=False)}
+    theirs = {str(m): published_cells(own) for m, own in published.groupby("method", sort=False)}
     cells = pd.DataFrame(
         [
             {"method": name} | {scene: row.get(scene, UNKNOWN) for scene in columns}
@@ -101,11 +132,11 @@ def compare_with_published(
         caption,
         cells,
         rules=rules,
-        notes=[_describe_sources(published)],
+        notes=[describe_sources(published)],
     )
 
 
-def _our_figures(medians: pd.DataFrame, scenes: Sequence[str]) -> dict[str, pd.DataFrame]:
+def our_figures(medians: pd.DataFrame, scenes: Sequence[str]) -> dict[str, pd.DataFrame]:
     """Return per estimator a row (metres, degrees) per scene and the average; NaN is unknown."""
     figures = {}
     for name in (n for n in OURS if n in set(medians["estimator"])):
@@ -117,7 +148,7 @@ def _our_figures(medians: pd.DataFrame, scenes: Sequence[str]) -> dict[str, pd.D
     return figures
 
 
-def _our_cells(figures: pd.DataFrame, sign: str = "") -> dict[str, str]:
+def our_cells(figures: pd.DataFrame, sign: str = "") -> dict[str, str]:
     """Return one row of cells, with the decimals that papers print."""
     return {
         str(scene): format_pair(metres, degrees, (2, 1), sign)
@@ -130,13 +161,12 @@ def _difference_cells(ours: pd.DataFrame, published: pd.DataFrame) -> dict[str, 
     rows = {}
     for method, own in published.groupby("method", sort=False):
         if str(method).startswith(PAPER):
-            numbers = own.set_index("scene")[["translation_m", "rotation_deg"]]
-            numbers = numbers.apply(pd.to_numeric).set_axis(["metres", "degrees"], axis=1)
-            rows[f"first edge − {method}"] = _our_cells(ours - numbers.reindex(ours.index), "+")
+            numbers = published_numbers(own, ["scene"]).reindex(ours.index)
+            rows[f"first edge − {method}"] = our_cells(ours - numbers, "+")
     return rows
 
 
-def _published_cells(rows: pd.DataFrame) -> dict[str, str]:
+def published_cells(rows: pd.DataFrame) -> dict[str, str]:
     """Return one row of cells: figures as printed, with the zero before a bare point."""
     cells = {}
     for scene, *figures in rows[["scene", "translation_m", "rotation_deg"]].itertuples(index=False):
@@ -145,7 +175,7 @@ def _published_cells(rows: pd.DataFrame) -> dict[str, str]:
     return cells
 
 
-def _describe_sources(published: pd.DataFrame) -> str:
+def describe_sources(published: pd.DataFrame) -> str:
     """Return the note that says where each published figure comes from."""
     sources = []
     for source, own in published.groupby("source", sort=False):

@@ -116,7 +116,7 @@ def format_number(value: float, decimals: int, sign: str = "") -> str:
     if math.isnan(value):
         return UNKNOWN
     if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
+        return f"{sign}∞" if value > 0 else "−∞"
     text = f"{value:{sign}.{decimals}f}"
     if float(text) == 0:
         text = text.lstrip("-+")  # a difference that rounds to zero has no direction

@@ -3,8 +3,7 @@
 ``torch.load`` runs with ``weights_only=True``: no file can run code.
 """
 
-import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import nn
 from .runtime import InputError
 
 SHOWN_PROBLEMS = 20  # more are counted, not listed
+SHOWN_KEYS = 6
 
 # Training scripts of the time stored scores, beside the weights, as NumPy scalars, under the name
 # that NumPy 1 had for them. They hold plain numbers, so reading them is safe.
@@ -35,7 +35,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         with torch.serialization.safe_globals(NUMPY_SCALARS):
             contents = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+    except Exception as error:  # damaged bytes end in nearly every kind of exception
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(
             f"{path}: cannot be read as a checkpoint ({reason}); expected a file of torch.save "
@@ -77,3 +77,10 @@ def describe_shape(entry: object) -> str:
     if isinstance(entry, torch.Tensor):
         return str(tuple(entry.shape))
     return f"a {type(entry).__name__}"
+
+
+def list_keys(keys: Iterable[object]) -> str:
+    """Return the first of some keys, and how many there are, for a message."""
+    names = [str(key) for key in keys]
+    more = f", ... ({len(names)} in all)" if len(names) > SHOWN_KEYS else ""
+    return (", ".join(names[:SHOWN_KEYS]) or "nothing") + more

@@ -1,0 +1,12 @@
+"""Compare a scene's estimates with the published ones, query by query."""
+
+from relposegnn.prediction_comparison import compare_predictions
+from relposegnn.runtime import logging_to
+
+if __name__ == "__main__":
+    with logging_to(snakemake.log[0]):
+        compare_predictions(
+            snakemake.input.predictions,
+            snakemake.input.published,
+            snakemake.output.comparison,
+        )

@@ -1,0 +1,14 @@
+"""Bring a published checkpoint into this project's own format."""
+
+from relposegnn.model import ModelSettings
+from relposegnn.published_models import import_model
+from relposegnn.runtime import logging_to
+
+if __name__ == "__main__":
+    with logging_to(snakemake.log[0]):
+        import_model(
+            snakemake.input.checkpoint,
+            snakemake.output.model,
+            ModelSettings(**snakemake.params.model),
+            list(snakemake.params.scenes),
+        )

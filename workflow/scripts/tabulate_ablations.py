@@ -1,0 +1,18 @@
+"""Write the table of the variants of a run."""
+
+from relposegnn.ablation_tables import tabulate_ablations
+from relposegnn.runtime import logging_to
+
+if __name__ == "__main__":
+    with logging_to(snakemake.log[0]):
+        pairs = zip(snakemake.params.runs, snakemake.input.scores, strict=True)
+        tabulate_ablations(
+            [(variant, scene, path) for (variant, scene), path in pairs],
+            snakemake.output.csv,
+            snakemake.output.markdown,
+            snakemake.output.latex,
+            snakemake.wildcards.dataset,
+            snakemake.params.settings,
+            published_file=next(iter(snakemake.input.published), None),
+            published_dataset=snakemake.params.published_dataset,
+        )

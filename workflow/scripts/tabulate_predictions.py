@@ -1,0 +1,16 @@
+"""Write the table of our estimates beside the published ones."""
+
+from relposegnn.prediction_tables import tabulate_predictions
+from relposegnn.runtime import logging_to
+
+if __name__ == "__main__":
+    with logging_to(snakemake.log[0]):
+        runs = snakemake.params.runs
+        tabulate_predictions(
+            list(zip(runs.values(), runs, snakemake.input.comparisons, strict=True)),
+            snakemake.output.csv,
+            snakemake.output.markdown,
+            snakemake.output.latex,
+            snakemake.wildcards.dataset,
+            snakemake.wildcards.experiment,
+        )
