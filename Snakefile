@@ -9,12 +9,15 @@ configfile: f"{workflow.basedir}/config/config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/published_sources.smk"
+include: "rules/targets.smk"
 include: "rules/dataset.smk"
 include: "rules/retrieval.smk"
 include: "rules/graphs.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/report.smk"
+include: "rules/photos.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -35,6 +38,14 @@ localrules:
     table_joint,
     table_leave_one_out,
     table_single_scene,
+    table_published,
+    table_published_leave_one_out,
+    table_published_single_scene,
+    table_ablations,
+    table_predictions,
+    table_predictions_joint,
+    videos,
+    photos,
 
 
 # The targets, in the order of the steps; "snakemake <target>" makes what is missing before it.
@@ -47,7 +58,7 @@ rule all:
 
 rule scenes:
     input:
-        [scene_folder(scene) for scene in SCENES],
+        scene_folders,
 
 
 rule frames:
@@ -108,3 +119,46 @@ rule table_leave_one_out:
 rule table_single_scene:
     input:
         table_of("single_scene"),
+
+
+# The authors' trained networks, on our graphs or theirs.
+rule table_published:
+    input:
+        table_of("published"),
+
+
+rule table_published_leave_one_out:
+    input:
+        table_of("published_leave_one_out"),
+
+
+rule table_published_single_scene:
+    input:
+        table_of("published_single_scene"),
+
+
+rule table_ablations:
+    input:
+        table_of("ablations"),
+
+
+# Query by query beside the authors' estimates: of their network run here, and of our own.
+rule table_predictions:
+    input:
+        prediction_table("published"),
+
+
+rule table_predictions_joint:
+    input:
+        prediction_table("joint"),
+
+
+rule videos:
+    input:
+        video_files(),
+
+
+# New photos, see the section "photos" of the configuration.
+rule photos:
+    input:
+        photo_files,

@@ -11,6 +11,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 from relposegnn.configuration import refuse_duplicate_keys, validate_configuration
 from relposegnn.digest import library_digest
+from relposegnn.experiments import PUBLISHED, experiments, published_runs, trained_runs
 from relposegnn.runtime import InputError
 
 try:
@@ -23,28 +24,24 @@ except InputError as error:
 DATASET = config["dataset"]
 SCENES = config["scenes"]
 
-# A run is one model: its name, and the scenes it is trained on.
-JOINT = {"joint": SCENES}
-LEAVE_ONE_OUT = {
-    f"without-{scene}": [other for other in SCENES if other != scene]
-    for scene in SCENES
-}
-SINGLE_SCENE = {f"only-{scene}": [scene] for scene in SCENES}
-RUNS = JOINT | SINGLE_SCENE | (LEAVE_ONE_OUT if len(SCENES) > 1 else {})
+VARIANTS = config["variants"]
+RUNS = trained_runs(SCENES, VARIANTS)
+PUBLISHED_RUNS = published_runs(SCENES)
+EXPERIMENTS = experiments(SCENES)
 
-# An experiment is a table: which run each scene is tested with.
-EXPERIMENTS = {
-    "joint": {scene: "joint" for scene in SCENES},
-    "leave_one_out": {scene: f"without-{scene}" for scene in SCENES},
-    "single_scene": {scene: f"only-{scene}" for scene in SCENES},
-}
+
+def any_of(names):
+    """Return a pattern that matches these names and nothing else."""
+    return "|".join(map(re.escape, names))
 
 
 wildcard_constraints:
     dataset=re.escape(DATASET),
-    scene="|".join(map(re.escape, SCENES)),
-    run="|".join(map(re.escape, RUNS)),
-    experiment="|".join(EXPERIMENTS),
+    scene=any_of(SCENES),
+    run=any_of([*RUNS, *PUBLISHED_RUNS]),
+    experiment=any_of(EXPERIMENTS),
+    variant=any_of(VARIANTS) or "$.",  # without variants: nothing
+    split="train|test",
     file="[^/]+",
 
 
@@ -55,7 +52,25 @@ def code(script):
 
 def scene_folder(scene):
     """Return the folder of a scene: the user's own, or the one that is extracted."""
+    if config["source"] == "published_graphs" and not config["scenes_dir"]:
+        raise WorkflowError(
+            "source is published_graphs: there are no original images to read. "
+            "Set source to download, or scenes_dir, for this target"
+        )
     return f"{config['scenes_dir'] or f'resources/{DATASET}/scenes'}/{scene}"
+
+
+def section(name, run):
+    """Return a section of the configuration as a run has it: a variant has sections of its own."""
+    return VARIANTS.get(run, config)[name]
+
+
+def archive_url(wildcards):
+    """Return the address of a scene's archive."""
+    address = config["archive_url"]
+    if isinstance(address, dict):
+        return address[wildcards.scene]
+    return (address or "").format(scene=wildcards.scene)
 
 
 def weights_file(name):
@@ -63,17 +78,21 @@ def weights_file(name):
     return f"resources/weights/{Path(config['weights'][name]['url']).name}"
 
 
-def weights_source(wildcards):
-    """Return address and checksum of a file of downloaded weights."""
-    by_file = {
-        Path(source["url"]).name: source for source in config["weights"].values()
+def weights_sources():
+    """Return {file name: {address, checksum}} of all trained weights."""
+    return {
+        Path(source["url"]).name: {"url": source["url"], "sha256": source["sha256"]}
+        for source in [
+            *config["weights"].values(),
+            *map(published_model, PUBLISHED_RUNS),
+        ]
+        if source["url"]
     }
-    return by_file[wildcards.file]
 
 
 def backbone_weights(wildcards):
     """Return the ImageNet weights that training starts from, as a list of inputs."""
-    model = config["model"]
+    model = section("model", wildcards.run)
     return [weights_file(model["backbone"])] if model["pretrained"] else []
 
 
@@ -103,6 +122,13 @@ def describing_settings(*more):
     return {name: config["retrieval"][name] for name in names}
 
 
+def packing_settings(wildcards):
+    """Return how the frames of a scene are packed."""
+    frames = config["frames"]
+    statistics = frames["statistics"].get(wildcards.scene)
+    return {"shorter_side": frames["shorter_side"], "statistics": statistics}
+
+
 def describing_gpus():
     """Return how many GPUs a job takes that computes descriptors."""
     return int(config["retrieval"]["descriptor"] == "netvlad")
@@ -123,34 +149,66 @@ def retrieval_environment():
     return f"../envs/retrieval{kind}.yaml"
 
 
-def model_settings():
+def sampling_settings(graphs):
+    """Return how graphs are sampled, from a section ``graphs``."""
+    return {key: value for key, value in graphs.items() if key != "source"}
+
+
+def model_settings(wildcards):
     """Return the shape of the network; where its weights start from is an input of training."""
-    return {key: value for key, value in config["model"].items() if key != "pretrained"}
+    model = section("model", wildcards.run)
+    return {key: value for key, value in model.items() if key != "pretrained"}
 
 
 def training_settings(wildcards):
     """Return the training protocol of a run."""
-    settings = dict(config["training"])
+    settings = dict(section("training", wildcards.run))
     single_scene_epochs = settings.pop("single_scene_epochs")
-    if wildcards.run in SINGLE_SCENE and single_scene_epochs:
+    if wildcards.run.startswith("only-") and single_scene_epochs:
         settings["epochs"] = single_scene_epochs
     if settings["schedule"] != "step":
         del settings["decay_epochs"], settings["decay_factor"]
     return settings
 
 
-def run_files(kind):
-    """Return an input function: the ``kind`` file of every scene that a run is trained on."""
-    return lambda wildcards: [
-        f"results/{wildcards.dataset}/{kind}/{scene}.h5"
-        for scene in RUNS[wildcards.run]
-    ]
+def frames_file(scene):
+    """Return the frames of a scene."""
+    return f"results/{DATASET}/frames/{scene}.h5"
+
+
+def graphs_file(run, scene):
+    """Return the graphs of a scene: those of the dataset, or a variant's own where it has any."""
+    own = section("graphs", run) != config["graphs"]
+    return f"results/{DATASET}/graphs/{f'{run}/' if own else ''}{scene}.h5"
+
+
+def training_frames(wildcards):
+    """Return the frames of the scenes that a run is trained on."""
+    return [frames_file(scene) for scene in RUNS[wildcards.run]]
+
+
+def training_graphs(wildcards):
+    """Return the graphs of the scenes that a run is trained on."""
+    return [graphs_file(wildcards.run, scene) for scene in RUNS[wildcards.run]]
+
+
+def run_graphs(wildcards):
+    """Return the graphs that a run is tested on in a scene."""
+    return graphs_file(wildcards.run, wildcards.scene)
 
 
 def experiment_scores(wildcards):
     """Return the scores that an experiment's table is made of, in the order of the scenes."""
     return [
         f"results/{wildcards.dataset}/runs/{run}/scores/{scene}.csv"
+        for scene, run in EXPERIMENTS[wildcards.experiment].items()
+    ]
+
+
+def experiment_comparisons(wildcards):
+    """Return the comparisons with the authors' estimates of an experiment's scenes."""
+    return [
+        f"results/{wildcards.dataset}/runs/{run}/comparison/{scene}.csv"
         for scene, run in EXPERIMENTS[wildcards.experiment].items()
     ]
 
@@ -163,6 +221,12 @@ def published_results(wildcards):
 
 def table_remarks(wildcards):
     """Return what a table's caption says of the models behind it."""
+    if wildcards.experiment.startswith(PUBLISHED):
+        shape = config["published_models"]["profile"]
+        return (
+            f"Models: the authors' trained networks, run by this code: {shape['backbone']}, features of "
+            f"{shape['width']}, {shape['iterations']} rounds; graphs {config['graphs']['source']}."
+        )
     model, training = config["model"], config["training"]
     epochs = training["epochs"]
     if wildcards.experiment == "single_scene":
@@ -174,51 +238,19 @@ def table_remarks(wildcards):
     )
 
 
-def requested_runs():
-    """Return the runs of the configured experiments, each once."""
-    return list(dict.fromkeys(run for run, _ in requested_evaluations()))
+def variant_texts():
+    """Return what each variant changes, in words."""
+    return {
+        variant: ", ".join(
+            f"{name}.{key} {value}"
+            for name, own in sections.items()
+            for key, value in own.items()
+            if value != config[name][key]
+        )
+        for variant, sections in VARIANTS.items()
+    }
 
 
-def requested_evaluations():
-    """Return (run, scene) of the configured experiments."""
-    return [
-        (run, scene)
-        for experiment in config["experiments"]
-        for scene, run in EXPERIMENTS[experiment].items()
-    ]
-
-
-def evaluation_files(kind, suffix):
-    """Return one file per requested evaluation: predictions or scores."""
-    return [
-        f"results/{DATASET}/runs/{run}/{kind}/{scene}.{suffix}"
-        for run, scene in requested_evaluations()
-    ]
-
-
-def table_of(name):
-    """Return the three forms of a table."""
-    return [f"results/{DATASET}/tables/{name}.{form}" for form in ("csv", "md", "tex")]
-
-
-def table_files():
-    """Return every table of the configured experiments."""
-    return [
-        path
-        for name in [*config["experiments"], "retrieval"]
-        for path in table_of(name)
-    ]
-
-
-def figure_files():
-    """Return every figure of the configured experiments."""
-    folder = f"results/{DATASET}/figures"
-    return [
-        *[
-            f"{folder}/trajectories/{run}/{scene}.png"
-            for run, scene in requested_evaluations()
-        ],
-        *[f"{folder}/errors/{experiment}.png" for experiment in config["experiments"]],
-        *[f"{folder}/training/{run}.png" for run in requested_runs()],
-        *[f"{folder}/retrieval/{scene}.png" for scene in SCENES],
-    ]
+def published_dataset():
+    """Return the name of the dataset in the file of published results."""
+    return config["evaluation"]["published_dataset"] or DATASET

@@ -40,13 +40,13 @@ else:
             mem_mb=1000,
             runtime=720,
         params:
-            url=lambda wildcards: (config["archive_url"] or "").format(
-                scene=wildcards.scene
-            ),
-            sha256=lambda wildcards: config["archive_sha256"].get(wildcards.scene),
-            code=code("download_archive"),
+            source=lambda wildcards: {
+                "url": archive_url(wildcards),
+                "sha256": config["archive_sha256"].get(wildcards.scene),
+            },
+            code=code("download_file"),
         script:
-            "../workflow/scripts/download_archive.py"
+            "../workflow/scripts/download_file.py"
 
 
 rule extract_scene:
@@ -70,23 +70,50 @@ rule extract_scene:
         "../workflow/scripts/extract_scene.py"
 
 
-rule pack_frames:
-    input:
-        scene=lambda wildcards: scene_folder(wildcards.scene),
-    output:
-        frames="results/{dataset}/frames/{scene}.h5",
-    log:
-        "results/{dataset}/logs/pack_frames/{scene}.log",
-    benchmark:
-        "results/{dataset}/benchmarks/pack_frames/{scene}.tsv"
-    conda:
-        "../envs/data.yaml"
-    threads: 2
-    resources:
-        mem_mb=2000,
-        runtime=120,
-    params:
-        frames=config["frames"],
-        code=code("pack_frames"),
-    script:
-        "../workflow/scripts/pack_frames.py"
+if config["source"] == "published_graphs":
+
+    rule import_frames:
+        input:
+            archives=published_graphs_archives,
+        output:
+            frames="results/{dataset}/frames/{scene}.h5",
+            graphs="results/{dataset}/graphs/{scene}.h5",
+        log:
+            "results/{dataset}/logs/import_frames/{scene}.log",
+        benchmark:
+            "results/{dataset}/benchmarks/import_frames/{scene}.tsv"
+        conda:
+            "../envs/torch.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=720,
+        params:
+            splits=config["published_graphs"]["splits"],
+            statistics=lambda wildcards: config["frames"]["statistics"][wildcards.scene],
+            code=code("import_frames"),
+        script:
+            "../workflow/scripts/import_frames.py"
+
+else:
+
+    rule pack_frames:
+        input:
+            scene=lambda wildcards: scene_folder(wildcards.scene),
+        output:
+            frames="results/{dataset}/frames/{scene}.h5",
+        log:
+            "results/{dataset}/logs/pack_frames/{scene}.log",
+        benchmark:
+            "results/{dataset}/benchmarks/pack_frames/{scene}.tsv"
+        conda:
+            "../envs/data.yaml"
+        threads: 2
+        resources:
+            mem_mb=2000,
+            runtime=120,
+        params:
+            frames=packing_settings,
+            code=code("pack_frames"),
+        script:
+            "../workflow/scripts/pack_frames.py"

@@ -5,7 +5,7 @@ rule predict_poses:
     input:
         model="results/{dataset}/runs/{run}/model.pt",
         frames="results/{dataset}/frames/{scene}.h5",
-        graphs="results/{dataset}/graphs/{scene}.h5",
+        graphs=run_graphs,
     output:
         predictions="results/{dataset}/runs/{run}/predictions/{scene}.npz",
     log:
@@ -44,3 +44,45 @@ rule score_poses:
         code=code("score_poses"),
     script:
         "../workflow/scripts/score_poses.py"
+
+
+rule download_published_predictions:
+    output:
+        predictions="resources/{dataset}/published_predictions/{scene}.npz",
+    log:
+        "results/{dataset}/logs/download_published_predictions/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/download_published_predictions/{scene}.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        source=published_predictions_source,
+        code=code("download_file"),
+    script:
+        "../workflow/scripts/download_file.py"
+
+
+rule compare_predictions:
+    input:
+        predictions="results/{dataset}/runs/{run}/predictions/{scene}.npz",
+        published="resources/{dataset}/published_predictions/{scene}.npz",
+    output:
+        comparison="results/{dataset}/runs/{run}/comparison/{scene}.csv",
+    log:
+        "results/{dataset}/logs/compare_predictions/{run}/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/compare_predictions/{run}/{scene}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("compare_predictions"),
+    script:
+        "../workflow/scripts/compare_predictions.py"

@@ -28,9 +28,74 @@ rule tabulate_experiment:
         runs=lambda wildcards: EXPERIMENTS[wildcards.experiment],
         recall=config["evaluation"]["recall"],
         remarks=table_remarks,
+        published_dataset=published_dataset(),
         code=code("tabulate_experiment"),
     script:
         "../workflow/scripts/tabulate_experiment.py"
+
+
+rule tabulate_ablations:
+    input:
+        scores=[
+            f"results/{{dataset}}/runs/{run}/scores/{scene}.csv"
+            for run, scene in ablation_evaluations()
+        ],
+        published=published_results,
+    output:
+        csv="results/{dataset}/tables/ablations.csv",
+        markdown=report(
+            "results/{dataset}/tables/ablations.md",
+            caption="../workflow/report/ablations.rst",
+            category="Tables",
+            labels={"table": "ablations"},
+        ),
+        latex="results/{dataset}/tables/ablations.tex",
+    log:
+        "results/{dataset}/logs/tabulate_ablations.log",
+    benchmark:
+        "results/{dataset}/benchmarks/tabulate_ablations.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        runs=ablation_evaluations(),
+        settings=variant_texts(),
+        published_dataset=published_dataset(),
+        code=code("tabulate_ablations"),
+    script:
+        "../workflow/scripts/tabulate_ablations.py"
+
+
+rule tabulate_predictions:
+    input:
+        comparisons=experiment_comparisons,
+    output:
+        csv="results/{dataset}/tables/predictions_{experiment}.csv",
+        markdown=report(
+            "results/{dataset}/tables/predictions_{experiment}.md",
+            caption="../workflow/report/predictions.rst",
+            category="Tables",
+            labels={"table": "predictions of {experiment}"},
+        ),
+        latex="results/{dataset}/tables/predictions_{experiment}.tex",
+    log:
+        "results/{dataset}/logs/tabulate_predictions/{experiment}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/tabulate_predictions/{experiment}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        runs=lambda wildcards: EXPERIMENTS[wildcards.experiment],
+        code=code("tabulate_predictions"),
+    script:
+        "../workflow/scripts/tabulate_predictions.py"
 
 
 rule tabulate_retrieval:
@@ -167,3 +232,33 @@ rule plot_training:
         code=code("plot_training"),
     script:
         "../workflow/scripts/plot_training.py"
+
+
+rule render_video:
+    input:
+        frames="results/{dataset}/frames/{scene}.h5",
+        graphs=run_graphs,
+        predictions="results/{dataset}/runs/{run}/predictions/{scene}.npz",
+    output:
+        mp4=report(
+            "results/{dataset}/videos/{run}/{scene}.mp4",
+            caption="../workflow/report/video.rst",
+            category="Videos",
+            labels={"run": "{run}", "scene": "{scene}"},
+        ),
+        gif="results/{dataset}/videos/{run}/{scene}.gif",
+    log:
+        "results/{dataset}/logs/render_video/{run}/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/render_video/{run}/{scene}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        video=config["videos"],
+        code=code("render_video"),
+    script:
+        "../workflow/scripts/render_video.py"

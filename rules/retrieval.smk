@@ -15,10 +15,10 @@ rule download_weights:
         mem_mb=1000,
         runtime=120,
     params:
-        source=weights_source,
-        code=code("download_weights"),
+        source=lambda wildcards: weights_sources()[wildcards.file],
+        code=code("download_file"),
     script:
-        "../workflow/scripts/download_weights.py"
+        "../workflow/scripts/download_file.py"
 
 
 rule fit_vocabulary:

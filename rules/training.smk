@@ -1,10 +1,10 @@
-# From the training graphs of some scenes to one model.
+# Models: trained on the graphs of some scenes, or the authors'.
 
 
 rule train_model:
     input:
-        frames=run_files("frames"),
-        graphs=run_files("graphs"),
+        frames=training_frames,
+        graphs=training_graphs,
         backbone=backbone_weights,
     output:
         model="results/{dataset}/runs/{run}/model.pt",
@@ -14,6 +14,8 @@ rule train_model:
         "results/{dataset}/logs/train_model/{run}.log",
     benchmark:
         "results/{dataset}/benchmarks/train_model/{run}.tsv"
+    wildcard_constraints:
+        run=any_of(RUNS),
     conda:
         "../envs/torch.yaml"
     threads: 8
@@ -23,8 +25,33 @@ rule train_model:
         gpu=1,
     params:
         scenes=lambda wildcards: RUNS[wildcards.run],
-        model=model_settings(),
+        model=model_settings,
         training=training_settings,
         code=code("train_model"),
     script:
         "../workflow/scripts/train_model.py"
+
+
+rule import_model:
+    input:
+        checkpoint=published_checkpoint,
+    output:
+        model="results/{dataset}/runs/{run}/model.pt",
+    log:
+        "results/{dataset}/logs/import_model/{run}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/import_model/{run}.tsv"
+    wildcard_constraints:
+        run=any_of(PUBLISHED_RUNS),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        model=config["published_models"]["profile"],
+        scenes=[],
+        code=code("import_model"),
+    script:
+        "../workflow/scripts/import_model.py"

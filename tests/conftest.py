@@ -1,17 +1,17 @@
 """Fixtures of all tests."""
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from project import REPOSITORY, Project
 from scipy.spatial.transform import Rotation
 
 from relposegnn.storage import create_hdf5
-
-REPOSITORY = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -68,3 +68,21 @@ def write_tiny_scene(folder: Path, name: str, height: int = 32, seed: int = 0) -
 def tiny_scene(tmp_path_factory) -> TinyScene:
     """Return a tiny scene."""
     return write_tiny_scene(tmp_path_factory.mktemp("tiny"), "tiny")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Project:
+    """Return a project in which everything has been made. Tests leave it as it is."""
+    project = Project(tmp_path_factory.mktemp("finished"))
+    project.run()
+    return project
+
+
+@pytest.fixture
+def edited(finished, tmp_path) -> Project:
+    """Return a copy of the finished project, to edit."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished.folder, folder, copy_function=shutil.copy2)
+    project = Project.__new__(Project)
+    project.folder, project.settings = folder, folder / "tiny.yaml"
+    return project

@@ -56,6 +56,22 @@ def test_a_file_without_settings_is_refused(tmp_path):
         load_model(tmp_path / "model.pt")
 
 
+def test_settings_of_another_version_are_refused(model, tmp_path):
+    save_model(tmp_path / "model.pt", model, 0, [])
+    contents = torch.load(tmp_path / "model.pt")
+    contents["settings"]["depth"] = 3
+    torch.save(contents, tmp_path / "model.pt")
+    with pytest.raises(InputError, match=r"settings of another version .*depth"):
+        load_model(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK", b"\x80\x02X\x02\x00\x00\x00\xff\xfe."])
+def test_damaged_files_are_refused(tmp_path, damage):
+    (tmp_path / "model.pt").write_bytes(damage)
+    with pytest.raises(InputError, match=r"model\.pt: cannot be read as a checkpoint"):
+        load_model(tmp_path / "model.pt")
+
+
 def test_imagenet_weights_fill_all_but_the_last_layer(model, tmp_path):
     torch.manual_seed(1)
     imagenet = torchvision.models.resnet18(weights=None).state_dict()

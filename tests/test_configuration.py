@@ -1,6 +1,7 @@
 """Tests of relposegnn.configuration and of the configurations that the project ships."""
 
 import copy
+import json
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,8 @@ CONFIG = PROJECT / "config"
 SCHEMA = CONFIG / "config.schema.yaml"
 DEFAULT = yaml.safe_load((CONFIG / "config.yaml").read_text())
 SHIPPED = sorted(path.name for path in CONFIG.glob("*.yaml") if path != SCHEMA)
+# Additions to another configuration, which stands before them on the command line.
+ADDITIONS = {"ablations.yaml": "config.yaml", "published_graphs.yaml": "7scenes.yaml"}
 
 
 def merged(base: dict, changes: dict) -> dict:
@@ -33,6 +36,11 @@ def nested(place: str, value: object) -> dict:
     for key in reversed(place.split(".")):
         value = {key: value}
     return value
+
+
+def shipped(name: str) -> dict:
+    """Return what a file of the project's configurations holds."""
+    return yaml.safe_load((CONFIG / name).read_text())
 
 
 def validated(changes: dict) -> dict:
@@ -84,44 +92,54 @@ def test_every_key_is_described_with_a_range():
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_configuration_is_valid(name, tmp_path):
     refuse_duplicate_keys(CONFIG / name)
-    changes = yaml.safe_load((CONFIG / name).read_text())
-    config = merged(DEFAULT, changes)
+    base = merged(DEFAULT, shipped(ADDITIONS.get(name, "config.yaml")))
+    config = merged(base, shipped(name))
     if config["source"] == "download" and not config["archive_url"]:  # asks for scenes_dir
         (tmp_path / config["scenes"][0]).mkdir()
         config["scenes_dir"] = str(tmp_path)
-    valid = validate_configuration(config, SCHEMA)
-    assert valid["dataset"] == changes["dataset"]
+    assert validate_configuration(config, SCHEMA)["dataset"] == config["dataset"]
 
 
 def test_shipped_configurations_have_folders_of_their_own():
-    datasets = [yaml.safe_load((CONFIG / name).read_text())["dataset"] for name in SHIPPED]
-    assert len(set(datasets)) == len(SHIPPED)
+    datasets = [shipped(name)["dataset"] for name in SHIPPED if name != "ablations.yaml"]
+    assert len(set(datasets)) == len(SHIPPED) - 1
 
 
 @pytest.mark.parametrize("name", [name for name in SHIPPED if name != "config.yaml"])
 def test_shipped_configuration_holds_only_what_it_changes(name):
     def repeated(changes, base):
         for key, value in changes.items():
-            if isinstance(value, dict) and isinstance(base[key], dict):
+            if isinstance(value, dict) and isinstance(base.get(key), dict):
                 yield from repeated(value, base[key])
-            elif value == base[key]:
+            elif key in base and value == base[key]:
                 yield key
 
-    assert list(repeated(yaml.safe_load((CONFIG / name).read_text()), DEFAULT)) == []
+    base = merged(DEFAULT, shipped(ADDITIONS.get(name, "config.yaml")))
+    assert list(repeated(shipped(name), base)) == []
 
 
 def test_full_reproduction_has_the_published_settings():
-    config = validated(yaml.safe_load((CONFIG / "7scenes.yaml").read_text()))
+    config = validated(shipped("7scenes.yaml"))
     assert len(config["scenes"]) == 7
-    assert config["graphs"] == {"neighbours": 7, "stride": 5, "drop_probability": 0.5, "seed": 0}
+    assert config["graphs"] == {
+        **{"source": "sampled", "selection": "strided", "seed": 0},
+        **{"neighbours": 7, "stride": 5, "drop_probability": 0.5},
+    }
     assert config["model"] == {
         "backbone": "resnet34",
         "pretrained": True,
         "width": 2048,
         "iterations": 3,
+        "attention": True,
         "knn": 0,
         "dropout": 0.5,
         "edge_dropout": 0.5,
+        "translation_deviation": [1.0, 1.0, 1.0],
+    }
+    assert {"backbone", "width", "iterations", "knn", "translation_deviation"} == {
+        key
+        for key, value in config["published_models"]["profile"].items()
+        if value == config["model"][key]
     }
     training = config["training"]
     assert (training["epochs"], training["single_scene_epochs"]) == (40, 100)
@@ -130,6 +148,27 @@ def test_full_reproduction_has_the_published_settings():
     assert (training["decay_epochs"], training["decay_factor"]) == (20, 0.1)
     assert training["schedule"] == "step"
     assert (training["initial_s_t"], training["initial_s_q"]) == (0, -3)
+
+
+def test_published_statistics_are_those_of_the_dataset(reference):
+    expected = json.loads((reference / "normalisation.json").read_text())
+    found = shipped("7scenes.yaml")["frames"]["statistics"]
+    assert found.keys() == expected.keys()
+    for scene, values in expected.items():
+        for name, channels in values.items():
+            assert found[scene][name] == pytest.approx(channels, abs=1e-6)
+
+
+def test_cambridge_has_the_published_protocol():
+    config = validated(shipped("cambridge.yaml"))
+    assert len(config["scenes"]) == len(config["archive_url"]) == 5
+    assert (config["graphs"]["stride"], config["graphs"]["neighbours"]) == (3, 7)
+    assert (config["model"]["iterations"], config["model"]["knn"]) == (2, 4)
+    assert config["model"]["translation_deviation"] == [12.6376063, 5.3801193, 19.3833127]
+    training = config["training"]
+    assert (training["epochs"], training["decay_epochs"]) == (150, 50)
+    assert training["learning_rate"] == 1e-4
+    assert {*config["frames"]["statistics"]} == {*config["scenes"]}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +190,7 @@ def test_unknown_key_is_refused_with_a_guess(place, guess):
 
 def test_unknown_key_like_no_other_lists_what_is_allowed():
     (line,) = problems({"frames": {"colour_space": "lab"}})
-    assert line == "frames.colour_space: is unknown. Allowed here: shorter_side"
+    assert line == "frames.colour_space: is unknown. Allowed here: shorter_side, statistics"
 
 
 @pytest.mark.parametrize(

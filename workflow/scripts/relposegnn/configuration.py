@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 import yaml
 
+from .configuration_checks import contradictions, variant_name_problems
 from .runtime import InputError
 
 TYPE_NAMES = {
@@ -39,7 +40,7 @@ INTEGER_TEXT = re.compile(r"[+-]?\d+")
 NUMBER_TEXT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 BOOLEAN_TEXT = {"true": True, "True": True, "false": False, "False": False}
 NULL_TEXT = ("null", "~")
-PUBLISHED_CLUSTERS = 64  # of the trained NetVLAD
+VARIED_SECTIONS = ("graphs", "model", "training")
 
 
 def validate_configuration(config: dict, schema_file: str | Path) -> dict:
@@ -47,9 +48,10 @@ def validate_configuration(config: dict, schema_file: str | Path) -> dict:
 
     Missing keys get the schema's defaults, in missing sections too. Text that is exactly a
     number, a boolean or null becomes one where the schema wants one: ``--config`` hands over
-    nested values as text, and YAML reads ``1e-4`` as text. ``scenes_dir`` and
+    nested values as text, and YAML reads ``1e-4`` as text. ``scenes_dir``, ``photos.folder`` and
     ``evaluation.published``, when relative, start at the project's folder (the parent of the
-    schema's) and are returned relative to the working directory.
+    schema's) and are returned relative to the working directory. A variant is returned with its
+    whole sections ``graphs``, ``model`` and ``training``, those of the configuration changed.
 
     Raises:
         InputError: one line for each mistake: its place, what was got, what is allowed.
@@ -59,9 +61,9 @@ def validate_configuration(config: dict, schema_file: str | Path) -> dict:
     problems = list(dict.fromkeys(_schema_problems(config, schema)))
     if not problems:
         _resolve_paths(config, Path(schema_file).absolute().parents[1])
-        problems = [
-            *_source_problems(config), *_method_problems(config), *_weights_problems(config)
-        ]  # fmt: skip
+        problems = [*contradictions(config), *variant_name_problems(config)]
+    if not problems:
+        problems = _complete_variants(config, schema)
     if problems:
         raise InputError("\n".join(["The configuration cannot be used:", *problems]))
     return config
@@ -204,86 +206,22 @@ def _allowed(schema: dict) -> str:
 
 
 def _resolve_paths(config: dict, project: Path) -> None:
-    for section, key in ((config, "scenes_dir"), (config["evaluation"], "published")):
+    paths = (
+        (config, "scenes_dir"), (config["evaluation"], "published"), (config["photos"], "folder")
+    )  # fmt: skip
+    for section, key in paths:
         path = Path(section[key]).expanduser() if section[key] else None
         if path:
             section[key] = str(path if path.is_absolute() else os.path.relpath(project / path))
 
 
-def _source_problems(config: dict) -> Iterator[str]:
-    """Yield what keeps the scenes from being found."""
-    for scene in config["archive_sha256"]:
-        if scene not in config["scenes"]:
-            yield f"archive_sha256.{scene}: is no scene of this configuration"
-    if config["scenes_dir"]:
-        folder = Path(config["scenes_dir"])
-        if not folder.is_dir():
-            yield f"scenes_dir: got {folder}, expected a folder that exists"
-            return
-        known = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
-        yield from _unknown_scenes(config["scenes"], known, f"folders in {folder}")
-    elif config["source"] == "rendered":
-        known = list(config["rendering"]["rooms"])
-        yield from _unknown_scenes(config["scenes"], known, "rendering.rooms")
-    elif "{scene}" not in (config["archive_url"] or ""):
-        yield (
-            f"archive_url: got {json.dumps(config['archive_url'])}, expected an address with "
-            "{scene} in place of the scene's name, since source is download; or set scenes_dir "
-            "to a folder that holds the scenes"
-        )
-
-
-def _unknown_scenes(scenes: list[str], known: list[str], where: str) -> Iterator[str]:
-    for scene in scenes:
-        if scene not in known:
-            close = difflib.get_close_matches(scene, known, n=1)
-            guess = f", did you mean {close[0]}?" if close else "."
-            yield f"scenes: unknown scene {scene}{guess} {where}: {', '.join(known) or 'none'}"
-
-
-def _method_problems(config: dict) -> Iterator[str]:
-    """Yield settings that contradict one another."""
-    graphs, retrieval, model = config["graphs"], config["retrieval"], config["model"]
-    if "leave_one_out" in config["experiments"] and len(config["scenes"]) < 2:
-        yield "experiments: leave_one_out needs at least 2 scenes, got 1"
-    if retrieval["candidates"] < graphs["neighbours"]:
-        yield (
-            f"retrieval.candidates: got {retrieval['candidates']}, expected at least as many as "
-            f"graphs.neighbours, {graphs['neighbours']}"
-        )
-    if model["knn"] > graphs["neighbours"]:
-        yield (
-            f"model.knn: got {model['knn']}, expected at most as many as "
-            f"graphs.neighbours, {graphs['neighbours']}"
-        )
-    published = config["evaluation"]["published"]
-    if published and not Path(published).is_file():
-        yield f"evaluation.published: got {published}, expected a CSV file that exists"
-
-
-def _weights_problems(config: dict) -> Iterator[str]:
-    """Yield what keeps trained weights from being found, or from fitting."""
-    retrieval, model, needed = config["retrieval"], config["model"], {}
-    if model["pretrained"] and model["backbone"] == "resnet10":
-        yield "model.pretrained: got true, but there is no resnet10 trained on ImageNet"
-    elif model["pretrained"]:
-        needed[model["backbone"]] = "model.pretrained is true"
-    if retrieval["descriptor"] == "netvlad" and retrieval["netvlad_weights"] != "none":
-        name = {"published": "netvlad", "imagenet": "vgg16"}[retrieval["netvlad_weights"]]
-        needed[name] = f"retrieval.netvlad_weights is {retrieval['netvlad_weights']}"
-        if name == "netvlad" and retrieval["clusters"] != PUBLISHED_CLUSTERS:
-            yield (
-                f"retrieval.clusters: got {retrieval['clusters']}, expected {PUBLISHED_CLUSTERS}, "
-                "those of the published NetVLAD"
-            )
-    for name, reason in needed.items():
-        if name not in config["weights"]:
-            yield f"weights.{name}: is missing, expected its url, since {reason}"
-    first_names: dict[str, str] = {}
-    for name, source in config["weights"].items():
-        file = Path(source["url"]).name
-        if first_names.setdefault(file, name) != name:
-            yield (
-                f"weights.{name}: its file is called {file}, as that of "
-                f"weights.{first_names[file]}; expected names of their own"
-            )
+def _complete_variants(config: dict, schema: dict) -> list[str]:
+    """Replace the changes of each variant by its whole sections; return what is wrong."""
+    problems = []
+    for name, changes in config["variants"].items():
+        own = {key: {**config[key], **changes.get(key, {})} for key in VARIED_SECTIONS}
+        varied = _complete({**config, **own, "variants": {}}, schema, schema["$defs"])
+        found = list(_schema_problems(varied, schema)) or list(contradictions(varied))
+        problems += [f"variants.{name}: {problem}" for problem in found]
+        config["variants"][name] = {key: varied[key] for key in VARIED_SECTIONS}
+    return list(dict.fromkeys(problems))

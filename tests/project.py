@@ -1,0 +1,63 @@
+"""A copy of the project that tests run and edit, as a user does."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+PARTS = ("Snakefile", "rules", "config", "envs", "profiles", "workflow")
+# Two scenes of 12 database images and 4 queries, a network of width 16, two epochs.
+TINY = """
+rendering: {width: 64, height: 48, train_sequences: 1, test_sequences: 1, frames_per_sequence: 12}
+frames: {shorter_side: 32}
+retrieval: {width: 64, height: 48, clusters: 4, candidates: 11}
+graphs: {neighbours: 3, stride: 2}
+model: {backbone: resnet10, width: 16, iterations: 1}
+training: {epochs: 2, batch_size: 4}
+"""
+
+
+class Project:
+    """A copy of the project, to run and to edit."""
+
+    def __init__(self, folder: Path, settings: str = TINY) -> None:
+        for part in PARTS:
+            source = REPOSITORY / part
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, folder / part)
+        self.folder = folder
+        self.settings = folder / "tiny.yaml"
+        self.settings.write_text(settings)
+
+    def command(self, *arguments: str) -> list[str]:
+        # An option behind --configfile: it takes every word that follows for a file.
+        snakemake = [sys.executable, "-m", "snakemake", "--configfile", str(self.settings)]
+        return [*snakemake, "--cores", "2", *arguments]
+
+    def run(self, *arguments: str, expect: int = 0) -> str:
+        """Run Snakemake, check its exit code, return what it printed."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == expect, done.stdout[-6000:]
+        return done.stdout
+
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """Return how often each rule would run."""
+        text = self.run("--dry-run", *arguments)
+        table = re.search(r"^job +count\n[- ]+\n(.*?)\n\n", text, re.DOTALL | re.MULTILINE)
+        rows = [line.split() for line in table[1].splitlines()] if table else []
+        return {name: int(count) for name, count in rows if name not in ("all", "total")}
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        file = self.folder / path
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))

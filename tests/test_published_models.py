@@ -1,0 +1,218 @@
+"""Published checkpoints become models of ours; anything else is refused."""
+
+import importlib.util
+import json
+import os
+from collections import OrderedDict
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+
+from relposegnn.checkpoints import load_model
+from relposegnn.graphs import complete_edges
+from relposegnn.model import ModelSettings, RelPoseGNN
+from relposegnn.published_models import import_model
+from relposegnn.runtime import InputError
+
+PROFILES = {
+    "full-3-2": ModelSettings(width=64),
+    "knn4-2-1": ModelSettings(width=64, iterations=2, knn=4),
+}
+TINY = ModelSettings(backbone="resnet10", width=16)
+
+
+def write_reference_checkpoint(reference: Path, case: str, path: Path) -> Path:
+    """Write the checkpoint that the reference values were computed with, as it was published."""
+    spec = importlib.util.spec_from_file_location("weights", reference / "weights.py")
+    weights = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(weights)
+    shapes = json.loads((reference / f"shapes-{case}.json").read_text())
+    state = {key: torch.from_numpy(value) for key, value in weights.state_dict(shapes).items()}
+    return write_checkpoint(path, state)
+
+
+def write_checkpoint(path: Path, state: dict) -> Path:
+    """Write weights in the published layout, with states of optimizer and criterion."""
+    contents = {
+        "epoch": 39,
+        "model_state_dict": OrderedDict(state),
+        "optimizer_state_dict": {"state": {0: {"exp_avg": torch.ones(3)}}, "param_groups": []},
+        "criterion_state_dict": {"sax": torch.zeros(1), "saq": torch.full((1,), -3.0)},
+        "loss": np.float64(0.25),
+    }
+    torch.save(contents, path)
+    return path
+
+
+def tiny_state() -> dict[str, torch.Tensor]:
+    """Return weights of the tiny network and of an unused second layer."""
+    torch.manual_seed(0)
+    return with_second_layer(RelPoseGNN(TINY).state_dict())
+
+
+def with_second_layer(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return weights with a copy of their layer as the unused one of the 2021 files."""
+    copies = {f"gnn2.{k[5:]}": v for k, v in state.items() if k.startswith("gnn1.")}
+    return {**state, **copies}
+
+
+@pytest.mark.parametrize("case", PROFILES)
+def test_imported_checkpoints_compute_what_the_published_implementation_did(
+    reference, tmp_path, case
+):
+    checkpoint = write_reference_checkpoint(reference, case, tmp_path / "published.pth.tar")
+    import_model(checkpoint, tmp_path / "model.pt", PROFILES[case], ["chess", "fire"])
+    model = load_model(tmp_path / "model.pt")
+    assert model.settings == PROFILES[case]
+    expected = np.load(reference / f"model-{case}.npz")
+    edges = torch.from_numpy(complete_edges(8))
+    with torch.no_grad():
+        images = torch.from_numpy(expected["images"])
+        estimates = model(images, torch.cat([edges, edges + 8], dim=1), torch.arange(16) // 8)
+    np.testing.assert_array_equal(estimates.edge_index, expected["edge_index"])
+    for name in ("relative", "absolute"):
+        scale = np.abs(expected[name]).max()
+        np.testing.assert_allclose(getattr(estimates, name), expected[name], atol=1e-4 * scale)
+
+
+def test_the_file_keeps_epoch_and_scenes_and_leaves_training_out(tmp_path, caplog):
+    caplog.set_level("INFO")
+    checkpoint = write_checkpoint(tmp_path / "published.pth.tar", tiny_state())
+    import_model(checkpoint, tmp_path / "model.pt", TINY, ["chess"])
+    contents = torch.load(tmp_path / "model.pt", weights_only=True)
+    assert (contents["epoch"], contents["scenes"]) == (39, ["chess"])
+    assert contents.keys() == {"model_state_dict", "epoch", "settings", "scenes", "version"}
+    unused = sum(key.startswith("gnn1.") for key in contents["model_state_dict"])
+    assert f"ignored {unused} tensors of an unused second layer" in caplog.text
+    assert not any(key.startswith("gnn2.") for key in contents["model_state_dict"])
+    assert "profile" not in caplog.text
+
+
+def test_a_missing_epoch_is_told_and_not_invented(tmp_path, caplog):
+    torch.save({"model_state_dict": RelPoseGNN(TINY).state_dict()}, tmp_path / "file.pth")
+    import_model(tmp_path / "file.pth", tmp_path / "model.pt", TINY, [])
+    assert torch.load(tmp_path / "model.pt", weights_only=True)["epoch"] is None
+    assert "does not say after which epoch" in caplog.text
+    assert load_model(tmp_path / "model.pt").settings == TINY
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_full_size_is_imported(tmp_path):
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        shapes = with_second_layer(RelPoseGNN(ModelSettings()).state_dict())
+    # One stretch of noise behind every tensor: quick to make, and small on disk.
+    noise = 0.01 * torch.rand(max(tensor.numel() for tensor in shapes.values()))
+    state = {
+        key: noise[: tensor.numel()].view(tensor.shape)
+        if tensor.is_floating_point()
+        else torch.zeros((), dtype=tensor.dtype)
+        for key, tensor in shapes.items()
+    }
+    assert sum(tensor.numel() for tensor in state.values()) == pytest.approx(118.9e6, rel=1e-3)
+    checkpoint = write_checkpoint(tmp_path / "published.pth.tar", state)
+    import_model(checkpoint, tmp_path / "model.pt", ModelSettings(), ["chess"])
+    model = load_model(tmp_path / "model.pt")
+    assert sum(p.numel() for p in model.parameters()) == pytest.approx(74.8e6, rel=1e-3)
+    own = model.state_dict()
+    assert all(torch.equal(own[key], state[key]) for key in own)
+    (tmp_path / "model.pt").unlink()  # 300 MB
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"width": 32}, r"published_models\.profile\.width: got 32, but the weights have 16 \(.*p"),
+        (
+            {"backbone": "resnet18"},
+            r"profile\.backbone: got resnet18, which has stages of 2, 2, 2, 2 blocks, but the "
+            r"weights have stages of 1, 1, 1, 1",
+        ),
+    ],
+)
+def test_settings_that_do_not_fit_are_named_by_their_keys(tmp_path, change, message):
+    checkpoint = write_checkpoint(tmp_path / "published.pth.tar", tiny_state())
+    with pytest.raises(InputError, match=message):
+        import_model(checkpoint, tmp_path / "model.pt", replace(TINY, **change), [])
+    assert [path.name for path in tmp_path.iterdir()] == ["published.pth.tar"]
+
+
+def test_a_profile_of_another_year_is_warned_of(tmp_path, caplog):
+    checkpoint = write_checkpoint(tmp_path / "published.pth.tar", tiny_state())
+    import_model(checkpoint, tmp_path / "model.pt", replace(TINY, knn=4), [])
+    assert "published_models.profile.knn: got 4" in caplog.text
+    assert "profile.iterations" not in caplog.text
+
+
+def test_incomplete_checkpoints_are_refused_with_keys_and_shapes(tmp_path):
+    state = tiny_state()
+    del state["gnn1.att.g.bias"]
+    state["fc_xyz_R.weight"] = torch.zeros(3, 8)
+    state["gnn3.mlp.0.weight"] = torch.zeros(1)
+    state["fc_wpqr.bias"] = "none"
+    checkpoint = write_checkpoint(tmp_path / "published.pth.tar", state)
+    with pytest.raises(InputError, match=r"published\.pth\.tar") as refused:
+        import_model(checkpoint, tmp_path / "model.pt", TINY, [])
+    text = str(refused.value)
+    assert "missing gnn1.att.g.bias" in text
+    assert "unexpected gnn3.mlp.0.weight" in text
+    assert "fc_xyz_R.weight is (3, 8), expected (3, 16)" in text
+    assert "fc_wpqr.bias is a str" in text
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    state = tiny_state()
+    state["gnn1.att.W.bias"] = torch.full((16,), torch.nan)
+    checkpoint = write_checkpoint(tmp_path / "published.pth.tar", state)
+    with pytest.raises(InputError, match=r"gnn1\.att\.W\.bias holds numbers that are not finite"):
+        import_model(checkpoint, tmp_path / "model.pt", TINY, [])
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        (torchvision.models.resnet18(weights=None).state_dict, "conv1.weight.*expected model_stat"),
+        (lambda: {"state_dict": {"pool.centroids": torch.zeros(64, 512)}}, "holds state_dict, exp"),
+        (lambda: {"model_state_dict": {"fc.weight": torch.zeros(1)}}, "holds fc.weight, expected"),
+        (lambda: {"model_state_dict": torch.zeros(3)}, "expected model_state_dict among them, as"),
+        (lambda: {"model_state_dict": {"proj_edge.weight": torch.zeros(4, 4)}}, r"is \(4, 4\), ex"),
+        (lambda: [torch.zeros(3)], "holds a list, expected a dict of tensors"),
+    ],
+)
+def test_files_of_other_networks_are_refused(tmp_path, contents, message):
+    torch.save(contents(), tmp_path / "other.pth")
+    with pytest.raises(InputError, match=message) as refused:
+        import_model(tmp_path / "other.pth", tmp_path / "model.pt", TINY, [])
+    assert "other.pth" in str(refused.value)
+
+
+class Hostile:
+    """An object whose pickle makes a folder when it is run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize("new_format", [True, False])
+def test_code_in_a_checkpoint_is_not_run(tmp_path, new_format):
+    contents = {"model_state_dict": tiny_state(), "epoch": Hostile(tmp_path / "harm")}
+    path = tmp_path / "hostile.pth.tar"
+    torch.save(contents, path, _use_new_zipfile_serialization=new_format)
+    with pytest.raises(InputError, match=r"hostile\.pth\.tar: cannot be read as a checkpoint"):
+        import_model(path, tmp_path / "model.pt", TINY, [])
+    assert not (tmp_path / "harm").exists()
+    torch.load(path, weights_only=False)
+    assert (tmp_path / "harm").exists()  # it would have done harm
+
+
+def test_a_published_file_is_not_taken_for_a_model_of_ours(tmp_path):
+    checkpoint = write_checkpoint(tmp_path / "published.pth.tar", tiny_state())
+    with pytest.raises(InputError, match=r"published\.pth\.tar: .*import it as a published-\.\.\."):
+        load_model(checkpoint)

@@ -1,0 +1,138 @@
+"""Targets beside the default one: variants, videos, new photos, other layouts of scenes."""
+
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from project import TINY, Project
+
+from relposegnn.layouts import read_scene
+from relposegnn.poses import canonical_quaternion, quaternion_from_matrix
+
+VARIANTS = """
+variants:
+  without-gnn: {model: {iterations: 0}}
+  random-neighbours: {graphs: {selection: random}}
+"""
+
+
+def test_variants_are_runs_of_their_own_beside_the_joint_one(edited):
+    edited.settings.write_text(edited.settings.read_text() + VARIANTS)
+    planned = edited.planned("--quiet", "rules", "--", "table_ablations")
+    assert planned["train_model"] == 2
+    assert planned["sample_variant_graphs"] == 2
+    assert "sample_graphs" not in planned
+    edited.run("--", "table_ablations")
+    results = edited.folder / "results" / "synthetic"
+    table = pd.read_csv(results / "tables" / "ablations.csv")
+    assert {*table["variant"]} == {"joint", "without-gnn", "random-neighbours"}
+    text = (results / "tables" / "ablations.md").read_text()
+    assert "graphs.selection random" in text
+    with (
+        h5py.File(results / "graphs" / "study.h5") as joint,
+        h5py.File(results / "graphs" / "random-neighbours" / "study.h5") as random,
+    ):
+        assert (joint["test/neighbours"][:] != random["test/neighbours"][:]).any()
+    assert edited.planned("--", "table_ablations") == {}
+
+
+def test_videos_show_every_evaluation(edited):
+    edited.run("--", "videos")
+    made = edited.folder / "results" / "synthetic" / "videos" / "joint"
+    for scene in ("study", "workshop"):
+        assert (made / f"{scene}.mp4").read_bytes()[4:8] == b"ftyp"
+        assert (made / f"{scene}.gif").read_bytes().startswith(b"GIF89a")
+
+
+@pytest.fixture
+def photos(finished, tmp_path) -> Path:
+    """Return a folder with two test images of the study."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    scene = read_scene(finished.folder / "resources/synthetic/scenes/study")
+    for frame in scene.test[:2]:
+        shutil.copy(frame.image, folder / f"{frame.image.stem}.png")
+    return folder
+
+
+def test_new_photos_are_localised(edited, photos):
+    arguments = ("--config", f"photos={{folder: {photos}, scene: study}}", "--", "photos")
+    assert edited.planned(*arguments) == {"localise_photos": 1, "photos": 1}
+    edited.run(*arguments)
+    made = edited.folder / "results/synthetic/photos/joint/study"
+    table = pd.read_csv(made / "poses.csv")
+    assert len(table) == 2
+    assert table["confidence"].between(0, 1).all()
+    assert np.isfinite(table[["tx", "ty", "tz"]].to_numpy()).all()
+    assert {path.name for path in made.iterdir()} == {
+        *("poses.csv", "poses.txt", "images.txt", "photos.png")
+    }
+    shutil.copy(photos / table["image"][0], photos / "another.png")
+    assert edited.planned(*arguments) == {"localise_photos": 1, "photos": 1}
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("photos={scene: study}", "photos.folder: is null, expected a folder of photos"),
+        ("photos={folder: config}", "photos.scene: got None, expected one of study, workshop"),
+        ("photos={folder: config, scene: study, run: jont}", "photos.run: got jont, expected one"),
+    ],
+)
+def test_photos_ask_for_what_is_missing(finished, setting, message):
+    text = finished.run("--dry-run", "--config", setting, "--", "photos", expect=1)
+    assert message in text
+
+
+def write_cambridge(source: Path, target: Path) -> None:
+    """Write a scene in the layout of Cambridge Landmarks: world-to-camera rotations."""
+    scene = read_scene(source)
+    for split in ("train", "test"):
+        lines = ["Visual Landmark Dataset V1", "ImageFile, Camera Position [X Y Z W P Q R]", ""]
+        for frame in scene.frames(split):
+            image = target / f"{frame.name.replace('/', '_')}.png"
+            image.parent.mkdir(parents=True, exist_ok=True)
+            Image.open(frame.image).save(image)
+            w, x, y, z = canonical_quaternion(quaternion_from_matrix(frame.world_from_cam[:3, :3]))
+            numbers = [*frame.world_from_cam[:3, 3], w, -x, -y, -z]  # the inverse rotation
+            lines.append(" ".join([image.name, *(f"{number:.9f}" for number in numbers)]))
+        (target / f"dataset_{split}.txt").write_text("\n".join(lines) + "\n")
+
+
+def test_a_scene_in_cambridge_layout_goes_all_the_way(finished, tmp_path):
+    write_cambridge(
+        finished.folder / "resources/synthetic/scenes/study", tmp_path / "scenes" / "Court"
+    )
+    settings = TINY.replace("iterations: 1", "iterations: 1, translation_deviation: [2, 0.5, 4]")
+    settings += (
+        f"dataset: outdoors\nscenes: [Court]\nscenes_dir: {tmp_path / 'scenes'}\n"
+        "evaluation: {recall: [[0.25, 2.0]]}\n"
+    )
+    settings = settings.replace(
+        "frames: {shorter_side: 32}",
+        "frames: {shorter_side: 32, statistics: {Court: {mean: [0.5, 0.5, 0.5], "
+        "variance: [0.0625, 0.0625, 0.0625]}}}",
+    )
+    folder = tmp_path / "project"
+    folder.mkdir()
+    project = Project(folder, settings)
+    project.run("--", "table_joint")
+    results = folder / "results" / "outdoors"
+    with (
+        h5py.File(results / "frames/Court.h5") as outdoors,
+        h5py.File(finished.folder / "results/synthetic/frames/study.h5") as indoors,
+    ):
+        assert outdoors.attrs["variance"].tolist() == [0.0625] * 3
+        for split in ("train", "test"):
+            np.testing.assert_allclose(
+                outdoors[f"{split}/world_from_cam"][:],
+                indoors[f"{split}/world_from_cam"][:],
+                atol=1e-5,
+            )
+    table = pd.read_csv(results / "tables" / "joint.csv")
+    assert "recall_25cm_2deg" in table
+    assert (table["median_translation_m"] < 50).all()
