@@ -2,16 +2,19 @@
 
 What has arrived waits in ``{target}.partial``, beside a small ``{target}.partial.json`` which
 remembers the address and the server's version of the file, so that a later run continues where
-an earlier one broke off, if the file is still the same.
+an earlier one broke off, if the file is still the same. An answer that is refused leaves what
+arrived before it as it was.
 """
 
 import errno
-import hashlib
 import json
 import logging
 import re
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -19,6 +22,7 @@ from urllib.request import url2pathname
 import requests
 from tqdm import tqdm
 
+from .download_checks import check_download, refuse_size, refuse_start
 from .runtime import InputError
 
 TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
@@ -40,6 +44,7 @@ def download(
     url: str,
     target: str | Path,
     sha256: str | None = None,
+    size: int | None = None,
     attempts: int = 6,
     wait: float = 2.0,
     timeout: float = 60.0,
@@ -48,47 +53,54 @@ def download(
 
     Args:
         url: http, https or file address.
-        target: file to write.
+        target: file to write. One that is named .zip has to be a zip archive.
         sha256: hexadecimal checksum, where known.
+        size: in bytes, where known.
         attempts: failures in a row, without progress, after which it gives up.
         wait: seconds before the second attempt; doubled before each further one.
         timeout: seconds without a byte after which a connection counts as broken.
 
     Raises:
         InputError: bad address, file not there, server out of reach or failing, a web page in
-            place of the file, another checksum, disk full.
+            place of the file, another size or checksum, a truncated archive, disk full.
     """
     target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.partial")
     scheme = urlsplit(url).scheme
-    if scheme == "file":
-        _copy_local(url, partial)
-    elif scheme in ("http", "https"):
-        _fetch_persistently(url, partial, attempts, wait, timeout)
-    else:
+    if scheme not in ("http", "https", "file"):
         raise InputError(f"{url}: has scheme {scheme!r}, expected http, https or file")
-    _verify(url, partial, sha256)
-    partial.replace(target)
-    _memory(partial).unlink(missing_ok=True)
+    with _naming_disk_trouble(partial):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if scheme == "file":
+            _copy_local(url, partial)
+        else:
+            _fetch_persistently(url, partial, size, attempts, wait, timeout)
+        try:
+            check_download(url, partial, target.name, size, sha256)
+        except InputError:
+            _forget(partial)  # the next run starts anew
+            raise
+        partial.replace(target)
+        _memory(partial).unlink(missing_ok=True)
 
 
 def _fetch_persistently(
-    url: str, partial: Path, attempts: int, wait: float, timeout: float
+    url: str, partial: Path, size: int | None, attempts: int, wait: float, timeout: float
 ) -> None:
     """Fetch until complete; give up after ``attempts`` failures without progress."""
     failures, farthest = 0, 0
     while True:
         try:
-            return _fetch_rest(url, partial, timeout)
+            return _fetch_rest(url, partial, size, timeout)
         except (*TRANSIENT_ERRORS, _TransientError) as error:
             arrived = partial.stat().st_size if partial.exists() else 0
             failures = 1 if arrived > farthest else failures + 1
             farthest = max(farthest, arrived)
             if failures >= attempts:
+                kept = f"{arrived} bytes are kept in {partial}: run again to continue"
                 raise InputError(
-                    f"{url}: failed {failures} times in a row, last with: {error}. What arrived "
-                    f"is kept in {partial}: run again to continue, or check address and network"
+                    f"{url}: failed {failures} times in a row, last with: {error}. "
+                    f"{kept if arrived else 'Run again later'}, or check address and network"
                 ) from error
             pause = wait * 2 ** (failures - 1)
             logger.warning("%s: %s; trying again in %.0f s", url, error, pause)
@@ -97,7 +109,7 @@ def _fetch_persistently(
             raise InputError(f"{url}: cannot be downloaded ({error}); check the address") from error
 
 
-def _fetch_rest(url: str, partial: Path, timeout: float) -> None:
+def _fetch_rest(url: str, partial: Path, size: int | None, timeout: float) -> None:
     """Fetch what is missing of the partial file, all of it where the server's file changed."""
     start, headers = _resume_headers(url, partial)
     with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
@@ -108,13 +120,21 @@ def _fetch_rest(url: str, partial: Path, timeout: float) -> None:
             raise _TransientError("the server has another version of this file")
         _check_status(url, response)
         if response.status_code != requests.codes.partial_content:
-            _forget(partial)  # the whole file comes: none of what is there belongs to it
             start = 0
         elif not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
             _forget(partial)
             raise _TransientError("the server sent another range than asked for")
+        chunks = response.iter_content(CHUNK_BYTES)
+        first = next(chunks, b"")
+        total = _announced_bytes(response, start)
+        if start == 0:
+            refuse_start(url, first, partial.stem, response.url)
+        refuse_size(url, total, size)
+        if start == 0:
+            _forget(partial)  # the whole file comes: none of what is there belongs to it
+        _check_space(partial, (total or size or 0) - start)
         _remember(url, partial, response)
-        _write_body(response, partial, start)
+        _write_body(chain([first], chunks), partial, start, total or size)
 
 
 def _check_status(url: str, response: requests.Response) -> None:
@@ -128,34 +148,34 @@ def _check_status(url: str, response: requests.Response) -> None:
         )
 
 
-def _write_body(response: requests.Response, partial: Path, start: int) -> None:
-    """Append the body to the first ``start`` bytes of the partial file."""
-    length = response.headers.get("Content-Length")
+def _announced_bytes(response: requests.Response, start: int) -> int | None:
+    """Return how long the whole file is, of which a response begins at ``start``."""
     if "Content-Encoding" in response.headers:
-        length = None  # it counts the encoded bytes, not those that are written
-    total = None if length is None else start + int(length)
-    name = partial.name.removesuffix(".partial")
+        return None  # the bytes on their way are counted, not those that are written
+    part = re.fullmatch(r"bytes \d+-\d+/(\d+)", response.headers.get("Content-Range", ""))
+    if part:
+        return int(part[1])  # a server may send less than the rest
+    length = response.headers.get("Content-Length", "")
+    return start + int(length) if length.isdecimal() else None
+
+
+def _write_body(chunks: Iterator[bytes], partial: Path, start: int, total: int | None) -> None:
+    """Append the chunks to the first ``start`` bytes of the partial file, ``total`` at the end."""
+    name = partial.stem
     with (
         partial.open("ab" if start else "wb") as file,
         tqdm(desc=name, total=total, initial=start, unit="B", unit_scale=True, disable=None) as bar,
     ):
-        for chunk in response.iter_content(CHUNK_BYTES):
-            _write(file, chunk, partial)
+        arrived = start
+        for chunk in chunks:
+            file.write(chunk)
+            file.flush()
             bar.update(len(chunk))
-        arrived = file.tell()
-    if total is not None and arrived != total:
+            arrived += len(chunk)
+            if total is not None and arrived > total:
+                return  # too long, perhaps without an end: refused by its size
+    if total is not None and arrived < total:
         raise _TransientError(f"the connection ended after {arrived} of {total} bytes")
-
-
-def _write(file, chunk: bytes, partial: Path) -> None:
-    """Write and flush one chunk."""
-    try:
-        file.write(chunk)
-        file.flush()
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise _disk_full(partial) from error
 
 
 def _resume_headers(url: str, partial: Path) -> tuple[int, dict[str, str]]:
@@ -185,34 +205,39 @@ def _copy_local(url: str, partial: Path) -> None:
     """Copy a file:// address."""
     source = Path(url2pathname(urlsplit(url).path))
     try:
-        shutil.copyfile(source, partial)
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise InputError(f"{url}: no such file on this machine; check the address") from error
+        with source.open("rb") as file, partial.open("wb") as copy:
+            shutil.copyfileobj(file, copy)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.filename != str(source):
             raise
-        raise _disk_full(partial) from error
+        raise InputError(
+            f"{url}: cannot be read on this machine ({error.strerror}); check the address"
+        ) from error
 
 
-def _verify(url: str, partial: Path, sha256: str | None) -> None:
-    """Check the complete file; delete what is wrong, so that the next run starts anew."""
-    with partial.open("rb") as file:
-        start = file.read(512).lstrip()
-        file.seek(0)
-        found = hashlib.file_digest(file, "sha256").hexdigest() if sha256 else None
-    if start.startswith(b"<"):  # no zip, tar or checkpoint starts so, but HTML and XML do
-        _forget(partial)
-        text = re.sub(r"\s+", " ", start[:80].decode(errors="replace"))
+def _check_space(partial: Path, missing: int) -> None:
+    """Check, before hours go by, that the rest of the file has room."""
+    disk = shutil.disk_usage(partial.parent)
+    if disk.total and missing > disk.free:  # some network disks tell nothing
         raise InputError(
-            f"{url}: is a web page ({text!r}), expected the file itself; the address needs a "
-            "login or has moved: check it in a browser"
+            f"{partial}: {missing} bytes are to come, but the disk has {disk.free}; "
+            "free some space and run again"
         )
-    if sha256 and found != sha256.lower():
-        _forget(partial)
+
+
+@contextmanager
+def _naming_disk_trouble(partial: Path) -> Iterator[None]:
+    """Turn what the disk raises into an error that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(
+                f"{partial}: the disk is full; free some space and run again, which continues here"
+            ) from error
         raise InputError(
-            f"{url}: has SHA-256 {found}, expected {sha256}; it was deleted: run again, and if "
-            "it stays so, the published file has changed"
-        )
+            f"{partial}: cannot be written ({error.strerror}); check the folder and its permissions"
+        ) from error
 
 
 def _memory(partial: Path) -> Path:
@@ -222,9 +247,3 @@ def _memory(partial: Path) -> Path:
 def _forget(partial: Path) -> None:
     partial.unlink(missing_ok=True)
     _memory(partial).unlink(missing_ok=True)
-
-
-def _disk_full(partial: Path) -> InputError:
-    return InputError(
-        f"{partial}: the disk is full; free some space and run again, which continues from here"
-    )
