@@ -10,7 +10,7 @@ from PIL import Image
 
 from relposegnn import archives
 from relposegnn.archives import extract_scene
-from relposegnn.layouts import read_scene
+from relposegnn.layouts.reading import read_scene
 from relposegnn.runtime import InputError
 
 SPLITS = {"TrainSplit.txt": b"sequence1\r\nsequence3\r\n", "TestSplit.txt": b"sequence2\r\n"}

@@ -7,7 +7,7 @@ import pytest
 from planted_scenes import WRITERS, planted_poses, write_cambridge, write_tables
 
 from relposegnn.archives import extract_scene
-from relposegnn.layouts import read_scene
+from relposegnn.layouts.reading import read_scene
 from relposegnn.runtime import InputError
 
 

@@ -11,7 +11,7 @@ import sys
 import sysconfig
 
 import yaml
-from test_workflow import Project
+from project import Project
 
 CONDA = """#!{python}
 import json, pathlib, subprocess, sys, venv

@@ -7,20 +7,20 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.image import imread
 
-from relposegnn.figure_style import ERROR_COLOURS, INK, colour_limit, scene_colour
-from relposegnn.figures import (
+from relposegnn.figures.curves import (
     HISTORY_COLUMNS,
     draw_error_curves,
     draw_training,
     plot_error_curves,
     plot_training,
 )
+from relposegnn.figures.gallery import choose_queries, draw_gallery, plot_gallery
+from relposegnn.figures.style import ERROR_COLOURS, INK, colour_limit, scene_colour
+from relposegnn.figures.trajectories import draw_trajectories, plot_trajectories
 from relposegnn.frames import Frames
-from relposegnn.gallery import choose_queries, draw_gallery, plot_gallery
 from relposegnn.metrics import ALL_EDGES, FIRST_EDGE, REFERENCE, ROTATION, TRANSLATION
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
-from relposegnn.trajectories import draw_trajectories, plot_trajectories
 
 
 def legend_texts(figure) -> list[str]:

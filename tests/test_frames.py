@@ -13,7 +13,7 @@ from PIL import Image
 
 from relposegnn.frames import Frames
 from relposegnn.images import read_image
-from relposegnn.layouts import read_scene
+from relposegnn.layouts.reading import read_scene
 from relposegnn.packing import pack_frames
 from relposegnn.runtime import InputError
 

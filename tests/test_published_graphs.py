@@ -14,7 +14,7 @@ from graph_archives import member_name, saved_graph, standardised, write_tar
 
 import relposegnn
 from relposegnn.images import read_image
-from relposegnn.published_graphs import (
+from relposegnn.published.graphs import (
     PublishedArchive,
     grey_values,
     place_nodes,
@@ -108,7 +108,7 @@ def test_memory_holds_two_graphs_at_most(tmp_path):
     write_tar(tmp_path / "many.tar", {member_name(n): files[n % 2] for n in range(16)})
     program = """
 from pathlib import Path
-from relposegnn.published_graphs import PublishedArchive, place_nodes
+from relposegnn.published.graphs import PublishedArchive, place_nodes
 def peak():
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0])

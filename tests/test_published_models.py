@@ -15,7 +15,7 @@ import torchvision
 from relposegnn.checkpoints import load_model
 from relposegnn.graphs import complete_edges
 from relposegnn.model import ModelSettings, RelPoseGNN
-from relposegnn.published_models import import_model
+from relposegnn.published.models import import_model
 from relposegnn.runtime import InputError
 
 PROFILES = {

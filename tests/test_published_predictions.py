@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from relposegnn.published_predictions import (
+from relposegnn.published.predictions import (
     match_queries,
     normalise_name,
     read_published_predictions,

@@ -25,11 +25,11 @@ from published_site import (
 
 from relposegnn.archives import extract_scene
 from relposegnn.checkpoints import load_backbone
-from relposegnn.layouts import read_scene
+from relposegnn.layouts.reading import read_scene
 from relposegnn.metrics import score_poses
 from relposegnn.model import ModelSettings, RelPoseGNN
-from relposegnn.netvlad import load_netvlad
 from relposegnn.poses import vector_from_pose
+from relposegnn.retrieval.netvlad import load_netvlad
 from relposegnn.weights import read_checkpoint
 
 MODELS = "relpose-gnn/models"

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from relposegnn.poses import pose_from_quaternion
-from relposegnn.retrieval_quality import retrieval_quality, score_retrieval
+from relposegnn.retrieval.quality import retrieval_quality, score_retrieval
 from relposegnn.storage import create_hdf5
 
 

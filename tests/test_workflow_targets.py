@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from project import TINY, Project
 
-from relposegnn.layouts import read_scene
+from relposegnn.layouts.reading import read_scene
 from relposegnn.poses import canonical_quaternion, quaternion_from_matrix
 
 VARIANTS = """

@@ -1,6 +1,6 @@
 """Describe every image of a scene by one vector."""
 
-from relposegnn.descriptors import describe_frames
+from relposegnn.retrieval.descriptors import describe_frames
 from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Fit the vocabulary of a scene's descriptors to its database images."""
 
-from relposegnn.descriptors import fit_vocabulary
+from relposegnn.retrieval.descriptors import fit_vocabulary
 from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Take a scene's frames out of published graphs, and the graphs with them."""
 
-from relposegnn.graph_frames import import_frames_and_graphs
+from relposegnn.published.graph_frames import import_frames_and_graphs
 from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":

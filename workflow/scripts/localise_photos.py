@@ -1,7 +1,7 @@
 """Localise new photos in a scene."""
 
 from relposegnn.graphs import SamplingSettings
-from relposegnn.photos import PhotoOutputs, localise_photos
+from relposegnn.photos.localising import PhotoOutputs, localise_photos
 from relposegnn.runtime import logging_to, select_device
 
 if __name__ == "__main__":

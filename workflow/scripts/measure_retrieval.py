@@ -1,6 +1,6 @@
 """Measure how near the retrieved images are to the queries."""
 
-from relposegnn.retrieval_quality import score_retrieval
+from relposegnn.retrieval.quality import score_retrieval
 from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":

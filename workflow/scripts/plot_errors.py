@@ -1,6 +1,6 @@
 """Draw the cumulative error curves of an experiment."""
 
-from relposegnn.figures import plot_error_curves
+from relposegnn.figures.curves import plot_error_curves
 from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Draw queries beside the neighbours in their graphs."""
 
-from relposegnn.gallery import plot_gallery
+from relposegnn.figures.gallery import plot_gallery
 from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Draw the course of a training."""
 
-from relposegnn.figures import plot_training
+from relposegnn.figures.curves import plot_training
 from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Draw true and estimated camera positions of a scene."""
 
+from relposegnn.figures.trajectories import plot_trajectories
 from relposegnn.runtime import logging_to
-from relposegnn.trajectories import plot_trajectories
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):

@@ -1,6 +1,6 @@
 """Rank the database images for every frame of a scene."""
 
-from relposegnn.retrieval import rank_neighbours
+from relposegnn.retrieval.ranking import rank_neighbours
 from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Film the localisation of a scene's test queries."""
 
 from relposegnn.runtime import logging_to
-from relposegnn.videos import render_video
+from relposegnn.videos.rendering import render_video
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):

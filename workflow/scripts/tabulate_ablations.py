@@ -1,7 +1,7 @@
 """Write the table of the variants of a run."""
 
-from relposegnn.ablation_tables import tabulate_ablations
 from relposegnn.runtime import logging_to
+from relposegnn.tables.ablations import tabulate_ablations
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):

@@ -1,7 +1,7 @@
 """Write the table of one experiment."""
 
-from relposegnn.experiment_tables import tabulate_experiment
 from relposegnn.runtime import logging_to
+from relposegnn.tables.experiments import tabulate_experiment
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):

@@ -1,7 +1,7 @@
 """Write the table of our estimates beside the published ones."""
 
-from relposegnn.prediction_tables import tabulate_predictions
 from relposegnn.runtime import logging_to
+from relposegnn.tables.predictions import tabulate_predictions
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):

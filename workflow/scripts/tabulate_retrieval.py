@@ -1,7 +1,7 @@
 """Write the table of retrieval quality."""
 
-from relposegnn.retrieval_tables import tabulate_retrieval
 from relposegnn.runtime import logging_to
+from relposegnn.tables.retrieval import tabulate_retrieval
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from .layout_files import describe_layouts, layouts_marked, scene_roots
+from .layouts.files import describe_layouts, layouts_marked, scene_roots
 from .runtime import InputError, atomic_path
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .images import image_size, read_images, resized_shape
-from .layouts import read_scene
+from .layouts.reading import read_scene
 from .runtime import InputError
 from .scenes import Frame
 from .storage import SPLITS, create_hdf5

@@ -1,0 +1,107 @@
+import logging
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from relposegnn.images import read_image
+from relposegnn.photos.files import covering_box, find_photos, open_upright, read_photo
+from relposegnn.runtime import InputError
+
+ORIENTATION = 0x0112  # EXIF's tag
+TURNED_BACK = {  # by its value: what a viewer does with the stored pixels
+    1: lambda pixels: pixels,
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    6: lambda pixels: np.rot90(pixels, -1),
+    8: lambda pixels: np.rot90(pixels),
+}
+
+
+@pytest.fixture
+def pixels():
+    coarse = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
+    return np.kron(coarse, np.ones((10, 10, 1), np.uint8))
+
+
+def save(path, pixels, orientation=None, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exif = Image.Exif()
+    if orientation:
+        exif[ORIENTATION] = orientation
+    Image.fromarray(pixels).save(path, exif=exif, **options)
+    return path
+
+
+def test_photos_of_all_folders_and_cases(tmp_path, pixels, caplog):
+    for name in ("b.JPG", "a.jpeg", "Walk/2.PNG", "Walk/deep/1.png", ".hidden/x.jpg", "._b.JPG"):
+        save(tmp_path / name, pixels)
+    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "IMG.HEIC").write_text("")
+    with caplog.at_level(logging.WARNING):
+        found = find_photos(tmp_path)
+    assert found == ["Walk/2.PNG", "Walk/deep/1.png", "a.jpeg", "b.JPG"]
+    assert "1 x .heic, 1 x .txt" in caplog.text
+
+
+def test_folder_without_photos_says_what_it_holds(tmp_path):
+    with pytest.raises(InputError, match=r"holds no photos .files by suffix: none"):
+        find_photos(tmp_path)
+    (tmp_path / "IMG.HEIC").write_text("")
+    with pytest.raises(InputError, match=r"1 x \.heic.*expected JPEG or PNG"):
+        find_photos(tmp_path)
+    with pytest.raises(InputError, match="nowhere: no such folder"):
+        find_photos(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("orientation", TURNED_BACK)
+def test_orientation_is_applied(tmp_path, pixels, orientation):
+    path = save(tmp_path / "photo.png", pixels, orientation)
+    expected = TURNED_BACK[orientation](pixels)
+    np.testing.assert_array_equal(np.array(open_upright(path)), expected)
+    jpeg = save(tmp_path / "photo.jpg", pixels, orientation, quality=95)
+    assert np.abs(np.array(open_upright(jpeg)) - expected.astype(float)).mean() < 8
+
+
+def test_photo_of_the_scenes_camera_is_resized_as_frames_are(tmp_path, pixels):
+    path = save(tmp_path / "photo.png", pixels)
+    photo = read_photo(path, (64, 48), (53, 40))  # 160 x 120 at 40 is rounded to 53 x 40
+    np.testing.assert_array_equal(photo.describing, read_image(path, (64, 48)))
+    np.testing.assert_array_equal(photo.packed, read_image(path, (53, 40)))
+    assert photo.cut == 0
+
+
+@pytest.mark.parametrize("margins", [((0, 0), (40, 40)), ((60, 60), (0, 0))])
+def test_of_another_aspect_the_centre_is_taken(tmp_path, pixels, margins):
+    whole = save(tmp_path / "whole.png", pixels)
+    wider = save(tmp_path / "wider.png", np.pad(pixels, (*margins, (0, 0))))
+    expected, found = (read_photo(path, (80, 60), (16, 12)) for path in (whole, wider))
+    inside = slice(1, -1)  # at its border the filter sees the margin
+    for side in ("describing", "packed"):
+        np.testing.assert_allclose(
+            getattr(found, side)[inside, inside].astype(int),
+            getattr(expected, side)[inside, inside].astype(int),
+            atol=1,
+        )
+    assert found.cut == pytest.approx(
+        1 - 1 / (1 + np.sum(margins) / (160 if margins[1][0] else 120))
+    )
+
+
+def test_portrait_is_cut_above_and_below():
+    assert covering_box((120, 160), (64, 48)) == (0, 35, 120, 125)
+
+
+def test_depth_image_is_refused(tmp_path):
+    Image.fromarray(np.zeros((4, 4), np.uint16)).save(tmp_path / "depth.png")
+    with pytest.raises(InputError, match=r"depth\.png: .*mode I;16.*8 bits a channel"):
+        open_upright(tmp_path / "depth.png")
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", "photo.png"])
+def test_damaged_photo_is_named(tmp_path, pixels, name):
+    path = save(tmp_path / name, pixels)
+    path.write_bytes(path.read_bytes()[:600])
+    with pytest.raises(InputError, match=rf"{name}: cannot be read as a photo"):
+        open_upright(path)

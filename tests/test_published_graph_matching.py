@@ -1,0 +1,185 @@
+"""Published graphs become indices of a scene's frames: by pose, and by image where poses tie."""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from conftest import write_tiny_scene
+from graph_archives import graphs_of_frames, planted_graphs, write_tar
+from PIL import Image
+from scipy.spatial.transform import Rotation
+
+from relposegnn.frames import Frames
+from relposegnn.graphs import read_graphs
+from relposegnn.images import read_image
+from relposegnn.layouts.seven_scenes import read_pose
+from relposegnn.poses import vector_from_pose
+from relposegnn.published.graph_matching import FrameMatcher, import_graphs
+from relposegnn.published.graphs import PublishedGraph
+from relposegnn.runtime import InputError
+from relposegnn.storage import create_hdf5
+
+
+@pytest.fixture
+def scene(tmp_path) -> Path:
+    """Return the frames file of 12 database frames and 5 queries."""
+    return write_tiny_scene(tmp_path, "tiny").frames
+
+
+def write_archive(frames: Path, split: str, query: np.ndarray, neighbours: np.ndarray) -> Path:
+    members = graphs_of_frames(frames, split, query, neighbours)
+    return write_tar(frames.with_name(f"{split}.tar"), members)
+
+
+def write_frames(path: Path, images: np.ndarray, poses: np.ndarray, queries: np.ndarray) -> Path:
+    """Write a frames file with a database of these frames, and some of them as queries."""
+    with create_hdf5(path, "frames", {}) as file:
+        file.attrs.update(dataset="tiny", scene="attic", mean=[0.5] * 3, variance=[0.08] * 3)
+        for split, chosen in (("train", np.arange(len(poses))), ("test", queries)):
+            file[f"{split}/images"], file[f"{split}/world_from_cam"] = images[chosen], poses[chosen]
+            names = [f"{split}-{index}" for index in chosen]
+            for label in ("name", "source"):
+                file.create_dataset(f"{split}/{label}", data=names, dtype=h5py.string_dtype())
+    return path
+
+
+def test_planted_indices_come_back(scene, caplog):
+    planted = {"train": planted_graphs(12, 12, seed=1), "test": planted_graphs(5, 12)}
+    archives = {split: write_archive(scene, split, *graphs) for split, graphs in planted.items()}
+    import_graphs(archives, scene, scene.with_name("imported.h5"), "tiny")
+    for split, (query, neighbours) in planted.items():
+        found = read_graphs(scene.with_name("imported.h5"), split)
+        np.testing.assert_array_equal(found[0], query)
+        np.testing.assert_array_equal(found[1], neighbours)
+    assert "WARNING" not in [record.levelname for record in caplog.records]
+
+
+def test_a_split_without_archive_has_no_graphs(scene, caplog):
+    query, neighbours = planted_graphs(5, 12)
+    archive = write_archive(scene, "test", query[:3], neighbours[:3])
+    import_graphs({"test": archive}, scene, scene.with_name("imported.h5"), "tiny")
+    found = read_graphs(scene.with_name("imported.h5"), "train")
+    assert (found[0].shape, found[1].shape) == ((0,), (0, 7))
+    assert "tiny, test: 2 frames have no graph" in caplog.text
+
+
+def test_published_graphs_are_those_of_their_frames(reference, shared, tmp_path):
+    sources = json.loads((reference / "prebuilt_graphs" / "frames.json").read_text())
+    images = sorted((shared / "data/7scenes/redkitchen").glob("seq-*/*.color.*"))[:360]
+    poses = [path.with_name(path.name.split(".")[0] + ".pose.txt") for path in images]
+    queries = np.array([300, 17, 60, 160])
+    frames = write_frames(
+        tmp_path / "frames.h5",
+        np.stack([read_image(path, (85, 64)) for path in images]),
+        np.stack([read_pose(path) for path in poses]),
+        queries,
+    )
+    files = {name: (reference / "prebuilt_graphs" / name).read_bytes() for name in sources}
+    archive = write_tar(tmp_path / "graphs.tar", files)
+    import_graphs({"test": archive}, frames, tmp_path / "graphs.h5", "redkitchen")
+    query, neighbours = read_graphs(tmp_path / "graphs.h5", "test")
+    expected = np.array([sources[name] for name in sorted(sources)])
+    np.testing.assert_array_equal(queries[query], expected[:, 0])
+    np.testing.assert_array_equal(neighbours, expected[:, 1:])
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_images_decide_between_frames_at_one_place(scale, tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    large = np.array(
+        [
+            Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((80, 60))
+            for _ in range(12)
+        ]
+    )
+    large[9] = large[4]
+    poses = np.tile(np.eye(4), (12, 1, 1))
+    poses[6:, 0, 3] = np.arange(6) * 2e-5  # apart by less than the tolerance
+    poses[:6, 1, 3] = 1
+    query, neighbours = np.arange(4), np.stack([rng.permutation(12)[:7] for _ in range(4)])
+    neighbours[0] = [9, 4, 11, 6, 0, 5, 10]
+    whole = write_frames(tmp_path / "whole.h5", large, poses, query)
+    size = (80 // scale, 60 // scale)
+    small = np.array([Image.fromarray(i).resize(size, Image.Resampling.BILINEAR) for i in large])
+    frames = write_frames(tmp_path / "frames.h5", small, poses, query)
+    archive = write_archive(whole, "test", query, neighbours)
+    import_graphs({"test": archive}, frames, tmp_path / "graphs.h5", "attic")
+    found = read_graphs(tmp_path / "graphs.h5", "test")
+    np.testing.assert_array_equal(found[0], query)
+    np.testing.assert_array_equal(found[1], neighbours)
+    assert "look alike" not in caplog.text
+
+
+def test_the_first_of_identical_frames_is_taken(tmp_path, caplog):
+    images = np.full((9, 12, 16, 3), 100, dtype=np.uint8)
+    images[8, 0, 0] = 101
+    frames = write_frames(tmp_path / "f.h5", images, np.tile(np.eye(4), (9, 1, 1)), np.arange(1))
+    archive = write_archive(frames, "test", np.arange(1), np.array([[8, 7, 6, 5, 4, 3, 2]]))
+    import_graphs({"test": archive}, frames, tmp_path / "graphs.h5", "attic")
+    _, neighbours = read_graphs(tmp_path / "graphs.h5", "test")
+    np.testing.assert_array_equal(neighbours, [[8, 0, 0, 0, 0, 0, 0]])
+    assert "look alike" not in caplog.text
+
+
+def test_doubtful_images_are_counted(tmp_path):
+    images = np.full((2, 12, 16, 3), 100, dtype=np.uint8)
+    images[1] = 102
+    frames = write_frames(tmp_path / "f.h5", images, np.tile(np.eye(4), (2, 1, 1)), np.arange(1))
+    between = np.full((8, 3, 12, 16), (101.1 / 255 - 0.5) / 0.08**0.5, dtype=np.float32)
+    graph = PublishedGraph("data_000000.pt", 0, between, np.zeros((8, 6), dtype=np.float32))
+    with Frames(frames) as reader:
+        matcher = FrameMatcher(reader, "train")
+        np.testing.assert_array_equal(matcher.match(graph, slice(1, 4), ""), [1, 1, 1])
+    assert matcher.unclear == 3
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_half_turns_are_found_whatever_the_sign_of_their_logarithm(sign, tmp_path):
+    rotations = Rotation.from_rotvec((np.pi - 1e-6) * np.eye(3)).as_matrix()
+    poses = np.tile(np.eye(4), (3, 1, 1))
+    poses[:, :3, :3] = rotations
+    images = np.zeros((3, 12, 16, 3), dtype=np.uint8)
+    frames = write_frames(tmp_path / "frames.h5", images, poses, np.arange(1))
+    vectors = np.resize(vector_from_pose(poses), (8, 6))
+    vectors[:, 3:] *= sign
+    graph = PublishedGraph("", 0, np.zeros((8, 3, 12, 16)), vectors.astype(np.float32))
+    with Frames(frames) as reader:
+        found = FrameMatcher(reader, "train").match(graph, slice(1, 8), "")
+    np.testing.assert_array_equal(found, np.arange(1, 8) % 3)
+
+
+def test_graphs_of_another_scene_are_refused(scene, tmp_path):
+    other = write_tiny_scene(tmp_path, "other", seed=1).frames
+    archive = write_archive(other, "test", *planted_graphs(5, 12))
+    expected = r"test\.tar: .*data_000000\.pt, node 0: .* m and .* deg away.*another scene"
+    with pytest.raises(InputError, match=expected):
+        import_graphs({"test": archive}, scene, tmp_path / "imported.h5", "tiny")
+    assert not (tmp_path / "imported.h5").exists()
+
+
+def test_the_archive_of_the_other_split_is_refused(scene, tmp_path):
+    archive = write_archive(scene, "train", *planted_graphs(12, 12))
+    with pytest.raises(InputError, match=r"has the pose of no test frame .*split\?"):
+        import_graphs({"test": archive}, scene, tmp_path / "imported.h5", "tiny")
+
+
+def test_a_neighbour_that_moved_is_named_with_its_distance(scene, tmp_path):
+    query, neighbours = planted_graphs(5, 12)
+    archive = write_archive(scene, "test", query, neighbours)
+    moved = int(neighbours[2, 4])
+    with h5py.File(scene, "r+") as file:
+        pose = file["train/world_from_cam"][moved]
+        pose[:3, 3] += [0, 0.03, 0.04]
+        file["train/world_from_cam"][moved] = pose
+    with pytest.raises(InputError, match=rf"frame-{moved:06}, is 0\.05 m and .* deg away"):
+        import_graphs({"test": archive}, scene, tmp_path / "imported.h5", "tiny")
+
+
+def test_two_graphs_of_one_query_are_refused(scene, tmp_path):
+    query, neighbours = planted_graphs(5, 12)
+    query[4] = query[1]
+    archive = write_archive(scene, "test", query, neighbours)
+    with pytest.raises(InputError, match=r"data_000004\.pt has the query of .*data_000001\.pt"):
+        import_graphs({"test": archive}, scene, tmp_path / "imported.h5", "tiny")

@@ -1,0 +1,65 @@
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from relposegnn.retrieval.describers import BATCH, image_batches, load_describer, map_in_threads
+from relposegnn.retrieval.vlad import local_features, vlad
+from relposegnn.retrieval.vocabulary import save_vocabulary
+from relposegnn.runtime import InputError
+
+
+def test_results_keep_the_order_of_items():
+    def slow_first(item):
+        time.sleep(0.02 if item % 3 == 0 else 0)
+        return 10 * item
+
+    assert list(map_in_threads(slow_first, range(20), 4)) == [10 * item for item in range(20)]
+
+
+def test_no_more_items_are_taken_than_fit():
+    taken, lock, most = [], threading.Lock(), 0
+
+    def items():
+        for item in range(50):
+            with lock:
+                taken.append(item)
+            yield item
+
+    for done, _ in enumerate(map_in_threads(lambda item: item, items(), 3)):
+        most = max(most, len(taken) - done)
+    assert len(taken) == 50
+    assert most <= 6
+
+
+def test_error_comes_in_its_turn():
+    def fail_at_two(item):
+        if item == 2:
+            raise InputError("the third")
+        return item
+
+    results = map_in_threads(fail_at_two, range(9), 2)
+    assert [next(results), next(results)] == [0, 1]
+    with pytest.raises(InputError, match="the third"):
+        next(results)
+
+
+def test_batches_hold_every_image_once():
+    images = [np.full((2, 3, 3), index, np.uint8) for index in range(BATCH + 3)]
+    batches = list(image_batches(iter(images)))
+    assert [len(batch) for batch in batches] == [BATCH, 3]
+    np.testing.assert_array_equal(np.concatenate(batches)[:, 0, 0, 0], np.arange(BATCH + 3))
+
+
+def test_describer_of_a_vocabulary(tmp_path):
+    random = np.random.default_rng(0)
+    centroids = random.random((4, 128), np.float32) / 10
+    save_vocabulary(tmp_path / "v.npz", "vlad", {"centroids": centroids}, {"clusters": 4})
+    describer = load_describer("vlad", tmp_path / "v.npz", workers=2)
+    images = random.integers(0, 256, (5, 40, 60, 3), np.uint8)
+    expected = [vlad(local_features(image), centroids) for image in images]
+    np.testing.assert_allclose(list(describer.rows(iter(images))), expected, atol=1e-6)
+    assert describer.made_by == {"vocabulary": {"clusters": 4}}
+    with pytest.raises(InputError, match="holds vlad, expected a vocabulary of netvlad"):
+        load_describer("netvlad", tmp_path / "v.npz", device="cpu")

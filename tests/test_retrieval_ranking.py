@@ -1,0 +1,132 @@
+import faiss
+import h5py
+import numpy as np
+import pytest
+
+from relposegnn.retrieval.ranking import rank_neighbours
+from relposegnn.runtime import InputError
+from relposegnn.storage import create_hdf5, open_hdf5, read_settings
+
+
+def write(path, train, test, settings=None):
+    """Write a descriptors file."""
+    with create_hdf5(path, "descriptors", settings or {}) as file:
+        file["train/descriptor"] = np.asarray(train, np.float32)
+        file["test/descriptor"] = np.asarray(test, np.float32)
+
+
+def directions(degrees) -> np.ndarray:
+    """Return unit vectors in the plane."""
+    angles = np.radians(np.asarray(degrees, float))
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def unit_rows(count, dimension, seed) -> np.ndarray:
+    rows = np.random.default_rng(seed).standard_normal((count, dimension))
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def ranked(tmp_path, train, test, candidates):
+    """Return {split: (index, similarity)}."""
+    write(tmp_path / "descriptors.h5", train, test)
+    rank_neighbours(tmp_path / "descriptors.h5", tmp_path / "neighbours.h5", candidates)
+    with open_hdf5(tmp_path / "neighbours.h5", "neighbours") as file:
+        return {s: (file[s]["index"][:], file[s]["similarity"][:]) for s in ("train", "test")}
+
+
+def test_known_ranking(tmp_path):
+    found = ranked(tmp_path, directions([0, 10, 25, 90]), directions([12, 80]), candidates=10)
+    np.testing.assert_array_equal(found["test"][0], [[1, 0, 2], [3, 2, 1]])
+    np.testing.assert_array_equal(found["train"][0], [[1, 2, 3], [0, 2, 3], [1, 0, 3], [2, 1, 0]])
+    expected = np.cos(np.radians([[2, 12, 13], [10, 55, 70]]))
+    np.testing.assert_allclose(found["test"][1], expected, atol=1e-6)
+    assert found["test"][0].dtype == np.int32
+    assert found["test"][1].dtype == np.float32
+
+
+def test_candidates_shorten_the_ranking_of_both_splits(tmp_path):
+    train, test = unit_rows(20, 8, 0), unit_rows(7, 8, 1)
+    complete = ranked(tmp_path, train, test, candidates=200)
+    short = ranked(tmp_path, train, test, candidates=5)
+    assert complete["train"][0].shape == (20, 19)
+    assert complete["test"][0].shape == (7, 19)
+    for split in ("train", "test"):
+        np.testing.assert_array_equal(short[split][0], complete[split][0][:, :5])
+
+
+def test_ranking_equals_sorted_products(tmp_path):
+    """More frames than one block of queries, so that own indices carry over blocks."""
+    train, test = unit_rows(1100, 16, 0), unit_rows(30, 16, 1)
+    found = ranked(tmp_path, train, test, candidates=25)
+    product = train @ train.T
+    np.fill_diagonal(product, -np.inf)
+    expected = np.argsort(-product, axis=1)[:, :25]
+    # Rounding to float32 may swap neighbours that are equal to the last digits.
+    assert (found["train"][0] == expected).mean() > 0.999
+    np.testing.assert_array_equal(found["test"][0], np.argsort(-test @ train.T, axis=1)[:, :25])
+    assert (np.diff(found["train"][1], axis=1) <= 0).all()
+
+
+def test_a_training_frame_is_not_its_own_neighbour_but_its_copies_are(tmp_path):
+    train = directions([0, 40, 0, 80, 0])
+    index, similarity = ranked(tmp_path, train, directions([0]), candidates=3)["train"]
+    assert not (index == np.arange(5)[:, None]).any()
+    np.testing.assert_array_equal(index[[0, 2, 4]], [[2, 4, 1], [0, 4, 1], [0, 2, 1]])
+    np.testing.assert_allclose(similarity[[0, 2, 4], :2], 1, atol=1e-6)
+
+
+def test_more_copies_than_a_ranking_holds(tmp_path):
+    train = np.repeat(directions([30]), 12, axis=0)
+    index, _ = ranked(tmp_path, train, directions([0]), candidates=4)["train"]
+    assert not (index == np.arange(12)[:, None]).any()
+    assert all(len(set(row)) == 4 for row in index)
+
+
+def test_equal_similarities_are_ordered_by_index(tmp_path):
+    train = directions([60, -20, 20, -20, 20])
+    found = ranked(tmp_path, train, directions([20, 0]), candidates=4)
+    assert found["test"][0][0].tolist() == [2, 4, 0, 1]
+    tied = ranked(tmp_path, np.eye(6), np.eye(6)[:1], candidates=5)
+    assert tied["test"][0][0].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_same_descriptors_give_the_same_file(tmp_path):
+    train, test = unit_rows(300, 64, 0), unit_rows(50, 64, 1)
+    first, again = (ranked(tmp_path, train, test, 30) for _ in range(2))
+    for split in ("train", "test"):
+        np.testing.assert_array_equal(first[split][0], again[split][0])
+        np.testing.assert_array_equal(first[split][1], again[split][1])
+
+
+def test_settings_travel_along(tmp_path):
+    write(tmp_path / "d.h5", np.eye(4), np.eye(4), {"descriptor": "vlad"})
+    rank_neighbours(tmp_path / "d.h5", tmp_path / "n.h5", 2)
+    with h5py.File(tmp_path / "n.h5") as file:
+        assert read_settings(file) == {"candidates": 2, "descriptors": {"descriptor": "vlad"}}
+
+
+@pytest.mark.parametrize("bad", [np.nan, 0.0, 2.0])
+def test_descriptor_that_is_no_unit_vector(tmp_path, bad):
+    train = np.eye(4)
+    train[2] *= bad
+    with pytest.raises(InputError, match=r"descriptors\.h5: /train/descriptor, row 2, has length"):
+        ranked(tmp_path, train, np.eye(4), candidates=2)
+    assert not (tmp_path / "neighbours.h5").exists()
+
+
+def test_a_single_training_frame(tmp_path):
+    with pytest.raises(InputError, match="has 1 training frames, expected at least 2"):
+        ranked(tmp_path, np.eye(1, 4), np.eye(4), candidates=2)
+
+
+@pytest.mark.gpu
+def test_gpu_ranks_as_the_cpu(tmp_path, monkeypatch):
+    if not (hasattr(faiss, "get_num_gpus") and faiss.get_num_gpus()):
+        pytest.skip("faiss sees no GPU")
+    train, test = unit_rows(2000, 256, 0), unit_rows(500, 256, 1)
+    on_gpu = ranked(tmp_path, train, test, 50)
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 0)
+    on_cpu = ranked(tmp_path, train, test, 50)
+    for split in ("train", "test"):
+        assert (on_gpu[split][0] == on_cpu[split][0]).mean() > 0.99
+        np.testing.assert_allclose(on_gpu[split][1], on_cpu[split][1], atol=1e-4)

@@ -1,0 +1,153 @@
+"""Variants stand beside their base with the planted changes, then what was published."""
+
+import numpy as np
+import pytest
+from table_files import (
+    PUBLISHED,
+    assert_sound_latex,
+    markdown_rows,
+    outputs,
+    read_outputs,
+    row_of,
+    write_scores,
+)
+
+from relposegnn.metrics import FIRST_EDGE, REFERENCE
+from relposegnn.runtime import InputError
+from relposegnn.tables.ablations import tabulate_ablations
+
+# First edge, metres and degrees; the reference neighbour is the same everywhere.
+MEDIANS = {
+    "joint": {"chess": (0.10, 4.0), "fire": (0.20, 6.0)},
+    "stride_1": {"chess": (0.16, 3.0), "fire": (0.30, 6.5)},
+    "knn 50%": {"chess": (0.10, 4.0), "fire": (0.18, 6.0)},
+}
+SETTINGS = {"stride_1": "graphs.stride 1", "knn 50%": "model.knn {4} & more"}
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """Return the planted scores of three variants in two scenes."""
+    return [
+        (variant, scene, plant(tmp_path / variant / f"{scene}.csv", medians))
+        for variant, scenes in MEDIANS.items()
+        for scene, medians in scenes.items()
+    ]
+
+
+def plant(path, medians, failed=0):
+    """Write scores with the first edge's medians."""
+    return write_scores(path, {REFERENCE: (0.5, 20.0), FIRST_EDGE: medians}, failed)
+
+
+@pytest.fixture
+def published(tmp_path):
+    """Return a file of published results."""
+    path = tmp_path / "published.csv"
+    path.write_text(PUBLISHED)
+    return path
+
+
+def tabulate(rows, folder, settings=SETTINGS, **options):
+    """Tabulate variants; return the numbers, Markdown and LaTeX."""
+    tabulate_ablations(rows, *outputs(folder), "7scenes", settings, **options)
+    return read_outputs(folder)
+
+
+def test_numbers_are_long_with_medians_averages_and_changes(rows, tmp_path):
+    numbers, _, _ = tabulate(rows, tmp_path)
+    assert len(numbers) == 3 * (2 + 1) * 2
+    numbers = numbers.set_index(["variant", "scene", "estimator"])
+    for variant, scenes in MEDIANS.items():
+        for scene, (metres, degrees) in scenes.items():
+            row = numbers.loc[variant, scene, FIRST_EDGE]
+            assert row["median_translation_m"] == pytest.approx(metres)
+            assert row["median_rotation_deg"] == pytest.approx(degrees)
+            base = MEDIANS["joint"][scene]
+            assert row["difference_translation_m"] == pytest.approx(metres - base[0])
+            assert row["difference_rotation_deg"] == pytest.approx(degrees - base[1])
+    average = numbers.loc["stride_1", "average", FIRST_EDGE]
+    assert average["median_translation_m"] == pytest.approx(0.23)
+    assert average["difference_translation_m"] == pytest.approx(0.08)
+    assert average["difference_rotation_deg"] == pytest.approx(-0.25)
+    unchanged = numbers.xs(REFERENCE, level="estimator")["difference_translation_m"]
+    np.testing.assert_allclose(unchanged, 0.0)
+
+
+def test_the_base_stands_first_and_variants_with_their_change(rows, tmp_path):
+    _, markdown, _ = tabulate(rows, tmp_path)
+    header, *methods = markdown_rows(markdown)
+    assert header == ["method", "chess", "fire", "average", "change"]
+    assert methods == [
+        ["joint", "0.10 / 4.0", "0.20 / 6.0", "0.15 / 5.0", ""],
+        ["stride_1", "0.16 / 3.0", "0.30 / 6.5", "0.23 / 4.8", "+0.08 / −0.2"],
+        ["knn 50%", "0.10 / 4.0", "0.18 / 6.0", "0.14 / 5.0", "−0.01 / 0.0"],
+    ]
+
+
+def test_published_ablations_stand_below_with_the_change_that_their_source_tells(
+    rows, published, tmp_path
+):
+    _, markdown, latex = tabulate(rows, tmp_path, published_file=published)
+    methods = [cells[0] for cells in markdown_rows(markdown)[1:]]
+    assert methods[3:] == [
+        "RelPose-GNN (poster)",
+        "RelPose-GNN (slides)",
+        "50% & {x}, without_GNN",
+        "older",
+    ]
+    assert row_of(markdown, "RelPose-GNN (poster)")[-2:] == ["0.17 / 5.2", ""]
+    planted = row_of(markdown, "50% & {x}, without_GNN")
+    assert planted == ["0.30 / 14.2", "—", "0.36 / 15.8", "+0.19 / +10.6"]
+    assert row_of(markdown, "older") == ["—", "0.31 / 10", "—", "—"]
+    assert "A_B" not in markdown  # not the paper's own
+    assert_sound_latex(latex)
+    assert r"50\% \& \{x\}, without\_GNN & 0.30 / 14.2 & ---" in latex
+    # Below the head, the base, and our variants.
+    assert latex.count(r"\midrule") == 3
+
+
+def test_our_averages_are_over_all_scenes_of_the_table_and_changes_over_ours(
+    rows, published, tmp_path
+):
+    own = [row for row in rows if row[1] == "chess"]
+    _, markdown, _ = tabulate(own, tmp_path, published_file=published)
+    assert row_of(markdown, "stride_1") == ["0.16 / 3.0", "—", "—", "+0.06 / −1.0"]
+
+
+def test_unknown_published_figures_are_dashes(rows, published, tmp_path):
+    options = {"published_file": published, "published_dataset": "elsewhere"}
+    _, markdown, latex = tabulate(rows, tmp_path, **options)
+    assert row_of(markdown, "RelPose-GNN (paper)") == ["—", "—", "—", ""]
+    assert "figures unknown to this project" in " ".join(markdown.split())
+    assert_sound_latex(latex)
+
+
+def test_the_caption_says_what_changes_and_whose_reading_it_is(rows, tmp_path):
+    _, markdown, latex = tabulate(rows, tmp_path)
+    text = " ".join(markdown.split())
+    assert "stride_1: graphs.stride 1; knn 50%: model.knn {4} & more" in text
+    assert "our reading of them is our own" in text
+    assert "'random neighbours' and 'sequential neighbours, 8 frames'" in text
+    assert r"model.knn \{4\} \& more" in latex
+    assert_sound_latex(latex)
+
+
+def test_a_failing_variant_changes_to_infinity(rows, tmp_path):
+    plant(rows[2][2], (0.1, 4.0), failed=3)
+    numbers, markdown, _ = tabulate(rows, tmp_path)
+    assert row_of(markdown, "stride_1") == ["∞ / ∞", "0.30 / 6.5", "∞ / ∞", "+∞ / +∞"]
+    assert numbers["failed"].max() == 3
+
+
+def test_variants_that_cannot_be_compared_are_refused(rows, tmp_path):
+    with pytest.raises(
+        InputError, match=r"'stride_1' and 'joint' do not cover .*fire / first edge"
+    ):
+        tabulate([row for row in rows if row[:2] != ("stride_1", "fire")], tmp_path)
+    with pytest.raises(InputError, match=r"no text for knn 50%, expected what each variant of 'jo"):
+        tabulate(rows, tmp_path, settings={"stride_1": "a stride of 1"})
+    with pytest.raises(InputError, match="each of them once"):
+        tabulate([*rows, rows[-1]], tmp_path)
+    with pytest.raises(InputError, match="at least the base"):
+        tabulate([], tmp_path)

@@ -1,0 +1,220 @@
+"""The table of an experiment: the planted figures, and ours beside what was published."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from table_files import (
+    PUBLISHED,
+    assert_sound_latex,
+    markdown_rows,
+    outputs,
+    read_outputs,
+    row_of,
+    write_scores,
+)
+
+from relposegnn.metrics import ALL_EDGES, FIRST_EDGE, REFERENCE
+from relposegnn.runtime import InputError
+from relposegnn.tables.experiments import EXPERIMENTS, tabulate_experiment, trained_experiment
+
+RECALL = [(0.05, 5.0), (0.25, 10.0)]
+# Medians planted per scene and estimator: metres, degrees.
+MEDIANS = {
+    "chess": {REFERENCE: (0.40, 16.0), FIRST_EDGE: (0.10, 4.0), ALL_EDGES: (0.08, 3.0)},
+    "fire": {REFERENCE: (0.20, 10.0), FIRST_EDGE: (0.14, 6.0), ALL_EDGES: (0.10, 5.0)},
+}
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """Return the planted scores of two scenes."""
+    return [("joint", s, write_scores(tmp_path / f"{s}.csv", m)) for s, m in MEDIANS.items()]
+
+
+@pytest.fixture
+def published(tmp_path):
+    """Return a file of published results."""
+    path = tmp_path / "published.csv"
+    path.write_text(PUBLISHED)
+    return path
+
+
+def tabulate(
+    rows, folder, dataset="7scenes", experiment="joint", **options
+) -> tuple[pd.DataFrame, str, str]:
+    """Tabulate an experiment; return its numbers, Markdown and LaTeX."""
+    tabulate_experiment(rows, *outputs(folder), dataset, experiment, RECALL, **options)
+    return read_outputs(folder)
+
+
+def comparison_of(markdown: str) -> str:
+    """Return the part of Markdown that compares with published results."""
+    return markdown[markdown.index("## Beside published") :]
+
+
+def test_numbers_are_the_planted_medians_their_averages_and_ratios(rows, tmp_path):
+    numbers, _, _ = tabulate(rows, tmp_path)
+    numbers = numbers.set_index(["scene", "estimator"])
+    for scene, medians in MEDIANS.items():
+        for estimator, (metres, degrees) in medians.items():
+            row = numbers.loc[scene, estimator]
+            assert row["median_translation_m"] == pytest.approx(metres)
+            assert row["median_rotation_deg"] == pytest.approx(degrees)
+            assert row["mean_translation_m"] == pytest.approx(metres * 8.25 / 5)
+            assert (row["run"], row["queries"], row["failed"]) == ("joint", 5, 0)
+    assert numbers.loc[("chess", FIRST_EDGE), "ratio_translation"] == pytest.approx(0.25)
+    assert numbers.loc[("fire", ALL_EDGES), "ratio_rotation"] == pytest.approx(0.5)
+    average = numbers.loc["average", FIRST_EDGE]
+    assert average["median_translation_m"] == pytest.approx(0.12)
+    assert average["median_rotation_deg"] == pytest.approx(5.0)
+    assert average["ratio_translation"] == pytest.approx(0.12 / 0.30)
+    assert average["queries"] == 10
+    # Within 5 cm and 5 degrees: one query of chess (0.5 x 0.10 m), none of fire.
+    assert average["recall_5cm_5deg"] == pytest.approx(0.1)
+
+
+def test_failures_reach_the_table_as_infinite_errors(tmp_path):
+    scores = write_scores(tmp_path / "chess.csv", MEDIANS["chess"], failed=2)
+    numbers, markdown, latex = tabulate([("joint", "chess", scores)], tmp_path)
+    row = numbers.set_index(["scene", "estimator"]).loc["chess", FIRST_EDGE]
+    assert row["failed"] == 2
+    assert row["median_translation_m"] == pytest.approx(0.10)
+    assert np.isinf(row["mean_translation_m"])
+    cells = next(c for c in markdown_rows(markdown) if c[1] == FIRST_EDGE)
+    assert cells[3:6] == ["2", "0.100 / 4.00", "∞ / ∞"]
+    assert r"$\infty$ / $\infty$" in latex
+
+
+def test_markdown_columns_line_up(rows, published, tmp_path):
+    _, markdown, _ = tabulate(rows, tmp_path, published_file=published)
+    for block in markdown.split("\n\n"):
+        if block.startswith("|"):
+            assert len({len(line) for line in block.strip().splitlines()}) == 1
+        else:
+            assert max(map(len, block.splitlines())) <= 100
+    header, first = markdown_rows(markdown)[:2]
+    assert header[:7] == ["scene", "estimator", "queries", "failed", "median", "mean", "ratio"]
+    assert header[7:] == ["5 cm 5°", "25 cm 10°"]
+    assert first[:4] == ["chess", REFERENCE, "5", "0"]
+    assert first[4:] == ["0.400 / 16.00", "0.660 / 26.40", "1.00 / 1.00", "0.0", "20.0"]
+
+
+def test_comparison_puts_ours_first_and_published_as_printed(rows, published, tmp_path):
+    _, markdown, _ = tabulate(rows, tmp_path, published_file=published)
+    comparison = comparison_of(markdown)
+    header, *methods = markdown_rows(comparison)
+    assert header == ["method", "chess", "fire", "average"]
+    assert [m[0] for m in methods] == [
+        "ours (first edge)",
+        "ours (all edges)",
+        "ours (reference neighbour)",
+        "first edge − RelPose-GNN (poster)",
+        "first edge − RelPose-GNN (slides)",
+        "RelPose-GNN (poster)",
+        "RelPose-GNN (slides)",
+        "A_B & C*",
+    ]
+    assert row_of(comparison, "ours (first edge)") == ["0.10 / 4.0", "0.14 / 6.0", "0.12 / 5.0"]
+    assert row_of(comparison, "RelPose-GNN (poster)") == ["0.09 / 2.7", "0.24 / 7.5", "0.17 / 5.2"]
+    assert "Nobody" not in markdown  # another published table
+    assert "the poster" in comparison
+
+
+def test_difference_is_ours_minus_published(rows, published, tmp_path):
+    _, markdown, _ = tabulate(rows, tmp_path, published_file=published)
+    difference = row_of(markdown, "first edge − RelPose-GNN (poster)")
+    assert difference == ["+0.01 / +1.3", "−0.10 / −1.5", "−0.05 / −0.2"]
+
+
+def test_unknown_figures_are_dashes(rows, published, tmp_path):
+    _, markdown, _ = tabulate(rows, tmp_path, published_file=published)
+    assert row_of(markdown, "A_B & C*") == ["—", "—", "0.034 / 1.02"]
+
+
+def test_average_stands_only_over_all_scenes_of_the_table(rows, published, tmp_path):
+    _, markdown, _ = tabulate(rows[:1], tmp_path, published_file=published)
+    assert row_of(markdown, "ours (first edge)") == ["0.10 / 4.0", "—", "—"]
+    assert row_of(markdown, "first edge − RelPose-GNN (poster)") == ["+0.01 / +1.3", "—", "—"]
+
+
+def test_without_a_published_file_there_is_no_comparison(rows, tmp_path):
+    _, markdown, latex = tabulate(rows, tmp_path)
+    assert "Beside published" not in markdown
+    assert latex.count(r"\begin{tabular}") == 1
+
+
+@pytest.mark.parametrize("experiment", ["leave_one_out", "published_leave_one_out"])
+def test_figures_that_are_not_known_are_shown_as_unknown(rows, published, tmp_path, experiment):
+    options = {"experiment": experiment, "published_file": published}
+    _, markdown, latex = tabulate(rows, tmp_path, **options)
+    comparison = comparison_of(markdown)
+    assert row_of(comparison, "ours (first edge)") == ["0.10 / 4.0", "0.14 / 6.0", "0.12 / 5.0"]
+    assert row_of(comparison, "RelPose-GNN (paper)") == ["—", "—", "—"]
+    assert row_of(comparison, "first edge − RelPose-GNN (paper)") == ["—", "—", "—"]
+    text = " ".join(comparison.split())
+    assert "are in the paper (Table 2), but not known to this project" in text
+    assert not re.search("poster|slides", comparison)  # those are of the joint experiment
+    assert_sound_latex(latex)
+
+
+def test_figures_of_other_datasets_are_not_said_to_be_in_the_paper(rows, published, tmp_path):
+    _, markdown, _ = tabulate(rows, tmp_path, "elsewhere", published_file=published)
+    comparison = " ".join(comparison_of(markdown).split())
+    assert "figures of this dataset are not known to this project" in comparison
+    assert "in the paper" not in comparison
+    assert row_of(markdown, "RelPose-GNN (paper)") == ["—", "—", "—"]
+
+
+def test_published_models_stand_beside_the_figures_of_their_experiment(rows, published, tmp_path):
+    options = {"published_file": published, "published_dataset": "7scenes"}
+    _, markdown, _ = tabulate(rows, tmp_path, "7scenes-authors", "published", **options)
+    difference = row_of(markdown, "first edge − RelPose-GNN (poster)")
+    assert difference == ["+0.01 / +1.3", "−0.10 / −1.5", "−0.05 / −0.2"]
+    text = " ".join(markdown.split())
+    assert text.count("he authors' joint model, run by this code") == 2
+    assert "table 7scenes/joint" in text
+    assert "graphs that this code samples have a fixed seed" in text
+    assert "takes effect in training" not in text  # nothing was trained
+
+
+def test_every_experiment_has_an_experiment_that_trained_its_models():
+    trained = {name: trained_experiment(name) for name in EXPERIMENTS}
+    assert {name for name, own in trained.items() if name == own} == {
+        *("joint", "leave_one_out", "single_scene")
+    }
+    assert trained["published"] == "joint"
+    assert trained["published_leave_one_out"] == "leave_one_out"
+    assert trained["published_single_scene"] == "single_scene"
+
+
+def test_captions_state_protocol_and_remarks(rows, published, tmp_path):
+    options = {"published_file": published, "remarks": "Here with images of 64 pixels."}
+    _, markdown, _ = tabulate(rows, tmp_path, **options)
+    experiment, comparison = " ".join(markdown.split()).split("## Beside")
+    for text in (experiment, comparison):
+        assert "ne model trained on all scenes" in text
+        assert "Here with images of 64 pixels." in text
+    assert "dropout is off at test time" in comparison
+
+
+def test_latex_is_sound_and_says_the_same(rows, published, tmp_path):
+    _, markdown, latex = tabulate(rows, tmp_path, published_file=published)
+    assert_sound_latex(latex)
+    assert r"A\_B \& C\textasteriskcentered{} & --- & --- & 0.034 / 1.02 \\" in latex
+    assert r"chess & reference neighbour & 5 & 0 & 0.400 / 16.00" in latex
+    body_rows = [line for line in latex.splitlines() if line.endswith(r"\\")]
+    assert len(body_rows) == len(markdown_rows(markdown))
+    # A rule above each further scene and the average, and around the differences.
+    assert [t.count(r"\midrule") for t in latex.split(r"\end{tabular}")[:2]] == [3, 3]
+
+
+def test_bad_experiments_are_refused(rows, tmp_path):
+    with pytest.raises(InputError, match="each of them once"):
+        tabulate([rows[0], rows[0]], tmp_path)
+    with pytest.raises(InputError, match="'jiont' is unknown; expected one of joint, leave"):
+        tabulate_experiment(rows, *outputs(tmp_path), "7scenes", "jiont", RECALL)
+    write_scores(rows[1][2], {FIRST_EDGE: (0.1, 1.0)})
+    with pytest.raises(InputError, match="while scene chess has"):
+        tabulate(rows, tmp_path)

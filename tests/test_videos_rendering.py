@@ -1,0 +1,218 @@
+"""Films show the planted data. A query's image is of one colour, its neighbours' of others."""
+
+import av
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence
+from scipy.spatial.transform import Rotation
+
+from relposegnn.frames import Frames
+from relposegnn.metrics import FIRST_EDGE
+from relposegnn.runtime import InputError
+from relposegnn.storage import create_hdf5
+from relposegnn.videos.frames import QUERY_BOX, STRIP_BOX, STRIP_GAP, STRIP_TOP, Film
+from relposegnn.videos.rendering import choose_queries, read_localized, render_video
+
+COUNT, FAILED, FAR = 9, 4, 6  # queries; that without an estimate; that 40 m and 170 degrees off
+COLOURS = np.array([[200, 40, 30], [40, 170, 60], [30, 60, 200]], dtype=np.uint8)
+
+
+def write_scene(folder) -> dict[str, np.ndarray]:
+    """Write frames, graphs and predictions of nine queries in two sequences; return the last.
+
+    Query i has the colour i % 3, its neighbours the next two. Errors are 0.1 i m but for two.
+    """
+    poses = np.tile(np.eye(4), (COUNT, 1, 1))
+    turns = Rotation.from_euler("y", 10 * np.arange(COUNT)[:, None], degrees=True)
+    poses[:, :3, :3] = turns.as_matrix()
+    poses[:, 0, 3] = 0.5 * np.arange(COUNT)
+    names = [f"seq-0{i // 5}/frame-{i:06d}" for i in range(COUNT)]
+    with create_hdf5(folder / "frames.h5", "frames", {}) as file:
+        for split in ("train", "test"):
+            pictures = COLOURS[np.arange(COUNT) % 3][:, None, None]
+            file[f"{split}/images"] = np.broadcast_to(pictures, (COUNT, 12, 16, 3))
+            file[f"{split}/world_from_cam"] = poses
+            file[f"{split}/name"] = file[f"{split}/source"] = names
+        file.attrs.update(dataset="d", scene="room", mean=np.zeros(3), variance=np.ones(3))
+    with create_hdf5(folder / "graphs.h5", "graphs", {}) as file:
+        file["test/query"] = np.arange(COUNT)
+        file["test/neighbours"] = (np.arange(COUNT)[:, None] + [1, 2]) % COUNT
+    quaternions = turns.as_quat()[:, [3, 0, 1, 2]]
+    arrays = {
+        "rel_path": np.array(names),
+        "targ_t": poses[:, :3, 3],
+        "targ_q": quaternions,
+        "abs_t": poses[:, :3, 3] + 0.1 * np.arange(COUNT)[:, None] * [0, 0, 1],
+        "abs_q": quaternions.copy(),
+    }
+    arrays["abs_t"][FAILED] = np.nan
+    arrays["abs_t"][FAR] = arrays["targ_t"][FAR] + [0, 0, 40.0]
+    far = turns[FAR] * Rotation.from_euler("x", 170, degrees=True)
+    arrays["abs_q"][FAR] = far.as_quat()[[3, 0, 1, 2]]
+    np.savez(folder / "predictions.npz", **arrays)
+    return arrays
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    """Return the folder of a scene and the arrays of its predictions."""
+    folder = tmp_path_factory.mktemp("scene")
+    return folder, write_scene(folder)
+
+
+def sources(folder) -> list:
+    """Return the three files that a film is made from."""
+    return [folder / name for name in ("frames.h5", "graphs.h5", "predictions.npz")]
+
+
+@pytest.fixture(scope="module")
+def film(scene, tmp_path_factory):
+    """Return the MP4 and the GIF of all queries, 10 a second."""
+    folder = tmp_path_factory.mktemp("film")
+    files = folder / "room.mp4", folder / "room.gif"
+    render_video(*sources(scene[0]), *files, "room", "joint", gif_width=320)
+    return files
+
+
+def drawn(scene) -> Film:
+    """Return the film of all queries, not written."""
+    folder = scene[0]
+    with Frames(folder / "frames.h5") as frames:
+        data = read_localized(frames, *sources(folder)[1:], FIRST_EDGE)
+    return Film(data, np.arange(COUNT), lambda i: np.zeros((3, 12, 16, 3), np.uint8), "room", "m")
+
+
+def decode(path) -> np.ndarray:
+    """Return all frames (n, H, W, 3)."""
+    with av.open(path) as container:
+        return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
+
+
+def middle(box) -> tuple[int, int]:
+    """Return row and column of a box's middle."""
+    left, top, width, height = box
+    return top + height // 2, left + width // 2
+
+
+def test_mp4_is_h264_of_one_frame_a_query_and_starts_fast(film):
+    with av.open(film[0]) as container:
+        (stream,) = container.streams
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert (stream.width, stream.height, stream.frames) == (1280, 720, COUNT)
+        assert stream.average_rate == 10
+        assert float(container.duration / av.time_base) == pytest.approx(COUNT / 10, abs=0.02)
+    content = film[0].read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")
+
+
+def test_pictures_of_query_and_neighbours_follow_each_other_in_recorded_order(film):
+    frames = decode(film[0])
+    left = middle((QUERY_BOX[0], STRIP_TOP, *STRIP_BOX))
+    step = STRIP_BOX[0] + STRIP_GAP
+    for i, frame in enumerate(frames):
+        places = [middle(QUERY_BOX), left, (left[0], left[1] + step)]
+        shown = np.array([frame[place] for place in places], dtype=int)
+        neighbours = (i + np.arange(3)) % COUNT
+        np.testing.assert_allclose(shown, COLOURS[neighbours % 3], atol=8)
+        assert (frame[left[0], left[1] + 2 * step] > 250).all()  # there is no third neighbour
+
+
+def test_gif_is_a_loop_of_at_most_five_frames_a_second_that_ends_with_the_last_query(film):
+    with Image.open(film[1]) as gif:
+        frames = [np.asarray(f.convert("RGB")) for f in ImageSequence.Iterator(gif)]
+        gif.seek(1)
+        assert (gif.size, gif.info["duration"], gif.info["loop"]) == ((320, 180), 200, 0)
+    assert len(frames) == 5  # queries 0, 2, 4, 6, 8
+    row, column = middle(QUERY_BOX)
+    for i, frame in zip(range(0, COUNT, 2), frames, strict=True):
+        shown = frame[row // 4, column // 4].astype(int)
+        np.testing.assert_allclose(shown, COLOURS[i % 3], atol=8)
+        assert (frame[1, 1] == 255).all()
+
+
+def test_errors_are_told_and_a_failed_query_is_infinite(scene):
+    film = drawn(scene)
+    told = {}
+    for i in (1, FAILED, FAR, COUNT - 1):
+        film.draw(i)
+        told[i] = {name: text.get_text() for name, text in film.texts.items()}
+    assert told[1]["error metres"] == "0.100 m"
+    assert told[1]["neighbour 1"] == "1.00 m, 20°"
+    assert told[FAILED]["error metres"] == told[FAILED]["error degrees"] == "failed"
+    assert told[FAR]["error metres"] == "40.000 m"
+    assert told[FAR]["error degrees"] == "170.00°"
+    assert told[COUNT - 1]["name"] == "seq-01/frame-000008"
+    # 0, 0.1, 0.2, 0.3, infinite, 0.5, 40, 0.7, 0.8
+    assert told[COUNT - 1]["median metres"] == "0.500 m"
+
+
+def test_map_shows_estimates_so_far_and_marks_the_failed(scene):
+    cameras, metres, _ = drawn(scene).panels
+    moved = cameras.move_to(FAR)
+    past = [i for i in range(FAR + 1) if i != FAILED]
+    x, z = 0.5 * np.array(past), 0.1 * np.array(past)
+    z[-1] = 40
+    np.testing.assert_allclose(cameras.dots.get_offsets(), np.stack([x, z], axis=1), atol=1e-9)
+    np.testing.assert_allclose(cameras.failed.get_xydata(), [[0.5 * FAILED, 0]], atol=1e-9)
+    np.testing.assert_allclose(cameras.error.get_ydata(), [0, 40], atol=1e-9)
+    assert cameras.cameras[1] in moved
+    assert cameras.cameras[1] not in cameras.move_to(FAILED)
+    assert cameras.axes.get_ylim()[1] < 10  # one query that is far off does not set the scale
+    metres.move_to(FAR)
+    assert metres.dots.get_offsets()[-1, 1] == metres.limit < 40
+    np.testing.assert_allclose(metres.failed.get_xydata(), [[FAILED + 1, metres.limit]])
+
+
+def test_frames_do_not_depend_on_what_was_drawn_before(scene):
+    film = drawn(scene)
+    first = film.draw(2)
+    film.draw(7)
+    np.testing.assert_array_equal(film.draw(2), first)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "limit", "expected"),
+    [
+        ([3, 2], 5, [0, 1, 2, 3, 4]),
+        ([5, 4], 5, [0, 2, 4, 6, 8]),
+        ([7], 1, [6]),
+        ([2, 2, 2], 2, [1, 3, 5]),  # a sequence is never left out
+    ],
+)
+def test_queries_are_taken_at_one_stride_up_to_the_last_of_each_sequence(lengths, limit, expected):
+    sequences = np.repeat([f"seq-{i}" for i in range(len(lengths))], lengths)
+    assert choose_queries(sequences, limit).tolist() == expected
+
+
+def test_a_film_of_no_queries_is_refused():
+    with pytest.raises(InputError, match="expected at least 1"):
+        choose_queries(np.array(["seq-1"]), 0)
+
+
+def test_predictions_are_matched_by_name(scene, tmp_path):
+    folder, arrays = scene
+    shuffled = np.random.default_rng(0).permutation(COUNT)
+    np.savez(tmp_path / "p.npz", **{name: values[shuffled] for name, values in arrays.items()})
+    with Frames(folder / "frames.h5") as frames:
+        found = read_localized(frames, folder / "graphs.h5", tmp_path / "p.npz", FIRST_EDGE)
+    assert found.names == arrays["rel_path"].tolist()
+    np.testing.assert_allclose(found.metres[:3], [0, 0.1, 0.2], atol=1e-9)
+
+
+def test_predictions_of_other_queries_are_refused(scene, tmp_path):
+    folder, arrays = scene
+    np.savez(tmp_path / "p.npz", **{name: values[1:] for name, values in arrays.items()})
+    frames, graphs, _ = sources(folder)
+    with pytest.raises(InputError, match=r"p\.npz: names 8 queries.*seq-00/frame-000000 first"):
+        render_video(frames, graphs, tmp_path / "p.npz", "x.mp4", "x.gif", "room", "joint")
+
+
+def test_missing_estimates_and_foreign_graphs_are_refused(scene, tmp_path):
+    folder, _ = scene
+    with Frames(folder / "frames.h5") as frames:
+        with pytest.raises(InputError, match="lacks robust_t and robust_q"):
+            read_localized(frames, *sources(folder)[1:], "all edges")
+        with create_hdf5(tmp_path / "g.h5", "graphs", {}) as file:
+            file["test/query"], file["test/neighbours"] = np.arange(2), np.full((2, 3), COUNT)
+        with pytest.raises(InputError, match=r"g\.h5: its 2 test graphs do not fit .* 9 train"):
+            read_localized(frames, tmp_path / "g.h5", folder / "predictions.npz", FIRST_EDGE)

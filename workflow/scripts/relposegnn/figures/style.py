@@ -1,0 +1,96 @@
+"""One look for all figures: restrained, readable, safe for colour-blind readers.
+
+Figures are made without pyplot, so that no global state or display is involved.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from ..runtime import atomic_path
+
+DPI = 200
+INK, SOFT, PALE = "#222222", "#777777", "#c8c8c8"
+# Paul Tol's "muted" scheme (https://personal.sron.nl/~pault), its palest colours last.
+SCENE_COLOURS = [
+    "#332288", "#CC6677", "#117733", "#88CCEE", "#882255", "#44AA99", "#AA4499", "#999933",
+    "#DDCC77",
+]  # fmt: skip
+# From dark blue (small errors) to orange: matplotlib's plasma without the yellow lost on white.
+ERROR_COLOURS = ListedColormap(
+    matplotlib.colormaps["plasma"](np.linspace(0.0, 0.82, 256)), name="errors"
+)
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": SOFT,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.5,
+    "text.color": INK,
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Apply the style to everything drawn and saved in the block."""
+    with matplotlib.rc_context(STYLE):
+        yield
+
+
+def save_figure(figure: Figure, figure_file: str | Path) -> None:
+    """Write a figure; the suffix of ``figure_file`` says its format."""
+    with atomic_path(figure_file) as partial, house_style():
+        figure.savefig(partial, dpi=DPI)
+
+
+def use_log_ticks(axis: matplotlib.axis.Axis) -> None:
+    """Label a logarithmic axis with plain numbers at 1, 2, 5 of every decade."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def scene_colour(position: int) -> str:
+    """Return the colour of the scene at this position of a list."""
+    return SCENE_COLOURS[position % len(SCENE_COLOURS)]
+
+
+def colour_limit(values: np.ndarray, percentile: float = 95.0) -> float:
+    """Return where the colours of non-negative values end, so that few outliers share the last."""
+    finite = values[np.isfinite(values)]
+    limit = float(np.percentile(finite, percentile)) if finite.size else 0.0
+    return limit if limit > 0 else 1.0
+
+
+def hide_ticks(axes: Axes) -> None:
+    """Leave nothing of the axes but their frame."""
+    axes.set(xticks=[], yticks=[])
+    axes.grid(visible=False)
+    for spine in axes.spines.values():
+        spine.set_visible(True)

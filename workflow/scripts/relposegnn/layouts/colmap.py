@@ -1,0 +1,143 @@
+"""Reader of a COLMAP model with its images: ``images/`` and a sparse model.
+
+The model lies in ``sparse/0``, ``sparse`` or the folder itself, binary or text. ``test.txt`` names
+the queries, one image a line; all other images are the database. Camera axes are OpenCV's. COLMAP
+finds a scene up to its scale: unless the model was aligned, "metres" are the model's own units.
+"""
+
+import logging
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from ..poses import check_pose
+from ..runtime import InputError
+from ..scenes import Scene
+from .files import COLMAP_FOLDERS
+from .posed_images import listed_frame, read_lines, scene_of_lists
+
+logger = logging.getLogger(__name__)
+
+IMAGES = "images"
+QUERIES = "test.txt"
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg"}
+
+
+def read_colmap(folder: Path) -> Scene:
+    """Read a scene of a COLMAP model; frames are in the order of their names.
+
+    Images that COLMAP has not registered are left out and counted in the log.
+
+    Raises:
+        InputError: the model cannot be read or has no poses, an image is missing, or a query has
+            no pose.
+    """
+    images = folder / IMAGES
+    if not images.is_dir():
+        raise InputError(f"{images}: no such folder, expected the images of the COLMAP model")
+    model = _find_model(folder)
+    poses = read_model_poses(model)
+    queries = _read_queries(folder / QUERIES, poses, model)
+    _log_unregistered(images, poses, model)
+    listed = {
+        name: listed_frame(images, name, poses[name], queries.get(name, str(model)))
+        for name in sorted(poses)
+    }
+    train = [frame for name, frame in listed.items() if name not in queries]
+    return scene_of_lists(folder, train, [listed[name] for name in sorted(queries)])
+
+
+def read_model_poses(model: Path) -> dict[str, np.ndarray]:
+    """Return the poses ``world_from_cam`` (4, 4) of a model's registered images by their name.
+
+    Raises:
+        InputError: pycolmap is not installed, or the model cannot be read or has no poses.
+    """
+    try:
+        import pycolmap  # other layouts are read without it
+    except ImportError as error:
+        raise InputError(
+            f"{model}: a COLMAP model is read by pycolmap, which cannot be imported ({error}); "
+            "pip install pycolmap"
+        ) from error
+    if (model / "images.bin").is_file():
+        _check_length(model / "images.bin")
+    try:
+        reconstruction = pycolmap.Reconstruction(model)
+    except (ValueError, LookupError, RuntimeError, OSError, MemoryError) as error:
+        raise InputError(
+            f"{model}: cannot be read as a COLMAP model ({error or type(error).__name__}), "
+            "expected cameras, images and points3D, all .bin or all .txt; export it again"
+        ) from error
+    poses = {}
+    for image in reconstruction.images.values():
+        if image.has_pose:
+            pose = np.vstack([image.cam_from_world().inverse().matrix(), [0, 0, 0, 1]])
+            check_pose(pose, f"{model}: {image.name}")
+            poses[image.name] = pose
+    if not poses:
+        raise InputError(f"{model}: has no image with a pose, expected at least one")
+    return poses
+
+
+def _check_length(path: Path) -> None:
+    """Raise where a binary list of images is cut off: pycolmap does not return from one.
+
+    After their number come the images: 64 bytes (id, pose, camera), name, zero, number of
+    keypoints, 24 bytes a keypoint.
+    """
+    content = path.read_bytes()
+    position = 8
+    try:
+        for _ in range(struct.unpack_from("<Q", content)[0]):
+            name_end = content.index(b"\0", position + 64)
+            position = name_end + 9 + 24 * struct.unpack_from("<Q", content, name_end + 1)[0]
+    except (struct.error, ValueError):
+        position = len(content) + 1
+    if position > len(content):
+        raise InputError(
+            f"{path}: is cut off after {len(content)} bytes, expected a complete COLMAP model; "
+            "copy or export it again"
+        )
+
+
+def _find_model(folder: Path) -> Path:
+    """Return the first place with a model; the layout says that there is one."""
+    found = [folder / place for place in COLMAP_FOLDERS if list((folder / place).glob("cameras.*"))]
+    others = [path for path in folder.glob("sparse/*/") if path.name.isdigit()]
+    if len(others) > 1:
+        logger.warning(
+            "%s: %d models; only %s is read. Their coordinates are not related to each other",
+            *(folder / "sparse", len(others), found[0]),
+        )
+    return found[0]
+
+
+def _read_queries(path: Path, poses: dict[str, np.ndarray], model: Path) -> dict[str, str]:
+    """Return where each query is listed, by the image's name."""
+    if not path.is_file():
+        logger.info("%s: no such file, so this scene has no queries", path)
+        return {}
+    queries: dict[str, str] = {}
+    for where, name in read_lines(path):
+        if not name or name.startswith("#"):
+            continue
+        if name not in poses:
+            raise InputError(
+                f"{where}: names {name!r}, which has no pose in {model}, expected one of its "
+                f"images, such as {min(poses)!r}, one a line"
+            )
+        if name in queries:
+            raise InputError(f"{where}: names {name!r} again, see {queries[name]}; remove one")
+        queries[name] = where
+    if not queries:
+        raise InputError(f"{path}: names no image, expected at least one; or remove the file")
+    return queries
+
+
+def _log_unregistered(images: Path, poses: dict[str, np.ndarray], model: Path) -> None:
+    files = (path for path in images.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    missing = sum(path.relative_to(images).as_posix() not in poses for path in files)
+    if missing:
+        logger.warning("%s: %d images have no pose in %s and are left out", images, missing, model)

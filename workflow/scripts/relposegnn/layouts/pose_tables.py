@@ -1,0 +1,88 @@
+"""Reader of the plain layout for own places: images, and tables of their poses.
+
+Images lie anywhere in the scene's folder. Their camera-to-world poses (metres, OpenCV camera axes)
+stand in ``train.csv`` and ``test.csv``, with a header that names the columns, or in ``train.txt``
+and ``test.txt`` in TUM's order, in which the quaternion's real part comes last.
+"""
+
+import csv
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..poses import pose_from_quaternion
+from ..runtime import InputError
+from ..scenes import Scene
+from .posed_images import Listed, listed_frame, parse_pose, read_lines, scene_of_lists, split_line
+
+logger = logging.getLogger(__name__)
+
+TRANSLATION = ("tx", "ty", "tz")
+QUATERNION = ("qw", "qx", "qy", "qz")
+CSV_COLUMNS = ("image", *TRANSLATION, *QUATERNION)
+TXT_COLUMNS = "image tx ty tz qx qy qz qw"
+
+
+def read_pose_tables(folder: Path) -> Scene:
+    """Read a scene in the plain layout; frames are in the order of the tables.
+
+    The table of the queries may be missing: then there are none.
+
+    Raises:
+        InputError: no table of the database, two of one split, a table without images or with a
+            bad line, an image missing, outside the folder, listed twice or in both splits.
+    """
+    train = _read_split(folder, "train")
+    if train is None:
+        raise InputError(f"{folder}: holds neither train.csv nor train.txt, expected one of them")
+    test = _read_split(folder, "test")
+    if test is None:
+        logger.info("%s: no test.csv or test.txt, so this scene has no queries", folder)
+    return scene_of_lists(folder, train, test or [])
+
+
+def _read_split(folder: Path, split: str) -> list[Listed] | None:
+    """Return the listed frames of a split; None where it has no table."""
+    paths = [path for suffix in ("csv", "txt") if (path := folder / f"{split}.{suffix}").is_file()]
+    if not paths:
+        return None
+    if len(paths) > 1:
+        raise InputError(f"{folder}: holds {split}.csv and {split}.txt, expected one; remove one")
+    rows = _csv_rows(paths[0]) if paths[0].suffix == ".csv" else _txt_rows(paths[0])
+    listed = []
+    for where, image, numbers in rows:
+        pose = pose_from_quaternion(*parse_pose(numbers[:3], numbers[3:], where))
+        listed.append(listed_frame(folder, image, pose, where))
+    if not listed:
+        raise InputError(f"{paths[0]}: lists no image, expected at least one; or remove the file")
+    return listed
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield where, image and numbers (tx ty tz qw qx qy qz) of each row of a CSV."""
+    lines = [line for _, line in read_lines(path)]
+    reader = csv.DictReader(lines, skipinitialspace=True, restkey="", restval=None)
+    header = [name.strip() for name in reader.fieldnames or []]
+    for column in CSV_COLUMNS:
+        if header.count(column) != 1:
+            raise InputError(
+                f"{path}: has {header.count(column)} columns {column!r} in its header "
+                f"{','.join(header)!r}, expected one each of {','.join(CSV_COLUMNS)}, comma between"
+            )
+    reader.fieldnames = header
+    for row in reader:
+        where = f"{path}:{reader.line_num}"
+        if "" in row or None in row.values():
+            raise InputError(
+                f"{where}: has more or fewer fields than the header, expected {len(header)}"
+            )
+        yield where, row["image"].strip(), [row[column] for column in CSV_COLUMNS[1:]]
+
+
+def _txt_rows(path: Path) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield where, image and numbers (tx ty tz qw qx qy qz) of each line in TUM's order."""
+    for where, line in read_lines(path):
+        if not line or line.startswith("#"):
+            continue
+        image, numbers = split_line(line, where, TXT_COLUMNS)
+        yield where, image, [*numbers[:3], numbers[6], *numbers[3:6]]

@@ -1,0 +1,119 @@
+"""Photos as a user has them: any size, any orientation, in a folder of any depth."""
+
+import logging
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ..images import DECODING_ERRORS, EIGHT_BIT_MODES, resized_shape
+from ..runtime import InputError
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = {".jpg", ".jpeg", ".png"}
+Size = tuple[int, int]  # (width, height) in pixels
+
+
+class Photo(NamedTuple):
+    """A photo, seen by the descriptor and by the network.
+
+    Attributes:
+        describing: (H, W, 3) uint8 RGB in the size of the descriptor.
+        packed: (H, W, 3) uint8 RGB in the size of the packed frames.
+        cut: share of the photo, 0 to 1, that was cut off to give it the frames' aspect.
+    """
+
+    describing: np.ndarray
+    packed: np.ndarray
+    cut: float
+
+
+def find_photos(folder: str | Path) -> list[str]:
+    """Return the photos in a folder and its sub-folders, as sorted paths relative to it.
+
+    Hidden files and folders are not looked at; files of other kinds are counted in the log.
+
+    Raises:
+        InputError: there is no such folder, or no photo in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder, expected a folder of photos (JPEG or PNG)")
+    relative = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    visible = [path for path in relative if not any(part.startswith(".") for part in path.parts)]
+    photos = sorted(path.as_posix() for path in visible if path.suffix.lower() in SUFFIXES)
+    others = Counter(
+        p.suffix.lower() or "none" for p in visible if p.suffix.lower() not in SUFFIXES
+    )
+    found = ", ".join(f"{count} x {suffix}" for suffix, count in sorted(others.items()))
+    if not photos:
+        raise InputError(
+            f"{folder}: holds no photos (files by suffix: {found or 'none'}), expected JPEG or "
+            "PNG; convert photos of other formats first"
+        )
+    if others:
+        logger.warning("%s: files that are not JPEG or PNG are left out: %s", folder, found)
+    return photos
+
+
+def open_upright(path: str | Path) -> Image.Image:
+    """Return a photo as an RGB image, turned as its EXIF orientation says.
+
+    A phone stores the sensor's rows as they come, and how it was held in a tag. The pose of a new
+    photo is that of the picture that its owner sees. (``images.read_image`` leaves the frames of a
+    scene as they are, for their poses are known.)
+
+    Raises:
+        InputError: the file is missing, damaged, not an image, or has more than 8 bits a channel.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode not in EIGHT_BIT_MODES:
+                raise InputError(
+                    f"{path}: has pixels of Pillow's mode {image.mode}, expected a colour photo "
+                    "with 8 bits a channel; take it out of the folder if it is a depth image"
+                )
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except InputError:
+        raise
+    except DECODING_ERRORS as error:
+        raise InputError(
+            f"{path}: cannot be read as a photo ({error}), expected JPEG or PNG; "
+            "replace it or take it out of the folder"
+        ) from error
+
+
+def read_photo(path: str | Path, describing: Size, packed: Size) -> Photo:
+    """Return a photo in both sizes, cut to the aspect of the packed frames.
+
+    A photo of the scene's own camera is resized exactly as the frames were. From any other one, the
+    centre with the frames' aspect is taken.
+
+    Raises:
+        InputError: as ``open_upright``.
+    """
+    image = open_upright(path)
+    box = covering_box(image.size, packed)
+    area = (box[2] - box[0]) * (box[3] - box[1])
+    sides = [
+        np.array(image.resize(size, Image.Resampling.BILINEAR, box))
+        for size in (describing, packed)
+    ]
+    return Photo(*sides, 1 - area / (image.width * image.height))
+
+
+def covering_box(size: Size, packed: Size) -> tuple[float, float, float, float]:
+    """Return the part of a photo (left, upper, right, lower) with the aspect of packed frames.
+
+    The whole photo where packing it would give that size, which is rounded; else its centre.
+    """
+    width, height = size
+    if resized_shape(width, height, min(packed)) == packed:
+        return 0.0, 0.0, float(width), float(height)
+    aspect = packed[0] / packed[1]
+    across, down = min(width, height * aspect), min(height, width / aspect)
+    left, upper = (width - across) / 2, (height - down) / 2
+    return left, upper, left + across, upper + down

@@ -1,0 +1,73 @@
+"""How far from a query the retrieved training frames are: what the network has to improve on."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.spatial import KDTree
+
+from ..frames import Frames
+from ..poses import quaternion_from_matrix, rotation_error_deg, translation_error
+from ..runtime import atomic_path
+from ..storage import open_hdf5
+
+logger = logging.getLogger(__name__)
+
+
+def score_retrieval(
+    frames_file: str | Path,
+    neighbours_file: str | Path,
+    graphs_file: str | Path,
+    scores_file: str | Path,
+) -> None:
+    """Write a CSV with the row of every test graph's query, see ``retrieval_quality``.
+
+    Args:
+        frames_file: poses and names of the scene's frames.
+        neighbours_file: the full ranking, whose first entry is "top1".
+        graphs_file: graphs sampled from it, whose first neighbour is the reference.
+        scores_file: CSV to write.
+
+    Raises:
+        InputError: an input is no file of its kind.
+    """
+    with open_hdf5(graphs_file, "graphs") as file:
+        query, reference = file["test/query"][:], file["test/neighbours"][:, 0]
+    with open_hdf5(neighbours_file, "neighbours") as file:
+        top1 = file["test/index"][:, 0][query]
+    with Frames(frames_file) as frames:
+        queries, database = frames.poses("test")[query], frames.poses("train")
+        names = np.asarray(frames.names("test"))[query]
+    scores = retrieval_quality(queries, database, top1, reference)
+    scores.insert(0, "query", names)
+    with atomic_path(scores_file) as partial:
+        scores.to_csv(partial, index=False, float_format="%.9g")
+    for kind in ("top1", "reference", "oracle"):
+        medians = scores[[f"{kind}_distance_m", f"{kind}_angle_deg"]].median()
+        logger.info("%s: median %.3f m, %.2f degrees from the query", kind, *medians)
+
+
+def retrieval_quality(
+    queries: np.ndarray, database: np.ndarray, top1: np.ndarray, reference: np.ndarray
+) -> pd.DataFrame:
+    """Return each query's distance in metres and angle in degrees to three training frames.
+
+    Columns ``{kind}_distance_m`` and ``{kind}_angle_deg`` with the kinds ``top1``, the best
+    retrieved; ``reference``, the graph's first neighbour; ``oracle``, the nearest camera centre.
+
+    Args:
+        queries: (G, 4, 4) poses ``world_from_cam``.
+        database: (N, 4, 4) poses of the training frames.
+        top1: (G,) index into ``database`` of the best-ranked frame.
+        reference: (G,) index of the first neighbour in the graph.
+    """
+    _, oracle = KDTree(database[:, :3, 3]).query(queries[:, :3, 3])
+    columns = {}
+    for kind, chosen in (("top1", top1), ("reference", reference), ("oracle", oracle)):
+        poses = database[chosen]
+        columns[f"{kind}_distance_m"] = translation_error(poses[:, :3, 3], queries[:, :3, 3])
+        columns[f"{kind}_angle_deg"] = rotation_error_deg(
+            quaternion_from_matrix(poses[:, :3, :3]), quaternion_from_matrix(queries[:, :3, :3])
+        )
+    return pd.DataFrame(columns)

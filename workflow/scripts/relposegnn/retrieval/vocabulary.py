@@ -1,0 +1,84 @@
+"""Visual vocabularies: k-means centroids of local features, and the files that hold them.
+
+A vocabulary file is an npz with the arrays that a descriptor needs, and three strings:
+``descriptor`` (``vlad`` or ``netvlad``), ``settings`` (JSON) and ``version`` (of this package).
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import faiss
+import numpy as np
+
+from ..runtime import InputError, atomic_path, derive_seed
+from ..version import VERSION
+
+ITERATIONS = 25
+POINTS_PER_CLUSTER = 256  # as many as faiss uses
+
+
+def fit_centroids(
+    points_ND: np.ndarray, clusters: int, seed: int, source: str = "vocabulary"
+) -> np.ndarray:
+    """Return k-means centroids (K, D), float32, of points (N, D); the seed fixes the result.
+
+    ``source`` says in messages what the points come from.
+
+    Raises:
+        InputError: there are fewer points than clusters, or too few different ones.
+    """
+    points_ND = np.ascontiguousarray(points_ND, dtype=np.float32)
+    if len(points_ND) < clusters:
+        raise InputError(
+            f"{source}: {len(points_ND)} local features for {clusters} clusters, expected at "
+            "least one each; are the training images textured and large enough?"
+        )
+    kmeans = faiss.Kmeans(
+        points_ND.shape[1],
+        clusters,
+        niter=ITERATIONS,
+        seed=derive_seed(seed, "k-means") % 2**31,  # a signed 32-bit number in faiss
+        min_points_per_centroid=1,
+        max_points_per_centroid=POINTS_PER_CLUSTER,
+    )
+    kmeans.train(points_ND)
+    if not np.isfinite(kmeans.centroids).all():
+        raise InputError(f"{source}: k-means failed, the local features are not finite numbers")
+    return kmeans.centroids
+
+
+def save_vocabulary(
+    path: str | Path,
+    descriptor: str,
+    arrays: Mapping[str, np.ndarray],
+    settings: Mapping[str, Any],
+) -> None:
+    """Write the arrays that ``descriptor`` needs, and the settings that made them."""
+    labels = {"descriptor": descriptor, "settings": json.dumps(dict(settings)), "version": VERSION}
+    with atomic_path(path) as partial, partial.open("wb") as file:
+        np.savez(file, **arrays, **labels)
+
+
+def load_vocabulary(
+    path: str | Path, descriptor: str
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the arrays of a vocabulary file and the settings that made them.
+
+    Raises:
+        InputError: the file cannot be read, or is a vocabulary of another descriptor.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise InputError(
+            f"{path}: cannot be read as a vocabulary ({error}); fit it again"
+        ) from error
+    found = str(arrays.pop("descriptor", "no vocabulary"))
+    if found != descriptor:
+        raise InputError(f"{path}: holds {found}, expected a vocabulary of {descriptor}; fit it")
+    arrays.pop("version")
+    return arrays, json.loads(str(arrays.pop("settings")))

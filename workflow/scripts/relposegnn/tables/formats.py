@@ -1,0 +1,134 @@
+"""One table in three formats: numbers as CSV, cells to read as Markdown and LaTeX.
+
+A cell holds a figure, or ``metres / degrees`` as papers of this field print them. What is not known
+is an em dash.
+"""
+
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ..runtime import atomic_path
+
+UNKNOWN = "—"
+TEXT_WIDTH = 100
+LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "*": r"\textasteriskcentered{}",
+        "°": r"\textdegree{}",
+        "—": "---",
+        "−": "$-$",
+        "×": r"$\times$",
+        "≤": r"$\leq$",
+        "∞": r"$\infty$",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is printed of one table.
+
+    ``cells`` holds text alone, with its first ``text_columns`` columns aligned left; a rule is
+    drawn above each row of ``rules`` (LaTeX; Markdown has none). ``notes`` are paragraphs below.
+    """
+
+    label: str
+    title: str
+    caption: str
+    cells: pd.DataFrame
+    text_columns: int = 1
+    rules: tuple[int, ...] = ()
+    notes: Sequence[str] = ()
+
+
+def write_tables(
+    numbers: pd.DataFrame,
+    tables: Sequence[Table],
+    csv_file: str | Path,
+    markdown_file: str | Path,
+    latex_file: str | Path,
+) -> None:
+    """Write ``numbers`` as CSV, and ``tables`` one after another as Markdown and LaTeX.
+
+    The LaTeX needs the packages booktabs and textcomp.
+    """
+    with atomic_path(csv_file) as partial:
+        numbers.to_csv(partial, index=False, float_format="%.6g")
+    with atomic_path(markdown_file) as partial:
+        partial.write_text("\n".join(map(format_markdown, tables)), encoding="utf-8")
+    with atomic_path(latex_file) as partial:
+        partial.write_text("\n".join(map(format_latex, tables)), encoding="utf-8")
+
+
+def format_markdown(table: Table) -> str:
+    """Return the table as Markdown, its columns padded so that it reads in a terminal too."""
+    cells = table.cells.map(lambda cell: cell.replace("|", r"\|"))
+    alignment = ["left" if i < table.text_columns else "right" for i in range(cells.shape[1])]
+    grid = cells.to_markdown(index=False, colalign=alignment, disable_numparse=True)
+    notes = "".join(f"\n{_fill(note)}\n" for note in table.notes)
+    return f"## {table.title}\n\n{_fill(table.caption)}\n\n{grid}\n{notes}"
+
+
+def _fill(text: str) -> str:
+    """Return a paragraph in lines of at most TEXT_WIDTH characters."""
+    return textwrap.fill(text, TEXT_WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def format_latex(table: Table) -> str:
+    """Return the table as a LaTeX float with booktabs rules and special characters escaped."""
+    cells = table.cells.map(escape_latex).rename(columns=escape_latex)
+    others = cells.shape[1] - table.text_columns
+    text = " ".join([f"{table.title}. {table.caption}", *table.notes])
+    latex = cells.style.hide(axis="index").to_latex(
+        hrules=True,
+        column_format="l" * table.text_columns + "r" * others,
+        position="t",
+        position_float="centering",
+        caption=escape_latex(text),
+        label=f"tab:{table.label}",
+        environment="table*",
+    )
+    lines = latex.splitlines()
+    first_row = lines.index(r"\midrule") + 1
+    for row in sorted(table.rules, reverse=True):
+        lines.insert(first_row + row, r"\midrule")
+    return "\n".join(lines) + "\n"
+
+
+def escape_latex(text: str) -> str:
+    """Return text whose special characters LaTeX prints as they are."""
+    return str(text).translate(LATEX)
+
+
+def format_number(value: float, decimals: int, sign: str = "") -> str:
+    """Return a number to print; NaN is unknown. ``sign="+"`` prints the sign of positives too."""
+    if math.isnan(value):
+        return UNKNOWN
+    if math.isinf(value):
+        return f"{sign}∞" if value > 0 else "−∞"
+    text = f"{value:{sign}.{decimals}f}"
+    if float(text) == 0:
+        text = text.lstrip("-+")  # a difference that rounds to zero has no direction
+    return text.replace("-", "−")
+
+
+def format_pair(
+    metres: float, degrees: float, decimals: tuple[int, int] = (3, 2), sign: str = ""
+) -> str:
+    """Return ``metres / degrees``, or a dash when neither is known."""
+    if math.isnan(metres) and math.isnan(degrees):
+        return UNKNOWN
+    return (
+        f"{format_number(metres, decimals[0], sign)} / {format_number(degrees, decimals[1], sign)}"
+    )
