@@ -241,3 +241,31 @@ def test_full_disk(tmp_path, monkeypatch):
 
     monkeypatch.setattr(archives.shutil, "copyfileobj", no_space)
     assert_fails(scene_archive(tmp_path / "attic.zip"), "the disk filled up at attic/")
+
+
+def test_an_entry_that_is_file_and_folder(tmp_path):
+    files = {f"attic/{name}": text for name, text in SPLITS.items()}
+    archive = tmp_path / "attic.zip"
+    archive.write_bytes(zipped({**files, "attic/notes": "file", "attic/notes/one.txt": "folder"}))
+    assert_fails(archive, r"entry attic/notes.* is damaged")
+
+
+def test_random_damage_is_told_as_such_or_does_no_harm(tmp_path):
+    """Whatever bytes are flipped: an error for the user, or a complete scene."""
+    archive = scene_archive(tmp_path / "attic.zip")
+    good = archive.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for trial in range(150):
+        content = np.frombuffer(good, dtype=np.uint8).copy()
+        content[rng.integers(len(good), size=3)] ^= rng.integers(1, 256, 3, dtype=np.uint8)
+        archive.write_bytes(content.tobytes())
+        folder = tmp_path / f"scene-{trial}"
+        try:
+            archives.extract_scene(archive, folder, "attic")
+        except InputError:
+            refused += 1
+            assert not folder.exists()
+        else:
+            assert (folder / "TrainSplit.txt").exists()
+    assert refused > 75

@@ -10,8 +10,8 @@ from conftest import write_tiny_scene
 from PIL import Image
 from project import REPOSITORY
 
-from relposegnn.photos import localising
 from relposegnn.graphs import SamplingSettings, write_split
+from relposegnn.photos import localising
 from relposegnn.photos.command import find_place, find_results, main, read_sampling
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5

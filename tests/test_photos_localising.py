@@ -11,12 +11,12 @@ import torch
 from conftest import write_tiny_scene
 from PIL import Image
 
-from relposegnn.photos import localising, recognition
 from relposegnn.checkpoints import save_model
 from relposegnn.frames import Frames
 from relposegnn.graphs import SamplingSettings, write_split
 from relposegnn.localization import predict_poses
 from relposegnn.model import ModelSettings, RelPoseGNN
+from relposegnn.photos import localising, recognition
 from relposegnn.photos.localising import POSE, PhotoOutputs, choose_neighbours, localise_photos
 from relposegnn.retrieval.descriptors import describe_frames, fit_vocabulary
 from relposegnn.retrieval.ranking import rank_neighbours

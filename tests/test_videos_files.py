@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from relposegnn.videos import files as video_files
 from relposegnn.runtime import InputError
+from relposegnn.videos import files as video_files
 from relposegnn.videos.files import create_gif, create_mp4
 
 COLOURS = np.array([[250, 10, 20], [20, 240, 30], [10, 20, 250], [255, 255, 255]], dtype=np.uint8)

@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 SEQUENCE_ARCHIVE = re.compile(r"(seq(?:uence)?-?\d+)\.zip", re.IGNORECASE)
 VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm"}  # Cambridge's; no layout reads them
 COPY_BYTES = 1 << 20
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+# A broken offset; a file where another entry has a folder, or the other way round.
+IMPOSSIBLE_PLACE = {errno.EINVAL, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 
 
 def extract_scene(archive: str | Path, folder: str | Path, scene: str, workers: int = 1) -> None:
@@ -89,13 +92,10 @@ def _extract_member(
 def _copy_entry(
     archive: Path, zipped: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, label: str
 ) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        _naming_damage(archive, label),
-        zipped.open(entry) as source,
-        target.open("wb") as destination,
-    ):
-        shutil.copyfileobj(source, destination, COPY_BYTES)
+    with _naming_damage(archive, label):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with zipped.open(entry) as source, target.open("wb") as destination:
+            shutil.copyfileobj(source, destination, COPY_BYTES)
 
 
 def _below(path: PurePosixPath, sequence: str) -> PurePosixPath:
@@ -164,7 +164,7 @@ def _open_archive(archive: Path) -> zipfile.ZipFile:
         return zipfile.ZipFile(archive)
     except FileNotFoundError as error:
         raise InputError(f"{archive}: no such file, expected a scene's zip archive") from error
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
         with archive.open("rb") as file:
             start = file.read(64).lstrip()
         if start.startswith(b"PK"):
@@ -183,17 +183,23 @@ def _naming_damage(archive: Path, label: str) -> Iterator[None]:
     """Turn what zipfile raises about an entry into an error that names it."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise InputError(
-            f"{archive}: entry {label} is damaged ({error}), expected it complete; "
-            "delete the archive and download it again"
-        ) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError) as error:
+        raise _damaged(archive, label, error) from error
     except (NotImplementedError, RuntimeError) as error:  # odd compression; a password
         raise InputError(
             f"{archive}: entry {label} cannot be read ({error}); unzip it with another program "
             "and set scenes_dir to where it is"
         ) from error
     except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise InputError(f"{archive}: the disk filled up at {label}; free some space") from error
+        if error.errno in DISK_FULL:
+            raise InputError(f"{archive}: the disk filled up at {label}; free space") from error
+        if error.errno in IMPOSSIBLE_PLACE:
+            raise _damaged(archive, label, error) from error
+        raise
+
+
+def _damaged(archive: Path, label: str, error: Exception) -> InputError:
+    return InputError(
+        f"{archive}: entry {label} is damaged ({error}), expected it complete; "
+        "delete the archive and download it again"
+    )

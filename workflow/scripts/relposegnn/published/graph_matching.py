@@ -83,7 +83,8 @@ class FrameMatcher:
         return InputError(
             f"{node}: has the pose of no {self.split} frame in {self.frames.path}; the nearest, "
             f"{self.frames.names(self.split)[nearest]}, is {metres:.3g} m and {degrees:.3g} deg "
-            "away, expected one at the same place. Is the archive of another scene or split?"
+            "away, expected one at the same place. Is the archive of another scene or split? "
+            "Then delete it, mend published_graphs.url and run again"
         )
 
 

@@ -68,12 +68,14 @@ def _model_state(contents: Mapping[str, Any], source: str | Path) -> Mapping[str
     if not isinstance(state, Mapping):
         raise InputError(
             f"{source}: holds {list_keys(contents)}, expected model_state_dict among them, as in "
-            "the published checkpoints of RelPose-GNN; check which file published_models names"
+            "the published checkpoints of RelPose-GNN; check which file published_models "
+            "names; if another lies at its address now, delete this one and run again"
         )
     if not isinstance(state.get("proj_edge.weight"), torch.Tensor):
         raise InputError(
             f"{source}: model_state_dict holds {list_keys(state)}, expected the weights of a "
-            "RelPose-GNN, proj_edge.weight among them; check which file published_models names"
+            "RelPose-GNN, proj_edge.weight among them; check which file published_models "
+            "names; if another lies at its address now, delete this one and run again"
         )
     return state
 

@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 
 from ..metrics import FIRST_EDGE
-from ..published.results import (
+from ..runtime import InputError
+from .formats import UNKNOWN, Table, format_pair, write_tables
+from .published import (
     AVERAGE,
     PAPER,
     describe_sources,
@@ -18,8 +20,6 @@ from ..published.results import (
     read_published,
     unknown_figures,
 )
-from ..runtime import InputError
-from .formats import UNKNOWN, Table, format_pair, write_tables
 from .summaries import MEDIANS, add_averages, summarise_scenes
 
 CHANGE = "change"

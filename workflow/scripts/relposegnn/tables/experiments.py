@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 
 from ..metrics import recall_column
-from ..published.results import (
+from ..runtime import InputError
+from .formats import Table, format_number, write_tables
+from .published import (
     compare_with_published,
     names_dataset,
     read_published,
     unknown_figures,
 )
-from ..runtime import InputError
-from .formats import Table, format_number, write_tables
 from .summaries import add_averages, pair_cells, summarise_scenes
 
 EXPERIMENTS = {

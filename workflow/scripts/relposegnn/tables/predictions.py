@@ -14,10 +14,10 @@ from ..published.comparison import (
     THEIR_TRANSLATION,
     read_comparison,
 )
-from ..published.results import AVERAGE
 from ..runtime import InputError
 from .experiments import EXPERIMENTS
 from .formats import Table, write_tables
+from .published import AVERAGE
 from .summaries import pair_cells
 
 CAPTION = (

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from ..metrics import REFERENCE, read_csv
-from ..published.results import AVERAGE
 from ..runtime import InputError
 from .formats import Table, write_tables
+from .published import AVERAGE
 from .summaries import pair_cells
 
 IMAGES = {

@@ -6,14 +6,14 @@ import pytest
 from project import REPOSITORY
 from table_files import PUBLISHED
 
-from relposegnn.published.results import (
+from relposegnn.runtime import InputError
+from relposegnn.tables.published import (
     names_dataset,
     published_cells,
     published_numbers,
     read_published,
     unknown_figures,
 )
-from relposegnn.runtime import InputError
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..metrics import ALL_EDGES, FIRST_EDGE, REFERENCE
 from ..runtime import InputError
-from ..tables.formats import UNKNOWN, Table, format_pair
+from .formats import UNKNOWN, Table, format_pair
 
 AVERAGE = "average"
 COLUMNS = ["table", "method", "scene", "translation_m", "rotation_deg", "source"]
