@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from relposegnn.images import read_image
-from relposegnn.photos.files import covering_box, find_photos, open_upright, read_photo
+from relposegnn.images import open_image, read_image
+from relposegnn.photos.files import covering_box, find_photos, read_photo
 from relposegnn.runtime import InputError
 
 ORIENTATION = 0x0112  # EXIF's tag
@@ -59,9 +59,9 @@ def test_folder_without_photos_says_what_it_holds(tmp_path):
 def test_orientation_is_applied(tmp_path, pixels, orientation):
     path = save(tmp_path / "photo.png", pixels, orientation)
     expected = TURNED_BACK[orientation](pixels)
-    np.testing.assert_array_equal(np.array(open_upright(path)), expected)
+    np.testing.assert_array_equal(np.array(open_image(path, upright=True)), expected)
     jpeg = save(tmp_path / "photo.jpg", pixels, orientation, quality=95)
-    assert np.abs(np.array(open_upright(jpeg)) - expected.astype(float)).mean() < 8
+    assert np.abs(np.array(open_image(jpeg, upright=True)) - expected.astype(float)).mean() < 8
 
 
 def test_photo_of_the_scenes_camera_is_resized_as_frames_are(tmp_path, pixels):
@@ -96,12 +96,12 @@ def test_portrait_is_cut_above_and_below():
 def test_depth_image_is_refused(tmp_path):
     Image.fromarray(np.zeros((4, 4), np.uint16)).save(tmp_path / "depth.png")
     with pytest.raises(InputError, match=r"depth\.png: .*mode I;16.*8 bits a channel"):
-        open_upright(tmp_path / "depth.png")
+        open_image(tmp_path / "depth.png", upright=True)
 
 
 @pytest.mark.parametrize("name", ["photo.jpg", "photo.png"])
 def test_damaged_photo_is_named(tmp_path, pixels, name):
     path = save(tmp_path / name, pixels)
     path.write_bytes(path.read_bytes()[:600])
-    with pytest.raises(InputError, match=rf"{name}: cannot be read as a photo"):
-        open_upright(path)
+    with pytest.raises(InputError, match=rf"{name}: cannot be read as an image"):
+        open_image(path, upright=True)

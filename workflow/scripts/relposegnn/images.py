@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from .runtime import InputError
 
@@ -32,10 +32,11 @@ def image_size(path: str | Path) -> tuple[int, int]:
         raise _unreadable(path, error) from error
 
 
-def read_image(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Return an image as uint8 RGB (H, W, 3), resized to ``size`` = (width, height) where given.
+def open_image(path: str | Path, upright: bool = False) -> Image.Image:
+    """Return a decoded RGB image.
 
-    Pixels stay in the order of the file: an orientation tag would not turn the pose with them.
+    Pixels stay in the order of the file, for an orientation tag would not turn a frame's pose with
+    them; ``upright`` applies the tag, for photos whose pose is yet to be found.
 
     Raises:
         InputError: the file is missing, damaged, not an image, or has more than 8 bits a channel.
@@ -47,14 +48,23 @@ def read_image(path: str | Path, size: tuple[int, int] | None = None) -> np.ndar
                     f"{path}: has pixels of Pillow's mode {image.mode}, expected a colour image "
                     "with 8 bits a channel; is it a depth image?"
                 )
-            image = image.convert("RGB")
-            if size is not None:
-                image = image.resize(size, Image.Resampling.BILINEAR)
-            return np.array(image)
+            return (ImageOps.exif_transpose(image) if upright else image).convert("RGB")
     except InputError:
         raise
     except DECODING_ERRORS as error:
         raise _unreadable(path, error) from error
+
+
+def read_image(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Return an image as uint8 RGB (H, W, 3), resized to ``size`` = (width, height) where given.
+
+    Raises:
+        InputError: as ``open_image``.
+    """
+    image = open_image(path)
+    if size is not None:
+        image = image.resize(size, Image.Resampling.BILINEAR)
+    return np.array(image)
 
 
 def resized_shape(width: int, height: int, shorter_side: int) -> tuple[int, int]:
@@ -92,5 +102,5 @@ def _unreadable(path: str | Path, error: Exception) -> InputError:
         return InputError(f"{path}: no such file, expected an image")
     return InputError(
         f"{path}: cannot be read as an image ({error}), expected PNG or JPEG; "
-        "extract or download the scene again"
+        "replace it: extract or download its scene again, or leave out the photo"
     )

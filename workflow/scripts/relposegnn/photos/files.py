@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from ..images import DECODING_ERRORS, EIGHT_BIT_MODES, resized_shape
+from ..images import open_image, resized_shape
 from ..runtime import InputError
 
 logger = logging.getLogger(__name__)
@@ -59,43 +59,17 @@ def find_photos(folder: str | Path) -> list[str]:
     return photos
 
 
-def open_upright(path: str | Path) -> Image.Image:
-    """Return a photo as an RGB image, turned as its EXIF orientation says.
-
-    A phone stores the sensor's rows as they come, and how it was held in a tag. The pose of a new
-    photo is that of the picture that its owner sees. (``images.read_image`` leaves the frames of a
-    scene as they are, for their poses are known.)
-
-    Raises:
-        InputError: the file is missing, damaged, not an image, or has more than 8 bits a channel.
-    """
-    try:
-        with Image.open(path) as image:
-            if image.mode not in EIGHT_BIT_MODES:
-                raise InputError(
-                    f"{path}: has pixels of Pillow's mode {image.mode}, expected a colour photo "
-                    "with 8 bits a channel; take it out of the folder if it is a depth image"
-                )
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except InputError:
-        raise
-    except DECODING_ERRORS as error:
-        raise InputError(
-            f"{path}: cannot be read as a photo ({error}), expected JPEG or PNG; "
-            "replace it or take it out of the folder"
-        ) from error
-
-
 def read_photo(path: str | Path, describing: Size, packed: Size) -> Photo:
     """Return a photo in both sizes, cut to the aspect of the packed frames.
 
-    A photo of the scene's own camera is resized exactly as the frames were. From any other one, the
-    centre with the frames' aspect is taken.
+    It is turned as its EXIF orientation says: a phone stores the sensor's rows as they come, and
+    how it was held in a tag. A photo of the scene's own camera is resized exactly as the frames
+    were. From any other one, the centre with the frames' aspect is taken.
 
     Raises:
-        InputError: as ``open_upright``.
+        InputError: as ``images.open_image``.
     """
-    image = open_upright(path)
+    image = open_image(path, upright=True)
     box = covering_box(image.size, packed)
     area = (box[2] - box[0]) * (box[3] - box[1])
     sides = [

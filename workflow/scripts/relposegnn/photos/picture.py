@@ -15,8 +15,8 @@ from PIL import Image
 
 from ..figures.style import ERROR_COLOURS, INK, PALE, SOFT, hide_ticks, house_style, save_figure
 from ..frames import Frames
+from ..images import open_image
 from ..poses import matrix_from_quaternion
-from .files import open_upright
 
 SHOWN = 12  # photos with a picture
 PIXELS = 360  # longer side of a picture
@@ -49,7 +49,7 @@ def plot_photos(
     shown = choose_shown(table["confidence"].to_numpy())
     pictures = []
     for row in shown:
-        picture = open_upright(Path(photo_folder) / table["image"][row])
+        picture = open_image(Path(photo_folder) / table["image"][row], upright=True)
         picture.thumbnail((PIXELS, PIXELS), Image.Resampling.LANCZOS)
         pictures.append(np.array(picture))
     title = f"{frames.scene}: {_count(len(table))} localised"
