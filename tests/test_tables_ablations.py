@@ -123,8 +123,10 @@ def test_unknown_published_figures_are_dashes(rows, published, tmp_path):
     assert_sound_latex(latex)
 
 
-def test_the_caption_says_what_changes_and_whose_reading_it_is(rows, tmp_path):
-    _, markdown, latex = tabulate(rows, tmp_path)
+def test_the_caption_says_what_changes_and_whose_reading_it_is(rows, published, tmp_path):
+    _, markdown, _ = tabulate(rows, tmp_path)
+    assert "poster" not in markdown
+    _, markdown, latex = tabulate(rows, tmp_path, published_file=published)
     text = " ".join(markdown.split())
     assert "stride_1: graphs.stride 1; knn 50%: model.knn {4} & more" in text
     assert "our reading of them is our own" in text
