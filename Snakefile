@@ -11,6 +11,7 @@ configfile: f"{workflow.basedir}/config/config.yaml"
 include: "rules/common.smk"
 include: "rules/published_sources.smk"
 include: "rules/targets.smk"
+include: "rules/downloads.smk"
 include: "rules/dataset.smk"
 include: "rules/retrieval.smk"
 include: "rules/graphs.smk"
@@ -78,7 +79,7 @@ rule neighbours:
 
 rule graphs:
     input:
-        expand(f"results/{DATASET}/graphs/{{scene}}.h5", scene=SCENES),
+        graphs_files(),
 
 
 rule models:

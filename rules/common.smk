@@ -9,6 +9,7 @@ PROJECT = Path(workflow.basedir)
 SCRIPTS = PROJECT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
+from relposegnn.addresses import file_name
 from relposegnn.configuration import refuse_duplicate_keys, validate_configuration
 from relposegnn.digest import library_digest
 from relposegnn.experiments import PUBLISHED, experiments, published_runs, trained_runs
@@ -29,6 +30,10 @@ RUNS = trained_runs(SCENES, VARIANTS)
 PUBLISHED_RUNS = published_runs(SCENES)
 EXPERIMENTS = experiments(SCENES)
 
+# Without a dataset, the frames are taken from the authors' graphs.
+FRAMES_FROM_GRAPHS = config["source"] == "published_graphs" and not config["scenes_dir"]
+PUBLISHED_GRAPHS = config["graphs"]["source"] == "published"
+
 
 def any_of(names):
     """Return a pattern that matches these names and nothing else."""
@@ -41,7 +46,6 @@ wildcard_constraints:
     run=any_of([*RUNS, *PUBLISHED_RUNS]),
     experiment=any_of(EXPERIMENTS),
     variant=any_of(VARIANTS) or "$.",  # without variants: nothing
-    split="train|test",
     file="[^/]+",
 
 
@@ -52,7 +56,7 @@ def code(script):
 
 def scene_folder(scene):
     """Return the folder of a scene: the user's own, or the one that is extracted."""
-    if config["source"] == "published_graphs" and not config["scenes_dir"]:
+    if FRAMES_FROM_GRAPHS:
         raise WorkflowError(
             "source is published_graphs: there are no original images to read. "
             "Set source to download, or scenes_dir, for this target"
@@ -75,19 +79,13 @@ def archive_url(wildcards):
 
 def weights_file(name):
     """Return where downloaded weights lie: they are shared by all datasets."""
-    return f"resources/weights/{Path(config['weights'][name]['url']).name}"
+    return f"resources/weights/{file_name(config['weights'][name])}"
 
 
-def weights_sources():
-    """Return {file name: {address, checksum}} of all trained weights."""
-    return {
-        Path(source["url"]).name: {"url": source["url"], "sha256": source["sha256"]}
-        for source in [
-            *config["weights"].values(),
-            *map(published_model, PUBLISHED_RUNS),
-        ]
-        if source["url"]
-    }
+def weights_addresses():
+    """Return the addresses of all trained weights, the authors' networks included, by file."""
+    urls = [*config["weights"].values(), *map(published_model_address, PUBLISHED_RUNS)]
+    return {file_name(url): url for url in urls if url}
 
 
 def backbone_weights(wildcards):
@@ -164,7 +162,7 @@ def training_settings(wildcards):
     """Return the training protocol of a run."""
     settings = dict(section("training", wildcards.run))
     single_scene_epochs = settings.pop("single_scene_epochs")
-    if wildcards.run.startswith("only-") and single_scene_epochs:
+    if wildcards.run in EXPERIMENTS["single_scene"].values() and single_scene_epochs:
         settings["epochs"] = single_scene_epochs
     if settings["schedule"] != "step":
         del settings["decay_epochs"], settings["decay_factor"]
@@ -177,9 +175,15 @@ def frames_file(scene):
 
 
 def graphs_file(run, scene):
-    """Return the graphs of a scene: those of the dataset, or a variant's own where it has any."""
+    """Return the graphs that a run is tested on in a scene, and trained on where it may be.
+
+    Those of the dataset, a variant's own where it has any, or the authors'.
+    """
+    folder = f"results/{DATASET}/graphs"
+    if PUBLISHED_GRAPHS:
+        return f"{folder}/published/{scene}.h5"
     own = section("graphs", run) != config["graphs"]
-    return f"results/{DATASET}/graphs/{f'{run}/' if own else ''}{scene}.h5"
+    return f"{folder}/{f'{run}/' if own else ''}{scene}.h5"
 
 
 def training_frames(wildcards):
@@ -188,7 +192,17 @@ def training_frames(wildcards):
 
 
 def training_graphs(wildcards):
-    """Return the graphs of the scenes that a run is trained on."""
+    """Return the graphs of the scenes that a run is trained on: the authors' where imported."""
+    if PUBLISHED_GRAPHS and "train" not in config["published_graphs"]["splits"]:
+        if FRAMES_FROM_GRAPHS:
+            raise WorkflowError(
+                f"run {wildcards.run} is to be trained, but source is published_graphs and "
+                "published_graphs.splits does not name train: add it, or set source to download"
+            )
+        return [
+            f"results/{wildcards.dataset}/graphs/{scene}.h5"
+            for scene in RUNS[wildcards.run]
+        ]
     return [graphs_file(wildcards.run, scene) for scene in RUNS[wildcards.run]]
 
 
@@ -199,9 +213,32 @@ def run_graphs(wildcards):
 
 def experiment_scores(wildcards):
     """Return the scores that an experiment's table is made of, in the order of the scenes."""
+    if wildcards.experiment == "leave_one_out" and len(SCENES) < 2:
+        raise WorkflowError("experiment leave_one_out needs at least 2 scenes, got 1")
     return [
         f"results/{wildcards.dataset}/runs/{run}/scores/{scene}.csv"
         for scene, run in EXPERIMENTS[wildcards.experiment].items()
+    ]
+
+
+def photos_in_folder(wildcards):
+    """Return the files in the folder of new photos: a change in any of them counts."""
+    return [
+        str(path)
+        for path in sorted(Path(config["photos"]["folder"]).rglob("*"))
+        if path.is_file()
+    ]
+
+
+def ablation_scores(wildcards):
+    """Return the scores that the table of ablations is made of."""
+    if not VARIANTS:
+        raise WorkflowError(
+            "variants: is empty, expected some, such as those of config/ablations.yaml"
+        )
+    return [
+        f"results/{wildcards.dataset}/runs/{run}/scores/{scene}.csv"
+        for run, scene in ablation_evaluations()
     ]
 
 
@@ -219,22 +256,33 @@ def published_results(wildcards):
     return [published] if published else []
 
 
+def graphs_remark():
+    """Return what a caption says of the graphs."""
+    if PUBLISHED_GRAPHS:
+        return "graphs: the authors'"
+    graphs = config["graphs"]
+    choice = {
+        "strided": f"stride {graphs['stride']}",
+        "random": "drawn at random",
+        "sequential": "the best-ranked and those recorded after it",
+    }[graphs["selection"]]
+    return f"{graphs['neighbours']} neighbours by {config['retrieval']['descriptor']}, {choice}"
+
+
 def table_remarks(wildcards):
     """Return what a table's caption says of the models behind it."""
-    if wildcards.experiment.startswith(PUBLISHED):
-        shape = config["published_models"]["profile"]
-        return (
-            f"Models: the authors' trained networks, run by this code: {shape['backbone']}, features of "
-            f"{shape['width']}, {shape['iterations']} rounds; graphs {config['graphs']['source']}."
-        )
-    model, training = config["model"], config["training"]
-    epochs = training["epochs"]
+    published = wildcards.experiment.startswith(PUBLISHED)
+    shape = config["published_models"]["profile"] if published else config["model"]
+    epochs = config["training"]["epochs"]
     if wildcards.experiment == "single_scene":
-        epochs = training["single_scene_epochs"] or epochs
+        epochs = config["training"]["single_scene_epochs"] or epochs
+    origin = (
+        "the authors' weights, run by this code" if published else f"{epochs} epochs"
+    )
     return (
-        f"Models: {model['backbone']}, features of {model['width']}, images whose shorter side has "
-        f"{config['frames']['shorter_side']} pixels, {epochs} epochs; neighbours by "
-        f"{config['retrieval']['descriptor']}, stride {config['graphs']['stride']}."
+        f"Models: {shape['backbone']}, features of {shape['width']}, {shape['iterations']} rounds of "
+        f"messages, images whose shorter side has {config['frames']['shorter_side']} pixels, {origin}; "
+        f"{graphs_remark()}."
     )
 
 

@@ -40,10 +40,7 @@ else:
             mem_mb=1000,
             runtime=720,
         params:
-            source=lambda wildcards: {
-                "url": archive_url(wildcards),
-                "sha256": config["archive_sha256"].get(wildcards.scene),
-            },
+            url=archive_url,
             code=code("download_file"),
         script:
             "../workflow/scripts/download_file.py"
@@ -70,14 +67,14 @@ rule extract_scene:
         "../workflow/scripts/extract_scene.py"
 
 
-if config["source"] == "published_graphs":
+if FRAMES_FROM_GRAPHS:
 
     rule import_frames:
         input:
             archives=published_graphs_archives,
         output:
             frames="results/{dataset}/frames/{scene}.h5",
-            graphs="results/{dataset}/graphs/{scene}.h5",
+            graphs="results/{dataset}/graphs/published/{scene}.h5",
         log:
             "results/{dataset}/logs/import_frames/{scene}.log",
         benchmark:

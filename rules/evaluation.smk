@@ -46,30 +46,10 @@ rule score_poses:
         "../workflow/scripts/score_poses.py"
 
 
-rule download_published_predictions:
-    output:
-        predictions="resources/{dataset}/published_predictions/{scene}.npz",
-    log:
-        "results/{dataset}/logs/download_published_predictions/{scene}.log",
-    benchmark:
-        "results/{dataset}/benchmarks/download_published_predictions/{scene}.tsv"
-    conda:
-        "../envs/data.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=60,
-    params:
-        source=published_predictions_source,
-        code=code("download_file"),
-    script:
-        "../workflow/scripts/download_file.py"
-
-
 rule compare_predictions:
     input:
         predictions="results/{dataset}/runs/{run}/predictions/{scene}.npz",
-        published="resources/{dataset}/published_predictions/{scene}.npz",
+        published=published_estimates,
     output:
         comparison="results/{dataset}/runs/{run}/comparison/{scene}.csv",
     log:

@@ -1,83 +1,63 @@
 # Retrieval graphs: a query and some of its neighbours. Sampled from the rankings, or the authors'.
 
-if config["graphs"]["source"] == "sampled":
 
-    rule sample_graphs:
+rule sample_graphs:
+    input:
+        neighbours="results/{dataset}/neighbours/{scene}.h5",
+        frames="results/{dataset}/frames/{scene}.h5",
+    output:
+        graphs="results/{dataset}/graphs/{scene}.h5",
+    log:
+        "results/{dataset}/logs/sample_graphs/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/sample_graphs/{scene}.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        graphs=sampling_settings(config["graphs"]),
+        code=code("sample_graphs"),
+    script:
+        "../workflow/scripts/sample_graphs.py"
+
+
+use rule sample_graphs as sample_variant_graphs with:
+    output:
+        graphs="results/{dataset}/graphs/{variant}/{scene}.h5",
+    log:
+        "results/{dataset}/logs/sample_variant_graphs/{variant}/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/sample_variant_graphs/{variant}/{scene}.tsv"
+    params:
+        graphs=lambda wildcards: sampling_settings(
+            VARIANTS[wildcards.variant]["graphs"]
+        ),
+        code=code("sample_graphs"),
+
+
+if not FRAMES_FROM_GRAPHS:
+
+    rule import_graphs:
         input:
-            neighbours="results/{dataset}/neighbours/{scene}.h5",
+            archives=published_graphs_archives,
             frames="results/{dataset}/frames/{scene}.h5",
         output:
-            graphs="results/{dataset}/graphs/{scene}.h5",
+            graphs="results/{dataset}/graphs/published/{scene}.h5",
         log:
-            "results/{dataset}/logs/sample_graphs/{scene}.log",
+            "results/{dataset}/logs/import_graphs/{scene}.log",
         benchmark:
-            "results/{dataset}/benchmarks/sample_graphs/{scene}.tsv"
+            "results/{dataset}/benchmarks/import_graphs/{scene}.tsv"
         conda:
-            "../envs/data.yaml"
+            "../envs/torch.yaml"
         threads: 1
         resources:
-            mem_mb=1000,
-            runtime=10,
+            mem_mb=2000,
+            runtime=720,
         params:
-            graphs=sampling_settings(config["graphs"]),
-            code=code("sample_graphs"),
+            splits=config["published_graphs"]["splits"],
+            code=code("import_graphs"),
         script:
-            "../workflow/scripts/sample_graphs.py"
-
-    use rule sample_graphs as sample_variant_graphs with:
-        output:
-            graphs="results/{dataset}/graphs/{variant}/{scene}.h5",
-        log:
-            "results/{dataset}/logs/sample_variant_graphs/{variant}/{scene}.log",
-        benchmark:
-            "results/{dataset}/benchmarks/sample_variant_graphs/{variant}/{scene}.tsv"
-        params:
-            graphs=lambda wildcards: sampling_settings(
-                VARIANTS[wildcards.variant]["graphs"]
-            ),
-            code=code("sample_graphs"),
-
-else:
-
-    rule download_published_graphs:
-        output:
-            archive="resources/{dataset}/published_graphs/{scene}_{split}.tar",
-        log:
-            "results/{dataset}/logs/download_published_graphs/{scene}_{split}.log",
-        benchmark:
-            "results/{dataset}/benchmarks/download_published_graphs/{scene}_{split}.tsv"
-        conda:
-            "../envs/data.yaml"
-        threads: 1
-        resources:
-            mem_mb=1000,
-            runtime=1440,
-        params:
-            source=published_graphs_source,
-            code=code("download_file"),
-        script:
-            "../workflow/scripts/download_file.py"
-
-    if config["source"] != "published_graphs":
-
-        rule import_graphs:
-            input:
-                archives=published_graphs_archives,
-                frames="results/{dataset}/frames/{scene}.h5",
-            output:
-                graphs="results/{dataset}/graphs/{scene}.h5",
-            log:
-                "results/{dataset}/logs/import_graphs/{scene}.log",
-            benchmark:
-                "results/{dataset}/benchmarks/import_graphs/{scene}.tsv"
-            conda:
-                "../envs/torch.yaml"
-            threads: 1
-            resources:
-                mem_mb=2000,
-                runtime=720,
-            params:
-                splits=config["published_graphs"]["splits"],
-                code=code("import_graphs"),
-            script:
-                "../workflow/scripts/import_graphs.py"
+            "../workflow/scripts/import_graphs.py"

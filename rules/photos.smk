@@ -8,7 +8,7 @@ rule localise_photos:
         descriptors="results/{dataset}/descriptors/{scene}.h5",
         vocabulary=vocabulary,
         netvlad=netvlad_weights("netvlad"),
-        photos=config["photos"]["folder"] or [],
+        photos=photos_in_folder,
     output:
         csv="results/{dataset}/photos/{run}/{scene}/poses.csv",
         tum="results/{dataset}/photos/{run}/{scene}/poses.txt",
@@ -31,6 +31,7 @@ rule localise_photos:
         runtime=60,
         gpu=1,
     params:
+        folder=config["photos"]["folder"],
         sampling=lambda wildcards: sampling_settings(section("graphs", wildcards.run)),
         candidates=config["retrieval"]["candidates"],
         minimum_confidence=config["photos"]["minimum_confidence"],

@@ -36,10 +36,7 @@ rule tabulate_experiment:
 
 rule tabulate_ablations:
     input:
-        scores=[
-            f"results/{{dataset}}/runs/{run}/scores/{scene}.csv"
-            for run, scene in ablation_evaluations()
-        ],
+        scores=ablation_scores,
         published=published_results,
     output:
         csv="results/{dataset}/tables/ablations.csv",

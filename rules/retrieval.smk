@@ -1,26 +1,6 @@
 # From frames to the ranked database images of every query.
 
 
-rule download_weights:
-    output:
-        weights="resources/weights/{file}",
-    log:
-        "resources/weights/logs/{file}.log",
-    benchmark:
-        "resources/weights/benchmarks/{file}.tsv"
-    conda:
-        "../envs/data.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=120,
-    params:
-        source=lambda wildcards: weights_sources()[wildcards.file],
-        code=code("download_file"),
-    script:
-        "../workflow/scripts/download_file.py"
-
-
 rule fit_vocabulary:
     input:
         frames="results/{dataset}/frames/{scene}.h5",

@@ -9,9 +9,8 @@ def scene_folders(wildcards):
 
 
 def requested_runs():
-    """Return the runs that are trained for the configured experiments and variants, each once."""
-    runs = dict.fromkeys(run for run, _ in requested_evaluations())
-    return [run for run in runs if run in RUNS]
+    """Return the runs of the configured experiments and variants, each once."""
+    return list(dict.fromkeys(run for run, _ in requested_evaluations()))
 
 
 def requested_evaluations():
@@ -22,6 +21,12 @@ def requested_evaluations():
         for scene, run in EXPERIMENTS[experiment].items()
     ]
     return list(dict.fromkeys([*pairs, *(ablation_evaluations() if VARIANTS else [])]))
+
+
+def graphs_files():
+    """Return the graphs of all scenes, and those that variants have of their own."""
+    runs = ["joint", *VARIANTS]
+    return list(dict.fromkeys(graphs_file(run, s) for run in runs for s in SCENES))
 
 
 def ablation_evaluations():
@@ -44,7 +49,7 @@ def table_of(name):
 
 def table_files():
     """Return every table of the configured experiments and variants."""
-    retrieval = ["retrieval"] if config["graphs"]["source"] == "sampled" else []
+    retrieval = [] if PUBLISHED_GRAPHS else ["retrieval"]
     ablations = ["ablations"] if VARIANTS else []
     return [
         path
@@ -56,14 +61,14 @@ def table_files():
 def figure_files():
     """Return every figure of the configured experiments and variants."""
     folder = f"results/{DATASET}/figures"
-    galleries = SCENES if config["graphs"]["source"] == "sampled" else []
+    galleries = [] if PUBLISHED_GRAPHS else SCENES
     return [
         *[
             f"{folder}/trajectories/{run}/{scene}.png"
             for run, scene in requested_evaluations()
         ],
         *[f"{folder}/errors/{experiment}.png" for experiment in config["experiments"]],
-        *[f"{folder}/training/{run}.png" for run in requested_runs()],
+        *[f"{folder}/training/{run}.png" for run in requested_runs() if run in RUNS],
         *[f"{folder}/retrieval/{scene}.png" for scene in galleries],
     ]
 
@@ -86,16 +91,16 @@ def photo_files(wildcards):
     """Return what is made of the new photos."""
     photos = config["photos"]
     scene = photos["scene"] or (SCENES[0] if len(SCENES) == 1 else None)
-    problems = {
-        "folder: is null, expected a folder of photos": not photos["folder"],
-        f"scene: got {scene}, expected one of {', '.join(SCENES)}": scene not in SCENES,
-        f"run: got {photos['run']}, expected one of {', '.join([*RUNS, *PUBLISHED_RUNS])}": photos[
-            "run"
-        ]
-        not in {*RUNS, *PUBLISHED_RUNS},
-    }
-    for problem, found in problems.items():
-        if found:
-            raise WorkflowError(f"photos.{problem}")
+    runs = [*RUNS, *PUBLISHED_RUNS]
+    if not photos["folder"]:
+        raise WorkflowError("photos.folder: is null, expected a folder of photos")
+    if scene not in SCENES:
+        raise WorkflowError(
+            f"photos.scene: got {scene or 'null'}, expected one of {', '.join(SCENES)}"
+        )
+    if photos["run"] not in runs:
+        raise WorkflowError(
+            f"photos.run: got {photos['run']}, expected one of {', '.join(runs)}"
+        )
     folder = f"results/{DATASET}/photos/{photos['run']}/{scene}"
     return [f"{folder}/{name}" for name in PHOTO_OUTPUTS]

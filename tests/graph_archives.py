@@ -36,7 +36,7 @@ def saved_graph(images: np.ndarray, poses: np.ndarray, older: bool = False) -> b
     edges = torch.from_numpy(complete_edges(len(poses)))
     y = torch.from_numpy(poses.astype(np.float32))
     x = torch.from_numpy(images.reshape(len(images), -1).astype(np.float32))
-    edge_attr = y[edges[0]] - y[edges[1]]
+    edge_attr = y[edges[1]] - y[edges[0]]  # target less source
     graph_class = OlderGraph if older else Data
     return saved(graph_class(x=x, edge_index=edges, edge_attr=edge_attr, y=y))
 

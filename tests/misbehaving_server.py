@@ -4,7 +4,6 @@ import io
 import threading
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -40,7 +39,7 @@ class Server(ThreadingHTTPServer):
     content_type = "application/zip"
     redirect_to: str | None = None
     silent_after_headers = False
-    endless = False
+    endless_parts = False  # of answers to a request for the rest
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -101,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
             server.stopped.wait()
             return
         self.wfile.write(body[: server.break_after.pop(0) if server.break_after else None])
-        while server.endless and not server.stopped.is_set():
+        while status == 206 and server.endless_parts and not server.stopped.is_set():
             self.wfile.write(bytes(CHUNK_BYTES))
         self.close_connection = True
 
@@ -124,9 +123,9 @@ class Handler(BaseHTTPRequestHandler):
         """Keep quiet."""
 
 
-@contextmanager
-def misbehaving_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """Run a server; no proxy stands before it."""
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """Run a server; no proxy stands before it. Tests import this as one of their fixtures."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with Server() as running:
@@ -136,6 +135,12 @@ def misbehaving_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         running.stopped.set()
         running.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    """Return a file to download to, in a folder that does not exist yet."""
+    return tmp_path / "archives/attic.zip"
 
 
 def fetch(server: Server, target: Path, **options) -> None:

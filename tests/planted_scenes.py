@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+# The order matters: pycolmap imported before both NumPy and Pillow can corrupt the heap, and the
+# interpreter aborts at some later, unrelated place. Sorted imports keep NumPy first.
 import numpy as np
 import pycolmap
 from PIL import Image

@@ -163,8 +163,8 @@ def site_config(site: PublishedSite, url: str) -> dict[str, Any]:
         "archive_url": f"{url}/{SCENES_FOLDER}/{{scene}}.zip",
         "frames": {"statistics": {name: scene.statistics for name, scene in site.scenes.items()}},
         "weights": {
-            "netvlad": {"url": f"{models}/netvlad_vgg16.tar", "sha256": None},
-            "resnet34": {"url": f"{url}/torchvision/{IMAGENET}", "sha256": None},
+            "netvlad": f"{models}/netvlad_vgg16.tar",
+            "resnet34": f"{url}/torchvision/{IMAGENET}",
         },
         "published_models": {
             "joint": f"{models}/relpose_gnn__multi_39.pth.tar",

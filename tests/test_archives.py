@@ -152,7 +152,19 @@ def test_entries_that_leave_the_folder(tmp_path, name, nested):
         files[name] = b"evil"
     archive = tmp_path / "attic.zip"
     archive.write_bytes(zipped(files))
-    assert_fails(archive, r"entry '.*evil.*' would be written outside")
+    trouble = "names a drive" if name.startswith("C:") else "would be written outside"
+    assert_fails(archive, rf"entry '.*evil.*' {trouble}")
+
+
+def test_a_colon_is_no_drive(tmp_path):
+    archive = scene_archive(tmp_path / "attic.zip")
+    notes = ("attic/12:00.txt", "attic/at C:/noon.txt")
+    with zipfile.ZipFile(archive, "a") as file:
+        for name in notes:
+            file.writestr(name, name)
+    extract_scene(archive, tmp_path / "scenes/attic", "attic")
+    for name in notes:
+        assert (tmp_path / "scenes" / name).read_text() == name
 
 
 def test_missing_archive(tmp_path):

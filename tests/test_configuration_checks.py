@@ -33,11 +33,27 @@ def test_variants_are_returned_with_their_whole_sections():
         ({"a": {"model": {"knn": 9}}}, "variants.a: model.knn: got 9, expected at most as many"),
         ({"a": {"retrieval": {"seed": 1}}}, "variants.a.retrieval: is unknown"),
         ({"a": {}}, "variants.a: got {}"),
+        ({"a": {"model": {"knn": 0}}}, "variants.a: changes nothing"),
+        ({"a": {"graphs": {"source": "sampled"}}}, "variants.a.graphs.source: cannot be changed"),
+        ({"published": {"model": {"knn": 2}}}, "variants.published: is the name of another run"),
+        ({"My_Own": {"model": {"knn": 2}}}, 'variants: got "My_Own", expected text (name of a'),
     ],
 )
 def test_wrong_variants_are_refused_by_name(variants, message):
     (line,) = problems({"variants": variants})
     assert line.startswith(message)
+
+
+def test_addresses_of_one_network_a_scene_name_it():
+    (line,) = problems({"published_models": {"single_scene": "https://here/all.pth"}})
+    assert line.startswith("published_models.single_scene: got ")
+    (line,) = problems({"published_models": {"profile": {"knn": 9}}})
+    assert line.startswith("published_models.profile.knn: got 9, expected at most")
+
+
+def test_photos_lie_in_a_folder_that_exists():
+    (line,) = problems({"photos": {"folder": "nowhere"}})
+    assert line.startswith("photos.folder: got ")
 
 
 def test_published_graphs_cannot_be_varied():

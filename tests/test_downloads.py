@@ -1,36 +1,25 @@
 """Downloads arrive whole, whatever the connection does, and continue where they broke off."""
 
+import errno
 import hashlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from loopback import Cut, serving
 from misbehaving_server import (
-    Server,
     assert_arrived,
     assert_continues,
     fetch,
     interrupt,
     left_beside,
     make_archive,
-    misbehaving_server,
 )
+from misbehaving_server import server as server
+from misbehaving_server import target as target
 
 from relposegnn import downloads
 from relposegnn.downloads import CHUNK_BYTES, download
-
-
-@pytest.fixture
-def server(monkeypatch) -> Iterator[Server]:
-    with misbehaving_server(monkeypatch) as running:
-        yield running
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Path:
-    return tmp_path / "archives/attic.zip"
+from relposegnn.runtime import InputError
 
 
 def test_plain(server, target):
@@ -178,13 +167,22 @@ def test_downloads_side_by_side_do_not_disturb_each_other(tmp_path):
     assert all((folder / name).read_bytes() == content for name, content in contents.items())
 
 
-def test_known_size_and_checksum(server, target):
-    checksum = hashlib.sha256(server.content).hexdigest()
-    server.content_length = False
-    server.break_after = [2 * CHUNK_BYTES]
-    fetch(server, target, sha256=checksum, size=len(server.content))
+def test_an_answer_longer_than_announced_is_not_kept(server, target):
+    """The range says where the file ends; without a length the answer itself need not."""
+    interrupt(server, target)
+    server.content_length, server.endless_parts = False, True
+    fetch(server, target)
     assert_arrived(server, target)
-    assert server.ranges_asked == [None, f"bytes={2 * CHUNK_BYTES}-"]
+    assert server.ranges_asked == [f"bytes={CHUNK_BYTES}-", None]
+
+
+@pytest.mark.parametrize("memory", ["[1]", "null", "{", "7", '"url"', "\x00"])
+def test_a_damaged_memory_is_fetched_anew(server, target, memory):
+    interrupt(server, target)
+    target.with_name("attic.zip.partial.json").write_text(memory)
+    fetch(server, target)
+    assert_arrived(server, target)
+    assert server.ranges_asked == [None]
 
 
 def test_local_file(server, tmp_path, target):
@@ -193,3 +191,20 @@ def test_local_file(server, tmp_path, target):
     download(source.as_uri(), target, sha256=hashlib.sha256(server.content).hexdigest())
     assert_arrived(server, target)
     assert source.exists()
+
+
+def test_a_broken_local_copy_is_no_part_of_a_download(server, tmp_path, target, monkeypatch):
+    interrupt(server, target)
+    source = tmp_path / "copy.zip"
+    source.write_bytes(make_archive(1))
+
+    def breaking_off(file, copy):
+        copy.write(file.read(100_000))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(InputError, match="the disk is full"):
+        patched.setattr(downloads.shutil, "copyfileobj", breaking_off)
+        download(source.as_uri(), target)
+    fetch(server, target)
+    assert_arrived(server, target)
+    assert server.ranges_asked == [None]

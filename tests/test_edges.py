@@ -6,6 +6,7 @@ import torch
 from test_model import two_graphs
 
 from relposegnn.edges import drop_edge_pairs, nearest_edges
+from relposegnn.runtime import InputError
 
 
 def test_nearest_edges_are_ordered_by_target_then_distance():
@@ -39,3 +40,9 @@ def test_edge_dropout_leaves_one_pair_of_each_graph():
     kept = drop_edge_pairs(edges, graph, 1.0, torch.Generator().manual_seed(0))
     assert kept.shape == (2, 4)
     assert sorted(graph[kept[0]].tolist()) == [0, 0, 1, 1]
+
+
+def test_a_graph_too_small_for_its_nearest_is_refused():
+    features = torch.arange(5.0)[:, None]
+    with pytest.raises(InputError, match="a graph has 2 nodes, expected more than knn = 2"):
+        nearest_edges(features, torch.tensor([0, 0, 1, 1, 1]), 2)

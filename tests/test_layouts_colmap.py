@@ -6,9 +6,19 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pycolmap
 import pytest
-from planted_scenes import TEST, TRAIN, colmap_model, planted_poses, write_colmap, write_tables
+from planted_scenes import (
+    SIZE,
+    TEST,
+    TRAIN,
+    colmap_model,
+    planted_poses,
+    write_colmap,
+    write_tables,
+)
 
+from relposegnn.layouts.colmap import read_model_poses
 from relposegnn.layouts.reading import read_scene
 from relposegnn.runtime import InputError
 
@@ -101,13 +111,43 @@ def test_incomplete_model(folder, name):
         read_scene(folder)
 
 
-@pytest.mark.parametrize("left", [0, 5, 8, 50, 72, -200, -1])
-def test_truncated_model(folder, left):
-    """Cut anywhere, in a number or in a name; pycolmap alone would read on for ever."""
-    path = folder / "sparse/0/images.bin"
-    path.write_bytes(path.read_bytes()[:left])
-    with pytest.raises(InputError, match=r"images\.bin: is cut off after \d+ bytes"):
-        read_scene(folder)
+@pytest.fixture
+def rigged(tmp_path: Path) -> Path:
+    """Return a binary model with all that COLMAP writes: points, key points, rigs of cameras."""
+    model = colmap_model()
+    for image in model.images.values():
+        image.points2D = pycolmap.Point2DList([pycolmap.Point2D(np.ones(2)) for _ in range(3)])
+    for observations in range(4):
+        point = model.add_point3D(np.ones(3), pycolmap.Track(), np.zeros(3, dtype=np.uint8))
+        for image in range(1, observations + 1):
+            model.add_observation(point, pycolmap.TrackElement(image, observations - 1))
+    rig = pycolmap.Rig(rig_id=9)
+    for number, pose in ((7, None), (8, pycolmap.Rigid3d()), (9, None)):
+        size = {"width": SIZE[0], "height": SIZE[1], "params": [60, 32, 24]}
+        model.add_camera(pycolmap.Camera(model="SIMPLE_PINHOLE", camera_id=number, **size))
+        sensor = pycolmap.sensor_t(pycolmap.SensorType.CAMERA, number)
+        rig.add_ref_sensor(sensor) if number == 7 else rig.add_sensor(sensor, pose)
+    model.add_rig(rig)
+    model.write_binary(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["images.bin", "points3D.bin", "frames.bin", "rigs.bin"])
+def test_models_cut_off_anywhere(rigged, name):
+    """Within a number, a name or between records; pycolmap alone would read on for ever."""
+    assert len(read_model_poses(rigged)) == len(TRAIN + TEST)
+    whole = (rigged / name).read_bytes()
+    for left in range(len(whole)):
+        (rigged / name).write_bytes(whole[:left])
+        with pytest.raises(InputError, match=rf"{name}: is cut off after {left} bytes"):
+            read_model_poses(rigged)
+
+
+def test_counts_beyond_any_file(rigged):
+    """A number of records, and of a point's observations, as large as 64 bits can say."""
+    (rigged / "points3D.bin").write_bytes(b"\xff" * 59)
+    with pytest.raises(InputError, match=r"points3D\.bin: is cut off after 59 bytes"):
+        read_model_poses(rigged)
 
 
 def test_model_without_poses(folder):

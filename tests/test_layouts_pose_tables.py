@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from planted_scenes import TEST, TRAIN, planted_poses, write_tables
 
@@ -158,6 +159,42 @@ def test_rows_of_other_lengths(csv_folder, row):
     path.write_text(path.read_text() + row)
     with pytest.raises(InputError, match=r"train\.csv:6: has more or fewer fields"):
         read_scene(csv_folder)
+
+
+@pytest.mark.parametrize("trailing", [False, True])
+def test_a_column_without_a_name(csv_folder, trailing):
+    """Pandas writes its index as one at the start; a comma at every line's end makes another."""
+    path = csv_folder / "train.csv"
+    if trailing:
+        path.write_text(path.read_text().replace("\n", ",\n"))
+    else:
+        pd.read_csv(path).to_csv(path)
+        assert path.read_text().startswith(",image,tx")
+    poses = planted_poses()
+    scene = read_scene(csv_folder)
+    assert [frame.name for frame in scene.train] == list(TRAIN)
+    for frame in scene.train:
+        np.testing.assert_allclose(frame.world_from_cam, poses[frame.name], atol=1e-9)
+    path.write_text(path.read_text() + "0,a.png,1,2,3,1,0,0,0,9")
+    with pytest.raises(InputError, match=r"train\.csv:6: has more or .* header, expected 9"):
+        read_scene(csv_folder)
+
+
+@pytest.mark.parametrize("line", [0, 1])
+def test_fields_that_csv_refuses(csv_folder, line):
+    path = csv_folder / "train.csv"
+    lines = path.read_text().splitlines()
+    lines[line] += "," + "x" * 200_000
+    path.write_text("\n".join(lines))
+    with pytest.raises(InputError, match=rf"train\.csv:{line + 1}: .*larger than field limit"):
+        read_scene(csv_folder)
+
+
+def test_image_names_that_no_file_can_have(folder):
+    set_row(table(folder, "train"), "x" * 5000 + ".png", [1, 0, 0, 0])
+    with pytest.raises(InputError, match=r"train\.\w+:3: names 'x{40}'\.\.\., 5004 ") as caught:
+        read_scene(folder)
+    assert len(str(caught.value)) < 500
 
 
 def test_short_line_of_text(tmp_path):

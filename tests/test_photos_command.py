@@ -12,7 +12,7 @@ from project import REPOSITORY
 
 from relposegnn.graphs import SamplingSettings, write_split
 from relposegnn.photos import localising
-from relposegnn.photos.command import find_place, find_results, main, read_sampling
+from relposegnn.photos.command import find_place, find_results, main
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
 
@@ -29,12 +29,14 @@ def write_graphs(path, settings, neighbours):
 def results(tmp_path):
     """Return a dataset's results with the scene "study" and the run "joint"."""
     folder = tmp_path / "results/made"
-    for name in ("frames", "runs/joint", "vocabularies"):
+    for name in ("frames", "runs/joint", "vocabularies", "neighbours"):
         (folder / name).mkdir(parents=True)
     write_tiny_scene(folder, "study").frames.rename(folder / "frames/study.h5")
     with create_hdf5(folder / "descriptors/study.h5", "descriptors", {"descriptor": "vlad"}):
         pass
     write_graphs(folder / "graphs/study.h5", SETTINGS, 4)
+    with create_hdf5(folder / "neighbours/study.h5", "neighbours", {"candidates": 31}):
+        pass
     (folder / "runs/joint/model.pt").touch()
     (folder / "vocabularies/study.npz").touch()
     return folder
@@ -46,6 +48,16 @@ def test_place_is_found_by_the_layout(results):
     assert place.vocabulary == results / "vocabularies/study.npz"
     assert place.netvlad is None
     assert place.sampling == SamplingSettings(**SETTINGS)
+    assert place.candidates == 31
+
+
+def test_a_variant_has_graphs_of_its_own(results):
+    (results / "runs/wide").mkdir()
+    (results / "runs/wide/model.pt").touch()
+    assert find_place(results, "study", "wide").sampling == SamplingSettings(**SETTINGS)
+    own = {**SETTINGS, "neighbours": 6, "selection": "sequential"}
+    write_graphs(results / "graphs/wide/study.h5", own, 6)
+    assert find_place(results, "study", "wide").sampling == SamplingSettings(**own)
 
 
 def test_checkpoint_is_the_recorded_one(results, tmp_path):
@@ -83,16 +95,6 @@ def test_two_datasets_with_the_scene_are_a_question(results):
     (results.parent / "other/frames/study.h5").touch()
     with pytest.raises(InputError, match=r"several folders: .*made.*other; choose one with --res"):
         find_results(results.parent, "study")
-
-
-@pytest.mark.parametrize("settings", [{}, {"archive": "chess.zip"}])
-def test_imported_graphs_give_their_number_of_neighbours(results, settings, caplog):
-    path = results / "graphs/study.h5"
-    write_graphs(path, settings, 6)
-    assert read_sampling(path) == SamplingSettings(neighbours=6)
-    assert "does not tell how its neighbours were chosen; 6 are, by default" in caplog.text
-    path.unlink()
-    assert read_sampling(path) == SamplingSettings()
 
 
 def test_table_and_files_are_printed(results, tmp_path, monkeypatch, capsys):

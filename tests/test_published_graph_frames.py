@@ -11,6 +11,7 @@ from graph_archives import graphs_of_frames, member_name, planted_graphs, write_
 
 from relposegnn.datasets import GraphDataset
 from relposegnn.frames import Frames
+from relposegnn.graphs import read_graphs
 from relposegnn.images import read_image
 from relposegnn.poses import check_pose
 from relposegnn.published.graph_frames import import_frames_and_graphs
@@ -136,9 +137,58 @@ def test_images_of_another_size_are_refused(archives, tmp_path):
     refuse(archives, tmp_path, "expected .* for images of 341x256", image_shape=(256, 341))
 
 
-def test_two_graphs_of_one_query_are_refused(archives, tmp_path):
-    query, neighbours = planted_graphs(3, 9)
-    query[2] = query[0]
-    members = graphs_of_frames(tmp_path / "tiny-frames.h5", "test", query, neighbours)
-    archives["test"] = write_tar(tmp_path / "test.tar", members)
-    refuse(archives, tmp_path, r"data_000002\.pt has the query of .*data_000000\.pt")
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_one_graph_twice_is_refused(split, archives, tmp_path):
+    members = graphs_of_frames(tmp_path / "tiny-frames.h5", split, *planted_graphs(3, 9))
+    members[member_name(2)] = members[member_name(0)]
+    archives[split] = write_tar(tmp_path / f"{split}.tar", members)
+    refuse(archives, tmp_path, r"data_000002\.pt has the query of .*data_000000\.pt and its neigh")
+
+
+@pytest.mark.parametrize("split, kind", [("train", "database"), ("test", "query")])
+def test_each_of_several_equal_queries_is_a_frame(split, kind, archives, tmp_path, caplog):
+    query, neighbours = planted_graphs(4, 9)
+    query[2] = query[3] = query[0]
+    original = tmp_path / "tiny-frames.h5"
+    members = graphs_of_frames(original, split, query, neighbours)
+    archive = write_tar(tmp_path / f"{split}.tar", members)
+    frames, graphs = import_tiny({split: archive}, tmp_path)
+    found, expected = read_graphs(graphs, split), np.unique(np.append(neighbours, query[:2]))
+    assert len(set(found[0])) == 4
+    assert "2 queries have pose and pixels of another" in caplog.text
+    with Frames(frames) as made, Frames(original) as scene:
+        np.testing.assert_array_equal(made.images(split, found[0]), scene.images(split, query))
+        np.testing.assert_allclose(
+            made.poses(split)[found[0]], scene.poses(split)[query], atol=1e-6
+        )
+        for mine, theirs in zip(found[1], neighbours, strict=True):
+            pixels = made.images("train", mine), scene.images("train", theirs)
+            np.testing.assert_array_equal(*pixels)
+        assert made.sources(split)[found[0][3]] == f"{split}.tar: {member_name(3)}, node 0"
+        assert made.names(split)[found[0][3]] == f"published/{kind}-{found[0][3]:06}"
+        if split == "train":
+            assert made.count("train") == len(expected) + 2
+
+
+@pytest.mark.parametrize("splits", [[], ["validation"]])
+def test_no_archive_of_a_known_split_is_refused(splits, archives, tmp_path):
+    refuse(dict.fromkeys(splits, archives["test"]), tmp_path, r"tiny: got graphs of the splits \[")
+
+
+@pytest.mark.parametrize("name", ["mean", "variance"])
+@pytest.mark.parametrize("values", [[0.5], [0.5] * 4, [[0.5] * 3], [0.5, np.nan, 0.5], [2, 0, 0]])
+def test_statistics_that_are_none_are_refused(name, values, archives, tmp_path):
+    refuse(archives, tmp_path, f"tiny: {name} of the channels is .*, exp", **{name: values})
+
+
+def test_variances_of_zero_are_refused(archives, tmp_path):
+    refuse(archives, tmp_path, "variance of the channels is", variance=[0.1, 0, 0.1])
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_messages_name_the_archive_once(split, archives, tmp_path):
+    swapped = {"train": archives["test"], "test": archives["train"]}
+    changes = {"mean": [0.5, 0.5, 0.48]} if split == "test" else {}
+    with pytest.raises(InputError) as refused:
+        import_tiny(swapped, tmp_path, **changes)
+    assert str(refused.value).count("train.tar") == 1

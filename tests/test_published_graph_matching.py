@@ -1,6 +1,7 @@
 """Published graphs become indices of a scene's frames: by pose, and by image where poses tie."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import h5py
@@ -16,6 +17,7 @@ from relposegnn.graphs import read_graphs
 from relposegnn.images import read_image
 from relposegnn.layouts.seven_scenes import read_pose
 from relposegnn.poses import vector_from_pose
+from relposegnn.published import graph_matching
 from relposegnn.published.graph_matching import FrameMatcher, import_graphs
 from relposegnn.published.graphs import PublishedGraph
 from relposegnn.runtime import InputError
@@ -120,7 +122,73 @@ def test_the_first_of_identical_frames_is_taken(tmp_path, caplog):
     import_graphs({"test": archive}, frames, tmp_path / "graphs.h5", "attic")
     _, neighbours = read_graphs(tmp_path / "graphs.h5", "test")
     np.testing.assert_array_equal(neighbours, [[8, 0, 0, 0, 0, 0, 0]])
+    assert "for 6 nodes several frames have the pose and look alike" in caplog.text
+
+
+def still_camera(path: Path, poses: np.ndarray, queries: int) -> Path:
+    """Write frames with these poses and one image, the first of them as queries."""
+    images = np.full((len(poses), 12, 16, 3), 100, dtype=np.uint8)
+    return write_frames(path, images, poses, np.arange(queries))
+
+
+@pytest.mark.parametrize("at_once", [32, 3])
+def test_poses_decide_between_equal_images(at_once, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(graph_matching, "IMAGES_AT_ONCE", at_once)
+    poses = np.tile(np.eye(4), (12, 1, 1))
+    poses[:, :3, :3] = Rotation.random(rng=np.random.default_rng(0)).as_matrix()
+    poses[:, 0, 3] = 2 + np.arange(12) * 5e-5
+    frames = still_camera(tmp_path / "f.h5", poses, 3)
+    planted = np.array([2, 0, 1]), np.array([[11, 0, 2, 7, 3, 4, 5]] * 3)
+    archive = write_archive(frames, "test", *planted)
+    import_graphs({"test": archive}, frames, tmp_path / "graphs.h5", "attic")
+    found = read_graphs(tmp_path / "graphs.h5", "test")
+    np.testing.assert_array_equal(found[0], planted[0])
+    np.testing.assert_array_equal(found[1], planted[1])
     assert "look alike" not in caplog.text
+
+
+def test_queries_that_cannot_be_told_apart_are_each_taken_once(tmp_path, caplog):
+    poses = np.tile(np.eye(4), (9, 1, 1))
+    poses[3:, 0, 3] = np.arange(1, 7)
+    frames = still_camera(tmp_path / "f.h5", poses, 5)
+    planted = np.array([4, 2, 1, 0]), np.array([[3, 4, 5, 6, 7, 8, 4]] * 4)
+    archive = write_archive(frames, "test", *planted)
+    import_graphs({"test": archive}, frames, tmp_path / "graphs.h5", "attic")
+    query, neighbours = read_graphs(tmp_path / "graphs.h5", "test")
+    np.testing.assert_array_equal(query, [4, 0, 1, 2])
+    np.testing.assert_array_equal(neighbours, planted[1])
+    assert "for 3 nodes several frames" in caplog.text
+    archive = write_archive(frames, "test", np.array([2, 1, 0, 1]), planted[1])
+    with pytest.raises(InputError, match=r"data_000003\.pt has the query of .*data_000000\.pt"):
+        import_graphs({"test": archive}, frames, tmp_path / "graphs.h5", "attic")
+
+
+def test_memory_of_a_still_camera_is_bounded(tmp_path):
+    poses, shape = np.tile(np.eye(4), (200, 1, 1)), (96, 128, 3)
+    frames = write_frames(tmp_path / "f.h5", np.zeros((200, *shape), np.uint8), poses, np.arange(1))
+    image = np.zeros((8, 3, *shape[:2]), dtype=np.float32)
+    graph = PublishedGraph("", 0, image, np.zeros((8, 6), dtype=np.float32))
+    with Frames(frames) as reader:
+        matcher = FrameMatcher(reader, "train")
+        tracemalloc.start()
+        matcher.match(graph, slice(0, 1), "")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    # In grey values of 4 bytes; two arrays of differences at a time, and images of 1 byte.
+    assert peak < 3 * graph_matching.IMAGES_AT_ONCE * 4 * np.prod(shape) < 200 * 4 * np.prod(shape)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_split_without_frames_is_refused(split, scene, tmp_path):
+    archive = write_archive(scene, split, *planted_graphs(3, 12))
+    with h5py.File(scene, "r+") as file:
+        for name in list(file[split]):
+            empty = file[split][name][:0]
+            dtype = file[split][name].dtype
+            del file[split][name]
+            file[split].create_dataset(name, data=empty, dtype=dtype)
+    with pytest.raises(InputError, match=rf"tiny-frames\.h5: has no {split} frames, expected"):
+        import_graphs({split: archive}, scene, tmp_path / "imported.h5", "tiny")
 
 
 def test_doubtful_images_are_counted(tmp_path):

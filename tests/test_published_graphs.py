@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graph_archives import member_name, saved_graph, standardised, write_tar
+import torch
+from graph_archives import OlderGraph, member_name, saved, saved_graph, standardised, write_tar
 
 import relposegnn
 from relposegnn.images import read_image
+from relposegnn.published import graphs
 from relposegnn.published.graphs import (
     PublishedArchive,
     grey_values,
@@ -94,6 +96,32 @@ def test_the_size_of_images_follows_from_their_aspect(tmp_path):
         assert archive.image_shape_like((16, 12)) == (16, 12)
         with pytest.raises(InputError, match=r"data_000000.pt: x has 576 columns"):
             archive.image_shape_like((16, 16))
+
+
+@pytest.mark.parametrize(
+    "x, message",
+    [
+        (torch.tensor(1.0), r"x has shape \(\), expected 8 rows"),
+        (torch.zeros(8, 0), r"x has shape \(8, 0\), expected 8 rows"),
+        (torch.zeros(7, 576), r"x has shape \(7, 576\), expected 8 rows"),
+        (torch.zeros(8, 3, 192), r"x has shape \(8, 3, 192\), expected 8 rows"),
+        (torch.zeros(8, 3 * 191), "x has 573 columns"),
+        (torch.zeros(8, 577), "x has 577 columns"),
+        (torch.zeros(1, 1).expand(8, 10**11), r"x has shape \(8, 100000000000\) but repeats fewer"),
+    ],
+)
+def test_images_of_no_size_are_refused(x, message, tmp_path):
+    content = saved(OlderGraph(x=x, y=torch.zeros(8, 6)))
+    tar = write_tar(tmp_path / "graphs.tar", {member_name(0): content})
+    with PublishedArchive(tar) as archive, pytest.raises(InputError, match=message):
+        archive.image_shape_like((16, 16))
+
+
+def test_images_of_too_many_pixels_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(graphs, "MOST_PIXELS", 191)
+    tar = write_tar(tmp_path / "graphs.tar", planted_members(1))
+    with PublishedArchive(tar) as archive, pytest.raises(InputError, match="of at most 191 pixels"):
+        archive.image_shape_like(SHAPE)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
@@ -209,6 +237,11 @@ def test_what_is_no_tar_archive_is_named(content, message, tmp_path):
 def test_a_missing_archive_is_named(tmp_path):
     with pytest.raises(InputError, match=r"graphs\.tar: no such file"):
         PublishedArchive(tmp_path / "graphs.tar")
+
+
+def test_a_folder_is_no_archive(tmp_path):
+    with pytest.raises(InputError, match=r"cannot be opened \(Is a directory\), expected a tar"):
+        PublishedArchive(tmp_path)
 
 
 def test_nothing_is_written_whatever_the_members_are_called(tmp_path):

@@ -164,6 +164,23 @@ def test_incomplete_checkpoints_are_refused_with_keys_and_shapes(tmp_path):
     assert "fc_wpqr.bias is a str" in text
 
 
+@pytest.mark.parametrize("key", [3, b"fc_xyz_R.weight", (1, 2)])
+def test_keys_that_are_no_text_are_refused(tmp_path, key):
+    checkpoint = write_checkpoint(tmp_path / "a.pth", {**tiny_state(), key: torch.zeros(1)})
+    with pytest.raises(InputError, match=r"a\.pth: model_state_dict has the key .* \(1 of \d+ key"):
+        import_model(checkpoint, tmp_path / "model.pt", TINY, [])
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.complex64])
+def test_weights_that_are_no_floating_point_numbers_are_refused(tmp_path, dtype):
+    state = tiny_state()
+    state["gnn1.att.W.bias"] = state["gnn1.att.W.bias"].to(dtype)
+    checkpoint = write_checkpoint(tmp_path / "published.pth.tar", state)
+    message = rf"published\.pth\.tar: gnn1\.att\.W\.bias is {dtype}, expected floating-point"
+    with pytest.raises(InputError, match=message):
+        import_model(checkpoint, tmp_path / "model.pt", TINY, [])
+
+
 def test_weights_that_are_not_finite_are_refused(tmp_path):
     state = tiny_state()
     state["gnn1.att.W.bias"] = torch.full((16,), torch.nan)

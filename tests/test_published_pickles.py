@@ -50,6 +50,24 @@ def test_published_layouts_are_read(number, reference):
     np.testing.assert_array_equal(poses, state["y"].numpy())
 
 
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_the_graphs_of_tests_are_like_the_published(number, reference):
+    file = reference / "prebuilt_graphs" / f"data_{number:06}.pt"
+    published = torch.load(file, weights_only=False)
+    images, poses = read_graph(io.BytesIO(file.read_bytes()))
+    made = torch.load(io.BytesIO(saved_graph(images, poses, number == 2)), weights_only=False)
+    state, expected = (vars(g) if number == 2 else g for g in (made, published))
+    for key in ("x", "edge_index", "edge_attr", "y"):
+        torch.testing.assert_close(state[key], expected[key], rtol=0, atol=0)
+
+
+def test_numbers_that_a_tensor_repeats_are_not_written_out():
+    one = torch.zeros(1, 1)
+    for x in (one.expand(8, 10**11), one.half().expand(8, 10**11), one.double().expand(9, 1)):
+        with pytest.raises(ValueError, match="repeats fewer numbers"):
+            read_graph(io.BytesIO(saved(OlderGraph(x=x, y=torch.zeros(8, 6)))))
+
+
 def test_graphs_are_read_by_none_of_torch_geometrics_code(monkeypatch):
     def refuse(*_: object) -> None:
         raise AssertionError("torch_geometric was called")

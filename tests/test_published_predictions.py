@@ -44,6 +44,8 @@ def pairs(own, published):
         "7scenes/chess/sequence3/rgb/frame_17.png",
         r".\\chess\\seq-03\\frame-000017.pose.txt",
         "/data/7scenes/chess/seq03/frame-000017",
+        "seq-03/frame-000017.color",
+        "seq-03/FRAME-17.JPEG",
     ],
 )
 def test_names_of_one_frame_become_one(name):
@@ -57,6 +59,9 @@ def test_names_of_one_frame_become_one(name):
         ("seq-03/frame-000017", "seq-03/frame-000018"),
         ("seq-1/frame-000117", "seq-11/frame-000017"),
         ("frame-000017", "seq-03/frame-000017"),
+        ("attic/frame.1.png", "attic/frame.2.png"),
+        ("attic/frame.1", "attic/frame"),
+        ("attic/1.50.png", "attic/1.5.1.png"),
     ],
 )
 def test_names_of_other_frames_stay_others(one, other):
@@ -145,6 +150,15 @@ def test_names_that_cannot_be_used_are_left_out_and_told(own, tmp_path, caplog, 
     ("change", "message"),
     [
         ({"targ_q": None}, "lacks targ_q"),
+        ({"abs_t": None}, r"lacks abs_t \(it holds abs_q, targ_t, targ_q, rel_path\)"),
+        ({"abs_t": np.float64(1)}, r"abs_t has shape \(\), expected \(N, 3\)"),
+        ({"abs_t": np.zeros((0, 3))}, r"abs_t has shape \(0, 3\), expected \(N, 3\)"),
+        ({"abs_t": np.full((6, 3), "1")}, "abs_t holds values of type <U1, expected numbers"),
+        ({"abs_q": np.ones((6, 4), complex)}, "abs_q holds values of type complex128"),
+        (
+            {"targ_q": np.eye(6, 4)},
+            r"targ_q of query 4 is \[0.0, 0.0, 0.0, 0.0\] \(2 of 6 are so\)",
+        ),
         ({"abs_q": np.zeros((6, 3))}, r"abs_q has shape \(6, 3\), expected \(6, 4\)"),
         ({"targ_t": np.zeros((5, 3))}, r"targ_t has shape \(5, 3\), expected \(6, 3\)"),
         ({"targ_t": np.full((6, 3), np.nan)}, "ground truth .* is not finite"),

@@ -132,7 +132,7 @@ def read_graphs(project: Project, dataset: str, scene: str) -> list[list[str]]:
     """Return the names of the frames of each test graph."""
     with (
         Frames(results(project, dataset) / f"frames/{scene}.h5") as frames,
-        h5py.File(results(project, dataset) / f"graphs/{scene}.h5") as file,
+        h5py.File(results(project, dataset) / f"graphs/published/{scene}.h5") as file,
     ):
         queries, database = frames.names("test"), frames.names("train")
         return [
@@ -156,7 +156,7 @@ def graphs_archive(scene: str) -> str:
 
 def test_their_graphs_are_matched_to_the_frames(project, site, served):
     served.requests.clear()
-    target = "results/matched/graphs/redkitchen.h5"
+    target = "results/matched/graphs/published/redkitchen.h5"
     project.run(*with_their_graphs("matched"), "--", target)
     graphs = site.scenes["redkitchen"].graphs["test"]
     expected = [[frame.name for frame in graph] for graph in graphs]
@@ -164,7 +164,22 @@ def test_their_graphs_are_matched_to_the_frames(project, site, served):
     assert served.fetched() == [graphs_archive("redkitchen")]
 
 
+def test_own_networks_are_tested_on_their_graphs_without_training_anew(project):
+    settings = ["--config", "graphs={source: published}"]
+    planned = project.planned(*settings, "--", "table_joint")
+    assert "train_model" not in planned
+    assert planned["import_graphs"] == planned["predict_poses"] == 2
+
+
+def test_without_the_dataset_training_asks_for_their_training_graphs(project):
+    settings = ["dataset=alone", "source=published_graphs", "graphs={source: published}"]
+    text = project.run("--dry-run", "--config", *settings, "--", "table_joint", expect=1)
+    assert "published_graphs.splits does not name train" in text
+
+
 def test_their_graphs_do_without_the_dataset(project, site, served):
+    archive = project.folder / "resources/published/redkitchen_fc8_sp5_test.tar"
+    archive.unlink(missing_ok=True)
     served.requests.clear()
     settings = ["source=published_graphs", "graphs={source: published}", "scenes=[redkitchen]"]
     project.run("--config", "dataset=graphs-alone", *settings, "--", "table_published")
@@ -230,13 +245,13 @@ def netvlad_bytes(site: PublishedSite) -> bytes:
 def test_graphs_of_another_scene_are_refused(project, site, served):
     other = site.path(graphs_archive("redkitchen")).read_bytes()
     served.broken = {graphs_archive("chess"): other}
-    arguments = [*with_their_graphs("mixed"), "--", "results/mixed/graphs/chess.h5"]
+    arguments = [*with_their_graphs("mixed"), "--", "results/mixed/graphs/published/chess.h5"]
     text = " ".join(project.run(*arguments, expect=1).split())
     assert re.search(
         r"data_000000\.pt, node 0: has the pose of no test frame .*another scene", text
     )
-    assert not list((results(project, "mixed") / "graphs").glob("*"))
+    assert not list((results(project, "mixed") / "graphs/published").glob("*"))
     served.broken.clear()
-    (project.folder / "resources/mixed/published_graphs/chess_test.tar").unlink()
+    (project.folder / "resources/published/chess_fc8_sp5_test.tar").unlink()
     project.run(*arguments)
     assert len(read_graphs(project, "mixed", "chess")) == 4

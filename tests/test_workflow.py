@@ -190,7 +190,7 @@ def test_downloaded_scenes_are_described_by_netvlad(finished, server, tmp_path):
         (finished.folder / "resources/synthetic/archives/study.zip").read_bytes()
     ).hexdigest()
     settings += f"dataset: mirrored\nsource: download\narchive_url: {server}/{{scene}}.zip\n"
-    settings += f"archive_sha256: {{study: {sha256}}}\n"
+    settings += f"checksums: {{study.zip: {sha256}}}\n"
     project = Project(tmp_path, settings)
     project.run("graphs")
     with (

@@ -36,6 +36,11 @@ def test_variants_are_runs_of_their_own_beside_the_joint_one(edited):
     assert edited.planned("--", "table_ablations") == {}
 
 
+def test_a_table_of_ablations_asks_for_variants(finished):
+    text = finished.run("--dry-run", "--", "table_ablations", expect=1)
+    assert "variants: is empty" in text
+
+
 def test_videos_show_every_evaluation(edited):
     edited.run("--", "videos")
     made = edited.folder / "results" / "synthetic" / "videos" / "joint"
@@ -67,7 +72,8 @@ def test_new_photos_are_localised(edited, photos):
     assert {path.name for path in made.iterdir()} == {
         *("poses.csv", "poses.txt", "images.txt", "photos.png")
     }
-    shutil.copy(photos / table["image"][0], photos / "another.png")
+    assert edited.planned(*arguments) == {}
+    shutil.copy(photos / table["image"][0], photos / table["image"][1])
     assert edited.planned(*arguments) == {"localise_photos": 1, "photos": 1}
 
 
@@ -75,7 +81,7 @@ def test_new_photos_are_localised(edited, photos):
     ("setting", "message"),
     [
         ("photos={scene: study}", "photos.folder: is null, expected a folder of photos"),
-        ("photos={folder: config}", "photos.scene: got None, expected one of study, workshop"),
+        ("photos={folder: config}", "photos.scene: got null, expected one of study, workshop"),
         ("photos={folder: config, scene: study, run: jont}", "photos.run: got jont, expected one"),
     ],
 )

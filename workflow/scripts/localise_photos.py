@@ -11,7 +11,7 @@ if __name__ == "__main__":
             snakemake.input.model,
             snakemake.input.frames,
             snakemake.input.descriptors,
-            snakemake.input.photos,
+            snakemake.params.folder,
             PhotoOutputs(output.csv, output.tum, output.colmap, output.picture),
             select_device(threads=snakemake.threads),
             SamplingSettings(**snakemake.params.sampling),

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 SEQUENCE_ARCHIVE = re.compile(r"(seq(?:uence)?-?\d+)\.zip", re.IGNORECASE)
 VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm"}  # Cambridge's; no layout reads them
+DRIVE = re.compile("[A-Za-z]:")
 COPY_BYTES = 1 << 20
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 # A broken offset; a file where another entry has a folder, or the other way round.
@@ -109,14 +110,20 @@ def _entries(zipped: zipfile.ZipFile, label: str) -> dict[PurePosixPath, zipfile
     """Return the files of a zip by path.
 
     Raises:
-        InputError: a path is absolute or leads upwards.
+        InputError: a path is absolute, leads upwards or starts with a drive.
     """
     entries = {}
     for entry in zipped.infolist():
         path = PurePosixPath(entry.filename.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in str(path):
+        if path.is_absolute() or ".." in path.parts:
+            trouble = "would be written outside the scene's folder"
+        elif DRIVE.match(str(path)):
+            trouble = "names a drive, expected a path inside the scene's folder"
+        else:
+            trouble = ""
+        if trouble:
             raise InputError(
-                f"{label}: entry {entry.filename!r} would be written outside the scene's folder; "
+                f"{label}: entry {entry.filename!r} {trouble}; "
                 "do not use this archive, download it again from a place that you trust"
             )
         if not entry.is_dir():

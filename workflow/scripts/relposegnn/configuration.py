@@ -222,6 +222,8 @@ def _complete_variants(config: dict, schema: dict) -> list[str]:
         own = {key: {**config[key], **changes.get(key, {})} for key in VARIED_SECTIONS}
         varied = _complete({**config, **own, "variants": {}}, schema, schema["$defs"])
         found = list(_schema_problems(varied, schema)) or list(contradictions(varied))
+        if not found and all(own[key] == config[key] for key in VARIED_SECTIONS):
+            found = ["changes nothing, expected something else than the configuration has"]
         problems += [f"variants.{name}: {problem}" for problem in found]
         config["variants"][name] = {key: varied[key] for key in VARIED_SECTIONS}
     return list(dict.fromkeys(problems))

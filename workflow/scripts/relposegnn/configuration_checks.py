@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from .addresses import file_name
 from .experiments import PUBLISHED, trained_runs
 
 PUBLISHED_CLUSTERS = 64  # of the trained NetVLAD
@@ -14,6 +15,7 @@ def contradictions(config: dict) -> Iterator[str]:
     """Yield one line for each contradiction in a configuration that its schema accepts."""
     yield from _source_problems(config)
     yield from _published_graphs_problems(config)
+    yield from _published_models_problems(config)
     yield from _method_problems(config)
     yield from _weights_problems(config)
 
@@ -22,20 +24,19 @@ def variant_name_problems(config: dict) -> Iterator[str]:
     """Yield the variants that cannot be, whatever they change."""
     taken = trained_runs(config["scenes"])
     for name, changes in config["variants"].items():
-        if name in taken or name.startswith(f"{PUBLISHED}-"):
+        if name in taken or name.startswith(PUBLISHED):
             yield f"variants.{name}: is the name of another run, expected one of its own"
+        if "source" in changes.get("graphs", {}):
+            yield f"variants.{name}.graphs.source: cannot be changed, expected other keys"
         if "graphs" in changes and config["graphs"]["source"] == "published":
             yield (
                 f"variants.{name}.graphs: cannot be changed, since graphs.source is published: "
-                "these graphs are what they are"
+                "those graphs are not sampled here"
             )
 
 
 def _source_problems(config: dict) -> Iterator[str]:
     """Yield what keeps the scenes from being found."""
-    for scene in config["archive_sha256"]:
-        if scene not in config["scenes"]:
-            yield f"archive_sha256.{scene}: is no scene of this configuration"
     if config["scenes_dir"]:
         folder = Path(config["scenes_dir"])
         if not folder.is_dir():
@@ -95,6 +96,22 @@ def _unknown_scenes(scenes: list[str], known: list[str], where: str) -> Iterator
             yield f"scenes: unknown scene {scene}{guess} {where}: {', '.join(known) or 'none'}"
 
 
+def _published_models_problems(config: dict) -> Iterator[str]:
+    """Yield what keeps the authors' networks from being used as they are meant."""
+    models, neighbours = config["published_models"], config["graphs"]["neighbours"]
+    for kind in ("leave_one_out", "single_scene"):
+        if models[kind] and "{scene}" not in models[kind]:
+            yield (
+                f"published_models.{kind}: got {json.dumps(models[kind])}, expected null or an "
+                "address with {scene} in place of the scene's name"
+            )
+    if models["profile"]["knn"] > neighbours:
+        yield (
+            f"published_models.profile.knn: got {models['profile']['knn']}, expected at most as "
+            f"many as graphs.neighbours, {neighbours}"
+        )
+
+
 def _method_problems(config: dict) -> Iterator[str]:
     """Yield settings that contradict one another."""
     graphs, retrieval, model = config["graphs"], config["retrieval"], config["model"]
@@ -113,6 +130,9 @@ def _method_problems(config: dict) -> Iterator[str]:
     published = config["evaluation"]["published"]
     if published and not Path(published).is_file():
         yield f"evaluation.published: got {published}, expected a CSV file that exists"
+    photos = config["photos"]["folder"]
+    if photos and not Path(photos).is_dir():
+        yield f"photos.folder: got {photos}, expected a folder that exists"
 
 
 def _weights_problems(config: dict) -> Iterator[str]:
@@ -132,10 +152,10 @@ def _weights_problems(config: dict) -> Iterator[str]:
             )
     for name, reason in needed.items():
         if name not in config["weights"]:
-            yield f"weights.{name}: is missing, expected its url, since {reason}"
+            yield f"weights.{name}: is missing, expected its address, since {reason}"
     first_names: dict[str, str] = {}
-    for name, source in config["weights"].items():
-        file = Path(source["url"]).name
+    for name, url in config["weights"].items():
+        file = file_name(url)
         if first_names.setdefault(file, name) != name:
             yield (
                 f"weights.{name}: its file is called {file}, as that of "

@@ -1,4 +1,4 @@
-"""What a download has to be: checks of its first bytes, its size, its end and its checksum."""
+"""What a download has to be: checks of its first bytes, its end and its checksum."""
 
 import hashlib
 import os
@@ -12,15 +12,14 @@ from .runtime import InputError
 BLOCK = 512  # of a tar archive: the first says "ustar" from byte 257 on, the last is empty
 
 
-def check_download(url: str, path: Path, name: str, size: int | None, sha256: str | None) -> None:
+def check_download(url: str, path: Path, name: str, sha256: str | None) -> None:
     """Check a file that came from ``url`` and will be called ``name``.
 
     Raises:
-        InputError: empty, a web page, of another size or checksum, or an archive without its end.
+        InputError: empty, a web page, of another checksum, or an archive without its end.
     """
     with path.open("rb") as file:
         refuse_start(url, file.read(BLOCK), name, url)
-        refuse_size(url, path.stat().st_size, size)
         refuse_truncated_archive(url, file)
         refuse_checksum(url, file, sha256)
 
@@ -46,15 +45,6 @@ def refuse_start(url: str, start: bytes, name: str, found_at: str) -> None:
         f"{url}: {found}{redirected}, expected the file itself; the address needs a login or has "
         "moved: check it in a browser"
     )
-
-
-def refuse_size(url: str, found: int | None, expected: int | None) -> None:
-    """Raise InputError if both sizes in bytes are known and differ."""
-    if None not in (found, expected) and found != expected:
-        raise InputError(
-            f"{url}: has {found} bytes, expected {expected}; run again, and if it stays so, "
-            "the published file has changed"
-        )
 
 
 def refuse_truncated_archive(url: str, file: BinaryIO) -> None:

@@ -22,7 +22,7 @@ from urllib.request import url2pathname
 import requests
 from tqdm import tqdm
 
-from .download_checks import check_download, refuse_size, refuse_start
+from .download_checks import check_download, refuse_start
 from .runtime import InputError
 
 TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
@@ -31,6 +31,7 @@ TRANSIENT_ERRORS = (
     requests.Timeout,
     requests.exceptions.ChunkedEncodingError,
 )
+CERTIFICATE_TROUBLE = "CERTIFICATE_VERIFY_FAILED"  # other trouble with TLS may pass
 CHUNK_BYTES = 1 << 16  # at most this much is lost with a connection
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,6 @@ def download(
     url: str,
     target: str | Path,
     sha256: str | None = None,
-    size: int | None = None,
     attempts: int = 6,
     wait: float = 2.0,
     timeout: float = 60.0,
@@ -55,18 +55,20 @@ def download(
         url: http, https or file address.
         target: file to write. One that is named .zip has to be a zip archive.
         sha256: hexadecimal checksum, where known.
-        size: in bytes, where known.
         attempts: failures in a row, without progress, after which it gives up.
         wait: seconds before the second attempt; doubled before each further one.
         timeout: seconds without a byte after which a connection counts as broken.
 
     Raises:
         InputError: bad address, file not there, server out of reach or failing, a web page in
-            place of the file, another size or checksum, a truncated archive, disk full.
+            place of the file, another checksum, a truncated archive, disk full.
     """
     target = Path(target)
     partial = target.with_name(f"{target.name}.partial")
-    scheme = urlsplit(url).scheme
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError as error:
+        raise _bad_address(url, error) from error
     if scheme not in ("http", "https", "file"):
         raise InputError(f"{url}: has scheme {scheme!r}, expected http, https or file")
     with _naming_disk_trouble(partial):
@@ -74,9 +76,9 @@ def download(
         if scheme == "file":
             _copy_local(url, partial)
         else:
-            _fetch_persistently(url, partial, size, attempts, wait, timeout)
+            _fetch_persistently(url, partial, attempts, wait, timeout)
         try:
-            check_download(url, partial, target.name, size, sha256)
+            check_download(url, partial, target.name, sha256)
         except InputError:
             _forget(partial)  # the next run starts anew
             raise
@@ -85,13 +87,13 @@ def download(
 
 
 def _fetch_persistently(
-    url: str, partial: Path, size: int | None, attempts: int, wait: float, timeout: float
+    url: str, partial: Path, attempts: int, wait: float, timeout: float
 ) -> None:
     """Fetch until complete; give up after ``attempts`` failures without progress."""
     failures, farthest = 0, 0
     while True:
         try:
-            return _fetch_rest(url, partial, size, timeout)
+            return _fetch_rest(url, partial, timeout)
         except (*TRANSIENT_ERRORS, _TransientError) as error:
             arrived = partial.stat().st_size if partial.exists() else 0
             failures = 1 if arrived > farthest else failures + 1
@@ -106,13 +108,13 @@ def _fetch_persistently(
             logger.warning("%s: %s; trying again in %.0f s", url, error, pause)
             time.sleep(pause)
         except requests.RequestException as error:
-            raise InputError(f"{url}: cannot be downloaded ({error}); check the address") from error
+            raise _bad_address(url, error) from error
 
 
-def _fetch_rest(url: str, partial: Path, size: int | None, timeout: float) -> None:
+def _fetch_rest(url: str, partial: Path, timeout: float) -> None:
     """Fetch what is missing of the partial file, all of it where the server's file changed."""
     start, headers = _resume_headers(url, partial)
-    with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
+    with _ask(url, headers, timeout) as response:
         if start and response.status_code == requests.codes.requested_range_not_satisfiable:
             if response.headers.get("Content-Range") == f"bytes */{start}":
                 return  # all there: only the last step, the renaming, was interrupted
@@ -129,12 +131,31 @@ def _fetch_rest(url: str, partial: Path, size: int | None, timeout: float) -> No
         total = _announced_bytes(response, start)
         if start == 0:
             refuse_start(url, first, partial.stem, response.url)
-        refuse_size(url, total, size)
-        if start == 0:
             _forget(partial)  # the whole file comes: none of what is there belongs to it
-        _check_space(partial, (total or size or 0) - start)
+        _check_space(partial, (total or 0) - start)
         _remember(url, partial, response)
-        _write_body(chain([first], chunks), partial, start, total or size)
+        _write_body(chain([first], chunks), partial, start, total)
+
+
+def _ask(url: str, headers: dict[str, str], timeout: float) -> requests.Response:
+    """Send a request; raise InputError at once where asking again cannot help."""
+    try:
+        return requests.get(url, headers=headers, stream=True, timeout=timeout)
+    except requests.exceptions.SSLError as error:
+        if CERTIFICATE_TROUBLE not in str(error):
+            raise
+        raise InputError(
+            f"{url}: the server's certificate cannot be trusted ({error}); check the address and "
+            "this computer's clock, or, behind a proxy, set REQUESTS_CA_BUNDLE to its certificates"
+        ) from error
+    except TRANSIENT_ERRORS:
+        raise
+    except (OSError, ValueError) as error:  # among them what requests and urllib3 cannot parse
+        raise _bad_address(url, error) from error
+
+
+def _bad_address(url: str, error: Exception) -> InputError:
+    return InputError(f"{url}: cannot be downloaded ({error}); check the address")
 
 
 def _check_status(url: str, response: requests.Response) -> None:
@@ -168,12 +189,13 @@ def _write_body(chunks: Iterator[bytes], partial: Path, start: int, total: int |
     ):
         arrived = start
         for chunk in chunks:
+            arrived += len(chunk)
+            if total is not None and arrived > total:  # perhaps without an end
+                _forget(partial)
+                raise _TransientError(f"the server sent more than the {total} bytes it announced")
             file.write(chunk)
             file.flush()
             bar.update(len(chunk))
-            arrived += len(chunk)
-            if total is not None and arrived > total:
-                return  # too long, perhaps without an end: refused by its size
     if total is not None and arrived < total:
         raise _TransientError(f"the connection ended after {arrived} of {total} bytes")
 
@@ -186,7 +208,9 @@ def _resume_headers(url: str, partial: Path) -> tuple[int, dict[str, str]]:
         start = partial.stat().st_size
     except (FileNotFoundError, ValueError):
         return 0, headers
-    if known.get("url") != url or not known.get("version") or start == 0:
+    if not isinstance(known, dict) or known.get("url") != url or not known.get("version"):
+        return 0, headers
+    if start == 0:
         return 0, headers
     return start, {**headers, "Range": f"bytes={start}-", "If-Range": known["version"]}
 
@@ -205,8 +229,10 @@ def _copy_local(url: str, partial: Path) -> None:
     """Copy a file:// address."""
     source = Path(url2pathname(urlsplit(url).path))
     try:
-        with source.open("rb") as file, partial.open("wb") as copy:
-            shutil.copyfileobj(file, copy)
+        with source.open("rb") as file:
+            _forget(partial)  # a copy that breaks off is no part of what a server has
+            with partial.open("wb") as copy:
+                shutil.copyfileobj(file, copy)
     except OSError as error:
         if error.filename != str(source):
             raise

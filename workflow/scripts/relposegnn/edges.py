@@ -7,14 +7,24 @@ import torch
 from torch import Tensor
 from torch_geometric.utils import scatter, to_dense_batch
 
+from .runtime import InputError
+
 
 def nearest_edges(features_NC: Tensor, graph_N: Tensor, k: int) -> Tensor:
     """Return the edges (2, N k) to each node from its k nearest in its graph.
 
     By Euclidean distance in feature space, without self-loops, ordered by target, then distance.
-    Every graph needs more than k nodes.
+
+    Raises:
+        InputError: a graph has no more than k nodes.
     """
     dense_BMC, present_BM = to_dense_batch(features_NC, graph_N)
+    fewest = int(present_BM.sum(dim=1).min())
+    if fewest <= k:
+        raise InputError(
+            f"a graph has {fewest} nodes, expected more than knn = {k}; lower knn or raise "
+            "graphs.neighbours"
+        )
     nodes_BM, _ = to_dense_batch(torch.arange(len(features_NC), device=graph_N.device), graph_N)
     distance_BMM = torch.cdist(dense_BMC.float(), dense_BMC.float())
     itself = torch.eye(distance_BMM.shape[1], dtype=torch.bool, device=graph_N.device)

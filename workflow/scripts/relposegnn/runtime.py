@@ -94,6 +94,7 @@ def select_device(name: str | None = None, threads: int | None = None) -> "torch
 
     if threads is not None:
         torch.set_num_threads(threads)
+    asked = "device" if name else DEVICE_VARIABLE
     name = name or os.environ.get(DEVICE_VARIABLE) or "auto"
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -102,7 +103,7 @@ def select_device(name: str | None = None, threads: int | None = None) -> "torch
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(
-            f"{DEVICE_VARIABLE}={name}: torch cannot use this device ({error}); "
+            f"{asked}={name}: torch cannot use this device ({error}); "
             "expected auto, cpu or one of this machine's GPUs, such as cuda:0"
         ) from error
     return device

@@ -6,7 +6,6 @@ finds a scene up to its scale: unless the model was aligned, "metres" are the mo
 """
 
 import logging
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from ..poses import check_pose
 from ..runtime import InputError
 from ..scenes import Scene
+from .colmap_lengths import check_lengths
 from .files import COLMAP_FOLDERS
 from .posed_images import listed_frame, read_lines, scene_of_lists
 
@@ -61,8 +61,7 @@ def read_model_poses(model: Path) -> dict[str, np.ndarray]:
             f"{model}: a COLMAP model is read by pycolmap, which cannot be imported ({error}); "
             "pip install pycolmap"
         ) from error
-    if (model / "images.bin").is_file():
-        _check_length(model / "images.bin")
+    check_lengths(model)
     try:
         reconstruction = pycolmap.Reconstruction(model)
     except (ValueError, LookupError, RuntimeError, OSError, MemoryError) as error:
@@ -79,27 +78,6 @@ def read_model_poses(model: Path) -> dict[str, np.ndarray]:
     if not poses:
         raise InputError(f"{model}: has no image with a pose, expected at least one")
     return poses
-
-
-def _check_length(path: Path) -> None:
-    """Raise where a binary list of images is cut off: pycolmap does not return from one.
-
-    After their number come the images: 64 bytes (id, pose, camera), name, zero, number of
-    keypoints, 24 bytes a keypoint.
-    """
-    content = path.read_bytes()
-    position = 8
-    try:
-        for _ in range(struct.unpack_from("<Q", content)[0]):
-            name_end = content.index(b"\0", position + 64)
-            position = name_end + 9 + 24 * struct.unpack_from("<Q", content, name_end + 1)[0]
-    except (struct.error, ValueError):
-        position = len(content) + 1
-    if position > len(content):
-        raise InputError(
-            f"{path}: is cut off after {len(content)} bytes, expected a complete COLMAP model; "
-            "copy or export it again"
-        )
 
 
 def _find_model(folder: Path) -> Path:

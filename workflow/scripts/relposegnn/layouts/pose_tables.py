@@ -61,22 +61,32 @@ def _read_split(folder: Path, split: str) -> list[Listed] | None:
 def _csv_rows(path: Path) -> Iterator[tuple[str, str, list[str]]]:
     """Yield where, image and numbers (tx ty tz qw qx qy qz) of each row of a CSV."""
     lines = [line for _, line in read_lines(path)]
-    reader = csv.DictReader(lines, skipinitialspace=True, restkey="", restval=None)
-    header = [name.strip() for name in reader.fieldnames or []]
+    reader = csv.DictReader(lines, skipinitialspace=True)
+    try:
+        header = [name.strip() for name in reader.fieldnames or []]
+        _check_header(path, header)
+        reader.fieldnames = header
+        for row in reader:
+            where = f"{path}:{reader.line_num}"
+            if None in row or None in row.values():  # so csv marks fields too many or too few
+                raise InputError(
+                    f"{where}: has more or fewer fields than the header, expected {len(header)}"
+                )
+            yield where, row["image"].strip(), [row[column] for column in CSV_COLUMNS[1:]]
+    except csv.Error as error:
+        raise InputError(
+            f"{path}:{reader.reader.line_num}: is no row of a CSV ({error}), expected "
+            f"{','.join(CSV_COLUMNS)}"
+        ) from error
+
+
+def _check_header(path: Path, header: list[str]) -> None:
     for column in CSV_COLUMNS:
         if header.count(column) != 1:
             raise InputError(
                 f"{path}: has {header.count(column)} columns {column!r} in its header "
                 f"{','.join(header)!r}, expected one each of {','.join(CSV_COLUMNS)}, comma between"
             )
-    reader.fieldnames = header
-    for row in reader:
-        where = f"{path}:{reader.line_num}"
-        if "" in row or None in row.values():
-            raise InputError(
-                f"{where}: has more or fewer fields than the header, expected {len(header)}"
-            )
-        yield where, row["image"].strip(), [row[column] for column in CSV_COLUMNS[1:]]
 
 
 def _txt_rows(path: Path) -> Iterator[tuple[str, str, list[str]]]:

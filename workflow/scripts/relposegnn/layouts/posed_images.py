@@ -72,12 +72,19 @@ def listed_frame(folder: Path, image: str, world_from_cam: np.ndarray, where: st
     """Return the frame of an image, named by its path in ``folder`` without the suffix.
 
     Raises:
-        InputError: the path leads out of the folder, or there is no such file.
+        InputError: the path leads out of the folder, or there is no such file or none can be.
     """
     path = PurePosixPath(image)
     if path.is_absolute() or ".." in path.parts:
         raise InputError(f"{where}: names {image!r}, expected a path inside {folder}")
-    if not (folder / path).is_file():
+    try:
+        found = (folder / path).is_file()
+    except OSError as error:
+        raise InputError(
+            f"{where}: names {image[:40]!r}..., {len(image)} characters, which cannot be opened "
+            f"({error.strerror}), expected a path inside {folder}"
+        ) from error
+    if not found:
         raise InputError(f"{where}: names {image!r}, but there is no image {folder / path}")
     return Listed(where, Frame(path.with_suffix("").as_posix(), folder / path, world_from_cam))
 

@@ -5,10 +5,10 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-from ..graphs import SamplingSettings, read_graphs
+from ..graphs import SamplingSettings
 from ..runtime import InputError, select_device
 from ..storage import open_hdf5, read_settings
 
@@ -29,6 +29,7 @@ class Place:
     vocabulary: Path | None
     netvlad: Path | None
     sampling: SamplingSettings
+    candidates: int
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,8 +63,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--netvlad", type=Path, help="NetVLAD's checkpoint, where it is not in "
         "resources/weights/")  # fmt: skip
     add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
-    add("--workers", type=int, default=os.cpu_count() or 1, help="threads (default: %(default)s)")
+    add("--workers", type=_positive, default=os.cpu_count() or 1, help="threads (default: "
+        "%(default)s)")  # fmt: skip
     return parser
+
+
+def _positive(text: str) -> int:
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"got {text}, expected a number of threads")
+    return int(text)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -83,6 +91,7 @@ def _run(options: argparse.Namespace) -> None:
         netvlad_checkpoint=place.netvlad,
         workers=options.workers,
         minimum_confidence=options.min_confidence,
+        candidates=place.candidates,
     )
     columns = ["image", "tx", "ty", "tz", "confidence", "accepted"]
     formats = dict.fromkeys(columns[1:5], "{:.2f}".format)
@@ -138,29 +147,19 @@ def find_place(results: Path, scene: str, run: str, netvlad: Path | None = None)
         vocabulary = _existing(
             results, f"vocabularies/{scene}.npz", "vocabulary", "vocabularies/*.npz"
         )
-    sampling = read_sampling(results / f"graphs/{scene}.h5")
-    return Place(model, frames, descriptors, vocabulary, checkpoint, sampling)
+    neighbours = _existing(results, f"neighbours/{scene}.h5", "ranking", "neighbours/*.h5")
+    with open_hdf5(neighbours, "neighbours") as file:
+        candidates = read_settings(file)["candidates"]
+    own = f"graphs/{run}/{scene}.h5"  # of a variant
+    graphs = own if (results / own).exists() else f"graphs/{scene}.h5"
+    sampling = read_sampling(_existing(results, graphs, "graphs", "graphs/*.h5"))
+    return Place(model, frames, descriptors, vocabulary, checkpoint, sampling, candidates)
 
 
 def read_sampling(graphs_file: Path) -> SamplingSettings:
-    """Return how the neighbours of a scene's graphs were chosen.
-
-    Imported graphs do not tell: theirs are the defaults, with as many neighbours as the graphs
-    have; so it is without a file. The log says which.
-    """
-    if not graphs_file.exists():
-        logger.warning("%s: no such file; neighbours are chosen by default", graphs_file)
-        return SamplingSettings()
+    """Return how the neighbours of a scene's graphs were chosen."""
     with open_hdf5(graphs_file, "graphs") as file:
-        settings = read_settings(file)
-    known = {field.name for field in fields(SamplingSettings)}
-    if settings and settings.keys() <= known:
-        return SamplingSettings(**settings)
-    count = read_graphs(graphs_file, "test")[1].shape[1]
-    logger.warning(
-        "%s: does not tell how its neighbours were chosen; %d are, by default", graphs_file, count
-    )
-    return SamplingSettings(neighbours=count)
+        return SamplingSettings(**read_settings(file))
 
 
 def _existing(results: Path, name: str, what: str, others: str) -> Path:

@@ -237,6 +237,7 @@ def _add_legend(
 
 def _outside(table: pd.DataFrame, plane: np.ndarray, low: np.ndarray, high: np.ndarray) -> int:
     centres = _centres(table)[:, plane]
+    centres = centres[np.isfinite(centres).all(axis=1)]
     return int((~np.all((centres >= low) & (centres <= high), axis=1)).sum())
 
 

@@ -1,9 +1,10 @@
 """Published graphs as indices into a scene's own frames.
 
-Each node is found by its pose. Where a camera stood still and several frames have that pose, the
-images decide.
+Each node is found by its pose. Where a camera stood still and several frames have about that pose,
+the images decide, and among equal images the nearest pose.
 """
 
+import hashlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,19 +26,31 @@ logger = logging.getLogger(__name__)
 # In metres and half radians together. Published poses have 7 digits, and the rotations that they
 # were computed from are off by up to some 1e-5.
 POSE_TOLERANCE = 1e-4
+POSE_NOISE = 1e-5  # of frames with equal images, those this much farther are not told apart
 CLEAR_MARGIN = 0.8  # an image is clearly nearest below this share of the next one's distance
+IMAGES_AT_ONCE = 32
 
 
 class FrameMatcher:
     """Finds frames of one split by pose, and by image where poses tie.
 
-    ``unclear`` counts the nodes for which more than one image would do.
+    ``unclear`` counts the nodes for which more than one frame would do.
+
+    Raises:
+        InputError: there are no frames.
     """
 
-    def __init__(self, frames: Frames, split: str) -> None:
-        """Index the poses."""
+    def __init__(self, frames: Frames, split: str, once: bool = False) -> None:
+        """Index the poses; ``once`` takes another of frames that cannot be told apart each time."""
         self.frames, self.split, self.unclear = frames, split, 0
+        self._used: set[int] | None = set() if once else None
         poses = frames.poses(split)
+        if len(poses) == 0:
+            raise InputError(
+                f"{frames.path}: has no {split} frames, expected those that the published graphs "
+                f"were made from; take {split} out of published_graphs.splits, or give the dataset "
+                "with them"
+            )
         self._centres = poses[:, :3, 3]
         self._quaternions = quaternion_from_matrix(poses[:, :3, :3])
         # A quaternion and its opposite are one rotation, and both occur where the angle is near pi.
@@ -58,22 +71,58 @@ class FrameMatcher:
             candidates = np.unique(np.array(same_point, dtype=np.int64) % len(self._centres))
             if candidates.size == 0:
                 raise self._unknown(points[row], f"{source}, node {node}")
-            indices.append(self._most_similar(candidates, graph.images[node]))
+            if len(candidates) > 1:
+                candidates = self._most_similar(candidates, points[row], graph.images[node])
+            indices.append(self._choose(candidates))
         return np.array(indices)
 
-    def _most_similar(self, candidates: np.ndarray, image: np.ndarray) -> int:
-        """Return the candidate whose image is nearest to a standardised one (3, H, W)."""
-        if len(candidates) == 1:
-            return int(candidates[0])
+    def _most_similar(
+        self, candidates: np.ndarray, point: np.ndarray, image: np.ndarray
+    ) -> np.ndarray:
+        """Return the candidates that are nearest, and are not told apart, by image and then pose.
+
+        ``point`` (7) is centre and quaternion, ``image`` (3, H, W) standardised.
+        """
+        distance, digests = self._compare_images(candidates, image)
+        equal = digests == digests[distance.argmin()]
+        others = distance[~equal]
+        by_pose = self._pose_distance(candidates[equal], point)
+        nearest = candidates[equal][np.argsort(by_pose, kind="stable")]
+        nearest = nearest[: np.count_nonzero(by_pose <= by_pose.min() + POSE_NOISE)]
+        doubtful = others.size and distance.min() > CLEAR_MARGIN * others.min()
+        self.unclear += bool(doubtful or len(nearest) > 1)
+        return nearest
+
+    def _compare_images(
+        self, candidates: np.ndarray, image: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return how far the candidates' images are (n), in grey values, and their digests (n)."""
         grey = grey_values(image, self.frames.mean, self.frames.variance)
-        stored = self.frames.images(self.split, candidates)
-        distance = np.sqrt(np.mean((stored - _resized(grey, stored.shape[1:3])) ** 2, (1, 2, 3)))
-        best = int(distance.argmin())
-        others = (stored != stored[best]).any((1, 2, 3))
-        self.unclear += bool(
-            others.any() and distance[best] > CLEAR_MARGIN * distance[others].min()
-        )
-        return int(candidates[best])
+        grey = _resized(grey, self.frames.image_shape)
+        distances, digests = [], []
+        for start in range(0, len(candidates), IMAGES_AT_ONCE):
+            stored = self.frames.images(self.split, candidates[start : start + IMAGES_AT_ONCE])
+            distances.append(np.sqrt(np.mean((stored - grey) ** 2, (1, 2, 3))))
+            digests += [hashlib.blake2b(pixels, digest_size=32).hexdigest() for pixels in stored]
+        return np.concatenate(distances), np.array(digests)
+
+    def _pose_distance(self, candidates: np.ndarray, point: np.ndarray) -> np.ndarray:
+        """Return how far the candidates (n) are from centre and quaternion (7), as in the tree."""
+        signs = [
+            np.linalg.norm(sign * self._quaternions[candidates] - point[3:], axis=1)
+            for sign in (1, -1)
+        ]
+        metres = np.linalg.norm(self._centres[candidates] - point[:3], axis=1)
+        return np.hypot(metres, np.minimum(*signs))
+
+    def _choose(self, candidates: np.ndarray) -> int:
+        """Return the first candidate, or with ``once`` the first that is not used yet."""
+        if self._used is None:
+            return int(candidates[0])
+        unused = [index for index in candidates.tolist() if index not in self._used]
+        chosen = unused[0] if unused else int(candidates[0])
+        self._used.add(chosen)
+        return chosen
 
     def _unknown(self, point: np.ndarray, node: str) -> InputError:
         _, nearest = self._tree.query(point)
@@ -103,8 +152,8 @@ def import_graphs(
         scene: for messages.
 
     Raises:
-        InputError: an archive is damaged, a node has the pose of no frame, or two graphs have one
-            query.
+        InputError: an archive is damaged, a node has the pose of no frame, or there are more graphs
+            of a query than frames that cannot be told from it.
     """
     names = {split: Path(archive).name for split, archive in archives.items()}
     with (
@@ -124,7 +173,7 @@ def empty_split() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _import_split(path: Path, frames: Frames, split: str, file: h5py.File, scene: str) -> None:
-    queries, database = FrameMatcher(frames, split), FrameMatcher(frames, "train")
+    queries, database = FrameMatcher(frames, split, once=True), FrameMatcher(frames, "train")
 
     def place(graph: PublishedGraph) -> np.ndarray:
         source = f"{path}: {graph.name}"
@@ -142,7 +191,7 @@ def _import_split(path: Path, frames: Frames, split: str, file: h5py.File, scene
     if unclear:
         logger.warning(
             "%s, %s: for %d nodes several frames have the pose and look alike; the most similar "
-            "one is taken",
+            "one is taken, and among equals one of them",
             *(scene, split, unclear),
         )
 

@@ -28,7 +28,8 @@ logger = logging.getLogger(__name__)
 NODES = 8  # the query, then its neighbours, best-ranked first
 GRAPH_FILE = re.compile(r"data_(\d+)\.pt")  # beside pre_transform.pt, pre_filter.pt
 GREY_TOLERANCE = 0.1  # of 255; float32 rounds by 2e-5, statistics of 6 digits by 1e-2
-ASPECT_TOLERANCE = 0.03
+ASPECT_TOLERANCE = 0.03  # of the logarithm of height / width
+MOST_PIXELS = 2**24  # of an image; published ones have 87296
 TAR_DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
@@ -113,18 +114,19 @@ class PublishedArchive:
             InputError: as ``read``, or no such size has as many pixels as the images.
         """
         label = f"{self.path}: {self._members[0].name}"
-        pixels, rest = divmod(self._load(0)[0].shape[-1], 3)
-        if rest == 0 and pixels == shape[0] * shape[1]:
-            return shape
-        heights = np.arange(1, pixels + 1)
-        heights = heights[pixels % heights == 0]
-        misfit = np.abs(np.log(heights**2 / pixels * shape[1] / shape[0]))
-        if rest or misfit.min() > ASPECT_TOLERANCE:
+        found = self._load(0)[0].shape
+        if len(found) != 2 or found[0] != NODES or not 0 < found[1] <= 3 * MOST_PIXELS:
             raise InputError(
-                f"{label}: x has {3 * pixels + rest} columns, expected 3 H W with H:W as in "
+                f"{label}: x has shape {found}, expected {NODES} rows of 3 H W columns for images "
+                f"of at most {MOST_PIXELS} pixels; is this an archive of published graphs?"
+            )
+        pixels, rest = divmod(found[1], 3)
+        height = None if rest else _height_like(pixels, shape)
+        if height is None:
+            raise InputError(
+                f"{label}: x has {found[1]} columns, expected 3 H W with H:W as in "
                 f"{shape[1]}x{shape[0]} (width x height) images; is the archive of another scene?"
             )
-        height = int(heights[misfit.argmin()])
         return height, pixels // height
 
     def _find_graphs(self) -> list[tarfile.TarInfo]:
@@ -207,6 +209,21 @@ def place_nodes(
     return rows[:, 0], rows[:, 1:]
 
 
+def _height_like(pixels: int, shape: tuple[int, int]) -> int | None:
+    """Return the height of images of so many pixels with the aspect of ``shape``, if there is."""
+    if pixels == shape[0] * shape[1]:
+        return shape[0]
+    height = np.sqrt(pixels * shape[0] / shape[1])
+    # One more on either side, for nothing but rounding.
+    lowest = max(1, int(height * np.exp(-ASPECT_TOLERANCE / 2)) - 1)
+    heights = np.arange(lowest, int(height * np.exp(ASPECT_TOLERANCE / 2)) + 2)
+    heights = heights[pixels % heights == 0]
+    misfit = 2 * np.abs(np.log(heights / height))
+    if misfit.min(initial=np.inf) > ASPECT_TOLERANCE:
+        return None
+    return int(heights[misfit.argmin()])
+
+
 def grey_values(image: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
     """Return a standardised image (3, H, W) as float32 grey values (H, W, 3), 0 to 255.
 
@@ -252,6 +269,10 @@ def _open_tar(path: Path) -> tarfile.TarFile:
         raise InputError(
             f"{path}: {found}, expected a complete tar archive of graphs; "
             "delete it and download it again"
+        ) from error
+    except OSError as error:  # after TAR_DAMAGE, some of which is a kind of it
+        raise InputError(
+            f"{path}: cannot be opened ({error.strerror}), expected a tar archive of graphs"
         ) from error
 
 

@@ -40,11 +40,12 @@ def import_model(
 
     Raises:
         InputError: the file cannot be read, is no checkpoint of this network, or holds weights of
-            other shapes than ``settings``.
+            other shapes than ``settings`` or that are no floating-point numbers.
     """
     contents = read_checkpoint(checkpoint_file)
     state = _model_state(contents, checkpoint_file)
     used = {key: value for key, value in state.items() if not key.startswith(UNUSED_PREFIX)}
+    _check_types(used, checkpoint_file)
     _check_width(used, settings, checkpoint_file)
     _check_backbone(used, settings, checkpoint_file)
     _report_unused(len(state) - len(used), settings, checkpoint_file)
@@ -71,6 +72,13 @@ def _model_state(contents: Mapping[str, Any], source: str | Path) -> Mapping[str
             "the published checkpoints of RelPose-GNN; check which file published_models "
             "names; if another lies at its address now, delete this one and run again"
         )
+    unnamed = [key for key in state if not isinstance(key, str)]
+    if unnamed:
+        raise InputError(
+            f"{source}: model_state_dict has the key {unnamed[0]!r}, a {type(unnamed[0]).__name__}"
+            f" ({len(unnamed)} of {len(state)} keys are no text), expected names of weights; check "
+            "which file published_models names"
+        )
     if not isinstance(state.get("proj_edge.weight"), torch.Tensor):
         raise InputError(
             f"{source}: model_state_dict holds {list_keys(state)}, expected the weights of a "
@@ -78,6 +86,26 @@ def _model_state(contents: Mapping[str, Any], source: str | Path) -> Mapping[str
             "names; if another lies at its address now, delete this one and run again"
         )
     return state
+
+
+def _check_types(state: Mapping[str, Any], source: str | Path) -> None:
+    """Check that weights are floating-point numbers; what batch normalisation counts is not.
+
+    Raises:
+        InputError: they are not.
+    """
+    wrong = [
+        f"{key} is {value.dtype}"
+        for key, value in state.items()
+        if isinstance(value, torch.Tensor)
+        and not value.is_floating_point()
+        and not key.endswith(".num_batches_tracked")
+    ]
+    if wrong:
+        raise InputError(
+            f"{source}: {list_keys(wrong)}, expected floating-point numbers; check which file "
+            "published_models names"
+        )
 
 
 def _check_width(state: Mapping[str, Any], settings: ModelSettings, source: str | Path) -> None:

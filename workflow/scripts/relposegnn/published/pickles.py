@@ -108,4 +108,7 @@ def _array(state: dict, key: str) -> np.ndarray:
     tensor = state[key]
     if type(tensor) is not torch.Tensor or not tensor.is_floating_point():
         raise TypeError(f"{key} is {getattr(tensor, 'dtype', type(tensor))}, expected numbers")
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        shape = tuple(tensor.shape)
+        raise ValueError(f"{key} has shape {shape} but repeats fewer numbers than that")
     return tensor.numpy().astype(np.float32, copy=False)

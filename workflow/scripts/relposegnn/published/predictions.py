@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 NAMES, WIDTHS = "rel_path", {"abs_t": 3, "abs_q": 4, "targ_t": 3, "targ_q": 4}
 SAME_FRAME_M, SAME_FRAME_DEG = 1e-4, 0.01  # true poses of one frame, written twice
 IMAGE_FOLDERS = {"rgb", "color", "colour", "images"}  # between sequence and frame, in some copies
+FILE_SUFFIX = re.compile(r"(\.color)?(\.(png|jpe?g|bmp|tiff?|ppm|webp))?$|\.pose\.txt$")
+SHORTEST_QUATERNION = 1e-6  # below it has no direction
 
 
 def read_published_predictions(path: str | Path) -> dict[str, np.ndarray]:
@@ -30,8 +32,8 @@ def read_published_predictions(path: str | Path) -> dict[str, np.ndarray]:
     Names that are pickled objects are not read, since reading them could run code.
 
     Raises:
-        InputError: the file cannot be read, lacks poses, their counts differ or the ground truth
-            is not finite.
+        InputError: the file cannot be read, lacks poses, they are no numbers, their counts differ,
+            or the ground truth is not finite or has quaternions of zeros.
     """
     arrays = _load(path)
     missing = [name for name in WIDTHS if name not in arrays]
@@ -40,16 +42,45 @@ def read_published_predictions(path: str | Path) -> dict[str, np.ndarray]:
             f"{path}: lacks {', '.join(missing)} (it holds {', '.join(arrays) or 'nothing'}); "
             "expected published predictions; check published_predictions in the configuration"
         )
-    count = len(np.atleast_1d(arrays["abs_t"]))
+    count = arrays["abs_t"].shape[0] if arrays["abs_t"].ndim else 0
     for name, width in WIDTHS.items():
-        if arrays[name].shape != (count, width) or not count:
-            raise InputError(
-                f"{path}: {name} has shape {arrays[name].shape}, expected {(count or 'N', width)}"
-            )
-        arrays[name] = arrays[name].astype(np.float64)
+        arrays[name] = _checked(arrays[name], count, width, f"{path}: {name}")
+    _check_truth(arrays, path)
+    if NAMES in arrays and len(arrays[NAMES]) != count:
+        names = arrays.pop(NAMES)
+        logger.warning("%s: %d names for %d queries cannot be used", path, len(names), count)
+    return arrays
+
+
+def _checked(array: np.ndarray, count: int, width: int, label: str) -> np.ndarray:
+    """Return poses in float64.
+
+    Raises:
+        InputError: they are no numbers, or not of shape (count, width).
+    """
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{label} holds values of type {array.dtype}, expected numbers")
+    if array.shape != (count, width) or not count:
+        expected = f"({count or 'N'}, {width})"
+        raise InputError(f"{label} has shape {array.shape}, expected {expected}")
+    return array.astype(np.float64)
+
+
+def _check_truth(arrays: Mapping[str, np.ndarray], path: str | Path) -> None:
+    """Check the true poses.
+
+    Raises:
+        InputError: they are not finite, or a quaternion is of zeros.
+    """
     if not all(np.isfinite(arrays[name]).all() for name in ("targ_t", "targ_q")):
         raise InputError(f"{path}: the ground truth (targ_t, targ_q) is not finite throughout")
-    return arrays
+    without = np.linalg.norm(arrays["targ_q"], axis=1) < SHORTEST_QUATERNION
+    if without.any():
+        row = int(np.flatnonzero(without)[0])
+        raise InputError(
+            f"{path}: targ_q of query {row} is {arrays['targ_q'][row].tolist()} ({without.sum()} "
+            f"of {len(without)} are so), expected quaternions; download it again"
+        )
 
 
 def _load(path: str | Path) -> dict[str, np.ndarray]:
@@ -76,7 +107,7 @@ def _load_names(file: Mapping[str, np.ndarray], path: str | Path) -> dict[str, n
     except (KeyError, ValueError) as error:
         logger.warning("%s: its names cannot be used (%s)", path, error)
         return {}
-    if names.dtype.kind not in "SU" or len(names) != len(file["abs_t"]):
+    if names.dtype.kind not in "SU":
         logger.warning("%s: %d names of type %s cannot be used", path, len(names), names.dtype)
         return {}
     return {NAMES: names}
@@ -86,12 +117,12 @@ def normalise_name(name: str | bytes) -> str:
     """Return sequence and frame of a query, the same for every way to write them.
 
     E.g. ``seq000003/frame000017`` of ``chess/seq-03/rgb/frame-000017.color.png``: the scene's
-    folder and suffixes are dropped, numbers padded.
+    folder and the suffixes of files are dropped, numbers padded.
     """
     text = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
     parts = [part for part in re.split(r"[\\/]+", text.lower().strip()) if part not in ("", ".")]
     parts = [part for part in parts if part not in IMAGE_FOLDERS] or [""]
-    parts[-1] = parts[-1].split(".")[0]
+    parts[-1] = FILE_SUFFIX.sub("", parts[-1], count=1)
     words = re.sub(r"[-_ ]", "", "/".join(parts[-2:])).replace("sequence", "seq")
     return re.sub(r"\d+", lambda digits: f"{int(digits[0]):06d}", words)
 

@@ -11,7 +11,6 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-DIMENSION = 128  # of a SIFT descriptor
 GRID_STEP = 10  # pixels between keypoints
 # A patch has 4 x 4 cells of 1.5 x size pixels: 48 x 48 pixels. It is described at half the image's
 # resolution, octave 1, where it costs a quarter and retrieves as well.

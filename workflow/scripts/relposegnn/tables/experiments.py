@@ -35,9 +35,10 @@ IN_PAPER = {
     "single_scene": "Table 1 of the supplement",
 }
 ESTIMATORS_TEXT = (
-    "First edge: the pose from the best-ranked neighbour, as published; all edges: the aggregate "
-    "of every neighbour's estimate; reference neighbour: the pose of the best-ranked neighbour "
-    "itself, nothing regressed."
+    "First edge: the pose by the first edge into the query, as published: from the best-ranked "
+    "neighbour, or with knn edges from the one nearest in feature space; all edges: the aggregate "
+    "of all of them; reference neighbour: the pose of the best-ranked neighbour itself, nothing "
+    "regressed."
 )
 TESTING_TEXT = (
     "Unlike in the published protocol, dropout is off at test time, and graphs that this code "
