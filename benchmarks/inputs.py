@@ -26,7 +26,9 @@ def write_scene(
             )
             for index in range(count):
                 images[index] = rng.integers(0, 256, shape, dtype=np.uint8)
-            file[f"{split}/world_from_cam"] = np.tile(np.eye(4), (count, 1, 1))
+            world_from_cam = np.tile(np.eye(4), (count, 1, 1))
+            world_from_cam[:, :3, 3] = rng.standard_normal((count, 3))
+            file[f"{split}/world_from_cam"] = world_from_cam
             for label in ("name", "source"):
                 names = [f"{split}/{index}" for index in range(count)]
                 file.create_dataset(f"{split}/{label}", data=names, dtype=h5py.string_dtype())

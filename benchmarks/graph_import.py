@@ -1,0 +1,78 @@
+"""Importing the authors' pre-processed graphs, against reading their archive."""
+
+import argparse
+import io
+import resource
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from inputs import write_scene
+from torch_geometric.data import Data
+
+from relposegnn.datasets import GraphDataset, normalise_images
+from relposegnn.published.graph_frames import import_frames_and_graphs
+from relposegnn.published.graph_matching import import_graphs
+
+SIZE = (341, 256)
+
+
+def write_archive(path: Path, dataset: GraphDataset) -> None:
+    """Write the graphs of a dataset as the authors did: a pickled object each, with its images."""
+    with tarfile.open(path, "w") as tar:
+        for number, graph in enumerate(dataset):
+            images = normalise_images(graph.images, graph.mean, graph.deviation)
+            content = io.BytesIO()
+            edges = {"edge_index": graph.edge_index, "edge_attr": torch.zeros(56, 6)}
+            torch.save(Data(x=images.flatten(1), y=graph.poses, **edges), content)
+            info = tarfile.TarInfo(f"random_fc8_sp5_test/processed/data_{number:06}.pt")
+            info.size = content.tell()
+            content.seek(0)
+            tar.addfile(info, content)
+
+
+def read_archive(path: Path) -> None:
+    """Read every graph and unpickle it: the least that an import has to do."""
+    with tarfile.open(path) as tar:
+        for member in tar:
+            content = io.BytesIO(tar.extractfile(member).read())
+            torch.load(content, weights_only=False)  # written above
+
+
+def main() -> None:
+    """Print milliseconds per graph of reading and of both ways of importing, and peak memory."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--graphs", type=int, default=60)
+    count = parser.parse_args().graphs
+    milliseconds = {}
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        frames, graphs = write_scene(folder, 2 * count, count, SIZE)
+        dataset = GraphDataset(frames, graphs, "test")
+        archives = {"test": folder / "test.tar"}
+        write_archive(archives["test"], dataset)
+        statistics = dataset.frames.mean, dataset.frames.variance
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for name, run in {
+            "reading": lambda: read_archive(archives["test"]),
+            "matching": lambda: import_graphs(archives, frames, folder / "m.h5", "random"),
+            "taking frames": lambda: import_frames_and_graphs(
+                archives, folder / "f.h5", folder / "g.h5", "random", "random", *statistics
+            ),
+        }.items():
+            started = time.perf_counter()
+            run()
+            milliseconds[name] = (time.perf_counter() - started) / count * 1e3
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        size = archives["test"].stat().st_size / count / 1e6
+    print(f"{count} graphs of {size:.1f} MB each")
+    for name, taken in milliseconds.items():
+        ratio = taken / milliseconds["reading"]
+        print(f"{name:14} {taken:8.1f} ms a graph, {ratio:5.2f} of reading")
+    print(f"peak memory grew by {grown:.0f} MiB, {grown * 1.048576 / size:.1f} graphs")
+
+
+if __name__ == "__main__":
+    main()
