@@ -101,4 +101,5 @@ def test_estimates_far_outside_and_failed_ones_are_owned_up_to(database):
     figure, pictures = draw(table, database)
     low, high = figure.axes[pictures].get_xlim()
     assert high - low < 10
-    assert "2 outside the map" in "".join(text.get_text() for text in figure.texts)
+    remark = "".join(text.get_text() for text in figure.texts)
+    assert "1 outside the map; 1 without a pose" in remark

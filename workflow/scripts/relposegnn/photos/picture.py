@@ -232,6 +232,9 @@ def _add_legend(
         remark += ", photos not accepted"
     if outside:
         remark += f"; {outside} outside the map"
+    failed = int((~np.isfinite(_centres(table)).all(axis=1)).sum())
+    if failed:
+        remark += f"; {failed} without a pose"
     figure.text(left + 2.4 / width, bottom, remark, size=8, color=SOFT)
 
 
