@@ -15,6 +15,7 @@ from ..runtime import InputError
 COUNT_64 = struct.Struct("<Q")
 COUNT_32 = struct.Struct("<I")
 POSE = 56  # bytes of a quaternion and a translation
+BEYOND_THE_END = (struct.error, IndexError, ValueError, OverflowError)  # what reading there raises
 
 
 def check_lengths(model: Path) -> None:
@@ -38,12 +39,7 @@ def _is_complete(path: Path, end_of: Callable[[mmap.mmap, int], int]) -> bool:
         try:
             for _ in range(COUNT_64.unpack_from(content)[0]):
                 position = end_of(content, position)
-        except (
-            struct.error,
-            IndexError,
-            ValueError,
-            OverflowError,
-        ):  # beyond the end; far beyond it
+        except BEYOND_THE_END:
             return False
     return position <= size
 
