@@ -2,7 +2,6 @@
 
 import argparse
 import io
-import resource
 import tarfile
 import tempfile
 import time
@@ -42,7 +41,7 @@ def read_archive(path: Path) -> None:
 
 
 def main() -> None:
-    """Print milliseconds per graph of reading and of both ways of importing, and peak memory."""
+    """Print milliseconds per graph of reading and of both ways of importing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--graphs", type=int, default=60)
     count = parser.parse_args().graphs
@@ -54,7 +53,6 @@ def main() -> None:
         archives = {"test": folder / "test.tar"}
         write_archive(archives["test"], dataset)
         statistics = dataset.frames.mean, dataset.frames.variance
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for name, run in {
             "reading": lambda: read_archive(archives["test"]),
             "matching": lambda: import_graphs(archives, frames, folder / "m.h5", "random"),
@@ -65,13 +63,11 @@ def main() -> None:
             started = time.perf_counter()
             run()
             milliseconds[name] = (time.perf_counter() - started) / count * 1e3
-        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         size = archives["test"].stat().st_size / count / 1e6
     print(f"{count} graphs of {size:.1f} MB each")
     for name, taken in milliseconds.items():
         ratio = taken / milliseconds["reading"]
         print(f"{name:14} {taken:8.1f} ms a graph, {ratio:5.2f} of reading")
-    print(f"peak memory grew by {grown:.0f} MiB, {grown * 1.048576 / size:.1f} graphs")
 
 
 if __name__ == "__main__":
