@@ -1,7 +1,28 @@
 """Keys that contradict one another; see test_configuration for the schema."""
 
+import shutil
+from pathlib import Path
+
 import pytest
-from test_configuration import merged, nested, problems, shipped, validated
+from configurations import (
+    DEFAULT,
+    SCHEMA,
+    merged,
+    nested,
+    problems,
+    shipped,
+    validated,
+)
+
+from relposegnn.configuration import validate_configuration
+
+
+@pytest.fixture
+def scenes_dir(tmp_path: Path) -> Path:
+    """Return a folder that holds two scenes."""
+    for scene in ("attic", "cellar"):
+        (tmp_path / "scenes" / scene).mkdir(parents=True)
+    return tmp_path / "scenes"
 
 
 def test_addresses_by_scene_have_one_for_each():
@@ -79,3 +100,89 @@ def test_frames_from_published_graphs_need_all_that_replaces_the_dataset(place, 
         base["frames"]["statistics"] = {}
     (line,) = problems(base)
     assert line.startswith(message)
+
+
+def test_unknown_rendered_scene_is_refused():
+    lines = problems({"scenes": ["study", "worksop", "ballroom"]})
+    assert lines == [
+        "scenes: unknown scene worksop, did you mean workshop? rendering.rooms: study, workshop",
+        "scenes: unknown scene ballroom. rendering.rooms: study, workshop",
+    ]
+
+
+def test_scene_without_a_folder_is_refused(scenes_dir):
+    lines = problems({"scenes": ["attic", "celar"], "scenes_dir": str(scenes_dir)})
+    assert lines == [
+        f"scenes: unknown scene celar, did you mean cellar? folders in {scenes_dir}: attic, cellar"
+    ]
+    assert validated({"scenes": ["attic"], "scenes_dir": str(scenes_dir)})["scenes"] == ["attic"]
+
+
+def test_scenes_dir_must_exist(tmp_path):
+    (line,) = problems({"scenes_dir": str(tmp_path / "none")})
+    assert line == f"scenes_dir: got {tmp_path / 'none'}, expected a folder that exists"
+
+
+def test_relative_paths_start_at_the_project(tmp_path, scenes_dir, monkeypatch):
+    (tmp_path / "project/config").mkdir(parents=True)
+    shutil.copy(SCHEMA, tmp_path / "project/config")
+    (tmp_path / "project/config/published.csv").touch()
+    changes = {
+        "scenes": ["attic"],
+        "scenes_dir": "../scenes",
+        "evaluation": {"published": "config/published.csv"},
+    }
+    for folder in (tmp_path / "project", tmp_path):
+        monkeypatch.chdir(folder)
+        config = validate_configuration(
+            merged(DEFAULT, changes), tmp_path / "project/config/config.schema.yaml"
+        )
+        assert Path(config["scenes_dir"]).resolve() == scenes_dir
+        assert Path(config["evaluation"]["published"]).is_file()
+        assert not Path(config["scenes_dir"]).is_absolute()
+
+
+@pytest.mark.parametrize("url", [None, "https://example.org/scene.zip"])
+def test_download_needs_an_address_with_the_scene(url):
+    (line,) = problems({"source": "download", "archive_url": url})
+    assert line.startswith("archive_url: got ")
+    assert "{scene}" in line
+    assert "scenes_dir" in line
+
+
+def test_leave_one_out_needs_two_scenes():
+    changes = {"scenes": ["study"], "experiments": ["joint", "leave_one_out"]}
+    (line,) = problems(changes)
+    assert line == "experiments: leave_one_out needs at least 2 scenes, got 1"
+
+
+def test_candidates_and_knn_must_fit_the_graph():
+    lines = problems({"retrieval": {"candidates": 6}, "model": {"knn": 8}})
+    assert lines == [
+        "retrieval.candidates: got 6, expected at least as many as graphs.neighbours, 7",
+        "model.knn: got 8, expected at most as many as graphs.neighbours, 7",
+    ]
+
+
+def test_weights_that_are_asked_for_must_have_an_address():
+    model = {"backbone": "resnet50", "pretrained": True}
+    (line,) = problems({"model": model})
+    assert line.startswith("weights.resnet50: is missing, expected its address")
+    weights = {"resnet50": "https://example.org/resnet50.pth"}
+    assert validated({"model": model, "weights": weights})["model"]["backbone"] == "resnet50"
+
+
+def test_published_results_must_exist():
+    (line,) = problems({"evaluation": {"published": "config/none.csv"}})
+    assert line.startswith("evaluation.published: got ")
+
+
+def test_the_published_netvlad_has_its_number_of_clusters():
+    retrieval = {"descriptor": "netvlad", "netvlad_weights": "published", "clusters": 32}
+    assert problems({"retrieval": retrieval})[0].startswith("retrieval.clusters: got 32")
+    assert validated({"retrieval": {**retrieval, "netvlad_weights": "none"}})
+
+
+def test_weights_do_not_share_a_file_name():
+    weights = {"vgg16": "https://example.org/other/resnet18-f37072fd.pth"}
+    assert "as that of weights" in problems({"weights": weights})[0]

@@ -1,0 +1,99 @@
+"""The configurations that the project ships."""
+
+import json
+
+import pytest
+from configurations import (
+    ADDITIONS,
+    CONFIG,
+    DEFAULT,
+    SCHEMA,
+    SHIPPED,
+    merged,
+    shipped,
+    validated,
+)
+
+from relposegnn.configuration import refuse_duplicate_keys, validate_configuration
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_configuration_is_valid(name, tmp_path):
+    refuse_duplicate_keys(CONFIG / name)
+    base = merged(DEFAULT, shipped(ADDITIONS.get(name, "config.yaml")))
+    config = merged(base, shipped(name))
+    if config["source"] == "download" and not config["archive_url"]:  # asks for scenes_dir
+        (tmp_path / config["scenes"][0]).mkdir()
+        config["scenes_dir"] = str(tmp_path)
+    assert validate_configuration(config, SCHEMA)["dataset"] == config["dataset"]
+
+
+def test_shipped_configurations_have_folders_of_their_own():
+    datasets = [shipped(name)["dataset"] for name in SHIPPED if name != "ablations.yaml"]
+    assert len(set(datasets)) == len(SHIPPED) - 1
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name != "config.yaml"])
+def test_shipped_configuration_holds_only_what_it_changes(name):
+    def repeated(changes, base):
+        for key, value in changes.items():
+            if isinstance(value, dict) and isinstance(base.get(key), dict):
+                yield from repeated(value, base[key])
+            elif key in base and value == base[key]:
+                yield key
+
+    base = merged(DEFAULT, shipped(ADDITIONS.get(name, "config.yaml")))
+    assert list(repeated(shipped(name), base)) == []
+
+
+def test_full_reproduction_has_the_published_settings():
+    config = validated(shipped("7scenes.yaml"))
+    assert len(config["scenes"]) == 7
+    assert config["graphs"] == {
+        **{"source": "sampled", "selection": "strided", "seed": 0},
+        **{"neighbours": 7, "stride": 5, "drop_probability": 0.5},
+    }
+    assert config["model"] == {
+        "backbone": "resnet34",
+        "pretrained": True,
+        "width": 2048,
+        "iterations": 3,
+        "attention": True,
+        "knn": 0,
+        "dropout": 0.5,
+        "edge_dropout": 0.5,
+        "translation_deviation": [1.0, 1.0, 1.0],
+    }
+    assert {"backbone", "width", "iterations", "knn", "translation_deviation"} == {
+        key
+        for key, value in config["published_models"]["profile"].items()
+        if value == config["model"][key]
+    }
+    training = config["training"]
+    assert (training["epochs"], training["single_scene_epochs"]) == (40, 100)
+    assert training["batch_size"] == 8
+    assert (training["learning_rate"], training["weight_decay"]) == (5e-5, 5e-4)
+    assert (training["decay_epochs"], training["decay_factor"]) == (20, 0.1)
+    assert training["schedule"] == "step"
+    assert (training["initial_s_t"], training["initial_s_q"]) == (0, -3)
+
+
+def test_published_statistics_are_those_of_the_dataset(reference):
+    expected = json.loads((reference / "normalisation.json").read_text())
+    found = shipped("7scenes.yaml")["frames"]["statistics"]
+    assert found.keys() == expected.keys()
+    for scene, values in expected.items():
+        for name, channels in values.items():
+            assert found[scene][name] == pytest.approx(channels, abs=1e-6)
+
+
+def test_cambridge_has_the_published_protocol():
+    config = validated(shipped("cambridge.yaml"))
+    assert len(config["scenes"]) == len(config["archive_url"]) == 5
+    assert (config["graphs"]["stride"], config["graphs"]["neighbours"]) == (3, 7)
+    assert (config["model"]["iterations"], config["model"]["knn"]) == (2, 4)
+    assert config["model"]["translation_deviation"] == [12.6376063, 5.3801193, 19.3833127]
+    training = config["training"]
+    assert (training["epochs"], training["decay_epochs"]) == (150, 50)
+    assert training["learning_rate"] == 1e-4
+    assert {*config["frames"]["statistics"]} == {*config["scenes"]}
