@@ -10,6 +10,7 @@ configfile: f"{workflow.basedir}/config/config.yaml"
 
 include: "rules/common.smk"
 include: "rules/published_sources.smk"
+include: "rules/captions.smk"
 include: "rules/targets.smk"
 include: "rules/downloads.smk"
 include: "rules/dataset.smk"

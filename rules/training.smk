@@ -51,7 +51,6 @@ rule import_model:
         runtime=30,
     params:
         model=config["published_models"]["profile"],
-        scenes=[],
         code=code("import_model"),
     script:
         "../workflow/scripts/import_model.py"

@@ -65,7 +65,7 @@ def test_imported_checkpoints_compute_what_the_published_implementation_did(
     reference, tmp_path, case
 ):
     checkpoint = write_reference_checkpoint(reference, case, tmp_path / "published.pth.tar")
-    import_model(checkpoint, tmp_path / "model.pt", PROFILES[case], ["chess", "fire"])
+    import_model(checkpoint, tmp_path / "model.pt", PROFILES[case])
     model = load_model(tmp_path / "model.pt")
     assert model.settings == PROFILES[case]
     expected = np.load(reference / f"model-{case}.npz")
@@ -79,12 +79,12 @@ def test_imported_checkpoints_compute_what_the_published_implementation_did(
         np.testing.assert_allclose(getattr(estimates, name), expected[name], atol=1e-4 * scale)
 
 
-def test_the_file_keeps_epoch_and_scenes_and_leaves_training_out(tmp_path, caplog):
+def test_the_file_keeps_the_epoch_and_leaves_training_out(tmp_path, caplog):
     caplog.set_level("INFO")
     checkpoint = write_checkpoint(tmp_path / "published.pth.tar", tiny_state())
-    import_model(checkpoint, tmp_path / "model.pt", TINY, ["chess"])
+    import_model(checkpoint, tmp_path / "model.pt", TINY)
     contents = torch.load(tmp_path / "model.pt", weights_only=True)
-    assert (contents["epoch"], contents["scenes"]) == (39, ["chess"])
+    assert (contents["epoch"], contents["scenes"]) == (39, [])
     assert contents.keys() == {"model_state_dict", "epoch", "settings", "scenes", "version"}
     unused = sum(key.startswith("gnn1.") for key in contents["model_state_dict"])
     assert f"ignored {unused} tensors of an unused second layer" in caplog.text
@@ -94,7 +94,7 @@ def test_the_file_keeps_epoch_and_scenes_and_leaves_training_out(tmp_path, caplo
 
 def test_a_missing_epoch_is_told_and_not_invented(tmp_path, caplog):
     torch.save({"model_state_dict": RelPoseGNN(TINY).state_dict()}, tmp_path / "file.pth")
-    import_model(tmp_path / "file.pth", tmp_path / "model.pt", TINY, [])
+    import_model(tmp_path / "file.pth", tmp_path / "model.pt", TINY)
     assert torch.load(tmp_path / "model.pt", weights_only=True)["epoch"] is None
     assert "does not say after which epoch" in caplog.text
     assert load_model(tmp_path / "model.pt").settings == TINY
@@ -115,7 +115,7 @@ def test_a_checkpoint_of_full_size_is_imported(tmp_path):
     }
     assert sum(tensor.numel() for tensor in state.values()) == pytest.approx(118.9e6, rel=1e-3)
     checkpoint = write_checkpoint(tmp_path / "published.pth.tar", state)
-    import_model(checkpoint, tmp_path / "model.pt", ModelSettings(), ["chess"])
+    import_model(checkpoint, tmp_path / "model.pt", ModelSettings())
     model = load_model(tmp_path / "model.pt")
     assert sum(p.numel() for p in model.parameters()) == pytest.approx(74.8e6, rel=1e-3)
     own = model.state_dict()
@@ -137,13 +137,13 @@ def test_a_checkpoint_of_full_size_is_imported(tmp_path):
 def test_settings_that_do_not_fit_are_named_by_their_keys(tmp_path, change, message):
     checkpoint = write_checkpoint(tmp_path / "published.pth.tar", tiny_state())
     with pytest.raises(InputError, match=message):
-        import_model(checkpoint, tmp_path / "model.pt", replace(TINY, **change), [])
+        import_model(checkpoint, tmp_path / "model.pt", replace(TINY, **change))
     assert [path.name for path in tmp_path.iterdir()] == ["published.pth.tar"]
 
 
 def test_a_profile_of_another_year_is_warned_of(tmp_path, caplog):
     checkpoint = write_checkpoint(tmp_path / "published.pth.tar", tiny_state())
-    import_model(checkpoint, tmp_path / "model.pt", replace(TINY, knn=4), [])
+    import_model(checkpoint, tmp_path / "model.pt", replace(TINY, knn=4))
     assert "published_models.profile.knn: got 4" in caplog.text
     assert "profile.iterations" not in caplog.text
 
@@ -156,7 +156,7 @@ def test_incomplete_checkpoints_are_refused_with_keys_and_shapes(tmp_path):
     state["fc_wpqr.bias"] = "none"
     checkpoint = write_checkpoint(tmp_path / "published.pth.tar", state)
     with pytest.raises(InputError, match=r"published\.pth\.tar") as refused:
-        import_model(checkpoint, tmp_path / "model.pt", TINY, [])
+        import_model(checkpoint, tmp_path / "model.pt", TINY)
     text = str(refused.value)
     assert "missing gnn1.att.g.bias" in text
     assert "unexpected gnn3.mlp.0.weight" in text
@@ -168,7 +168,7 @@ def test_incomplete_checkpoints_are_refused_with_keys_and_shapes(tmp_path):
 def test_keys_that_are_no_text_are_refused(tmp_path, key):
     checkpoint = write_checkpoint(tmp_path / "a.pth", {**tiny_state(), key: torch.zeros(1)})
     with pytest.raises(InputError, match=r"a\.pth: model_state_dict has the key .* \(1 of \d+ key"):
-        import_model(checkpoint, tmp_path / "model.pt", TINY, [])
+        import_model(checkpoint, tmp_path / "model.pt", TINY)
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.complex64])
@@ -178,7 +178,7 @@ def test_weights_that_are_no_floating_point_numbers_are_refused(tmp_path, dtype)
     checkpoint = write_checkpoint(tmp_path / "published.pth.tar", state)
     message = rf"published\.pth\.tar: gnn1\.att\.W\.bias is {dtype}, expected floating-point"
     with pytest.raises(InputError, match=message):
-        import_model(checkpoint, tmp_path / "model.pt", TINY, [])
+        import_model(checkpoint, tmp_path / "model.pt", TINY)
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path):
@@ -186,7 +186,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     state["gnn1.att.W.bias"] = torch.full((16,), torch.nan)
     checkpoint = write_checkpoint(tmp_path / "published.pth.tar", state)
     with pytest.raises(InputError, match=r"gnn1\.att\.W\.bias holds numbers that are not finite"):
-        import_model(checkpoint, tmp_path / "model.pt", TINY, [])
+        import_model(checkpoint, tmp_path / "model.pt", TINY)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
 def test_files_of_other_networks_are_refused(tmp_path, contents, message):
     torch.save(contents(), tmp_path / "other.pth")
     with pytest.raises(InputError, match=message) as refused:
-        import_model(tmp_path / "other.pth", tmp_path / "model.pt", TINY, [])
+        import_model(tmp_path / "other.pth", tmp_path / "model.pt", TINY)
     assert "other.pth" in str(refused.value)
 
 
@@ -223,7 +223,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path, new_format):
     path = tmp_path / "hostile.pth.tar"
     torch.save(contents, path, _use_new_zipfile_serialization=new_format)
     with pytest.raises(InputError, match=r"hostile\.pth\.tar: cannot be read as a checkpoint"):
-        import_model(path, tmp_path / "model.pt", TINY, [])
+        import_model(path, tmp_path / "model.pt", TINY)
     assert not (tmp_path / "harm").exists()
     torch.load(path, weights_only=False)
     assert (tmp_path / "harm").exists()  # it would have done harm

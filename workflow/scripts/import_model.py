@@ -10,5 +10,4 @@ if __name__ == "__main__":
             snakemake.input.checkpoint,
             snakemake.output.model,
             ModelSettings(**snakemake.params.model),
-            list(snakemake.params.scenes),
         )

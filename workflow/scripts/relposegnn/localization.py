@@ -82,30 +82,28 @@ def localize_queries(
         model: in evaluation mode, on ``device``; fastest with its weights in ``channels_last``.
         frames_file: of the scene.
         graphs_file: of the scene.
-        device: where to compute.
+        device: where the model is.
         graphs_per_pass: graphs in a batch.
 
     Raises:
         InputError: the scene has no test queries.
     """
     query, neighbours = read_graphs(graphs_file, "test")
+    if len(query) == 0:
+        raise InputError(f"{graphs_file}: has no test queries, expected at least one")
     with Frames(frames_file) as frames:
-        if len(query) == 0:
-            raise InputError(f"{graphs_file}: has no test queries, expected at least one")
         database = vector_from_pose(frames.poses("train"))
         truth = vector_from_pose(frames.poses("test")[query])
-        names = np.asarray(frames.names("test"))[query]
         features, nodes = encode_distinct_frames(model, frames, query, neighbours, device)
     relative, source = relate_graphs(model, features, nodes, graphs_per_pass)
     source_poses = np.take_along_axis(database[neighbours], source[..., None] - 1, axis=1)
     candidates = candidates_from_relative(relative, source_poses)
     robust_t, robust_q = aggregate(candidates)
-    failed = np.isnan(robust_t).any(axis=1).sum()
-    if failed:
+    if failed := np.isnan(robust_t).any(axis=1).sum():
         logger.warning("%s: %d of %d queries have no finite pose", graphs_file, failed, len(query))
     reference = database[neighbours[:, 0]]
     return {
-        "rel_path": names,
+        "rel_path": np.asarray(frames.names("test"))[query],
         "abs_t": candidates.translation[:, 0],
         "abs_q": candidates.quaternion[:, 0],
         "targ_t": truth[:, :3],
@@ -161,7 +159,6 @@ def _nearest_rotation(matrices: np.ndarray) -> np.ndarray:
     return (u @ vt).reshape(-1, 9)
 
 
-@torch.inference_mode()
 def encode_distinct_frames(
     model: RelPoseGNN,
     frames: Frames,
@@ -175,21 +172,43 @@ def encode_distinct_frames(
         features (F, C) of the F distinct images, on the device; nodes (G, 1 + k), the feature row
         of each node of each graph.
     """
-    mean = torch.tensor(frames.mean, dtype=torch.float32, device=device)[None]
-    deviation = torch.tensor(frames.variance, dtype=torch.float32, device=device)[None].sqrt()
-    pixels = PIXELS_PER_PASS_CPU if device.type == "cpu" else PIXELS_PER_PASS_GPU
-    count = max(1, pixels // math.prod(frames.image_shape))
     features, nodes = [], []
     for split, used in (("test", query[:, None]), ("train", neighbours)):
         distinct, row = np.unique(used, return_inverse=True)
         nodes.append(row.reshape(used.shape) + sum(map(len, features)))
-        passes = range(0, len(distinct), count)
-        for start in tqdm(passes, f"encoding {split} frames", disable=None):
-            packed = frames.images(split, distinct[start : start + count])
-            # Packed row by row of pixels: already what torch calls channels_last.
-            images = torch.from_numpy(packed).to(device).permute(0, 3, 1, 2)
-            features.append(model.encode(normalise_images(images, mean, deviation)))
+        features.append(encode_frames(model, frames, split, distinct, device))
     return torch.cat(features), np.concatenate(nodes, axis=1)
+
+
+def encode_frames(
+    model: RelPoseGNN, frames: Frames, split: str, indices: np.ndarray, device: torch.device
+) -> torch.Tensor:
+    """Return the features (n, C) of a split's frames by their indices (n,), on the device."""
+    count = images_per_pass(frames, device)
+    passes = tqdm(range(0, len(indices), count), f"encoding {split} frames", disable=None)
+    packed = (frames.images(split, indices[start : start + count]) for start in passes)
+    return torch.cat([encode_images(model, images, frames, device) for images in packed])
+
+
+@torch.inference_mode()
+def encode_images(
+    model: RelPoseGNN, packed: np.ndarray, frames: Frames, device: torch.device
+) -> torch.Tensor:
+    """Return the features (n, C) of images (n, H, W, 3) uint8, standardised as the frames are."""
+    mean = torch.tensor(frames.mean, dtype=torch.float32, device=device)[None]
+    deviation = torch.tensor(frames.variance, dtype=torch.float32, device=device)[None].sqrt()
+    features = []
+    for part in np.array_split(packed, -(-len(packed) // images_per_pass(frames, device))):
+        # Packed row by row of pixels: already what torch calls channels_last.
+        images = torch.from_numpy(part).to(device).permute(0, 3, 1, 2)
+        features.append(model.encode(normalise_images(images, mean, deviation)))
+    return torch.cat(features)
+
+
+def images_per_pass(frames: Frames, device: torch.device) -> int:
+    """Return how many images of the frames' size are encoded at once."""
+    pixels = PIXELS_PER_PASS_CPU if device.type == "cpu" else PIXELS_PER_PASS_GPU
+    return max(1, pixels // math.prod(frames.image_shape))
 
 
 @torch.inference_mode()

@@ -55,12 +55,10 @@ def train_model(
         threads: of this job; with a GPU, processes that read batches take them.
 
     Raises:
-        InputError: scenes of different image sizes or without training graphs, or a loss that is
-            not finite.
+        InputError: scenes of different image sizes or without training graphs, or a loss that
+            is not finite.
     """
-    datasets = [GraphDataset(*files, "train") for files in scenes.values()]
-    _check_graphs(datasets)
-    _check_image_sizes(datasets)
+    datasets = _read_datasets(scenes)
     train_set, validation_set = split_validation(datasets, settings)
     loaders = partial(_loaders, train_set, validation_set, settings, device, threads)
     trainer = Trainer(model_settings, settings, device, backbone_weights)
@@ -144,6 +142,14 @@ def _loader(
         num_workers=workers,
         pin_memory=device.type == "cuda",
     )
+
+
+def _read_datasets(scenes: dict[str, tuple[str, str]]) -> list[GraphDataset]:
+    """Return the training graphs of the scenes, checked."""
+    datasets = [GraphDataset(*files, "train") for files in scenes.values()]
+    _check_graphs(datasets)
+    _check_image_sizes(datasets)
+    return datasets
 
 
 def _check_graphs(datasets: list[GraphDataset]) -> None:

@@ -8,7 +8,6 @@ import h5py
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from ..checkpoints import load_model
 from ..frames import Frames
@@ -18,7 +17,7 @@ from ..graphs import (
     sequential_neighbours,
     strided_neighbours,
 )
-from ..localization import aggregate, candidates_from_relative, relate_graphs
+from ..localization import aggregate, candidates_from_relative, encode_frames, relate_graphs
 from ..model import RelPoseGNN
 from ..poses import vector_from_pose
 from ..runtime import InputError, atomic_path, numpy_generator
@@ -27,13 +26,7 @@ from .confidence import SimilarityScale, confidence, pair_spread, similarity_sca
 from .files import find_photos
 from .picture import plot_photos
 from .pose_formats import write_colmap, write_tum
-from .recognition import (
-    IMAGES_PER_PASS,
-    Recognised,
-    describer_of,
-    encode_images,
-    recognise,
-)
+from .recognition import Recognised, describer_of, recognise
 
 logger = logging.getLogger(__name__)
 
@@ -154,11 +147,7 @@ def _estimate(
     """Return the table of ``localise_photos``, no photo accepted yet."""
     neighbours = choose_neighbours(names, recognised.ranked, frames, sampling)
     distinct, row = np.unique(neighbours, return_inverse=True)
-    passes = range(0, len(distinct), IMAGES_PER_PASS)
-    features = [recognised.features]
-    for start in tqdm(passes, "encoding neighbours", disable=None):
-        packed = frames.images("train", distinct[start : start + IMAGES_PER_PASS])
-        features.append(encode_images(model, packed, frames, device))
+    features = [recognised.features, encode_frames(model, frames, "train", distinct, device)]
     photos = np.arange(len(neighbours))[:, None]
     nodes = np.concatenate([photos, row.reshape(neighbours.shape) + len(neighbours)], axis=1)
     relative, source = relate_graphs(model, torch.cat(features), nodes, GRAPHS_PER_PASS)

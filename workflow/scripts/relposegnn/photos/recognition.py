@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ..datasets import normalise_images
 from ..frames import Frames
+from ..localization import encode_images
 from ..model import RelPoseGNN
 from ..retrieval.describers import Describer, load_describer, map_in_threads
 from ..retrieval.ranking import build_index, rank
@@ -22,7 +22,6 @@ from .files import read_photo
 logger = logging.getLogger(__name__)
 
 PHOTOS_AT_ONCE = 64  # in memory
-IMAGES_PER_PASS = 64
 
 
 class Recognised(NamedTuple):
@@ -98,17 +97,6 @@ def recognise(
         )
     features, ranked, similarity = zip(*blocks, strict=True)
     return Recognised(torch.cat(features), np.concatenate(ranked), np.concatenate(similarity))
-
-
-@torch.inference_mode()
-def encode_images(
-    model: RelPoseGNN, packed: np.ndarray, frames: Frames, device: torch.device
-) -> torch.Tensor:
-    """Return the features (n, C) of images (n, H, W, 3) uint8."""
-    mean = torch.tensor(frames.mean, dtype=torch.float32, device=device)[None]
-    deviation = torch.tensor(frames.variance, dtype=torch.float32, device=device)[None].sqrt()
-    images = torch.from_numpy(packed).to(device).permute(0, 3, 1, 2)
-    return model.encode(normalise_images(images, mean, deviation))
 
 
 def _check_length(rows: np.ndarray, database: h5py.Dataset) -> None:

@@ -21,10 +21,7 @@ BLOCK = re.compile(r"feature_extractor\.(layer\d+)\.(\d+)\.")
 
 
 def import_model(
-    checkpoint_file: str | Path,
-    model_file: str | Path,
-    settings: ModelSettings,
-    scenes: list[str],
+    checkpoint_file: str | Path, model_file: str | Path, settings: ModelSettings
 ) -> None:
     """Write a published checkpoint as a model of ours, to predict with.
 
@@ -36,7 +33,6 @@ def import_model(
         model_file: the file to write, see ``save_model``.
         settings: the shape of the published network. Rounds of message passing and graph rewiring
             leave no trace in weights: they are believed.
-        scenes: the scenes that the authors trained on.
 
     Raises:
         InputError: the file cannot be read, is no checkpoint of this network, or holds weights of
@@ -55,7 +51,7 @@ def import_model(
     epoch = contents.get("epoch")
     if not isinstance(epoch, Integral):
         logger.warning("%s does not say after which epoch it was saved", checkpoint_file)
-    save_model(model_file, model, int(epoch) if isinstance(epoch, Integral) else None, scenes)
+    save_model(model_file, model, int(epoch) if isinstance(epoch, Integral) else None, [])
     logger.info("%s: %d tensors of epoch %s", checkpoint_file, len(used), epoch)
 
 
