@@ -11,9 +11,8 @@ import torch
 from inputs import write_scene
 from torch_geometric.data import Data
 
+from relposegnn.authors.graph_matching import import_graphs
 from relposegnn.datasets import GraphDataset, normalise_images
-from relposegnn.published.graph_frames import import_frames_and_graphs
-from relposegnn.published.graph_matching import import_graphs
 
 SIZE = (341, 256)
 
@@ -41,7 +40,7 @@ def read_archive(path: Path) -> None:
 
 
 def main() -> None:
-    """Print milliseconds per graph of reading and of both ways of importing."""
+    """Print milliseconds per graph of reading and of importing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--graphs", type=int, default=60)
     count = parser.parse_args().graphs
@@ -52,13 +51,9 @@ def main() -> None:
         dataset = GraphDataset(frames, graphs, "test")
         archives = {"test": folder / "test.tar"}
         write_archive(archives["test"], dataset)
-        statistics = dataset.frames.mean, dataset.frames.variance
         for name, run in {
             "reading": lambda: read_archive(archives["test"]),
             "matching": lambda: import_graphs(archives, frames, folder / "m.h5", "random"),
-            "taking frames": lambda: import_frames_and_graphs(
-                archives, folder / "f.h5", folder / "g.h5", "random", "random", *statistics
-            ),
         }.items():
             started = time.perf_counter()
             run()

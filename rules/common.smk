@@ -30,8 +30,6 @@ RUNS = trained_runs(SCENES, VARIANTS)
 PUBLISHED_RUNS = published_runs(SCENES)
 EXPERIMENTS = experiments(SCENES)
 
-# Without a dataset, the frames are taken from the authors' graphs.
-FRAMES_FROM_GRAPHS = config["source"] == "published_graphs" and not config["scenes_dir"]
 PUBLISHED_GRAPHS = config["graphs"]["source"] == "published"
 
 
@@ -56,11 +54,6 @@ def code(script):
 
 def scene_folder(scene):
     """Return the folder of a scene: the user's own, or the one that is extracted."""
-    if FRAMES_FROM_GRAPHS:
-        raise WorkflowError(
-            "source is published_graphs: there are no original images to read. "
-            "Set source to download, or scenes_dir, for this target"
-        )
     return f"{config['scenes_dir'] or f'resources/{DATASET}/scenes'}/{scene}"
 
 
@@ -194,11 +187,6 @@ def training_frames(wildcards):
 def training_graphs(wildcards):
     """Return the graphs of the scenes that a run is trained on: the authors' where imported."""
     if PUBLISHED_GRAPHS and "train" not in config["published_graphs"]["splits"]:
-        if FRAMES_FROM_GRAPHS:
-            raise WorkflowError(
-                f"run {wildcards.run} is to be trained, but source is published_graphs and "
-                "published_graphs.splits does not name train: add it, or set source to download"
-            )
         return [
             f"results/{wildcards.dataset}/graphs/{scene}.h5"
             for scene in RUNS[wildcards.run]

@@ -67,50 +67,23 @@ rule extract_scene:
         "../workflow/scripts/extract_scene.py"
 
 
-if FRAMES_FROM_GRAPHS:
-
-    rule import_frames:
-        input:
-            archives=published_graphs_archives,
-        output:
-            frames="results/{dataset}/frames/{scene}.h5",
-            graphs="results/{dataset}/graphs/published/{scene}.h5",
-        log:
-            "results/{dataset}/logs/import_frames/{scene}.log",
-        benchmark:
-            "results/{dataset}/benchmarks/import_frames/{scene}.tsv"
-        conda:
-            "../envs/torch.yaml"
-        threads: 1
-        resources:
-            mem_mb=2000,
-            runtime=720,
-        params:
-            splits=config["published_graphs"]["splits"],
-            statistics=lambda wildcards: config["frames"]["statistics"][wildcards.scene],
-            code=code("import_frames"),
-        script:
-            "../workflow/scripts/import_frames.py"
-
-else:
-
-    rule pack_frames:
-        input:
-            scene=lambda wildcards: scene_folder(wildcards.scene),
-        output:
-            frames="results/{dataset}/frames/{scene}.h5",
-        log:
-            "results/{dataset}/logs/pack_frames/{scene}.log",
-        benchmark:
-            "results/{dataset}/benchmarks/pack_frames/{scene}.tsv"
-        conda:
-            "../envs/data.yaml"
-        threads: 2
-        resources:
-            mem_mb=2000,
-            runtime=120,
-        params:
-            frames=packing_settings,
-            code=code("pack_frames"),
-        script:
-            "../workflow/scripts/pack_frames.py"
+rule pack_frames:
+    input:
+        scene=lambda wildcards: scene_folder(wildcards.scene),
+    output:
+        frames="results/{dataset}/frames/{scene}.h5",
+    log:
+        "results/{dataset}/logs/pack_frames/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/pack_frames/{scene}.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    params:
+        frames=packing_settings,
+        code=code("pack_frames"),
+    script:
+        "../workflow/scripts/pack_frames.py"

@@ -38,26 +38,24 @@ use rule sample_graphs as sample_variant_graphs with:
         code=code("sample_graphs"),
 
 
-if not FRAMES_FROM_GRAPHS:
-
-    rule import_graphs:
-        input:
-            archives=published_graphs_archives,
-            frames="results/{dataset}/frames/{scene}.h5",
-        output:
-            graphs="results/{dataset}/graphs/published/{scene}.h5",
-        log:
-            "results/{dataset}/logs/import_graphs/{scene}.log",
-        benchmark:
-            "results/{dataset}/benchmarks/import_graphs/{scene}.tsv"
-        conda:
-            "../envs/torch.yaml"
-        threads: 1
-        resources:
-            mem_mb=2000,
-            runtime=720,
-        params:
-            splits=config["published_graphs"]["splits"],
-            code=code("import_graphs"),
-        script:
-            "../workflow/scripts/import_graphs.py"
+rule import_graphs:
+    input:
+        archives=published_graphs_archives,
+        frames="results/{dataset}/frames/{scene}.h5",
+    output:
+        graphs="results/{dataset}/graphs/published/{scene}.h5",
+    log:
+        "results/{dataset}/logs/import_graphs/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/import_graphs/{scene}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=720,
+    params:
+        splits=config["published_graphs"]["splits"],
+        code=code("import_graphs"),
+    script:
+        "../workflow/scripts/import_graphs.py"

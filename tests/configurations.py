@@ -15,7 +15,7 @@ SCHEMA = CONFIG / "config.schema.yaml"
 DEFAULT = yaml.safe_load((CONFIG / "config.yaml").read_text())
 SHIPPED = sorted(path.name for path in CONFIG.glob("*.yaml") if path != SCHEMA)
 # Additions to another configuration, which stands before them on the command line.
-ADDITIONS = {"ablations.yaml": "config.yaml", "published_graphs.yaml": "7scenes.yaml"}
+ADDITIONS = {"ablations.yaml": "config.yaml"}
 
 
 def merged(base: dict, changes: dict) -> dict:

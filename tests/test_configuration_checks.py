@@ -83,23 +83,10 @@ def test_published_graphs_cannot_be_varied():
     assert line.startswith("variants.dense.graphs: cannot be changed")
 
 
-@pytest.mark.parametrize(
-    ("place", "value", "message"),
-    [
-        ("graphs.source", "sampled", "graphs.source: got sampled, expected published"),
-        ("frames.statistics", {}, "frames.statistics.chess: is missing"),
-        ("published_graphs.url", "https://here/{scene}.tar", "published_graphs.url: got "),
-    ],
-)
-def test_frames_from_published_graphs_need_all_that_replaces_the_dataset(place, value, message):
-    base = merged(shipped("7scenes.yaml"), shipped("published_graphs.yaml"))
-    base["scenes"] = ["chess"]
-    assert validated(base)["source"] == "published_graphs"
-    base = merged(base, nested(place, value))
-    if place == "frames.statistics":
-        base["frames"]["statistics"] = {}
-    (line,) = problems(base)
-    assert line.startswith(message)
+def test_the_authors_graphs_need_an_address_with_places_for_names():
+    base = merged(shipped("7scenes.yaml"), {"graphs": {"source": "published"}})
+    (line,) = problems(merged(base, nested("published_graphs.url", "https://here/{scene}.tar")))
+    assert line.startswith("published_graphs.url: got ")
 
 
 def test_unknown_rendered_scene_is_refused():
@@ -126,11 +113,11 @@ def test_scenes_dir_must_exist(tmp_path):
 def test_relative_paths_start_at_the_project(tmp_path, scenes_dir, monkeypatch):
     (tmp_path / "project/config").mkdir(parents=True)
     shutil.copy(SCHEMA, tmp_path / "project/config")
-    (tmp_path / "project/config/published.csv").touch()
+    (tmp_path / "project/config/literature.csv").touch()
     changes = {
         "scenes": ["attic"],
         "scenes_dir": "../scenes",
-        "evaluation": {"published": "config/published.csv"},
+        "evaluation": {"published": "config/literature.csv"},
     }
     for folder in (tmp_path / "project", tmp_path):
         monkeypatch.chdir(folder)

@@ -1,6 +1,6 @@
 """Compare a scene's estimates with the published ones, query by query."""
 
-from relposegnn.published.comparison import compare_predictions
+from relposegnn.authors.comparison import compare_predictions
 from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Turn published graphs into indices of a scene's frames."""
 
-from relposegnn.published.graph_matching import import_graphs
+from relposegnn.authors.graph_matching import import_graphs
 from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Bring a published checkpoint into this project's own format."""
 
+from relposegnn.authors.models import import_model
 from relposegnn.model import ModelSettings
-from relposegnn.published.models import import_model
 from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Render a generated room and zip it as 7-Scenes' archives are."""
 
+from generated_rooms.archive import render_archive
+
 from relposegnn.runtime import logging_to
-from relposegnn.synthetic.archive import render_archive
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):

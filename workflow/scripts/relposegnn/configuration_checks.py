@@ -73,19 +73,6 @@ def _published_graphs_problems(config: dict) -> Iterator[str]:
             f"published_graphs.url: got {json.dumps(address)}, expected an address with {{scene}} "
             "and {split} in place of names, since graphs.source is published"
         )
-    if config["source"] != "published_graphs" or config["scenes_dir"]:
-        return
-    if not published:
-        yield (
-            "graphs.source: got sampled, expected published, since source is published_graphs: "
-            "without the dataset there is nothing to sample from"
-        )
-    for scene in config["scenes"]:
-        if scene not in config["frames"]["statistics"]:
-            yield (
-                f"frames.statistics.{scene}: is missing, expected the mean and variance that the "
-                "published graphs' images were standardised with, since source is published_graphs"
-            )
 
 
 def _unknown_scenes(scenes: list[str], known: list[str], where: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ import pandas as pd
 from ..metrics import FIRST_EDGE
 from ..runtime import InputError
 from .formats import UNKNOWN, Table, format_pair, write_tables
-from .published import (
+from .literature import (
     AVERAGE,
     PAPER,
     describe_sources,

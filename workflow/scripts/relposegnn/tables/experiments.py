@@ -9,7 +9,7 @@ import pandas as pd
 from ..metrics import recall_column
 from ..runtime import InputError
 from .formats import Table, format_number, write_tables
-from .published import (
+from .literature import (
     compare_with_published,
     names_dataset,
     read_published,

@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..metrics import ROTATION, TRANSLATION
-from ..published.comparison import (
+from ..authors.comparison import (
     ANGLE,
     DISTANCE,
     THEIR_ROTATION,
     THEIR_TRANSLATION,
     read_comparison,
 )
+from ..metrics import ROTATION, TRANSLATION
 from ..runtime import InputError
 from .experiments import EXPERIMENTS
 from .formats import Table, write_tables
-from .published import AVERAGE
+from .literature import AVERAGE
 from .summaries import pair_cells
 
 CAPTION = (

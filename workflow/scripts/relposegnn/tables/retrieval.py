@@ -9,7 +9,7 @@ import pandas as pd
 from ..metrics import REFERENCE, read_csv
 from ..runtime import InputError
 from .formats import Table, write_tables
-from .published import AVERAGE
+from .literature import AVERAGE
 from .summaries import pair_cells
 
 IMAGES = {

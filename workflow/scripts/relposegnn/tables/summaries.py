@@ -9,7 +9,7 @@ import pandas as pd
 from ..metrics import REFERENCE, read_scores, summarise
 from ..runtime import InputError
 from .formats import format_pair
-from .published import AVERAGE
+from .literature import AVERAGE
 
 MEDIANS = ["median_translation_m", "median_rotation_deg"]
 

@@ -9,7 +9,8 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
-from ..runtime import InputError, numpy_generator
+from relposegnn.runtime import InputError, numpy_generator
+
 from .geometry import distance_to_solids
 from .rooms import Room
 

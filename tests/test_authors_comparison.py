@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from table_files import assert_sound_latex, markdown_rows, outputs, read_outputs, row_of
 
-from relposegnn.published.comparison import compare_predictions, read_comparison
+from relposegnn.authors.comparison import compare_predictions, read_comparison
 from relposegnn.runtime import InputError
 from relposegnn.tables.predictions import tabulate_predictions
 

@@ -11,7 +11,8 @@ from functools import partial
 import cv2
 import numpy as np
 
-from ..runtime import numpy_generator
+from relposegnn.runtime import numpy_generator
+
 from . import furniture
 from .faces import door
 from .geometry import Assembly, Part, Solid, Surface, place, prism, turn

@@ -12,14 +12,14 @@ from graph_archives import graphs_of_frames, planted_graphs, write_tar
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
+from relposegnn.authors import graph_matching
+from relposegnn.authors.graph_matching import FrameMatcher, import_graphs
+from relposegnn.authors.graphs import PublishedGraph
 from relposegnn.frames import Frames
 from relposegnn.graphs import read_graphs
 from relposegnn.images import read_image
 from relposegnn.layouts.seven_scenes import read_pose
 from relposegnn.poses import vector_from_pose
-from relposegnn.published import graph_matching
-from relposegnn.published.graph_matching import FrameMatcher, import_graphs
-from relposegnn.published.graphs import PublishedGraph
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
 

@@ -171,29 +171,6 @@ def test_own_networks_are_tested_on_their_graphs_without_training_anew(project):
     assert planned["import_graphs"] == planned["predict_poses"] == 2
 
 
-def test_without_the_dataset_training_asks_for_their_training_graphs(project):
-    settings = ["dataset=alone", "source=published_graphs", "graphs={source: published}"]
-    text = project.run("--dry-run", "--config", *settings, "--", "table_joint", expect=1)
-    assert "published_graphs.splits does not name train" in text
-
-
-def test_their_graphs_do_without_the_dataset(project, site, served):
-    archive = project.folder / "resources/published/redkitchen_fc8_sp5_test.tar"
-    archive.unlink(missing_ok=True)
-    served.requests.clear()
-    settings = ["source=published_graphs", "graphs={source: published}", "scenes=[redkitchen]"]
-    project.run("--config", "dataset=graphs-alone", *settings, "--", "table_published")
-    assert served.fetched() == [graphs_archive("redkitchen")]
-    with Frames(results(project, "graphs-alone") / "frames/redkitchen.h5") as frames:
-        assert frames.image_shape == (256, 341)
-        graphs = site.scenes["redkitchen"].graphs["test"]
-        truth = np.stack([graph[0].world_from_cam for graph in graphs])
-        assert np.allclose(frames.poses("test"), truth, atol=1e-4)
-    table = medians(project, "published", "graphs-alone")
-    assert "redkitchen" in table.index
-    assert np.isfinite(table.to_numpy()).all()
-
-
 def test_a_missing_archive_stops_its_scene_alone(project, served):
     """The other scene's connection breaks meanwhile, and goes on where it broke."""
     served.requests.clear()

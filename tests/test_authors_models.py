@@ -12,10 +12,10 @@ import pytest
 import torch
 import torchvision
 
+from relposegnn.authors.models import import_model
 from relposegnn.checkpoints import load_model
 from relposegnn.graphs import complete_edges
 from relposegnn.model import ModelSettings, RelPoseGNN
-from relposegnn.published.models import import_model
 from relposegnn.runtime import InputError
 
 PROFILES = {

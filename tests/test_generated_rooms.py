@@ -8,17 +8,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from generated_rooms.archive import render_archive
+from generated_rooms.geometry import Solid, Surface, distance_to_solids
+from generated_rooms.light import Light, bake
+from generated_rooms.paths import CLEARANCE, camera_path, look
+from generated_rooms.rendering import INVALID_DEPTH, Camera, render_frame
+from generated_rooms.rooms import Room, build_room
+from generated_rooms.textures import paint
 from scipy.spatial.transform import Rotation
 
 from relposegnn.poses import check_pose, quaternion_from_matrix, rotation_error_deg
 from relposegnn.runtime import InputError
-from relposegnn.synthetic.archive import render_archive
-from relposegnn.synthetic.geometry import Solid, Surface, distance_to_solids
-from relposegnn.synthetic.light import Light, bake
-from relposegnn.synthetic.paths import CLEARANCE, camera_path, look
-from relposegnn.synthetic.rendering import INVALID_DEPTH, Camera, render_frame
-from relposegnn.synthetic.rooms import Room, build_room
-from relposegnn.synthetic.textures import paint
 
 CAMERA = Camera.seven_scenes(320, 240)
 SMALL = {"width": 64, "height": 48, "frames_per_sequence": 4}

@@ -11,7 +11,7 @@ from graph_archives import OlderGraph, saved, saved_graph
 from torch_geometric.data import Data
 from torch_geometric.data.storage import GlobalStorage
 
-from relposegnn.published.pickles import read_graph
+from relposegnn.authors.pickles import read_graph
 
 NODES, COLUMNS = 8, 36
 

@@ -20,7 +20,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ..runtime import InputError, atomic_path
+from relposegnn.runtime import InputError, atomic_path
+
 from .paths import camera_path
 from .rendering import Camera, render_frame
 from .rooms import Room, build_room

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from relposegnn.published.predictions import (
+from relposegnn.authors.predictions import (
     match_queries,
     normalise_name,
     read_published_predictions,

@@ -7,7 +7,7 @@ from project import REPOSITORY
 from table_files import PUBLISHED
 
 from relposegnn.runtime import InputError
-from relposegnn.tables.published import (
+from relposegnn.tables.literature import (
     names_dataset,
     published_cells,
     published_numbers,
@@ -39,9 +39,9 @@ def test_bad_published_files_are_refused(published, old, new, message):
 
 
 def test_shipped_published_results_are_the_reference_facts(reference):
-    shipped = pd.read_csv(REPOSITORY / "config" / "published.csv")
+    shipped = pd.read_csv(REPOSITORY / "config" / "literature.csv")
     pd.testing.assert_frame_equal(shipped, pd.read_csv(reference / "published.csv"))
-    joint = read_published(REPOSITORY / "config" / "published.csv", "7scenes/joint")
+    joint = read_published(REPOSITORY / "config" / "literature.csv", "7scenes/joint")
     chess = joint[(joint["method"] == "RelPose-GNN (paper slides)") & (joint["scene"] == "chess")]
     assert chess[["translation_m", "rotation_deg"]].values.tolist() == [[".08", "2.7"]]
 

@@ -14,14 +14,14 @@ import torch
 from graph_archives import OlderGraph, member_name, saved, saved_graph, standardised, write_tar
 
 import relposegnn
-from relposegnn.images import read_image
-from relposegnn.published import graphs
-from relposegnn.published.graphs import (
+from relposegnn.authors import graphs
+from relposegnn.authors.graphs import (
     PublishedArchive,
     grey_values,
     place_nodes,
     whole_grey_values,
 )
+from relposegnn.images import read_image
 from relposegnn.runtime import InputError
 
 SHAPE = (12, 16)  # height, width
@@ -136,7 +136,7 @@ def test_memory_holds_two_graphs_at_most(tmp_path):
     write_tar(tmp_path / "many.tar", {member_name(n): files[n % 2] for n in range(16)})
     program = """
 from pathlib import Path
-from relposegnn.published.graphs import PublishedArchive, place_nodes
+from relposegnn.authors.graphs import PublishedArchive, place_nodes
 def peak():
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0])
