@@ -8,6 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
+
 from generated_rooms.archive import render_archive
 from generated_rooms.geometry import Solid, Surface, distance_to_solids
 from generated_rooms.light import Light, bake
@@ -15,8 +17,6 @@ from generated_rooms.paths import CLEARANCE, camera_path, look
 from generated_rooms.rendering import INVALID_DEPTH, Camera, render_frame
 from generated_rooms.rooms import Room, build_room
 from generated_rooms.textures import paint
-from scipy.spatial.transform import Rotation
-
 from relposegnn.poses import check_pose, quaternion_from_matrix, rotation_error_deg
 from relposegnn.runtime import InputError
 

@@ -1,7 +1,6 @@
 """Render a generated room and zip it as 7-Scenes' archives are."""
 
 from generated_rooms.archive import render_archive
-
 from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":
