@@ -1,6 +1,12 @@
 """Runs and experiments expanded from scenes."""
 
-from relposegnn.experiments import experiments, published_runs, trained_runs
+from relposegnn.experiments import (
+    EXPERIMENTS,
+    experiments,
+    published_runs,
+    trained_experiment,
+    trained_runs,
+)
 
 SCENES = ["chess", "fire", "heads"]
 
@@ -26,10 +32,7 @@ def test_no_scene_is_tested_with_a_model_that_should_not_have_seen_it():
 
 def test_published_experiments_are_the_trained_ones_with_published_runs():
     runs, tables = published_runs(SCENES), experiments(SCENES)
-    assert tables.keys() == {
-        *("joint", "leave_one_out", "single_scene"),
-        *("published", "published_leave_one_out", "published_single_scene"),
-    }
+    assert list(tables) == list(EXPERIMENTS)
     assert set(tables["published"].values()) == {"published-joint"}
     assert runs[tables["published_leave_one_out"]["fire"]] == ("leave_one_out", "fire")
     assert runs[tables["published_single_scene"]["heads"]] == ("single_scene", "heads")
@@ -37,3 +40,13 @@ def test_published_experiments_are_the_trained_ones_with_published_runs():
         *runs,
         *trained_runs(SCENES),
     }
+
+
+def test_every_experiment_has_an_experiment_that_trained_its_models():
+    trained = {name: trained_experiment(name) for name in EXPERIMENTS}
+    assert {name for name, own in trained.items() if name == own} == {
+        *("joint", "leave_one_out", "single_scene")
+    }
+    assert trained["published"] == "joint"
+    assert trained["published_leave_one_out"] == "leave_one_out"
+    assert trained["published_single_scene"] == "single_scene"

@@ -1,11 +1,30 @@
-"""Runs and experiments, expanded from the names of the scenes.
+"""Runs and experiments: what they are called, and what they come to for given scenes.
 
-A run is one model. An experiment is a table: which run each scene is tested with.
+A run is one model. An experiment is a table: which run each scene is tested with. The authors' own
+networks have runs and experiments too, beside those of the networks that are trained here.
 """
 
 from collections.abc import Iterable, Sequence
 
 PUBLISHED = "published"  # prefix of the runs and experiments of the authors' own networks
+EXPERIMENTS = {
+    "joint": "one model trained on all scenes",
+    "leave_one_out": "per scene, one model trained on the other scenes",
+    "single_scene": "per scene, one model trained on it alone",
+    "published": "the authors' joint model, run by this code",
+    "published_leave_one_out": (
+        "per scene, the authors' model trained on the other scenes, run by this code"
+    ),
+    "published_single_scene": (
+        "per scene, the authors' model trained on it alone, run by this code"
+    ),
+}
+# The run that a scene is tested with, in each experiment whose networks are trained here.
+TESTED_RUNS = {
+    "joint": "joint",
+    "leave_one_out": "without-{scene}",
+    "single_scene": "only-{scene}",
+}
 
 
 def trained_runs(scenes: Sequence[str], variants: Iterable[str] = ()) -> dict[str, list[str]]:
@@ -26,21 +45,22 @@ def published_runs(scenes: Sequence[str]) -> dict[str, tuple[str, str]]:
     The kinds are the trained experiments; the joint network has no scene.
     """
     return {
-        f"{PUBLISHED}-joint": ("joint", ""),
-        **{f"{PUBLISHED}-without-{scene}": ("leave_one_out", scene) for scene in scenes},
-        **{f"{PUBLISHED}-only-{scene}": ("single_scene", scene) for scene in scenes},
+        f"{PUBLISHED}-{run.format(scene=scene)}": (kind, "" if kind == "joint" else scene)
+        for kind, run in TESTED_RUNS.items()
+        for scene in scenes
     }
 
 
 def experiments(scenes: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return the run that each scene is tested with, by experiment and scene."""
-    trained = {
-        "joint": {scene: "joint" for scene in scenes},
-        "leave_one_out": {scene: f"without-{scene}" for scene in scenes},
-        "single_scene": {scene: f"only-{scene}" for scene in scenes},
-    }
-    names = {kind: f"{PUBLISHED}_{kind}".removesuffix("_joint") for kind in trained}
-    return trained | {
-        names[kind]: {scene: f"{PUBLISHED}-{run}" for scene, run in runs.items()}
-        for kind, runs in trained.items()
-    }
+    tested = {}
+    for experiment in EXPERIMENTS:
+        kind = trained_experiment(experiment)
+        run = TESTED_RUNS[kind] if experiment == kind else f"{PUBLISHED}-{TESTED_RUNS[kind]}"
+        tested[experiment] = {scene: run.format(scene=scene) for scene in scenes}
+    return tested
+
+
+def trained_experiment(experiment: str) -> str:
+    """Return the experiment whose way of training made the models of one: itself where ours."""
+    return "joint" if experiment == PUBLISHED else experiment.removeprefix(f"{PUBLISHED}_")
