@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from relposegnn.metrics import ROTATION, TRANSLATION
+from relposegnn.tables.formats import TableFiles
 
-PUBLISHED = """table,method,scene,translation_m,rotation_deg,source,note
+LITERATURE = """table,method,scene,translation_m,rotation_deg,source,note
 7scenes/joint,RelPose-GNN (poster),chess,.09,2.7,the poster,
 7scenes/joint,RelPose-GNN (poster),fire,.24,7.5,the poster,
 7scenes/joint,RelPose-GNN (poster),average,.17,5.2,the poster,
@@ -41,9 +42,9 @@ def write_scores(path: Path, medians: dict[str, tuple[float, float]], failed: in
     return path
 
 
-def outputs(folder: Path) -> tuple[Path, Path, Path]:
+def outputs(folder: Path) -> TableFiles:
     """Return where a table goes."""
-    return folder / "out.csv", folder / "out.md", folder / "out.tex"
+    return TableFiles(folder / "out.csv", folder / "out.md", folder / "out.tex")
 
 
 def read_outputs(folder: Path) -> tuple[pd.DataFrame, str, str]:

@@ -123,7 +123,7 @@ def rows(tmp_path):
 
 
 def test_the_table_has_the_planted_medians_and_shares(rows, tmp_path):
-    tabulate_predictions(rows, *outputs(tmp_path), "7scenes", "published")
+    tabulate_predictions(rows, outputs(tmp_path), "7scenes", "published")
     numbers, markdown, latex = read_outputs(tmp_path)
     numbers = numbers.set_index("scene")
     chess, average = numbers.loc["chess"], numbers.loc["average"]
@@ -153,4 +153,4 @@ def test_the_table_has_the_planted_medians_and_shares(rows, tmp_path):
 def test_tables_of_no_scenes_or_of_one_twice_are_refused(rows, tmp_path):
     for wrong in ([], [rows[0], rows[0]]):
         with pytest.raises(InputError, match="each of them once"):
-            tabulate_predictions(wrong, *outputs(tmp_path), "7scenes", "joint")
+            tabulate_predictions(wrong, outputs(tmp_path), "7scenes", "joint")

@@ -1,9 +1,9 @@
-"""Variants stand beside their base with the planted changes, then what was published."""
+"""Variants stand beside their base with the planted changes, then the literature."""
 
 import numpy as np
 import pytest
 from table_files import (
-    PUBLISHED,
+    LITERATURE,
     assert_sound_latex,
     markdown_rows,
     outputs,
@@ -15,6 +15,7 @@ from table_files import (
 from relposegnn.metrics import FIRST_EDGE, REFERENCE
 from relposegnn.runtime import InputError
 from relposegnn.tables.ablations import tabulate_ablations
+from relposegnn.tables.literature import Literature
 
 # First edge, metres and degrees; the reference neighbour is the same everywhere.
 MEDIANS = {
@@ -41,16 +42,16 @@ def plant(path, medians, failed=0):
 
 
 @pytest.fixture
-def published(tmp_path):
-    """Return a file of published results."""
-    path = tmp_path / "published.csv"
-    path.write_text(PUBLISHED)
-    return path
+def literature(tmp_path):
+    """Return planted figures of papers."""
+    path = tmp_path / "literature.csv"
+    path.write_text(LITERATURE)
+    return Literature(path, "7scenes")
 
 
 def tabulate(rows, folder, settings=SETTINGS, **options):
     """Tabulate variants; return the numbers, Markdown and LaTeX."""
-    tabulate_ablations(rows, *outputs(folder), "7scenes", settings, **options)
+    tabulate_ablations(rows, outputs(folder), "7scenes", settings, **options)
     return read_outputs(folder)
 
 
@@ -85,10 +86,10 @@ def test_the_base_stands_first_and_variants_with_their_change(rows, tmp_path):
     ]
 
 
-def test_published_ablations_stand_below_with_the_change_that_their_source_tells(
-    rows, published, tmp_path
+def test_printed_ablations_stand_below_with_the_change_that_their_source_tells(
+    rows, literature, tmp_path
 ):
-    _, markdown, latex = tabulate(rows, tmp_path, published_file=published)
+    _, markdown, latex = tabulate(rows, tmp_path, literature=literature)
     methods = [cells[0] for cells in markdown_rows(markdown)[1:]]
     assert methods[3:] == [
         "RelPose-GNN (poster)",
@@ -108,25 +109,25 @@ def test_published_ablations_stand_below_with_the_change_that_their_source_tells
 
 
 def test_our_averages_are_over_all_scenes_of_the_table_and_changes_over_ours(
-    rows, published, tmp_path
+    rows, literature, tmp_path
 ):
     own = [row for row in rows if row[1] == "chess"]
-    _, markdown, _ = tabulate(own, tmp_path, published_file=published)
+    _, markdown, _ = tabulate(own, tmp_path, literature=literature)
     assert row_of(markdown, "stride_1") == ["0.16 / 3.0", "—", "—", "+0.06 / −1.0"]
 
 
-def test_unknown_published_figures_are_dashes(rows, published, tmp_path):
-    options = {"published_file": published, "published_dataset": "elsewhere"}
-    _, markdown, latex = tabulate(rows, tmp_path, **options)
+def test_unknown_figures_are_dashes(rows, literature, tmp_path):
+    elsewhere = literature._replace(dataset="elsewhere")
+    _, markdown, latex = tabulate(rows, tmp_path, literature=elsewhere)
     assert row_of(markdown, "RelPose-GNN (paper)") == ["—", "—", "—", ""]
     assert "figures unknown to this project" in " ".join(markdown.split())
     assert_sound_latex(latex)
 
 
-def test_the_caption_says_what_changes_and_whose_reading_it_is(rows, published, tmp_path):
+def test_the_caption_says_what_changes_and_whose_reading_it_is(rows, literature, tmp_path):
     _, markdown, _ = tabulate(rows, tmp_path)
     assert "poster" not in markdown
-    _, markdown, latex = tabulate(rows, tmp_path, published_file=published)
+    _, markdown, latex = tabulate(rows, tmp_path, literature=literature)
     text = " ".join(markdown.split())
     assert "stride_1: graphs.stride 1; knn 50%: model.knn {4} & more" in text
     assert "our reading of them is our own" in text

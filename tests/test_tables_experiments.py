@@ -1,4 +1,4 @@
-"""The table of an experiment: the planted figures, and ours beside what was published."""
+"""The table of an experiment: the planted figures, and ours beside the literature."""
 
 import re
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from table_files import (
-    PUBLISHED,
+    LITERATURE,
     assert_sound_latex,
     markdown_rows,
     outputs,
@@ -17,7 +17,8 @@ from table_files import (
 
 from relposegnn.metrics import ALL_EDGES, FIRST_EDGE, REFERENCE
 from relposegnn.runtime import InputError
-from relposegnn.tables.experiments import EXPERIMENTS, tabulate_experiment, trained_experiment
+from relposegnn.tables.experiments import tabulate_experiment
+from relposegnn.tables.literature import Literature
 
 RECALL = [(0.05, 5.0), (0.25, 10.0)]
 # Medians planted per scene and estimator: metres, degrees.
@@ -34,23 +35,23 @@ def rows(tmp_path):
 
 
 @pytest.fixture
-def published(tmp_path):
-    """Return a file of published results."""
-    path = tmp_path / "published.csv"
-    path.write_text(PUBLISHED)
-    return path
+def literature(tmp_path):
+    """Return planted figures of papers."""
+    path = tmp_path / "literature.csv"
+    path.write_text(LITERATURE)
+    return Literature(path, "7scenes")
 
 
 def tabulate(
     rows, folder, dataset="7scenes", experiment="joint", **options
 ) -> tuple[pd.DataFrame, str, str]:
     """Tabulate an experiment; return its numbers, Markdown and LaTeX."""
-    tabulate_experiment(rows, *outputs(folder), dataset, experiment, RECALL, **options)
+    tabulate_experiment(rows, outputs(folder), dataset, experiment, RECALL, **options)
     return read_outputs(folder)
 
 
 def comparison_of(markdown: str) -> str:
-    """Return the part of Markdown that compares with published results."""
+    """Return the part of Markdown that compares with the literature."""
     return markdown[markdown.index("## Beside published") :]
 
 
@@ -87,8 +88,8 @@ def test_failures_reach_the_table_as_infinite_errors(tmp_path):
     assert r"$\infty$ / $\infty$" in latex
 
 
-def test_markdown_columns_line_up(rows, published, tmp_path):
-    _, markdown, _ = tabulate(rows, tmp_path, published_file=published)
+def test_markdown_columns_line_up(rows, literature, tmp_path):
+    _, markdown, _ = tabulate(rows, tmp_path, literature=literature)
     for block in markdown.split("\n\n"):
         if block.startswith("|"):
             assert len({len(line) for line in block.strip().splitlines()}) == 1
@@ -101,8 +102,8 @@ def test_markdown_columns_line_up(rows, published, tmp_path):
     assert first[4:] == ["0.400 / 16.00", "0.660 / 26.40", "1.00 / 1.00", "0.0", "20.0"]
 
 
-def test_comparison_puts_ours_first_and_published_as_printed(rows, published, tmp_path):
-    _, markdown, _ = tabulate(rows, tmp_path, published_file=published)
+def test_comparison_puts_ours_first_and_the_literature_as_printed(rows, literature, tmp_path):
+    _, markdown, _ = tabulate(rows, tmp_path, literature=literature)
     comparison = comparison_of(markdown)
     header, *methods = markdown_rows(comparison)
     assert header == ["method", "chess", "fire", "average"]
@@ -118,36 +119,36 @@ def test_comparison_puts_ours_first_and_published_as_printed(rows, published, tm
     ]
     assert row_of(comparison, "ours (first edge)") == ["0.10 / 4.0", "0.14 / 6.0", "0.12 / 5.0"]
     assert row_of(comparison, "RelPose-GNN (poster)") == ["0.09 / 2.7", "0.24 / 7.5", "0.17 / 5.2"]
-    assert "Nobody" not in markdown  # another published table
+    assert "Nobody" not in markdown  # another table of the literature
     assert "the poster" in comparison
 
 
-def test_difference_is_ours_minus_published(rows, published, tmp_path):
-    _, markdown, _ = tabulate(rows, tmp_path, published_file=published)
+def test_difference_is_ours_minus_the_papers(rows, literature, tmp_path):
+    _, markdown, _ = tabulate(rows, tmp_path, literature=literature)
     difference = row_of(markdown, "first edge − RelPose-GNN (poster)")
     assert difference == ["+0.01 / +1.3", "−0.10 / −1.5", "−0.05 / −0.2"]
 
 
-def test_unknown_figures_are_dashes(rows, published, tmp_path):
-    _, markdown, _ = tabulate(rows, tmp_path, published_file=published)
+def test_unknown_figures_are_dashes(rows, literature, tmp_path):
+    _, markdown, _ = tabulate(rows, tmp_path, literature=literature)
     assert row_of(markdown, "A_B & C*") == ["—", "—", "0.034 / 1.02"]
 
 
-def test_average_stands_only_over_all_scenes_of_the_table(rows, published, tmp_path):
-    _, markdown, _ = tabulate(rows[:1], tmp_path, published_file=published)
+def test_average_stands_only_over_all_scenes_of_the_table(rows, literature, tmp_path):
+    _, markdown, _ = tabulate(rows[:1], tmp_path, literature=literature)
     assert row_of(markdown, "ours (first edge)") == ["0.10 / 4.0", "—", "—"]
     assert row_of(markdown, "first edge − RelPose-GNN (poster)") == ["+0.01 / +1.3", "—", "—"]
 
 
-def test_without_a_published_file_there_is_no_comparison(rows, tmp_path):
+def test_without_literature_there_is_no_comparison(rows, tmp_path):
     _, markdown, latex = tabulate(rows, tmp_path)
     assert "Beside published" not in markdown
     assert latex.count(r"\begin{tabular}") == 1
 
 
 @pytest.mark.parametrize("experiment", ["leave_one_out", "published_leave_one_out"])
-def test_figures_that_are_not_known_are_shown_as_unknown(rows, published, tmp_path, experiment):
-    options = {"experiment": experiment, "published_file": published}
+def test_figures_that_are_not_known_are_shown_as_unknown(rows, literature, tmp_path, experiment):
+    options = {"experiment": experiment, "literature": literature}
     _, markdown, latex = tabulate(rows, tmp_path, **options)
     comparison = comparison_of(markdown)
     assert row_of(comparison, "ours (first edge)") == ["0.10 / 4.0", "0.14 / 6.0", "0.12 / 5.0"]
@@ -159,17 +160,17 @@ def test_figures_that_are_not_known_are_shown_as_unknown(rows, published, tmp_pa
     assert_sound_latex(latex)
 
 
-def test_figures_of_other_datasets_are_not_said_to_be_in_the_paper(rows, published, tmp_path):
-    _, markdown, _ = tabulate(rows, tmp_path, "elsewhere", published_file=published)
+def test_figures_of_other_datasets_are_not_said_to_be_in_the_paper(rows, literature, tmp_path):
+    elsewhere = literature._replace(dataset="elsewhere")
+    _, markdown, _ = tabulate(rows, tmp_path, "elsewhere", literature=elsewhere)
     comparison = " ".join(comparison_of(markdown).split())
     assert "figures of this dataset are not known to this project" in comparison
     assert "in the paper" not in comparison
     assert row_of(markdown, "RelPose-GNN (paper)") == ["—", "—", "—"]
 
 
-def test_published_models_stand_beside_the_figures_of_their_experiment(rows, published, tmp_path):
-    options = {"published_file": published, "published_dataset": "7scenes"}
-    _, markdown, _ = tabulate(rows, tmp_path, "7scenes-authors", "published", **options)
+def test_the_authors_models_stand_beside_the_figures_of_theirs(rows, literature, tmp_path):
+    _, markdown, _ = tabulate(rows, tmp_path, "7scenes-authors", "published", literature=literature)
     difference = row_of(markdown, "first edge − RelPose-GNN (poster)")
     assert difference == ["+0.01 / +1.3", "−0.10 / −1.5", "−0.05 / −0.2"]
     text = " ".join(markdown.split())
@@ -179,18 +180,8 @@ def test_published_models_stand_beside_the_figures_of_their_experiment(rows, pub
     assert "takes effect in training" not in text  # nothing was trained
 
 
-def test_every_experiment_has_an_experiment_that_trained_its_models():
-    trained = {name: trained_experiment(name) for name in EXPERIMENTS}
-    assert {name for name, own in trained.items() if name == own} == {
-        *("joint", "leave_one_out", "single_scene")
-    }
-    assert trained["published"] == "joint"
-    assert trained["published_leave_one_out"] == "leave_one_out"
-    assert trained["published_single_scene"] == "single_scene"
-
-
-def test_captions_state_protocol_and_remarks(rows, published, tmp_path):
-    options = {"published_file": published, "remarks": "Here with images of 64 pixels."}
+def test_captions_state_protocol_and_remarks(rows, literature, tmp_path):
+    options = {"literature": literature, "remarks": "Here with images of 64 pixels."}
     _, markdown, _ = tabulate(rows, tmp_path, **options)
     experiment, comparison = " ".join(markdown.split()).split("## Beside")
     for text in (experiment, comparison):
@@ -199,8 +190,8 @@ def test_captions_state_protocol_and_remarks(rows, published, tmp_path):
     assert "dropout is off at test time" in comparison
 
 
-def test_latex_is_sound_and_says_the_same(rows, published, tmp_path):
-    _, markdown, latex = tabulate(rows, tmp_path, published_file=published)
+def test_latex_is_sound_and_says_the_same(rows, literature, tmp_path):
+    _, markdown, latex = tabulate(rows, tmp_path, literature=literature)
     assert_sound_latex(latex)
     assert r"A\_B \& C\textasteriskcentered{} & --- & --- & 0.034 / 1.02 \\" in latex
     assert r"chess & reference neighbour & 5 & 0 & 0.400 / 16.00" in latex
@@ -214,7 +205,7 @@ def test_bad_experiments_are_refused(rows, tmp_path):
     with pytest.raises(InputError, match="each of them once"):
         tabulate([rows[0], rows[0]], tmp_path)
     with pytest.raises(InputError, match="'jiont' is unknown; expected one of joint, leave"):
-        tabulate_experiment(rows, *outputs(tmp_path), "7scenes", "jiont", RECALL)
+        tabulate_experiment(rows, outputs(tmp_path), "7scenes", "jiont", RECALL)
     write_scores(rows[1][2], {FIRST_EDGE: (0.1, 1.0)})
     with pytest.raises(InputError, match="while scene chess has"):
         tabulate(rows, tmp_path)

@@ -10,7 +10,7 @@ from relposegnn.tables.formats import (
     escape_latex,
     format_latex,
     format_markdown,
-    format_pair,
+    format_pairs,
 )
 
 
@@ -23,10 +23,30 @@ def test_special_characters_survive(text):
     assert cells[1][0].replace(r"\|", "|") == text
 
 
-def test_pairs_print_unknown_infinite_and_signed_figures():
-    assert format_pair(0.0949, 2.66, (2, 1)) == "0.09 / 2.7"
-    assert format_pair(np.nan, np.nan) == "—"
-    assert format_pair(np.nan, 2.0) == "— / 2.00"
-    assert format_pair(np.inf, 2.0) == "∞ / 2.00"
-    assert format_pair(np.inf, -np.inf, (2, 1), "+") == "+∞ / −∞"
-    assert format_pair(-0.001, 0.26, (2, 1), "+") == "0.00 / +0.3"
+@pytest.mark.parametrize(
+    ("metres", "degrees", "options", "expected"),
+    [
+        (0.0949, 2.66, {"decimals": (2, 1)}, "0.09 / 2.7"),
+        (np.nan, np.nan, {}, "—"),
+        (np.nan, 2.0, {}, "— / 2.00"),
+        (np.inf, 2.0, {}, "∞ / 2.00"),
+        (np.inf, -np.inf, {"decimals": (2, 1), "sign": "+"}, "+∞ / −∞"),
+        (-0.001, 0.26, {"decimals": (2, 1), "sign": "+"}, "0.00 / +0.3"),
+    ],
+)
+def test_pairs_print_unknown_infinite_and_signed_figures(metres, degrees, options, expected):
+    pairs = pd.DataFrame({"metres": [1.0, metres], "degrees": [1.0, degrees]}, index=["a", "b"])
+    assert format_pairs(pairs, **options)["b"] == expected
+
+
+def test_rules_stand_between_groups_and_notes_in_the_caption():
+    cells = pd.DataFrame({"method": ["a", "b", "c"], "fire": ["1", "2", "3"]})
+    table = Table("some_label", "Title", "100 %.", cells, rules=[2, 1], notes=["A note_"])
+    lines = format_latex(table).splitlines()
+    body = lines[lines.index(r"\toprule") : lines.index(r"\bottomrule")]
+    rule = r"\midrule"
+    rows = [r"a & 1 \\", rule, r"b & 2 \\", rule, r"c & 3 \\"]
+    assert body == [r"\toprule", r"method & fire \\", rule, *rows]
+    assert r"\caption{Title. 100 \%. A note\_}" in lines
+    assert r"\label{tab:some-label}" in lines
+    assert r"\begin{tabular}{lr}" in lines

@@ -1,27 +1,27 @@
-"""Published results are read as they are printed."""
+"""Figures of papers are read as they are printed."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from project import REPOSITORY
-from table_files import PUBLISHED
+from table_files import LITERATURE
 
 from relposegnn.runtime import InputError
 from relposegnn.tables.literature import (
-    names_dataset,
-    published_cells,
-    published_numbers,
-    read_published,
-    unknown_figures,
+    UNKNOWN_FIGURES,
+    Literature,
+    printed_cells,
+    printed_numbers,
+    read_literature,
 )
 
 
 @pytest.fixture
-def published(tmp_path):
-    """Return a file of published results."""
-    path = tmp_path / "published.csv"
-    path.write_text(PUBLISHED)
-    return path
+def literature(tmp_path):
+    """Return planted figures of papers."""
+    path = tmp_path / "literature.csv"
+    path.write_text(LITERATURE)
+    return Literature(path, "7scenes")
 
 
 @pytest.mark.parametrize(
@@ -32,39 +32,45 @@ def published(tmp_path):
         ("rotation_deg", "rotation", "lacks rotation_deg"),
     ],
 )
-def test_bad_published_files_are_refused(published, old, new, message):
-    published.write_text(PUBLISHED.replace(old, new, 1))
+def test_bad_files_are_refused(literature, old, new, message):
+    literature.file.write_text(LITERATURE.replace(old, new, 1))
     with pytest.raises(InputError, match=message):
-        read_published(published, "7scenes/joint")
+        read_literature(literature)
 
 
-def test_shipped_published_results_are_the_reference_facts(reference):
-    shipped = pd.read_csv(REPOSITORY / "config" / "literature.csv")
-    pd.testing.assert_frame_equal(shipped, pd.read_csv(reference / "published.csv"))
-    joint = read_published(REPOSITORY / "config" / "literature.csv", "7scenes/joint")
+def test_the_shipped_literature_is_the_reference_facts(reference):
+    path = REPOSITORY / "config" / "literature.csv"
+    pd.testing.assert_frame_equal(pd.read_csv(path), pd.read_csv(reference / "published.csv"))
+    joint = read_literature(Literature(path, "7scenes"))["joint"]
     chess = joint[(joint["method"] == "RelPose-GNN (paper slides)") & (joint["scene"] == "chess")]
     assert chess[["translation_m", "rotation_deg"]].values.tolist() == [[".08", "2.7"]]
 
 
-def test_datasets_are_known_by_any_of_their_tables(published):
-    assert names_dataset(published, "7scenes")
-    assert not names_dataset(published, "7scenes-published")
-    assert not names_dataset(published, "7")
+def test_figures_are_those_of_the_dataset_by_experiment(literature):
+    known = read_literature(literature)
+    assert list(known) == ["joint", "ablation", "other"]
+    assert known["joint"]["scene"].tolist() == ["chess", "fire", *["average"] * 3]
+    assert known["other"]["method"].tolist() == ["Nobody"]
+    for dataset in ("7scenes-published", "7", "scenes"):
+        assert read_literature(literature._replace(dataset=dataset)) == {}
 
 
-def test_unknown_figures_are_rows_without_numbers():
-    rows = unknown_figures("7scenes/leave_one_out", ["chess", "fire"])
-    assert rows["scene"].tolist() == ["chess", "fire", "average"]
-    assert set(rows["method"]) == {"RelPose-GNN (paper)"}
-    assert published_cells(rows) == dict.fromkeys(["chess", "fire", "average"], "—")
-    assert np.isnan(published_numbers(rows, ["scene"])).all(axis=None)
+def test_one_method_and_scene_may_stand_in_several_tables(literature):
+    literature.file.write_text(LITERATURE.replace("other,Nobody", "other,RelPose-GNN (poster)"))
+    assert read_literature(literature)["other"]["translation_m"].tolist() == ["9.99"]
 
 
-def test_figures_as_numbers_keep_what_is_unknown(published):
-    published.write_text(PUBLISHED.replace(",.24,", ",,"))
-    rows = read_published(published, "7scenes/joint")
-    numbers = published_numbers(rows, ["method", "scene"])
+def test_unknown_figures_have_no_numbers():
+    assert printed_cells(UNKNOWN_FIGURES) == {"RelPose-GNN (paper)": {"average": "—"}}
+    assert np.isnan(printed_numbers(UNKNOWN_FIGURES)).all(axis=None)
+
+
+def test_figures_as_numbers_keep_what_is_unknown(literature):
+    literature.file.write_text(LITERATURE.replace(",.24,", ",,"))
+    joint = read_literature(literature)["joint"]
+    numbers = printed_numbers(joint.set_index(["method", "scene"]))
     assert numbers.loc[("RelPose-GNN (poster)", "chess")].tolist() == [0.09, 2.7]
-    fire = numbers.loc[("RelPose-GNN (poster)", "fire")]
-    assert np.isnan(fire["metres"])
-    assert fire["degrees"] == 7.5
+    metres, degrees = numbers.loc[("RelPose-GNN (poster)", "fire")]
+    assert np.isnan(metres)
+    assert degrees == 7.5
+    assert printed_cells(joint)["RelPose-GNN (poster)"]["fire"] == "— / 7.5"

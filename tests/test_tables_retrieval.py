@@ -19,7 +19,7 @@ def test_retrieval_table_has_the_planted_medians(tmp_path):
             frame[f"{image}_angle_deg"] = degrees * scale * np.array([1.0, 0.1, 3.0])
         frame.to_csv(tmp_path / f"{scene}.csv", index=False)
         rows.append((scene, tmp_path / f"{scene}.csv"))
-    tabulate_retrieval(rows, *outputs(tmp_path), "7scenes")
+    tabulate_retrieval(rows, outputs(tmp_path), "7scenes")
     numbers = pd.read_csv(tmp_path / "out.csv").set_index("scene")
     assert numbers.loc["chess", "top1_distance_m"] == pytest.approx(0.3)
     assert numbers.loc["fire", "oracle_angle_deg"] == pytest.approx(10.0)
@@ -33,4 +33,4 @@ def test_retrieval_table_has_the_planted_medians(tmp_path):
 def test_retrieval_without_figures_is_refused(tmp_path):
     (tmp_path / "a.csv").write_text("query,top1_distance_m\na,1\n")
     with pytest.raises(InputError, match=r"a\.csv: holds 1 rows of query, top1_distance_m; expect"):
-        tabulate_retrieval([("chess", tmp_path / "a.csv")], *outputs(tmp_path), "7scenes")
+        tabulate_retrieval([("chess", tmp_path / "a.csv")], outputs(tmp_path), "7scenes")

@@ -2,19 +2,19 @@
 
 from relposegnn.runtime import logging_to
 from relposegnn.tables.experiments import tabulate_experiment
+from relposegnn.tables.formats import TableFiles
+from relposegnn.tables.literature import Literature
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):
         runs = snakemake.params.runs
+        literature = snakemake.input.literature  # no file: nothing to compare with
         tabulate_experiment(
             list(zip(runs.values(), runs, snakemake.input.scores, strict=True)),
-            snakemake.output.csv,
-            snakemake.output.markdown,
-            snakemake.output.latex,
+            TableFiles(**snakemake.output),
             snakemake.wildcards.dataset,
             snakemake.wildcards.experiment,
             snakemake.params.recall,
-            published_file=next(iter(snakemake.input.published), None),
-            published_dataset=snakemake.params.published_dataset,
-            remarks=snakemake.params.remarks,
+            Literature(literature[0], snakemake.params.literature_dataset) if literature else None,
+            snakemake.params.remarks,
         )

@@ -1,6 +1,7 @@
 """Write the table of our estimates beside the published ones."""
 
 from relposegnn.runtime import logging_to
+from relposegnn.tables.formats import TableFiles
 from relposegnn.tables.predictions import tabulate_predictions
 
 if __name__ == "__main__":
@@ -8,9 +9,7 @@ if __name__ == "__main__":
         runs = snakemake.params.runs
         tabulate_predictions(
             list(zip(runs.values(), runs, snakemake.input.comparisons, strict=True)),
-            snakemake.output.csv,
-            snakemake.output.markdown,
-            snakemake.output.latex,
+            TableFiles(**snakemake.output),
             snakemake.wildcards.dataset,
             snakemake.wildcards.experiment,
         )

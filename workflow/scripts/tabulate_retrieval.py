@@ -1,14 +1,13 @@
 """Write the table of retrieval quality."""
 
 from relposegnn.runtime import logging_to
+from relposegnn.tables.formats import TableFiles
 from relposegnn.tables.retrieval import tabulate_retrieval
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):
         tabulate_retrieval(
             list(zip(snakemake.params.scenes, snakemake.input.quality, strict=True)),
-            snakemake.output.csv,
-            snakemake.output.markdown,
-            snakemake.output.latex,
+            TableFiles(**snakemake.output),
             snakemake.wildcards.dataset,
         )

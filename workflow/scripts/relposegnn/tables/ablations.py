@@ -1,30 +1,31 @@
-"""The table of ablations: variants of one run beside it, and what was published of them."""
+"""The table of ablations: variants of one run beside it, and the paper's own ablations."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from ..metrics import FIRST_EDGE
 from ..runtime import InputError
-from .formats import UNKNOWN, Table, format_pair, write_tables
+from .formats import UNKNOWN, Table, TableFiles, format_pairs, write_tables
 from .literature import (
-    AVERAGE,
+    COLUMNS,
+    DECIMALS,
     PAPER,
+    UNKNOWN_FIGURES,
+    Literature,
+    all_scenes,
     describe_sources,
-    our_cells,
     our_figures,
-    published_cells,
-    published_numbers,
-    read_published,
-    unknown_figures,
+    printed_cells,
+    printed_numbers,
+    read_literature,
+    stack_methods,
 )
-from .summaries import MEDIANS, add_averages, summarise_scenes
+from .summaries import AVERAGE, DIFFERENCES, MEDIANS, summarise_scenes
 
 CHANGE = "change"
-DIFFERENCES = ["difference_translation_m", "difference_rotation_deg"]
-PUBLISHED_TEXT = (
+LITERATURE_TEXT = (
     "Change of a published ablation: its average minus that of the full method in the same source. "
     "Of its ablations the paper's poster gives no more than the names 'without GNN', 'random "
     "neighbours' and 'sequential neighbours, 8 frames': our reading of them is our own."
@@ -33,41 +34,37 @@ PUBLISHED_TEXT = (
 
 def tabulate_ablations(
     rows: Sequence[tuple[str, str, str | Path]],
-    csv_file: str | Path,
-    markdown_file: str | Path,
-    latex_file: str | Path,
+    files: TableFiles,
     dataset: str,
     settings: Mapping[str, str],
-    published_file: str | Path | None = None,
-    published_dataset: str | None = None,
+    literature: Literature | None = None,
 ) -> None:
     """Write the median errors of variants of one run, and their change from that run's.
 
     Args:
         rows: (variant, scene, scores file); the variant of the first row is the base, and every
             variant has the same scenes.
-        csv_file: a row per variant, scene (then the average) and estimator: the figures of
-            ``add_averages`` and ``difference_...``, the median minus the base's.
-        markdown_file: methods by scenes to read, first edge.
-        latex_file: the same for a paper.
+        files: where the table goes. As numbers, a row per variant, scene (then the average) and
+            estimator: the figures of ``summarise_scenes`` and ``difference_...``, the median minus
+            the base's. To read, methods by scenes, first edge.
         dataset: name of the dataset.
         settings: what each variant changes, in one line; the base needs none.
-        published_file: CSV of published results; None for none. The rows of its tables
-            ``{dataset}/ablation`` and, of the paper's own method, ``{dataset}/joint`` stand below.
-        published_dataset: name of the dataset in that file; None: as ``dataset``.
+        literature: figures of papers; None for none. Those of ``ablation`` and, of the paper's own
+            method, of ``joint`` stand below.
 
     Raises:
         InputError: variants have other scenes or estimators than the base, one is not explained,
             or a file cannot be read.
     """
     numbers = _summarise_variants(rows)
-    _check_settings(list(numbers["variant"].unique()), settings)
-    published = pd.DataFrame()
-    if published_file:
-        scenes = list(numbers["scene"][numbers["scene"] != AVERAGE].unique())
-        published = _read_ablations(published_file, published_dataset or dataset, scenes)
-    table = _ablation_table(numbers, published, dataset, settings)
-    write_tables(numbers, [table], csv_file, markdown_file, latex_file)
+    base, *variants = numbers["variant"].unique()
+    missing = [name for name in variants if name not in settings]
+    if missing:
+        raise InputError(
+            f"got no text for {', '.join(missing)}, expected what each variant of {base!r} changes"
+        )
+    printed = _read_ablations(literature) if literature else pd.DataFrame(columns=COLUMNS)
+    write_tables(files, numbers, _ablation_table(numbers, printed, dataset, settings))
 
 
 def _summarise_variants(rows: Sequence[tuple[str, str, str | Path]]) -> pd.DataFrame:
@@ -78,101 +75,69 @@ def _summarise_variants(rows: Sequence[tuple[str, str, str | Path]]) -> pd.DataF
     """
     if not rows:
         raise InputError("got no variants to tabulate, expected at least the base")
-    parts = []
+    base, parts = rows[0][0], {}
     for variant in dict.fromkeys(name for name, _, _ in rows):
-        part = add_averages(summarise_scenes([row for row in rows if row[0] == variant], ()))
-        base = parts[0] if parts else part
-        covered, expected = (
-            set(zip(p["scene"], p["estimator"], strict=True)) for p in (part, base)
-        )
-        if covered != expected:
-            odd = ", ".join(" / ".join(pair) for pair in sorted(covered ^ expected))
+        part = summarise_scenes([row for row in rows if row[0] == variant], ())
+        parts[variant] = part = part.drop(columns="run").set_index(["scene", "estimator"])
+        odd = part.index.symmetric_difference(parts[base].index)
+        if len(odd):
             raise InputError(
-                f"variant {variant!r} and {base['run'].iloc[0]!r} do not cover the same scenes and "
-                f"estimators: {odd} is in one of them alone; predict and score both again"
+                f"variant {variant!r} and {base!r} do not cover the same scenes and "
+                f"estimators: {', '.join(map(' / '.join, odd))} is in one of them alone; predict "
+                "and score both again"
             )
-        reference = base.set_index(["scene", "estimator"])[MEDIANS]
-        reference = reference.loc[zip(part["scene"], part["estimator"], strict=True)].to_numpy()
-        with np.errstate(invalid="ignore"):  # both infinite: no difference can be told
-            part[DIFFERENCES] = part[MEDIANS].to_numpy() - reference
-        parts.append(part.assign(run=variant))
-    return pd.concat(parts, ignore_index=True).rename(columns={"run": "variant"})
+        # Infinite in both: NaN, no difference can be told.
+        part[DIFFERENCES] = part[MEDIANS] - parts[base].loc[part.index, MEDIANS]
+    return pd.concat(parts, names=["variant"]).reset_index()
 
 
-def _check_settings(variants: Sequence[str], settings: Mapping[str, str]) -> None:
-    """Check that every variant is explained.
-
-    Raises:
-        InputError: one is not.
-    """
-    missing = [name for name in variants[1:] if name not in settings]
-    if missing:
-        raise InputError(
-            f"got no text for {', '.join(missing)}, expected what each variant of "
-            f"{variants[0]!r} changes"
-        )
-
-
-def _read_ablations(published_file: str | Path, dataset: str, scenes: list[str]) -> pd.DataFrame:
-    """Return the published rows: the paper's own method, then its ablations."""
-    full = read_published(published_file, f"{dataset}/joint")
+def _read_ablations(literature: Literature) -> pd.DataFrame:
+    """Return the figures of the paper's own method, then of its ablations."""
+    known = read_literature(literature)
+    full = known.get("joint", UNKNOWN_FIGURES)
     full = full[full["method"].str.startswith(PAPER)]
-    if full.empty:
-        full = unknown_figures(f"{dataset}/joint", scenes)
-    return pd.concat([full, read_published(published_file, f"{dataset}/ablation")])
+    return pd.concat([UNKNOWN_FIGURES if full.empty else full, known.get("ablation")])
 
 
 def _ablation_table(
-    numbers: pd.DataFrame, published: pd.DataFrame, dataset: str, settings: Mapping[str, str]
+    numbers: pd.DataFrame, printed: pd.DataFrame, dataset: str, settings: Mapping[str, str]
 ) -> Table:
-    """Return methods by scenes: the base, its variants, then what was published."""
-    theirs = dict(_published_rows(published)) if len(published) else {}
-    scenes = dict.fromkeys(numbers["scene"][numbers["scene"] != AVERAGE])
-    scenes |= dict.fromkeys(s for row in theirs.values() for s in row if s not in (AVERAGE, CHANGE))
-    ours = dict(_our_rows(numbers, list(scenes)))
-    cells = pd.DataFrame(
-        [
-            {"method": name} | {column: row.get(column, UNKNOWN) for column in columns}
-            for columns in [[*scenes, AVERAGE, CHANGE]]
-            for name, row in [*ours.items(), *theirs.items()]
-        ]
-    )
-    return Table(
-        f"{dataset}-ablations".replace("_", "-"),
-        f"{dataset}, ablations",
-        _caption(list(ours), settings) + (f" {PUBLISHED_TEXT}" if theirs else ""),
-        cells,
-        rules=(1, len(ours)) if theirs else (1,),
-        notes=[describe_sources(published)] if theirs else [],
-    )
+    """Return methods by scenes: the base, its variants, then the literature."""
+    scenes = all_scenes(numbers, printed)
+    base, *variants = _our_rows(numbers, scenes).items()
+    groups = [dict([base]), dict(variants), _printed_rows(printed)]
+    cells, rules = stack_methods(groups, [*scenes, AVERAGE, CHANGE])
+    caption, notes = _caption(list(numbers["variant"].unique()), settings), []
+    if not printed.empty:
+        caption, notes = f"{caption} {LITERATURE_TEXT}", [describe_sources(printed)]
+    label, title = f"{dataset}-ablations", f"{dataset}, ablations"
+    return Table(label, title, caption, cells, rules=rules, notes=notes)
 
 
-def _our_rows(numbers: pd.DataFrame, scenes: list[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the cells of the base and of each variant, first edge."""
-    base = numbers["variant"].iloc[0]
+def _our_rows(numbers: pd.DataFrame, scenes: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the cells of the base and of each variant, first edge."""
     numbers = numbers[numbers["estimator"] == FIRST_EDGE]
+    averages = numbers[numbers["scene"] == AVERAGE].set_index("variant")
+    changes = format_pairs(averages[DIFFERENCES], DECIMALS, "+")
+    changes.iloc[0] = ""  # the base
+    rows = {}
     for variant, own in numbers.groupby("variant", sort=False):
-        average = own[own["scene"] == AVERAGE]
-        figures = our_figures(own[own["scene"] != AVERAGE], scenes)[FIRST_EDGE]
-        change = format_pair(*average[DIFFERENCES].iloc[0], (2, 1), "+") if variant != base else ""
-        yield str(variant), our_cells(figures) | {CHANGE: change}
+        cells = format_pairs(our_figures(own, scenes), DECIMALS)
+        rows[str(variant)] = cells.to_dict() | {CHANGE: changes[variant]}
+    return rows
 
 
-def _published_rows(published: pd.DataFrame) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the cells of each published method; changes are from the full one of its source."""
-    averages = published_numbers(published[published["scene"] == AVERAGE], ["source", "method"])
-    for method, own in published.groupby("method", sort=False):
-        cells = published_cells(own)
-        if str(method).startswith(PAPER):
-            yield str(method), cells | {CHANGE: ""}
-            continue
-        of_source = averages[averages.index.get_level_values("source") == own["source"].iloc[0]]
-        of_source = of_source.droplevel("source")
-        full = of_source[of_source.index.str.startswith(PAPER)]
-        if len(full) == 1 and method in of_source.index:
-            change = of_source.loc[method] - full.iloc[0]
-            cells[CHANGE] = format_pair(*change, (2, 1), "+")
-        yield str(method), cells
+def _printed_rows(printed: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Return the cells of each printed method; a change is from the full one of its source."""
+    averages = printed[printed["scene"] == AVERAGE].set_index("method")
+    full = averages[averages.index.str.startswith(PAPER)]
+    full = full.drop_duplicates("source", keep=False).set_index("source")
+    base = printed_numbers(full).reindex(averages["source"]).set_axis(averages.index)
+    changes = format_pairs(printed_numbers(averages) - base, DECIMALS, "+")
+    return {
+        method: cells | {CHANGE: "" if method.startswith(PAPER) else changes.get(method, UNKNOWN)}
+        for method, cells in printed_cells(printed).items()
+    }
 
 
 def _caption(variants: Sequence[str], settings: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -16,7 +17,7 @@ from ..runtime import atomic_path
 
 UNKNOWN = "—"
 TEXT_WIDTH = 100
-LATEX = str.maketrans(
+LATEX = str.maketrans(  # a Styler escapes neither captions nor what is not ASCII
     {character: f"\\{character}" for character in "&%$#_{}"}
     | {
         "\\": r"\textbackslash{}",
@@ -35,6 +36,14 @@ LATEX = str.maketrans(
 )
 
 
+class TableFiles(NamedTuple):
+    """Where a table goes: figures as numbers, the same to read, and the same for a paper."""
+
+    csv: str | Path
+    markdown: str | Path
+    latex: str | Path
+
+
 @dataclass(frozen=True)
 class Table:
     """What is printed of one table.
@@ -48,26 +57,20 @@ class Table:
     caption: str
     cells: pd.DataFrame
     text_columns: int = 1
-    rules: tuple[int, ...] = ()
+    rules: Sequence[int] = ()
     notes: Sequence[str] = ()
 
 
-def write_tables(
-    numbers: pd.DataFrame,
-    tables: Sequence[Table],
-    csv_file: str | Path,
-    markdown_file: str | Path,
-    latex_file: str | Path,
-) -> None:
+def write_tables(files: TableFiles, numbers: pd.DataFrame, *tables: Table) -> None:
     """Write ``numbers`` as CSV, and ``tables`` one after another as Markdown and LaTeX.
 
     The LaTeX needs the packages booktabs and textcomp.
     """
-    with atomic_path(csv_file) as partial:
+    with atomic_path(files.csv) as partial:
         numbers.to_csv(partial, index=False, float_format="%.6g")
-    with atomic_path(markdown_file) as partial:
+    with atomic_path(files.markdown) as partial:
         partial.write_text("\n".join(map(format_markdown, tables)), encoding="utf-8")
-    with atomic_path(latex_file) as partial:
+    with atomic_path(files.latex) as partial:
         partial.write_text("\n".join(map(format_latex, tables)), encoding="utf-8")
 
 
@@ -87,16 +90,15 @@ def _fill(text: str) -> str:
 
 def format_latex(table: Table) -> str:
     """Return the table as a LaTeX float with booktabs rules and special characters escaped."""
-    cells = table.cells.map(escape_latex).rename(columns=escape_latex)
-    others = cells.shape[1] - table.text_columns
-    text = " ".join([f"{table.title}. {table.caption}", *table.notes])
-    latex = cells.style.hide(axis="index").to_latex(
+    style = table.cells.style.format(escape_latex).format_index(escape_latex, axis="columns")
+    others = table.cells.shape[1] - table.text_columns
+    latex = style.hide(axis="index").to_latex(
         hrules=True,
         column_format="l" * table.text_columns + "r" * others,
         position="t",
         position_float="centering",
-        caption=escape_latex(text),
-        label=f"tab:{table.label}",
+        caption=escape_latex(" ".join([f"{table.title}. {table.caption}", *table.notes])),
+        label=f"tab:{table.label}".replace("_", "-"),
         environment="table*",
     )
     lines = latex.splitlines()
@@ -108,11 +110,25 @@ def format_latex(table: Table) -> str:
 
 def escape_latex(text: str) -> str:
     """Return text whose special characters LaTeX prints as they are."""
-    return str(text).translate(LATEX)
+    return text.translate(LATEX)
+
+
+def format_pairs(
+    pairs: pd.DataFrame, decimals: tuple[int, int] = (3, 2), sign: str = ""
+) -> pd.Series:
+    """Return a cell for each row of two columns; NaN is unknown.
+
+    ``sign="+"`` prints the sign of positives too.
+    """
+    texts = [
+        [format_number(value, places, sign) for value in pairs[column]]
+        for column, places in zip(pairs, decimals, strict=True)
+    ]
+    return pd.Series(map(join_pair, *texts), index=pairs.index, dtype=object)
 
 
 def format_number(value: float, decimals: int, sign: str = "") -> str:
-    """Return a number to print; NaN is unknown. ``sign="+"`` prints the sign of positives too."""
+    """Return a number to print, see ``format_pairs``."""
     if math.isnan(value):
         return UNKNOWN
     if math.isinf(value):
@@ -123,12 +139,6 @@ def format_number(value: float, decimals: int, sign: str = "") -> str:
     return text.replace("-", "−")
 
 
-def format_pair(
-    metres: float, degrees: float, decimals: tuple[int, int] = (3, 2), sign: str = ""
-) -> str:
-    """Return ``metres / degrees``, or a dash when neither is known."""
-    if math.isnan(metres) and math.isnan(degrees):
-        return UNKNOWN
-    return (
-        f"{format_number(metres, decimals[0], sign)} / {format_number(degrees, decimals[1], sign)}"
-    )
+def join_pair(metres: str, degrees: str) -> str:
+    """Return the cell of two figures, a single dash when neither is known."""
+    return UNKNOWN if metres == degrees == UNKNOWN else f"{metres} / {degrees}"

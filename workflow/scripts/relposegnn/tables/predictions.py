@@ -1,4 +1,4 @@
-"""The table of our estimates beside the published ones, query by query."""
+"""The table of our estimates beside the authors', query by query."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,20 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..authors.comparison import (
-    ANGLE,
-    DISTANCE,
-    THEIR_ROTATION,
-    THEIR_TRANSLATION,
-    read_comparison,
-)
-from ..metrics import ROTATION, TRANSLATION
-from ..runtime import InputError
-from .experiments import EXPERIMENTS
-from .formats import Table, write_tables
-from .literature import AVERAGE
-from .summaries import pair_cells
+from ..authors.comparison import FIGURES, read_comparison
+from ..experiments import EXPERIMENTS
+from .formats import Table, TableFiles, format_pairs, write_tables
+from .summaries import DIFFERENCES, MEDIANS, average_scenes, check_scenes
 
+THEIR_MEDIANS = [f"published_{name}" for name in MEDIANS]
+BETWEEN = ["median_distance_m", "median_angle_deg"]
+BETTER = ["better_translation", "better_rotation"]
 CAPTION = (
     "Estimates of this code and the estimates that the authors published, of the same test "
     "queries, matched by name or true pose; queries in one of the two alone are left out. Ours: "
@@ -34,9 +28,7 @@ CAPTION = (
 
 def tabulate_predictions(
     rows: Sequence[tuple[str, str, str | Path]],
-    csv_file: str | Path,
-    markdown_file: str | Path,
-    latex_file: str | Path,
+    files: TableFiles,
     dataset: str,
     experiment: str,
 ) -> None:
@@ -44,72 +36,45 @@ def tabulate_predictions(
 
     Args:
         rows: (run, scene, comparison file) per scene, see ``compare_predictions``.
-        csv_file: figures as numbers, a row per scene, then their average.
-        markdown_file: the same to read.
-        latex_file: the same for a paper.
+        files: where the table goes: a row per scene, then their average.
         dataset: name of the dataset.
         experiment: a key of ``EXPERIMENTS``: what ours are.
 
     Raises:
         InputError: no rows, a scene occurs twice, or a file cannot be read.
     """
-    scenes = [scene for _, scene, _ in rows]
-    if not rows or len(set(scenes)) < len(scenes):
-        raise InputError(f"got scenes {scenes}, expected at least one, and each of them once")
+    check_scenes([scene for _, scene, _ in rows])
     numbers = pd.DataFrame(
         [
             {"run": run, "scene": scene} | _summarise(read_comparison(path))
             for run, scene, path in rows
         ]
     )
-    average = numbers.mean(numeric_only=True, skipna=False).to_dict()
-    totals = {"run": "", "scene": AVERAGE, "queries": numbers["queries"].sum()}
-    numbers = pd.concat([numbers, pd.DataFrame([average | totals])], ignore_index=True)
-    table = _prediction_table(numbers, dataset, experiment)
-    write_tables(numbers, [table], csv_file, markdown_file, latex_file)
-
-
-def _summarise(comparison: pd.DataFrame) -> dict[str, float]:
-    """Return the figures of one scene."""
-    names = [TRANSLATION, ROTATION, THEIR_TRANSLATION, THEIR_ROTATION, DISTANCE, ANGLE]
-    ours_m, ours_deg, their_m, their_deg, metres, degrees = (
-        float(np.median(comparison[name])) for name in names
-    )
-    with np.errstate(invalid="ignore"):
-        difference = np.subtract([ours_m, ours_deg], [their_m, their_deg])
-    return {
-        "queries": len(comparison),
-        "median_translation_m": ours_m,
-        "median_rotation_deg": ours_deg,
-        "published_median_translation_m": their_m,
-        "published_median_rotation_deg": their_deg,
-        "difference_translation_m": difference[0],
-        "difference_rotation_deg": difference[1],
-        "median_distance_m": metres,
-        "median_angle_deg": degrees,
-        "better_translation": (comparison[TRANSLATION] < comparison[THEIR_TRANSLATION]).mean(),
-        "better_rotation": (comparison[ROTATION] < comparison[THEIR_ROTATION]).mean(),
-    }
-
-
-def _prediction_table(numbers: pd.DataFrame, dataset: str, experiment: str) -> Table:
-    """Return the table to read."""
-    shares = 100 * numbers[["better_translation", "better_rotation"]]
-    columns = ("median_translation_m", "median_rotation_deg")
-    theirs = [f"published_{name}" for name in columns]
-    differences = ("difference_translation_m", "difference_rotation_deg")
+    numbers.loc[len(numbers)] = average_scenes(numbers)
     cells = pd.DataFrame(
         {
             "scene": numbers["scene"],
             "queries": numbers["queries"].astype(str),
-            "ours": pair_cells(numbers, *columns),
-            "published": pair_cells(numbers, *theirs),
-            "difference": pair_cells(numbers, *differences, sign="+"),
-            "between": pair_cells(numbers, "median_distance_m", "median_angle_deg"),
-            "better": pair_cells(shares, *shares, (1, 1)),
+            "ours": format_pairs(numbers[MEDIANS]),
+            "published": format_pairs(numbers[THEIR_MEDIANS]),
+            "difference": format_pairs(numbers[DIFFERENCES], sign="+"),
+            "between": format_pairs(numbers[BETWEEN]),
+            "better": format_pairs(100 * numbers[BETTER], (1, 1)),
         }
     )
-    label = f"{dataset}-predictions-{experiment}".replace("_", "-")
+    label = f"{dataset}-predictions-{experiment}"
     title = f"{dataset}, {experiment.replace('_', ' ')}, beside published predictions"
     caption = CAPTION.format(experiment=EXPERIMENTS[experiment])
-    return Table(label, title, caption, cells, rules=(len(numbers) - 1,))
+    write_tables(files, numbers, Table(label, title, caption, cells, rules=[len(rows)]))
+
+
+def _summarise(comparison: pd.DataFrame) -> dict[str, float]:
+    """Return the figures of one scene."""
+    figures = comparison[FIGURES].to_numpy().reshape(-1, 3, 2)  # ours, theirs, between them
+    ours, theirs, between = np.median(figures, axis=0)
+    with np.errstate(invalid="ignore"):  # both infinite: no difference can be told
+        difference = ours - theirs
+    better = (figures[:, 0] < figures[:, 1]).mean(axis=0)
+    names = [*MEDIANS, *THEIR_MEDIANS, *DIFFERENCES, *BETWEEN, *BETTER]
+    values = np.concatenate([ours, theirs, difference, between, better])
+    return {"queries": len(comparison)} | dict(zip(names, values, strict=True))

@@ -1,4 +1,4 @@
-"""Figures of the scenes that a table is made of, their averages, and how they print."""
+"""Figures of the scenes that a table is made of, and their averages."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,23 +8,51 @@ import pandas as pd
 
 from ..metrics import REFERENCE, read_scores, summarise
 from ..runtime import InputError
-from .formats import format_pair
-from .literature import AVERAGE
 
+AVERAGE = "average"  # stands for a scene
 MEDIANS = ["median_translation_m", "median_rotation_deg"]
+DIFFERENCES = ["difference_translation_m", "difference_rotation_deg"]
+RATIOS = ["ratio_translation", "ratio_rotation"]
+
+
+def check_scenes(scenes: Sequence[str]) -> None:
+    """Check that there are scenes to tabulate, and each of them once.
+
+    Raises:
+        InputError: there are none, or one occurs twice.
+    """
+    if not scenes or len(set(scenes)) < len(scenes):
+        raise InputError(f"got scenes {scenes}, expected at least one, and each of them once")
+
+
+def average_scenes(numbers: pd.DataFrame) -> dict[str, str | float]:
+    """Return the row that stands below those of the scenes.
+
+    A figure is the mean over scenes (of their medians too, as papers do), counts are summed, and
+    text is empty.
+    """
+    counts = numbers.select_dtypes("integer").sum().to_dict()
+    means = numbers.mean(numeric_only=True, skipna=False).to_dict()
+    return dict.fromkeys(numbers, "") | {"scene": AVERAGE} | means | counts
 
 
 def summarise_scenes(
     rows: Sequence[tuple[str, str, str | Path]], recall: Sequence[tuple[float, float]]
 ) -> pd.DataFrame:
-    """Return the summary of every scene: ``run``, ``scene``, then as ``metrics.summarise``.
+    """Return a row per scene (then the average) and estimator.
+
+    The columns are ``run``, ``scene``, then as of ``metrics.summarise``, and among them
+    ``ratio_*``: a median divided by that of the reference neighbour in the same scene, below 1
+    where regression helps; unknown (NaN) without a reference neighbour.
+
+    Args:
+        rows: (run, scene, scores file) per scene.
+        recall: pairs of thresholds (metres, degrees).
 
     Raises:
         InputError: no rows, a scene occurs twice, or estimators differ between scenes.
     """
-    scenes = [scene for _, scene, _ in rows]
-    if not rows or len(set(scenes)) < len(scenes):
-        raise InputError(f"got scenes {scenes}, expected at least one, and each of them once")
+    check_scenes([scene for _, scene, _ in rows])
     parts = []
     for run, scene, scores_file in rows:
         part = summarise(read_scores(scores_file), recall)
@@ -33,41 +61,19 @@ def summarise_scenes(
         if set(part["estimator"]) != set(parts[0]["estimator"] if parts else part["estimator"]):
             raise InputError(
                 f"{scores_file}: has estimators {', '.join(part['estimator'])}, while scene "
-                f"{scenes[0]} has {', '.join(parts[0]['estimator'])}; score all scenes again"
+                f"{rows[0][1]} has {', '.join(parts[0]['estimator'])}; score all scenes again"
             )
         parts.append(part)
-    return pd.concat(parts, ignore_index=True)
-
-
-def add_averages(summary: pd.DataFrame) -> pd.DataFrame:
-    """Return the summary with averages over scenes below, and ratios to the reference neighbour.
-
-    An average is the mean over scenes of their figures (of medians too, as papers do); queries
-    and failures are summed. ``ratio_*`` is a median divided by that of the reference neighbour in
-    the same scene, below 1 where regression helps; unknown (NaN) without a reference neighbour.
-    """
-    averages = summary.groupby("estimator", sort=False).mean(numeric_only=True)
-    totals = summary.groupby("estimator", sort=False)[["queries", "failed"]].sum()
-    averages[["queries", "failed"]] = totals
-    averages = averages.reset_index().assign(scene=AVERAGE, run="")
-    numbers = pd.concat([summary, averages[summary.columns]], ignore_index=True)
+    scenes = pd.concat(parts, ignore_index=True)
+    averages = [
+        average_scenes(own) | {"estimator": name}
+        for name, own in scenes.groupby("estimator", sort=False)
+    ]
+    numbers = pd.concat([scenes, pd.DataFrame(averages)], ignore_index=True)
     reference = numbers[numbers["estimator"] == REFERENCE].set_index("scene")[MEDIANS]
-    reference = reference.reindex(numbers["scene"]).to_numpy()
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = numbers[MEDIANS].to_numpy() / reference
+        ratios = numbers[MEDIANS].to_numpy() / reference.reindex(numbers["scene"]).to_numpy()
     position = numbers.columns.get_loc("mean_rotation_deg") + 1
-    numbers.insert(position, "ratio_translation", ratios[:, 0])
-    numbers.insert(position + 1, "ratio_rotation", ratios[:, 1])
+    for column, name in enumerate(RATIOS):
+        numbers.insert(position + column, name, ratios[:, column])
     return numbers
-
-
-def pair_cells(
-    numbers: pd.DataFrame,
-    metres: str,
-    degrees: str,
-    decimals: tuple[int, int] = (3, 2),
-    sign: str = "",
-) -> list[str]:
-    """Return the cells of a table column made of two columns of numbers."""
-    pairs = numbers[[metres, degrees]].itertuples(index=False)
-    return [format_pair(*pair, decimals, sign) for pair in pairs]
