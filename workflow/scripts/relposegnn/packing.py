@@ -5,7 +5,6 @@ Apart from the reader, so that a new layout of scenes reruns what it changes and
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -14,7 +13,7 @@ from tqdm import tqdm
 
 from .images import image_size, read_images, resized_shape
 from .layouts.reading import read_scene
-from .runtime import InputError
+from .runtime import InputError, map_in_threads
 from .scenes import Frame
 from .storage import SPLITS, create_hdf5
 
@@ -112,17 +111,16 @@ def _chosen_statistics(
 
 def _common_size(paths: list[Path], workers: int) -> tuple[int, int]:
     """Return the (width, height) that all images share; checked before the long work starts."""
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        expected = None
-        for path, size in zip(paths, pool.map(image_size, paths), strict=True):
-            expected = expected or size
-            if size != expected:
-                raise InputError(
-                    f"{path}: is {size[0]}x{size[1]} pixels, expected {expected[0]}x{expected[1]} "
-                    f"as {paths[0]}; all images of a scene must have one size: leave out those "
-                    "that differ, or crop or resize the files to one size (and turn the pixels of "
-                    "photos held upright, before their poses are found)"
-                )
+    expected = None
+    for path, size in zip(paths, map_in_threads(image_size, paths, workers), strict=True):
+        expected = expected or size
+        if size != expected:
+            raise InputError(
+                f"{path}: is {size[0]}x{size[1]} pixels, expected {expected[0]}x{expected[1]} as "
+                f"{paths[0]}; all images of a scene must have one size: leave out those that "
+                "differ, or crop or resize the files to one size (and turn the pixels of photos "
+                "held upright, before their poses are found)"
+            )
     return expected
 
 
