@@ -263,11 +263,7 @@ def _check_space(partial: Path, missing: int) -> None:
 
 
 def _check_start(url: str, start: bytes, partial: Path, found_at: str) -> None:
-    """Raise InputError if a file that starts so cannot be what was asked for.
-
-    Empty, HTML or XML, or to be named .zip and no zip archive. ``found_at``: where redirections
-    led.
-    """
+    """Raise InputError if what starts so, ``found_at`` the end of redirections, is not the file."""
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     shown = re.sub(r"\s+", " ", text[:80].decode(errors="replace"))
     if text.startswith(b"<"):

@@ -138,20 +138,27 @@ def pack_frames(
         InputError: the scene is not complete, an image is damaged, sizes differ, or the
             statistics are none.
     """
-    _check_statistics(statistics, scene)
+    given = None if statistics is None else _checked_statistics(statistics, scene)
     content = read_scene(scene_folder)
     original = _common_size([frame.image for frame in content.train + content.test], workers)
     size = resized_shape(*original, shorter_side)
-    source = "measured" if statistics is None else "given"
     settings = {"dataset": dataset, "scene": scene, "shorter_side": shorter_side}
-    with create_hdf5(frames_file, "frames", settings | {"statistics": source}) as file:
+    settings["statistics"] = "given" if given else "measured"
+    with create_hdf5(frames_file, "frames", settings) as file:
         for split in SPLITS:
             frames = content.frames(split)
             group = file.create_group(split)
             _write_labels(group, frames, Path(scene_folder))
             histogram = _write_images(group, frames, size, workers)
             if split == "train":
-                mean, variance = _chosen_statistics(channel_statistics(histogram), statistics)
+                measured = channel_statistics(histogram)
+        mean, variance = given or measured
+        if np.abs(mean - measured[0]).max() > MEAN_TOLERANCE:
+            logger.warning(
+                "the given mean %s is more than %s from that of the training images, %s; are "
+                "these the statistics of another scene?",
+                *(mean.round(4).tolist(), MEAN_TOLERANCE, measured[0].round(4).tolist()),
+            )
         file.attrs.update(dataset=dataset, scene=scene, mean=mean, variance=variance)
 
 
@@ -168,9 +175,8 @@ def channel_statistics(histogram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.sum(share * (values - mean[:, None]) ** 2, axis=1)
 
 
-def _check_statistics(statistics: Statistics | None, scene: str) -> None:
-    if statistics is None:
-        return
+def _checked_statistics(statistics: Statistics, scene: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean (3) and variance (3) as given; InputError where they are none."""
     mean, variance = (np.asarray(values, dtype=np.float64) for values in statistics)
     fine = mean.shape == variance.shape == (3,) and ((mean >= 0) & (mean <= 1)).all()
     # No values in [0, 1] vary more than halves of zeros and ones.
@@ -179,21 +185,6 @@ def _check_statistics(statistics: Statistics | None, scene: str) -> None:
             f"statistics of {scene}: got mean {mean.tolist()} and variance {variance.tolist()}, "
             "expected three numbers each, of images in [0, 1]: means from 0 to 1, variances "
             "(squared deviations) above 0 and up to 0.25"
-        )
-
-
-def _chosen_statistics(
-    measured: tuple[np.ndarray, np.ndarray], given: Statistics | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean (3) and variance (3) to record; log where the given mean is far off."""
-    if given is None:
-        return measured
-    mean, variance = (np.asarray(values, dtype=np.float64) for values in given)
-    if np.abs(mean - measured[0]).max() > MEAN_TOLERANCE:
-        logger.warning(
-            "the given mean %s is more than %s from that of the training images, %s; are these "
-            "the statistics of another scene?",
-            *(mean.round(4).tolist(), MEAN_TOLERANCE, measured[0].round(4).tolist()),
         )
     return mean, variance
 

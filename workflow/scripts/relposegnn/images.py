@@ -42,16 +42,14 @@ def open_image(path: str | Path, upright: bool = False) -> Image.Image:
     """
     try:
         with Image.open(path) as image:
-            if image.mode not in EIGHT_BIT_MODES:
-                raise InputError(
-                    f"{path}: has pixels of Pillow's mode {image.mode}, expected a colour image "
-                    "with 8 bits a channel; is it a depth image?"
-                )
-            return (ImageOps.exif_transpose(image) if upright else image).convert("RGB")
-    except InputError:
-        raise
+            if image.mode in EIGHT_BIT_MODES:
+                return (ImageOps.exif_transpose(image) if upright else image).convert("RGB")
     except DECODING_ERRORS as error:
         raise _unreadable(path, error) from error
+    raise InputError(
+        f"{path}: has pixels of Pillow's mode {image.mode}, expected a colour image with 8 bits a "
+        "channel; is it a depth image?"
+    )
 
 
 def read_image(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
