@@ -9,9 +9,9 @@ PROJECT = Path(workflow.basedir)
 SCRIPTS = PROJECT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from relposegnn.addresses import file_name
 from relposegnn.configuration import refuse_duplicate_keys, validate_configuration
 from relposegnn.digest import library_digest
+from relposegnn.downloads import file_name
 from relposegnn.experiments import PUBLISHED, experiments, published_runs, trained_runs
 from relposegnn.runtime import InputError
 

@@ -30,8 +30,8 @@ CONDA_PACKAGES = {
     "yaml": "pyyaml",
 }
 
-# Imported inside a function, for the scripts that call it and have torch.
-OPTIONAL_IMPORTS = {("relposegnn.runtime", "torch")}
+# Imported inside a function, for the scripts that call it.
+OPTIONAL_IMPORTS = {("relposegnn.runtime", "torch"), ("relposegnn.layouts.colmap", "pycolmap")}
 
 RULE = re.compile(r"^( *)(?:rule|checkpoint) (\w+):\n((?:\1 +.*\n| *\n)*)", re.MULTILINE)
 DIRECTIVE = re.compile(r"^ +(script|conda):\s*(\S.*)$", re.MULTILINE)

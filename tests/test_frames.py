@@ -1,6 +1,7 @@
-"""Frames files: labels and pixels survive; reading in any order and process."""
+"""Frames files: labels and pixels survive, statistics too; reading in any order and process."""
 
 import json
+import logging
 import multiprocessing
 import pickle
 from concurrent.futures import ProcessPoolExecutor
@@ -10,12 +11,15 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
+from planted_scenes import TEST, TRAIN, write_seven_scenes, write_tables
 
-from relposegnn.frames import Frames
+from relposegnn.frames import Frames, channel_histogram, channel_statistics, pack_frames
 from relposegnn.images import read_image
 from relposegnn.layouts.reading import read_scene
-from relposegnn.packing import pack_frames
 from relposegnn.runtime import InputError
+from relposegnn.storage import open_hdf5, read_settings
+
+GIVEN = ([0.45, 0.5, 0.55], [0.06, 0.07, 0.08])
 
 
 def write_scene(folder: Path, size: tuple[int, int] = (40, 30)) -> Path:
@@ -143,3 +147,110 @@ def test_not_a_frames_file(tmp_path):
         file.attrs.update(kind="graphs", schema="1.0")
     with pytest.raises(InputError, match=r"graphs\.h5: holds 'graphs' .* expected 'frames'"):
         Frames(tmp_path / "graphs.h5")
+
+
+def pack(folder: Path, **options) -> Path:
+    """Pack a scene with a shorter side of 24 pixels; return the frames file."""
+    path = folder.parent / f"{folder.name}.h5"
+    pack_frames(folder, path, "mine", folder.name, shorter_side=24, **options)
+    return path
+
+
+def settings_of(path: Path) -> dict:
+    """Return the settings recorded in a frames file."""
+    with open_hdf5(path, "frames") as file:
+        return read_settings(file)
+
+
+def test_statistics_are_those_of_the_training_images(tmp_path):
+    path = pack(write_tables(tmp_path / "garage", "csv"))
+    with Frames(path) as frames:
+        values = frames.images("train", range(4)).reshape(-1, 3) / 255
+        np.testing.assert_allclose(frames.mean, values.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(frames.variance, values.var(axis=0), rtol=1e-12)
+    assert settings_of(path)["statistics"] == "measured"
+
+
+def test_statistics_of_planted_values():
+    """A channel that is half 0 and half 255 has mean 1/2 and variance 1/4; a flat one none."""
+    image = np.zeros((2, 4, 3), dtype=np.uint8)
+    image[0, :, 0] = 255
+    image[..., 2] = 51
+    mean, variance = channel_statistics(channel_histogram(image) * 10**14)  # no overflow, no drift
+    np.testing.assert_allclose(mean, [0.5, 0.0, 0.2], atol=1e-15)
+    np.testing.assert_allclose(variance, [0.25, 0.0, 0.0], atol=1e-15)
+
+
+def test_given_statistics_are_recorded(tmp_path, caplog):
+    path = pack(write_tables(tmp_path / "garage", "csv"), statistics=GIVEN)
+    with Frames(path) as frames:
+        np.testing.assert_array_equal(frames.mean, GIVEN[0])
+        np.testing.assert_array_equal(frames.variance, GIVEN[1])
+    assert settings_of(path)["statistics"] == "given"
+    assert "the given mean" not in caplog.text
+
+
+def test_given_mean_of_another_scene_is_suspicious(tmp_path, caplog):
+    """Noise has mean 0.5."""
+    with caplog.at_level(logging.WARNING):
+        pack(write_tables(tmp_path / "garage", "csv"), statistics=([0.5, 0.5, 0.38], GIVEN[1]))
+    assert "the given mean [0.5, 0.5, 0.38] is more than 0.1 from" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "statistics",
+    [
+        ([0.5, 0.5], [0.1, 0.1]),
+        ([0.5, 0.5, 1.5], [0.1, 0.1, 0.1]),
+        ([0.5, 0.5, 0.5], [0.1, 0.1, 0.0]),
+        ([0.5, 0.5, 0.5], [0.1, 0.1, 0.3]),
+        ([0.5, 0.5, 0.5], [0.1, 0.1, float("nan")]),
+    ],
+)
+def test_impossible_statistics(tmp_path, statistics):
+    with pytest.raises(InputError, match=r"statistics of garage: got mean .*expected three"):
+        pack(tmp_path / "garage", statistics=statistics)
+
+
+def test_scene_without_queries(tmp_path):
+    folder = write_tables(tmp_path / "garage", "csv")
+    (folder / "test.csv").unlink()
+    path = pack(folder)
+    with Frames(path) as frames:
+        assert (frames.count("train"), frames.count("test")) == (len(TRAIN), 0)
+        assert frames.names("test") == frames.sources("test") == []
+        assert frames.poses("test").shape == (0, 4, 4)
+        assert frames.images("test", []).shape == (0, 24, 32, 3)
+        assert frames.images("train", [0]).std() > 0
+    with h5py.File(path) as file:
+        assert file["test/images"].dtype == np.uint8
+        assert file["test/world_from_cam"].dtype == np.float64
+
+
+def test_real_scene(shared, tmp_path):
+    """Statistics of a stretch of RedKitchen lie near those of the whole scene."""
+    file = tmp_path / "redkitchen.h5"
+    pack_frames(shared / "data/7scenes/redkitchen", file, "7scenes", "redkitchen", 64, workers=2)
+    reference = json.loads((shared / "reference/normalisation.json").read_text())["redkitchen"]
+    with Frames(file) as frames:
+        assert frames.image_shape == (64, 85)
+        np.testing.assert_allclose(frames.mean, reference["mean"], atol=0.03)
+        np.testing.assert_allclose(frames.variance, reference["variance"], rtol=0.15)
+
+
+def test_sizes_differ(tmp_path):
+    folder = write_seven_scenes(tmp_path / "attic")
+    Image.new("RGB", (48, 64)).save(folder / "seq-03/frame-000002.color.png")
+    message = r"frame-000002\.color\.png: is 48x64 .*expected 64x48 .*leave out .*resize"
+    with pytest.raises(InputError, match=message):
+        pack(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["attic"]
+
+
+def test_damaged_image_leaves_no_file(tmp_path):
+    folder = write_tables(tmp_path / "garage", "txt")
+    broken = folder / f"{TEST[1]}.png"
+    broken.write_bytes(broken.read_bytes()[:-300])
+    with pytest.raises(InputError, match=r"seq3/frame00002\.png: cannot be read"):
+        pack(folder, workers=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["garage"]

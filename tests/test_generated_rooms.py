@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from generated_rooms.archive import render_archive
+from generated_rooms.archive import Recording, render_archive
 from generated_rooms.geometry import Solid, Surface, distance_to_solids
 from generated_rooms.light import Light, bake
 from generated_rooms.paths import CLEARANCE, camera_path, look
@@ -21,7 +21,7 @@ from relposegnn.poses import check_pose, quaternion_from_matrix, rotation_error_
 from relposegnn.runtime import InputError
 
 CAMERA = Camera.seven_scenes(320, 240)
-SMALL = {"width": 64, "height": 48, "frames_per_sequence": 4}
+SMALL = Recording(11, 64, 48, train_sequences=2, test_sequences=1, frames_per_sequence=4)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def paths(room: Room) -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("archives") / "study.zip"
-    render_archive(path, "study", 11, train_sequences=2, test_sequences=1, **SMALL)
+    render_archive(path, "study", SMALL)
     return path
 
 
@@ -270,8 +270,7 @@ def test_archived_frames_are_what_is_rendered_at_their_poses(archive: Path, room
 
 def test_same_seed_same_bytes_whatever_the_workers(archive: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.zip"
-    sequences = {"train_sequences": 2, "test_sequences": 1}
-    render_archive(again, "study", 11, **sequences, **SMALL, workers=2)
+    render_archive(again, "study", SMALL, workers=2)
     assert again.read_bytes() == archive.read_bytes()
 
 
@@ -292,10 +291,8 @@ def test_sequences_differ_from_one_another(paths: list[np.ndarray]) -> None:
 
 
 def test_nothing_to_render_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"study.*test_sequences.*\(64, 48, 1, 0, 4, 1\)"):
-        render_archive(
-            tmp_path / "a.zip", "study", 11, train_sequences=1, test_sequences=0, **SMALL
-        )
+    with pytest.raises(InputError, match=r"study: got .*'test_sequences': 0, .* at least 1 each"):
+        render_archive(tmp_path / "a.zip", "study", replace(SMALL, test_sequences=0))
     assert not list(tmp_path.iterdir())
 
 

@@ -14,9 +14,8 @@ from planted_scenes import (
     write_tables,
 )
 
-from relposegnn.frames import Frames
+from relposegnn.frames import Frames, pack_frames
 from relposegnn.layouts.reading import read_scene
-from relposegnn.packing import pack_frames
 from relposegnn.runtime import InputError
 
 

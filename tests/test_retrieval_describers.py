@@ -1,48 +1,10 @@
-import threading
-import time
-
 import numpy as np
 import pytest
 
-from relposegnn.retrieval.describers import BATCH, image_batches, load_describer, map_in_threads
+from relposegnn.retrieval.describers import BATCH, image_batches, load_describer
 from relposegnn.retrieval.vlad import local_features, vlad
 from relposegnn.retrieval.vocabulary import save_vocabulary
 from relposegnn.runtime import InputError
-
-
-def test_results_keep_the_order_of_items():
-    def slow_first(item):
-        time.sleep(0.02 if item % 3 == 0 else 0)
-        return 10 * item
-
-    assert list(map_in_threads(slow_first, range(20), 4)) == [10 * item for item in range(20)]
-
-
-def test_no_more_items_are_taken_than_fit():
-    taken, lock, most = [], threading.Lock(), 0
-
-    def items():
-        for item in range(50):
-            with lock:
-                taken.append(item)
-            yield item
-
-    for done, _ in enumerate(map_in_threads(lambda item: item, items(), 3)):
-        most = max(most, len(taken) - done)
-    assert len(taken) == 50
-    assert most <= 6
-
-
-def test_error_comes_in_its_turn():
-    def fail_at_two(item):
-        if item == 2:
-            raise InputError("the third")
-        return item
-
-    results = map_in_threads(fail_at_two, range(9), 2)
-    assert [next(results), next(results)] == [0, 1]
-    with pytest.raises(InputError, match="the third"):
-        next(results)
 
 
 def test_batches_hold_every_image_once():

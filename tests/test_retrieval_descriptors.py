@@ -4,8 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from relposegnn.frames import Frames
-from relposegnn.packing import pack_frames
+from relposegnn.frames import Frames, pack_frames
 from relposegnn.poses import pose_from_quaternion
 from relposegnn.retrieval.descriptors import describe_frames, fit_vocabulary
 from relposegnn.retrieval.netvlad import NetVLAD, encoder_input, randomise_vgg16

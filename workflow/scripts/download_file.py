@@ -1,7 +1,6 @@
 """Download one file."""
 
-from relposegnn.addresses import file_name
-from relposegnn.downloads import download
+from relposegnn.downloads import download, file_name
 from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Render a generated room and zip it as 7-Scenes' archives are."""
 
-from generated_rooms.archive import render_archive
+from generated_rooms.archive import Recording, render_archive
 from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":
@@ -8,6 +8,6 @@ if __name__ == "__main__":
         render_archive(
             snakemake.output.archive,
             snakemake.wildcards.scene,
+            Recording(**snakemake.params.rendering),
             workers=snakemake.threads,
-            **snakemake.params.rendering,
         )

@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -34,36 +35,45 @@ Renderer = Callable[[np.ndarray], Iterable[dict[str, bytes]]]
 logger = logging.getLogger(__name__)
 
 
-def render_archive(
-    archive: Path,
-    scene: str,
-    seed: int,
-    width: int,
-    height: int,
-    train_sequences: int,
-    test_sequences: int,
-    frames_per_sequence: int,
-    workers: int = 1,
-) -> None:
+@dataclass(frozen=True)
+class Recording:
+    """Which room is recorded, and how much of it.
+
+    Attributes:
+        seed: of the room and its camera paths.
+        width: of the images, in pixels.
+        height: of the images, in pixels.
+        train_sequences: camera paths of the database.
+        test_sequences: camera paths of the queries.
+        frames_per_sequence: along each path.
+    """
+
+    seed: int
+    width: int
+    height: int
+    train_sequences: int
+    test_sequences: int
+    frames_per_sequence: int
+
+
+def render_archive(archive: Path, scene: str, recording: Recording, workers: int = 1) -> None:
     """Render a generated room into ``archive``, a zip nested and named as 7-Scenes' own.
 
     It holds ``{scene}/TrainSplit.txt``, ``{scene}/TestSplit.txt`` and ``{scene}/seq-NN.zip``, the
     training sequences first; each of those holds colour (RGB), depth (millimetres, 65535 =
-    invalid) and pose (camera-to-world, metres) per frame. ``width`` and ``height`` are in pixels.
-    The same arguments give the same bytes, whatever the number of ``workers`` (processes).
+    invalid) and pose (camera-to-world, metres) per frame. The same arguments give the same bytes,
+    whatever the number of ``workers`` (processes).
 
     Raises:
         InputError: no frames, sequences or pixels are asked for.
     """
-    counts = (width, height, train_sequences, test_sequences, frames_per_sequence, workers)
-    if min(counts) < 1:
-        raise InputError(
-            f"rendering of {scene}: width, height, train_sequences, test_sequences, "
-            f"frames_per_sequence and workers are {counts}, expected at least 1 each"
-        )
-    room, camera = build_room(seed), Camera.seven_scenes(width, height)
-    sequences = range(1, train_sequences + test_sequences + 1)
-    paths = [camera_path(room, seed, number, frames_per_sequence) for number in sequences]
+    counts = {**asdict(recording), "workers": workers}
+    seed = counts.pop("seed")
+    if min(counts.values()) < 1:
+        raise InputError(f"rendering of {scene}: got {counts}, expected at least 1 each")
+    room, camera = build_room(seed), Camera.seven_scenes(recording.width, recording.height)
+    sequences = range(1, recording.train_sequences + recording.test_sequences + 1)
+    paths = [camera_path(room, seed, number, recording.frames_per_sequence) for number in sequences]
     logger.info("%s: %d surfaces, %d frames", scene, len(room.frames), sum(map(len, paths)))
     with (
         atomic_path(archive) as partial_file,
@@ -71,8 +81,8 @@ def render_archive(
         _renderer(room, camera, workers) as render,
         tqdm(total=sum(map(len, paths)), desc=f"render {scene}", unit="frame", disable=None) as bar,
     ):
-        _add(outer, f"{scene}/TrainSplit.txt", _split(sequences[:train_sequences]))
-        _add(outer, f"{scene}/TestSplit.txt", _split(sequences[train_sequences:]))
+        _add(outer, f"{scene}/TrainSplit.txt", _split(sequences[: recording.train_sequences]))
+        _add(outer, f"{scene}/TestSplit.txt", _split(sequences[recording.train_sequences :]))
         for number, poses in zip(sequences, paths, strict=True):
             _add_sequence(outer, scene, f"seq-{number:02d}", poses, render, bar)
 

@@ -13,14 +13,13 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
 from .layouts.files import describe_layouts, layouts_marked, scene_roots
-from .runtime import InputError, atomic_path
+from .runtime import InputError, atomic_path, map_in_threads
 
 logger = logging.getLogger(__name__)
 
@@ -53,13 +52,10 @@ def extract_scene(archive: str | Path, folder: str | Path, scene: str, workers: 
         members = _members(entries, root)
         partial.mkdir()
         size = sum(entry.file_size for entry in members.values())
-        with (
-            ThreadPoolExecutor(max_workers=workers) as pool,
-            tqdm(desc=scene, total=size, unit="B", unit_scale=True, disable=None) as bar,
-        ):
-            jobs = [(archive, outer, entry, partial, path, bar) for path, entry in members.items()]
-            for _ in pool.map(_extract_member, *zip(*jobs, strict=True)):
-                pass  # raises what the thread raised, and cancels those that wait
+        with tqdm(desc=scene, total=size, unit="B", unit_scale=True, disable=None) as bar:
+            jobs = ((archive, outer, entry, partial, path, bar) for path, entry in members.items())
+            for _ in map_in_threads(lambda job: _extract_member(*job), jobs, workers):
+                pass  # raises what the thread raised, and begins none of those that wait
 
 
 def _extract_member(

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from .addresses import file_name
+from .downloads import file_name
 from .experiments import PUBLISHED, trained_runs
 
 PUBLISHED_CLUSTERS = 64  # of the trained NetVLAD

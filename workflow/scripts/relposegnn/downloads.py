@@ -7,38 +7,41 @@ arrived before it as it was.
 """
 
 import errno
+import hashlib
 import json
 import logging
+import os
 import re
 import shutil
 import time
+import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import requests
 from tqdm import tqdm
 
-from .download_checks import check_download, refuse_start
 from .runtime import InputError
 
 TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
-TRANSIENT_ERRORS = (
+TRANSIENT_ERRORS = (  # the next attempt may fare better
     requests.ConnectionError,
     requests.Timeout,
     requests.exceptions.ChunkedEncodingError,
 )
 CERTIFICATE_TROUBLE = "CERTIFICATE_VERIFY_FAILED"  # other trouble with TLS may pass
 CHUNK_BYTES = 1 << 16  # at most this much is lost with a connection
+BLOCK = 512  # bytes of a tar archive: the first says "ustar" from byte 257 on, the last is empty
 
 logger = logging.getLogger(__name__)
 
 
-class _TransientError(Exception):
-    """What the server answered may be better at the next attempt."""
+def file_name(url: str) -> str:
+    """Return the name of the file at an address, without what asks the server for it."""
+    return PurePosixPath(urlsplit(url).path).name
 
 
 def download(
@@ -71,30 +74,33 @@ def download(
         raise _bad_address(url, error) from error
     if scheme not in ("http", "https", "file"):
         raise InputError(f"{url}: has scheme {scheme!r}, expected http, https or file")
-    with _naming_disk_trouble(partial):
+    try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if scheme == "file":
             _copy_local(url, partial)
         else:
-            _fetch_persistently(url, partial, attempts, wait, timeout)
+            _fetch(url, partial, attempts, wait, timeout)
         try:
-            check_download(url, partial, target.name, sha256)
+            _check_whole(url, partial, sha256)
         except InputError:
             _forget(partial)  # the next run starts anew
             raise
         partial.replace(target)
         _memory(partial).unlink(missing_ok=True)
+    except OSError as error:
+        trouble = f"cannot be written ({error.strerror}); check the folder and its permissions"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            trouble = "the disk is full; free some space and run again, which continues here"
+        raise InputError(f"{partial}: {trouble}") from error
 
 
-def _fetch_persistently(
-    url: str, partial: Path, attempts: int, wait: float, timeout: float
-) -> None:
+def _fetch(url: str, partial: Path, attempts: int, wait: float, timeout: float) -> None:
     """Fetch until complete; give up after ``attempts`` failures without progress."""
     failures, farthest = 0, 0
     while True:
         try:
             return _fetch_rest(url, partial, timeout)
-        except (*TRANSIENT_ERRORS, _TransientError) as error:
+        except TRANSIENT_ERRORS as error:
             arrived = partial.stat().st_size if partial.exists() else 0
             failures = 1 if arrived > farthest else failures + 1
             farthest = max(farthest, arrived)
@@ -115,22 +121,23 @@ def _fetch_rest(url: str, partial: Path, timeout: float) -> None:
     """Fetch what is missing of the partial file, all of it where the server's file changed."""
     start, headers = _resume_headers(url, partial)
     with _ask(url, headers, timeout) as response:
+        sent = response.headers.get("Content-Range", "")
         if start and response.status_code == requests.codes.requested_range_not_satisfiable:
-            if response.headers.get("Content-Range") == f"bytes */{start}":
+            if sent == f"bytes */{start}":
                 return  # all there: only the last step, the renaming, was interrupted
             _forget(partial)
-            raise _TransientError("the server has another version of this file")
+            raise requests.ConnectionError("the server has another version of this file")
         _check_status(url, response)
         if response.status_code != requests.codes.partial_content:
             start = 0
-        elif not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+        elif not sent.startswith(f"bytes {start}-"):
             _forget(partial)
-            raise _TransientError("the server sent another range than asked for")
+            raise requests.ConnectionError("the server sent another range than asked for")
         chunks = response.iter_content(CHUNK_BYTES)
         first = next(chunks, b"")
         total = _announced_bytes(response, start)
         if start == 0:
-            refuse_start(url, first, partial.stem, response.url)
+            _check_start(url, first, partial, response.url)
             _forget(partial)  # the whole file comes: none of what is there belongs to it
         _check_space(partial, (total or 0) - start)
         _remember(url, partial, response)
@@ -141,15 +148,13 @@ def _ask(url: str, headers: dict[str, str], timeout: float) -> requests.Response
     """Send a request; raise InputError at once where asking again cannot help."""
     try:
         return requests.get(url, headers=headers, stream=True, timeout=timeout)
-    except requests.exceptions.SSLError as error:
+    except TRANSIENT_ERRORS as error:
         if CERTIFICATE_TROUBLE not in str(error):
             raise
         raise InputError(
             f"{url}: the server's certificate cannot be trusted ({error}); check the address and "
             "this computer's clock, or, behind a proxy, set REQUESTS_CA_BUNDLE to its certificates"
         ) from error
-    except TRANSIENT_ERRORS:
-        raise
     except (OSError, ValueError) as error:  # among them what requests and urllib3 cannot parse
         raise _bad_address(url, error) from error
 
@@ -161,7 +166,7 @@ def _bad_address(url: str, error: Exception) -> InputError:
 def _check_status(url: str, response: requests.Response) -> None:
     status = f"{response.status_code} {response.reason}"
     if response.status_code in TRANSIENT_STATUS:
-        raise _TransientError(f"the server answered {status}")
+        raise requests.ConnectionError(f"the server answered {status}")
     if response.status_code not in (requests.codes.ok, requests.codes.partial_content):
         raise InputError(
             f"{url}: the server answered {status}, expected the file; check the address in the "
@@ -192,12 +197,12 @@ def _write_body(chunks: Iterator[bytes], partial: Path, start: int, total: int |
             arrived += len(chunk)
             if total is not None and arrived > total:  # perhaps without an end
                 _forget(partial)
-                raise _TransientError(f"the server sent more than the {total} bytes it announced")
+                raise requests.ConnectionError(f"more came than the {total} bytes announced")
             file.write(chunk)
             file.flush()
             bar.update(len(chunk))
     if total is not None and arrived < total:
-        raise _TransientError(f"the connection ended after {arrived} of {total} bytes")
+        raise requests.ConnectionError(f"the connection ended after {arrived} of {total} bytes")
 
 
 def _resume_headers(url: str, partial: Path) -> tuple[int, dict[str, str]]:
@@ -208,9 +213,8 @@ def _resume_headers(url: str, partial: Path) -> tuple[int, dict[str, str]]:
         start = partial.stat().st_size
     except (FileNotFoundError, ValueError):
         return 0, headers
-    if not isinstance(known, dict) or known.get("url") != url or not known.get("version"):
-        return 0, headers
-    if start == 0:
+    same_file = isinstance(known, dict) and known.get("url") == url and known.get("version")
+    if start == 0 or not same_file:
         return 0, headers
     return start, {**headers, "Range": f"bytes={start}-", "If-Range": known["version"]}
 
@@ -225,20 +229,27 @@ def _remember(url: str, partial: Path, response: requests.Response) -> None:
     _memory(partial).write_text(json.dumps({"url": url, "version": version}))
 
 
+def _memory(partial: Path) -> Path:
+    return partial.with_name(f"{partial.name}.json")
+
+
+def _forget(partial: Path) -> None:
+    partial.unlink(missing_ok=True)
+    _memory(partial).unlink(missing_ok=True)
+
+
 def _copy_local(url: str, partial: Path) -> None:
     """Copy a file:// address."""
     source = Path(url2pathname(urlsplit(url).path))
     try:
-        with source.open("rb") as file:
-            _forget(partial)  # a copy that breaks off is no part of what a server has
-            with partial.open("wb") as copy:
-                shutil.copyfileobj(file, copy)
+        file = source.open("rb")
     except OSError as error:
-        if error.filename != str(source):
-            raise
         raise InputError(
             f"{url}: cannot be read on this machine ({error.strerror}); check the address"
         ) from error
+    _forget(partial)  # a copy that breaks off is no part of what a server has
+    with file, partial.open("wb") as copy:
+        shutil.copyfileobj(file, copy)
 
 
 def _check_space(partial: Path, missing: int) -> None:
@@ -251,25 +262,42 @@ def _check_space(partial: Path, missing: int) -> None:
         )
 
 
-@contextmanager
-def _naming_disk_trouble(partial: Path) -> Iterator[None]:
-    """Turn what the disk raises into an error that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError(
-                f"{partial}: the disk is full; free some space and run again, which continues here"
-            ) from error
+def _check_start(url: str, start: bytes, partial: Path, found_at: str) -> None:
+    """Raise InputError if what starts so, ``found_at`` the end of redirections, is not the file."""
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    shown = re.sub(r"\s+", " ", text[:80].decode(errors="replace"))
+    if text.startswith(b"<"):
+        found = f"is a web page ({shown!r})"
+    elif not start:
+        found = "is empty"
+    elif partial.stem.endswith(".zip") and not start.startswith(b"PK"):
+        found = f"is no zip archive, but starts with {shown[:20]!r}"
+    else:
+        return
+    redirected = f" at {found_at}" if found_at != url else ""
+    raise InputError(
+        f"{url}: {found}{redirected}, expected the file itself; the address needs a login or has "
+        "moved: check it in a browser"
+    )
+
+
+def _check_whole(url: str, partial: Path, sha256: str | None) -> None:
+    """Raise InputError if a file is no whole one: its start, an archive's end, its checksum."""
+    trouble = ""
+    with partial.open("rb") as file:
+        start = file.read(BLOCK)
+        _check_start(url, start, partial, url)
+        file.seek(-len(start), os.SEEK_END)
+        cut_tar = start[257:262] == b"ustar" and file.read() != bytes(BLOCK)
+        if cut_tar or (start.startswith(b"PK") and not zipfile.is_zipfile(file)):
+            trouble = "is an archive without an end, expected all of it"
+        elif sha256 is not None:
+            file.seek(0)
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != sha256.lower():
+                trouble = f"has SHA-256 {found}, expected {sha256}"
+    if trouble:
         raise InputError(
-            f"{partial}: cannot be written ({error.strerror}); check the folder and its permissions"
-        ) from error
-
-
-def _memory(partial: Path) -> Path:
-    return partial.with_name(f"{partial.name}.json")
-
-
-def _forget(partial: Path) -> None:
-    partial.unlink(missing_ok=True)
-    _memory(partial).unlink(missing_ok=True)
+            f"{url}: {trouble}; it was deleted: run again, and if it stays so, the published file "
+            "is damaged or has changed"
+        )

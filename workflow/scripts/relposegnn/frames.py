@@ -1,4 +1,4 @@
-"""Reader of a scene's frames file: resized images, poses and names, see ``packing``.
+"""A scene's frames file: resized images, poses and names, written once and read by every step.
 
 Groups ``train`` and ``test`` hold ``images`` uint8 (N, H, W, 3), one frame a chunk;
 ``world_from_cam`` float64 (N, 4, 4); ``name``; ``source``, the image's path relative to the
@@ -6,13 +6,26 @@ scene's folder. Root attributes: ``dataset``, ``scene``, and ``mean`` (3) and ``
 the channels of the training images in [0, 1]. A scene without queries has 0 of them.
 """
 
+import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
+from tqdm import tqdm
 
-from .storage import SPLITS, open_hdf5
+from .images import image_size, read_images, resized_shape
+from .layouts.reading import read_scene
+from .runtime import InputError, map_in_threads
+from .scenes import Frame
+from .storage import SPLITS, create_hdf5, open_hdf5
+
+logger = logging.getLogger(__name__)
+
+Statistics = tuple[Sequence[float], Sequence[float]]  # mean (3), variance (3)
+
+MEAN_TOLERANCE = 0.1  # given means farther from the measured ones are worth a warning
 
 
 class Frames:
@@ -98,3 +111,119 @@ class Frames:
             self._file, self._process = open_hdf5(self.path, "frames"), os.getpid()
             self._stored = {split: self._file[split]["images"] for split in SPLITS}
         return self._stored
+
+
+def pack_frames(
+    scene_folder: str | Path,
+    frames_file: str | Path,
+    dataset: str,
+    scene: str,
+    shorter_side: int,
+    statistics: Statistics | None = None,
+    workers: int = 1,
+) -> None:
+    """Resize all images of a scene and write its frames file.
+
+    Args:
+        scene_folder: folder in a layout that ``layouts.reading`` knows; it may have no queries.
+        frames_file: HDF5 file to write.
+        dataset: recorded in the file.
+        scene: recorded in the file.
+        shorter_side: of the resized images, in pixels.
+        statistics: mean (3) and variance (3) of the channels, for images in [0, 1], to record in
+            place of those measured on the training images, e.g. those a model was trained with.
+        workers: decoding threads.
+
+    Raises:
+        InputError: the scene is not complete, an image is damaged, sizes differ, or the
+            statistics are none.
+    """
+    given = None if statistics is None else _checked_statistics(statistics, scene)
+    content = read_scene(scene_folder)
+    original = _common_size([frame.image for frame in content.train + content.test], workers)
+    size = resized_shape(*original, shorter_side)
+    settings = {"dataset": dataset, "scene": scene, "shorter_side": shorter_side}
+    settings["statistics"] = "given" if given else "measured"
+    with create_hdf5(frames_file, "frames", settings) as file:
+        for split in SPLITS:
+            frames = content.frames(split)
+            group = file.create_group(split)
+            _write_labels(group, frames, Path(scene_folder))
+            histogram = _write_images(group, frames, size, workers)
+            if split == "train":
+                measured = channel_statistics(histogram)
+        mean, variance = given or measured
+        if np.abs(mean - measured[0]).max() > MEAN_TOLERANCE:
+            logger.warning(
+                "the given mean %s is more than %s from that of the training images, %s; are "
+                "these the statistics of another scene?",
+                *(mean.round(4).tolist(), MEAN_TOLERANCE, measured[0].round(4).tolist()),
+            )
+        file.attrs.update(dataset=dataset, scene=scene, mean=mean, variance=variance)
+
+
+def channel_histogram(image: np.ndarray) -> np.ndarray:
+    """Return how often each value occurs (3, 256) in the channels of a uint8 image (H, W, 3)."""
+    return np.stack([np.bincount(image[..., c].ravel(), minlength=256) for c in range(3)])
+
+
+def channel_statistics(histogram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean (3) and variance (3) of values scaled to [0, 1] from counts (3, 256)."""
+    share = histogram / histogram.sum(axis=1, keepdims=True)
+    values = np.arange(256) / 255
+    mean = share @ values
+    return mean, np.sum(share * (values - mean[:, None]) ** 2, axis=1)
+
+
+def _checked_statistics(statistics: Statistics, scene: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean (3) and variance (3) as given; InputError where they are none."""
+    mean, variance = (np.asarray(values, dtype=np.float64) for values in statistics)
+    fine = mean.shape == variance.shape == (3,) and ((mean >= 0) & (mean <= 1)).all()
+    # No values in [0, 1] vary more than halves of zeros and ones.
+    if not fine or not ((variance > 0) & (variance <= 0.25)).all():
+        raise InputError(
+            f"statistics of {scene}: got mean {mean.tolist()} and variance {variance.tolist()}, "
+            "expected three numbers each, of images in [0, 1]: means from 0 to 1, variances "
+            "(squared deviations) above 0 and up to 0.25"
+        )
+    return mean, variance
+
+
+def _common_size(paths: list[Path], workers: int) -> tuple[int, int]:
+    """Return the (width, height) that all images share; checked before the long work starts."""
+    expected = None
+    for path, size in zip(paths, map_in_threads(image_size, paths, workers), strict=True):
+        expected = expected or size
+        if size != expected:
+            raise InputError(
+                f"{path}: is {size[0]}x{size[1]} pixels, expected {expected[0]}x{expected[1]} as "
+                f"{paths[0]}; all images of a scene must have one size: leave out those that "
+                "differ, or crop or resize the files to one size (and turn the pixels of photos "
+                "held upright, before their poses are found)"
+            )
+    return expected
+
+
+def _write_labels(group: h5py.Group, frames: list[Frame], folder: Path) -> None:
+    """Write what is known of the frames beside their pixels."""
+    sources = [frame.image.relative_to(folder).as_posix() for frame in frames]
+    group.create_dataset("name", data=[f.name for f in frames], dtype=h5py.string_dtype())
+    group.create_dataset("source", data=sources, dtype=h5py.string_dtype())
+    poses = np.array([f.world_from_cam for f in frames], dtype=np.float64)
+    group.create_dataset("world_from_cam", data=poses.reshape(-1, 4, 4))
+
+
+def _write_images(
+    group: h5py.Group, frames: list[Frame], size: tuple[int, int], workers: int
+) -> np.ndarray:
+    """Write the resized images; return their channel histogram (3, 256), exact counts."""
+    shape = (size[1], size[0], 3)
+    chunks = (1, *shape) if frames else None  # HDF5 refuses a chunk larger than its dataset
+    images = group.create_dataset("images", (len(frames), *shape), np.uint8, chunks=chunks)
+    histogram = np.zeros((3, 256), dtype=np.int64)
+    reader = read_images([frame.image for frame in frames], size, workers)
+    description = Path(group.name).name
+    for row, image in enumerate(tqdm(reader, description, len(frames), unit="img", disable=None)):
+        images[row] = image
+        histogram += channel_histogram(image)
+    return histogram

@@ -4,15 +4,14 @@ Pillow's bilinear filter, which widens with the scale and so does not alias, rep
 the last bit; those of OpenCV and of torch differ by up to one grey value and more.
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from .runtime import InputError
+from .runtime import InputError, map_in_threads
 
 EIGHT_BIT_MODES = {"RGB", "RGBA", "L", "LA", "P", "CMYK", "YCbCr"}  # Pillow's names
 # What Pillow raises for damaged files, by format.
@@ -43,16 +42,14 @@ def open_image(path: str | Path, upright: bool = False) -> Image.Image:
     """
     try:
         with Image.open(path) as image:
-            if image.mode not in EIGHT_BIT_MODES:
-                raise InputError(
-                    f"{path}: has pixels of Pillow's mode {image.mode}, expected a colour image "
-                    "with 8 bits a channel; is it a depth image?"
-                )
-            return (ImageOps.exif_transpose(image) if upright else image).convert("RGB")
-    except InputError:
-        raise
+            if image.mode in EIGHT_BIT_MODES:
+                return (ImageOps.exif_transpose(image) if upright else image).convert("RGB")
     except DECODING_ERRORS as error:
         raise _unreadable(path, error) from error
+    raise InputError(
+        f"{path}: has pixels of Pillow's mode {image.mode}, expected a colour image with 8 bits a "
+        "channel; is it a depth image?"
+    )
 
 
 def read_image(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -80,21 +77,12 @@ def resized_shape(width: int, height: int, shorter_side: int) -> tuple[int, int]
 def read_images(
     paths: Iterable[str | Path], size: tuple[int, int] | None = None, workers: int = 1
 ) -> Iterator[np.ndarray]:
-    """Yield the images of ``paths`` in their order, decoded by ``workers`` threads.
-
-    At most 2 x ``workers`` images wait in memory.
+    """Return the images of ``paths`` in their order, decoded by ``workers`` threads as needed.
 
     Raises:
         InputError: as ``read_image``, when the turn of that image comes.
     """
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        waiting = deque()
-        for path in paths:
-            waiting.append(pool.submit(read_image, path, size))
-            if len(waiting) >= 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    return map_in_threads(partial(read_image, size=size), paths, workers)
 
 
 def _unreadable(path: str | Path, error: Exception) -> InputError:

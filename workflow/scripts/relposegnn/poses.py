@@ -17,15 +17,16 @@ ORTHONORMAL_TOLERANCE = 1e-3  # 7-Scenes' own poses are off by up to some 1e-5
 def quaternion_from_matrix(rotation: np.ndarray) -> np.ndarray:
     """Return the unit quaternions (..., 4) of rotation matrices (..., 3, 3)."""
     rotation = np.asarray(rotation, dtype=np.float64)
-    flat = Rotation.from_matrix(rotation.reshape(-1, 3, 3)).as_quat(canonical=True)
-    return canonical_quaternion(flat[:, [3, 0, 1, 2]].reshape(*rotation.shape[:-2], 4))
+    flat = Rotation.from_matrix(rotation.reshape(-1, 3, 3))
+    quaternion = flat.as_quat(canonical=True, scalar_first=True)
+    return canonical_quaternion(quaternion.reshape(*rotation.shape[:-2], 4))
 
 
 def matrix_from_quaternion(quaternion: np.ndarray) -> np.ndarray:
     """Return the rotation matrices (..., 3, 3) of quaternions (..., 4)."""
     quaternion = np.asarray(quaternion, dtype=np.float64)
-    flat = quaternion.reshape(-1, 4)[:, [1, 2, 3, 0]]
-    return Rotation.from_quat(flat).as_matrix().reshape(*quaternion.shape[:-1], 3, 3)
+    flat = Rotation.from_quat(quaternion.reshape(-1, 4), scalar_first=True)
+    return flat.as_matrix().reshape(*quaternion.shape[:-1], 3, 3)
 
 
 def canonical_quaternion(quaternion: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What every step needs around its work: logging, device, seeds, atomic files."""
+"""What every step needs around its work: logging, device, seeds, threads, atomic files."""
 
 import glob
 import logging
@@ -8,10 +8,12 @@ import signal
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     import torch
 
 DEVICE_VARIABLE = "RELPOSEGNN_DEVICE"
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
 class InputError(ValueError):
@@ -79,6 +83,27 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         os.replace(partial, target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def map_in_threads(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Iterator[Result]:
+    """Yield ``function`` of each item, in their order; at most 2 x ``workers`` wait in memory.
+
+    What it raises comes in the turn of its item; those that wait then are not begun. Threads
+    suffice for files and images: reading, zlib, Pillow and OpenCV release the GIL.
+    """
+    pool = ThreadPoolExecutor(workers)
+    waiting: deque = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def select_device(name: str | None = None, threads: int | None = None) -> "torch.device":

@@ -1,6 +1,6 @@
 """What a scene is: a place with posed images, whatever layout they were read from.
 
-``layouts.read_scene`` turns a folder into a ``Scene``; each layout has its own reader module.
+``layouts.reading.read_scene`` makes a ``Scene`` of a folder; each layout has its reader module.
 """
 
 from dataclasses import dataclass

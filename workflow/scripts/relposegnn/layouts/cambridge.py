@@ -49,15 +49,14 @@ def _read_list(folder: Path, path: Path) -> list[Listed]:
 
 def _read_line(folder: Path, line: str, where: str) -> Listed:
     image, numbers = split_line(line, where, COLUMNS)
-    centre, cam_from_world = parse_pose(numbers[:3], numbers[3:], where)
+    centre, cam_from_world = parse_pose(numbers, where)
     world_from_cam = cam_from_world * np.array([1, -1, -1, -1])  # the inverse rotation
     return listed_frame(folder, image, pose_from_quaternion(centre, world_from_cam), where)
 
 
 def _is_pose(line: str) -> bool:
     try:
-        _, numbers = split_line(line, "", COLUMNS)
-        parse_pose(numbers[:3], numbers[3:], "")
-    except (InputError, ValueError):
+        parse_pose(split_line(line, "", COLUMNS)[1], "")
+    except ValueError:  # of a blank line; InputError is one too
         return False
     return True

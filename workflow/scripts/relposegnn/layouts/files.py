@@ -1,7 +1,6 @@
 """The layouts of a scene, by the files that tell them apart.
 
-The readers are in ``layouts``. Archives are extracted by this module alone, so that a changed
-reader does not extract them again.
+Apart from ``reading``, which imports the readers: they and ``archives`` ask here.
 """
 
 from collections.abc import Callable, Iterable

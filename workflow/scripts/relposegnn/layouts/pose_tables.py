@@ -51,7 +51,7 @@ def _read_split(folder: Path, split: str) -> list[Listed] | None:
     rows = _csv_rows(paths[0]) if paths[0].suffix == ".csv" else _txt_rows(paths[0])
     listed = []
     for where, image, numbers in rows:
-        pose = pose_from_quaternion(*parse_pose(numbers[:3], numbers[3:], where))
+        pose = pose_from_quaternion(*parse_pose(numbers, where))
         listed.append(listed_frame(folder, image, pose, where))
     if not listed:
         raise InputError(f"{paths[0]}: lists no image, expected at least one; or remove the file")

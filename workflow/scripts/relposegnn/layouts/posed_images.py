@@ -45,16 +45,14 @@ def split_line(line: str, where: str, columns: str) -> tuple[str, list[str]]:
     return image, numbers
 
 
-def parse_pose(
-    translation: Sequence[str], quaternion: Sequence[str], where: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return translation (3) and quaternion (4), in the order given, of text.
+def parse_pose(fields: Sequence[str], where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return translation (3) and quaternion (4) of seven fields, in their order.
 
     Raises:
         InputError: not finite numbers, or no unit quaternion.
     """
     try:
-        numbers = np.array([*translation, *quaternion], dtype=np.float64)
+        numbers = np.array(fields, dtype=np.float64)
     except ValueError as error:
         raise InputError(f"{where}: {error}, expected seven numbers of a pose") from error
     if not np.isfinite(numbers).all():
@@ -62,7 +60,7 @@ def parse_pose(
     length = np.linalg.norm(numbers[3:])
     if abs(length - 1) > UNIT_TOLERANCE:
         raise InputError(
-            f"{where}: the quaternion {' '.join(quaternion)} has length {length:.4g}, expected 1; "
+            f"{where}: the quaternion {' '.join(fields[3:])} has length {length:.4g}, expected 1; "
             "are the columns in the order that this layout has?"
         )
     return numbers[:3], numbers[3:]

@@ -7,15 +7,7 @@ from ..runtime import InputError
 from ..scenes import Scene
 from .cambridge import read_cambridge
 from .colmap import read_colmap
-from .files import (
-    CAMBRIDGE,
-    COLMAP,
-    PLAIN,
-    SEVEN_SCENES,
-    Layout,
-    describe_layouts,
-    layouts_of,
-)
+from .files import CAMBRIDGE, COLMAP, PLAIN, SEVEN_SCENES, Layout, describe_layouts, layouts_of
 from .pose_tables import read_pose_tables
 from .seven_scenes import read_seven_scenes
 
@@ -36,7 +28,7 @@ def read_scene(folder: str | Path) -> Scene:
         InputError: no such folder, files of no layout or of two, or the scene is not complete.
     """
     folder = Path(folder)
-    layout = recognise_layout(folder)
+    layout = _recognise_layout(folder)
     scene = READERS[layout](folder)
     logger.info(
         "%s: %s, %d database images, %d queries",
@@ -45,12 +37,8 @@ def read_scene(folder: str | Path) -> Scene:
     return scene
 
 
-def recognise_layout(folder: Path) -> Layout:
-    """Return the layout of the scene in a folder.
-
-    Raises:
-        InputError: no such folder, or files of no layout or of two.
-    """
+def _recognise_layout(folder: Path) -> Layout:
+    """Return the layout of the scene in a folder."""
     if not folder.is_dir():
         raise InputError(
             f"{folder}: no such scene; {folder.parent} holds {_known_scenes(folder.parent)}"

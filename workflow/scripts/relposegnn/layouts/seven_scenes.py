@@ -10,12 +10,12 @@ from ..runtime import InputError
 from ..scenes import Frame, Scene
 from ..storage import SPLITS
 from .files import SEVEN_SCENES_SPLITS
+from .posed_images import read_lines
 
 IMAGE_FOLDERS = ("", "rgb")  # beside the poses, or apart
 POSE_FOLDERS = ("", "poses")
 
-SPLIT_LINE = re.compile(r"seq(?:uence)?[-_ ]*0*(\d+)", re.IGNORECASE)
-SEQUENCE_FOLDER = SPLIT_LINE
+SEQUENCE = re.compile(r"seq(?:uence)?[-_ ]*0*(\d+)", re.IGNORECASE)  # a folder, a split's line
 COLOUR_FILE = re.compile(r"frame-(\d+)(?:\.color)?\.(?:png|jpe?g)", re.IGNORECASE)
 POSE_FILE = re.compile(r"frame-(\d+)\.pose\.txt", re.IGNORECASE)
 
@@ -36,7 +36,7 @@ def read_seven_scenes(folder: Path) -> Scene:
             f"{folder}: sequence {shared[0]} is named in both {SEVEN_SCENES_SPLITS['train']} and "
             f"{SEVEN_SCENES_SPLITS['test']}, expected in one"
         )
-    sequences = _find_sequences(folder)
+    sequences = _numbered([folder], SEQUENCE)
     frames = {split: [] for split in SPLITS}
     for split, numbers in splits.items():
         for number in numbers:
@@ -78,39 +78,24 @@ def _read_split(path: Path) -> list[int]:
             "(sequence1); is this a scene of 7-Scenes, completely extracted?"
         )
     numbers = []
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    for line_number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
+    for where, line in read_lines(path):
+        if not line:
             continue
-        match = SPLIT_LINE.fullmatch(line.strip())
+        match = SEQUENCE.fullmatch(line)
         if match is None:
-            raise InputError(f"{path}:{line_number}: says {line!r}, expected sequence1 or alike")
+            raise InputError(f"{where}: says {line!r}, expected sequence1 or alike")
         if int(match[1]) in numbers:
-            raise InputError(f"{path}:{line_number}: names sequence {match[1]} a second time")
+            raise InputError(f"{where}: names sequence {match[1]} a second time")
         numbers.append(int(match[1]))
     if not numbers:
         raise InputError(f"{path}: names no sequence, expected at least one (sequence1)")
     return sorted(numbers)
 
 
-def _find_sequences(folder: Path) -> dict[int, Path]:
-    """Return the sequence folders of a scene by number; ``seq-01`` and ``seq-1`` are the same."""
-    found = {}
-    for path in sorted(folder.iterdir()):
-        match = SEQUENCE_FOLDER.fullmatch(path.name)
-        if match is None or not path.is_dir():
-            continue
-        number = int(match[1])
-        if number in found:
-            raise InputError(f"{path}: sequence {number} is also in {found[number]}; remove one")
-        found[number] = path
-    return found
-
-
 def _read_sequence(folder: Path, number: int) -> list[Frame]:
     """Return the frames of one sequence, by frame number."""
-    images = _find_numbered(folder, IMAGE_FOLDERS, COLOUR_FILE)
-    poses = _find_numbered(folder, POSE_FOLDERS, POSE_FILE)
+    images = _numbered([folder / place for place in IMAGE_FOLDERS], COLOUR_FILE)
+    poses = _numbered([folder / place for place in POSE_FOLDERS], POSE_FILE)
     if not images:
         raise InputError(f"{folder}: holds no frames, expected frame-000000.color.png or .jpg")
     for frame in sorted(images.keys() ^ poses.keys()):
@@ -123,18 +108,17 @@ def _read_sequence(folder: Path, number: int) -> list[Frame]:
     ]
 
 
-def _find_numbered(folder: Path, subfolders: tuple[str, ...], pattern: re.Pattern) -> dict:
-    """Return {frame number: path} of the files that match; anything else is not ours."""
-    found = {}
-    for place in (folder / subfolder for subfolder in subfolders):
-        for path in place.iterdir() if place.is_dir() else ():
-            match = pattern.fullmatch(path.name)
-            if match is None:
-                continue
-            frame = int(match[1])
-            if frame in found:
-                raise InputError(f"{path}: this frame is also {found[frame]}; remove one")
-            found[frame] = path
+def _numbered(places: list[Path], pattern: re.Pattern) -> dict[int, Path]:
+    """Return what lies in these folders by the number in its name; other names are not ours."""
+    found: dict[int, Path] = {}
+    for path in sorted(path for place in places if place.is_dir() for path in place.iterdir()):
+        match = pattern.fullmatch(path.name)
+        if match is None:
+            continue
+        number = int(match[1])
+        if number in found:
+            raise InputError(f"{path}: has the number of {found[number]}; remove one")
+        found[number] = path
     return found
 
 

@@ -5,25 +5,22 @@ number of images: a scene's frames, new photos.
 """
 
 import itertools
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
 import torch
 
-from ..runtime import InputError, select_device
+from ..runtime import InputError, map_in_threads, select_device
 from ..weights import load_weights
 from .netvlad import NetVLAD, encoder_input, load_netvlad
 from .vlad import local_features, vlad
 from .vocabulary import load_vocabulary
 
 Descriptor = Literal["vlad", "netvlad"]
-Item, Result = TypeVar("Item"), TypeVar("Result")
 
 BATCH = 16  # images that NetVLAD takes at once
 
@@ -98,6 +95,7 @@ def _vlad_rows(
     centroids_KD: np.ndarray, workers: int, images: Iterable[np.ndarray]
 ) -> Iterator[np.ndarray]:
     """Yield the descriptor (K D,) of each image."""
+    cv2.setNumThreads(1)  # ``workers`` says how many there are
     return map_in_threads(lambda image: vlad(local_features(image), centroids_KD), images, workers)
 
 
@@ -108,24 +106,6 @@ def _netvlad_rows(model: NetVLAD, images: Iterable[np.ndarray]) -> Iterator[np.n
         with torch.inference_mode():
             rows = model(encoder_input(batch, device))
         yield from rows.cpu().numpy()
-
-
-def map_in_threads(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int
-) -> Iterator[Result]:
-    """Yield ``function`` of each item, in their order; at most 2 x ``workers`` wait in memory.
-
-    Threads suffice for images, as Pillow and OpenCV release the GIL.
-    """
-    cv2.setNumThreads(1)  # ``workers`` says how many there are
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque = deque()
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) >= 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def image_batches(images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import cv2
 import h5py
 import numpy as np
 import torch
@@ -14,9 +15,9 @@ from tqdm import tqdm
 
 from ..frames import Frames
 from ..images import read_images
-from ..runtime import numpy_generator, select_device
+from ..runtime import map_in_threads, numpy_generator, select_device
 from ..storage import SPLITS, create_hdf5
-from .describers import Descriptor, image_batches, load_describer, map_in_threads
+from .describers import Descriptor, image_batches, load_describer
 from .netvlad import NetVLAD, encoder_input, initialise_from_data, load_vgg16, randomise_vgg16
 from .vlad import local_features
 from .vocabulary import POINTS_PER_CLUSTER, fit_centroids, save_vocabulary
@@ -135,6 +136,7 @@ def _sample(features: Iterable[np.ndarray], images: int, clusters: int, seed: in
 
 def _vlad_features(paths: list[Path], size: Size, workers: int) -> Iterator[np.ndarray]:
     """Yield the local features (n, 128) of each image."""
+    cv2.setNumThreads(1)  # ``workers`` says how many there are
     return map_in_threads(local_features, read_images(paths, size, workers), workers)
 
 
