@@ -1,4 +1,4 @@
-"""Archives of graphs in the published layouts, made from the frames of a test's scene."""
+"""Archives of graphs in the authors' layouts, made from the frames of a test's scene."""
 
 import io
 import tarfile

@@ -33,23 +33,23 @@ def plant(errors, rows=slice(None)):
     return {name: array[rows] for name, array in arrays.items()}
 
 
-def compare(folder, own, published):
+def compare(folder, own, theirs):
     """Return the comparison of planted predictions."""
     np.savez(folder / "own.npz", **own)
-    np.savez(folder / "theirs.npz", **published)
+    np.savez(folder / "theirs.npz", **theirs)
     compare_predictions(folder / "own.npz", folder / "theirs.npz", folder / "comparison.csv")
     return read_comparison(folder / "comparison.csv")
 
 
 def test_errors_differences_and_distances_are_the_planted_ones(tmp_path):
     # In another order and another style of names.
-    published = plant(THEIRS, [2, 0, 3, 1])
-    names = [f"chess/{name}.color.png" for name in published["rel_path"]]
-    comparison = compare(tmp_path, plant(OURS), published | {"rel_path": np.array(names, "S")})
+    theirs = plant(THEIRS, [2, 0, 3, 1])
+    names = [f"chess/{name}.color.png" for name in theirs["rel_path"]]
+    comparison = compare(tmp_path, plant(OURS), theirs | {"rel_path": np.array(names, "S")})
     assert comparison["query"].tolist() == plant(OURS)["rel_path"].tolist()
     planted = {
         ("translation_error_m", "rotation_error_deg"): OURS,
-        ("published_translation_error_m", "published_rotation_error_deg"): THEIRS,
+        ("authors_translation_error_m", "authors_rotation_error_deg"): THEIRS,
         ("translation_difference_m", "rotation_difference_deg"): OURS - THEIRS,
         ("distance_m", "angle_deg"): np.abs(OURS - THEIRS),
     }
@@ -64,10 +64,10 @@ def test_estimates_equally_wrong_on_opposite_sides_are_far_apart(tmp_path):
 
 
 def test_failed_estimates_are_infinitely_wrong(tmp_path):
-    own, published = plant(OURS), plant(THEIRS)
+    own, theirs = plant(OURS), plant(THEIRS)
     own["abs_t"][0], own["abs_q"][1] = np.nan, 0.0
-    published["abs_t"][1] = np.inf
-    comparison = compare(tmp_path, own, published)
+    theirs["abs_t"][1] = np.inf
+    comparison = compare(tmp_path, own, theirs)
     assert np.isinf(comparison["translation_error_m"]).tolist() == [True, True, False, False]
     assert np.isinf(comparison["rotation_error_deg"]).tolist() == [True, True, False, False]
     assert np.isinf(comparison["distance_m"]).tolist() == [True, True, False, False]

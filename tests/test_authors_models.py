@@ -1,4 +1,4 @@
-"""Published checkpoints become models of ours; anything else is refused."""
+"""The authors' checkpoints become models of ours; anything else is refused."""
 
 import importlib.util
 import json
@@ -26,7 +26,7 @@ TINY = ModelSettings(backbone="resnet10", width=16)
 
 
 def write_reference_checkpoint(reference: Path, case: str, path: Path) -> Path:
-    """Write the checkpoint that the reference values were computed with, as it was published."""
+    """Write the checkpoint that the reference values were computed with, as theirs are written."""
     spec = importlib.util.spec_from_file_location("weights", reference / "weights.py")
     weights = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(weights)
@@ -36,7 +36,7 @@ def write_reference_checkpoint(reference: Path, case: str, path: Path) -> Path:
 
 
 def write_checkpoint(path: Path, state: dict) -> Path:
-    """Write weights in the published layout, with states of optimizer and criterion."""
+    """Write weights in the authors' layout, with states of optimizer and criterion."""
     contents = {
         "epoch": 39,
         "model_state_dict": OrderedDict(state),
@@ -64,7 +64,7 @@ def with_second_layer(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]
 def test_imported_checkpoints_compute_what_the_published_implementation_did(
     reference, tmp_path, case
 ):
-    checkpoint = write_reference_checkpoint(reference, case, tmp_path / "published.pth.tar")
+    checkpoint = write_reference_checkpoint(reference, case, tmp_path / "authors.pth.tar")
     import_model(checkpoint, tmp_path / "model.pt", PROFILES[case])
     model = load_model(tmp_path / "model.pt")
     assert model.settings == PROFILES[case]
@@ -81,7 +81,7 @@ def test_imported_checkpoints_compute_what_the_published_implementation_did(
 
 def test_the_file_keeps_the_epoch_and_leaves_training_out(tmp_path, caplog):
     caplog.set_level("INFO")
-    checkpoint = write_checkpoint(tmp_path / "published.pth.tar", tiny_state())
+    checkpoint = write_checkpoint(tmp_path / "authors.pth.tar", tiny_state())
     import_model(checkpoint, tmp_path / "model.pt", TINY)
     contents = torch.load(tmp_path / "model.pt", weights_only=True)
     assert (contents["epoch"], contents["scenes"]) == (39, [])
@@ -114,7 +114,7 @@ def test_a_checkpoint_of_full_size_is_imported(tmp_path):
         for key, tensor in shapes.items()
     }
     assert sum(tensor.numel() for tensor in state.values()) == pytest.approx(118.9e6, rel=1e-3)
-    checkpoint = write_checkpoint(tmp_path / "published.pth.tar", state)
+    checkpoint = write_checkpoint(tmp_path / "authors.pth.tar", state)
     import_model(checkpoint, tmp_path / "model.pt", ModelSettings())
     model = load_model(tmp_path / "model.pt")
     assert sum(p.numel() for p in model.parameters()) == pytest.approx(74.8e6, rel=1e-3)
@@ -126,7 +126,11 @@ def test_a_checkpoint_of_full_size_is_imported(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"width": 32}, r"published_models\.profile\.width: got 32, but the weights have 16 \(.*p"),
+        (
+            {"width": 32},
+            r"authors\.profile\.width: got 32, which has proj_edge\.weight of shape \(32, 64\), "
+            r"but the weights have proj_edge\.weight of shape \(16, 32\) \(.*authors\.pth\.tar\)",
+        ),
         (
             {"backbone": "resnet18"},
             r"profile\.backbone: got resnet18, which has stages of 2, 2, 2, 2 blocks, but the "
@@ -135,16 +139,16 @@ def test_a_checkpoint_of_full_size_is_imported(tmp_path):
     ],
 )
 def test_settings_that_do_not_fit_are_named_by_their_keys(tmp_path, change, message):
-    checkpoint = write_checkpoint(tmp_path / "published.pth.tar", tiny_state())
+    checkpoint = write_checkpoint(tmp_path / "authors.pth.tar", tiny_state())
     with pytest.raises(InputError, match=message):
         import_model(checkpoint, tmp_path / "model.pt", replace(TINY, **change))
-    assert [path.name for path in tmp_path.iterdir()] == ["published.pth.tar"]
+    assert [path.name for path in tmp_path.iterdir()] == ["authors.pth.tar"]
 
 
 def test_a_profile_of_another_year_is_warned_of(tmp_path, caplog):
-    checkpoint = write_checkpoint(tmp_path / "published.pth.tar", tiny_state())
+    checkpoint = write_checkpoint(tmp_path / "authors.pth.tar", tiny_state())
     import_model(checkpoint, tmp_path / "model.pt", replace(TINY, knn=4))
-    assert "published_models.profile.knn: got 4" in caplog.text
+    assert "authors.profile.knn: got 4" in caplog.text
     assert "profile.iterations" not in caplog.text
 
 
@@ -154,8 +158,8 @@ def test_incomplete_checkpoints_are_refused_with_keys_and_shapes(tmp_path):
     state["fc_xyz_R.weight"] = torch.zeros(3, 8)
     state["gnn3.mlp.0.weight"] = torch.zeros(1)
     state["fc_wpqr.bias"] = "none"
-    checkpoint = write_checkpoint(tmp_path / "published.pth.tar", state)
-    with pytest.raises(InputError, match=r"published\.pth\.tar") as refused:
+    checkpoint = write_checkpoint(tmp_path / "authors.pth.tar", state)
+    with pytest.raises(InputError, match=r"authors\.pth\.tar") as refused:
         import_model(checkpoint, tmp_path / "model.pt", TINY)
     text = str(refused.value)
     assert "missing gnn1.att.g.bias" in text
@@ -167,7 +171,9 @@ def test_incomplete_checkpoints_are_refused_with_keys_and_shapes(tmp_path):
 @pytest.mark.parametrize("key", [3, b"fc_xyz_R.weight", (1, 2)])
 def test_keys_that_are_no_text_are_refused(tmp_path, key):
     checkpoint = write_checkpoint(tmp_path / "a.pth", {**tiny_state(), key: torch.zeros(1)})
-    with pytest.raises(InputError, match=r"a\.pth: model_state_dict has the key .* \(1 of \d+ key"):
+    with pytest.raises(
+        InputError, match=r"a\.pth: holds the weights of another network .*\n  unexpected "
+    ):
         import_model(checkpoint, tmp_path / "model.pt", TINY)
 
 
@@ -175,8 +181,8 @@ def test_keys_that_are_no_text_are_refused(tmp_path, key):
 def test_weights_that_are_no_floating_point_numbers_are_refused(tmp_path, dtype):
     state = tiny_state()
     state["gnn1.att.W.bias"] = state["gnn1.att.W.bias"].to(dtype)
-    checkpoint = write_checkpoint(tmp_path / "published.pth.tar", state)
-    message = rf"published\.pth\.tar: gnn1\.att\.W\.bias is {dtype}, expected floating-point"
+    checkpoint = write_checkpoint(tmp_path / "authors.pth.tar", state)
+    message = rf"authors\.pth\.tar: gnn1\.att\.W\.bias is {dtype}, expected floating-point"
     with pytest.raises(InputError, match=message):
         import_model(checkpoint, tmp_path / "model.pt", TINY)
 
@@ -184,7 +190,7 @@ def test_weights_that_are_no_floating_point_numbers_are_refused(tmp_path, dtype)
 def test_weights_that_are_not_finite_are_refused(tmp_path):
     state = tiny_state()
     state["gnn1.att.W.bias"] = torch.full((16,), torch.nan)
-    checkpoint = write_checkpoint(tmp_path / "published.pth.tar", state)
+    checkpoint = write_checkpoint(tmp_path / "authors.pth.tar", state)
     with pytest.raises(InputError, match=r"gnn1\.att\.W\.bias holds numbers that are not finite"):
         import_model(checkpoint, tmp_path / "model.pt", TINY)
 
@@ -196,7 +202,11 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
         (lambda: {"state_dict": {"pool.centroids": torch.zeros(64, 512)}}, "holds state_dict, exp"),
         (lambda: {"model_state_dict": {"fc.weight": torch.zeros(1)}}, "holds fc.weight, expected"),
         (lambda: {"model_state_dict": torch.zeros(3)}, "expected model_state_dict among them, as"),
-        (lambda: {"model_state_dict": {"proj_edge.weight": torch.zeros(4, 4)}}, r"is \(4, 4\), ex"),
+        (
+            lambda: {"model_state_dict": {"proj_edge.weight": torch.zeros(4, 4)}},
+            r"of shape \(4, 4\)",
+        ),
+        (lambda: {"model_state_dict": {"proj_edge.weight": torch.zeros(())}}, r"of shape \(\) \("),
         (lambda: [torch.zeros(3)], "holds a list, expected a dict of tensors"),
     ],
 )
@@ -229,7 +239,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path, new_format):
     assert (tmp_path / "harm").exists()  # it would have done harm
 
 
-def test_a_published_file_is_not_taken_for_a_model_of_ours(tmp_path):
-    checkpoint = write_checkpoint(tmp_path / "published.pth.tar", tiny_state())
-    with pytest.raises(InputError, match=r"published\.pth\.tar: .*import it as a published-\.\.\."):
+def test_their_file_is_not_taken_for_a_model_of_ours(tmp_path):
+    checkpoint = write_checkpoint(tmp_path / "authors.pth.tar", tiny_state())
+    with pytest.raises(InputError, match=r"authors\.pth\.tar: .*import it as a published-\.\.\."):
         load_model(checkpoint)

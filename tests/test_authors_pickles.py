@@ -1,4 +1,4 @@
-"""Pickled graphs: both published layouts are read, and no pickle gets anything run."""
+"""Pickled graphs: both of the authors' layouts are read, and no pickle gets anything run."""
 
 import io
 import os
@@ -41,7 +41,7 @@ def test_a_graph_comes_back(older):
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-def test_published_layouts_are_read(number, reference):
+def test_their_layouts_are_read(number, reference):
     file = reference / "prebuilt_graphs" / f"data_{number:06}.pt"
     images, poses = read_graph(io.BytesIO(file.read_bytes()))
     trusted = torch.load(file, weights_only=False)
@@ -51,12 +51,12 @@ def test_published_layouts_are_read(number, reference):
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-def test_the_graphs_of_tests_are_like_the_published(number, reference):
+def test_the_graphs_of_tests_are_like_theirs(number, reference):
     file = reference / "prebuilt_graphs" / f"data_{number:06}.pt"
-    published = torch.load(file, weights_only=False)
+    theirs = torch.load(file, weights_only=False)
     images, poses = read_graph(io.BytesIO(file.read_bytes()))
     made = torch.load(io.BytesIO(saved_graph(images, poses, number == 2)), weights_only=False)
-    state, expected = (vars(g) if number == 2 else g for g in (made, published))
+    state, expected = (vars(g) if number == 2 else g for g in (made, theirs))
     for key in ("x", "edge_index", "edge_attr", "y"):
         torch.testing.assert_close(state[key], expected[key], rtol=0, atol=0)
 

@@ -1,4 +1,4 @@
-"""Published predictions are read however their queries are named, and matched to ours."""
+"""The authors' predictions are read however their queries are named, and matched to ours."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from relposegnn.authors.predictions import (
     match_queries,
     normalise_name,
-    read_published_predictions,
+    read_authors_predictions,
 )
 from relposegnn.runtime import InputError
 
@@ -29,9 +29,9 @@ def select(arrays, rows):
     return {name: array[rows] for name, array in arrays.items()}
 
 
-def pairs(own, published):
+def pairs(own, theirs):
     """Return the matched pairs."""
-    return list(zip(*(side.tolist() for side in match_queries(own, published)), strict=True))
+    return list(zip(*(side.tolist() for side in match_queries(own, theirs)), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -71,38 +71,38 @@ def test_names_of_other_frames_stay_others(one, other):
 @pytest.mark.parametrize("type_", [str, bytes])
 def test_names_match_in_any_order(own, type_):
     order = np.array([4, 2, 0, 5, 1, 3])
-    published = select(own, order)
-    names = [f"chess/{name}.color.png" for name in published["rel_path"]]
-    published["rel_path"] = np.array(names).astype("S" if type_ is bytes else "U")
-    assert pairs(own, published) == [(i, int(np.flatnonzero(order == i)[0])) for i in range(6)]
+    theirs = select(own, order)
+    names = [f"chess/{name}.color.png" for name in theirs["rel_path"]]
+    theirs["rel_path"] = np.array(names).astype("S" if type_ is bytes else "U")
+    assert pairs(own, theirs) == [(i, int(np.flatnonzero(order == i)[0])) for i in range(6)]
 
 
 @pytest.mark.parametrize("names", ["unlike ours", "without sequences", "shifted by one", "none"])
 def test_true_poses_match_what_names_do_not(own, names):
     order = np.array([5, 3, 1, 0, 2, 4])
-    published = select(own, order)
+    theirs = select(own, order)
     renamed = {
         "unlike ours": [f"data_{i}.pt" for i in range(6)],
         "without sequences": [f"frame-{i:06d}.color.png" for i in order],
         "shifted by one": [f"seq-03/frame-{i + 1:06d}" for i in order],
     }
     if names in renamed:
-        published["rel_path"] = np.array(renamed[names])
+        theirs["rel_path"] = np.array(renamed[names])
     else:
-        del published["rel_path"]
+        del theirs["rel_path"]
     # Written with other digits, and the same rotations with the other sign.
-    published["targ_t"] = published["targ_t"].astype(np.float32) + 3e-5
-    published["targ_q"] = -published["targ_q"]
-    assert pairs(own, published) == [(i, int(np.flatnonzero(order == i)[0])) for i in range(6)]
+    theirs["targ_t"] = theirs["targ_t"].astype(np.float32) + 3e-5
+    theirs["targ_q"] = -theirs["targ_q"]
+    assert pairs(own, theirs) == [(i, int(np.flatnonzero(order == i)[0])) for i in range(6)]
 
 
 def test_true_poses_that_two_queries_share_match_nothing(own):
     own["targ_t"][4], own["targ_q"][4] = own["targ_t"][1], own["targ_q"][1]
-    published = {name: array for name, array in own.items() if name != "rel_path"}
-    assert pairs(own, published) == [(0, 0), (2, 2), (3, 3), (5, 5)]
+    theirs = {name: array for name, array in own.items() if name != "rel_path"}
+    assert pairs(own, theirs) == [(0, 0), (2, 2), (3, 3), (5, 5)]
     # A still camera that turns: one place, other rotations.
     own["targ_q"][4] = own["targ_q"][3]
-    assert len(pairs(own, dict(published, targ_q=own["targ_q"]))) == 6
+    assert len(pairs(own, dict(theirs, targ_q=own["targ_q"]))) == 6
 
 
 def test_a_subset_is_matched_by_name_or_by_pose(own):
@@ -113,24 +113,24 @@ def test_a_subset_is_matched_by_name_or_by_pose(own):
 
 
 def test_names_count_where_poses_find_no_more(own):
-    # Of four published queries one has no name of ours, and all have other true poses.
-    published = select(own, [0, 1, 2, 3])
-    published["rel_path"][3] = "elsewhere"
-    published["targ_t"] = published["targ_t"] + 0.005
-    assert pairs(own, published) == [(0, 0), (1, 1), (2, 2)]
+    # Of four queries of theirs one has no name of ours, and all have other true poses.
+    theirs = select(own, [0, 1, 2, 3])
+    theirs["rel_path"][3] = "elsewhere"
+    theirs["targ_t"] = theirs["targ_t"] + 0.005
+    assert pairs(own, theirs) == [(0, 0), (1, 1), (2, 2)]
 
 
 def test_other_scenes_match_nothing(own):
     rng = np.random.default_rng(1)
-    published = {"targ_t": rng.normal(size=(3, 3)), "targ_q": rng.normal(size=(3, 4))}
-    first, second = match_queries(own, published)
+    theirs = {"targ_t": rng.normal(size=(3, 3)), "targ_q": rng.normal(size=(3, 4))}
+    first, second = match_queries(own, theirs)
     assert len(first) == len(second) == 0
 
 
 def test_poses_are_read_in_double_precision_and_names_as_they_are(own, tmp_path):
     single = {k: a.astype(np.float32) for k, a in own.items() if k != "rel_path"}
     np.savez(tmp_path / "a.npz", rel_path=own["rel_path"], extra=np.zeros(2), **single)
-    arrays = read_published_predictions(tmp_path / "a.npz")
+    arrays = read_authors_predictions(tmp_path / "a.npz")
     assert arrays.keys() == own.keys()
     assert arrays["abs_t"].dtype == np.float64
     np.testing.assert_allclose(arrays["abs_t"], own["abs_t"], rtol=1e-6)
@@ -140,7 +140,7 @@ def test_poses_are_read_in_double_precision_and_names_as_they_are(own, tmp_path)
 @pytest.mark.parametrize("names", [np.array([{}] * 6, dtype=object), np.arange(6), np.array(["a"])])
 def test_names_that_cannot_be_used_are_left_out_and_told(own, tmp_path, caplog, names):
     np.savez(tmp_path / "a.npz", **dict(own, rel_path=names))
-    arrays = read_published_predictions(tmp_path / "a.npz")
+    arrays = read_authors_predictions(tmp_path / "a.npz")
     assert "rel_path" not in arrays
     assert "cannot be used" in caplog.text
     assert pairs(own, arrays) == [(i, i) for i in range(6)]
@@ -150,18 +150,21 @@ def test_names_that_cannot_be_used_are_left_out_and_told(own, tmp_path, caplog, 
     ("change", "message"),
     [
         ({"targ_q": None}, "lacks targ_q"),
-        ({"abs_t": None}, r"lacks abs_t \(it holds abs_q, targ_t, targ_q, rel_path\)"),
+        ({"abs_t": None}, r"lacks abs_t \(it holds abs_q, targ_t, targ_q\)"),
         ({"abs_t": np.float64(1)}, r"abs_t has shape \(\), expected \(N, 3\)"),
         ({"abs_t": np.zeros((0, 3))}, r"abs_t has shape \(0, 3\), expected \(N, 3\)"),
         ({"abs_t": np.full((6, 3), "1")}, "abs_t holds values of type <U1, expected numbers"),
         ({"abs_q": np.ones((6, 4), complex)}, "abs_q holds values of type complex128"),
         (
             {"targ_q": np.eye(6, 4)},
-            r"targ_q of query 4 is \[0.0, 0.0, 0.0, 0.0\] \(2 of 6 are so\)",
+            r"targ_t and targ_q of query 4 are \[.*, 0.0, 0.0, 0.0, 0.0\] \(2 of 6 are so\)",
         ),
         ({"abs_q": np.zeros((6, 3))}, r"abs_q has shape \(6, 3\), expected \(6, 4\)"),
         ({"targ_t": np.zeros((5, 3))}, r"targ_t has shape \(5, 3\), expected \(6, 3\)"),
-        ({"targ_t": np.full((6, 3), np.nan)}, "ground truth .* is not finite"),
+        (
+            {"targ_t": np.full((6, 3), np.nan)},
+            r"targ_q of query 0 are \[nan, .*expected finite numbers",
+        ),
         ({"abs_t": np.array([{}] * 6, dtype=object)}, "cannot be read as npz"),
     ],
 )
@@ -169,7 +172,7 @@ def test_incomplete_files_are_refused(own, tmp_path, change, message):
     arrays = {name: array for name, array in (own | change).items() if array is not None}
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(InputError, match=message) as refused:
-        read_published_predictions(tmp_path / "a.npz")
+        read_authors_predictions(tmp_path / "a.npz")
     assert "a.npz" in str(refused.value)
 
 
@@ -177,4 +180,4 @@ def test_incomplete_files_are_refused(own, tmp_path, change, message):
 def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(InputError, match=r"a\.npz: cannot be read as npz .*; download it again"):
-        read_published_predictions(tmp_path / "a.npz")
+        read_authors_predictions(tmp_path / "a.npz")

@@ -1,4 +1,4 @@
-"""The published site holds what it says, in the published layouts."""
+"""The served site holds what it says, in the layouts of what it stands for."""
 
 import json
 import tarfile
@@ -10,18 +10,18 @@ import pandas as pd
 import pytest
 import requests
 import torch
-from loopback import Cut, Request, serving
-from published_files import draw_weights, graph_attributes, write_checkpoint
-from published_site import (
+from authors_files import draw_weights, graph_attributes, write_checkpoint
+from authors_site import (
     FRAMES,
     SEQUENCES,
     Frame,
-    PublishedSite,
+    Site,
     checkpoint_names,
     read_frame,
     session_site,
     site_config,
 )
+from loopback import Cut, Request, serving
 
 from relposegnn.archives import extract_scene
 from relposegnn.checkpoints import load_backbone
@@ -36,7 +36,7 @@ MODELS = "relpose-gnn/models"
 
 
 @pytest.fixture(scope="module")
-def site(pytestconfig, tmp_path_factory, shared) -> PublishedSite:
+def site(pytestconfig, tmp_path_factory, shared) -> Site:
     return session_site(pytestconfig, tmp_path_factory.getbasetemp(), shared)
 
 
@@ -89,7 +89,7 @@ def test_weights_fill_the_networks(site):
 
 
 @pytest.mark.parametrize("sample", ["data_000000.pt", "data_000001.pt", "data_000002.pt"])
-def test_graphs_are_as_in_the_published_samples(shared, sample):
+def test_graphs_are_as_in_the_authors_samples(shared, sample):
     folder = shared / "reference" / "prebuilt_graphs"
     statistics = json.loads((shared / "reference" / "normalisation.json").read_text())
     recording = shared / "data" / "7scenes" / "redkitchen"
@@ -98,19 +98,19 @@ def test_graphs_are_as_in_the_published_samples(shared, sample):
         for number in json.loads((folder / "frames.json").read_text())[sample]
     ]
     made = graph_attributes(frames, statistics["redkitchen"])
-    published = torch.load(folder / sample, weights_only=False).__dict__
-    published = published.get("_store", published)
+    theirs = torch.load(folder / sample, weights_only=False).__dict__
+    theirs = theirs.get("_store", theirs)
     for key, value in made.items():
-        assert value.dtype == published[key].dtype
-        assert torch.allclose(value, published[key], atol=1e-6)
+        assert value.dtype == theirs[key].dtype
+        assert torch.allclose(value, theirs[key], atol=1e-6)
 
 
 @pytest.mark.parametrize("scene", SEQUENCES)
 def test_graphs_have_distinct_neighbours_from_the_database(site, scene):
-    published = site.scenes[scene]
-    database = {frame.name for frame in published.frames["train"]}
-    assert [graph[0].name for graph in published.graphs["test"]] == names(published.frames["test"])
-    for graph in published.graphs["train"] + published.graphs["test"]:
+    expected = site.scenes[scene]
+    database = {frame.name for frame in expected.frames["train"]}
+    assert [graph[0].name for graph in expected.graphs["test"]] == names(expected.frames["test"])
+    for graph in expected.graphs["train"] + expected.graphs["test"]:
         query, *neighbours = names(graph)
         assert len(set(neighbours)) == 7
         assert set(neighbours) <= database - {query}
@@ -207,7 +207,7 @@ def test_the_server_breaks_what_it_is_told_to(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_checkpoint_of_full_size_has_the_published_number_of_weights(shared, tmp_path):
+def test_a_checkpoint_of_full_size_has_the_authors_number_of_weights(shared, tmp_path):
     path = tmp_path / "full.pth.tar"
     write_checkpoint(path, shared, width=2048)
     state = read_checkpoint(path)["model_state_dict"]

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from authors_files import checkpoint_weights
+from authors_site import AUTHORS_FOLDER, Site, session_site, site_config
 from loopback import Cut, Served, serving
 from project import Project
-from published_files import checkpoint_weights
-from published_site import AUTHORS_FOLDER, PublishedSite, session_site, site_config
 
 from relposegnn.downloads import CHUNK_BYTES
 from relposegnn.frames import Frames
@@ -37,7 +37,7 @@ LOGIN_PAGE = b"<!DOCTYPE html><html><title>Please log in</title></html>"
 
 
 @pytest.fixture(scope="module")
-def site(pytestconfig, tmp_path_factory, shared) -> PublishedSite:
+def site(pytestconfig, tmp_path_factory, shared) -> Site:
     return session_site(pytestconfig, tmp_path_factory.getbasetemp(), shared)
 
 
@@ -55,7 +55,7 @@ def project(site, served, tmp_path_factory) -> Iterator[Project]:
     """
     settings = site_config(site, served.url)
     settings |= {key: merged(settings.get(key), value) for key, value in TINY.items()}
-    made = Project(tmp_path_factory.mktemp("published"), yaml.safe_dump(settings))
+    made = Project(tmp_path_factory.mktemp("authors"), yaml.safe_dump(settings))
     made.run(*SIDE_BY_SIDE, "--", *TARGETS)
     made.fetched = served.fetched()
     yield made
@@ -111,9 +111,9 @@ def test_our_model_and_the_authors_have_a_table_each(project, site):
 
 def test_the_authors_network_is_run_with_their_weights(project, site, shared):
     state = read_checkpoint(results(project) / "runs/published-joint/model.pt")["model_state_dict"]
-    published = checkpoint_weights(shared, site.width)
-    assert state.keys() == {key for key in published if not key.startswith("gnn2.")}
-    assert all(torch.equal(tensor, published[key]) for key, tensor in state.items())
+    theirs = checkpoint_weights(shared, site.width)
+    assert state.keys() == {key for key in theirs if not key.startswith("gnn2.")}
+    assert all(torch.equal(tensor, theirs[key]) for key, tensor in state.items())
 
 
 def test_the_authors_estimates_stand_in_the_comparison(project, site):
@@ -215,7 +215,7 @@ def test_broken_checkpoints_are_told_apart_and_replaced(project, site, served):
     assert len({state["fc_xyz_R.weight"].sum().item() for state in states}) == 3
 
 
-def netvlad_bytes(site: PublishedSite) -> bytes:
+def netvlad_bytes(site: Site) -> bytes:
     return site.path(f"{MODELS}/netvlad_vgg16.tar").read_bytes()
 
 

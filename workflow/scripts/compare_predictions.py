@@ -1,4 +1,4 @@
-"""Compare a scene's estimates with the published ones, query by query."""
+"""Compare a scene's estimates with the authors', query by query."""
 
 from relposegnn.authors.comparison import compare_predictions
 from relposegnn.runtime import logging_to

@@ -1,4 +1,4 @@
-"""Turn published graphs into indices of a scene's frames."""
+"""Turn the authors' graphs into indices of a scene's frames."""
 
 from relposegnn.authors.graph_matching import import_graphs
 from relposegnn.runtime import logging_to

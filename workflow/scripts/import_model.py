@@ -1,4 +1,4 @@
-"""Bring a published checkpoint into this project's own format."""
+"""Bring one of the authors' checkpoints into this project's own format."""
 
 from relposegnn.authors.models import import_model
 from relposegnn.model import ModelSettings

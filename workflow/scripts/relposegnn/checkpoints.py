@@ -71,8 +71,8 @@ def _explain_foreign(contents: Mapping[str, Any]) -> str:
     """Return why a file is no model of ours, and what to do."""
     if "model_state_dict" in contents:
         return (
-            "holds weights without settings, as published checkpoints do; import it as a "
-            "published-... run (published_models in the configuration), which adds them"
+            "holds weights without settings, as the authors' checkpoints do; import it as a "
+            "published-... run (authors.models in the configuration), which adds them"
         )
     return f"holds {list_keys(contents)}, expected model_state_dict and settings"
 

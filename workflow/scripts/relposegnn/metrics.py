@@ -5,7 +5,7 @@ one such query makes a mean infinite.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -103,19 +103,35 @@ def _check_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
 
 def _score_estimator(arrays: dict[str, np.ndarray], estimator: str) -> pd.DataFrame:
     """Return one estimator's rows of the scores."""
-    prefix = PREFIXES[estimator]
-    translation = translation_error(arrays[f"{prefix}_t"], arrays["targ_t"])
-    with np.errstate(invalid="ignore"):  # a quaternion of zeros becomes NaN: failed
-        rotation = rotation_error_deg(arrays[f"{prefix}_q"], arrays["targ_q"])
-    failed = ~(np.isfinite(translation) & np.isfinite(rotation))
+    estimates, truths = (pose_arrays(arrays, prefix) for prefix in (PREFIXES[estimator], "targ"))
+    translation, rotation = pose_errors(estimates, truths)
     return pd.DataFrame(
         {
             "query": arrays["rel_path"],
             "estimator": estimator,
-            TRANSLATION: np.where(failed, np.inf, translation),
-            ROTATION: np.where(failed, np.inf, rotation),
+            TRANSLATION: translation,
+            ROTATION: rotation,
         }
     )
+
+
+def pose_arrays(arrays: Mapping[str, np.ndarray], prefix: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return camera centres (N, 3) and quaternions (N, 4) of predictions, e.g. ``targ``."""
+    return arrays[f"{prefix}_t"], arrays[f"{prefix}_q"]
+
+
+def pose_errors(
+    estimates: tuple[np.ndarray, np.ndarray], truths: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return metres and degrees (N) between poses; both are infinite where an estimate failed.
+
+    Poses are camera centres (N, 3) in metres and quaternions (N, 4).
+    """
+    metres = translation_error(estimates[0], truths[0])
+    with np.errstate(invalid="ignore"):  # a quaternion of zeros becomes NaN: failed
+        degrees = rotation_error_deg(estimates[1], truths[1])
+    failed = ~(np.isfinite(metres) & np.isfinite(degrees))
+    return np.where(failed, np.inf, metres), np.where(failed, np.inf, degrees)
 
 
 def read_scores(scores_file: str | Path) -> pd.DataFrame:

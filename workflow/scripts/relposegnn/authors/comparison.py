@@ -1,4 +1,4 @@
-"""Our estimates beside the published ones, query by query."""
+"""Our estimates beside the authors', query by query."""
 
 import logging
 from collections.abc import Mapping
@@ -7,32 +7,31 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..metrics import ROTATION, TRANSLATION, read_csv, read_predictions
-from ..poses import rotation_error_deg, translation_error
+from ..metrics import ROTATION, TRANSLATION, pose_arrays, pose_errors, read_csv, read_predictions
 from ..runtime import InputError, atomic_path
-from .predictions import match_queries, read_published_predictions
+from .predictions import NAMES, WIDTHS, match_queries, read_authors_predictions
 
 logger = logging.getLogger(__name__)
 
 SAME_TRUTH_M, SAME_TRUTH_DEG = 0.01, 0.5  # beyond: another scene, or another ground truth
-THEIR_TRANSLATION, THEIR_ROTATION = f"published_{TRANSLATION}", f"published_{ROTATION}"
+THEIR_TRANSLATION, THEIR_ROTATION = f"authors_{TRANSLATION}", f"authors_{ROTATION}"
 DISTANCE, ANGLE = "distance_m", "angle_deg"
 FIGURES = [TRANSLATION, ROTATION, THEIR_TRANSLATION, THEIR_ROTATION, DISTANCE, ANGLE]
 
 
 def compare_predictions(
-    predictions_file: str | Path, published_file: str | Path, comparison_file: str | Path
+    predictions_file: str | Path, authors_file: str | Path, comparison_file: str | Path
 ) -> None:
-    """Write the errors of our and of the published estimates of one scene's queries.
+    """Write the errors of our and of the authors' estimates of one scene's queries.
 
     Ours is the estimate of the first edge. Queries are matched by ``match_queries``; those in one
     of the files alone are counted and left out.
 
     Args:
         predictions_file: ours, see ``metrics.score_poses``.
-        published_file: theirs, see ``read_published_predictions``.
+        authors_file: theirs, see ``read_authors_predictions``.
         comparison_file: CSV to write, a row per query of both: ``query``, our errors and theirs
-            (``translation_error_m``, ``rotation_error_deg``, ``published_...``), ours minus theirs
+            (``translation_error_m``, ``rotation_error_deg``, ``authors_...``), ours minus theirs
             (``..._difference_...``; empty where both failed), and distance and angle between the
             two estimates. Failed estimates are infinitely wrong and infinitely far.
 
@@ -40,97 +39,88 @@ def compare_predictions(
         InputError: a file cannot be read, no query is in both, or the two ground truths of a query
             differ by more than SAME_TRUTH_M or SAME_TRUTH_DEG.
     """
-    own, published = read_predictions(predictions_file), read_published_predictions(published_file)
-    mine, theirs = match_queries(own, published)
-    _report_matches(len(mine), own, published, predictions_file, published_file)
-    own = {name: own[name][mine] for name in ("rel_path", "abs_t", "abs_q", "targ_t", "targ_q")}
-    published = {name: published[name][theirs] for name in own if name != "rel_path"}
-    _check_truths(own, published, predictions_file, published_file)
-    comparison = _compare(own, published)
+    own, theirs = read_predictions(predictions_file), read_authors_predictions(authors_file)
+    files = predictions_file, authors_file
+    rows = match_queries(own, theirs)
+    _report_matches(len(rows[0]), (own, theirs), files)
+    own = {name: own[name][rows[0]] for name in (NAMES, *WIDTHS)}
+    theirs = {name: theirs[name][rows[1]] for name in WIDTHS}
+    _check_truths(own, theirs, files)
+    comparison = _compare(own, theirs)
     with atomic_path(comparison_file) as partial:
         comparison.to_csv(partial, index=False, float_format="%.9g")
     medians = [np.median(comparison[name]) for name in FIGURES]
-    logger.info("ours: %.3f m, %.2f degrees; published: %.3f m, %.2f degrees", *medians[:4])
+    logger.info("ours: %.3f m, %.2f degrees; the authors': %.3f m, %.2f degrees", *medians[:4])
     logger.info("between the two estimates: %.3f m, %.2f degrees (medians)", *medians[4:])
 
 
 def _report_matches(
     count: int,
-    own: Mapping[str, np.ndarray],
-    published: Mapping[str, np.ndarray],
-    predictions_file: str | Path,
-    published_file: str | Path,
+    both: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]],
+    files: tuple[str | Path, str | Path],
 ) -> None:
     """Log how many queries are in one file alone.
 
     Raises:
         InputError: all are.
     """
-    alone = len(own["targ_t"]) - count, len(published["targ_t"]) - count
+    alone = [len(arrays["targ_t"]) - count for arrays in both]
     if count == 0:
-        examples = [
-            str(arrays["rel_path"][0]) for arrays in (own, published) if "rel_path" in arrays
-        ]
+        examples = [str(arrays[NAMES][0]) for arrays in both if NAMES in arrays]
         raise InputError(
-            f"{published_file}: none of its {alone[1]} queries is among the {alone[0]} of "
-            f"{predictions_file}, neither by name (such as {', '.join(examples)}) nor by true "
-            "pose; check that both are of one scene"
+            f"{files[1]}: none of its {alone[1]} queries is among the {alone[0]} of {files[0]}, "
+            f"neither by name (such as {', '.join(examples)}) nor by true pose; check that both "
+            "are of one scene"
         )
     logger.info("%d queries in both files", count)
-    for number, path in zip(alone, (predictions_file, published_file), strict=True):
+    for number, path in zip(alone, files, strict=True):
         if number:
             logger.warning("%d queries are in %s alone and are left out", number, path)
 
 
 def _check_truths(
     own: Mapping[str, np.ndarray],
-    published: Mapping[str, np.ndarray],
-    predictions_file: str | Path,
-    published_file: str | Path,
+    theirs: Mapping[str, np.ndarray],
+    files: tuple[str | Path, str | Path],
 ) -> None:
     """Check that both files have the same true poses.
 
     Raises:
         InputError: they differ.
     """
-    distance = translation_error(own["targ_t"], published["targ_t"])
-    with np.errstate(invalid="ignore"):
-        angle = rotation_error_deg(own["targ_q"], published["targ_q"])
-    same = (distance <= SAME_TRUTH_M) & (angle <= SAME_TRUTH_DEG)  # NaN is not the same
-    if not same.all():
-        first = int(np.flatnonzero(~same)[0])
+    distance, angle = pose_errors(pose_arrays(own, "targ"), pose_arrays(theirs, "targ"))
+    different = (distance > SAME_TRUTH_M) | (angle > SAME_TRUTH_DEG)
+    if different.any():
+        first = int(np.flatnonzero(different)[0])
         raise InputError(
-            f"{published_file}: the true pose of {own['rel_path'][first]} is {distance[first]:.3g} "
-            f"m and {angle[first]:.3g} degrees off that in {predictions_file} ({(~same).sum()} of "
-            f"{len(same)} queries differ), expected at most {SAME_TRUTH_M} m and {SAME_TRUTH_DEG} "
-            "degrees: another scene or another ground truth"
+            f"{files[1]}: the true pose of {own[NAMES][first]} is {distance[first]:.3g} m and "
+            f"{angle[first]:.3g} degrees off that in {files[0]} ({different.sum()} of "
+            f"{len(different)} queries differ), expected at most {SAME_TRUTH_M} m and "
+            f"{SAME_TRUTH_DEG} degrees: another scene or another ground truth"
         )
 
 
-def _compare(own: Mapping[str, np.ndarray], published: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def _compare(own: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """Return the rows of the comparison, queries of both in one order."""
-    ours = _errors(own, own)
-    theirs = _errors(published, published)
-    between = _errors(own, {"targ_t": published["abs_t"], "targ_q": published["abs_q"]})
+    our_estimates, their_estimates = pose_arrays(own, "abs"), pose_arrays(theirs, "abs")
+    ours = pose_errors(our_estimates, pose_arrays(own, "targ"))
+    their = pose_errors(their_estimates, pose_arrays(theirs, "targ"))
+    between = pose_errors(our_estimates, their_estimates)
     with np.errstate(invalid="ignore"):  # both infinite: no difference can be told
-        differences = [mine - their for mine, their in zip(ours, theirs, strict=True)]
-    columns = ["translation_difference_m", "rotation_difference_deg"]
-    figures = dict(zip(FIGURES, (*ours, *theirs, *between), strict=True))
-    comparison = pd.DataFrame({"query": own["rel_path"], **figures})
-    for position, (name, difference) in enumerate(zip(columns, differences, strict=True)):
-        comparison.insert(5 + position, name, difference)
-    return comparison
-
-
-def _errors(
-    estimates: Mapping[str, np.ndarray], truths: Mapping[str, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return metres and degrees between estimates and truths, both infinite where one failed."""
-    with np.errstate(invalid="ignore"):  # a quaternion of zeros becomes NaN: failed
-        metres = translation_error(estimates["abs_t"], truths["targ_t"])
-        degrees = rotation_error_deg(estimates["abs_q"], truths["targ_q"])
-    failed = ~(np.isfinite(metres) & np.isfinite(degrees))
-    return np.where(failed, np.inf, metres), np.where(failed, np.inf, degrees)
+        difference = np.subtract(ours, their)
+    return pd.DataFrame(
+        {
+            "query": own[NAMES],
+            TRANSLATION: ours[0],
+            ROTATION: ours[1],
+            THEIR_TRANSLATION: their[0],
+            THEIR_ROTATION: their[1],
+            "translation_difference_m": difference[0],
+            "rotation_difference_deg": difference[1],
+            DISTANCE: between[0],
+            ANGLE: between[1],
+        }
+    )
 
 
 def read_comparison(comparison_file: str | Path) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Checkpoints as the authors published them, brought into this project's own format."""
+"""The authors' checkpoints, brought into this project's own format."""
 
 import logging
 import re
@@ -17,13 +17,14 @@ from ..weights import describe_shape, list_keys, load_weights, read_checkpoint
 
 logger = logging.getLogger(__name__)
 
+PROFILE_2021 = {"iterations": 3, "knn": 0}  # of the checkpoints that have an unused layer
 BLOCK = re.compile(r"feature_extractor\.(layer\d+)\.(\d+)\.")
 
 
 def import_model(
     checkpoint_file: str | Path, model_file: str | Path, settings: ModelSettings
 ) -> None:
-    """Write a published checkpoint as a model of ours, to predict with.
+    """Write one of the authors' checkpoints as a model of ours, to predict with.
 
     Weights and epoch are taken. The second layer of the 2021 files, which no pass uses, is left
     out, and so are the states of optimizer and criterion. Nothing of the file is run.
@@ -31,23 +32,21 @@ def import_model(
     Args:
         checkpoint_file: a dict of ``torch.save`` with ``model_state_dict``.
         model_file: the file to write, see ``save_model``.
-        settings: the shape of the published network. Rounds of message passing and graph rewiring
-            leave no trace in weights: they are believed.
+        settings: the shape of the network. Rounds of message passing and graph rewiring leave no
+            trace in weights: they are believed.
 
     Raises:
         InputError: the file cannot be read, is no checkpoint of this network, or holds weights of
-            other shapes than ``settings`` or that are no floating-point numbers.
+            other shapes than ``settings`` or that are no finite floating-point numbers.
     """
     contents = read_checkpoint(checkpoint_file)
     state = _model_state(contents, checkpoint_file)
-    used = {key: value for key, value in state.items() if not key.startswith(UNUSED_PREFIX)}
-    _check_types(used, checkpoint_file)
-    _check_width(used, settings, checkpoint_file)
-    _check_backbone(used, settings, checkpoint_file)
-    _report_unused(len(state) - len(used), settings, checkpoint_file)
+    used = {key: value for key, value in state.items() if not str(key).startswith(UNUSED_PREFIX)}
     model = RelPoseGNN(settings)
+    _check_profile(used, model, checkpoint_file)
+    _report_unused(len(state) - len(used), settings, checkpoint_file)
     load_weights(model, used, checkpoint_file)
-    _check_finite(model, checkpoint_file)
+    _check_numbers(used, checkpoint_file)
     epoch = contents.get("epoch")
     if not isinstance(epoch, Integral):
         logger.warning("%s does not say after which epoch it was saved", checkpoint_file)
@@ -62,91 +61,45 @@ def _model_state(contents: Mapping[str, Any], source: str | Path) -> Mapping[str
         InputError: there are none, or not those of a RelPose-GNN.
     """
     state = contents.get("model_state_dict")
-    if not isinstance(state, Mapping):
-        raise InputError(
-            f"{source}: holds {list_keys(contents)}, expected model_state_dict among them, as in "
-            "the published checkpoints of RelPose-GNN; check which file published_models "
-            "names; if another lies at its address now, delete this one and run again"
-        )
-    unnamed = [key for key in state if not isinstance(key, str)]
-    if unnamed:
-        raise InputError(
-            f"{source}: model_state_dict has the key {unnamed[0]!r}, a {type(unnamed[0]).__name__}"
-            f" ({len(unnamed)} of {len(state)} keys are no text), expected names of weights; check "
-            "which file published_models names"
-        )
-    if not isinstance(state.get("proj_edge.weight"), torch.Tensor):
-        raise InputError(
-            f"{source}: model_state_dict holds {list_keys(state)}, expected the weights of a "
-            "RelPose-GNN, proj_edge.weight among them; check which file published_models "
-            "names; if another lies at its address now, delete this one and run again"
-        )
-    return state
+    found, expected = f"holds {list_keys(contents)}", "model_state_dict"
+    if isinstance(state, Mapping):
+        if isinstance(state.get("proj_edge.weight"), torch.Tensor):
+            return state
+        found = f"model_state_dict holds {list_keys(state)}"
+        expected = "the weights of a RelPose-GNN, proj_edge.weight"
+    raise InputError(
+        f"{source}: {found}, expected {expected} among them, as in the authors' checkpoints; check "
+        "which file authors.models names; if another lies at its address now, delete this one and "
+        "run again"
+    )
 
 
-def _check_types(state: Mapping[str, Any], source: str | Path) -> None:
-    """Check that weights are floating-point numbers; what batch normalisation counts is not.
+def _check_profile(state: Mapping[str, Any], model: RelPoseGNN, source: str | Path) -> None:
+    """Check the two settings that decide on the shapes of nearly all weights.
 
     Raises:
-        InputError: they are not.
+        InputError: the weights were made with another. The message names the setting.
     """
-    wrong = [
-        f"{key} is {value.dtype}"
-        for key, value in state.items()
-        if isinstance(value, torch.Tensor)
-        and not value.is_floating_point()
-        and not key.endswith(".num_batches_tracked")
-    ]
-    if wrong:
-        raise InputError(
-            f"{source}: {list_keys(wrong)}, expected floating-point numbers; check which file "
-            "published_models names"
-        )
+    own = model.state_dict()
+    for name, describe in (("width", _describe_width), ("backbone", _describe_stages)):
+        expected, found = describe(own), describe(state)
+        if found != expected:
+            raise InputError(
+                f"authors.profile.{name}: got {getattr(model.settings, name)}, which has "
+                f"{expected}, but the weights have {found} ({source})"
+            )
 
 
-def _check_width(state: Mapping[str, Any], settings: ModelSettings, source: str | Path) -> None:
-    """Check the width of the features.
-
-    Raises:
-        InputError: the weights have another.
-    """
-    projection = state["proj_edge.weight"]
-    if projection.ndim != 2 or projection.shape[1] != 2 * projection.shape[0]:
-        raise InputError(
-            f"{source}: proj_edge.weight is {describe_shape(projection)}, expected (width, 2 width)"
-        )
-    if len(projection) != settings.width:
-        raise InputError(
-            f"published_models.profile.width: got {settings.width}, but the weights have "
-            f"{len(projection)} ({source})"
-        )
+def _describe_width(state: Mapping[str, Any]) -> str:
+    """Return in words how wide features are."""
+    return f"proj_edge.weight of shape {describe_shape(state['proj_edge.weight'])}"
 
 
-def _check_backbone(state: Mapping[str, Any], settings: ModelSettings, source: str | Path) -> None:
-    """Check the depth of the image encoder.
-
-    Raises:
-        InputError: the weights have another, or no image encoder.
-    """
-    with torch.device("meta"):
-        expected = _blocks(RelPoseGNN(settings).state_dict())
-    found = _blocks(state)
-    if found != expected:
-        raise InputError(
-            f"published_models.profile.backbone: got {settings.backbone}, which has "
-            f"{_show(expected)}, but the weights have {_show(found)} ({source})"
-        )
-
-
-def _blocks(state: Iterable[str]) -> dict[str, int]:
-    """Return how many residual blocks each stage of the image encoder has."""
-    blocks = {match.groups() for match in map(BLOCK.match, state) if match}
-    return dict(sorted(Counter(stage for stage, _ in blocks).items()))
-
-
-def _show(blocks: Mapping[str, int]) -> str:
-    """Return numbers of residual blocks in words."""
-    return f"stages of {', '.join(map(str, blocks.values()))} blocks" if blocks else "no stages"
+def _describe_stages(state: Iterable[object]) -> str:
+    """Return in words how many residual blocks each stage of the image encoder has."""
+    blocks = {match.groups() for match in map(BLOCK.match, map(str, state)) if match}
+    counts = Counter(stage for stage, _ in sorted(blocks))
+    return f"stages of {', '.join(map(str, counts.values())) or 'no'} blocks"
 
 
 def _report_unused(count: int, settings: ModelSettings, source: str | Path) -> None:
@@ -154,24 +107,28 @@ def _report_unused(count: int, settings: ModelSettings, source: str | Path) -> N
     if count == 0:
         return
     logger.info("%s: ignored %d tensors of an unused second layer", source, count)
-    published = ModelSettings()
-    for name in ("iterations", "knn"):
-        got, expected = getattr(settings, name), getattr(published, name)
+    for name, expected in PROFILE_2021.items():
+        got = getattr(settings, name)
         if got != expected:
             logger.warning(
-                "published_models.profile.%s: got %d, but %s has the unused layer of the 2021 "
+                "authors.profile.%s: got %d, but %s has the unused layer of the 2021 "
                 "checkpoints, which were trained with %d",
                 *(name, got, source, expected),
             )
 
 
-def _check_finite(model: RelPoseGNN, source: str | Path) -> None:
-    """Check the weights.
+def _check_numbers(state: Mapping[str, torch.Tensor], source: str | Path) -> None:
+    """Check that weights are finite floating-point numbers; what batch normalisation counts is not.
 
     Raises:
-        InputError: a tensor is not finite throughout.
+        InputError: they are not.
     """
-    for key, tensor in model.state_dict().items():
+    for key, tensor in state.items():
+        if not tensor.is_floating_point() and not key.endswith(".num_batches_tracked"):
+            raise InputError(
+                f"{source}: {key} is {tensor.dtype}, expected floating-point numbers; check which "
+                "file authors.models names"
+            )
         if not torch.isfinite(tensor).all():
             raise InputError(
                 f"{source}: {key} holds numbers that are not finite; download it again"

@@ -1,4 +1,4 @@
-"""Reading the pickled graphs of PyTorch Geometric that the authors published.
+"""Reading the authors' graphs, which are pickled objects of PyTorch Geometric.
 
 Nothing that a pickle names is run: ``torch.load`` with ``weights_only=True`` makes tensors, and the
 classes of PyTorch Geometric are replaced by empty ones that keep the state. There are two layouts:
@@ -69,7 +69,7 @@ def read_graph(stream: io.BytesIO) -> tuple[np.ndarray, np.ndarray]:
         if damaged:
             raise zipfile.BadZipFile(f"bad checksum of {damaged}")
     stream.seek(0)
-    with _only_published_names(), _without_advice():
+    with _only_pickled_names(), _without_advice():
         contents = torch.load(stream, map_location="cpu", weights_only=True)
     if type(contents) is not _Graph:
         raise pickle.UnpicklingError(f"holds a {type(contents).__name__}, not a graph")
@@ -81,8 +81,8 @@ def read_graph(stream: io.BytesIO) -> tuple[np.ndarray, np.ndarray]:
 
 
 @contextmanager
-def _only_published_names() -> Iterator[None]:
-    """Let torch know the names in published graphs, and no others that a package has added."""
+def _only_pickled_names() -> Iterator[None]:
+    """Let torch know the names in the authors' graphs, and no others that a package has added."""
     others = torch.serialization.get_safe_globals()
     torch.serialization.clear_safe_globals()
     try:

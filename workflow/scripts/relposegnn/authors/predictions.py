@@ -1,4 +1,4 @@
-"""Predictions as the authors published them, and which of their queries are ours.
+"""The authors' predictions, and which of their queries are ours.
 
 A file holds the arrays that our own predictions files have too: ``rel_path`` (N), ``abs_t`` (N, 3)
 and ``abs_q`` (N, 4) estimated, ``targ_t`` and ``targ_q`` true. How it names its queries is not
@@ -26,42 +26,54 @@ FILE_SUFFIX = re.compile(r"(\.color)?(\.(png|jpe?g|bmp|tiff?|ppm|webp))?$|\.pose
 SHORTEST_QUATERNION = 1e-6  # below it has no direction
 
 
-def read_published_predictions(path: str | Path) -> dict[str, np.ndarray]:
-    """Return the poses of published predictions in float64, and ``rel_path`` where readable.
-
-    Names that are pickled objects are not read, since reading them could run code.
+def read_authors_predictions(path: str | Path) -> dict[str, np.ndarray]:
+    """Return the poses of the authors' predictions in float64, and ``rel_path`` where readable.
 
     Raises:
         InputError: the file cannot be read, lacks poses, they are no numbers, their counts differ,
-            or the ground truth is not finite or has quaternions of zeros.
+            or a true pose is not finite or has a quaternion of zeros.
     """
-    arrays = _load(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in WIDTHS if name in file.files}
+            names = _text_names(file)
+    except Exception as error:  # damaged bytes end in nearly every kind of exception
+        raise InputError(f"{path}: cannot be read as npz ({error}); download it again") from error
     missing = [name for name in WIDTHS if name not in arrays]
     if missing:
         raise InputError(
-            f"{path}: lacks {', '.join(missing)} (it holds {', '.join(arrays) or 'nothing'}); "
-            "expected published predictions; check published_predictions in the configuration"
+            f"{path}: lacks {', '.join(missing)} (it holds {', '.join(arrays) or 'no poses'}); "
+            "expected the authors' predictions; check authors.predictions in the configuration"
         )
     count = arrays["abs_t"].shape[0] if arrays["abs_t"].ndim else 0
     for name, width in WIDTHS.items():
-        arrays[name] = _checked(arrays[name], count, width, f"{path}: {name}")
+        arrays[name] = _checked(arrays[name], (count, width), f"{path}: {name}")
     _check_truth(arrays, path)
-    if NAMES in arrays and len(arrays[NAMES]) != count:
-        names = arrays.pop(NAMES)
-        logger.warning("%s: %d names for %d queries cannot be used", path, len(names), count)
+    if len(names) == count:
+        return {**arrays, NAMES: names}
+    logger.warning("%s: %d names for %d queries cannot be used", path, len(names), count)
     return arrays
 
 
-def _checked(array: np.ndarray, count: int, width: int, label: str) -> np.ndarray:
+def _text_names(file: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the names of an npz file, none where they are no text."""
+    try:
+        names = np.ravel(file[NAMES])
+    except (KeyError, ValueError):  # pickled objects, which are not read: that could run code
+        return np.empty(0, dtype=str)
+    return names[: len(names) if names.dtype.kind in "SU" else 0]
+
+
+def _checked(array: np.ndarray, shape: tuple[int, int], label: str) -> np.ndarray:
     """Return poses in float64.
 
     Raises:
-        InputError: they are no numbers, or not of shape (count, width).
+        InputError: they are no numbers, not of that shape, or none.
     """
     if array.dtype.kind not in "fiu":
         raise InputError(f"{label} holds values of type {array.dtype}, expected numbers")
-    if array.shape != (count, width) or not count:
-        expected = f"({count or 'N'}, {width})"
+    if array.shape != shape or not shape[0]:
+        expected = f"({shape[0] or 'N'}, {shape[1]})"
         raise InputError(f"{label} has shape {array.shape}, expected {expected}")
     return array.astype(np.float64)
 
@@ -72,45 +84,15 @@ def _check_truth(arrays: Mapping[str, np.ndarray], path: str | Path) -> None:
     Raises:
         InputError: they are not finite, or a quaternion is of zeros.
     """
-    if not all(np.isfinite(arrays[name]).all() for name in ("targ_t", "targ_q")):
-        raise InputError(f"{path}: the ground truth (targ_t, targ_q) is not finite throughout")
-    without = np.linalg.norm(arrays["targ_q"], axis=1) < SHORTEST_QUATERNION
-    if without.any():
-        row = int(np.flatnonzero(without)[0])
+    truth = np.hstack([arrays["targ_t"], arrays["targ_q"]])
+    lengths = np.linalg.norm(arrays["targ_q"], axis=1)
+    wrong = ~(np.isfinite(truth).all(axis=1) & (lengths >= SHORTEST_QUATERNION))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
         raise InputError(
-            f"{path}: targ_q of query {row} is {arrays['targ_q'][row].tolist()} ({without.sum()} "
-            f"of {len(without)} are so), expected quaternions; download it again"
+            f"{path}: targ_t and targ_q of query {row} are {truth[row].tolist()} ({wrong.sum()} of "
+            f"{len(wrong)} are so), expected finite numbers and a quaternion; download it again"
         )
-
-
-def _load(path: str | Path) -> dict[str, np.ndarray]:
-    """Return the known arrays of an npz file as they are, names only if they can be used.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    arrays = {}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            for name in (name for name in WIDTHS if name in file.files):
-                arrays[name] = file[name]
-            arrays |= _load_names(file, path)
-    except Exception as error:  # damaged bytes end in nearly every kind of exception
-        raise InputError(f"{path}: cannot be read as npz ({error}); download it again") from error
-    return arrays
-
-
-def _load_names(file: Mapping[str, np.ndarray], path: str | Path) -> dict[str, np.ndarray]:
-    """Return the names of an npz file, or nothing, with the reason logged."""
-    try:
-        names = np.ravel(file[NAMES])
-    except (KeyError, ValueError) as error:
-        logger.warning("%s: its names cannot be used (%s)", path, error)
-        return {}
-    if names.dtype.kind not in "SU":
-        logger.warning("%s: %d names of type %s cannot be used", path, len(names), names.dtype)
-        return {}
-    return {NAMES: names}
 
 
 def normalise_name(name: str | bytes) -> str:
@@ -128,7 +110,7 @@ def normalise_name(name: str | bytes) -> str:
 
 
 def match_queries(
-    own: Mapping[str, np.ndarray], published: Mapping[str, np.ndarray]
+    own: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return which of our queries are which of theirs: two index arrays of one length.
 
@@ -136,32 +118,32 @@ def match_queries(
     more: equal within SAME_FRAME_M and SAME_FRAME_DEG, and to one frame of either file alone.
     """
     found = np.zeros((2, 0), dtype=int)
-    if NAMES in published:
-        found = _match_names(own[NAMES], published[NAMES])
+    if NAMES in theirs:
+        found = _match_names(own[NAMES], theirs[NAMES])
     if found.shape[1] < len(own[NAMES]):
-        by_pose = _match_poses(own, published)
+        by_pose = _match_poses(own, theirs)
         logger.info("matched %d queries by name, %d by pose", found.shape[1], by_pose.shape[1])
         found = max(found, by_pose, key=lambda pairs: pairs.shape[1])
     return found[0], found[1]
 
 
-def _match_names(own: Sequence, published: Sequence) -> np.ndarray:
+def _match_names(own: Sequence, theirs: Sequence) -> np.ndarray:
     """Return the pairs (2, M) of queries with one name, used once in either file."""
-    own, published = (
+    once = [
         pd.Series([normalise_name(name) for name in names]).drop_duplicates(keep=False)
-        for names in (own, published)
-    )
-    theirs = pd.Series(published.index, index=published.to_numpy()).reindex(own.to_numpy())
-    known = theirs.notna().to_numpy()
-    return np.array([own.index[known], theirs[known]], dtype=int)
+        for names in (own, theirs)
+    ]
+    _, first, second = np.intersect1d(*once, assume_unique=True, return_indices=True)
+    pairs = np.array([once[0].index[first], once[1].index[second]])
+    return pairs[:, np.argsort(pairs[0])]
 
 
-def _match_poses(own: Mapping[str, np.ndarray], published: Mapping[str, np.ndarray]) -> np.ndarray:
+def _match_poses(own: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return the pairs (2, M) of queries with one true pose, had once in either file."""
-    trees = [cKDTree(arrays["targ_t"]) for arrays in (own, published)]
+    trees = [cKDTree(arrays["targ_t"]) for arrays in (own, theirs)]
     near = trees[0].sparse_distance_matrix(trees[1], SAME_FRAME_M, output_type="ndarray")
     with np.errstate(invalid="ignore"):  # a quaternion of zeros equals none
-        angle = rotation_error_deg(own["targ_q"][near["i"]], published["targ_q"][near["j"]])
+        angle = rotation_error_deg(own["targ_q"][near["i"]], theirs["targ_q"][near["j"]])
     pairs = np.array([near["i"], near["j"]])[:, angle <= SAME_FRAME_DEG]
     once = [np.bincount(side, minlength=side.max(initial=0) + 1)[side] == 1 for side in pairs]
     pairs = pairs[:, once[0] & once[1]]

@@ -1,7 +1,7 @@
-"""Writers of what the authors and Microsoft publish, each in its published layout.
+"""Writers of what the authors and Microsoft publish, each in its own layout.
 
 Contents are planted: weights drawn from their names, real frames of the shared folder, estimates
-with known errors. ``published_site`` puts them together.
+with known errors. ``authors_site`` puts them together.
 """
 
 import functools
@@ -99,7 +99,7 @@ def depth_image() -> bytes:
 
 
 def checkpoint_shapes(width: int) -> dict[str, list[int]]:
-    """Return the shapes of a published checkpoint of 2021, unused second layer included."""
+    """Return the shapes of an authors' checkpoint of 2021, unused second layer included."""
     with torch.device("meta"):
         state = RelPoseGNN(ModelSettings(width=width)).state_dict()
     shapes = {key: list(tensor.shape) for key, tensor in state.items()}

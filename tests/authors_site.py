@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from published_files import (
+from authors_files import (
     write_checkpoint,
     write_graph_archive,
     write_imagenet,
@@ -39,14 +39,14 @@ PARTS = ("scenes", "models", "weights", "graphs", "predictions")
 
 
 @dataclass(frozen=True)
-class PublishedScene:
-    """What is true of a published scene.
+class SiteScene:
+    """What is true of a scene.
 
     Attributes:
         frames: by split, in recorded order.
         graphs: by split the frames of each pre-processed graph, query first, best neighbour next.
         statistics: ``mean`` and ``variance`` of the channels, which graphs are standardised with.
-        median_errors: of the published estimates, metres and degrees.
+        median_errors: of the authors' estimates, metres and degrees.
     """
 
     name: str
@@ -57,24 +57,22 @@ class PublishedScene:
 
 
 @dataclass(frozen=True)
-class PublishedSite:
+class Site:
     """A folder to serve, and what is in it."""
 
     folder: Path
     width: int
-    scenes: dict[str, PublishedScene] = field(default_factory=dict)
+    scenes: dict[str, SiteScene] = field(default_factory=dict)
 
     def path(self, address: str) -> Path:
         """Return the file behind a path of a request."""
         return self.folder / address.lstrip("/")
 
 
-def build_site(
-    folder: Path, shared: Path, width: int = 64, parts: tuple[str, ...] = PARTS
-) -> PublishedSite:
-    """Write the site; ``parts`` names what of it, ``width`` is the networks' (published: 2048)."""
+def build_site(folder: Path, shared: Path, width: int = 64, parts: tuple[str, ...] = PARTS) -> Site:
+    """Write the site; ``parts`` names what of it, ``width`` is the networks' (theirs: 2048)."""
     authors = folder / AUTHORS_FOLDER
-    site = PublishedSite(folder, width, {name: published_scene(shared, name) for name in SEQUENCES})
+    site = Site(folder, width, {name: site_scene(shared, name) for name in SEQUENCES})
     if "models" in parts:
         for file, name in checkpoint_names().items():
             write_checkpoint(authors / "models" / file, shared, width, name)
@@ -111,7 +109,7 @@ def prediction_name(scene: str) -> str:
     return f"relpose_gnn__multi_39_{scene}_{translation:.2f}_{rotation:.1f}.npz"
 
 
-def published_scene(shared: Path, name: str) -> PublishedScene:
+def site_scene(shared: Path, name: str) -> SiteScene:
     """Return the frames and graphs of a scene."""
     recording = shared / "data" / "7scenes" / "redkitchen"
     frames = {
@@ -127,7 +125,7 @@ def published_scene(shared: Path, name: str) -> PublishedScene:
         "test": [make_graph(query, frames["train"]) for query in frames["test"]],
     }
     statistics = json.loads((shared / "reference" / "normalisation.json").read_text())[name]
-    return PublishedScene(name, frames, graphs, statistics, MEDIANS[name])
+    return SiteScene(name, frames, graphs, statistics, MEDIANS[name])
 
 
 def read_frame(recording: Path, name: str) -> Frame:
@@ -145,7 +143,7 @@ def make_graph(query: Frame, database: list[Frame]) -> list[Frame]:
     return [query, *(others[i] for i in nearest)]
 
 
-def group_by_sequence(scene: PublishedScene) -> dict[str, list[Frame]]:
+def group_by_sequence(scene: SiteScene) -> dict[str, list[Frame]]:
     """Return the frames of both splits by the folder of their sequence."""
     sequences: dict[str, list[Frame]] = {}
     for frame in scene.frames["train"] + scene.frames["test"]:
@@ -153,7 +151,7 @@ def group_by_sequence(scene: PublishedScene) -> dict[str, list[Frame]]:
     return sequences
 
 
-def site_config(site: PublishedSite, url: str) -> dict[str, Any]:
+def site_config(site: Site, url: str) -> dict[str, Any]:
     """Return settings whose addresses are all at ``url``, for the networks of the site."""
     authors = f"{url}/{AUTHORS_FOLDER}"
     models = f"{authors}/models"
@@ -180,7 +178,7 @@ def site_config(site: PublishedSite, url: str) -> dict[str, Any]:
 
 
 @functools.cache
-def session_site(config: pytest.Config, base: Path, shared: Path) -> PublishedSite:
+def session_site(config: pytest.Config, base: Path, shared: Path) -> Site:
     """Return a site that all test modules of a session share; it is removed at the end.
 
     Args:
@@ -188,6 +186,6 @@ def session_site(config: pytest.Config, base: Path, shared: Path) -> PublishedSi
         base: folder of the session, from ``tmp_path_factory.getbasetemp()``.
         shared: folder of reference values and real frames.
     """
-    folder = base / "published-site"
+    folder = base / "authors-site"
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     return build_site(folder, shared)
