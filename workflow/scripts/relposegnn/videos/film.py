@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
@@ -48,7 +49,7 @@ STRIP_MOST = 11  # neighbours; more would be too narrow for their captions
 STYLE = {"font.size": 11, "xtick.labelsize": 10, "ytick.labelsize": 10, "legend.fontsize": 10.5}
 HEADING, NOTE = {"weight": "bold"}, {"color": SOFT}
 NUMBER = {"ha": "right", "size": 15, "weight": "bold"}
-STANDING = [
+STANDING = [  # where the baseline starts, text, style
     ((LEFT, 84), "query", HEADING),
     ((1000, 84), "translation error [m]", HEADING),
     ((1000, 284), "rotation error [°]", HEADING),
@@ -57,7 +58,7 @@ STANDING = [
     ((LEFT, 454), "translation", NOTE),
     ((LEFT, 482), "rotation", NOTE),
 ]
-MOVING = {
+MOVING = {  # what changes from query to query
     "name": ((432, 84), {"ha": "right"}),
     "count": ((RIGHT, 42), {"ha": "right", "size": 12, **NOTE}),
     "error metres": ((236, 454), NUMBER),
@@ -142,7 +143,7 @@ class Film:
             for k, (left, top, width, height) in enumerate(self.strip):
                 moving[f"neighbour {k}"] = (left + width / 2, top + height + 21), {"ha": "center"}
             self.texts = {
-                name: write(self.figure, np.divide(place, DPI), "", animated=True, **style)
+                name: self._put(place, "", animated=True, **style)
                 for name, (place, style) in moving.items()
             }
             self._add_legends()
@@ -166,22 +167,22 @@ class Film:
             _paste(frame, picture, box, RETRIEVED)
         return frame
 
+    def _put(self, place: tuple[float, float], text: str, **style: object) -> Text:
+        """Write a line whose baseline starts at a place."""
+        return write(self.figure, np.divide(place, DPI), text, **style)
+
     def _write_standing(self, title: str) -> None:
         """Write what every frame says."""
-        total = self.data.neighbours.shape[1]
+        total, line = self.data.neighbours.shape[1], STRIP_TOP - 12
         first = f"the first {STRIP_MOST} of {total}; " if total > STRIP_MOST else ""
-        self._write_pair(42, (self.frames.scene, {"size": 17, **HEADING}), (title, {"size": 12}))
         note = f"{first}distance and angle from the query's true pose"
-        self._write_pair(STRIP_TOP - 12, ("retrieved neighbours", HEADING), (note, {}))
-        above = (MAP_BOX[0], 84), f"{self.panels[0].view.title} [m]", HEADING
-        for place, text, style in [above, *STANDING]:
-            write(self.figure, np.divide(place, DPI), text, **style)
-
-    def _write_pair(self, line: float, heading: tuple[str, dict], note: tuple[str, dict]) -> None:
-        """Write a heading at the left of a line and a note behind it, each with its style."""
-        written = write(self.figure, (LEFT / DPI, line / DPI), heading[0], **heading[1])
-        end = written.get_window_extent().x1 + 12
-        write(self.figure, (end / DPI, line / DPI), note[0], **NOTE, **note[1])
+        scene = self._put((LEFT, 42), self.frames.scene, size=17, **HEADING)
+        self._put((_behind(scene), 42), title, size=12, **NOTE)
+        retrieved = self._put((LEFT, line), "retrieved neighbours", **HEADING)
+        self._put((_behind(retrieved), line), note, **NOTE)
+        self._put((MAP_BOX[0], 84), f"{self.panels[0].view.title} [m]", **HEADING)
+        for place, text, style in STANDING:
+            self._put(place, text, **style)
 
     def _tell(self, position: int) -> None:
         """Put the words and numbers of the film's ``position``-th query."""
@@ -233,6 +234,11 @@ class Film:
                 borderpad=0,
                 borderaxespad=0,
             )
+
+
+def _behind(text: Text) -> float:
+    """Return where a note behind a line begins."""
+    return text.get_window_extent().x1 + 12
 
 
 def _strip(neighbours: int) -> list[tuple[int, int, int, int]]:
