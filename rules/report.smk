@@ -126,6 +126,7 @@ rule tabulate_retrieval:
 
 rule plot_trajectories:
     input:
+        frames="results/{dataset}/frames/{scene}.h5",
         predictions="results/{dataset}/runs/{run}/predictions/{scene}.npz",
     output:
         figure=report(

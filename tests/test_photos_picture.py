@@ -41,7 +41,7 @@ def draw(table, database, **more):
 def cones(figure, pictures):
     """Return the triangles (N, 3, 2) on the map and the colours of their edges."""
     view = figure.axes[pictures]
-    outlines = [c for c in view.collections if isinstance(c, PolyCollection)][1]
+    outlines = next(c for c in view.collections if isinstance(c, PolyCollection))
     return np.stack([p.vertices[:3] for p in outlines.get_paths()]), outlines.get_edgecolor()
 
 
@@ -102,4 +102,4 @@ def test_estimates_far_outside_and_failed_ones_are_owned_up_to(database):
     low, high = figure.axes[pictures].get_xlim()
     assert high - low < 10
     remark = "".join(text.get_text() for text in figure.texts)
-    assert "1 outside the map; 1 without a pose" in remark
+    assert "1 outside the map, 1 failed" in remark

@@ -7,7 +7,7 @@ from PIL import Image
 
 from relposegnn.runtime import InputError
 from relposegnn.videos import files as video_files
-from relposegnn.videos.files import create_gif, create_mp4
+from relposegnn.videos.files import create_mp4, shrink, write_gif
 
 COLOURS = np.array([[250, 10, 20], [20, 240, 30], [10, 20, 250], [255, 255, 255]], dtype=np.uint8)
 
@@ -36,25 +36,7 @@ def test_a_film_that_fails_leaves_nothing(tmp_path):
     ):
         add(plain(COLOURS[0]))
         raise RuntimeError("no more")
-    with (
-        pytest.raises(RuntimeError, match="no more"),
-        create_gif(tmp_path / "a.gif", [plain(0)], COLOURS, 32, 10) as add,
-    ):
-        add(plain(COLOURS[0]))
-        raise RuntimeError("no more")
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("width", "height", "rate", "message"),
-    [(63, 48, 10, "63x48"), (64, 0, 10, "64x0"), (64, 48, 0, "0 frames per second")],
-)
-def test_impossible_films_are_refused(tmp_path, width, height, rate, message):
-    with (
-        pytest.raises(InputError, match=rf"film\.mp4: {message}"),
-        create_mp4(tmp_path / "film.mp4", width, height, rate),
-    ):
-        pass
 
 
 def test_an_installation_without_h264_is_refused(tmp_path, monkeypatch):
@@ -66,23 +48,23 @@ def test_an_installation_without_h264_is_refused(tmp_path, monkeypatch):
         pass
 
 
-def test_gif_keeps_the_given_colours_exactly(tmp_path):
+def test_gif_keeps_order_size_and_time(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
-    near = plain([249, 12, 21])  # would be taken for the first colour
-    with create_gif(tmp_path / "film.gif", [noise, near], COLOURS, 32, 20) as add:
-        for colour in COLOURS:
-            add(plain(colour))
+    frames = [shrink(frame, 32) for frame in (*map(plain, COLOURS), noise)]
+    write_gif(tmp_path / "film.gif", frames, 20)
     with Image.open(tmp_path / "film.gif") as gif:
-        assert (gif.size, gif.n_frames, gif.info["duration"]) == ((32, 24), len(COLOURS), 50)
+        assert (gif.size, gif.n_frames, gif.info["duration"]) == ((32, 24), 5, 50)
         for position, colour in enumerate(COLOURS):
             gif.seek(position)
-            assert (np.asarray(gif.convert("RGB")) == colour).all()
+            shown = np.asarray(gif.convert("RGB")).astype(int)
+            np.testing.assert_allclose(shown, np.broadcast_to(colour, shown.shape), atol=2)
+        gif.seek(4)
         assert gif.info["duration"] == 1500  # the last one stays a while
 
 
 def test_gif_of_one_frame(tmp_path):
-    with create_gif(tmp_path / "film.gif", [plain(9)], COLOURS, 32, 5) as add:
-        add(plain(COLOURS[2]))
+    write_gif(tmp_path / "film.gif", [shrink(plain(COLOURS[2]), 32)], 5)
     with Image.open(tmp_path / "film.gif") as gif:
         assert gif.n_frames == 1
-        assert (np.asarray(gif.convert("RGB")) == COLOURS[2]).all()
+        shown = np.asarray(gif.convert("RGB")).astype(int)
+        np.testing.assert_allclose(shown, np.broadcast_to(COLOURS[2], shown.shape), atol=2)

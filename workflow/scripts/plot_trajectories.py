@@ -6,5 +6,5 @@ from relposegnn.runtime import logging_to
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):
         plot_trajectories(
-            snakemake.input.predictions, snakemake.output.figure, snakemake.wildcards.scene
+            snakemake.input.frames, snakemake.input.predictions, snakemake.output.figure
         )

@@ -40,7 +40,7 @@ def score_poses(predictions_file: str | Path, scores_file: str | Path) -> None:
     """
     arrays = read_predictions(predictions_file)
     present = [name for name, prefix in PREFIXES.items() if f"{prefix}_t" in arrays]
-    scores = pd.concat([_score_estimator(arrays, name) for name in present], ignore_index=True)
+    scores = pd.concat([score_estimator(arrays, name) for name in present], ignore_index=True)
     with atomic_path(scores_file) as partial:
         scores.to_csv(partial, index=False, float_format="%.9g")
     for name, errors in scores.groupby("estimator", sort=False):
@@ -101,8 +101,8 @@ def _check_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
             )
 
 
-def _score_estimator(arrays: dict[str, np.ndarray], estimator: str) -> pd.DataFrame:
-    """Return one estimator's rows of the scores."""
+def score_estimator(arrays: dict[str, np.ndarray], estimator: str) -> pd.DataFrame:
+    """Return one estimator's rows of the scores, in the order of the predictions."""
     estimates, truths = (pose_arrays(arrays, prefix) for prefix in (PREFIXES[estimator], "targ"))
     translation, rotation = pose_errors(estimates, truths)
     return pd.DataFrame(

@@ -21,74 +21,78 @@ from .style import (
     use_log_ticks,
 )
 
-TRAIN_COLOUR, VALIDATION_COLOUR = SCENE_COLOURS[0], SCENE_COLOURS[1]
-DASHES = (0, (4, 2))
+LINES = {  # the later on top
+    REFERENCE: {"linestyle": (0, (4, 2)), "linewidth": 1.1, "alpha": 0.75},
+    FIRST_EDGE: {"linestyle": "-", "linewidth": 1.6},
+}
+BEYOND = 1e9  # where curves end, with the failed queries: right of everything shown
 ERROR_LABELS = {TRANSLATION: "translation error [m]", ROTATION: "rotation error [°]"}
 LOSS_TITLES = {
     "translation_loss": "translation loss (mean L1)",
     "rotation_loss": "rotation loss (mean L1)",
     "loss": "weighted sum",
 }
-HISTORY_COLUMNS = [
-    "epoch", "learning_rate", "seconds", "s_t", "s_q",
-    *[f"train_{name}" for name in LOSS_TITLES], *[f"validation_{name}" for name in LOSS_TITLES],
-]  # fmt: skip
+# Of the picture of a training: the title of a panel, then colour and label of its columns.
+TRAINING_PANELS = {
+    title: {
+        f"train_{name}": (SCENE_COLOURS[0], "training"),
+        f"validation_{name}": (SCENE_COLOURS[1], "validation"),
+    }
+    for name, title in LOSS_TITLES.items()
+} | {
+    "learned log-variances": {
+        "s_t": (SCENE_COLOURS[2], "$s_t$"),
+        "s_q": (SCENE_COLOURS[4], "$s_q$"),
+    },
+    "learning rate": {"learning_rate": (INK, None)},
+    "seconds per epoch": {"seconds": (INK, None)},
+}
+HISTORY_COLUMNS = ["epoch", *(column for panel in TRAINING_PANELS.values() for column in panel)]
 
 
 def plot_error_curves(
     rows: Sequence[tuple[str, str | Path]],
     figure_file: str | Path,
     title: str,
-    estimator: str = FIRST_EDGE,
 ) -> None:
     """Draw which share of the queries has at most which error, one line per scene.
+
+    First-edge estimates are drawn solid, the reference neighbour dashed in the same colour.
 
     Args:
         rows: (scene, scores file) per scene.
         figure_file: PNG or PDF to write.
         title: of the figure.
-        estimator: drawn solid; the reference neighbour is dashed in the same colour.
 
     Raises:
         InputError: a scores file cannot be read.
     """
     scores = {scene: read_scores(path) for scene, path in rows}
-    save_figure(draw_error_curves(scores, title, estimator), figure_file)
+    save_figure(draw_error_curves(scores, title), figure_file)
 
 
-def draw_error_curves(scores: dict[str, pd.DataFrame], title: str, estimator: str) -> Figure:
+def draw_error_curves(scores: dict[str, pd.DataFrame], title: str) -> Figure:
     """Return cumulative curves of translation and rotation side by side, over a log axis."""
     with house_style():
         figure = Figure(figsize=(7.6, 3.9))
         panels = figure.subplots(1, 2, sharey=True)
         for panel, column in zip(panels, (TRANSLATION, ROTATION), strict=True):
             for position, errors in enumerate(scores.values()):
-                _draw_scene(panel, errors, column, estimator, scene_colour(position))
+                _draw_scene(panel, errors, column, scene_colour(position))
             _finish_error_panel(panel, column, scores.values())
         panels[0].set_ylabel("share of queries")
         figure.suptitle(title, x=0.085, y=0.975, ha="left", size=10, weight="bold")
-        _add_legends(figure, list(scores), estimator)
+        _add_legends(figure, list(scores))
     return figure
 
 
-def _draw_scene(
-    panel: Axes, scores: pd.DataFrame, column: str, estimator: str, colour: str
-) -> None:
+def _draw_scene(panel: Axes, scores: pd.DataFrame, column: str, colour: str) -> None:
     """Draw one scene's curves; a failed query keeps them below 100 %."""
-    for name, style in ((REFERENCE, DASHES), (estimator, "-")):
-        errors = np.sort(scores.loc[scores["estimator"] == name, column].to_numpy())
-        share = np.arange(1, len(errors) + 1) / len(errors) if len(errors) else errors
-        found = np.isfinite(errors)
-        width, alpha = (1.6, 1.0) if name == estimator else (1.1, 0.75)
-        line = {"color": colour, "linestyle": style, "linewidth": width, "alpha": alpha}
-        beyond = errors[found][-1:] * 1e6  # the curve goes on to the right edge
-        panel.step(
-            np.append(errors[found], beyond),
-            np.append(share[found], share[found][-1:]),
-            where="post",
-            label=name,
-            **line,
-        )
+    for name, line in LINES.items():
+        errors = np.sort(np.minimum(scores.loc[scores["estimator"] == name, column], BEYOND))
+        share = np.append(np.arange(1, len(errors) + 1) / max(len(errors), 1), 1.0)
+        style = {"where": "post", "label": name, "color": colour, **line}
+        panel.step(np.append(errors, BEYOND), share, **style)
 
 
 def _finish_error_panel(panel: Axes, column: str, scores: Sequence[pd.DataFrame]) -> None:
@@ -105,7 +109,7 @@ def _finish_error_panel(panel: Axes, column: str, scores: Sequence[pd.DataFrame]
     panel.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
-def _add_legends(figure: Figure, scenes: list[str], estimator: str) -> None:
+def _add_legends(figure: Figure, scenes: list[str]) -> None:
     """Say at the foot which colours are which scenes, at the top which lines are what."""
     colours = [
         Line2D([], [], color=scene_colour(i), linewidth=3, label=scene)
@@ -119,10 +123,7 @@ def _add_legends(figure: Figure, scenes: list[str], estimator: str) -> None:
     figure.legend(
         handles=colours, loc="lower center", ncols=columns, columnspacing=1.4, handlelength=1.2
     )
-    styles = [
-        Line2D([], [], color=INK, linewidth=1.6, label=estimator),
-        Line2D([], [], color=INK, linewidth=1.1, linestyle=DASHES, label=REFERENCE),
-    ]
+    styles = [Line2D([], [], color=INK, label=name, **LINES[name]) for name in reversed(LINES)]
     figure.legend(
         handles=styles, loc="upper right", ncols=2, handlelength=2.6, bbox_to_anchor=(0.995, 1.0)
     )
@@ -144,50 +145,29 @@ def plot_training(history_file: str | Path, figure_file: str | Path, run: str) -
 
 def draw_training(history: pd.DataFrame, run: str) -> Figure:
     """Return six panels: three losses, the learned weights, the learning rate, the time."""
+    marker = "o" if len(history) <= 25 else ""  # as long as they can be told apart
     with house_style():
         figure = Figure(figsize=(8.2, 4.6))
         panels = figure.subplots(2, 3, sharex=True).ravel()
-        for panel, name in zip(panels[:3], LOSS_TITLES, strict=True):
-            _draw_loss(panel, history, name)
-        epochs = history["epoch"]
-        for name, colour in (("s_t", SCENE_COLOURS[2]), ("s_q", SCENE_COLOURS[4])):
-            _draw_course(panels[3], epochs, history[name], colour, f"${name}$")
-        _draw_course(panels[4], epochs, history["learning_rate"], INK, "learning rate")
-        _draw_course(panels[5], epochs, history["seconds"], INK, "seconds")
-        titles = [*LOSS_TITLES.values(), "learned log-variances", "learning rate"]
-        for panel, title in zip(panels, [*titles, "seconds per epoch"], strict=True):
+        for panel, (title, lines) in zip(panels, TRAINING_PANELS.items(), strict=True):
+            for column, (colour, label) in lines.items():
+                course = history.set_index("epoch")[column].astype(float).dropna()
+                if len(course):
+                    panel.plot(course, color=colour, marker=marker, ms=2.8, label=label)
             panel.set_title(title, weight="normal", size=9)
             panel.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
-        panels[4].yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        for panel in panels[:2]:  # the weighted sum may be negative
+            panel.set_yscale("log")
+            use_log_ticks(panel.yaxis)
         for panel in panels[4:]:
             panel.set_ylim(0, 1.08 * panel.dataLim.y1)
-        panels[0].legend()
-        panels[3].legend()
         for panel in panels[3:]:
             panel.set_xlabel("epoch")
+        panels[0].legend()
+        panels[3].legend()
+        panels[4].yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         figure.suptitle(f"training of {run}", x=0.065, y=0.98, ha="left", size=10, weight="bold")
         figure.subplots_adjust(
             left=0.065, right=0.985, top=0.87, bottom=0.1, hspace=0.32, wspace=0.28
         )
     return figure
-
-
-def _draw_loss(panel: Axes, history: pd.DataFrame, name: str) -> None:
-    """Draw one loss of training and, where there is any, of validation."""
-    lines = (("train", TRAIN_COLOUR, "training"), ("validation", VALIDATION_COLOUR, "validation"))
-    for part, colour, label in lines:
-        losses = history[f"{part}_{name}"].astype(float)
-        if losses.notna().any():
-            _draw_course(panel, history["epoch"], losses, colour, label)
-    if name != "loss":  # the weighted sum may be negative
-        panel.set_yscale("log")
-        use_log_ticks(panel.yaxis)
-
-
-def _draw_course(
-    panel: Axes, epochs: pd.Series, values: pd.Series, colour: str, label: str
-) -> None:
-    """Draw one value per epoch, with markers as long as they can be told apart."""
-    marker = "o" if len(epochs) <= 25 else ""
-    known = values.notna().to_numpy()
-    panel.plot(epochs[known], values[known], color=colour, marker=marker, ms=2.8, label=label)

@@ -4,9 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ..frames import Frames
@@ -14,17 +11,18 @@ from ..poses import quaternion_from_matrix, rotation_error_deg, translation_erro
 from ..runtime import InputError
 from ..storage import open_hdf5
 from .style import (
-    ERROR_COLOURS,
     SOFT,
-    colour_limit,
-    hide_ticks,
+    add_colour_bar,
+    draw_picture,
+    error_colours,
     house_style,
+    place_axes,
     save_figure,
+    write,
 )
 
-PICTURE_WIDTH = 1.15  # inches
-CAPTION_HEIGHT = 0.36  # above a picture
-MARGIN, TOP, BOTTOM = 0.1, 0.62, 0.62
+WIDTH, CAPTION, GAP, APART = 1.15, 0.36, 0.08, 0.04  # inches; a picture's caption is above it
+MARGIN, TOP, BOTTOM = 0.1, 0.26, 0.62
 
 
 @dataclass(frozen=True)
@@ -63,14 +61,7 @@ def plot_gallery(
     """
     with Frames(frames_file) as frames:
         found = choose_queries(frames, neighbours_file, graphs_file, queries)
-        pictures = np.stack(
-            [
-                np.concatenate([frames.images("test", [query]), frames.images("train", row)])
-                for query, row in zip(found.queries, found.neighbours, strict=True)
-            ]
-        )
-        names = [frames.names("test")[i] for i in found.queries]
-        save_figure(draw_gallery(found, pictures, names, frames.scene), figure_file)
+        save_figure(draw_gallery(frames, found), figure_file)
 
 
 def choose_queries(
@@ -112,75 +103,34 @@ def choose_queries(
     )
 
 
-def draw_gallery(found: Retrieved, pictures: np.ndarray, names: list[str], scene: str) -> Figure:
-    """Return rows of pictures (n, 1 + k, H, W, 3) uint8, the query first; borders tell distance."""
-    norm = Normalize(0, colour_limit(found.distance_m, 100))
-    rows, columns = pictures.shape[:2]
+def draw_gallery(frames: Frames, found: Retrieved) -> Figure:
+    """Return rows of pictures, each query first, then its neighbours; borders tell distance."""
+    rows, neighbours = found.neighbours.shape
+    height, width = frames.image_shape
+    step = np.array([WIDTH + GAP, WIDTH * height / width + CAPTION])
+    size = [MARGIN + (1 + neighbours) * step[0] + MARGIN, TOP + rows * step[1] + BOTTOM]
+    colours = error_colours(found.distance_m, percentile=100)
     with house_style():
-        figure, grid = _grid(rows, columns, pictures.shape[2] / pictures.shape[3])
-        for row in range(rows):
-            for column in range(columns):
-                _draw_picture(grid[row, column], pictures[row, column])
-            sequence, _, frame = names[row].rpartition("/")
-            _caption(grid[row, 0], f"{sequence}\n{frame}")
-            for k in range(columns - 1):
-                _draw_neighbour(grid[row, k + 1], found, (row, k), norm)
-        figure.text(
-            MARGIN / figure.get_figwidth(),
-            1 - 0.25 / figure.get_figheight(),
-            f"{scene}: queries (left) and the neighbours in their graphs, by rank",
-            weight="bold",
-            size=10,
-        )
-        _add_colour_bar(figure, norm)
+        figure = Figure(figsize=size)
+        for row, query in enumerate(found.queries):
+            near = frames.images("train", found.neighbours[row])
+            pictures = np.concatenate([frames.images("test", [query]), near])
+            told = found.similarity[row], found.distance_m[row], found.angle_deg[row]
+            captions = ["\n".join(frames.names("test")[query].rsplit("/", 1))]
+            captions += [
+                f"similarity {s:.2f}\n{m:.2f} m, {d:.0f}°" for s, m, d in np.transpose(told)
+            ]
+            borders = [SOFT, *colours.to_rgba(found.distance_m[row])]
+            for column, picture in enumerate(pictures):
+                left = MARGIN + column * step[0] + (APART if column else 0)
+                box = (left, TOP + row * step[1] + CAPTION, WIDTH, step[1] - CAPTION)
+                axes, thickness = place_axes(figure, box), 2.5 if column else 0.7
+                draw_picture(axes, picture, captions[column], borders[column], thickness)
+        title = f"{frames.scene}: queries (left) and the neighbours in their graphs, by rank"
+        write(figure, (MARGIN, 0.25), title, weight="bold", size=10)
+        left, line = 0.35 * size[0], size[1] - 0.42
+        bar = left, line - 0.09, 0.3 * size[0], 0.09
+        add_colour_bar(figure, bar, colours, orientation="horizontal")
+        label = {"ha": "right", "size": 8, "color": SOFT}
+        write(figure, (left - 0.1, line), "distance from the query [m]", **label)
     return figure
-
-
-def _grid(rows: int, columns: int, aspect: float) -> tuple[Figure, np.ndarray]:
-    """Return a figure and its axes (rows, columns), the first column a little apart."""
-    apart, picture_height = 0.12, PICTURE_WIDTH * aspect
-    step = np.array([PICTURE_WIDTH + 0.08, picture_height + CAPTION_HEIGHT])
-    width = 2 * MARGIN + columns * step[0] - 0.08 + apart
-    height = TOP - CAPTION_HEIGHT + rows * step[1] + BOTTOM
-    figure = Figure(figsize=(width, height))
-    grid = np.empty((rows, columns), dtype=object)
-    for row, column in np.ndindex(rows, columns):
-        left = MARGIN + column * step[0] + (apart if column else 0)
-        bottom = BOTTOM + (rows - 1 - row) * step[1]
-        box = (left / width, bottom / height, PICTURE_WIDTH / width, picture_height / height)
-        grid[row, column] = figure.add_axes(box)
-    return figure, grid
-
-
-def _draw_picture(axes: Axes, picture: np.ndarray) -> None:
-    """Draw one picture in a thin grey frame."""
-    axes.imshow(picture, interpolation="bicubic", aspect="auto")
-    hide_ticks(axes)
-
-
-def _caption(axes: Axes, text: str) -> None:
-    """Write two lines above a picture."""
-    axes.set_title(text, size=7, weight="normal", pad=4, linespacing=1.15)
-
-
-def _draw_neighbour(
-    axes: Axes, found: Retrieved, position: tuple[int, int], norm: Normalize
-) -> None:
-    """Add a neighbour's border and caption."""
-    for spine in axes.spines.values():
-        spine.set(color=ERROR_COLOURS(norm(found.distance_m[position])), linewidth=2.5)
-    _caption(
-        axes,
-        f"similarity {found.similarity[position]:.2f}\n"
-        f"{found.distance_m[position]:.2f} m, {found.angle_deg[position]:.0f}°",
-    )
-
-
-def _add_colour_bar(figure: Figure, norm: Normalize) -> None:
-    """Add the meaning of the borders at the foot."""
-    height = figure.get_figheight()
-    axes = figure.add_axes((0.35, 0.42 / height, 0.3, 0.09 / height))
-    bar = figure.colorbar(ScalarMappable(norm, ERROR_COLOURS), cax=axes, orientation="horizontal")
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=7)
-    figure.text(0.34, 0.43 / height, "distance from the query [m]", ha="right", size=8, color=SOFT)

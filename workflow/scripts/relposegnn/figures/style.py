@@ -3,15 +3,18 @@
 Figures are made without pyplot, so that no global state or display is involved.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..runtime import atomic_path
@@ -81,16 +84,47 @@ def scene_colour(position: int) -> str:
     return SCENE_COLOURS[position % len(SCENE_COLOURS)]
 
 
-def colour_limit(values: np.ndarray, percentile: float = 95.0) -> float:
-    """Return where the colours of non-negative values end, so that few outliers share the last."""
-    finite = values[np.isfinite(values)]
+def error_colours(errors: np.ndarray, percentile: float = 95.0) -> ScalarMappable:
+    """Return the colours of non-negative errors: from 0 to where few outliers share the last."""
+    finite = errors[np.isfinite(errors)]
     limit = float(np.percentile(finite, percentile)) if finite.size else 0.0
-    return limit if limit > 0 else 1.0
+    return ScalarMappable(Normalize(0, limit if limit > 0 else 1.0, clip=True), ERROR_COLOURS)
 
 
-def hide_ticks(axes: Axes) -> None:
-    """Leave nothing of the axes but their frame."""
+def place_axes(figure: Figure, box: Sequence[float]) -> Axes:
+    """Return new axes in a box, inches from the upper left corner: left, top, width, height."""
+    left, top, width, height = box
+    across, up = figure.get_size_inches()
+    return figure.add_axes((left / across, 1 - (top + height) / up, width / across, height / up))
+
+
+def write(figure: Figure, place: Sequence[float], text: str, **style: object) -> Text:
+    """Write a line whose baseline starts at a place, inches from the upper left corner."""
+    across, up = figure.get_size_inches()
+    return figure.text(place[0] / across, 1 - place[1] / up, text, **style)
+
+
+def add_colour_bar(
+    figure: Figure, box: Sequence[float], colours: ScalarMappable, **options: object
+) -> None:
+    """Add the meaning of colours in a box as of ``place_axes``."""
+    bar = figure.colorbar(colours, cax=place_axes(figure, box), **options)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=7)
+
+
+def draw_picture(
+    axes: Axes, picture: np.ndarray, caption: str, colour: object, linewidth: float = 2.5
+) -> Text:
+    """Draw a picture (H, W, 3) in a frame of this colour; return its caption of two lines."""
+    axes.imshow(picture, interpolation="lanczos")
     axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
     for spine in axes.spines.values():
-        spine.set_visible(True)
+        spine.set(visible=True, color=colour, linewidth=linewidth)
+    return axes.set_title(caption, size=7, weight="normal", pad=4, linespacing=1.15)
+
+
+def legend_mark(label: str, colour: object, marker: str = "o", **style: object) -> Line2D:
+    """Return a mark for a legend."""
+    return Line2D([], [], linestyle="", marker=marker, color=colour, label=label, **style)

@@ -1,0 +1,167 @@
+"""Maps: a scene seen from above, as every picture and film of it shows it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import to_rgba_array
+
+from .style import PALE
+
+LEAST_MEAN = 0.3  # length of a mean of unit vectors; of a few random ones it is shorter
+ALIGNED = np.cos(np.radians(15))  # up this near to an axis of the world is taken to be that axis
+REACH = 0.35  # of the cameras' extent: estimates further outside are not on the map
+MARGIN = 0.08  # of the extent, around what is shown
+SYMBOL = 0.075  # of the map's longer side: the length of a camera's symbol
+WEDGE = np.array([[0, 0, 0], [-0.5, 0, 1], [0.5, 0, 1]])  # the symbol, camera axes
+
+
+@dataclass(frozen=True)
+class View:
+    """How a scene is looked at.
+
+    ``map_from_world`` (3, 3) turns the world's axes into the map's: rightwards, towards the top of
+    the page, and towards the viewer. It is a rotation, so a map is never a mirror image. ``labels``
+    name the three; ``title`` says in words whence the scene is seen.
+    """
+
+    map_from_world: np.ndarray
+    labels: list[str]
+    title: str
+
+    def place(self, points: np.ndarray) -> np.ndarray:
+        """Return the map's coordinates (..., 3) of points (..., 3) in the world, metres."""
+        return points @ self.map_from_world.T
+
+
+def look_from_above(world_from_cam: np.ndarray) -> View:
+    """Return the view of a scene from above, by the poses (M, 4, 4) of its database.
+
+    Up is the mean of the cameras' upward directions, -y of each; or the axis of the world that is
+    within 15 degrees of it. Where these directions cancel out, above and below are not known: the
+    scene is seen along the axis of the world along which the cameras extend least.
+
+    The map is turned so that the cameras extend least towards its top, and so most across. Where up
+    is an axis of the world, the map's are the two others, or their opposites; elsewhere it is
+    turned by whole degrees.
+    """
+    centres = world_from_cam[:, :3, 3]
+    up = -world_from_cam[:, :3, 1].mean(axis=0)
+    known = np.linalg.norm(up) > LEAST_MEAN
+    if not known:
+        up = np.eye(3)[np.argmin(np.ptp(centres, axis=0))]
+    up = up / np.linalg.norm(up)
+    aligned = np.abs(up).max() > ALIGNED
+    if aligned:
+        up = np.round(up)
+    first = np.eye(3)[np.argmin(np.abs(up))]
+    first = first - (first @ up) * up
+    first = first / np.linalg.norm(first)
+    across = np.stack([first, np.cross(up, first)])  # the horizontal axes, before the turn
+    if not aligned:
+        turns = np.radians(np.arange(180))
+        across = np.stack([np.cos(turns), np.sin(turns)], axis=1) @ across
+    right = across[np.argmin(np.ptp(centres @ np.cross(up, across).T, axis=0))]
+    right = right * np.sign(right[np.argmax(np.abs(right))])
+    rows = np.stack([right, np.cross(up, right), up])
+    nearest = [("−" if row.min() < -0.5 else "") + "xyz"[np.argmax(np.abs(row))] for row in rows]
+    names = nearest if aligned else ["across", "ahead", "height"]
+    title = "seen from above" if known else f"seen along {nearest[2]}"
+    return View(rows, [f"{name} [m]" for name in names], title)
+
+
+def surround(
+    cameras: np.ndarray,
+    estimates: np.ndarray,
+    least: float | Sequence[float],
+    most: float | Sequence[float],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the corners (d), (d) of a box around cameras (M, d) and estimates (N, d) near them.
+
+    ``least`` and ``most`` bound its sides behind the first, as parts of the first; the box is
+    widened to keep to them.
+    """
+    low, high = cameras.min(axis=0), cameras.max(axis=0)
+    reach = REACH * max((high - low).max(), 0.1)
+    near = (estimates >= low - reach) & (estimates <= high + reach)
+    points = np.concatenate([cameras, estimates[near.all(axis=1)]])
+    low, high = points.min(axis=0), points.max(axis=0)
+    size = high - low + 2 * max(MARGIN * (high - low).max(), 0.05)
+    size[0] = max(size[0], (size[1:] / most).max())
+    size[1:] = np.maximum(size[1:], size[0] * np.asarray(least))
+    middle = (low + high) / 2
+    return middle - size / 2, middle + size / 2
+
+
+def tell_unseen(estimates: np.ndarray, low: np.ndarray, high: np.ndarray) -> str:
+    """Return how many estimates (N, d) are outside a map's box, or failed; '' where none is."""
+    found = np.isfinite(estimates).all(axis=1)
+    outside = found & ~((estimates >= low) & (estimates <= high)).all(axis=1)
+    counts = {"outside the map": outside.sum(), "failed": (~found).sum()}
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def sequences_of(names: Sequence[str]) -> np.ndarray:
+    """Return the sequences (N) that frames belong to: their names up to the last slash."""
+    return np.array([name.rpartition("/")[0] for name in names])
+
+
+class Map:
+    """Axes that show a scene from one side: its database, and what is drawn upon it."""
+
+    def __init__(
+        self, axes: Axes, view: View, low: np.ndarray, high: np.ndarray, upwards: int = 1
+    ) -> None:
+        """Set the limits.
+
+        Args:
+            axes: to draw on.
+            view: of the scene.
+            low: corner (2 or 3) of what is shown, in the map's coordinates.
+            high: the opposite corner.
+            upwards: which of these coordinates grows towards the top of the page: 1, or 2 where the
+                scene is seen from the side.
+        """
+        self.axes, self.view, self.sides = axes, view, [0, upwards]
+        (left, bottom), (right, top) = low[self.sides], high[self.sides]
+        axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
+        self.symbol = SYMBOL * max(right - left, top - bottom)
+
+    def place(self, points: np.ndarray) -> np.ndarray:
+        """Return where points (..., 3) of the world lie on the axes, (..., 2)."""
+        return self.view.place(points)[..., self.sides]
+
+    def draw_database(self, world_from_cam: np.ndarray, size: float = 5.0) -> None:
+        """Draw cameras (M, 4, 4) as dots with a short line along their viewing directions."""
+        ahead = world_from_cam[:, :3, 3] + 0.25 * self.symbol * world_from_cam[:, :3, 2]
+        lines = self.place(np.stack([world_from_cam[:, :3, 3], ahead], axis=1))
+        collection = LineCollection(lines, colors=PALE, linewidths=0.1 * size, zorder=1)
+        self.axes.add_collection(collection, autolim=False)
+        self.axes.scatter(*lines[:, 0].T, s=size, color=PALE, linewidths=0)
+
+    def draw_paths(self, names: Sequence[str], centres: np.ndarray, colour: str) -> None:
+        """Join the camera centres (N, 3) of each sequence of frames to a line."""
+        sequences = sequences_of(names)
+        for sequence in dict.fromkeys(sequences.tolist()):
+            path = self.place(centres[sequences == sequence])
+            self.axes.plot(*path.T, color=colour, linewidth=0.8)
+
+    def draw_cameras(
+        self, world_from_cam: np.ndarray, colours: np.ndarray, **style: object
+    ) -> PolyCollection:
+        """Draw cameras (N, 4, 4) as wedges that open along their views, and return these."""
+        wedges = PolyCollection([], **style)
+        self.axes.add_collection(wedges, autolim=False)
+        self.move_cameras(wedges, world_from_cam, colours)
+        return wedges
+
+    def move_cameras(
+        self, wedges: PolyCollection, world_from_cam: np.ndarray, colours: np.ndarray
+    ) -> None:
+        """Draw other cameras (N, 4, 4), in these colours (N, 4), instead."""
+        corners = self.symbol * WEDGE @ world_from_cam[:, :3, :3].swapaxes(1, 2)
+        wedges.set_verts(self.place(corners + world_from_cam[:, None, :3, 3]))
+        wedges.set_edgecolor(colours)
+        wedges.set_facecolor(to_rgba_array(colours, 0.3))

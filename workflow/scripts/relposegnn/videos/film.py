@@ -1,0 +1,267 @@
+"""Film of one scene's localisation: query after query, as the camera recorded them.
+
+A frame shows a query, its neighbours, a map and the errors. What stands still is drawn once. For
+each frame it is restored, what moves is drawn upon it, and the pictures are pasted in, scaled to
+whole pixels. Places are in pixels from the upper left corner.
+"""
+
+import logging
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+from PIL import Image, ImageOps
+from tqdm import tqdm
+
+from ..figures.style import (
+    ERROR_COLOURS,
+    INK,
+    PALE,
+    SOFT,
+    error_colours,
+    house_style,
+    legend_mark,
+    place_axes,
+    write,
+)
+from ..frames import Frames
+from ..metrics import FIRST_EDGE
+from ..poses import quaternion_from_matrix, rotation_error_deg, translation_error
+from .files import create_mp4, shrink, write_gif
+from .panels import RETRIEVED, Curve, FilmMap
+from .queries import Localized, choose_queries, read_localized
+
+GIF_WIDTH, GIF_RATE = 640, 5.0  # pixels; frames a second, at most
+WIDTH, HEIGHT, DPI = 1280, 720, 100
+LEFT, RIGHT = 32, WIDTH - 32
+QUERY_BOX = (LEFT, 96, 400, 300)  # left, top, width, height
+MAP_BOX = (500, 96, 420, 346)
+CURVE_BOXES = ((1000, 96, 236, 146), (1000, 296, 236, 146))
+LEGEND_LINE = 488
+STRIP_TOP, STRIP_BOX, STRIP_GAP = 550, (160, 120), 16
+STRIP_MOST = 11  # neighbours; more would be too narrow for their captions
+STYLE = {"font.size": 11, "xtick.labelsize": 10, "ytick.labelsize": 10, "legend.fontsize": 10.5}
+HEADING, NOTE = {"weight": "bold"}, {"color": SOFT}
+NUMBER = {"ha": "right", "size": 15, "weight": "bold"}
+STANDING = [  # where the baseline starts, text, style
+    ((LEFT, 84), "query", HEADING),
+    ((1000, 84), "translation error [m]", HEADING),
+    ((1000, 284), "rotation error [°]", HEADING),
+    ((236, 424), "this query", {**NOTE, "ha": "right"}),
+    ((432, 424), "median so far", {**NOTE, "ha": "right"}),
+    ((LEFT, 454), "translation", NOTE),
+    ((LEFT, 482), "rotation", NOTE),
+]
+MOVING = {  # what changes from query to query
+    "name": ((432, 84), {"ha": "right"}),
+    "count": ((RIGHT, 42), {"ha": "right", "size": 12, **NOTE}),
+    "error metres": ((236, 454), NUMBER),
+    "error degrees": ((236, 482), NUMBER),
+    "median metres": ((432, 454), NUMBER),
+    "median degrees": ((432, 482), NUMBER),
+}
+
+logger = logging.getLogger(__name__)
+
+
+def render_video(
+    frames_file: str | Path,
+    graphs_file: str | Path,
+    predictions_file: str | Path,
+    film_files: tuple[str | Path, str | Path],
+    run: str,
+    queries: int,
+    frames_per_second: float,
+) -> None:
+    """Film the test queries of a scene: image, neighbours, cameras on the map, errors.
+
+    One query a frame, in recorded order; estimates from the first edge.
+
+    Args:
+        frames_file: HDF5 of the packing step.
+        graphs_file: HDF5 of the sampling step.
+        predictions_file: npz of the prediction step.
+        film_files: MP4 (H.264, 1280x720 pixels) and GIF (smaller, at most 5 frames a second).
+        run: for the title.
+        queries: every n-th of each sequence is shown, n so that about this many are.
+        frames_per_second: of the MP4.
+
+    Raises:
+        InputError: the files do not belong together, or H.264 cannot be written.
+    """
+    step = int(np.ceil(frames_per_second / GIF_RATE))
+    small = []
+    with Frames(frames_file) as frames:
+        localized = read_localized(frames, graphs_file, predictions_file)
+        shown = choose_queries(localized.names, queries)
+        film = Film(frames, localized, shown, f"run {run}, {FIRST_EDGE}")
+        with create_mp4(film_files[0], WIDTH, HEIGHT, frames_per_second) as add:
+            for position in tqdm(range(len(shown)), "frames", unit="frame", disable=None):
+                picture = film.draw(position)
+                add(picture)
+                if (len(shown) - 1 - position) % step == 0:  # the last one is shown
+                    small.append(shrink(picture, GIF_WIDTH))
+    write_gif(film_files[1], small, frames_per_second / step)
+    logger.info("%s: %d of %d queries shown", film_files[0], len(shown), len(localized.names))
+
+
+class Film:
+    """Draws the frames of a film, in any order."""
+
+    def __init__(self, frames: Frames, data: Localized, shown: np.ndarray, title: str) -> None:
+        """Draw what stands still.
+
+        Args:
+            frames: of the scene, open.
+            data: all queries of the scene.
+            shown: those of them (n) that have a frame in the film.
+            title: what made the estimates.
+        """
+        self.frames, self.data, self.shown = frames, data, shown
+        self.strip = _strip(data.neighbours.shape[1])
+        colours = error_colours(data.metres)
+        self.colours = colours.to_rgba(data.metres)
+        self.figure = Figure(figsize=(WIDTH / DPI, HEIGHT / DPI), dpi=DPI)
+        self.canvas = FigureCanvasAgg(self.figure)
+        with house_style(), matplotlib.rc_context(STYLE):
+            boxes = [np.divide(box, DPI) for box in (MAP_BOX, *CURVE_BOXES)]
+            above, metres, degrees = (place_axes(self.figure, box) for box in boxes)
+            self.panels = [
+                FilmMap(above, data, shown, self.colours),
+                Curve(metres, data.metres, shown, self.colours),
+                Curve(degrees, data.degrees, shown),
+            ]
+            _add_colour_scale(metres, colours)
+            self._write_standing(title)
+            moving = dict(MOVING)
+            for k, (left, top, width, height) in enumerate(self.strip):
+                moving[f"neighbour {k}"] = (left + width / 2, top + height + 21), {"ha": "center"}
+            self.texts = {
+                name: self._put(place, "", animated=True, **style)
+                for name, (place, style) in moving.items()
+            }
+            self._add_legends()
+            self.canvas.draw()
+        self.still = self.canvas.copy_from_bbox(self.figure.bbox)
+
+    def draw(self, position: int) -> np.ndarray:
+        """Return the film's ``position``-th frame, uint8 (HEIGHT, WIDTH, 3)."""
+        self.canvas.restore_region(self.still)
+        for panel in self.panels:
+            for artist in panel.move_to(position):
+                panel.axes.draw_artist(artist)
+        self._tell(position)
+        for text in self.texts.values():
+            self.figure.draw_artist(text)
+        frame = np.asarray(self.canvas.buffer_rgba())[..., :3].copy()
+        i = self.shown[position]
+        _paste(frame, self.frames.images("test", [self.data.query[i]])[0], QUERY_BOX, INK)
+        neighbours = self.data.neighbours[i, : len(self.strip)]
+        for picture, box in zip(self.frames.images("train", neighbours), self.strip, strict=True):
+            _paste(frame, picture, box, RETRIEVED)
+        return frame
+
+    def _put(self, place: tuple[float, float], text: str, **style: object) -> Text:
+        """Write a line whose baseline starts at a place."""
+        return write(self.figure, np.divide(place, DPI), text, **style)
+
+    def _write_standing(self, title: str) -> None:
+        """Write what every frame says."""
+        total, line = self.data.neighbours.shape[1], STRIP_TOP - 12
+        first = f"the first {STRIP_MOST} of {total}; " if total > STRIP_MOST else ""
+        note = f"{first}distance and angle from the query's true pose"
+        scene = self._put((LEFT, 42), self.frames.scene, size=17, **HEADING)
+        self._put((_behind(scene), 42), title, size=12, **NOTE)
+        retrieved = self._put((LEFT, line), "retrieved neighbours", **HEADING)
+        self._put((_behind(retrieved), line), note, **NOTE)
+        self._put((MAP_BOX[0], 84), f"{self.panels[0].view.title} [m]", **HEADING)
+        for place, text, style in STANDING:
+            self._put(place, text, **style)
+
+    def _tell(self, position: int) -> None:
+        """Put the words and numbers of the film's ``position``-th query."""
+        data, i = self.data, self.shown[position]
+        own, near = data.truth[i], data.database[data.neighbours[i]]
+        metres = translation_error(near[:, :3, 3], own[:3, 3])
+        degrees = rotation_error_deg(
+            quaternion_from_matrix(near[:, :3, :3]), quaternion_from_matrix(own[:3, :3])
+        )
+        found = np.isfinite(data.metres[i])
+        told = {
+            "name": data.names[i],
+            "count": f"query {i + 1} of {len(data.names)}",
+            "error metres": f"{data.metres[i]:.3f} m" if found else "failed",
+            "error degrees": f"{data.degrees[i]:.2f}°" if found else "failed",
+            "median metres": f"{self.panels[1].medians[position]:.3f} m".replace("inf", "∞"),
+            "median degrees": f"{self.panels[2].medians[position]:.2f}°".replace("inf", "∞"),
+        }
+        for k in range(len(self.strip)):
+            told[f"neighbour {k}"] = f"{metres[k]:.2f} m, {degrees[k]:.0f}°"
+        for name, text in told.items():
+            self.texts[name].set_text(text)
+        self.texts["error metres"].set_color(self.colours[i] if found else INK)
+
+    def _add_legends(self) -> None:
+        """Explain the marks of the map and of the curves, under them."""
+        ring = {"markerfacecolor": "none", "markeredgewidth": 2, "markersize": 6.5}
+        on_map = [
+            legend_mark("database", PALE, markersize=4),
+            legend_mark("retrieved", RETRIEVED, **ring),
+            Line2D([], [], color=INK, linewidth=2, label="true"),
+            legend_mark("estimated", ERROR_COLOURS(0.4), markersize=5),
+        ]
+        on_curves = [
+            legend_mark("query", SOFT, markersize=4),
+            Line2D([], [], color=INK, linewidth=2, label="median"),
+        ]
+        if not np.isfinite(self.data.metres).all():
+            on_curves.append(legend_mark("failed", INK, "x", markersize=6))
+        for box, handles in ((MAP_BOX, on_map), (CURVE_BOXES[0], on_curves)):
+            self.figure.legend(
+                handles=handles,
+                loc="center",
+                bbox_to_anchor=((box[0] + box[2] / 2) / WIDTH, 1 - LEGEND_LINE / HEIGHT),
+                ncols=len(handles),
+                columnspacing=1.3,
+                handletextpad=0.5,
+                handlelength=1.2,
+                borderpad=0,
+                borderaxespad=0,
+            )
+
+
+def _behind(text: Text) -> float:
+    """Return where a note behind a line begins."""
+    return text.get_window_extent().x1 + 12
+
+
+def _strip(neighbours: int) -> list[tuple[int, int, int, int]]:
+    """Return the boxes of the neighbours shown: left, top, width, height."""
+    count = min(neighbours, STRIP_MOST)
+    width = min(STRIP_BOX[0], (RIGHT - LEFT - (count - 1) * STRIP_GAP) // count)
+    return [(LEFT + k * (width + STRIP_GAP), STRIP_TOP, width, STRIP_BOX[1]) for k in range(count)]
+
+
+def _add_colour_scale(axes: Axes, colours: ScalarMappable) -> None:
+    """Show beside an axis of errors, on its right, which colours they have."""
+    scale = axes.inset_axes((1.03, 0, 0.03, 1))
+    scale.set_axis_off()
+    values = np.linspace(*axes.get_ylim(), 256)[:, None]
+    scale.imshow(colours.to_rgba(values), aspect="auto", origin="lower")
+
+
+def _paste(
+    frame: np.ndarray, picture: np.ndarray, box: tuple[int, int, int, int], colour: str
+) -> None:
+    """Scale a picture (H, W, 3) into a box of the frame, in its middle, with a border around."""
+    left, top, width, height = box
+    scaled = ImageOps.contain(Image.fromarray(picture), (width, height), Image.Resampling.BICUBIC)
+    framed = np.asarray(ImageOps.expand(scaled, border=2, fill=colour))
+    left, top = left + (width - framed.shape[1]) // 2, top + (height - framed.shape[0]) // 2
+    frame[top : top + framed.shape[0], left : left + framed.shape[1]] = framed

@@ -1,0 +1,90 @@
+"""What a film tells: the test queries of a scene, their neighbours, poses and errors."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..figures.maps import sequences_of
+from ..frames import Frames
+from ..graphs import read_graphs
+from ..metrics import FIRST_EDGE, PREFIXES, ROTATION, TRANSLATION, read_predictions, score_estimator
+from ..poses import pose_from_quaternion
+from ..runtime import InputError
+
+
+@dataclass(frozen=True)
+class Localized:
+    """N test queries in recorded order, and what is known of them.
+
+    ``query`` (N) and ``neighbours`` (N, k) index the frames of the test and training split;
+    ``database`` (M, 4, 4), ``truth`` (N, 4, 4) and ``estimates`` (N, 4, 4) are ``world_from_cam``,
+    NaN where a query failed; ``metres`` and ``degrees`` (N) the errors, infinite there.
+    """
+
+    names: list[str]
+    query: np.ndarray
+    neighbours: np.ndarray
+    database: np.ndarray
+    truth: np.ndarray
+    estimates: np.ndarray
+    metres: np.ndarray
+    degrees: np.ndarray
+
+
+def read_localized(
+    frames: Frames, graphs_file: str | Path, predictions_file: str | Path
+) -> Localized:
+    """Return the test queries of a scene in recorded order with their first-edge estimates.
+
+    Raises:
+        InputError: the files do not belong together.
+    """
+    query, neighbours = read_graphs(graphs_file, "test")
+    for indices, split in ((query, "test"), (neighbours, "train")):
+        count = frames.count(split)
+        if indices.size == 0 or indices.min() < 0 or indices.max() >= count:
+            raise InputError(
+                f"{graphs_file}: its {len(query)} test graphs do not fit {frames.path}, which has "
+                f"{count} {split} frames; expected graphs of these frames; sample graphs again"
+            )
+    arrays = read_predictions(predictions_file)
+    names, predicted = np.array(frames.names("test")), arrays["rel_path"]
+    different = np.setxor1d(names[query], predicted)
+    if different.size:
+        raise InputError(
+            f"{predictions_file}: names {len(predicted)} queries, {graphs_file} {len(query)}, and "
+            f"{len(different)} are in one of them alone, {different[0]} first; expected the same "
+            "queries in both; predict again with these graphs"
+        )
+    order, by_name = np.argsort(query, kind="stable"), np.argsort(predicted)
+    query, neighbours = query[order], neighbours[order]
+    rows = by_name[np.searchsorted(predicted, names[query], sorter=by_name)]
+    scores = score_estimator(arrays, FIRST_EDGE)
+    metres, degrees = (scores[column].to_numpy()[rows] for column in (TRANSLATION, ROTATION))
+    found = np.isfinite(metres)
+    estimates = np.full((len(rows), 4, 4), np.nan)
+    centres, quaternions = (arrays[f"{PREFIXES[FIRST_EDGE]}_{part}"][rows] for part in "tq")
+    estimates[found] = pose_from_quaternion(centres[found], quaternions[found])
+    truth = pose_from_quaternion(arrays["targ_t"], arrays["targ_q"])[rows]
+    database = frames.poses("train")
+    return Localized(
+        names[query].tolist(), query, neighbours, database, truth, estimates, metres, degrees
+    )
+
+
+def choose_queries(names: list[str], limit: int) -> np.ndarray:
+    """Return which of N queries to show: every n-th of each sequence, its last one included.
+
+    Args:
+        names: of the queries, in recorded order.
+        limit: of the number shown; n is the least that respects it. A sequence is never left out,
+            however many there are.
+    """
+    sequences = sequences_of(names)
+    lengths = np.unique(sequences, return_counts=True)[1]
+    stride = 1
+    while stride < lengths.max() and np.ceil(lengths / stride).sum() > limit:
+        stride += 1
+    members = (np.flatnonzero(sequences == sequence) for sequence in np.unique(sequences))
+    return np.sort(np.concatenate([own[::-stride] for own in members]))
