@@ -11,7 +11,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 from relposegnn.addresses import file_name
 from relposegnn.configuration import refuse_duplicate_keys, validate_configuration
-from relposegnn.digest import library_digest
+from relposegnn.digest import Library
 from relposegnn.experiments import PUBLISHED, experiments, published_runs, trained_runs
 from relposegnn.runtime import InputError
 
@@ -30,6 +30,7 @@ RUNS = trained_runs(SCENES, VARIANTS)
 PUBLISHED_RUNS = published_runs(SCENES)
 EXPERIMENTS = experiments(SCENES)
 
+LIBRARY = Library(SCRIPTS)
 PUBLISHED_GRAPHS = config["graphs"]["source"] == "published"
 
 
@@ -49,7 +50,7 @@ wildcard_constraints:
 
 def code(script):
     """Return the digest of a script and of all library code that it runs."""
-    return library_digest(SCRIPTS / f"{script}.py")
+    return LIBRARY.digest(f"{script}.py")
 
 
 def scene_folder(scene):
