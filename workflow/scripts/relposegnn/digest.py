@@ -30,8 +30,16 @@ DIGEST_LENGTH = 16  # hexadecimal digits
 IGNORED = ("relposegnn", "version")  # a new number alone changes no result
 AT_IMPORT = "<import>"  # among a module's names: what runs when it is imported
 COMPUTED = {  # what imports or looks up by a name that may be computed
-    *("__import__", "eval", "exec", "globals", "importlib", "importlib.import_module"),
-    *("runpy", "runpy.run_module", "runpy.run_path", "sys.modules"),
+    "__import__",
+    "eval",
+    "exec",
+    "globals",
+    "importlib",
+    "importlib.import_module",
+    "runpy",
+    "runpy.run_module",
+    "runpy.run_path",
+    "sys.modules",
 }
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
