@@ -10,7 +10,7 @@ SCRIPTS = PROJECT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from relposegnn.configuration import refuse_duplicate_keys, validate_configuration
-from relposegnn.digest import library_digest
+from relposegnn.digest import Library
 from relposegnn.downloads import file_name
 from relposegnn.experiments import PUBLISHED, experiments, published_runs, trained_runs
 from relposegnn.runtime import InputError
@@ -30,6 +30,7 @@ RUNS = trained_runs(SCENES, VARIANTS)
 PUBLISHED_RUNS = published_runs(SCENES)
 EXPERIMENTS = experiments(SCENES)
 
+LIBRARY = Library(SCRIPTS)
 PUBLISHED_GRAPHS = config["graphs"]["source"] == "published"
 
 
@@ -49,7 +50,7 @@ wildcard_constraints:
 
 def code(script):
     """Return the digest of a script and of all library code that it runs."""
-    return library_digest(SCRIPTS / f"{script}.py")
+    return LIBRARY.digest(f"{script}.py")
 
 
 def scene_folder(scene):

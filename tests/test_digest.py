@@ -1,145 +1,417 @@
-"""Tests of relposegnn.digest: the digest changes with the code that a script runs, only then."""
+"""Tests of relposegnn.digest: a digest changes with the code that a script reaches, only then."""
 
+import ast
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from relposegnn.digest import library_digest, local_modules
+from relposegnn.digest import Library
 
 SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
-PACKAGE = {
-    "train.py": "import numpy\nfrom relposegnn.training import train\n\ntrain(1)\n",
-    "pack.py": "from relposegnn import frames\n\nframes.pack()\n",
+LIBRARY = {
     "relposegnn/__init__.py": "",
-    "relposegnn/training.py": (
-        '"""Training."""\n'
-        "from typing import TYPE_CHECKING\n"
-        "from .model import Model\n"
-        "if TYPE_CHECKING:\n"
-        "    from .shapes import Shape\n\n\n"
-        "def train(steps: int) -> None:\n"
-        '    """Train."""\n'
-        "    from . import lazy\n"
-        "    return Model(steps), lazy.VALUE\n"
+    "relposegnn/version.py": "VERSION = '1'\n",
+    "relposegnn/colours.py": "RED = 100\nBLUE = 200\n\n\ndef mixed():\n    return RED\n",
+    "relposegnn/base.py": (
+        "class Base:\n    def inherited(self):\n        return 300\n\n\n"
+        "def plain(function):\n    return function or 301\n\n\n"
+        "def other():\n    return 302\n"
     ),
-    "relposegnn/model.py": "import relposegnn.deep\n\n\nclass Model:\n    width = 3\n",
-    "relposegnn/deep.py": "def depth():\n    return 3\n",
-    "relposegnn/lazy.py": "VALUE = 1\n",
-    "relposegnn/shapes.py": "class Shape:\n    pass\n",
-    "relposegnn/frames.py": "from .runtime import log\n\n\ndef pack():\n    log(1)\n",
-    "relposegnn/runtime.py": "def log(value):\n    print(value)\n",
+    "relposegnn/api.py": "from .base import plain as thing\nfrom . import colours as paint\n",
+    "relposegnn/deep/__init__.py": "",
+    "relposegnn/deep/inner.py": "from ..colours import mixed\n\ndef depth():\n    return mixed()\n",
+    "relposegnn/lazy.py": "VALUE = 400\nUNUSED = 401\n",
+    "relposegnn/shapes.py": "class Shape:\n    sides = 500\n",
+    "relposegnn/statements.py": (
+        "from .colours import BLUE\nfrom . import base\n\nVALUE = 600\nbase.LIMIT = BLUE\n"
+    ),
+    "relposegnn/blocks.py": (
+        "try:\n    from .colours import mixed as chosen\nexcept ImportError:\n"
+        "    from .base import other as chosen\n"
+        "for SIZE in (1, 2):\n    LAST = SIZE\n"
+        "def run():\n    return chosen()\n"
+    ),
+    "relposegnn/registry.py": (
+        "KNOWN = []\n\n\ndef register(function):\n    KNOWN.append(function)\n    return function\n"
+    ),
+    "relposegnn/stars.py": "from .colours import *\n\n\ndef starred():\n    return BLUE\n",
+    "relposegnn/tools.py": (
+        '"""Tools."""\n'
+        "from __future__ import annotations\n"
+        "import functools\n"
+        "from typing import TYPE_CHECKING\n"
+        "import numpy as np\n"
+        "import relposegnn.deep.inner as innermost\n"
+        "import relposegnn.deep.inner\n"
+        "from . import colours as paint\n"
+        "from .base import Base, other as second, plain as first\n"
+        "from .version import VERSION\n"
+        "if TYPE_CHECKING:\n    from .shapes import Shape\n"
+        "LIMIT: int = 1\n"
+        "OTHER = 2\n"
+        "LEFT, RIGHT = 3, 4\n\n\n"
+        "def used(value=5):\n"
+        '    """Use."""\n'
+        "    return LIMIT + value\n\n\n"
+        "def unused():\n    return OTHER\n\n\n"
+        "def chained() -> Shape:\n    return relposegnn.deep.inner.depth()\n\n\n"
+        "def renamed():\n    return innermost.depth(), paint.BLUE\n\n\n"
+        "def later():\n    from . import lazy\n    return lazy.VALUE\n\n\n"
+        "def pair():\n    return first(1), second()\n\n\n"
+        "def outside():\n    return np.zeros(1), VERSION\n\n\n"
+        "@functools.cache\n@first\ndef decorated():\n    return 6\n\n\n"
+        "class Child(Base):\n    def own(self):\n        return 7\n"
+    ),
 }
 
 
 @pytest.fixture
-def scripts(tmp_path: Path) -> Path:
-    """Return a folder with two scripts and a library: deep <- model <- training, and frames."""
-    (tmp_path / "relposegnn").mkdir()
-    for name, source in PACKAGE.items():
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with a library, to put scripts into."""
+    for name, source in LIBRARY.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(source)
     return tmp_path
 
 
-def digests(scripts: Path) -> tuple[str, str]:
-    return library_digest(scripts / "train.py"), library_digest(scripts / "pack.py")
-
-
-def test_modules_of_a_script_are_found_in_every_form_of_import(scripts):
-    assert set(local_modules(scripts / "train.py")) == {
-        "__main__",
-        "relposegnn",
-        "relposegnn.training",
-        "relposegnn.model",
-        "relposegnn.deep",
-        "relposegnn.lazy",
-    }
-    assert set(local_modules(scripts / "pack.py")) == {
-        "__main__",
-        "relposegnn",
-        "relposegnn.frames",
-        "relposegnn.runtime",
-    }
+def counts(folder: Path, script: str, module: str, old: str, new: str) -> bool:
+    """Return whether an edit of a module changes the digest of a script."""
+    (folder / "script.py").write_text(f"{script}\n")
+    before = Library(folder).digest("script.py")
+    file = folder / "relposegnn" / f"{module}.py"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    assert file.read_text() != text
+    return Library(folder).digest("script.py") != before
 
 
 @pytest.mark.parametrize(
-    "source",
+    ("name", "module", "old", "new", "expected"),
     [
-        "# A comment\ndef depth():\n    return 3  # three\n",
-        '"""A module."""\n\n\ndef depth():\n    """Return the depth."""\n    return 3\n',
-        "def depth():\n\n    return   (3)\n\n\n",
-        'def depth():\n    return 3\n    "a bare string"\n',
+        ("used", "tools", "+ value", "- value", True),
+        ("used", "tools", "return OTHER", "return 0", False),
+        ("used", "tools", "value=5", "value=6", True),
+        ("used", "tools", "LIMIT: int = 1", "LIMIT: int = 9", True),
+        ("used", "tools", "OTHER = 2", "OTHER = 9", False),
+        ("used", "tools", "return 7", "return 8", False),
+        ("unused", "tools", "OTHER = 2", "OTHER = 9", True),
+        ("LEFT", "tools", "3, 4", "3, 5", True),
+        ("Child", "tools", "return 7", "return 8", True),
+        ("Child", "tools", "(Base)", "(object)", True),
+        ("Child", "base", "300", "0", True),
+        ("Child.own", "base", "300", "0", True),
+        ("Child", "base", "302", "0", False),
+        ("decorated", "tools", "@functools.cache\n", "", True),
+        ("decorated", "base", "301", "0", True),
+        ("renamed", "colours", "200", "0", True),
+        ("renamed", "colours", "100", "0", True),
+        ("chained", "colours", "100", "0", True),
+        ("chained", "colours", "200", "0", False),
+        ("chained", "deep/inner", "mixed()", "1", True),
+        ("chained", "shapes", "500", "0", False),
+        ("later", "lazy", "400", "0", True),
+        ("later", "lazy", "401", "0", False),
+        (
+            "pair",
+            "tools",
+            "other as second, plain as first",
+            "other as first, plain as second",
+            True,
+        ),
+        ("outside", "tools", "import numpy as np", "import scipy as np", True),
+        ("used", "tools", "import numpy as np", "import scipy as np", False),
+        ("outside", "version", "1", "2", False),
     ],
-    ids=["comment", "docstring", "blank lines", "bare string"],
 )
-def test_what_does_not_run_does_not_count(scripts, source):
-    before = digests(scripts)
-    (scripts / "relposegnn/deep.py").write_text(source)
-    assert digests(scripts) == before
+def test_an_edit_counts_where_it_is_reached(folder, name, module, old, new, expected):
+    for script in (
+        f"from relposegnn.tools import {name.split('.')[0]} as it\nit()",
+        f"from relposegnn import tools\ntools.{name}",
+        f"def main():\n    import relposegnn.tools\n    relposegnn.tools.{name}",
+    ):
+        assert counts(folder, script, module, old, new) == expected, script
+        (folder / f"relposegnn/{module}.py").write_text(LIBRARY[f"relposegnn/{module}.py"])
 
 
 @pytest.mark.parametrize(
-    ("module", "changed"),
+    ("script", "module", "old"),
     [
-        ("train.py", (True, False)),
-        ("relposegnn/deep.py", (True, False)),
-        ("relposegnn/lazy.py", (True, False)),
-        ("relposegnn/runtime.py", (False, True)),
-        ("relposegnn/__init__.py", (True, True)),
-        ("relposegnn/shapes.py", (False, False)),
+        ("from relposegnn.api import thing\nthing(1)", "base", "301"),
+        ("from relposegnn import api\napi.paint.RED", "colours", "100"),
+        ("from relposegnn.api import paint\npaint.mixed()", "colours", "100"),
     ],
 )
-def test_changed_code_counts_for_its_importers_only(scripts, module, changed):
-    before = digests(scripts)
-    path = scripts / module
-    path.write_text(path.read_text().replace("3", "4") + "\nADDED = None\n")
-    assert tuple(new != old for new, old in zip(digests(scripts), before, strict=True)) == changed
+def test_a_name_is_followed_through_a_module_that_passes_it_on(folder, script, module, old):
+    assert counts(folder, script, module, old, "0")
+    assert not counts(folder, script, "base", "300", "0")
+    assert not counts(folder, script, "colours", "200", "0")
 
 
-@pytest.mark.parametrize(("old", "new"), [("3", "3.0"), ("3", "'3'"), ("3", "None"), ("3", "-3")])
-def test_constants_of_another_type_or_value_count(scripts, old, new):
-    before = library_digest(scripts / "train.py")
-    path = scripts / "relposegnn/deep.py"
-    path.write_text(path.read_text().replace(old, new))
-    assert library_digest(scripts / "train.py") != before
+@pytest.mark.parametrize(
+    "script",
+    [
+        "from relposegnn import colours\nprint(colours)",
+        "from relposegnn import colours\ngetattr(colours, input())",
+        "from relposegnn import colours as c\nc.missing",
+        "from relposegnn.colours import *",
+        "from relposegnn.stars import RED",
+        "from relposegnn.stars import starred",
+        "from relposegnn import stars\nprint(stars)",
+        "import relposegnn\nrelposegnn.missing",
+        "import relposegnn.colours\nprint(relposegnn)",
+        "from relposegnn import api\nprint(api)",
+        "class A:\n    from relposegnn import colours",
+        "from relposegnn import colours\nalias = colours\nalias.BLUE",
+        "import importlib\nimportlib.import_module(f'relposegnn.{input()}')",
+        "from importlib import import_module as load\nload(f'relposegnn.{input()}')",
+        "__import__(input())",
+        "import relposegnn.computed",
+    ],
+)
+def test_what_cannot_be_followed_counts(folder, script):
+    (folder / "relposegnn/computed.py").write_text(
+        "import sys\n\n\ndef get(name):\n    return sys.modules[name]\n\n\nget('a')\n"
+    )
+    assert counts(folder, script, "colours", "200", "0")
 
 
-def test_unrelated_module_changes_nothing(scripts):
-    before = digests(scripts)
-    (scripts / "relposegnn/unrelated.py").write_text("from .deep import depth\n")
-    assert digests(scripts) == before
+def test_a_computed_import_counts_where_it_is_reached(folder):
+    (folder / "relposegnn/loading.py").write_text(
+        "import importlib\n\n\ndef load(name):\n    return importlib.import_module(name)\n\n\n"
+        "def version():\n    return importlib.metadata.version('numpy')\n"
+    )
+    (folder / "script.py").write_text("from relposegnn.loading import load\nload(input())\n")
+    assert ("relposegnn", "tools", "unused") in Library(folder).reached("script.py")
+    (folder / "script.py").write_text("from relposegnn.loading import version\nversion()\n")
+    assert ("relposegnn", "tools", "unused") not in Library(folder).reached("script.py")
 
 
-def test_new_import_counts_once_its_module_exists(scripts):
-    (scripts / "relposegnn/deep.py").write_text("from . import later\n")
-    before = library_digest(scripts / "train.py")
-    (scripts / "relposegnn/later.py").write_text("VALUE = 2\n")
-    assert library_digest(scripts / "train.py") != before
+@pytest.mark.parametrize(
+    ("module", "old", "expected"),
+    [
+        ("statements", "base.LIMIT", True),
+        ("colours", "200", True),  # the statement reaches it
+        ("colours", "100", False),
+        ("statements", "600", False),
+    ],
+)
+def test_statements_of_a_module_count_for_all_that_import_it(folder, module, old, expected):
+    (folder / "relposegnn/importer.py").write_text("from . import statements\n\nVALUE = 1\n")
+    script = "from relposegnn.importer import VALUE\nVALUE"
+    assert counts(folder, script, module, old, "base.OTHER" if "." in old else "0") == expected
 
 
-def test_modules_that_import_each_other_end(scripts):
-    (scripts / "relposegnn/deep.py").write_text("from . import model\n")
-    assert "relposegnn.model" in local_modules(scripts / "train.py")
+def test_statements_count_from_where_an_import_runs(folder):
+    (folder / "relposegnn/importer.py").write_text(
+        "VALUE = 1\n\n\ndef later():\n    import relposegnn.statements\n"
+    )
+    edit = ("statements", "base.LIMIT", "base.OTHER")
+    assert not counts(folder, "from relposegnn.importer import VALUE\nVALUE", *edit)
+    edit = ("statements", "base.OTHER", "base.LIMIT")
+    assert counts(folder, "from relposegnn.importer import later\nlater()", *edit)
 
 
-def test_folder_and_process_do_not_count(scripts, tmp_path):
-    command = "import sys; from relposegnn.digest import library_digest as d; print(d(sys.argv[1]))"
+def test_statements_of_parents_count(folder):
+    (folder / "relposegnn/deep/__init__.py").write_text("print(1)\n")
+    assert counts(folder, "from relposegnn.deep.inner import depth", "deep/__init__", "1", "2")
+    assert not counts(folder, "from relposegnn.lazy import VALUE", "deep/__init__", "2", "3")
+
+
+@pytest.mark.parametrize("name", ["run", "SIZE", "LAST", "chosen"])
+@pytest.mark.parametrize(
+    ("module", "old"), [("blocks", "(1, 2)"), ("colours", "100"), ("base", "302")]
+)
+def test_names_bound_in_blocks_are_definitions(folder, name, module, old):
+    script = f"from relposegnn import blocks\nblocks.{name}"
+    assert counts(folder, script, module, old, "(7,)")
+    assert not counts(folder, script, "colours", "200", "0")
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("@register\ndef first():\n    return 700", True),
+        ("@register\nclass First:\n    value = 700", True),
+        ("KNOWN += [700]", True),
+        ("KNOWN[:] = [700]", True),
+        ("KNOWN.extend([700])", True),
+        ("def first():\n    return 700", False),
+        ("from functools import cache\n@cache\ndef first():\n    return 700", False),
+    ],
+)
+def test_what_a_module_may_register_counts(folder, source, expected):
+    (folder / "relposegnn/registered.py").write_text(
+        f"from .registry import KNOWN, register\n{source}\n"
+    )
+    (folder / "relposegnn/importer.py").write_text(
+        "from . import registered\nfrom .registry import KNOWN\n"
+    )
+    script = "from relposegnn.importer import KNOWN\nKNOWN"
+    assert counts(folder, script, "registered", "700", "0") == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("RED = 100", "# A comment\nRED  =  (100)  # red"),
+        ("RED = 100", '"""A module."""\n\nRED = 100'),
+        ("RED = 100", "RED = 100\n'a bare string'"),
+        ("return RED", '"""Return red."""\n    return RED'),
+        ("RED = 100\nBLUE = 200", "BLUE = 200\nRED = 100"),
+        ("RED = 100", "import json\nfrom . import base\nRED = 100"),
+        ("RED = 100", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    X = 1\nRED = 100"),
+        ("RED = 100", "import typing\nif typing.TYPE_CHECKING:\n    import json\nRED = 100"),
+    ],
+)
+def test_what_changes_no_result_does_not_count(folder, old, new):
+    script = "from relposegnn import colours\nprint(colours.RED, colours.BLUE, colours.mixed())"
+    assert not counts(folder, script, "colours", old, new)
+
+
+@pytest.mark.parametrize("new", ["100.0", "'100'", "None", "-100", "0\nRED = 100"])
+def test_constants_of_another_type_or_value_count(folder, new):
+    script = "from relposegnn.colours import RED\nRED"
+    assert counts(folder, script, "colours", "100", new)
+
+
+def test_the_order_of_assignments_to_one_name_counts(folder):
+    (folder / "relposegnn/colours.py").write_text("RED = 1\nRED = 2\n")
+    script = "from relposegnn.colours import RED\nRED"
+    assert counts(folder, script, "colours", "RED = 1\nRED = 2", "RED = 2\nRED = 1")
+
+
+def test_the_else_of_type_checking_counts(folder):
+    (folder / "relposegnn/lazy.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    X = 1\nelse:\n    X = 2\n"
+        "if not TYPE_CHECKING:\n    Y = 3\n"
+    )
+    script = "from relposegnn.lazy import X\nX"
+    assert not counts(folder, script, "lazy", "X = 1", "X = 4")
+    assert counts(folder, script, "lazy", "X = 2", "X = 4")
+    assert counts(folder, script, "lazy", "Y = 3", "Y = 4")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("print(1)", "print(2)", True),
+        ("print(1)", "print( 1)  # one", False),
+        ("import json", "import yaml", True),
+    ],
+)
+def test_the_script_counts_whole(folder, old, new, expected):
+    file = folder / "script.py"
+    file.write_text("import json\n\n\ndef unused():\n    print(1)\n")
+    before = Library(folder).digest("script.py")
+    file.write_text(file.read_text().replace(old, new))
+    assert (Library(folder).digest("script.py") != before) == expected
+
+
+def test_other_packages_and_modules_beside_the_script_are_followed(folder):
+    (folder / "rooms").mkdir()
+    (folder / "rooms/walls.py").write_text("from beside import SIDE\n\n\ndef wall():\n    SIDE\n")
+    (folder / "beside.py").write_text("SIDE = 1\nOTHER = 2\n")
+    (folder / "script.py").write_text("from rooms.walls import wall\nwall()\n")
+    library = Library(folder)
+    assert ("beside", "SIDE") in library.reached("script.py")
+    assert ("beside", "OTHER") not in library.reached("script.py")
+
+
+def test_imports_in_a_circle_end(folder):
+    (folder / "relposegnn/__init__.py").write_text(
+        "from . import colours\nfrom .api import thing\n"
+    )
+    (folder / "relposegnn/api.py").write_text(
+        "from . import thing, again\nfrom .lazy import again\n"
+    )
+    (folder / "relposegnn/lazy.py").write_text("from .api import again\n")
+    script = "from relposegnn import thing, again, colours\nthing, again, colours.RED"
+    assert counts(folder, script, "colours", "100", "0")
+
+
+def test_files_are_read_once_for_all_scripts(folder, monkeypatch):
+    read = []
+    parse = ast.parse
+    monkeypatch.setattr(ast, "parse", lambda source, file: read.append(file) or parse(source, file))
+    library = Library(folder)
+    for script in ("one.py", "two.py"):
+        (folder / script).write_text("from relposegnn.tools import used\nused()\n")
+        library.digest(script)
+    modules = [file for file in read if file.parent != folder]
+    assert folder / "relposegnn/tools.py" in modules
+    assert len(modules) == len(set(modules))
+
+
+def test_folder_and_process_do_not_count(folder, tmp_path):
+    (folder / "script.py").write_text("from relposegnn.tools import *\n")
     moved = tmp_path / "elsewhere"
-    scripts.joinpath("relposegnn").rename(tmp_path / "kept")
     moved.mkdir()
-    (tmp_path / "kept").rename(moved / "relposegnn")
-    (moved / "train.py").write_text(PACKAGE["train.py"])
+    shutil.copytree(folder / "relposegnn", moved / "relposegnn")
+    shutil.copy(folder / "script.py", moved)
+    command = (
+        "import sys; from relposegnn.digest import Library; "
+        "print(Library(sys.argv[1]).digest('script.py'))"
+    )
     other = subprocess.run(
-        [sys.executable, "-c", command, moved / "train.py"],
+        [sys.executable, "-c", command, moved],
         env={"PYTHONPATH": str(SCRIPTS), "PYTHONHASHSEED": "7"},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert other.stdout.strip() == library_digest(moved / "train.py")
+    assert other.stdout.strip() == Library(folder).digest("script.py")
 
 
-def test_missing_script_is_an_error(tmp_path):
+def test_missing_script_and_broken_module_are_errors_that_name_them(folder):
     with pytest.raises(FileNotFoundError, match=r"none\.py"):
-        library_digest(tmp_path / "none.py")
+        Library(folder).digest("none.py")
+    (folder / "relposegnn/colours.py").write_text("RED =\n")
+    with pytest.raises(SyntaxError, match=r"colours\.py"):
+        counts(folder, "from relposegnn.colours import RED\nRED", "lazy", "400", "0")
+
+
+def plant(folder: Path, function: str) -> None:
+    """Add a statement to a function of the library, in whichever module it is."""
+    head = re.compile(rf"^def {function}\(.*?\).*?:\n", re.MULTILINE | re.DOTALL)
+    (file,) = [path for path in folder.glob("relposegnn/*.py") if head.search(path.read_text())]
+    text = file.read_text()
+    end = head.search(text).end()
+    file.write_text(f"{text[:end]}    planted = 1\n{text[end:]}")
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (
+            "select_device",
+            "describe_frames fit_vocabulary localise_photos predict_poses train_model",
+        ),
+        ("gpu_allowed", "localise_photos rank_neighbours"),
+        ("torch_generator", "fit_vocabulary train_model"),
+    ],
+)
+def test_an_edited_function_changes_the_scripts_that_reach_it(tmp_path, function, expected):
+    shutil.copytree(SCRIPTS, tmp_path, dirs_exist_ok=True)
+    names = sorted(path.name for path in tmp_path.glob("*.py"))
+    before = Library(tmp_path)
+    digests = {name: before.digest(name) for name in names}
+    plant(tmp_path, function)
+    after = Library(tmp_path)
+    changed = {name.removesuffix(".py") for name in names if after.digest(name) != digests[name]}
+    assert changed == set(expected.split())
+
+
+def test_no_script_reaches_a_whole_module():
+    """One that did would run again at any edit of it: name what is used instead."""
+    library = Library(SCRIPTS)
+    packages = {path.name for path in SCRIPTS.iterdir() if path.is_dir()}
+    for script in SCRIPTS.glob("*.py"):
+        for name in library.reached(script.name):
+            path = SCRIPTS.joinpath(*name)
+            module = path.is_dir() or path.with_name(f"{path.name}.py").is_file()
+            assert not (name[0] in packages and module), (script.name, name)

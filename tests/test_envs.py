@@ -10,7 +10,7 @@ import yaml
 from packaging.requirements import Requirement
 from rattler import MatchSpec
 
-from relposegnn.digest import imported_names, local_modules
+from relposegnn.digest import Library
 from relposegnn.version import VERSION
 
 PROJECT = Path(__file__).parents[1]
@@ -30,8 +30,8 @@ CONDA_PACKAGES = {
     "yaml": "pyyaml",
 }
 
-# Imported inside a function, for the scripts that call it.
-OPTIONAL_IMPORTS = {("relposegnn.runtime", "torch"), ("relposegnn.layouts.colmap", "pycolmap")}
+LIBRARY = Library(PROJECT / "workflow/scripts")
+OWN = {path.stem for path in LIBRARY.folder.iterdir()}
 
 RULE = re.compile(r"^( *)(?:rule|checkpoint) (\w+):\n((?:\1 +.*\n| *\n)*)", re.MULTILINE)
 DIRECTIVE = re.compile(r"^ +(script|conda):\s*(\S.*)$", re.MULTILINE)
@@ -69,21 +69,15 @@ def rules_of(text: str) -> dict[str, tuple[str, list[str]]]:
     return found
 
 
-def packages_imported(script: Path) -> set[str]:
-    """Return the conda packages that a script and the library's modules under it import."""
+def packages_imported(script: str) -> set[str]:
+    """Return the conda packages that a script and the library under it import."""
     packages = set()
-    modules = local_modules(script)
-    for module, path in modules.items():
-        for name in imported_names(path, module):
-            top = name.split(".")[0]
-            if (
-                top in sys.stdlib_module_names
-                or top in modules
-                or (module, top) in OPTIONAL_IMPORTS
-            ):
-                continue
-            known = [key for key in CONDA_PACKAGES if f"{name}.".startswith(f"{key}.")]
-            packages.add(CONDA_PACKAGES[known[0]] if known else top)
+    for name in LIBRARY.reached(script):
+        if name[0] not in sys.stdlib_module_names | OWN:
+            known = [
+                key for key in CONDA_PACKAGES if name[: key.count(".") + 1] == tuple(key.split("."))
+            ]
+            packages.add(CONDA_PACKAGES[known[0]] if known else name[0])
     return packages
 
 
@@ -147,7 +141,7 @@ def test_environment_of_a_rule_covers_its_imports(name):
     for file in files:
         packages = specs_of(ENVS / file).keys()
         provided = packages | {"faiss"} if FAISS & packages else packages
-        missing = packages_imported(PROJECT / "workflow/scripts" / script) - provided
+        missing = packages_imported(script) - provided
         assert missing == set(), file
 
 

@@ -126,9 +126,9 @@ def test_a_changed_setting_reruns_what_depends_on_it(finished, setting, expected
 def test_changed_code_reruns_what_runs_it_and_what_follows(edited, module, expected):
     file = edited.folder / f"workflow/scripts/relposegnn/{module}.py"
     text = file.read_text()
-    file.write_text(text + "\n\n# A comment.\n")
+    file.write_text(text + "\n\n# A comment.\nUNUSED = 1\n")
     assert edited.planned() == {}
-    file.write_text(text + "\n\nPLANTED = 1\n")
+    file.write_text(text + "\n\nassert True, 'runs when the module is imported'\n")
     assert edited.planned().keys() == expected
 
 

@@ -1,125 +1,268 @@
-"""What a script's result depends on in code: a hash over itself and the modules it imports.
+"""What a script's result depends on in code: a hash over the definitions that it reaches by name.
 
-Sources with the same syntax tree have the same digest: comments, blank lines, formatting,
-docstrings and other bare strings do not count. The tree is written out here, because what
-``ast.dump`` prints differs between Python versions; digests agree on Python 3.11 to 3.13, but for
-syntax that these parse differently.
+A module defines names: functions, whole classes, variables, and what it imports. A definition
+reaches the names that stand in it, and through them what these reach. A script counts whole.
 
-Imports are found wherever they stand, in functions too. Those under ``if TYPE_CHECKING:`` are left
-out, because they never run. Modules imported by a computed name (``importlib``) are not found.
+An imported module also runs. What is no definition, such as ``torch.backends.x = True`` or an
+``if`` block, counts for whoever imports it, directly or not; so does a definition whose decorators
+name something of its own package, which may register it.
+
+What cannot be followed counts whole: a module that is passed on or lacks the attribute asked of it,
+``from m import *``; after a computed import, all packages. A local variable named as a definition
+counts as that definition. Not seen is what a call in an assignment or a base class changes when a
+module is imported.
+
+Comments, docstrings and other bare constants, formatting, the order of definitions and the bodies
+of ``if TYPE_CHECKING:`` do not count. Syntax trees are written out here, because what ``ast.dump``
+prints differs between Python versions; digests agree on Python 3.11 to 3.13, but for syntax that
+these parse differently.
 """
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 DIGEST_LENGTH = 16  # hexadecimal digits
-IGNORED = {"relposegnn.version"}  # a new number alone changes no result
+IGNORED = ("relposegnn", "version")  # a new number alone changes no result
+AT_IMPORT = "<import>"  # among a module's names: what runs when it is imported
+COMPUTED = {  # what imports or looks up by a name that may be computed
+    "__import__",
+    "eval",
+    "exec",
+    "globals",
+    "importlib",
+    "importlib.import_module",
+    "runpy",
+    "runpy.run_module",
+    "runpy.run_path",
+    "sys.modules",
+}
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+Dotted = tuple[str, ...]  # a dotted name: ("relposegnn", "runtime", "InputError")
 
 
-def library_digest(script: str | Path) -> str:
-    """Return the digest of a script and of every local module that it imports, transitively.
+class Definition(NamedTuple):
+    """What stands behind a name of a module: a statement, or one import.
 
-    Local is what lies beside the script, such as the package ``relposegnn``; the parents'
-    ``__init__`` modules are part of it. A missing script or one that Python cannot parse raises
-    ``OSError`` or ``SyntaxError``.
+    Attributes:
+        text: what counts of it; empty for nothing.
+        reaches: the names in it that are imported or defined in its module, in full; and for
+            each import the module with ``AT_IMPORT``.
+        target: of an import: what it imports, in full.
     """
-    script = Path(script)
-    lines = [f"{name} {_digest(path.read_bytes())}" for name, path in local_modules(script).items()]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:DIGEST_LENGTH]
+
+    text: str
+    reaches: frozenset[Dotted]
+    target: Dotted = ()
 
 
-def local_modules(script: str | Path) -> dict[str, Path]:
-    """Return the script (as ``__main__``) and the local modules it imports, by dotted name."""
-    script = Path(script)
-    found: dict[str, Path] = {}
-    pending = {"__main__": script}
-    while pending:
-        name, path = pending.popitem()
-        found[name] = path
-        for target in imported_names(path, name):
-            for local, file in _with_parents(target, script.parent):
-                if local not in found and local not in IGNORED:
-                    pending[local] = file
-    return dict(sorted(found.items()))
+class Binding(NamedTuple):
+    """A name in a module with what it means, in full; of an import, what that imports."""
+
+    name: str
+    meaning: Dotted
+    imports: Dotted = ()
 
 
-def imported_names(path: Path, module: str) -> set[str]:
-    """Return the absolute dotted names that a file imports; ``module`` is its own name.
+Module = dict[str, list[Definition]]  # by name; those of one name in their order
+Meanings = dict[str, set[Dotted]]  # of names
 
-    ``from a import b`` gives ``a`` and ``a.b``: whether ``b`` is a module is for the reader of
-    the folder to say.
+
+class Library:
+    """The packages and modules in a folder of scripts.
+
+    Each file is read when it is first needed and never again: what changes later is not seen.
     """
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    return {_absolute(level, name, package) for level, name in _imports(path.read_bytes())}
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._module = cache(self._read_module)
+        self._step = cache(self._follow)
+
+    def digest(self, script: str) -> str:
+        """Return the digest of a script, by its file's name, and of all that it reaches.
+
+        A missing file or one that Python cannot parse raises ``OSError`` or ``SyntaxError``.
+        """
+        lines = {line for name in self.reached(script) for line in self._step(name)[0]}
+        text = "\n".join([self._script(script).text, *sorted(lines)])
+        return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+
+    def reached(self, script: str) -> set[Dotted]:
+        """Return the names that a script reaches, in full; those of other libraries too."""
+        pending, found = set(self._script(script).reaches), set()
+        while pending:
+            name = pending.pop()
+            found.add(name)
+            pending |= self._step(name)[1] - found
+        return found
+
+    def _script(self, script: str) -> Definition:
+        return _definition(_parsed(self.folder / script), (), {})
+
+    def _read_module(self, name: Dotted) -> Module:
+        """Return what a module defines; nothing at all where the folder has no such module."""
+        path = self.folder.joinpath(*name)
+        if path.is_dir():
+            file = path / "__init__.py"
+            return _module(_parsed(file) if file.is_file() else [], name, name)
+        file = path.with_name(f"{path.name}.py")
+        return _module(_parsed(file), name, name[:-1]) if file.is_file() else {}
+
+    def _follow(self, name: Dotted) -> tuple[list[str], set[Dotted]]:
+        """Return what counts of the definitions behind a name, and the names that they reach."""
+        lines: list[str] = []
+        onward: set[Dotted] = set()
+        if name[: len(IGNORED)] == IGNORED:
+            return lines, onward
+        if not self._module(name[:1]):
+            return lines, self._whole(()) if ".".join(name) in COMPUTED else onward
+        for depth in range(1, len(name)):
+            owner, rest = name[:depth], name[depth + 1 :]
+            attribute = AT_IMPORT if name[-1] == AT_IMPORT else name[depth]
+            definitions = self._module(owner).get(attribute, [])
+            for definition in definitions:
+                onward |= {definition.target + rest} if definition.target else definition.reaches
+            text = " ".join(definition.text for definition in definitions)
+            lines += [f"{'.'.join(owner)} {attribute} {text}"] if text else []
+            if not self._module(name[: depth + 1]):
+                return lines, onward if definitions else self._whole(owner)
+        return lines, onward | self._whole(name)
+
+    def _whole(self, module: Dotted) -> set[Dotted]:
+        """Return all names in a module and the modules under it; of (), all packages."""
+        files = self.folder.joinpath(*module).glob("*")
+        below = {path.stem for path in files if path.is_dir() or (module and path.suffix == ".py")}
+        names = set(self._module(module)) if module else set()
+        return {(*module, name) for name in names | below}
 
 
-def _absolute(level: int, name: str, package: str) -> str:
-    if not level:
-        return name
-    base = package.split(".")[: len(package.split(".")) - level + 1]
-    return ".".join([*base, name]) if name else ".".join(base)
+def _parsed(file: Path) -> list[ast.stmt]:
+    return list(_counting(ast.parse(file.read_bytes(), file).body))
 
 
-def _with_parents(name: str, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield dotted name and file of ``name`` and of its parents, as far as they are local."""
-    parts = name.split(".")
-    for length in range(1, len(parts) + 1):
-        path = folder.joinpath(*parts[:length])
-        for file in (path / "__init__.py", path.with_suffix(".py")):
-            if file.is_file():
-                yield ".".join(parts[:length]), file
-                break
+def _module(body: list[ast.stmt], name: Dotted, package: Dotted) -> Module:
+    """Return what a module defines; ``package`` is where its relative imports start."""
+    statements = [(each, list(_bindings(each, name, package))) for each in body]
+    meanings: Meanings = defaultdict(set)
+    for _, bindings in statements:
+        for binding in bindings:
+            meanings[binding.name].add(binding.meaning)
+
+    module: Module = defaultdict(list)
+    runs: list[ast.stmt] = []
+    imports: set[Dotted] = set()
+    for statement, bindings in statements:
+        definition = _definition([statement], package, meanings)
+        decorators = _definition(getattr(statement, "decorator_list", []), package, meanings)
+        if not _defines(statement) or any(each[0] == name[0] for each in decorators.reaches):
+            runs.append(statement)
+        for key, meaning, imported in bindings:
+            if imported:
+                imports.add((*imported, AT_IMPORT))
+                module[key].append(Definition(".".join(meaning), frozenset(), meaning))
+            else:
+                module[key].append(definition)
+    at_import = _definition(runs, package, meanings)
+    module[AT_IMPORT] = [at_import._replace(reaches=at_import.reaches | imports)]
+    return dict(module)
 
 
-@cache
-def _parsed(source: bytes) -> ast.Module:
-    return ast.parse(source)
+def _definition(nodes: list[ast.AST], package: Dotted, meanings: Meanings) -> Definition:
+    """Return nodes as one definition; ``meanings`` are those of the names of its module."""
+    tree = _Tree(package)
+    text = tree.written(nodes)
+    roots = {name[0] for name in tree.names}
+    known = {root: set(meanings[root]) for root in roots & meanings.keys()}
+    reaches = {name for name in tree.names if ".".join(name) in COMPUTED}
+    for name, meaning, imported in tree.imports:
+        reaches.add((*imported, AT_IMPORT))
+        if name in roots:
+            known.setdefault(name, set()).add(meaning)
+        else:  # asked for as an attribute, or for all of a module
+            reaches.add(imported)
+    reaches |= {each + name[1:] for name in tree.names for each in known.get(name[0], ())}
+    text += str(sorted((root, sorted(known[root])) for root in known))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Definition(digest if nodes else "", frozenset(reaches))
 
 
-@cache
-def _imports(source: bytes) -> frozenset[tuple[int, str]]:
-    """Return (level, dotted name) of every import in a source, relative ones with level > 0."""
-    found: set[tuple[int, str]] = set()
-    for node in _running_nodes(_parsed(source)):
-        if isinstance(node, ast.Import):
-            found |= {(0, alias.name) for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            found.add((node.level, base))
-            found |= {(node.level, f"{base}.{alias.name}".lstrip(".")) for alias in node.names}
-    return frozenset(found)
+class _Tree:
+    """Writes a syntax tree as text, and notes the names and imports in it."""
+
+    def __init__(self, package: Dotted) -> None:
+        self.package = package
+        self.names: set[Dotted] = set()
+        self.imports: list[Binding] = []
+
+    def written(self, node: object) -> str:
+        """Return a tree as text, without positions, bare constants and empty fields."""
+        if isinstance(node, list):
+            return f"[{','.join([self.written(each) for each in _counting(node)])}]"
+        if not isinstance(node, ast.AST):
+            return repr(node)
+        if name := _dotted(node):
+            self.names.add(name)
+            return f"{'.'.join(name)} {type(node.ctx).__name__}"
+        self.imports += _imports(node, self.package)
+        fields = [(name, getattr(node, name, None)) for name in node._fields]
+        parts = [f"{name}={self.written(each)}" for name, each in fields if each not in (None, [])]
+        return f"{type(node).__name__}({','.join(parts)})"
 
 
-def _running_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield all nodes below ``node`` but those under ``if TYPE_CHECKING:``."""
-    yield node
-    children = ast.iter_child_nodes(node)
-    if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-        children = iter(node.orelse)
-    for child in children:
-        yield from _running_nodes(child)
+def _counting(nodes: Iterable) -> Iterator:
+    """Yield the nodes that count: no bare constants, no bodies of ``if TYPE_CHECKING:``."""
+    for node in nodes:
+        if isinstance(node, ast.If) and _dotted(node.test)[-1:] == ("TYPE_CHECKING",):
+            yield from _counting(node.orelse)
+        elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+            yield node
 
 
-@cache
-def _digest(source: bytes) -> str:
-    return hashlib.sha256(_written(_parsed(source)).encode()).hexdigest()
+def _defines(statement: ast.stmt) -> bool:
+    """Return whether a statement does nothing but bind names that it spells out."""
+    if isinstance(statement, ast.Assign | ast.AnnAssign):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        nodes = [node for target in targets for node in ast.walk(target)]
+        return not any(isinstance(node, ast.Attribute | ast.Subscript) for node in nodes)
+    if isinstance(statement, ast.ImportFrom):
+        return statement.names[0].name != "*"
+    return isinstance(statement, (*SCOPES, ast.Import))
 
 
-def _written(node: object) -> str:
-    """Return a syntax tree as text, without positions, bare strings and empty fields."""
-    if isinstance(node, list):
-        return f"[{','.join(_written(item) for item in node if not _is_bare_string(item))}]"
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    fields = [(name, getattr(node, name, None)) for name in node._fields]
-    parts = [f"{name}={_written(value)}" for name, value in fields if value not in (None, [])]
-    return f"{type(node).__name__}({','.join(parts)})"
+def _bindings(node: ast.AST, module: Dotted, package: Dotted) -> Iterator[Binding]:
+    """Yield the names that a module gets from a statement, or from what stands in its blocks."""
+    yield from _imports(node, package)
+    names = [getattr(node, field, None) for field in ("name", "rest")]  # of def, except, case
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        names.append(node.id)
+    yield from (Binding(name, (*module, name)) for name in names if isinstance(name, str))
+    if not isinstance(node, (*SCOPES, ast.Import, ast.ImportFrom)):
+        for child in _counting(ast.iter_child_nodes(node)):
+            yield from _bindings(child, module, package)
 
 
-def _is_bare_string(node: object) -> bool:
-    if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
-        return False
-    return isinstance(node.value.value, str)
+def _imports(node: ast.AST, package: Dotted) -> Iterator[Binding]:
+    """Yield the names that an import statement binds; ``*`` for all of a module."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            module = tuple(alias.name.split("."))
+            yield Binding(alias.asname or module[0], module if alias.asname else module[:1], module)
+    elif isinstance(node, ast.ImportFrom):
+        base = package[: len(package) - node.level + 1] if node.level else ()
+        base += tuple(node.module.split(".")) if node.module else ()
+        for alias in node.names:
+            module = base if alias.name == "*" else (*base, alias.name)
+            yield Binding(alias.asname or alias.name, module, module)
+
+
+def _dotted(node: ast.AST) -> Dotted:
+    """Return the name that ``a`` or ``a.b.c`` is; empty for anything else."""
+    if isinstance(node, ast.Attribute) and (owner := _dotted(node.value)):
+        return (*owner, node.attr)
+    return (node.id,) if isinstance(node, ast.Name) else ()
