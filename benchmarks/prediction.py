@@ -42,7 +42,7 @@ def main() -> None:
     arguments = parse_arguments()
     device = select_device()
     torch.manual_seed(0)
-    settings = ModelSettings(width=arguments.features)
+    settings = ModelSettings.published(width=arguments.features)
     plain = RelPoseGNN(settings).eval().to(device)
     model = RelPoseGNN(settings).eval().to(device, memory_format=torch.channels_last)
     with tempfile.TemporaryDirectory() as folder:

@@ -159,7 +159,7 @@ def training_settings(wildcards):
     if wildcards.run in EXPERIMENTS["single_scene"].values() and single_scene_epochs:
         settings["epochs"] = single_scene_epochs
     if settings["schedule"] != "step":
-        del settings["decay_epochs"], settings["decay_factor"]
+        settings["decay_epochs"] = settings["decay_factor"] = None
     return settings
 
 

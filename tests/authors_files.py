@@ -101,7 +101,7 @@ def depth_image() -> bytes:
 def checkpoint_shapes(width: int) -> dict[str, list[int]]:
     """Return the shapes of an authors' checkpoint of 2021, unused second layer included."""
     with torch.device("meta"):
-        state = RelPoseGNN(ModelSettings(width=width)).state_dict()
+        state = RelPoseGNN(ModelSettings.published(width=width)).state_dict()
     shapes = {key: list(tensor.shape) for key, tensor in state.items()}
     unused = {k.replace("gnn1", "gnn2"): v for k, v in shapes.items() if k.startswith("gnn1")}
     return shapes | unused

@@ -19,10 +19,10 @@ from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.runtime import InputError
 
 PROFILES = {
-    "full-3-2": ModelSettings(width=64),
-    "knn4-2-1": ModelSettings(width=64, iterations=2, knn=4),
+    "full-3-2": ModelSettings.published(width=64),
+    "knn4-2-1": ModelSettings.published(width=64, iterations=2, knn=4),
 }
-TINY = ModelSettings(backbone="resnet10", width=16)
+TINY = ModelSettings.published(backbone="resnet10", width=16)
 
 
 def write_reference_checkpoint(reference: Path, case: str, path: Path) -> Path:
@@ -104,7 +104,7 @@ def test_a_missing_epoch_is_told_and_not_invented(tmp_path, caplog):
 def test_a_checkpoint_of_full_size_is_imported(tmp_path):
     torch.manual_seed(0)
     with torch.device("meta"):
-        shapes = with_second_layer(RelPoseGNN(ModelSettings()).state_dict())
+        shapes = with_second_layer(RelPoseGNN(ModelSettings.published()).state_dict())
     # One stretch of noise behind every tensor: quick to make, and small on disk.
     noise = 0.01 * torch.rand(max(tensor.numel() for tensor in shapes.values()))
     state = {
@@ -115,7 +115,7 @@ def test_a_checkpoint_of_full_size_is_imported(tmp_path):
     }
     assert sum(tensor.numel() for tensor in state.values()) == pytest.approx(118.9e6, rel=1e-3)
     checkpoint = write_checkpoint(tmp_path / "authors.pth.tar", state)
-    import_model(checkpoint, tmp_path / "model.pt", ModelSettings())
+    import_model(checkpoint, tmp_path / "model.pt", ModelSettings.published())
     model = load_model(tmp_path / "model.pt")
     assert sum(p.numel() for p in model.parameters()) == pytest.approx(74.8e6, rel=1e-3)
     own = model.state_dict()

@@ -81,7 +81,7 @@ def test_checkpoints_differ_and_name_numpy_as_it_was_then(site):
 
 
 def test_weights_fill_the_networks(site):
-    model = RelPoseGNN(ModelSettings(width=16))
+    model = RelPoseGNN(ModelSettings.published(width=16))
     imagenet = site.folder / "torchvision" / "resnet34-b627a593.pth"
     load_backbone(model, imagenet)
     assert torch.equal(model.feature_extractor.conv1.weight, torch.load(imagenet)["conv1.weight"])

@@ -4,11 +4,17 @@ import pytest
 import torch
 import torchvision
 
-from relposegnn.checkpoints import TrainingCheckpoint, load_backbone, load_model, save_model
+from relposegnn.checkpoints import (
+    load_backbone,
+    load_model,
+    restore_state,
+    save_model,
+    save_state,
+)
 from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.runtime import InputError
 
-SETTINGS = ModelSettings(backbone="resnet18", width=16, iterations=2, knn=2)
+SETTINGS = ModelSettings.published(backbone="resnet18", width=16, iterations=2, knn=2)
 
 
 @pytest.fixture
@@ -63,6 +69,10 @@ def test_settings_of_another_version_are_refused(model, tmp_path):
     torch.save(contents, tmp_path / "model.pt")
     with pytest.raises(InputError, match=r"settings of another version .*depth"):
         load_model(tmp_path / "model.pt")
+    del contents["settings"]["depth"], contents["settings"]["attention"]
+    torch.save(contents, tmp_path / "model.pt")
+    with pytest.raises(InputError, match=r"settings of another version .*attention"):
+        load_model(tmp_path / "model.pt")
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK", b"\x80\x02X\x02\x00\x00\x00\xff\xfe."])
@@ -87,21 +97,29 @@ def test_imagenet_weights_fill_all_but_the_last_layer(model, tmp_path):
         load_backbone(model, tmp_path / "resnet34.pth")
 
 
+def trained_layer(weight):
+    """Return a layer with one weight, and its optimizer."""
+    layer = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(layer.weight, weight)
+    return {"learner": layer, "optimizer": torch.optim.Adam(layer.parameters(), lr=weight)}
+
+
 def test_training_states_are_resumed_by_key_only(tmp_path, caplog):
-    checkpoint = TrainingCheckpoint(tmp_path / "model.pt", "key")
-    assert checkpoint.load() is None
-    checkpoint.save({"epoch": 1})
-    checkpoint.save({"epoch": 2})
-    assert checkpoint.load() == {"epoch": 2}
-    assert TrainingCheckpoint(tmp_path / "model.pt", "other").load() is None
+    path, fresh = tmp_path / "model.pt.ckpt" / "last.pt", trained_layer(0.5)
+    assert restore_state(path, "key", **fresh) == []
+    for epoch in (1, 2):
+        save_state(path, "key", [{"epoch": epoch}], **trained_layer(float(epoch)))
+    assert restore_state(path, "other", **fresh) == []
     assert "other settings, code or data" in caplog.text
-    checkpoint.remove()
-    assert not list(tmp_path.iterdir())
+    assert fresh["learner"].weight.item() == 0.5
+    assert restore_state(path, "key", **fresh) == [{"epoch": 2}]
+    assert fresh["learner"].weight.item() == fresh["optimizer"].param_groups[0]["lr"] == 2
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_damaged_training_state_is_not_resumed(tmp_path, caplog):
-    checkpoint = TrainingCheckpoint(tmp_path / "model.pt", "key")
-    checkpoint.save({"epoch": 1})
-    checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:100])
-    assert checkpoint.load() is None
+    path, fresh = tmp_path / "last.pt", trained_layer(0.5)
+    save_state(path, "key", [{"epoch": 1}], **trained_layer(1.0))
+    path.write_bytes(path.read_bytes()[:100])
+    assert restore_state(path, "key", **fresh) == []
     assert "starts over" in caplog.text

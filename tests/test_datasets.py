@@ -4,13 +4,15 @@ import shutil
 
 import h5py
 import numpy as np
+import pytest
 import torch
 from torch_geometric.loader import DataLoader
 
-from relposegnn.datasets import GraphDataset, normalise_images
+from relposegnn.datasets import GraphDataset, normalise_images, shuffled_batches, split_validation
 from relposegnn.frames import Frames
 from relposegnn.graphs import complete_edges, read_graphs, write_split
 from relposegnn.poses import vector_from_pose
+from relposegnn.runtime import InputError
 
 
 def test_an_item_holds_query_and_neighbours_in_order(tiny_scene):
@@ -50,6 +52,36 @@ def test_neighbours_are_shuffled_anew_each_epoch_and_repeatably(tiny_scene):
     assert torch.equal(order(0, 0), order(0, 0))
     assert not torch.equal(order(0, 0), order(0, 1))
     assert not torch.equal(order(0, 0), order(1, 0))
+
+
+def test_validation_queries_are_set_aside_by_seed(tiny_scene):
+    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train")
+    parts = split_validation([dataset], 0.25, seed=0)
+    train_set, validation_set = (set(part.datasets[0].indices()) for part in parts)
+    assert len(validation_set) == 3
+    assert train_set | validation_set == set(range(12))
+    assert not train_set & validation_set
+    others = [split_validation([dataset], 0.25, seed)[1].datasets[0].indices() for seed in (0, 1)]
+    assert set(others[0]) == validation_set != set(others[1])
+
+
+def test_a_validation_share_that_leaves_nothing_to_train_is_refused(tiny_scene):
+    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train")
+    with pytest.raises(InputError, match=r"graphs\.h5: training\.validation_share = 0\.99 of 12"):
+        split_validation([dataset], 0.99, seed=0)
+
+
+def test_shuffled_batches_leave_the_validation_graphs_in_order(tiny_scene):
+    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train")
+    expected = [graph.poses for graph in dataset]
+    train_set, validation_set = split_validation([dataset], 0.25, seed=0)
+    loader = shuffled_batches(train_set, 9, torch.device("cpu"), seed=0, epoch=0)
+    shuffled = next(iter(loader)).poses.view(9, 4, 6)
+    queries = torch.stack([expected[index][0] for index in train_set.datasets[0].indices()])
+    assert not torch.equal(shuffled[:, 0], queries)
+    assert {*map(tuple, shuffled[:, 0].tolist())} == {*map(tuple, queries.tolist())}
+    for index, graph in zip(validation_set.datasets[0].indices(), validation_set, strict=True):
+        assert torch.equal(graph.poses, expected[index])
 
 
 def test_workers_read_the_same_batches(tiny_scene):

@@ -102,7 +102,7 @@ def test_predictions_equal_a_pass_of_the_network_per_graph(
     tiny_scene, tmp_path, monkeypatch, settings
 ):
     torch.manual_seed(0)
-    model = RelPoseGNN(ModelSettings(backbone="resnet10", width=32, **settings)).eval()
+    model = RelPoseGNN(ModelSettings.published(backbone="resnet10", width=32, **settings)).eval()
     save_model(tmp_path / "model.pt", model, 0, ["tiny"])
     encoded = []
     encode = RelPoseGNN.encode

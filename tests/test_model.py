@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from configurations import shipped, validated
 
 from relposegnn.checkpoints import UNUSED_PREFIX, load_model, load_weights, save_model
 from relposegnn.graphs import complete_edges
@@ -14,7 +15,7 @@ from relposegnn.losses import RelativePoseCriterion
 from relposegnn.model import ModelSettings, RelPoseGNN, linear_of_rows
 from relposegnn.runtime import InputError
 
-SMALL = ModelSettings(width=64, dropout=0.0, edge_dropout=0.0)
+SMALL = ModelSettings.published(width=64, dropout=0.0, edge_dropout=0.0)
 CASES = {"full-3-2": SMALL, "knn4-2-1": replace(SMALL, iterations=2, knn=4)}
 # Rewired graphs are discontinuous in the features: noise of 1e-7 on the images flips neighbours
 # and moves the later losses by up to 8 percent, in the published implementation as in ours.
@@ -134,9 +135,16 @@ def test_dropout_acts_in_training_only():
     assert model.relate(features, edges, graph, generator).relative.shape[0] < 112
 
 
+def test_the_published_shape_is_that_of_the_configuration():
+    shape = validated(shipped("7scenes.yaml"))["model"]
+    assert shape.pop("pretrained")
+    assert ModelSettings.published() == ModelSettings(**shape)
+    assert ModelSettings.published(knn=4) == replace(ModelSettings.published(), knn=4)
+
+
 def test_the_published_network_has_its_74_8_million_parameters():
     with torch.device("meta"):
-        model = RelPoseGNN(ModelSettings())
+        model = RelPoseGNN(ModelSettings.published())
     count = sum(parameter.numel() for parameter in model.parameters())
     assert count == pytest.approx(74.8e6, rel=1e-3)
 
@@ -229,7 +237,7 @@ def test_settings_keep_the_deviation_through_a_file(tmp_path):
 @pytest.mark.parametrize("deviation", [[1, 1], [1, 1, 0], [1, 1, float("nan")]])
 def test_a_deviation_that_is_none_is_refused(deviation):
     with pytest.raises(InputError, match=r"translation_deviation is .* three positive numbers"):
-        ModelSettings(translation_deviation=deviation)
+        ModelSettings.published(translation_deviation=deviation)
 
 
 def test_a_node_without_edges_is_updated_by_an_empty_message():

@@ -43,7 +43,7 @@ def place(tmp_path_factory):
     fit_vocabulary(frames_file, scene, vocabulary, "vlad", 4, (80, 64), seed=0)
     describe_frames(frames_file, scene, descriptors, "vlad", (80, 64), vocabulary)
     torch.manual_seed(0)
-    model = RelPoseGNN(ModelSettings(backbone="resnet10", width=16, iterations=1))
+    model = RelPoseGNN(ModelSettings.published(backbone="resnet10", width=16, iterations=1))
     save_model(folder / "model.pt", model, 0, ["tiny"])
     files = {"model_file": folder / "model.pt", "frames_file": frames_file}
     return files | {"descriptors_file": descriptors, "vocabulary_file": vocabulary}

@@ -6,30 +6,57 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from configurations import shipped, validated
 from conftest import write_tiny_scene
 from torch_geometric.loader import DataLoader
 
 from relposegnn import training
 from relposegnn.checkpoints import load_model
-from relposegnn.datasets import GraphDataset
+from relposegnn.datasets import GraphDataset, batches
 from relposegnn.graphs import write_split
 from relposegnn.model import ModelSettings
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
-from relposegnn.trainer import Trainer, TrainingSettings, learning_rate_at
-from relposegnn.training import split_validation, train_model
+from relposegnn.training import (
+    Learner,
+    TrainingOutputs,
+    TrainingSettings,
+    learning_rate_at,
+    train_epoch,
+    train_model,
+)
 
 CPU = torch.device("cpu")
-MODEL = ModelSettings(backbone="resnet10", width=16, iterations=1)
-SETTINGS = TrainingSettings(epochs=3, batch_size=4, learning_rate=1e-3)
+MODEL = ModelSettings.published(backbone="resnet10", width=16, iterations=1)
+SETTINGS = TrainingSettings(
+    epochs=3,
+    batch_size=4,
+    learning_rate=1e-3,
+    schedule="step",
+    decay_epochs=20,
+    decay_factor=0.1,
+    weight_decay=5e-4,
+    initial_s_t=0.0,
+    initial_s_q=-3.0,
+    validation_share=0.0,
+    mixed_precision=True,
+    seed=0,
+)
 
 
 def train(scene, folder, settings=SETTINGS, model=MODEL, code_digest="", scenes=None):
     """Train on one or more scenes; return the weights and the history."""
     files = scenes or {"tiny": (scene.frames, scene.graphs)}
-    outputs = (folder / "model.pt", folder / "training.csv", folder / "tensorboard")
-    train_model(files, *outputs, model, settings, CPU, code_digest)
-    return load_model(outputs[0]).state_dict(), pd.read_csv(outputs[1])
+    names = ("model.pt", "training.csv", "tensorboard")
+    outputs = TrainingOutputs(*(folder / name for name in names))
+    train_model(files, outputs, model, settings, CPU, code_digest)
+    return load_model(outputs.model).state_dict(), pd.read_csv(outputs.history)
+
+
+def learner_and_optimizer(model, settings):
+    """Return what ``train_epoch`` changes, at its start."""
+    learner = Learner(model, settings, CPU)
+    return learner, torch.optim.Adam(learner.parameters(), weight_decay=settings.weight_decay)
 
 
 def same(state, other):
@@ -38,11 +65,12 @@ def same(state, other):
 
 def test_one_graph_is_overfitted(tiny_scene):
     """The network can learn exactly: its loss on a fixed graph falls to a small share."""
-    settings = TrainingSettings(learning_rate=1e-3, epochs=1, initial_s_t=-2.0)
-    trainer = Trainer(replace(MODEL, width=64, dropout=0.0, edge_dropout=0.0), settings, CPU)
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train")
-    loader = training._loader(dataset[:1], settings, CPU, workers=0)
-    losses = [trainer.train_epoch(loader, 0)["train_translation_loss"] for _ in range(120)]
+    settings = replace(SETTINGS, initial_s_t=-2.0)
+    model = replace(MODEL, width=64, dropout=0.0, edge_dropout=0.0)
+    learning = learner_and_optimizer(model, settings)
+    loader = batches(GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train")[:1], 8, CPU)
+    rows = [train_epoch(*learning, loader, settings, 0) for _ in range(120)]
+    losses = [row["train_translation_loss"] for row in rows]
     assert losses[-1] < 0.1 * losses[0]
 
 
@@ -59,15 +87,15 @@ def test_a_killed_training_resumes_to_the_same_model(
     tiny_scene, tmp_path, monkeypatch, caplog, killed_in_epoch
 ):
     expected, history = train(tiny_scene, tmp_path / "whole")
-    run_epoch = Trainer.run_epoch
 
-    def dying(self, train_loader, validation_loader, epoch):
+    def dying(learner, optimizer, loader, settings, epoch):
+        row = train_epoch(learner, optimizer, loader, settings, epoch)
         if epoch == killed_in_epoch:
             raise KeyboardInterrupt
-        return run_epoch(self, train_loader, validation_loader, epoch)
+        return row
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Trainer, "run_epoch", dying)
+        patched.setattr(training, "train_epoch", dying)
         train(tiny_scene, tmp_path / "killed")
     assert not (tmp_path / "killed" / "model.pt").exists()
     with caplog.at_level("INFO"):
@@ -99,24 +127,9 @@ def test_validation_does_not_disturb_training(tiny_scene, tmp_path, monkeypatch)
     settings = replace(SETTINGS, validation_share=0.25)
     expected, history = train(tiny_scene, tmp_path / "a", settings)
     assert history["validation_loss"].notna().all()
-    monkeypatch.setattr(Trainer, "validate", lambda *_: {"validation_loss": 0.0})
+    monkeypatch.setattr(training, "validate", lambda *_: {"validation_loss": 0.0})
     state, _ = train(tiny_scene, tmp_path / "b", settings)
     assert same(expected, state)
-
-
-def test_validation_queries_are_set_aside_by_seed(tiny_scene):
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train")
-    parts = split_validation([dataset], replace(SETTINGS, validation_share=0.25))
-    train_set, validation_set = (set(part.datasets[0].indices) for part in parts)
-    assert len(validation_set) == 3
-    assert train_set | validation_set == set(range(12))
-    assert not train_set & validation_set
-
-
-def test_a_validation_share_that_leaves_nothing_to_train_is_refused(tiny_scene):
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train")
-    with pytest.raises(InputError, match=r"graphs\.h5: training\.validation_share = 0\.99 of 12"):
-        split_validation([dataset], replace(SETTINGS, validation_share=0.99))
 
 
 def test_history_and_events_have_a_row_per_epoch(tiny_scene, tmp_path):
@@ -152,14 +165,23 @@ def test_a_diverging_training_is_stopped(tiny_scene, tmp_path):
     assert not (tmp_path / "model.pt").exists()
 
 
+def test_settings_have_no_second_default():
+    for settings in (ModelSettings, TrainingSettings):
+        with pytest.raises(TypeError, match="missing"):
+            settings()
+
+
 def test_step_schedule_is_the_published_one():
-    settings = TrainingSettings()
+    protocol = validated(shipped("7scenes.yaml"))["training"]
+    assert protocol.pop("single_scene_epochs") == 100
+    settings = TrainingSettings(**protocol)
     rates = [learning_rate_at(settings, epoch) for epoch in (0, 19.9, 20, 39.9)]
     assert rates == pytest.approx([5e-5, 5e-5, 5e-6, 5e-6])
 
 
 def test_cosine_schedule_falls_to_zero():
-    settings = TrainingSettings(epochs=10, learning_rate=1.0, schedule="cosine")
+    settings = replace(SETTINGS, epochs=10, learning_rate=1.0, schedule="cosine")
+    settings = replace(settings, decay_epochs=None, decay_factor=None)
     rates = [learning_rate_at(settings, epoch) for epoch in (0, 5, 10)]
     assert rates == pytest.approx([1.0, 0.5, 0.0])
 
@@ -176,10 +198,11 @@ def test_a_deviation_trains_as_poses_divided_by_it_do(tiny_scene):
         (replace(MODEL, translation_deviation=(2, 4, 8)), graphs),
         (MODEL, divided),
     ):
-        trainer = Trainer(model, settings, CPU)
+        learning = learner_and_optimizer(model, settings)
         loader = DataLoader(data, batch_size=1)
-        losses.append([trainer.train_epoch(loader, epoch)["train_loss"] for epoch in range(2)])
-        states.append(trainer.model.state_dict())
+        rows = [train_epoch(*learning, loader, settings, epoch) for epoch in range(2)]
+        losses.append([row["train_loss"] for row in rows])
+        states.append(learning[0].model.state_dict())
     assert losses[0] == losses[1]  # dividing by powers of two is exact
     assert same(*states)
 

@@ -9,5 +9,5 @@ if __name__ == "__main__":
         import_model(
             snakemake.input.checkpoint,
             snakemake.output.model,
-            ModelSettings(**snakemake.params.model),
+            ModelSettings.published(**snakemake.params.model),
         )

@@ -2,21 +2,17 @@
 
 from relposegnn.model import ModelSettings
 from relposegnn.runtime import logging_to, select_device
-from relposegnn.trainer import TrainingSettings
-from relposegnn.training import train_model
+from relposegnn.training import TrainingOutputs, TrainingSettings, train_model
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):
         files = zip(snakemake.input.frames, snakemake.input.graphs, strict=True)
         train_model(
             dict(zip(snakemake.params.scenes, files, strict=True)),
-            snakemake.output.model,
-            snakemake.output.history,
-            snakemake.output.tensorboard,
+            TrainingOutputs(**dict(snakemake.output.items())),
             ModelSettings(**snakemake.params.model),
             TrainingSettings(**snakemake.params.training),
             select_device(threads=snakemake.threads),
             code_digest=snakemake.params.code,
             backbone_weights=next(iter(snakemake.input.backbone), None),
-            threads=snakemake.threads,
         )

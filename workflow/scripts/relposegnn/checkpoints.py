@@ -1,14 +1,14 @@
 """Files of the network: trained models, resumable trainings, pretrained encoders."""
 
 import logging
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+from torch.optim import Optimizer
 
 from .model import ModelSettings, RelPoseGNN
 from .runtime import InputError, atomic_path
@@ -77,45 +77,39 @@ def _explain_foreign(contents: Mapping[str, Any]) -> str:
     return f"holds {list_keys(contents)}, expected model_state_dict and settings"
 
 
-class TrainingCheckpoint:
-    """The state of an unfinished training, in a folder beside its output.
+def save_state(
+    path: str | Path, key: str, history: list[dict[str, float]], **parts: nn.Module | Optimizer
+) -> None:
+    """Keep the state of an unfinished training, in place of the one before.
 
-    The folder ``<model file>.ckpt`` is unknown to Snakemake, which thus keeps it when a training is
-    killed. ``key`` stands for everything that the training depends on: a state with another key is
-    not resumed.
+    ``key`` stands for everything that the training depends on, ``history`` has a row per epoch.
     """
+    states = {name: part.state_dict() for name, part in parts.items()}
+    with atomic_path(path) as partial:
+        torch.save({"key": key, "history": history, "states": states}, partial)
 
-    def __init__(self, model_file: str | Path, key: str) -> None:
-        """Name the checkpoint of ``model_file``; nothing is read or written yet."""
-        self.folder = Path(f"{model_file}.ckpt")
-        self.path = self.folder / "last.pt"
-        self.key = key
 
-    def load(self) -> dict[str, Any] | None:
-        """Return the state to resume from; None, with the reason logged, to start over."""
-        if not self.path.exists():
-            return None
-        try:
-            contents = read_checkpoint(self.path)
-        except InputError as error:
-            logger.warning("%s; the training starts over", error)
-            return None
-        if contents["key"] != self.key:
-            logger.warning(
-                "%s belongs to a training with other settings, code or data; the training starts "
-                "over",
-                self.path,
-            )
-            return None
-        return contents["state"]
+def restore_state(
+    path: str | Path, key: str, **parts: nn.Module | Optimizer
+) -> list[dict[str, float]]:
+    """Put the parts of a training back into the state that was saved; return its history.
 
-    def save(self, state: dict[str, Any]) -> None:
-        """Replace the stored state, in one step."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".partial")
-        torch.save({"key": self.key, "state": state}, partial)
-        os.replace(partial, self.path)
-
-    def remove(self) -> None:
-        """Remove the folder, once the final output is in place."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    Without a file, and, with the reason logged, with a damaged one or one of another key, the parts
+    stay as they are and the history is empty.
+    """
+    if not Path(path).exists():
+        return []
+    try:
+        contents = read_checkpoint(path)
+    except InputError as error:
+        logger.warning("%s; the training starts over", error)
+        return []
+    if contents["key"] != key:
+        logger.warning(
+            "%s belongs to a training with other settings, code or data; the training starts over",
+            path,
+        )
+        return []
+    for name, part in parts.items():
+        part.load_state_dict(contents["states"][name])
+    return contents["history"]

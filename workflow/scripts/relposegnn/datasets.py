@@ -1,16 +1,18 @@
-"""Graphs and frames as a PyTorch Geometric dataset."""
+"""Graphs and frames as a PyTorch Geometric dataset, and what a training reads of it."""
 
 import hashlib
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils.data import ConcatDataset
 from torch_geometric.data import Data, Dataset
+from torch_geometric.loader import DataLoader
 
 from .frames import Frames
 from .graphs import complete_edges, read_graphs
 from .poses import vector_from_pose
-from .runtime import numpy_generator
+from .runtime import InputError, numpy_generator, torch_generator
 
 
 class GraphDataset(Dataset):
@@ -89,3 +91,83 @@ def normalise_images(
     """
     shift, scale = mean[..., None, None], deviation[..., None, None]
     return images.float().div_(255).sub_(shift).div_(scale)
+
+
+def read_training_graphs(scenes: dict[str, tuple[str, str]]) -> list[GraphDataset]:
+    """Return the training graphs of scenes, given as frames file and graphs file by name.
+
+    Raises:
+        InputError: a scene has no training graphs, or scenes have images of different sizes.
+    """
+    datasets = [GraphDataset(*files, "train") for files in scenes.values()]
+    for dataset in datasets:
+        if len(dataset) == 0:
+            raise InputError(
+                f"{dataset.graphs_file}: has no training graphs, expected at least one; graphs "
+                "that were imported need their training part too, or take this scene out of the "
+                "scenes to train on"
+            )
+    shapes = {dataset.frames.path: dataset.frames.image_shape for dataset in datasets}
+    if len(set(shapes.values())) > 1:
+        listed = ", ".join(f"{path} {w}x{h}" for path, (h, w) in shapes.items())
+        raise InputError(
+            f"scenes of different image sizes cannot share a batch: {listed}; train them in "
+            "runs of their own (experiments: [single_scene])"
+        )
+    return datasets
+
+
+def split_validation(
+    datasets: list[GraphDataset], share: float, seed: int
+) -> tuple[ConcatDataset, ConcatDataset]:
+    """Set aside a share of each scene's queries; return training and validation graphs.
+
+    A query set aside is never supervised as a query but stays in the database. Validation graphs
+    keep the order of their neighbours, whatever the training graphs do.
+
+    Raises:
+        InputError: no graph of a scene is left to train on.
+    """
+    train, validation = [], []
+    for dataset in datasets:
+        order = numpy_generator(seed, "validation", dataset.frames.scene).permutation(len(dataset))
+        held_out = round(share * len(dataset))
+        if held_out == len(dataset):
+            raise InputError(
+                f"{dataset.graphs_file}: training.validation_share = {share} "
+                f"of {len(dataset)} training graphs leaves none to train on; lower it"
+            )
+        validation.append(dataset[sorted(order[:held_out].tolist())])
+        train.append(dataset[sorted(order[held_out:].tolist())])
+    return ConcatDataset(train), ConcatDataset(validation)
+
+
+def shuffled_batches(
+    graphs: ConcatDataset, size: int, device: torch.device, seed: int, epoch: int
+) -> DataLoader:
+    """Return the batches of one epoch: graphs in random order, and their neighbours too."""
+    for dataset in graphs.datasets:
+        dataset.shuffle_neighbours(seed, epoch)
+    return batches(graphs, size, device, torch_generator(seed, "order", str(epoch)))
+
+
+def batches(
+    graphs: ConcatDataset | GraphDataset,
+    size: int,
+    device: torch.device,
+    order: torch.Generator | None = None,
+) -> DataLoader:
+    """Return batches of ``size`` graphs, in an order drawn from a generator where one is given.
+
+    Of the threads that torch may use, a GPU leaves all but one to processes that read graphs. On a
+    CPU the network needs them all.
+    """
+    gpu = device.type == "cuda"
+    return DataLoader(
+        graphs,
+        batch_size=size,
+        shuffle=order is not None,
+        generator=order,
+        num_workers=min(torch.get_num_threads() - 1, len(graphs)) if gpu else 0,
+        pin_memory=gpu,
+    )

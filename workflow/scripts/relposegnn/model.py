@@ -6,7 +6,7 @@ graphs of a batch, E directed edges, C feature width.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torchvision
@@ -21,7 +21,7 @@ from .runtime import InputError
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """The shape of the network; the defaults are the published 7-Scenes models'.
+    """The shape of the network.
 
     Attributes:
         backbone: image encoder, see ``image_encoder``.
@@ -37,14 +37,14 @@ class ModelSettings:
             mean, which relative poses do not depend on, and this deviation.
     """
 
-    backbone: str = "resnet34"
-    width: int = 2048
-    iterations: int = 3
-    attention: bool = True
-    knn: int = 0
-    dropout: float = 0.5
-    edge_dropout: float = 0.5
-    translation_deviation: Sequence[float] = (1.0, 1.0, 1.0)
+    backbone: str
+    width: int
+    iterations: int
+    attention: bool
+    knn: int
+    dropout: float
+    edge_dropout: float
+    translation_deviation: Sequence[float]
 
     def __post_init__(self) -> None:
         """Take the deviation as any sequence; refuse what is none.
@@ -59,6 +59,15 @@ class ModelSettings:
                 "numbers: metres along x, y and z"
             )
         object.__setattr__(self, "translation_deviation", deviation)
+
+    @classmethod
+    def published(cls, **changes: Any) -> "ModelSettings":
+        """Return the shape of the models published for 7-Scenes in 2021, with changes."""
+        shape = {
+            "backbone": "resnet34", "width": 2048, "iterations": 3, "attention": True, "knn": 0,
+            "dropout": 0.5, "edge_dropout": 0.5, "translation_deviation": (1.0, 1.0, 1.0),
+        }  # fmt: skip
+        return cls(**{**shape, **changes})
 
 
 class PoseEstimates(NamedTuple):
@@ -115,7 +124,7 @@ class EdgeModel(nn.Module):
 class MessagePassingLayer(MessagePassing):
     """One round: edges are updated from their nodes, nodes from their incoming messages."""
 
-    def __init__(self, width: int, attention: bool = True) -> None:
+    def __init__(self, width: int, attention: bool) -> None:
         super().__init__(aggr="mean")
         self.mlp = _mlp(2 * width, width)
         self.mlp_updating = _mlp(2 * width, width)

@@ -1,175 +1,211 @@
-"""Training of one run, resumable after each epoch (paper, section 4)."""
+"""Training of one model, from settings to files (paper, section 4).
+
+Everything random in epoch e is drawn from generators seeded by (seed, purpose, e), so that a
+resumed training ends where an uninterrupted one does.
+"""
 
 import hashlib
-import json
 import logging
 import math
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import copy
-from dataclasses import asdict
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import torch
-from torch.utils.data import ConcatDataset, Subset
+from torch import nn
+from torch.optim import Adam
 from torch.utils.tensorboard import SummaryWriter
+from torch_geometric.data import Batch
 from torch_geometric.loader import DataLoader
 from tqdm import tqdm
 
-from .checkpoints import TrainingCheckpoint, save_model
-from .datasets import GraphDataset
-from .model import ModelSettings
-from .runtime import InputError, atomic_path, numpy_generator, torch_generator
-from .trainer import Trainer, TrainingSettings
+from .checkpoints import load_backbone, restore_state, save_model, save_state
+from .datasets import (
+    batches,
+    normalise_images,
+    read_training_graphs,
+    shuffled_batches,
+    split_validation,
+)
+from .losses import RelativePoseCriterion, RelativePoseLoss
+from .model import ModelSettings, RelPoseGNN
+from .runtime import InputError, atomic_path, derive_seed, torch_generator
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class TrainingSettings:
+    """The training protocol; each setting is explained in the configuration's ``training``."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    schedule: str
+    decay_epochs: int | None  # None where the schedule has no decays, and so below
+    decay_factor: float | None
+    weight_decay: float
+    initial_s_t: float
+    initial_s_q: float
+    validation_share: float
+    mixed_precision: bool
+    seed: int
+
+
+class TrainingOutputs(NamedTuple):
+    """What a training writes.
+
+    Attributes:
+        model: file, see ``checkpoints.save_model``.
+        history: CSV file with one row per epoch.
+        tensorboard: folder with the same curves for TensorBoard.
+    """
+
+    model: str | Path
+    history: str | Path
+    tensorboard: str | Path
+
+
 def train_model(
     scenes: dict[str, tuple[str, str]],
-    model_file: str | Path,
-    history_file: str | Path,
-    tensorboard_folder: str | Path,
+    outputs: TrainingOutputs,
     model_settings: ModelSettings,
     settings: TrainingSettings,
     device: torch.device,
     code_digest: str = "",
     backbone_weights: str | Path | None = None,
-    threads: int = 1,
 ) -> None:
-    """Train one model on the training graphs of some scenes.
+    """Train one model on the training graphs of ``scenes``: frames and graphs file by name.
 
-    Args:
-        scenes: frames file and graphs file by scene name.
-        model_file: output, see ``checkpoints.save_model``.
-        history_file: output, CSV with one row per epoch.
-        tensorboard_folder: output, the same curves for TensorBoard.
-        model_settings: shape of the network.
-        settings: protocol.
-        device: where to compute.
-        code_digest: stands for the code; a training made by other code is not resumed.
-        backbone_weights: torchvision's ImageNet weights of the encoder; None: random.
-        threads: of this job; with a GPU, processes that read batches take them.
+    The image encoder starts from ``backbone_weights``, torchvision's of ImageNet, or at random. A
+    training that was killed goes on after its last complete epoch if its settings, data and code
+    are the same; ``code_digest`` stands for the code.
 
     Raises:
-        InputError: scenes of different image sizes or without training graphs, or a loss that
-            is not finite.
+        InputError: scenes that cannot be trained on together, or a loss that is not finite.
     """
-    datasets = _read_datasets(scenes)
-    train_set, validation_set = split_validation(datasets, settings)
-    loaders = partial(_loaders, train_set, validation_set, settings, device, threads)
-    trainer = Trainer(model_settings, settings, device, backbone_weights)
-    recipe = [asdict(model_settings), asdict(settings), code_digest, _digest(backbone_weights)]
-    checkpoint = TrainingCheckpoint(model_file, _training_key(recipe, datasets))
-    history = _resume(trainer, checkpoint)
+    graphs = read_training_graphs(scenes)
+    train_set, validation_set = split_validation(graphs, settings.validation_share, settings.seed)
 
-    with _event_writer(tensorboard_folder, history) as writer:
+    learner = Learner(model_settings, settings, device, backbone_weights)
+    # The step size is set before each step.
+    optimizer = Adam(learner.parameters(), weight_decay=settings.weight_decay, fused=True)
+
+    fingerprints = [dataset.fingerprint() for dataset in graphs]
+    key = repr([model_settings, settings, code_digest, _digest(backbone_weights), fingerprints])
+    # Snakemake does not know of this file, and so keeps it when a training is killed.
+    state_file = Path(f"{outputs.model}.ckpt", "last.pt")
+    history = restore_state(state_file, key, learner=learner, optimizer=optimizer)
+    if history:
+        logger.info("resuming after epoch %d of %d", len(history), settings.epochs)
+
+    with _event_writer(outputs.tensorboard, history) as writer:
         for epoch in tqdm(range(len(history), settings.epochs), "epochs", disable=None):
-            row = trainer.run_epoch(*loaders(epoch), epoch)
-            history.append(row)
-            _write_events(writer, row)
-            checkpoint.save({"trainer": trainer.state(), "history": history})
-            _log_epoch(row, settings.epochs)
+            started = time.monotonic()
+            loader = shuffled_batches(train_set, settings.batch_size, device, settings.seed, epoch)
+            row = {"epoch": epoch, "learning_rate": learning_rate_at(settings, epoch)}
+            row |= train_epoch(learner, optimizer, loader, settings, epoch)
+            row |= validate(learner, batches(validation_set, settings.batch_size, device), epoch)
+            row |= {"s_t": learner.criterion.s_t.item(), "s_q": learner.criterion.s_q.item()}
+            history.append(row | {"seconds": time.monotonic() - started})
+            _write_events(writer, history[-1])
+            save_state(state_file, key, history, learner=learner, optimizer=optimizer)
+            _log_epoch(history[-1], settings.epochs)
 
-    with atomic_path(history_file) as unfinished:
+    with atomic_path(outputs.history) as unfinished:
         pd.DataFrame(history).to_csv(unfinished, index=False)
-    save_model(model_file, trainer.model, settings.epochs - 1, list(scenes))
-    checkpoint.remove()
+    save_model(outputs.model, learner.model, settings.epochs - 1, list(scenes))
+    shutil.rmtree(state_file.parent, ignore_errors=True)
 
 
-def split_validation(
-    datasets: list[GraphDataset], settings: TrainingSettings
-) -> tuple[ConcatDataset, ConcatDataset]:
-    """Set aside a share of each scene's queries; return training and validation graphs.
+class Learner(nn.Module):
+    """The network and the loss whose weights are learned with it."""
 
-    A query set aside is never supervised as a query but stays in the database. Validation graphs
-    keep the order of their neighbours, whatever the training graphs do.
-
-    Raises:
-        InputError: no graph of a scene is left to train on.
-    """
-    train, validation = [], []
-    for dataset in datasets:
-        generator = numpy_generator(settings.seed, "validation", dataset.frames.scene)
-        order = generator.permutation(len(dataset))
-        held_out = round(settings.validation_share * len(dataset))
-        if held_out == len(dataset):
-            raise InputError(
-                f"{dataset.graphs_file}: training.validation_share = {settings.validation_share} "
-                f"of {len(dataset)} training graphs leaves none to train on; lower it"
-            )
-        validation.append(Subset(copy(dataset), sorted(order[:held_out].tolist())))
-        train.append(Subset(dataset, sorted(order[held_out:].tolist())))
-    return ConcatDataset(train), ConcatDataset(validation)
-
-
-def _loaders(
-    train_set: ConcatDataset,
-    validation_set: ConcatDataset,
-    settings: TrainingSettings,
-    device: torch.device,
-    threads: int,
-    epoch: int,
-) -> tuple[DataLoader | list, DataLoader | list]:
-    """Return the batches of one epoch: training graphs in random order, validation graphs."""
-    for subset in train_set.datasets:
-        subset.dataset.shuffle_neighbours(settings.seed, epoch)
-    order = torch_generator(settings.seed, "order", str(epoch))
-    workers = threads - 1 if device.type == "cuda" else 0  # on a CPU the network needs them all
-    return (
-        _loader(train_set, settings, device, workers, order),
-        _loader(validation_set, settings, device, workers),
-    )
-
-
-def _loader(
-    dataset: ConcatDataset,
-    settings: TrainingSettings,
-    device: torch.device,
-    workers: int,
-    order: torch.Generator | None = None,
-) -> DataLoader | list:
-    if len(dataset) == 0:
-        return []
-    return DataLoader(
-        dataset,
-        batch_size=settings.batch_size,
-        shuffle=order is not None,
-        generator=order,
-        num_workers=workers,
-        pin_memory=device.type == "cuda",
-    )
-
-
-def _read_datasets(scenes: dict[str, tuple[str, str]]) -> list[GraphDataset]:
-    """Return the training graphs of the scenes, checked."""
-    datasets = [GraphDataset(*files, "train") for files in scenes.values()]
-    _check_graphs(datasets)
-    _check_image_sizes(datasets)
-    return datasets
-
-
-def _check_graphs(datasets: list[GraphDataset]) -> None:
-    for dataset in datasets:
-        if len(dataset) == 0:
-            raise InputError(
-                f"{dataset.graphs_file}: has no training graphs, expected at least one; graphs "
-                "that were imported need their training part too, or take this scene out of the "
-                "scenes to train on"
-            )
-
-
-def _check_image_sizes(datasets: list[GraphDataset]) -> None:
-    shapes = {dataset.frames.path: dataset.frames.image_shape for dataset in datasets}
-    if len(set(shapes.values())) > 1:
-        listed = ", ".join(f"{path} {w}x{h}" for path, (h, w) in shapes.items())
-        raise InputError(
-            f"scenes of different image sizes cannot share a batch: {listed}; train them in "
-            "runs of their own (experiments: [single_scene])"
+    def __init__(
+        self,
+        model_settings: ModelSettings,
+        settings: TrainingSettings,
+        device: torch.device,
+        backbone_weights: str | Path | None = None,
+    ) -> None:
+        """Draw the initial weights, or read the encoder's, and bring them to ``device``."""
+        super().__init__()
+        torch.manual_seed(derive_seed(settings.seed, "initial weights"))
+        self.model = RelPoseGNN(model_settings)
+        if backbone_weights is not None:
+            load_backbone(self.model, backbone_weights)
+        self.criterion = RelativePoseCriterion(
+            settings.initial_s_t, settings.initial_s_q, model_settings.translation_deviation
         )
+        self.to(device)
+        # bfloat16, where the GPU has it itself, has float32's range: no gradient scaling is needed.
+        able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        self.half = settings.mixed_precision and able
+        logger.info("training on %s, in %s", device, "bfloat16" if self.half else "float32")
+
+    def forward(
+        self, batch: Batch, edge_generator: torch.Generator | None = None
+    ) -> RelativePoseLoss:
+        """Return the loss of a batch of graphs; ``edge_generator`` draws the edge dropout."""
+        device = self.criterion.s_t.device
+        batch = batch.to(device, non_blocking=True)
+        images = normalise_images(
+            batch.images, batch.mean[batch.batch], batch.deviation[batch.batch]
+        )
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
+            estimates = self.model(images, batch.edge_index, batch.batch, edge_generator)
+        return self.criterion(estimates.relative, batch.poses, estimates.edge_index)
+
+
+def train_epoch(
+    learner: Learner, optimizer: Adam, loader: DataLoader, settings: TrainingSettings, epoch: int
+) -> dict[str, float]:
+    """Pass once over the training batches; return the mean losses."""
+    torch.manual_seed(derive_seed(settings.seed, "dropout", str(epoch)))
+    edge_generator = torch_generator(settings.seed, "edge dropout", str(epoch))
+    learner.train()
+    losses = []
+    for step, batch in enumerate(loader):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate_at(settings, epoch + step / len(loader))
+        loss = learner(batch, edge_generator)
+        optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()
+        optimizer.step()
+        losses.append(torch.stack(loss).detach())
+    return _mean_losses("train", losses, epoch)
+
+
+@torch.no_grad()
+def validate(learner: Learner, loader: DataLoader, epoch: int) -> dict[str, float]:
+    """Return the mean losses over validation batches; NaN where there are none."""
+    learner.eval()
+    return _mean_losses("validation", [torch.stack(learner(batch)) for batch in loader], epoch)
+
+
+def learning_rate_at(settings: TrainingSettings, epochs_done: float) -> float:
+    """Return Adam's step size after ``epochs_done`` epochs (a fraction inside an epoch)."""
+    if settings.schedule == "step":
+        decays = math.floor(epochs_done) // settings.decay_epochs
+        return settings.learning_rate * settings.decay_factor**decays
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * epochs_done / settings.epochs))
+
+
+def _mean_losses(prefix: str, losses: list[torch.Tensor], epoch: int) -> dict[str, float]:
+    # The mean over batches, as the optimizer saw them: a short last batch counts as a full one.
+    mean = torch.stack(losses).mean(dim=0).tolist() if losses else [math.nan] * 3
+    if losses and not all(map(math.isfinite, mean)):
+        raise InputError(
+            f"epoch {epoch}: the {prefix} loss is {mean[0]}, expected a finite number; lower "
+            "training.learning_rate"
+        )
+    names = (f"{prefix}_loss", f"{prefix}_translation_loss", f"{prefix}_rotation_loss")
+    return dict(zip(names, mean, strict=True))
 
 
 def _digest(weights: str | Path | None) -> str | None:
@@ -177,25 +213,6 @@ def _digest(weights: str | Path | None) -> str | None:
         return None
     with Path(weights).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _training_key(recipe: list, datasets: list[GraphDataset]) -> str:
-    """Return what stands for everything that a training depends on."""
-    digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
-    for dataset in datasets:
-        digest.update(dataset.fingerprint().encode())
-    return digest.hexdigest()
-
-
-def _resume(trainer: Trainer, checkpoint: TrainingCheckpoint) -> list[dict[str, float]]:
-    """Restore the trainer where there is a state to resume; return the history so far."""
-    state = checkpoint.load()
-    if state is None:
-        return []
-    trainer.restore(state["trainer"])
-    history = state["history"]
-    logger.info("resuming after epoch %d of %d", len(history), trainer.settings.epochs)
-    return history
 
 
 @contextmanager
