@@ -154,7 +154,8 @@ def model_settings(wildcards):
 
 def training_settings(wildcards):
     """Return the training protocol of a run."""
-    settings = dict(section("training", wildcards.run))
+    # Sorted: to Snakemake, params in another order are others.
+    settings = dict(sorted(section("training", wildcards.run).items()))
     single_scene_epochs = settings.pop("single_scene_epochs")
     if wildcards.run in EXPERIMENTS["single_scene"].values() and single_scene_epochs:
         settings["epochs"] = single_scene_epochs

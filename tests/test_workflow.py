@@ -103,6 +103,7 @@ def test_the_report_can_be_made(finished, tmp_path):
     [
         ("graphs={stride: 1}", GRAPHS | FROM_TRAINING),
         ("training={learning_rate: 0.002}", FROM_TRAINING),
+        ("training={seed: 0, decay_epochs: 7}", set()),  # as before, and not read by cosine
         ("model={width: 24}", FROM_TRAINING),
         ("evaluation={recall: [[0.5, 10.0]]}", {"tabulate_experiment"}),
         (
