@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch_geometric.data import Data, Dataset
 
+from .edges import complete_edges
 from .frames import Frames
-from .graphs import complete_edges, read_graphs
+from .graphs import read_graphs
 from .poses import vector_from_pose
 from .runtime import numpy_generator
 
