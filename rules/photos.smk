@@ -15,6 +15,7 @@ rule describe_place:
         "results/{dataset}/logs/describe_place/{run}/{scene}.log",
     benchmark:
         "results/{dataset}/benchmarks/describe_place/{run}/{scene}.tsv"
+    localrule: True
     conda:
         "../envs/data.yaml"
     threads: 1

@@ -38,7 +38,7 @@ def write_inputs(folder, train, test, names=None, scene="chess"):
         own.attrs.update(dataset="d", scene=scene, mean=[0.5] * 3, variance=[0.1] * 3)
         for split, index in (("train", train), ("test", test)):
             index = np.asarray(index)
-            write_ranking(file, split, [Ranking(index, 1 / (1 + index))], index.shape)
+            write_ranking(file, split, Ranking(index, 1 / (1 + index)))
             own[f"{split}/images"] = np.zeros((len(index), 1, 1, 3), dtype=np.uint8)
             own[f"{split}/world_from_cam"] = np.tile(np.eye(4), (len(index), 1, 1))
             labels = names if split == "train" else [f"seq-02/{i}" for i in range(len(index))]

@@ -5,11 +5,13 @@ The file is JSON, and names the others relative to itself.
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..graphs import SamplingSettings
 from ..runtime import InputError, atomic_path
+
+FILES = ("model", "frames", "descriptors", "describer")
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,6 @@ class Place:
     sampling: SamplingSettings
     candidates: int
     minimum_confidence: float
-
-
-FILES = [field.name for field in fields(Place) if field.type is Path]
 
 
 def write_place(place_file: str | Path, place: Place) -> None:

@@ -42,9 +42,8 @@ def rank_neighbours(
         index = build_index(database, length + 1)
         with create_hdf5(neighbours_file, "neighbours", settings) as output:
             for split in SPLITS:
-                queries = file[f"{split}/descriptor"]
-                blocks = _ranked_blocks(index, queries, length)
-                write_ranking(output, split, blocks, (len(queries), length))
+                ranking = _rank_frames(index, file[f"{split}/descriptor"], length)
+                write_ranking(output, split, ranking)
     logger.info("ranked %d of %d training frames per query", length, index.ntotal)
 
 
@@ -83,14 +82,17 @@ def rank(
     )
 
 
-def _ranked_blocks(index: faiss.Index, queries: h5py.Dataset, length: int) -> Iterator[Ranking]:
-    """Yield the rankings of a split's frames; those of train are the database itself."""
-    name = Path(queries.parent.name).name
+def _rank_frames(index: faiss.Index, queries: h5py.Dataset, length: int) -> Ranking:
+    """Return the ranking of a split's frames; those of train are the database itself."""
+    name, shape = Path(queries.parent.name).name, (len(queries), length)
+    ranking = Ranking(np.empty(shape, np.int32), np.empty(shape, np.float32))
     with tqdm(desc=f"rank {name}", total=len(queries), unit="img", disable=None) as progress:
         for start, rows in _blocks(queries):
-            own = start + np.arange(len(rows)) if name == "train" else None
-            yield rank(index, rows, length, own)
+            part = slice(start, start + len(rows))
+            own = np.arange(start, part.stop) if name == "train" else None
+            ranking.index[part], ranking.similarity[part] = rank(index, rows, length, own)
             progress.update(len(rows))
+    return ranking
 
 
 def _blocks(descriptors: h5py.Dataset) -> Iterator[tuple[int, np.ndarray]]:

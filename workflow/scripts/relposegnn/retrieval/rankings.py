@@ -4,7 +4,6 @@ Groups ``train`` and ``test`` hold ``index`` int32 (N, K) into the training fram
 ``similarity`` float32 (N, K), cosines.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,17 +25,10 @@ class Ranking(NamedTuple):
     similarity: np.ndarray
 
 
-def write_ranking(
-    file: h5py.File, split: str, blocks: Iterable[Ranking], shape: tuple[int, int]
-) -> None:
-    """Write a split's ranking of ``shape`` (N, K) as its blocks of queries come."""
-    group, start = file.create_group(split), 0
-    index = group.create_dataset("index", shape, dtype=np.int32)
-    similarity = group.create_dataset("similarity", shape, dtype=np.float32)
-    for block in blocks:
-        part = slice(start, start + len(block.index))
-        index[part], similarity[part] = block
-        start = part.stop
+def write_ranking(file: h5py.File, split: str, ranking: Ranking) -> None:
+    """Write the ranking of a split's frames."""
+    file[f"{split}/index"] = ranking.index.astype(np.int32)
+    file[f"{split}/similarity"] = ranking.similarity.astype(np.float32)
 
 
 def read_ranking(neighbours_file: str | Path, split: str) -> Ranking:
