@@ -56,6 +56,7 @@ rule all:
     input:
         table_files(),
         figure_files(),
+        place_files(),
 
 
 rule scenes:
@@ -86,6 +87,7 @@ rule graphs:
 rule models:
     input:
         expand(f"results/{DATASET}/runs/{{run}}/model.pt", run=requested_runs()),
+        place_files(),
 
 
 rule predictions:

@@ -50,7 +50,7 @@ def main() -> None:
         files = write_scene(Path(folder), arguments.database, arguments.queries, size)
         methods = {
             "graph by graph": lambda: predict_graph_by_graph(plain, *files),
-            "distinct images": lambda: localize_queries(model, *files, device),
+            "distinct images": lambda: localize_queries(model, *files),
         }
         seconds = {name: [] for name in methods}
         for _ in range(arguments.repeats):

@@ -1,13 +1,40 @@
-# From new photos, without poses, to their poses in a scene.
+# From new photos, without poses, to their poses in a place: a scene and a trained run.
 
 
-rule localise_photos:
+# What photos are localised with, in one small file: for the rule below and the command ./localise.
+rule describe_place:
     input:
         model="results/{dataset}/runs/{run}/model.pt",
         frames="results/{dataset}/frames/{scene}.h5",
         descriptors="results/{dataset}/descriptors/{scene}.h5",
         vocabulary=vocabulary,
         netvlad=netvlad_weights("netvlad"),
+    output:
+        place="results/{dataset}/runs/{run}/places/{scene}.json",
+    log:
+        "results/{dataset}/logs/describe_place/{run}/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/describe_place/{run}/{scene}.tsv"
+    localrule: True
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        sampling=lambda wildcards: sampling_settings(section("graphs", wildcards.run)),
+        candidates=config["retrieval"]["candidates"],
+        minimum_confidence=config["photos"]["minimum_confidence"],
+        code=code("describe_place"),
+    script:
+        "../workflow/scripts/describe_place.py"
+
+
+rule localise_photos:
+    input:
+        *rules.describe_place.input,  # the place names them
+        place=rules.describe_place.output.place,
         photos=photos_in_folder,
     output:
         csv="results/{dataset}/photos/{run}/{scene}/poses.csv",
@@ -32,9 +59,6 @@ rule localise_photos:
         gpu=1,
     params:
         folder=config["photos"]["folder"],
-        sampling=lambda wildcards: sampling_settings(section("graphs", wildcards.run)),
-        candidates=config["retrieval"]["candidates"],
-        minimum_confidence=config["photos"]["minimum_confidence"],
         code=code("localise_photos"),
     script:
         "../workflow/scripts/localise_photos.py"

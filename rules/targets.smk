@@ -23,6 +23,15 @@ def requested_evaluations():
     return list(dict.fromkeys([*pairs, *(ablation_evaluations() if VARIANTS else [])]))
 
 
+def place_files():
+    """Return the places that photos can be localised in: every scene, by every requested run."""
+    return [
+        f"results/{DATASET}/runs/{run}/places/{scene}.json"
+        for run in requested_runs()
+        for scene in SCENES
+    ]
+
+
 def graphs_files():
     """Return the graphs of all scenes, and those that variants have of their own."""
     runs = ["joint", *VARIANTS]

@@ -20,7 +20,7 @@ from graph_archives import OlderGraph, saved, write_tar
 from PIL import Image
 from torch_geometric.data import Data
 
-from relposegnn.graphs import complete_edges
+from relposegnn.edges import complete_edges
 from relposegnn.images import read_image
 from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.poses import (

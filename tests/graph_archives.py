@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
+from relposegnn.edges import complete_edges
 from relposegnn.frames import Frames
-from relposegnn.graphs import complete_edges
 from relposegnn.poses import vector_from_pose
 
 

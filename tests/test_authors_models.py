@@ -14,7 +14,7 @@ import torchvision
 
 from relposegnn.authors.models import import_model
 from relposegnn.checkpoints import load_model
-from relposegnn.graphs import complete_edges
+from relposegnn.edges import complete_edges
 from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.runtime import InputError
 

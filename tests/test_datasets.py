@@ -9,8 +9,9 @@ import torch
 from torch_geometric.loader import DataLoader
 
 from relposegnn.datasets import GraphDataset, normalise_images, shuffled_batches, split_validation
+from relposegnn.edges import complete_edges
 from relposegnn.frames import Frames
-from relposegnn.graphs import complete_edges, read_graphs, write_split
+from relposegnn.graphs import read_graphs, write_split
 from relposegnn.poses import vector_from_pose
 from relposegnn.runtime import InputError
 

@@ -1,12 +1,24 @@
-"""Edges of graphs: nearest in feature space, dropped in pairs."""
+"""Edges of graphs: complete, nearest in feature space, dropped in pairs."""
 
 import numpy as np
 import pytest
 import torch
 from test_model import two_graphs
 
-from relposegnn.edges import drop_edge_pairs, nearest_edges
+from relposegnn.edges import complete_edges, drop_edge_pairs, nearest_edges
 from relposegnn.runtime import InputError
+
+
+def test_edges_have_the_published_order(reference):
+    published = np.load(reference / "poses.npz")["edge_index_full8"]
+    np.testing.assert_array_equal(complete_edges(8), published)
+
+
+@pytest.mark.parametrize("nodes", [2, 5, 8])
+def test_the_first_edge_into_the_query_comes_from_the_best_neighbour(nodes):
+    source, target = complete_edges(nodes)
+    assert len(source) == nodes * (nodes - 1)
+    assert source[target == 0].tolist() == list(range(1, nodes))
 
 
 def test_nearest_edges_are_ordered_by_target_then_distance():

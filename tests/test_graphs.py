@@ -9,8 +9,11 @@ import pytest
 
 from relposegnn import graphs
 from relposegnn.graphs import SamplingSettings
+from relposegnn.retrieval.rankings import Ranking, write_ranking
 from relposegnn.runtime import InputError, numpy_generator
 from relposegnn.storage import create_hdf5, open_hdf5, read_settings
+
+PAPER = SamplingSettings(neighbours=7, selection="strided", stride=5, drop_probability=0.5, seed=0)
 
 
 class PlannedGenerator:
@@ -27,14 +30,15 @@ class PlannedGenerator:
         return self.offset
 
 
-def write_inputs(folder, train, test, names=None):
+def write_inputs(folder, train, test, names=None, scene="chess"):
     """Write rankings (N, K) of both splits, and the frames file they belong to; return both."""
     rankings, frames = folder / "n.h5", folder / "f.h5"
     names = names or [f"seq-01/frame-{i:06}" for i in range(len(train))]
     with create_hdf5(rankings, "neighbours", {}) as file, create_hdf5(frames, "frames", {}) as own:
-        own.attrs.update(dataset="d", scene="s", mean=[0.5] * 3, variance=[0.1] * 3)
+        own.attrs.update(dataset="d", scene=scene, mean=[0.5] * 3, variance=[0.1] * 3)
         for split, index in (("train", train), ("test", test)):
-            file[f"{split}/index"] = np.asarray(index, dtype=np.int32)
+            index = np.asarray(index)
+            write_ranking(file, split, Ranking(index, 1 / (1 + index)))
             own[f"{split}/images"] = np.zeros((len(index), 1, 1, 3), dtype=np.uint8)
             own[f"{split}/world_from_cam"] = np.tile(np.eye(4), (len(index), 1, 1))
             labels = names if split == "train" else [f"seq-02/{i}" for i in range(len(index))]
@@ -43,10 +47,10 @@ def write_inputs(folder, train, test, names=None):
     return rankings, frames
 
 
-def sample(folder, settings, scene="chess", name="g"):
+def sample(folder, settings, name="g"):
     """Sample from the inputs of a folder; return the neighbours of both splits."""
     path = folder / f"{name}.h5"
-    graphs.sample_graphs(folder / "n.h5", path, scene, settings, folder / "f.h5")
+    graphs.sample_graphs(folder / "n.h5", folder / "f.h5", path, settings)
     return [graphs.read_graphs(path, split)[1] for split in ("train", "test")]
 
 
@@ -56,7 +60,7 @@ def random_rankings(seed, queries, length):
 
 
 def test_entries_are_dropped_then_taken_by_stride_from_the_offset():
-    settings = SamplingSettings(neighbours=3, stride=2)
+    settings = replace(PAPER, neighbours=3, stride=2)
     generator = PlannedGenerator(dropped={0, 3, 4}, offset=1)
     taken, filled = graphs.subsample_ranking(12, settings, generator)
     # 1 2 5 6 7 8 ... are kept; from the second of them, every second.
@@ -65,7 +69,7 @@ def test_entries_are_dropped_then_taken_by_stride_from_the_offset():
 
 
 def test_a_short_ranking_is_filled_with_its_best_unused_entries():
-    settings = SamplingSettings(neighbours=4, stride=3)
+    settings = replace(PAPER, neighbours=4, stride=3)
     taken, filled = graphs.subsample_ranking(6, settings, PlannedGenerator({1}, offset=0))
     # Kept 0 2 3 4 5, taken 0 and 4; then the best of the rest, in the order of the ranking.
     assert taken.tolist() == [0, 1, 2, 4]
@@ -73,7 +77,7 @@ def test_a_short_ranking_is_filled_with_its_best_unused_entries():
 
 
 def test_reach_into_the_ranking_is_that_of_the_rule():
-    settings = SamplingSettings(neighbours=7, stride=5)
+    settings = replace(PAPER, neighbours=7, stride=5)
     ranked = np.tile(np.arange(500), (4000, 1))
     neighbours, filled = graphs.strided_neighbours(ranked, settings, np.random.default_rng(0))
     assert filled == 0
@@ -86,7 +90,7 @@ def test_reach_into_the_ranking_is_that_of_the_rule():
 
 # Neighbours of the first three queries, graphs filled up, SHA-256 of all: as sampled by version 1.
 STORED = {
-    ("train", 0, 3, 100, SamplingSettings()): (
+    ("train", 0, 3, 100, PAPER): (
         [
             [81, 85, 65, 18, 24, 62, 96],
             [80, 74, 6, 96, 78, 31, 22],
@@ -95,7 +99,7 @@ STORED = {
         0,
         "055dd06b57076120",
     ),
-    ("test", 1, 300, 60, SamplingSettings()): (
+    ("test", 1, 300, 60, PAPER): (
         [
             [58, 27, 14, 56, 37, 59, 54],
             [4, 41, 18, 26, 45, 50, 49],
@@ -104,7 +108,7 @@ STORED = {
         223,
         "1f42e819dde33327",
     ),
-    ("test", 1, 3, 40, SamplingSettings(stride=3, seed=5)): (
+    ("test", 1, 3, 40, replace(PAPER, stride=3, seed=5)): (
         [
             [0, 3, 27, 26, 31, 30, 12],
             [34, 6, 20, 23, 26, 33, 28],
@@ -128,7 +132,7 @@ def test_strided_graphs_stay_what_they_were(case):
 
 def test_files_hold_indices_settings_and_repeat_by_seed(tmp_path):
     write_inputs(tmp_path, random_rankings(0, 30, 100), random_rankings(1, 20, 100))
-    settings = SamplingSettings(neighbours=7, stride=5, seed=3)
+    settings = replace(PAPER, neighbours=7, stride=5, seed=3)
     neighbours = sample(tmp_path, settings, name="a")[1]
     with open_hdf5(tmp_path / "a.h5", "graphs") as file:
         assert read_settings(file)["stride"] == 5
@@ -141,16 +145,18 @@ def test_files_hold_indices_settings_and_repeat_by_seed(tmp_path):
 
 
 def test_sampling_differs_by_scene_and_split(tmp_path):
-    same = random_rankings(0, 20, 100)
-    write_inputs(tmp_path, same, same)
-    chess, fire = (sample(tmp_path, SamplingSettings(), scene) for scene in ("chess", "fire"))
+    same, found = random_rankings(0, 20, 100), {}
+    for scene in ("chess", "fire"):
+        write_inputs(tmp_path, same, same, scene=scene)
+        found[scene] = sample(tmp_path, PAPER)
+    chess, fire = found.values()
     assert (chess[0] != chess[1]).any()
     assert (chess[0] != fire[0]).any()
 
 
 def test_random_neighbours_are_any_but_the_query(tmp_path):
     write_inputs(tmp_path, random_rankings(0, 12, 11), random_rankings(1, 3000, 12))
-    settings = SamplingSettings(neighbours=4, selection="random")
+    settings = replace(PAPER, neighbours=4, selection="random")
     train, test = sample(tmp_path, settings)
     assert not (train == np.arange(12)[:, None]).any()
     assert all(len(set(row)) == 4 for row in np.concatenate([train, test]).tolist())
@@ -187,7 +193,7 @@ def test_sequential_neighbours_leave_out_the_query(tmp_path):
     # Query 4 is ranked next to 2, and lies in the sequence behind it; 0 is ranked next to 8.
     best = [8, 3, 4, 1, 2, 7, 4, 5, 6]
     write_inputs(tmp_path, np.array(best)[:, None], [[5], [2]], INTERLEAVED)
-    train, test = sample(tmp_path, SamplingSettings(neighbours=3, selection="sequential"))
+    train, test = sample(tmp_path, replace(PAPER, neighbours=3, selection="sequential"))
     assert train[4].tolist() == [2, 6, 8]
     assert train[0].tolist() == [8, 6, 4]
     assert train[2].tolist() == [4, 6, 8]
@@ -197,7 +203,7 @@ def test_sequential_neighbours_leave_out_the_query(tmp_path):
 def test_a_sequence_too_short_is_an_error(tmp_path):
     write_inputs(tmp_path, [[1]] + [[0]] * 8, [[1]], INTERLEAVED)
     with pytest.raises(InputError, match=r"sequence 'b' has 4 .* graphs.neighbours = 5"):
-        sample(tmp_path, SamplingSettings(neighbours=5, selection="sequential"))
+        sample(tmp_path, replace(PAPER, neighbours=5, selection="sequential"))
     assert not (tmp_path / "g.h5").exists()
 
 
@@ -205,7 +211,7 @@ def test_a_sequence_too_short_is_an_error(tmp_path):
 def test_a_scene_without_queries_has_no_test_graphs(tmp_path, selection):
     train = [[j for j in range(9) if j != i] for i in range(9)]
     write_inputs(tmp_path, train, np.empty((0, 8)))
-    train, test = sample(tmp_path, SamplingSettings(neighbours=5, selection=selection))
+    train, test = sample(tmp_path, replace(PAPER, neighbours=5, selection=selection))
     assert train.shape == (9, 5)
     assert test.shape == (0, 5)
 
@@ -214,7 +220,7 @@ def test_a_scene_without_queries_has_no_test_graphs(tmp_path, selection):
 def test_fewer_database_images_than_neighbours_is_an_error(tmp_path, selection):
     write_inputs(tmp_path, random_rankings(0, 7, 6), random_rankings(1, 4, 6))
     with pytest.raises(InputError, match=r"6 database images .* at least graphs.neighbours = 7"):
-        sample(tmp_path, SamplingSettings(selection=selection))
+        sample(tmp_path, replace(PAPER, selection=selection))
     assert not (tmp_path / "g.h5").exists()
 
 
@@ -223,24 +229,10 @@ def test_rankings_of_other_frames_are_refused(tmp_path):
     (tmp_path / "other").mkdir()
     _, frames = write_inputs(tmp_path / "other", random_rankings(0, 30, 20), [])
     with pytest.raises(InputError, match=r"test\): ranks for 4 frames, expected the 0 of .*f\.h5"):
-        graphs.sample_graphs(
-            tmp_path / "n.h5", tmp_path / "g.h5", "s", SamplingSettings(stride=1), frames
-        )
+        graphs.sample_graphs(tmp_path / "n.h5", frames, tmp_path / "g.h5", replace(PAPER, stride=1))
 
 
 def test_an_unknown_selection_is_refused(tmp_path):
     write_inputs(tmp_path, random_rankings(0, 9, 8), random_rankings(1, 4, 8))
     with pytest.raises(InputError, match=r"graphs.selection is 'best', expected strided"):
-        sample(tmp_path, SamplingSettings(neighbours=3, selection="best"))
-
-
-def test_edges_have_the_published_order(reference):
-    published = np.load(reference / "poses.npz")["edge_index_full8"]
-    np.testing.assert_array_equal(graphs.complete_edges(8), published)
-
-
-@pytest.mark.parametrize("nodes", [2, 5, 8])
-def test_the_first_edge_into_the_query_comes_from_the_best_neighbour(nodes):
-    source, target = graphs.complete_edges(nodes)
-    assert len(source) == nodes * (nodes - 1)
-    assert source[target == 0].tolist() == list(range(1, nodes))
+        sample(tmp_path, replace(PAPER, neighbours=3, selection="best"))

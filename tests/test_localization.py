@@ -17,13 +17,14 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_first_edge_poses_agree_with_the_published_ones(reference, case):
+def test_first_edge_poses_agree_with_the_published_ones(reference, case, monkeypatch):
+    monkeypatch.setattr(localization, "GRAPHS_PER_PASS", 1)
     expected = np.load(reference / f"model-{case}.npz")
     model = published_model(reference, case).eval()
     with torch.no_grad():
         features = model.encode(torch.from_numpy(expected["images"]))
     nodes = np.arange(16).reshape(2, 8)
-    relative, source = localization.relate_graphs(model, features, nodes, graphs_per_pass=1)
+    relative, source = localization.relate_graphs(model, features, nodes)
     poses = expected["poses"].reshape(2, 8, 6)
     source_poses = np.take_along_axis(poses, source[..., None], axis=1)
     candidates = candidates_from_relative(relative, source_poses)
@@ -110,8 +111,9 @@ def test_predictions_equal_a_pass_of_the_network_per_graph(
         RelPoseGNN, "encode", lambda self, x: encoded.append(len(x)) or encode(self, x)
     )
     monkeypatch.setattr(localization, "PIXELS_PER_PASS_CPU", 3 * 32 * 40)
+    monkeypatch.setattr(localization, "GRAPHS_PER_PASS", 2)
     localization.predict_poses(
-        tmp_path / "model.pt", tiny_scene.frames, tiny_scene.graphs, tmp_path / "p.npz", CPU, 2
+        tmp_path / "model.pt", tiny_scene.frames, tiny_scene.graphs, tmp_path / "p.npz", CPU
     )
     dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "test")
     assert sum(encoded) == 5 + len(np.unique(dataset.neighbours))  # each distinct image once

@@ -10,7 +10,7 @@ import torch
 from configurations import shipped, validated
 
 from relposegnn.checkpoints import UNUSED_PREFIX, load_model, load_weights, save_model
-from relposegnn.graphs import complete_edges
+from relposegnn.edges import complete_edges
 from relposegnn.losses import RelativePoseCriterion
 from relposegnn.model import ModelSettings, RelPoseGNN, linear_of_rows
 from relposegnn.runtime import InputError

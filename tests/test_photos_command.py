@@ -1,81 +1,46 @@
 import re
 import subprocess
 import sys
-from types import SimpleNamespace
+from dataclasses import replace
+from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from conftest import write_tiny_scene
 from PIL import Image
 from project import REPOSITORY
+from test_photos_place import place_in
 
-from relposegnn.graphs import SamplingSettings, write_split
 from relposegnn.photos import localising
 from relposegnn.photos.command import find_place, find_results, main
+from relposegnn.photos.place import write_place
 from relposegnn.runtime import InputError
-from relposegnn.storage import create_hdf5
-
-SETTINGS = {"neighbours": 4, "stride": 2, "drop_probability": 0.1, "seed": 3}
-
-
-def write_graphs(path, settings, neighbours):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with create_hdf5(path, "graphs", settings) as file:
-        write_split(file, "test", np.arange(2), np.zeros((2, neighbours), int))
 
 
 @pytest.fixture
 def results(tmp_path):
-    """Return a dataset's results with the scene "study" and the run "joint"."""
+    """Return a dataset's results with the scene "study" and the run "joint", described alone."""
     folder = tmp_path / "results/made"
-    for name in ("frames", "runs/joint", "vocabularies", "neighbours"):
-        (folder / name).mkdir(parents=True)
-    write_tiny_scene(folder, "study").frames.rename(folder / "frames/study.h5")
-    with create_hdf5(folder / "descriptors/study.h5", "descriptors", {"descriptor": "vlad"}):
-        pass
-    write_graphs(folder / "graphs/study.h5", SETTINGS, 4)
-    with create_hdf5(folder / "neighbours/study.h5", "neighbours", {"candidates": 31}):
-        pass
-    (folder / "runs/joint/model.pt").touch()
-    (folder / "vocabularies/study.npz").touch()
+    write_place(folder / "runs/joint/places/study.json", place_in(tmp_path))
     return folder
 
 
-def test_place_is_found_by_the_layout(results):
-    place = find_place(results, "study", "joint")
-    assert place.model == results / "runs/joint/model.pt"
-    assert place.vocabulary == results / "vocabularies/study.npz"
-    assert place.netvlad is None
-    assert place.sampling == SamplingSettings(**SETTINGS)
-    assert place.candidates == 31
-
-
-def test_a_variant_has_graphs_of_its_own(results):
-    (results / "runs/wide").mkdir()
-    (results / "runs/wide/model.pt").touch()
-    assert find_place(results, "study", "wide").sampling == SamplingSettings(**SETTINGS)
-    own = {**SETTINGS, "neighbours": 6, "selection": "sequential"}
-    write_graphs(results / "graphs/wide/study.h5", own, 6)
-    assert find_place(results, "study", "wide").sampling == SamplingSettings(**own)
-
-
-def test_checkpoint_is_the_recorded_one(results, tmp_path):
-    settings = {"descriptor": "netvlad", "checkpoint": "netvlad.tar"}
-    with create_hdf5(results / "descriptors/study.h5", "descriptors", settings):
-        pass
-    place = find_place(results, "study", "joint")
-    assert place.netvlad == tmp_path / "resources/weights/netvlad.tar"
-    assert place.vocabulary is None
-    assert find_place(results, "study", "joint", tmp_path / "other").netvlad == tmp_path / "other"
+def test_place_is_found_by_scene_and_run(results):
+    assert find_results(results.parent, "study") == results
+    assert find_place(results, "study", "joint") == results / "runs/joint/places/study.json"
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--scene", "attic"], "has no scene 'attic'; there are: study"),
-        (["--scene", "attic", "--results", "results/made"], "frames/attic.h5: no such file.*study"),
-        (["--scene", "study", "--run", "only"], r"runs/only/model.pt: no such.*\(run\): joint"),
+        (
+            ["--scene", "attic", "--results", "results/made"],
+            "runs/joint/places/attic.json: no such file.* has these scenes: study; ",
+        ),
+        (
+            ["--scene", "study", "--run", "only"],
+            "runs/only/places/study.json: no such file.* and these runs: joint",
+        ),
         (["--scene", "study", "--results", "nowhere"], "nowhere: no such folder"),
         (["--scene", "study", "--results", "results/made"], "photos: no such folder"),
     ],
@@ -91,32 +56,44 @@ def test_what_is_missing_is_told_with_what_there_is(
 
 
 def test_two_datasets_with_the_scene_are_a_question(results):
-    (results.parent / "other/frames").mkdir(parents=True)
-    (results.parent / "other/frames/study.h5").touch()
+    other = results.parent / "other/runs/wide/places/study.json"
+    write_place(other, place_in(results))
+    write_place(results / "runs/wide/places/study.json", place_in(results))
     with pytest.raises(InputError, match=r"several folders: .*made.*other; choose one with --res"):
         find_results(results.parent, "study")
 
 
-def test_table_and_files_are_printed(results, tmp_path, monkeypatch, capsys):
-    asked = SimpleNamespace()
+@pytest.fixture
+def asked(results, tmp_path, monkeypatch):
+    """Run in the project's folder; return the arguments of the localisation, which is pretended."""
+    asked = []
 
-    def pretend(*files, **options):
-        asked.files, asked.options = files, options
+    def pretend(*arguments):
+        asked.append(arguments)
         numbers = {"tx": [1.234], "ty": [2.0], "tz": [0.5], "confidence": [0.777]}
         return pd.DataFrame({"image": ["a.jpg"], **numbers, "accepted": [True]})
 
     monkeypatch.setattr(localising, "localise_photos", pretend)
     monkeypatch.chdir(tmp_path)
-    arguments = ["mine", "--scene", "study", "--output", "out", "--min-confidence", "0.5"]
-    assert main([*arguments, "--device", "cpu", "--workers", "1"]) == 0
+    return asked
+
+
+def test_table_and_files_are_printed(asked, capsys):
+    arguments = ["mine", "--scene", "study", "--output", "out", "--device", "cpu"]
+    assert main([*arguments, "--workers", "1"]) == 0
     printed = capsys.readouterr().out
     assert "a.jpg 1.23 2.00 0.50       0.78      True" in printed
     assert "In out:" in printed
-    assert asked.options["minimum_confidence"] == 0.5
-    assert asked.files[6] == SamplingSettings(**SETTINGS)
-    assert [path.name for path in asked.files[4]] == [
-        *("poses.csv", "poses.txt", "images.txt", "photos.png")
-    ]
+    place, photos, output, device, workers = asked[0]
+    assert place == place_in(Path())
+    assert (str(photos), str(output), str(device), workers) == ("mine", "out", "cpu", 1)
+
+
+def test_options_override_the_place(asked):
+    arguments = ["mine", "--scene", "study", "--device", "cpu", "--workers", "1"]
+    assert main([*arguments, "--min-confidence", "0", "--netvlad", "other.tar"]) == 0
+    expected = replace(place_in(Path()), describer=Path("other.tar"), minimum_confidence=0)
+    assert asked[0][0] == expected
 
 
 def test_command_at_the_root(results, tmp_path):

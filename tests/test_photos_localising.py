@@ -2,6 +2,7 @@ import json
 import logging
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -16,20 +17,30 @@ from relposegnn.frames import Frames
 from relposegnn.graphs import SamplingSettings, write_split
 from relposegnn.localization import predict_poses
 from relposegnn.model import ModelSettings, RelPoseGNN
-from relposegnn.photos import localising, recognition
-from relposegnn.photos.localising import POSE, PhotoOutputs, choose_neighbours, localise_photos
-from relposegnn.retrieval.descriptors import describe_frames, fit_vocabulary
+from relposegnn.photos import localising
+from relposegnn.photos.localising import POSE, localise_photos, neighbours_of_photos
+from relposegnn.photos.place import Place
+from relposegnn.retrieval.descriptors import (
+    DescriptorSettings,
+    VocabularySettings,
+    describe_frames,
+    fit_vocabulary,
+)
 from relposegnn.retrieval.ranking import rank_neighbours
+from relposegnn.retrieval.rankings import read_ranking
 from relposegnn.runtime import InputError
-from relposegnn.storage import create_hdf5, open_hdf5
+from relposegnn.storage import create_hdf5
 
 CPU = torch.device("cpu")
-SAMPLING = SamplingSettings(neighbours=3, stride=2, drop_probability=0.3)
+SAMPLING = SamplingSettings(
+    neighbours=3, selection="strided", stride=2, drop_probability=0.3, seed=0
+)
+FITTING = VocabularySettings("vlad", 80, 64, clusters=4, seed=0)
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Return the files of a described scene and a model with random weights, by argument."""
+    """Return a described scene and a model with random weights."""
     folder = tmp_path_factory.mktemp("place")
     frames_file, scene = write_tiny_scene(folder, "tiny").frames, folder / "scene"
     with h5py.File(frames_file, "a") as file:  # the tiny scene's images, as files
@@ -40,19 +51,22 @@ def place(tmp_path_factory):
                 Image.fromarray(image).save(scene / source)
             file[f"{split}/source"][:] = sources
     vocabulary, descriptors = folder / "vocabulary.npz", folder / "descriptors.h5"
-    fit_vocabulary(frames_file, scene, vocabulary, "vlad", 4, (80, 64), seed=0)
-    describe_frames(frames_file, scene, descriptors, "vlad", (80, 64), vocabulary)
+    fit_vocabulary(frames_file, scene, vocabulary, FITTING)
+    describe_frames(frames_file, scene, descriptors, DescriptorSettings("vlad", 80, 64), vocabulary)
     torch.manual_seed(0)
     model = RelPoseGNN(ModelSettings.published(backbone="resnet10", width=16, iterations=1))
     save_model(folder / "model.pt", model, 0, ["tiny"])
-    files = {"model_file": folder / "model.pt", "frames_file": frames_file}
-    return files | {"descriptors_file": descriptors, "vocabulary_file": vocabulary}
+    return Place(
+        *(folder / "model.pt", frames_file, descriptors, vocabulary, SAMPLING),
+        candidates=200,
+        minimum_confidence=0,
+    )
 
 
 @pytest.fixture
 def folder(place, tmp_path):
     """Return a folder with copies of the test images and, in another one, a portrait."""
-    with Frames(place["frames_file"]) as frames:
+    with Frames(place.frames) as frames:
         images = frames.images("test", range(5))
     (tmp_path / "photos/Walk").mkdir(parents=True)
     for index, image in enumerate(images):
@@ -61,25 +75,23 @@ def folder(place, tmp_path):
     return tmp_path / "photos"
 
 
-def localise(place, folder, output, **changes):
-    arguments = {"device": CPU, "sampling": SAMPLING, **place, **changes}
-    outputs = PhotoOutputs.in_folder(output)
-    return localise_photos(photo_folder=folder, outputs=outputs, **arguments)
+def localise(place, folder, output, workers=1, **changes):
+    return localise_photos(replace(place, **changes), folder, output, CPU, workers)
 
 
 def test_copies_of_queries_get_the_poses_of_the_prediction(place, folder, tmp_path):
-    first = SamplingSettings(neighbours=3, stride=1, drop_probability=0)
+    first = replace(SAMPLING, stride=1, drop_probability=0)
     table = localise(place, folder, tmp_path / "out", sampling=first).set_index("image")
     ranking, graphs, predictions = (tmp_path / name for name in ("n.h5", "g.h5", "p.npz"))
-    rank_neighbours(place["descriptors_file"], ranking, 3)
-    with open_hdf5(ranking, "neighbours") as file, create_hdf5(graphs, "graphs", {}) as output:
-        write_split(output, "test", np.arange(5), file["test/index"][:])
-        similarity = file["test/similarity"][:, 0]
-    predict_poses(place["model_file"], place["frames_file"], graphs, predictions, CPU)
+    rank_neighbours(place.descriptors, ranking, 3)
+    ranked, similarity = read_ranking(ranking, "test")
+    with create_hdf5(graphs, "graphs", {}) as output:
+        write_split(output, "test", np.arange(5), ranked)
+    predict_poses(place.model, place.frames, graphs, predictions, CPU)
     expected, copies = np.load(predictions), table.loc[[f"test {i}.PNG" for i in range(5)]]
     np.testing.assert_allclose(copies[POSE[:3]], expected["robust_t"], atol=1e-5)
     np.testing.assert_allclose(copies[POSE[3:]], expected["robust_q"], atol=1e-5)
-    np.testing.assert_allclose(copies["similarity"], similarity, atol=1e-5)
+    np.testing.assert_allclose(copies["similarity"], similarity[:, 0], atol=1e-5)
 
 
 def test_a_photo_does_not_depend_on_the_others(place, folder, tmp_path, monkeypatch):
@@ -88,7 +100,7 @@ def test_a_photo_does_not_depend_on_the_others(place, folder, tmp_path, monkeypa
     (alone / "Walk").mkdir(parents=True)
     for name in ("test 3.PNG", "Walk/portrait.jpg"):
         shutil.copy(folder / name, alone / name)
-    monkeypatch.setattr(recognition, "PHOTOS_AT_ONCE", 1)
+    monkeypatch.setattr(localising, "PHOTOS_AT_ONCE", 1)
     found = localise(place, alone, tmp_path / "two", workers=3).set_index("image")
     numbers = [*POSE, "confidence", "similarity", "spread_m", "spread_deg"]
     np.testing.assert_allclose(found[numbers], together.loc[found.index, numbers], atol=1e-4)
@@ -97,17 +109,17 @@ def test_a_photo_does_not_depend_on_the_others(place, folder, tmp_path, monkeypa
 
 def test_neighbours_follow_the_seed_and_the_name(place):
     ranked = np.tile(np.arange(12), (2, 1))
-    with Frames(place["frames_file"]) as frames:
+    with Frames(place.frames) as frames:
         chosen = [
-            choose_neighbours(names, ranked, frames, replace(SAMPLING, seed=seed))
+            neighbours_of_photos(names, ranked, frames, replace(SAMPLING, seed=seed))
             for names, seed in ((["a", "b"], 0), (["b", "a"], 0), (["a", "b"], 1))
         ]
         others = {
-            kind: choose_neighbours(["a"], ranked[:1], frames, replace(SAMPLING, selection=kind))
+            kind: neighbours_of_photos(["a"], ranked[:1], frames, replace(SAMPLING, selection=kind))
             for kind in ("random", "sequential")
         }
         with pytest.raises(InputError, match="'best', expected strided, random or sequential"):
-            choose_neighbours(["a"], ranked[:1], frames, replace(SAMPLING, selection="best"))
+            neighbours_of_photos(["a"], ranked[:1], frames, replace(SAMPLING, selection="best"))
     np.testing.assert_array_equal(chosen[0], chosen[1][::-1])
     assert (chosen[0][0] != chosen[0][1]).any()
     assert (chosen[0] != chosen[2]).any()
@@ -119,18 +131,20 @@ def test_outputs_tell_the_same(place, folder, tmp_path, monkeypatch):
     planted = np.array([0.1, 0.9, 0.3, 0.6, 0.2, 0.8])
     monkeypatch.setattr(localising, "confidence", lambda *_: planted)
     localise(place, folder, tmp_path / "out", minimum_confidence=0.6)
-    outputs = PhotoOutputs.in_folder(tmp_path / "out")
-    table = pd.read_csv(outputs.csv)
+    files = {path.name: path for path in (tmp_path / "out").iterdir()}
+    assert set(files) == {"poses.csv", "poses.txt", "images.txt", "photos.png"}
+    table = pd.read_csv(files["poses.csv"])
     assert list(table["image"]) == sorted(table["image"])
     np.testing.assert_allclose(table["confidence"], planted)
     assert list(table["accepted"]) == [False, True, False, True, False, True]
-    assert "true" in outputs.csv.read_text()
+    assert "true" in files["poses.csv"].read_text()
     accepted = table[table["accepted"]]
-    tum = np.loadtxt(outputs.tum)
+    tum = np.loadtxt(files["poses.txt"])
     np.testing.assert_allclose(tum[:, 1:4], accepted[POSE[:3]], atol=1e-6)
-    lines = [line for line in outputs.colmap.read_text().splitlines() if line and line[0] != "#"]
+    lines = files["images.txt"].read_text().splitlines()
+    lines = [line for line in lines if line and line[0] != "#"]
     assert [line.split(" ", 9)[9] for line in lines] == list(accepted["image"])
-    with Image.open(outputs.picture) as picture:
+    with Image.open(files["photos.png"]) as picture:
         assert min(picture.size) > 500
 
 
@@ -150,10 +164,10 @@ def test_other_aspects_are_told_once(place, folder, tmp_path, caplog):
 
 
 def test_photo_without_a_finite_pose_is_not_accepted(place, folder, tmp_path):
-    broken = torch.load(place["model_file"], weights_only=True)
+    broken = torch.load(place.model, weights_only=True)
     broken["model_state_dict"]["fc_xyz_R.bias"][:] = torch.nan
     torch.save(broken, tmp_path / "nan.pt")
-    table = localise(place, folder, tmp_path / "out", model_file=tmp_path / "nan.pt")
+    table = localise(place, folder, tmp_path / "out", model=tmp_path / "nan.pt")
     assert table["tx"].isna().all()
     assert not table["accepted"].any()
     assert (table["confidence"] == 0).all()
@@ -163,8 +177,9 @@ def test_photo_without_a_finite_pose_is_not_accepted(place, folder, tmp_path):
     ("changes", "message"),
     [
         ({"minimum_confidence": 1.5}, "minimum confidence is 1.5, expected 0 to 1"),
-        ({"candidates": 2}, "of which 2 can be ranked, expected at least 3"),
-        ({"vocabulary_file": None}, "vlad: got vocabulary None"),
+        ({"candidates": 2}, r"tiny-frames\.h5: 2 database images to choose from .* = 3"),
+        ({"describer": Path("gone.npz")}, r"gone\.npz: cannot be read as a vocabulary"),
+        ({"model": Path("gone.pt")}, r"gone\.pt: cannot be read as a checkpoint"),
     ],
 )
 def test_wrong_requests(place, folder, tmp_path, changes, message):
@@ -178,14 +193,13 @@ def test_outputs_among_the_photos_are_refused(place, folder):
 
 
 def test_another_vocabulary_or_scene_is_refused(place, folder, tmp_path):
-    scene = place["frames_file"].parent / "scene"
     other = tmp_path / "other.npz"
-    fit_vocabulary(place["frames_file"], scene, other, "vlad", 5, (80, 64), seed=0)
+    fit_vocabulary(place.frames, place.frames.parent / "scene", other, replace(FITTING, clusters=5))
     with pytest.raises(InputError, match=r"other\.npz: is .*give the same file"):
-        localise(place, folder, tmp_path / "out", vocabulary_file=other)
-    with h5py.File(place["descriptors_file"]) as file:
+        localise(place, folder, tmp_path / "out", describer=other)
+    with h5py.File(place.descriptors) as file:
         settings, rows = file.attrs["settings"], file["train/descriptor"][:5]
     with create_hdf5(tmp_path / "five.h5", "descriptors", json.loads(settings)) as file:
         file["train/descriptor"] = rows
     with pytest.raises(InputError, match=r"five\.h5: describes 5 .*expected the 12 of"):
-        localise(place, folder, tmp_path / "out", descriptors_file=tmp_path / "five.h5")
+        localise(place, folder, tmp_path / "out", descriptors=tmp_path / "five.h5")

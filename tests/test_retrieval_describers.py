@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import torch
 
-from relposegnn.retrieval.describers import BATCH, image_batches, load_describer
+from relposegnn.retrieval.describers import load_describer
+from relposegnn.retrieval.netvlad import BATCH, encoder_input, run_in_batches
 from relposegnn.retrieval.vlad import local_features, vlad
 from relposegnn.retrieval.vocabulary import save_vocabulary
 from relposegnn.runtime import InputError
@@ -9,9 +11,15 @@ from relposegnn.runtime import InputError
 
 def test_batches_hold_every_image_once():
     images = [np.full((2, 3, 3), index, np.uint8) for index in range(BATCH + 3)]
-    batches = list(image_batches(iter(images)))
-    assert [len(batch) for batch in batches] == [BATCH, 3]
-    np.testing.assert_array_equal(np.concatenate(batches)[:, 0, 0, 0], np.arange(BATCH + 3))
+    sizes, cpu = [], torch.device("cpu")
+
+    def network(batch):
+        sizes.append(len(batch))
+        return batch
+
+    made = list(run_in_batches(network, iter(images), cpu))
+    assert sizes == [BATCH, 3]
+    np.testing.assert_array_equal(made, encoder_input(np.stack(images), cpu))
 
 
 def test_describer_of_a_vocabulary(tmp_path):

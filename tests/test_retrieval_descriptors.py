@@ -6,10 +6,16 @@ from PIL import Image
 
 from relposegnn.frames import Frames, pack_frames
 from relposegnn.poses import pose_from_quaternion
-from relposegnn.retrieval.descriptors import describe_frames, fit_vocabulary
+from relposegnn.retrieval.descriptors import (
+    DescriptorSettings,
+    VocabularySettings,
+    describe_frames,
+    fit_vocabulary,
+)
 from relposegnn.retrieval.netvlad import NetVLAD, encoder_input, randomise_vgg16
 from relposegnn.retrieval.quality import retrieval_quality
 from relposegnn.retrieval.ranking import rank_neighbours
+from relposegnn.retrieval.rankings import read_ranking
 from relposegnn.retrieval.vlad import local_features, vlad
 from relposegnn.retrieval.vocabulary import load_vocabulary
 from relposegnn.runtime import InputError
@@ -50,10 +56,10 @@ def described(request, scene, frames_file, tmp_path_factory):
     """Return (descriptor, vocabulary file, descriptors file)."""
     folder = tmp_path_factory.mktemp("described")
     vocabulary, output = folder / "vocabulary.npz", folder / "descriptors.h5"
-    fit_vocabulary(frames_file, scene, vocabulary, request.param, 4, SIZE, 0, device="cpu")
-    describe_frames(
-        *(frames_file, scene, output, request.param, SIZE), vocabulary_file=vocabulary, device="cpu"
-    )
+    fitting = VocabularySettings(request.param, *SIZE, clusters=4, seed=0)
+    describing = DescriptorSettings(request.param, *SIZE)
+    fit_vocabulary(frames_file, scene, vocabulary, fitting, device="cpu")
+    describe_frames(frames_file, scene, output, describing, vocabulary, device="cpu")
     return request.param, vocabulary, output
 
 
@@ -103,13 +109,13 @@ def test_repetition_with_more_threads_gives_the_same_files(described, scene, fra
     descriptor, vocabulary, output = described
     again, rows = tmp_path / "v.npz", tmp_path / "d.h5"
     arguments = {"device": "cpu", "workers": 3}
-    fit_vocabulary(frames_file, scene, again, descriptor, 4, SIZE, 0, **arguments)
+    fitting = VocabularySettings(descriptor, *SIZE, clusters=4, seed=0)
+    fit_vocabulary(frames_file, scene, again, fitting, **arguments)
     expected, found = (load_vocabulary(path, descriptor)[0] for path in (vocabulary, again))
     for key in expected:
         np.testing.assert_allclose(found[key], expected[key], rtol=1e-3, atol=1e-5)
-    describe_frames(
-        *(frames_file, scene, rows, descriptor, SIZE), vocabulary_file=again, **arguments
-    )
+    describing = DescriptorSettings(descriptor, *SIZE)
+    describe_frames(frames_file, scene, rows, describing, again, **arguments)
     for split in ("train", "test"):  # torch sums in another order with more threads
         np.testing.assert_allclose(read(rows)[split], read(output)[split], atol=1e-5)
 
@@ -120,33 +126,25 @@ def test_checkpoint_in_place_of_a_vocabulary(scene, frames_file, tmp_path):
     torch.nn.init.orthogonal_(model.pool.centroids)
     torch.save({"state_dict": model.state_dict()}, tmp_path / "netvlad.tar")
     output = tmp_path / "d.h5"
-    describe_frames(
-        *(frames_file, scene, output, "netvlad", SIZE),
-        netvlad_checkpoint=tmp_path / "netvlad.tar",
-        device="cpu",
-    )
+    describing = DescriptorSettings("netvlad", *SIZE)
+    describe_frames(frames_file, scene, output, describing, tmp_path / "netvlad.tar", device="cpu")
     assert read(output)["train"].shape == (6, 32768)
     with h5py.File(output) as file:
         assert read_settings(file)["checkpoint"] == "netvlad.tar"
 
 
-@pytest.mark.parametrize(
-    ("descriptor", "files"),
-    [
-        ("vlad", {}),
-        ("vlad", {"netvlad_checkpoint": "a"}),
-        ("netvlad", {}),
-        ("netvlad", {"vocabulary_file": "a", "netvlad_checkpoint": "b"}),
-    ],
-)
-def test_vocabulary_or_checkpoint(scene, frames_file, tmp_path, descriptor, files):
-    with pytest.raises(InputError, match=f"{descriptor}: got vocabulary .* expected"):
-        describe_frames(frames_file, scene, tmp_path / "d.h5", descriptor, SIZE, **files)
+def test_vlad_takes_no_checkpoint(scene, frames_file, tmp_path):
+    torch.save({"state_dict": {}}, tmp_path / "netvlad.tar")
+    describing = DescriptorSettings("vlad", *SIZE)
+    with pytest.raises(InputError, match=r"netvlad\.tar: .*vocabulary"):
+        describe_frames(frames_file, scene, tmp_path / "d.h5", describing, tmp_path / "netvlad.tar")
+    assert not (tmp_path / "d.h5").exists()
 
 
 def test_missing_image_leaves_no_file(scene, frames_file, tmp_path):
     with pytest.raises(InputError, match=r"frame-00000\d\.color\.png: no such file"):
-        fit_vocabulary(frames_file, tmp_path, tmp_path / "v.npz", "vlad", 4, SIZE, 0)
+        fitting = VocabularySettings("vlad", *SIZE, clusters=4, seed=0)
+        fit_vocabulary(frames_file, tmp_path, tmp_path / "v.npz", fitting)
     assert not list(tmp_path.iterdir())
 
 
@@ -167,11 +165,12 @@ def kitchen(shared, tmp_path):
 def test_real_frames_retrieve_near_frames(kitchen, tmp_path):
     files = [tmp_path / name for name in ("frames.h5", "v.npz", "d.h5", "n.h5")]
     pack_frames(kitchen, files[0], "7scenes", "redkitchen", shorter_side=24)
-    fit_vocabulary(files[0], kitchen, files[1], "vlad", 32, (160, 120), 0)
-    describe_frames(files[0], kitchen, files[2], "vlad", (160, 120), files[1])
+    fitting = VocabularySettings("vlad", 160, 120, clusters=32, seed=0)
+    fit_vocabulary(files[0], kitchen, files[1], fitting)
+    describing = DescriptorSettings("vlad", 160, 120)
+    describe_frames(files[0], kitchen, files[2], describing, files[1])
     rank_neighbours(files[2], files[3], 50)
-    with open_hdf5(files[3], "neighbours") as file:
-        index = file["test/index"][:]
+    index = read_ranking(files[3], "test").index
     with Frames(files[0]) as frames:
         poses, database = frames.poses("test"), frames.poses("train")
     random = np.random.default_rng(0).integers(len(database), size=len(poses))

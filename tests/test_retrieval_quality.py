@@ -5,6 +5,7 @@ import pytest
 
 from relposegnn.poses import pose_from_quaternion
 from relposegnn.retrieval.quality import retrieval_quality, score_retrieval
+from relposegnn.retrieval.rankings import Ranking, write_ranking
 from relposegnn.storage import create_hdf5
 
 
@@ -56,7 +57,7 @@ def files(tmp_path):
             for key in ("name", "source"):
                 group.create_dataset(key, data=names, dtype=h5py.string_dtype())
     with create_hdf5(paths[1], "neighbours", {}) as file:
-        file["test/index"] = np.array([[0, 1], [2, 1]], np.int32)
+        write_ranking(file, "test", Ranking(np.array([[0, 1], [2, 1]]), np.ones((2, 2))))
     with create_hdf5(paths[2], "graphs", {}) as file:
         file["test/query"] = np.array([1, 0], np.int32)
         file["test/neighbours"] = np.array([[1, 2], [2, 0]], np.int32)

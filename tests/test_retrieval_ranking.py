@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from relposegnn.retrieval.ranking import rank_neighbours
+from relposegnn.retrieval.rankings import read_ranking
 from relposegnn.runtime import InputError
-from relposegnn.storage import create_hdf5, open_hdf5, read_settings
+from relposegnn.storage import create_hdf5, read_settings
 
 
 def write(path, train, test, settings=None):
@@ -27,11 +28,10 @@ def unit_rows(count, dimension, seed) -> np.ndarray:
 
 
 def ranked(tmp_path, train, test, candidates):
-    """Return {split: (index, similarity)}."""
+    """Return the rankings by split."""
     write(tmp_path / "descriptors.h5", train, test)
     rank_neighbours(tmp_path / "descriptors.h5", tmp_path / "neighbours.h5", candidates)
-    with open_hdf5(tmp_path / "neighbours.h5", "neighbours") as file:
-        return {s: (file[s]["index"][:], file[s]["similarity"][:]) for s in ("train", "test")}
+    return {split: read_ranking(tmp_path / "neighbours.h5", split) for split in ("train", "test")}
 
 
 def test_known_ranking(tmp_path):

@@ -23,7 +23,7 @@ BEFORE_GRAPHS = {
 GRAPHS = {"sample_graphs", "measure_retrieval", "tabulate_retrieval", "plot_retrieval"}
 FROM_TRAINING = {
     *("train_model", "plot_training", "predict_poses", "plot_trajectories"),
-    *("score_poses", "plot_errors", "tabulate_experiment"),
+    *("score_poses", "plot_errors", "tabulate_experiment", "describe_place"),
 }
 
 

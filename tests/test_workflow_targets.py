@@ -1,6 +1,8 @@
 """Targets beside the default one: variants, videos, new photos, other layouts of scenes."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -8,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from project import TINY, Project
+from project import REPOSITORY, TINY, Project
 
 from relposegnn.layouts.reading import read_scene
 from relposegnn.poses import canonical_quaternion, quaternion_from_matrix
@@ -73,8 +75,49 @@ def test_new_photos_are_localised(edited, photos):
         *("poses.csv", "poses.txt", "images.txt", "photos.png")
     }
     assert edited.planned(*arguments) == {}
+    run = "results/synthetic/runs/joint"
+    with (edited.folder / run / "model.pt").open("ab") as model:
+        model.write(b"trained anew")
+    edited.run("--", f"{run}/places/study.json")  # it reads as before
+    assert edited.planned(*arguments) == {"localise_photos": 1, "photos": 1}
+    edited.run("--touch", *arguments)
+    assert edited.planned(*arguments) == {}
     shutil.copy(photos / table["image"][0], photos / table["image"][1])
     assert edited.planned(*arguments) == {"localise_photos": 1, "photos": 1}
+
+
+def localise(folder: Path, photos: Path, *options: str) -> pd.DataFrame:
+    """Return the table that the command writes, run in a project's folder."""
+    command = [sys.executable, str(REPOSITORY / "localise"), str(photos), "--scene", "study"]
+    command += ["--device", "cpu", "--workers", "2", "--output", "localised", *options]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return pd.read_csv(folder / "localised/poses.csv")
+
+
+@pytest.mark.parametrize("source", ["sampled", "published"])
+def test_the_command_does_what_the_target_does(edited, photos, source):
+    """Neither asks for rankings or graphs, whosever they are."""
+    results = edited.folder / "results/synthetic"
+    shutil.rmtree(results / "neighbours")
+    shutil.rmtree(results / "graphs")
+    settings = (f"photos={{folder: {photos}, scene: study, minimum_confidence: 0.1}}",)
+    settings += (f"graphs={{source: {source}}}",)
+    planned = edited.planned("--config", *settings, "--", "photos")
+    assert planned == {"describe_place": 1, "localise_photos": 1, "photos": 1}
+    edited.run("--config", *settings, "--", "photos")
+    expected = pd.read_csv(results / "photos/joint/study/poses.csv")
+    found = localise(edited.folder, photos)
+    pd.testing.assert_frame_equal(found, expected, atol=1e-6)
+
+
+def test_after_the_models_photos_can_be_localised(edited, photos):
+    """A place without queries has nothing to tabulate."""
+    shutil.rmtree(edited.folder / "results/synthetic/runs")
+    assert edited.planned("--", "models") == {"train_model": 1, "describe_place": 2, "models": 1}
+    edited.run("--", "models")
+    shutil.rmtree(edited.folder / "results/synthetic/graphs")
+    assert len(localise(edited.folder, photos)) == 2
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ if __name__ == "__main__":
     with logging_to(snakemake.log[0]):
         sample_graphs(
             snakemake.input.neighbours,
-            snakemake.output.graphs,
-            snakemake.wildcards.scene,
-            SamplingSettings(**snakemake.params.graphs),
             snakemake.input.frames,
+            snakemake.output.graphs,
+            SamplingSettings(**snakemake.params.graphs),
         )

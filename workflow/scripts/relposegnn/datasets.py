@@ -9,8 +9,9 @@ from torch.utils.data import ConcatDataset
 from torch_geometric.data import Data, Dataset
 from torch_geometric.loader import DataLoader
 
+from .edges import complete_edges
 from .frames import Frames
-from .graphs import complete_edges, read_graphs
+from .graphs import read_graphs
 from .poses import vector_from_pose
 from .runtime import InputError, numpy_generator, torch_generator
 

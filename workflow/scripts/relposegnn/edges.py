@@ -1,13 +1,26 @@
-"""The edges of a batch of graphs: chosen by nearness in feature space, dropped in training.
+"""The edges of graphs: complete, chosen by nearness in feature space, dropped in training.
 
 Dimensions in tensor names: N nodes of all graphs, C feature width, B graphs, M most nodes of one.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.utils import scatter, to_dense_batch
 
 from .runtime import InputError
+
+
+def complete_edges(nodes: int) -> np.ndarray:
+    """Return both directions of every pair of ``nodes`` nodes as edges (2, n (n - 1)).
+
+    In the order of the published graphs: pairs (i, i + d) by d, then by i; then all reversed. The
+    first edge into node 0 comes from node 1, the best-ranked neighbour.
+    """
+    source = np.concatenate([np.arange(nodes - d) for d in range(1, nodes)])
+    target = np.concatenate([np.arange(d, nodes) for d in range(1, nodes)])
+    forward = np.stack([source, target])
+    return np.concatenate([forward, forward[::-1]], axis=1)
 
 
 def nearest_edges(features_NC: Tensor, graph_N: Tensor, k: int) -> Tensor:

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from .frames import Frames
+from .retrieval.rankings import read_ranking
 from .runtime import InputError, numpy_generator
 from .storage import SPLITS, create_hdf5, open_hdf5
 
@@ -32,11 +33,63 @@ class SamplingSettings:
         seed: of ``strided`` and ``random``.
     """
 
-    neighbours: int = 7
-    selection: str = "strided"
-    stride: int = 5
-    drop_probability: float = 0.5
-    seed: int = 0
+    neighbours: int
+    selection: str
+    stride: int
+    drop_probability: float
+    seed: int
+
+
+def choose_neighbours(
+    ranked: np.ndarray,
+    database: list[str],
+    settings: SamplingSettings,
+    generator: np.random.Generator,
+    within: bool,
+) -> tuple[np.ndarray, int]:
+    """Return the neighbours (N, k) of N queries, and how many of their rankings were too short.
+
+    Args:
+        ranked: (N, K) database images of each query, best first.
+        database: names of the database images.
+        settings: how they are chosen.
+        generator: of the draws, query by query.
+        within: query i is database image i, which its graph leaves out.
+
+    Raises:
+        InputError: a sequence has too few frames, or the selection is unknown.
+    """
+    count = settings.neighbours
+    if settings.selection == "strided":
+        return strided_neighbours(ranked, settings, generator)
+    if settings.selection == "random":
+        return random_neighbours(len(ranked), len(database), count, generator, within), 0
+    if settings.selection == "sequential":
+        return sequential_neighbours(ranked[:, 0], database, count, within), 0
+    raise InputError(
+        f"graphs.selection is {settings.selection!r}, expected strided, random or sequential"
+    )
+
+
+def check_choice(settings: SamplingSettings, ranked: int, database: int, source: str) -> None:
+    """Refuse a ranking too short, or a database too small, to choose a graph from.
+
+    Args:
+        settings: how neighbours are chosen.
+        ranked: length of a ranking.
+        database: images that may be a query's neighbours.
+        source: what the message starts with.
+
+    Raises:
+        InputError: there are fewer than the neighbours of a graph.
+    """
+    found = ranked if settings.selection == "strided" else database
+    if found < settings.neighbours:
+        raise InputError(
+            f"{source}: {found} database images to choose from for each query, expected at least "
+            f"graphs.neighbours = {settings.neighbours}: the scene has too few training frames, or "
+            "retrieval.candidates is too small"
+        )
 
 
 def subsample_ranking(
@@ -118,83 +171,44 @@ def sequential_neighbours(
 
 def sample_graphs(
     neighbours_file: str | Path,
-    graphs_file: str | Path,
-    scene: str,
-    settings: SamplingSettings,
     frames_file: str | Path,
+    graphs_file: str | Path,
+    settings: SamplingSettings,
 ) -> None:
     """Sample one graph per frame of both splits and write the graphs file.
 
     Args:
         neighbours_file: rankings of the database images for each frame.
+        frames_file: of the scene: its name, of which the seeds are made, and the frames' names.
         graphs_file: output.
-        scene: its name, for the seeds and messages.
         settings: how neighbours are chosen.
-        frames_file: counts and names of the frames.
 
     Raises:
         InputError: there are too few database images for a graph, the two files do not belong
             together, or the selection is unknown.
     """
-    with (
-        Frames(frames_file) as frames,
-        open_hdf5(neighbours_file, "neighbours") as rankings,
-        create_hdf5(graphs_file, "graphs", asdict(settings)) as graphs,
-    ):
+    with Frames(frames_file) as frames, create_hdf5(graphs_file, "graphs", asdict(settings)) as out:
+        database = frames.names("train")
         for split in SPLITS:
-            ranked = rankings[f"{split}/index"][:]
-            _check_ranking(ranked, settings, frames, split, f"{neighbours_file} ({scene}, {split})")
-            generator = numpy_generator(settings.seed, "graphs", scene, split)
-            neighbours, filled = _select(ranked, settings, generator, frames, split)
-            write_split(graphs, split, np.arange(len(neighbours)), neighbours, filled)
+            ranked, within = read_ranking(neighbours_file, split).index, split == "train"
+            source = f"{neighbours_file} ({frames.scene}, {split})"
+            if len(ranked) != frames.count(split):
+                raise InputError(
+                    f"{source}: ranks for {len(ranked)} frames, expected the {frames.count(split)} "
+                    f"of {frames.path}; rank the neighbours again"
+                )
+            check_choice(settings, ranked.shape[1], len(database) - within, source)
+            generator = numpy_generator(settings.seed, "graphs", frames.scene, split)
+            neighbours, filled = choose_neighbours(ranked, database, settings, generator, within)
+            write_split(out, split, np.arange(len(neighbours)), neighbours, filled)
             if filled:
                 logger.warning(
                     "%s, %s: %d of %d rankings (length %d) end before stride %d yields %d "
                     "neighbours; their best unused entries fill these graphs. A larger "
                     "retrieval.candidates or a smaller graphs.stride avoids it",
-                    *(scene, split, filled, len(ranked), ranked.shape[1]),
+                    *(frames.scene, split, filled, len(ranked), ranked.shape[1]),
                     *(settings.stride, settings.neighbours),
                 )
-
-
-def _select(
-    ranked: np.ndarray,
-    settings: SamplingSettings,
-    generator: np.random.Generator,
-    frames: Frames,
-    split: str,
-) -> tuple[np.ndarray, int]:
-    """Return the neighbours (N, k) of a split's queries, and how many rankings were too short."""
-    count, database = settings.neighbours, frames.names("train")
-    within = split == "train"
-    if settings.selection == "strided":
-        return strided_neighbours(ranked, settings, generator)
-    if settings.selection == "random":
-        return random_neighbours(len(ranked), len(database), count, generator, within), 0
-    if settings.selection == "sequential":
-        return sequential_neighbours(ranked[:, 0], database, count, within), 0
-    raise InputError(
-        f"graphs.selection is {settings.selection!r}, expected strided, random or sequential"
-    )
-
-
-def _check_ranking(
-    ranked: np.ndarray, settings: SamplingSettings, frames: Frames, split: str, source: str
-) -> None:
-    """Refuse rankings of other frames, and a database too small for a graph."""
-    if len(ranked) != frames.count(split):
-        raise InputError(
-            f"{source}: ranks for {len(ranked)} frames, expected the {frames.count(split)} of "
-            f"{frames.path}; rank the neighbours again"
-        )
-    strided = settings.selection == "strided"
-    found = ranked.shape[1] if strided else frames.count("train") - (split == "train")
-    if found < settings.neighbours:
-        raise InputError(
-            f"{source}: {found} database images to choose from for each query, expected at least "
-            f"graphs.neighbours = {settings.neighbours}: the scene has too few training frames, or "
-            "retrieval.candidates is too small"
-        )
 
 
 def write_split(
@@ -221,15 +235,3 @@ def read_graphs(graphs_file: str | Path, split: str) -> tuple[np.ndarray, np.nda
     """
     with open_hdf5(graphs_file, "graphs") as file:
         return file[f"{split}/query"][:], file[f"{split}/neighbours"][:]
-
-
-def complete_edges(nodes: int) -> np.ndarray:
-    """Return both directions of every pair of ``nodes`` nodes as edges (2, n (n - 1)).
-
-    In the order of the published graphs: pairs (i, i + d) by d, then by i; then all reversed. The
-    first edge into node 0 comes from node 1, the best-ranked neighbour.
-    """
-    source = np.concatenate([np.arange(nodes - d) for d in range(1, nodes)])
-    target = np.concatenate([np.arange(d, nodes) for d in range(1, nodes)])
-    forward = np.stack([source, target])
-    return np.concatenate([forward, forward[::-1]], axis=1)

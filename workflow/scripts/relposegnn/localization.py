@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from .checkpoints import load_model
 from .datasets import normalise_images
+from .edges import complete_edges
 from .frames import Frames
-from .graphs import complete_edges, read_graphs
+from .graphs import read_graphs
 from .model import RelPoseGNN
 from .poses import (
     matrix_from_quaternion,
@@ -29,6 +30,7 @@ MEDIAN_ITERATIONS = 50
 # Images are encoded so many pixels at once: on a CPU as many as its caches like, 4 published ones.
 PIXELS_PER_PASS_CPU = 350_000
 PIXELS_PER_PASS_GPU = 5_600_000
+GRAPHS_PER_PASS = 32
 
 
 class Candidates(NamedTuple):
@@ -49,7 +51,6 @@ def predict_poses(
     graphs_file: str | Path,
     predictions_file: str | Path,
     device: torch.device,
-    graphs_per_pass: int = 32,
 ) -> None:
     """Estimate the pose of every test query of a scene and write them as ``.npz``.
 
@@ -59,17 +60,13 @@ def predict_poses(
         InputError: the scene has no test queries, or its files do not fit the model.
     """
     model = load_model(model_file).to(device, memory_format=torch.channels_last)
-    predictions = localize_queries(model, frames_file, graphs_file, device, graphs_per_pass)
+    predictions = localize_queries(model, frames_file, graphs_file)
     with atomic_path(predictions_file) as partial:
         np.savez(partial, **predictions)
 
 
 def localize_queries(
-    model: RelPoseGNN,
-    frames_file: str | Path,
-    graphs_file: str | Path,
-    device: torch.device,
-    graphs_per_pass: int = 32,
+    model: RelPoseGNN, frames_file: str | Path, graphs_file: str | Path
 ) -> dict[str, np.ndarray]:
     """Return the estimated and true poses of every test query of a scene.
 
@@ -78,12 +75,7 @@ def localize_queries(
     ``robust_q`` from all edges, ``reference_t``, ``reference_q`` the pose of the neighbour in node
     1, ``train_t`` (M, 3) the database's camera centres.
 
-    Args:
-        model: in evaluation mode, on ``device``; fastest with its weights in ``channels_last``.
-        frames_file: of the scene.
-        graphs_file: of the scene.
-        device: where the model is.
-        graphs_per_pass: graphs in a batch.
+    The model is in evaluation mode; it is fastest with its weights in ``channels_last``.
 
     Raises:
         InputError: the scene has no test queries.
@@ -94,10 +86,8 @@ def localize_queries(
     with Frames(frames_file) as frames:
         database = vector_from_pose(frames.poses("train"))
         truth = vector_from_pose(frames.poses("test")[query])
-        features, nodes = encode_distinct_frames(model, frames, query, neighbours, device)
-    relative, source = relate_graphs(model, features, nodes, graphs_per_pass)
-    source_poses = np.take_along_axis(database[neighbours], source[..., None] - 1, axis=1)
-    candidates = candidates_from_relative(relative, source_poses)
+        features, row = encode_frames(model, frames, "test", query)
+        candidates = estimate_candidates(model, frames, features[row], neighbours)
     robust_t, robust_q = aggregate(candidates)
     if failed := np.isnan(robust_t).any(axis=1).sum():
         logger.warning("%s: %d of %d queries have no finite pose", graphs_file, failed, len(query))
@@ -114,6 +104,94 @@ def localize_queries(
         "reference_q": quaternion_exp(reference[:, 3:]),
         "train_t": database[:, :3],
     }
+
+
+def estimate_candidates(
+    model: RelPoseGNN, frames: Frames, features: torch.Tensor, neighbours: np.ndarray
+) -> Candidates:
+    """Return the pose estimates of queries, frames or photos, by their graphs.
+
+    Args:
+        model: in evaluation mode, where the features are.
+        frames: of the scene.
+        features: (G, C) of the queries.
+        neighbours: (G, k) of the queries, in the training frames.
+    """
+    encoded, row = encode_frames(model, frames, "train", neighbours)
+    nodes = np.column_stack([np.arange(len(features)), len(features) + row])
+    relative, source = relate_graphs(model, torch.cat([features, encoded]), nodes)
+    database = vector_from_pose(frames.poses("train"))
+    source_poses = np.take_along_axis(database[neighbours], source[..., None] - 1, axis=1)
+    return candidates_from_relative(relative, source_poses)
+
+
+def encode_frames(
+    model: RelPoseGNN, frames: Frames, split: str, indices: np.ndarray
+) -> tuple[torch.Tensor, np.ndarray]:
+    """Encode every frame that is among some of a split, once.
+
+    Returns:
+        features (F, C) of the F distinct ones, where the model is; the row in them of each of the
+        ``indices``, of their shape.
+    """
+    distinct, row = np.unique(indices, return_inverse=True)
+    count = images_per_pass(model, frames)
+    passes = tqdm(range(0, len(distinct), count), f"encoding {split} frames", disable=None)
+    packed = (frames.images(split, distinct[start : start + count]) for start in passes)
+    features = torch.cat([encode_images(model, images, frames) for images in packed])
+    return features, row.reshape(indices.shape)
+
+
+@torch.inference_mode()
+def encode_images(model: RelPoseGNN, images: np.ndarray, frames: Frames) -> torch.Tensor:
+    """Return the features (n, C) of images (n, H, W, 3) uint8, standardised as the frames are."""
+    device = _device(model)
+    mean = torch.tensor(frames.mean, dtype=torch.float32, device=device)[None]
+    deviation = torch.tensor(frames.variance, dtype=torch.float32, device=device)[None].sqrt()
+    # Packed row by row of pixels: already what torch calls channels_last.
+    packed = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
+    return model.encode(normalise_images(packed, mean, deviation))
+
+
+def images_per_pass(model: RelPoseGNN, frames: Frames) -> int:
+    """Return how many images of the frames' size are encoded at once, where the model is."""
+    pixels = PIXELS_PER_PASS_CPU if _device(model).type == "cpu" else PIXELS_PER_PASS_GPU
+    return max(1, pixels // math.prod(frames.image_shape))
+
+
+def _device(model: RelPoseGNN) -> torch.device:
+    return next(model.parameters()).device
+
+
+@torch.inference_mode()
+def relate_graphs(
+    model: RelPoseGNN, features: torch.Tensor, nodes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Regress the relative poses on the edges into each query.
+
+    Args:
+        model: in evaluation mode, where the features are.
+        features: (F, C) image features.
+        nodes: (G, n) feature row of each node; node 0 is the query.
+
+    Returns:
+        relative (G, e, 6) on the edges s -> 0 in edge order, metres and half radians; source
+        (G, e), their nodes s in the graph, 1 <= s < n.
+    """
+    size = nodes.shape[1]
+    edges = torch.from_numpy(complete_edges(size))
+    relative, source = [], []
+    for start in tqdm(range(0, len(nodes), GRAPHS_PER_PASS), "relating graphs", disable=None):
+        part = torch.from_numpy(nodes[start : start + GRAPHS_PER_PASS])
+        offsets = torch.arange(len(part)) * size
+        edge_index = (edges[:, None, :] + offsets[:, None]).flatten(1).to(features.device)
+        graph = torch.arange(len(part), device=features.device).repeat_interleave(size)
+        queries = torch.arange(len(graph), device=features.device) % size == 0
+        part = part.flatten().to(features.device)
+        used, regressed = model.relate_into(features[part], edge_index, graph, queries)
+        relative.append(regressed.view(len(offsets), -1, 6).double().cpu())
+        source.append((used[0] % size).view(len(offsets), -1).cpu())
+    return torch.cat(relative).numpy(), torch.cat(source).numpy()
 
 
 def candidates_from_relative(relative: np.ndarray, source_poses: np.ndarray) -> Candidates:
@@ -157,87 +235,3 @@ def _nearest_rotation(matrices: np.ndarray) -> np.ndarray:
     u, _, vt = np.linalg.svd(matrices.reshape(-1, 3, 3))
     u[:, :, 2] *= np.linalg.det(u @ vt)[:, None]
     return (u @ vt).reshape(-1, 9)
-
-
-def encode_distinct_frames(
-    model: RelPoseGNN,
-    frames: Frames,
-    query: np.ndarray,
-    neighbours: np.ndarray,
-    device: torch.device,
-) -> tuple[torch.Tensor, np.ndarray]:
-    """Encode every image of a scene's test graphs once.
-
-    Returns:
-        features (F, C) of the F distinct images, on the device; nodes (G, 1 + k), the feature row
-        of each node of each graph.
-    """
-    features, nodes = [], []
-    for split, used in (("test", query[:, None]), ("train", neighbours)):
-        distinct, row = np.unique(used, return_inverse=True)
-        nodes.append(row.reshape(used.shape) + sum(map(len, features)))
-        features.append(encode_frames(model, frames, split, distinct, device))
-    return torch.cat(features), np.concatenate(nodes, axis=1)
-
-
-def encode_frames(
-    model: RelPoseGNN, frames: Frames, split: str, indices: np.ndarray, device: torch.device
-) -> torch.Tensor:
-    """Return the features (n, C) of a split's frames by their indices (n,), on the device."""
-    count = images_per_pass(frames, device)
-    passes = tqdm(range(0, len(indices), count), f"encoding {split} frames", disable=None)
-    packed = (frames.images(split, indices[start : start + count]) for start in passes)
-    return torch.cat([encode_images(model, images, frames, device) for images in packed])
-
-
-@torch.inference_mode()
-def encode_images(
-    model: RelPoseGNN, packed: np.ndarray, frames: Frames, device: torch.device
-) -> torch.Tensor:
-    """Return the features (n, C) of images (n, H, W, 3) uint8, standardised as the frames are."""
-    mean = torch.tensor(frames.mean, dtype=torch.float32, device=device)[None]
-    deviation = torch.tensor(frames.variance, dtype=torch.float32, device=device)[None].sqrt()
-    features = []
-    for part in np.array_split(packed, -(-len(packed) // images_per_pass(frames, device))):
-        # Packed row by row of pixels: already what torch calls channels_last.
-        images = torch.from_numpy(part).to(device).permute(0, 3, 1, 2)
-        features.append(model.encode(normalise_images(images, mean, deviation)))
-    return torch.cat(features)
-
-
-def images_per_pass(frames: Frames, device: torch.device) -> int:
-    """Return how many images of the frames' size are encoded at once."""
-    pixels = PIXELS_PER_PASS_CPU if device.type == "cpu" else PIXELS_PER_PASS_GPU
-    return max(1, pixels // math.prod(frames.image_shape))
-
-
-@torch.inference_mode()
-def relate_graphs(
-    model: RelPoseGNN, features: torch.Tensor, nodes: np.ndarray, graphs_per_pass: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Regress the relative poses on the edges into each query.
-
-    Args:
-        model: in evaluation mode, where the features are.
-        features: (F, C) image features.
-        nodes: (G, n) feature row of each node; node 0 is the query.
-        graphs_per_pass: graphs in a batch.
-
-    Returns:
-        relative (G, e, 6) on the edges s -> 0 in edge order, metres and half radians; source
-        (G, e), their nodes s in the graph, 1 <= s < n.
-    """
-    size = nodes.shape[1]
-    edges = torch.from_numpy(complete_edges(size))
-    relative, source = [], []
-    for start in tqdm(range(0, len(nodes), graphs_per_pass), "relating graphs", disable=None):
-        part = torch.from_numpy(nodes[start : start + graphs_per_pass])
-        offsets = torch.arange(len(part)) * size
-        edge_index = (edges[:, None, :] + offsets[:, None]).flatten(1).to(features.device)
-        graph = torch.arange(len(part), device=features.device).repeat_interleave(size)
-        queries = torch.arange(len(graph), device=features.device) % size == 0
-        part = part.flatten().to(features.device)
-        used, regressed = model.relate_into(features[part], edge_index, graph, queries)
-        relative.append(regressed.view(len(offsets), -1, 6).double().cpu())
-        source.append((used[0] % size).view(len(offsets), -1).cpu())
-    return torch.cat(relative).numpy(), torch.cat(source).numpy()

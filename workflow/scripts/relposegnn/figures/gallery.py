@@ -7,9 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..frames import Frames
+from ..graphs import read_graphs
 from ..poses import quaternion_from_matrix, rotation_error_deg, translation_error
+from ..retrieval.rankings import read_ranking
 from ..runtime import InputError
-from ..storage import open_hdf5
 from .style import (
     SOFT,
     add_colour_bar,
@@ -72,8 +73,7 @@ def choose_queries(
     Raises:
         InputError: a neighbour of a graph is not among the ranked, or beyond the frames.
     """
-    with open_hdf5(graphs_file, "graphs") as file:
-        graphs = file["test/query"][:], file["test/neighbours"][:]
+    graphs = read_graphs(graphs_file, "test")
     total = len(graphs[0])
     chosen = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
     queries, neighbours = graphs[0][chosen], graphs[1][chosen]
@@ -82,8 +82,7 @@ def choose_queries(
             f"{graphs_file}: holds {total} test graphs, {frames.path} {frames.count('test')} test "
             "frames; expected at least one graph, and graphs of these frames; sample graphs again"
         )
-    with open_hdf5(neighbours_file, "neighbours") as file:
-        ranked, similarity = (file[f"test/{name}"][queries] for name in ("index", "similarity"))
+    ranked, similarity = (column[queries] for column in read_ranking(neighbours_file, "test"))
     matches = ranked[:, None, :] == neighbours[:, :, None]
     if not matches.any(axis=2).all():
         raise InputError(

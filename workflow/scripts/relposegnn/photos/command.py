@@ -5,31 +5,14 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-from ..graphs import SamplingSettings
 from ..runtime import InputError, select_device
-from ..storage import open_hdf5, read_settings
+from .place import read_place
 
-logger = logging.getLogger(__name__)
-
-# In the demo's rooms and on real frames, photos of other places had up to 0.29, those of the place
-# itself from 0.39.
-ACCEPTED = 0.35
-
-
-@dataclass(frozen=True)
-class Place:
-    """The files of a finished pipeline that photos are localised with."""
-
-    model: Path
-    frames: Path
-    descriptors: Path
-    vocabulary: Path | None
-    netvlad: Path | None
-    sampling: SamplingSettings
-    candidates: int
+PLACES = "runs/*/places"  # in a dataset's folder of results
+REMEDY = 'Run the pipeline ("snakemake models" does)'
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,9 +41,9 @@ def _parser() -> argparse.ArgumentParser:
         "results/ that has the scene")  # fmt: skip
     add("--output", type=Path, default=Path("localised"), help="folder to write to "
         "(default: %(default)s)")  # fmt: skip
-    add("--min-confidence", type=float, default=ACCEPTED, help="photos below it are marked, and "
-        "left out of poses.txt and images.txt (default: %(default)s)")  # fmt: skip
-    add("--netvlad", type=Path, help="NetVLAD's checkpoint, where it is not in "
+    add("--min-confidence", type=float, help="photos below it are marked, and left out of "
+        "poses.txt and images.txt (default: as the pipeline was configured)")  # fmt: skip
+    add("--netvlad", type=Path, help="NetVLAD's checkpoint, where it is no longer in "
         "resources/weights/")  # fmt: skip
     add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
     add("--workers", type=_positive, default=os.cpu_count() or 1, help="threads (default: "
@@ -76,23 +59,15 @@ def _positive(text: str) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     results = options.results or find_results(Path("results"), options.scene)
-    place = find_place(results, options.scene, options.run, options.netvlad)
-    from .localising import PhotoOutputs, localise_photos  # torch takes seconds: after the checks
+    place = read_place(find_place(results, options.scene, options.run))
+    if options.netvlad is not None:
+        place = replace(place, describer=options.netvlad)
+    if options.min_confidence is not None:
+        place = replace(place, minimum_confidence=options.min_confidence)
+    from .localising import localise_photos  # torch takes seconds: after the checks
 
-    table = localise_photos(
-        place.model,
-        place.frames,
-        place.descriptors,
-        options.photos,
-        PhotoOutputs.in_folder(options.output),
-        select_device(options.device, options.workers),
-        place.sampling,
-        vocabulary_file=place.vocabulary,
-        netvlad_checkpoint=place.netvlad,
-        workers=options.workers,
-        minimum_confidence=options.min_confidence,
-        candidates=place.candidates,
-    )
+    device = select_device(options.device, options.workers)
+    table = localise_photos(place, options.photos, options.output, device, options.workers)
     columns = ["image", "tx", "ty", "tz", "confidence", "accepted"]
     formats = dict.fromkeys(columns[1:5], "{:.2f}".format)
     print(table[columns].to_string(index=False, formatters=formats))
@@ -109,71 +84,38 @@ def find_results(parent: Path, scene: str) -> Path:
     Raises:
         InputError: none has it, or several have.
     """
-    found = sorted(path.parents[1] for path in parent.glob(f"*/frames/{scene}.h5"))
+    found = sorted({path.parents[3] for path in parent.glob(f"*/{PLACES}/{scene}.json")})
     if len(found) == 1:
         return found[0]
     if found:
         raise InputError(
             f"scene {scene!r} is in several folders: {_listed(found)}; choose one with --results"
         )
-    scenes = sorted({path.stem for path in parent.glob("*/frames/*.h5")})
+    scenes = {path.stem for path in parent.glob(f"*/{PLACES}/*.json")}
     raise InputError(
-        f"{parent}: has no scene {scene!r}; there are: {_listed(scenes)}. Run the pipeline, or "
-        "name its results with --results"
+        f"{parent}: has no scene {scene!r}; there are: {_listed(scenes)}. {REMEDY}, or name its "
+        "results with --results"
     )
 
 
-def find_place(results: Path, scene: str, run: str, netvlad: Path | None = None) -> Place:
-    """Return the files of a scene and a run in a dataset's folder of results.
-
-    ``netvlad`` is the checkpoint, where it does not lie in ``resources/weights``, beside the folder
-    that ``results`` lies in.
+def find_place(results: Path, scene: str, run: str) -> Path:
+    """Return the file of a place, a scene and a run, in a dataset's folder of results.
 
     Raises:
-        InputError: a file is missing; the message lists the scenes or runs that there are.
+        InputError: it is missing; the message lists the scenes and runs that there are.
     """
     if not results.is_dir():
         raise InputError(f"{results}: no such folder, expected a dataset's results")
-    frames = _existing(results, f"frames/{scene}.h5", "scene", "frames/*.h5")
-    descriptors = _existing(results, f"descriptors/{scene}.h5", "scene", "descriptors/*.h5")
-    model = _existing(results, f"runs/{run}/model.pt", "run", "runs/*/model.pt")
-    with open_hdf5(descriptors, "descriptors") as file:
-        settings = read_settings(file)
-    vocabulary = checkpoint = None
-    if "checkpoint" in settings:
-        weights = results.resolve().parents[1] / "resources/weights"
-        checkpoint = netvlad or weights / settings["checkpoint"]
-    else:
-        vocabulary = _existing(
-            results, f"vocabularies/{scene}.npz", "vocabulary", "vocabularies/*.npz"
+    place_file = results / f"runs/{run}/places/{scene}.json"
+    if not place_file.is_file():
+        places = list(results.glob(f"{PLACES}/*.json"))
+        scenes, runs = {path.stem for path in places}, {path.parents[1].name for path in places}
+        raise InputError(
+            f"{place_file}: no such file; {results} has these scenes: {_listed(scenes)}; and these "
+            f"runs: {_listed(runs)}. {REMEDY}, or choose one of them"
         )
-    neighbours = _existing(results, f"neighbours/{scene}.h5", "ranking", "neighbours/*.h5")
-    with open_hdf5(neighbours, "neighbours") as file:
-        candidates = read_settings(file)["candidates"]
-    own = f"graphs/{run}/{scene}.h5"  # of a variant
-    graphs = own if (results / own).exists() else f"graphs/{scene}.h5"
-    sampling = read_sampling(_existing(results, graphs, "graphs", "graphs/*.h5"))
-    return Place(model, frames, descriptors, vocabulary, checkpoint, sampling, candidates)
-
-
-def read_sampling(graphs_file: Path) -> SamplingSettings:
-    """Return how the neighbours of a scene's graphs were chosen."""
-    with open_hdf5(graphs_file, "graphs") as file:
-        return SamplingSettings(**read_settings(file))
-
-
-def _existing(results: Path, name: str, what: str, others: str) -> Path:
-    """Return a file of the results; where it is missing, say which there are."""
-    path = results / name
-    if path.is_file():
-        return path
-    found = sorted(results.glob(others))
-    names = [other.parent.name if what == "run" else other.stem for other in found]
-    raise InputError(
-        f"{path}: no such file; {results} has these ({what}): {_listed(names)}. "
-        "Run the pipeline, or choose one of them"
-    )
+    return place_file
 
 
 def _listed(names: Iterable[object]) -> str:
-    return ", ".join(map(str, names)) or "none"
+    return ", ".join(map(str, sorted(names))) or "none"

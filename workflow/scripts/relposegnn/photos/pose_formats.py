@@ -1,7 +1,8 @@
 """Lists of estimated poses for other programs: TUM trajectories and COLMAP's text model.
 
 Poses come in as camera centres (N, 3) in metres and quaternions (N, 4), (w, x, y, z),
-camera-to-world; each format turns them into its own convention.
+camera-to-world; each format turns them into its own convention. pycolmap writes no image without
+the intrinsics of its camera, which are not known here.
 """
 
 import logging
@@ -9,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
-from ..poses import canonical_quaternion, matrix_from_quaternion
 from ..runtime import atomic_path
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def write_tum(
     ]
     for index, name in enumerate(names):
         lines.append(f"# {_one_line(name)}")
-        lines.append(f"{index} {_numbers(translation[index], quaternion[index][[1, 2, 3, 0]])}")
+        lines.append(f"{index} {_numbers(translation[index], np.roll(quaternion[index], -1))}")
     _write_lines(path, lines)
 
 
@@ -42,8 +43,8 @@ def write_colmap(
 
     COLMAP ends a name at its first space; names with one are counted in the log.
     """
-    inverse = canonical_quaternion(quaternion * [1, -1, -1, -1])
-    shift = -np.einsum("nij,nj->ni", matrix_from_quaternion(inverse), translation)
+    inverse = Rotation.from_quat(quaternion, scalar_first=True).inv()
+    shift, inverse = -inverse.apply(translation), inverse.as_quat(canonical=True, scalar_first=True)
     lines = [
         f"# {ORIGIN}",
         "# IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME (world-to-camera, metres), then an empty",

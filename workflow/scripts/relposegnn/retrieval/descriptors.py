@@ -5,38 +5,71 @@ Descriptors are made of the original images at their own size, as the packed fra
 
 import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import cv2
 import h5py
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from ..frames import Frames
 from ..images import read_images
 from ..runtime import map_in_threads, numpy_generator, select_device
 from ..storage import SPLITS, create_hdf5
-from .describers import Descriptor, image_batches, load_describer
-from .netvlad import NetVLAD, encoder_input, initialise_from_data, load_vgg16, randomise_vgg16
+from .describers import Descriptor, load_describer
+from .netvlad import (
+    NetVLAD,
+    initialise_from_data,
+    load_vgg16,
+    randomise_vgg16,
+    run_in_batches,
+)
 from .vlad import local_features
 from .vocabulary import POINTS_PER_CLUSTER, fit_centroids, save_vocabulary
 
 logger = logging.getLogger(__name__)
 
-Size = tuple[int, int]  # (width, height) in pixels
-
 VOCABULARY_IMAGES = 300  # a vocabulary is fitted on at most so many training images
+
+
+@dataclass(frozen=True)
+class DescriptorSettings:
+    """How an image becomes one vector, beside the vocabulary or checkpoint that it takes.
+
+    Attributes:
+        descriptor: ``vlad`` or ``netvlad``.
+        width: in pixels that images are resized to.
+        height: likewise.
+    """
+
+    descriptor: Descriptor
+    width: int
+    height: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return (width, height)."""
+        return self.width, self.height
+
+
+@dataclass(frozen=True)
+class VocabularySettings(DescriptorSettings):
+    """How a descriptor's vocabulary is fitted.
+
+    Attributes:
+        clusters: number of visual words.
+        seed: of k-means, the choice of images and local features, and of a random encoder.
+    """
+
+    clusters: int
+    seed: int
 
 
 def fit_vocabulary(
     frames_file: str | Path,
     scene_folder: str | Path,
     vocabulary_file: str | Path,
-    descriptor: Descriptor,
-    clusters: int,
-    size: Size,
-    seed: int,
+    settings: VocabularySettings,
     vgg16_weights: str | Path | None = None,
     device: str | None = None,
     workers: int = 1,
@@ -49,10 +82,7 @@ def fit_vocabulary(
         frames_file: frames of the scene, for the paths of the training images.
         scene_folder: that these paths start from.
         vocabulary_file: npz to write, see ``vocabulary``.
-        descriptor: ``vlad`` or ``netvlad``.
-        clusters: number of visual words.
-        size: (width, height) in pixels that images are resized to.
-        seed: of k-means, the choice of images and local features, and of a random encoder.
+        settings: how it is fitted.
         vgg16_weights: torchvision's VGG16 for NetVLAD's encoder; None: random weights.
         device: that NetVLAD runs on, see ``runtime.select_device``.
         workers: threads that decode images, and for VLAD describe them.
@@ -60,30 +90,34 @@ def fit_vocabulary(
     Raises:
         InputError: an image or weights cannot be read, or there are too few local features.
     """
-    paths = _vocabulary_images(frames_file, scene_folder, seed)
-    settings = {"clusters": clusters, "width": size[0], "height": size[1], "seed": seed}
-    if descriptor == "vlad":
-        sample = _sample(_vlad_features(paths, size, workers), len(paths), clusters, seed)
-        arrays = {"centroids": fit_centroids(sample, clusters, seed, str(scene_folder))}
+    paths = _vocabulary_images(frames_file, scene_folder, settings.seed)
+    images = read_images(paths, settings.size, workers)
+    recorded = asdict(settings)
+    del recorded["descriptor"]  # the file tells it
+    if settings.descriptor == "vlad":
+        features = map_in_threads(local_features, images, workers)
+        sample = _sample(features, len(paths), settings)
+        centroids = fit_centroids(sample, settings.clusters, settings.seed, str(scene_folder))
+        arrays = {"centroids": centroids}
     else:
-        model = _untrained_netvlad(clusters, seed, vgg16_weights)
-        features = _netvlad_features(model, paths, size, select_device(device, workers), workers)
-        sample = _sample(features, len(paths), clusters, seed)
-        settings["alpha"] = initialise_from_data(model.cpu(), sample, seed, str(scene_folder))
-        settings["vgg16"] = Path(vgg16_weights).name if vgg16_weights else "random"
+        model, where = _untrained_netvlad(settings, vgg16_weights), select_device(device, workers)
+        model.to(where)
+        features = run_in_batches(lambda batch: model.local_descriptors(batch).mT, images, where)
+        sample = _sample(features, len(paths), settings)
+        alpha = initialise_from_data(model.cpu(), sample, settings.seed, str(scene_folder))
+        vgg16 = Path(vgg16_weights).name if vgg16_weights else "random"
+        recorded |= {"alpha": alpha, "vgg16": vgg16}
         arrays = {key: tensor.numpy() for key, tensor in model.state_dict().items()}
-    save_vocabulary(vocabulary_file, descriptor, arrays, settings)
-    logger.info("%s: %d words from %d images", descriptor, clusters, len(paths))
+    save_vocabulary(vocabulary_file, settings.descriptor, arrays, recorded)
+    logger.info("%s: %d words from %d images", settings.descriptor, settings.clusters, len(paths))
 
 
 def describe_frames(
     frames_file: str | Path,
     scene_folder: str | Path,
     descriptors_file: str | Path,
-    descriptor: Descriptor,
-    size: Size,
-    vocabulary_file: str | Path | None = None,
-    netvlad_checkpoint: str | Path | None = None,
+    settings: DescriptorSettings,
+    describer_file: str | Path,
     device: str | None = None,
     workers: int = 1,
 ) -> None:
@@ -95,24 +129,21 @@ def describe_frames(
         frames_file: frames of the scene, for the paths of the images.
         scene_folder: that these paths start from.
         descriptors_file: HDF5 file to write.
-        descriptor: ``vlad`` or ``netvlad``.
-        size: (width, height) in pixels that images are resized to.
-        vocabulary_file: of ``fit_vocabulary``; None where there is a checkpoint.
-        netvlad_checkpoint: trained NetVLAD in the published layout; None where there is a
-            vocabulary.
+        settings: how images are described.
+        describer_file: vocabulary or checkpoint, see ``describers.load_describer``.
         device: that NetVLAD runs on, see ``runtime.select_device``.
         workers: threads that decode images, and for VLAD describe them.
 
     Raises:
-        InputError: an image, the vocabulary or the checkpoint cannot be read, or it is not
-            one of ``descriptor``.
+        InputError: an image, the vocabulary or the checkpoint cannot be read, or it is not one of
+            the descriptor.
     """
-    describer = load_describer(descriptor, vocabulary_file, netvlad_checkpoint, device, workers)
-    settings = {"descriptor": descriptor, "width": size[0], "height": size[1], **describer.made_by}
-    with Frames(frames_file) as frames, create_hdf5(descriptors_file, "descriptors", settings) as f:
+    describer = load_describer(settings.descriptor, describer_file, device, workers)
+    recorded = asdict(settings) | describer.made_by
+    with Frames(frames_file) as frames, create_hdf5(descriptors_file, "descriptors", recorded) as f:
         for split in SPLITS:
             paths = [Path(scene_folder) / source for source in frames.sources(split)]
-            rows = describer.rows(read_images(paths, size, workers))
+            rows = describer.rows(read_images(paths, settings.size, workers))
             _write_rows(f.create_group(split), rows, len(paths))
 
 
@@ -126,39 +157,24 @@ def _vocabulary_images(frames_file: str | Path, scene_folder: str | Path, seed: 
     return [Path(scene_folder) / sources[index] for index in chosen]
 
 
-def _sample(features: Iterable[np.ndarray], images: int, clusters: int, seed: int) -> np.ndarray:
+def _sample(
+    features: Iterable[np.ndarray], images: int, settings: VocabularySettings
+) -> np.ndarray:
     """Return local features (N, D), about equally many of each image's (n, D)."""
-    generator = numpy_generator(seed, "vocabulary", "features")
-    share = -(-POINTS_PER_CLUSTER * clusters // images)
+    generator = numpy_generator(settings.seed, "vocabulary", "features")
+    share = -(-POINTS_PER_CLUSTER * settings.clusters // images)
     progress = tqdm(features, "local features", images, unit="img", disable=None)
     return np.concatenate([generator.permutation(local)[:share] for local in progress])
 
 
-def _vlad_features(paths: list[Path], size: Size, workers: int) -> Iterator[np.ndarray]:
-    """Yield the local features (n, 128) of each image."""
-    cv2.setNumThreads(1)  # ``workers`` says how many there are
-    return map_in_threads(local_features, read_images(paths, size, workers), workers)
-
-
-def _untrained_netvlad(clusters: int, seed: int, vgg16_weights: str | Path | None) -> NetVLAD:
+def _untrained_netvlad(settings: VocabularySettings, vgg16_weights: str | Path | None) -> NetVLAD:
     """Return NetVLAD with an encoder, its pooling layer yet to be initialised."""
-    model = NetVLAD(clusters)
+    model = NetVLAD(settings.clusters)
     if vgg16_weights is None:
-        randomise_vgg16(model, seed)
+        randomise_vgg16(model, settings.seed)
     else:
         load_vgg16(model, vgg16_weights)
     return model
-
-
-def _netvlad_features(
-    model: NetVLAD, paths: list[Path], size: Size, device: torch.device, workers: int
-) -> Iterator[np.ndarray]:
-    """Yield the local descriptors (P, 512) of each image."""
-    model.to(device)
-    for images in image_batches(read_images(paths, size, workers)):
-        with torch.inference_mode():
-            local_BCP = model.local_descriptors(encoder_input(images, device))
-        yield from local_BCP.mT.cpu().numpy()
 
 
 def _write_rows(group: h5py.Group, rows: Iterator[np.ndarray], count: int) -> None:

@@ -7,7 +7,9 @@ descriptors to clusters, ``pool.centroids`` (K, 512) are the anchors of the resi
 Dimensions: B images, C = 512 channels, P positions of the feature map, K clusters.
 """
 
+import itertools
 import math
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ CHANNELS = 512
 CLUSTERS = 64
 SECOND_SHARE = 0.01  # soft assignment: weight of the second nearest cluster beside the nearest
 ROUNDING = 1e-5  # cosines nearer than this are equal
+BATCH = 16  # images taken at once
 # VGG16's convolutions by their output channels; "pool" halves the resolution.
 VGG16 = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512, "pool")
 VGG16 += (512, 512, 512)
@@ -152,6 +155,19 @@ def initialise_from_data(
     model.pool.centroids.copy_(centroids)
     model.pool.conv.weight.copy_(alpha * anchors[:, :, None, None])
     return alpha
+
+
+def run_in_batches(
+    network: Callable[[torch.Tensor], torch.Tensor],
+    images: Iterable[np.ndarray],
+    device: torch.device,
+) -> Iterator[np.ndarray]:
+    """Yield what the network, or a part of it, makes of images (H, W, 3) uint8 RGB of one size."""
+    images = iter(images)
+    while batch := list(itertools.islice(images, BATCH)):
+        with torch.inference_mode():
+            made = network(encoder_input(np.stack(batch), device))
+        yield from made.cpu().numpy()
 
 
 def encoder_input(images_BHW3: np.ndarray, device: torch.device) -> torch.Tensor:

@@ -8,9 +8,10 @@ import pandas as pd
 from scipy.spatial import KDTree
 
 from ..frames import Frames
+from ..graphs import read_graphs
 from ..poses import quaternion_from_matrix, rotation_error_deg, translation_error
 from ..runtime import atomic_path
-from ..storage import open_hdf5
+from .rankings import read_ranking
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +33,8 @@ def score_retrieval(
     Raises:
         InputError: an input is no file of its kind.
     """
-    with open_hdf5(graphs_file, "graphs") as file:
-        query, reference = file["test/query"][:], file["test/neighbours"][:, 0]
-    with open_hdf5(neighbours_file, "neighbours") as file:
-        top1 = file["test/index"][:, 0][query]
+    query, neighbours = read_graphs(graphs_file, "test")
+    reference, top1 = neighbours[:, 0], read_ranking(neighbours_file, "test").index[query, 0]
     with Frames(frames_file) as frames:
         queries, database = frames.poses("test")[query], frames.poses("train")
         names = np.asarray(frames.names("test"))[query]

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from ..runtime import InputError, gpu_allowed
 from ..storage import SPLITS, create_hdf5, open_hdf5, read_settings
+from .rankings import Ranking, write_ranking
 
 logger = logging.getLogger(__name__)
 
@@ -21,11 +22,10 @@ GPU_LONGEST_RANKING = 2048  # faiss's limit
 def rank_neighbours(
     descriptors_file: str | Path, neighbours_file: str | Path, candidates: int
 ) -> None:
-    """Rank the training frames for every frame of a scene and write the neighbours file.
+    """Rank the training frames for every frame of a scene and write the file of ``rankings``.
 
-    Groups ``train`` and ``test`` hold ``index`` int32 (N, K) into the training frames, most similar
-    first, and ``similarity`` float32 (N, K), cosines. K is ``candidates``, or all training frames
-    but one where these are fewer. A training frame is no neighbour of itself.
+    A ranking has ``candidates`` entries, or all training frames but one where these are fewer. A
+    training frame is no neighbour of itself.
 
     Raises:
         InputError: there are fewer than two training frames, or a descriptor is no unit vector.
@@ -42,8 +42,8 @@ def rank_neighbours(
         index = build_index(database, length + 1)
         with create_hdf5(neighbours_file, "neighbours", settings) as output:
             for split in SPLITS:
-                queries = file[f"{split}/descriptor"]
-                _write_ranking(output.create_group(split), index, queries, length)
+                ranking = _rank_frames(index, file[f"{split}/descriptor"], length)
+                write_ranking(output, split, ranking)
     logger.info("ranked %d of %d training frames per query", length, index.ntotal)
 
 
@@ -61,10 +61,8 @@ def build_index(database: h5py.Dataset, longest_ranking: int) -> faiss.Index:
 
 def rank(
     index: faiss.Index, queries: np.ndarray, length: int, own: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the indices (N, K) most similar to queries (N, D), and their similarities (N, K).
-
-    Best first; equal similarities by their index.
+) -> Ranking:
+    """Return the database images most similar to queries; equal similarities by their index.
 
     Args:
         index: of the database.
@@ -78,25 +76,23 @@ def rank(
     # than a ranking holds it may be missing, then the last entry is one too many.
     itself = np.zeros_like(found) if own is None else (found == own[:, None]).astype(found.dtype)
     order = np.lexsort((found, -similarity, itself), axis=1)[:, :length]
-    return (
+    return Ranking(
         np.take_along_axis(found, order, axis=1).astype(np.int32),
         np.take_along_axis(similarity, order, axis=1),
     )
 
 
-def _write_ranking(
-    group: h5py.Group, index: faiss.Index, queries: h5py.Dataset, length: int
-) -> None:
-    """Rank a split's frames block by block; ``queries`` of train are the database itself."""
-    name = Path(group.name).name
-    neighbours = group.create_dataset("index", (len(queries), length), dtype=np.int32)
-    similarities = group.create_dataset("similarity", (len(queries), length), dtype=np.float32)
+def _rank_frames(index: faiss.Index, queries: h5py.Dataset, length: int) -> Ranking:
+    """Return the ranking of a split's frames; those of train are the database itself."""
+    name, shape = Path(queries.parent.name).name, (len(queries), length)
+    ranking = Ranking(np.empty(shape, np.int32), np.empty(shape, np.float32))
     with tqdm(desc=f"rank {name}", total=len(queries), unit="img", disable=None) as progress:
         for start, rows in _blocks(queries):
             part = slice(start, start + len(rows))
             own = np.arange(start, part.stop) if name == "train" else None
-            neighbours[part], similarities[part] = rank(index, rows, length, own)
+            ranking.index[part], ranking.similarity[part] = rank(index, rows, length, own)
             progress.update(len(rows))
+    return ranking
 
 
 def _blocks(descriptors: h5py.Dataset) -> Iterator[tuple[int, np.ndarray]]:

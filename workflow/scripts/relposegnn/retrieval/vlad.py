@@ -23,6 +23,7 @@ def local_features(image: np.ndarray) -> np.ndarray:
     Patches without any gradient have no direction to describe and are left out: a blank image has
     no features, N = 0.
     """
+    cv2.setNumThreads(1)  # images are described side by side, in threads of the caller
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     _, sift = cv2.SIFT_create().compute(grey, _grid(*grey.shape))
     return _root_sift(sift)

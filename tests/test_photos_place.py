@@ -1,0 +1,67 @@
+import json
+import shutil
+
+import pytest
+
+from relposegnn.graphs import SamplingSettings
+from relposegnn.photos.place import Place, read_place, write_place
+from relposegnn.runtime import InputError
+
+SAMPLING = SamplingSettings(
+    neighbours=4, selection="strided", stride=2, drop_probability=0.1, seed=3
+)
+
+
+def place_in(project):
+    """Return a place of a project's folders; nothing of it exists."""
+    results = project / "results/made"
+    return Place(
+        model=results / "runs/joint/model.pt",
+        frames=results / "frames/study.h5",
+        descriptors=results / "descriptors/study.h5",
+        describer=project / "resources/weights/netvlad.tar",
+        sampling=SAMPLING,
+        candidates=31,
+        minimum_confidence=0.4,
+    )
+
+
+def test_a_place_is_read_as_it_was_written_also_where_its_folders_move(tmp_path):
+    file = tmp_path / "here/results/made/runs/joint/places/study.json"
+    write_place(file, place_in(tmp_path / "here"))
+    assert read_place(file) == place_in(tmp_path / "here")
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    moved = tmp_path / "there" / file.relative_to(tmp_path / "here")
+    assert read_place(moved) == place_in(tmp_path / "there")
+
+
+def test_relative_and_absolute_names_are_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_place(tmp_path / "a.json", place_in(tmp_path))
+    write_place("b.json", place_in(tmp_path.relative_to(tmp_path)))
+    assert (tmp_path / "a.json").read_text() == (tmp_path / "b.json").read_text()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda contents: contents.pop("frames"),
+        lambda contents: contents.update(vocabulary="v.npz"),
+        lambda contents: contents["sampling"].pop("stride"),
+    ],
+)
+def test_another_file_is_refused(tmp_path, change):
+    file = tmp_path / "study.json"
+    write_place(file, place_in(tmp_path))
+    contents = json.loads(file.read_text())
+    change(contents)
+    file.write_text(json.dumps(contents))
+    with pytest.raises(InputError, match=r"study\.json: cannot be read as a place .*make it again"):
+        read_place(file)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3"])
+def test_damaged_file_is_refused(tmp_path, text):
+    (tmp_path / "study.json").write_text(text)
+    with pytest.raises(InputError, match=r"study\.json: cannot be read as a place"):
+        read_place(tmp_path / "study.json")

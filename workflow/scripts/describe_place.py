@@ -1,0 +1,22 @@
+"""Describe a place: what photos are localised with, in a scene by a run."""
+
+from pathlib import Path
+
+from relposegnn.graphs import SamplingSettings
+from relposegnn.photos.place import Place, write_place
+from relposegnn.runtime import logging_to
+
+if __name__ == "__main__":
+    with logging_to(snakemake.log[0]):
+        inputs, params = snakemake.input, snakemake.params
+        (describer,) = [*inputs.vocabulary, *inputs.netvlad]
+        place = Place(
+            Path(inputs.model),
+            Path(inputs.frames),
+            Path(inputs.descriptors),
+            Path(describer),
+            SamplingSettings(**params.sampling),
+            params.candidates,
+            params.minimum_confidence,
+        )
+        write_place(snakemake.output.place, place)

@@ -1,0 +1,63 @@
+"""A place: what photos are localised with, as one value and as the small file that describes it.
+
+The file is JSON, and names the others relative to itself.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ..graphs import SamplingSettings
+from ..runtime import InputError, atomic_path
+
+FILES = ("model", "frames", "descriptors", "describer")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A scene and a trained run.
+
+    Attributes:
+        model: of the run.
+        frames: of the scene, its database.
+        descriptors: of the scene; photos are described as these were.
+        describer: vocabulary or checkpoint that they were made with.
+        sampling: how the neighbours of a photo are chosen.
+        candidates: length of the ranking that they are chosen from.
+        minimum_confidence: 0 to 1, of estimates that are accepted.
+    """
+
+    model: Path
+    frames: Path
+    descriptors: Path
+    describer: Path
+    sampling: SamplingSettings
+    candidates: int
+    minimum_confidence: float
+
+
+def write_place(place_file: str | Path, place: Place) -> None:
+    """Describe a place."""
+    folder, contents = Path(place_file).parent, asdict(place)
+    contents |= {name: os.path.relpath(contents[name], folder) for name in FILES}
+    with atomic_path(place_file) as partial:
+        partial.write_text(json.dumps(contents, indent=2) + "\n", encoding="utf-8")
+
+
+def read_place(place_file: str | Path) -> Place:
+    """Return a place by its file.
+
+    Raises:
+        InputError: the file cannot be read, or does not describe a place.
+    """
+    folder = Path(place_file).parent
+    try:
+        contents = json.loads(Path(place_file).read_text(encoding="utf-8"))
+        contents |= {name: Path(os.path.normpath(folder / contents[name])) for name in FILES}
+        return Place(**contents | {"sampling": SamplingSettings(**contents["sampling"])})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{place_file}: cannot be read as a place ({error}); make it again, with the target "
+            "models or photos"
+        ) from error
