@@ -13,6 +13,6 @@ if __name__ == "__main__":
             snakemake.output.latex,
             snakemake.wildcards.dataset,
             snakemake.params.settings,
-            published_file=next(iter(snakemake.input.published), None),
-            published_dataset=snakemake.params.published_dataset,
+            published_file=next(iter(snakemake.input.literature), None),
+            published_dataset=snakemake.params.literature_dataset,
         )

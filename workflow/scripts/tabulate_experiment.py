@@ -14,7 +14,7 @@ if __name__ == "__main__":
             snakemake.wildcards.dataset,
             snakemake.wildcards.experiment,
             snakemake.params.recall,
-            published_file=next(iter(snakemake.input.published), None),
-            published_dataset=snakemake.params.published_dataset,
+            published_file=next(iter(snakemake.input.literature), None),
+            published_dataset=snakemake.params.literature_dataset,
             remarks=snakemake.params.remarks,
         )

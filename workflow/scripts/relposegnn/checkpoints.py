@@ -72,7 +72,7 @@ def _explain_foreign(contents: Mapping[str, Any]) -> str:
     if "model_state_dict" in contents:
         return (
             "holds weights without settings, as published checkpoints do; import it as a "
-            "published-... run (published_models in the configuration), which adds them"
+            "published-... run (authors.models in the configuration), which adds them"
         )
     return f"holds {list_keys(contents)}, expected model_state_dict and settings"
 
