@@ -15,6 +15,8 @@ from relposegnn.digest import library_digest
 from relposegnn.experiments import PUBLISHED, experiments, published_runs, trained_runs
 from relposegnn.runtime import InputError
 
+# Not the directive configfile: a module with settings of its own would be without the default ones.
+workflow.configfiles.append(PROJECT / "config" / "config.yaml")  # for the report
 try:
     for path in workflow.configfiles:
         refuse_duplicate_keys(path)
@@ -100,11 +102,9 @@ def address(key, url, **names):
 def archive_address(wildcards):
     """Return the address of a scene's archive."""
     url, scene = config["archive_url"], wildcards.scene
-    return (
-        url[scene]
-        if isinstance(url, dict)
-        else address("archive_url", url, scene=scene)
-    )
+    if isinstance(url, dict):
+        return url[scene]
+    return address("archive_url", url, scene=scene)
 
 
 def authors_model_address(wildcards):
@@ -159,7 +159,7 @@ def vocabulary(wildcards):
     """Return the vocabulary of a scene where it is fitted from data."""
     if netvlad_weights("netvlad"):
         return []
-    return [f"results/{wildcards.dataset}/vocabularies/{wildcards.scene}.npz"]
+    return [f"results/{DATASET}/vocabularies/{wildcards.scene}.npz"]
 
 
 def graphs_file(run, scene, authors=AUTHORS_GRAPHS):

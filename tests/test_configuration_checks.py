@@ -46,8 +46,8 @@ def test_variants_are_returned_with_their_whole_sections():
 @pytest.mark.parametrize(
     ("variants", "message"),
     [
-        ({"joint": {"model": {"knn": 2}}}, "variants.joint: is the name of another run"),
-        ({"only-study": {"model": {"knn": 2}}}, "variants.only-study: is the name of another run"),
+        ({"joint": {"model": {"knn": 2}}}, "variants.joint: is a name that is taken"),
+        ({"only-study": {"model": {"knn": 2}}}, "variants.only-study: is a name that is taken"),
         ({"a": {"model": {"knm": 2}}}, "variants.a: model.knm: is unknown, did you mean model.knn"),
         ({"a": {"graphs": {"stride": 0}}}, "variants.a: graphs.stride: got 0, expected"),
         ({"a": {"model": {"knn": 9}}}, "variants.a: model.knn: got 9, expected at most as many"),
@@ -55,7 +55,8 @@ def test_variants_are_returned_with_their_whole_sections():
         ({"a": {}}, "variants.a: got {}"),
         ({"a": {"model": {"knn": 0}}}, "variants.a: changes nothing"),
         ({"a": {"graphs": {"source": "sampled"}}}, "variants.a.graphs.source: cannot be changed"),
-        ({"published": {"model": {"knn": 2}}}, "variants.published: is the name of another run"),
+        ({"published": {"model": {"knn": 2}}}, "variants.published: is a name that is taken"),
+        ({"authors": {"model": {"knn": 2}}}, "variants.authors: is a name that is taken"),
         ({"My_Own": {"model": {"knn": 2}}}, 'variants: got "My_Own", expected text (name of a'),
     ],
 )

@@ -60,7 +60,6 @@ def validate_configuration(changes: dict, project: str | Path) -> dict:
     """
     folder = Path(project) / "config"
     schema = yaml.safe_load((folder / "config.schema.yaml").read_text())
-    refuse_duplicate_keys(folder / "config.yaml")
     default = yaml.safe_load((folder / "config.yaml").read_text())
     config = _converted(merged(default, changes), schema)
     problems = list(dict.fromkeys(_schema_problems(config, schema)))

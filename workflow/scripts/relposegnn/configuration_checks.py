@@ -117,10 +117,10 @@ def _path_problems(config: dict) -> Iterator[str]:
 
 def _variant_problems(config: dict) -> Iterator[str]:
     """Yield the variants that cannot be, whatever they change."""
-    taken = trained_runs(config["scenes"])
+    taken = {*trained_runs(config["scenes"]), "authors"}  # whose graphs have a folder
     for name, changes in config["variants"].items():
         if name in taken or name.startswith(PUBLISHED):
-            yield f"variants.{name}: is the name of another run, expected one of its own"
+            yield f"variants.{name}: is a name that is taken, expected another"
         if "source" in changes.get("graphs", {}):
             yield f"variants.{name}.graphs.source: cannot be changed, expected other keys"
         if "graphs" in changes and config["graphs"]["source"] == "authors":
