@@ -1,16 +1,12 @@
 # RelPose-GNN: visual camera re-localization, from photos to poses, tables and figures.
-# What a step does stands in rules/, how in workflow/scripts/relposegnn/, why in docs/.
+# What a step does stands in rules/, how in workflow/scripts/relposegnn/, why in docs/. Settings stand in
+# config/config.yaml; rules/common.smk merges those of --configfile, of --config or of a module over them.
 from snakemake.utils import min_version
 
 min_version("9.0")
 
 
-configfile: f"{workflow.basedir}/config/config.yaml"
-
-
 include: "rules/common.smk"
-include: "rules/published_sources.smk"
-include: "rules/captions.smk"
 include: "rules/targets.smk"
 include: "rules/downloads.smk"
 include: "rules/dataset.smk"
@@ -23,31 +19,6 @@ include: "rules/photos.smk"
 
 
 report: "workflow/report/workflow.rst"
-
-
-localrules:
-    all,
-    scenes,
-    frames,
-    descriptors,
-    neighbours,
-    graphs,
-    models,
-    predictions,
-    scores,
-    tables,
-    figures,
-    table_joint,
-    table_leave_one_out,
-    table_single_scene,
-    table_published,
-    table_published_leave_one_out,
-    table_published_single_scene,
-    table_ablations,
-    table_predictions,
-    table_predictions_joint,
-    videos,
-    photos,
 
 
 # The targets, in the order of the steps; "snakemake <target>" makes what is missing before it.
@@ -92,12 +63,12 @@ rule models:
 
 rule predictions:
     input:
-        evaluation_files("predictions", "npz"),
+        evaluation_files(f"results/{DATASET}/runs/{{run}}/predictions/{{scene}}.npz"),
 
 
 rule scores:
     input:
-        evaluation_files("scores", "csv"),
+        evaluation_files(f"results/{DATASET}/runs/{{run}}/scores/{{scene}}.csv"),
 
 
 rule tables:
@@ -110,35 +81,14 @@ rule figures:
         figure_files(),
 
 
-rule table_joint:
-    input:
-        table_of("joint"),
+# table_joint, table_published, ...: one for each experiment of relposegnn/experiments.py.
+for experiment in EXPERIMENTS:
 
-
-rule table_leave_one_out:
-    input:
-        table_of("leave_one_out"),
-
-
-rule table_single_scene:
-    input:
-        table_of("single_scene"),
-
-
-# The authors' trained networks, on our graphs or theirs.
-rule table_published:
-    input:
-        table_of("published"),
-
-
-rule table_published_leave_one_out:
-    input:
-        table_of("published_leave_one_out"),
-
-
-rule table_published_single_scene:
-    input:
-        table_of("published_single_scene"),
+    rule:
+        name:
+            f"table_{experiment}"
+        input:
+            table_of(experiment),
 
 
 rule table_ablations:
@@ -149,17 +99,18 @@ rule table_ablations:
 # Query by query beside the authors' estimates: of their network run here, and of our own.
 rule table_predictions:
     input:
-        prediction_table("published"),
+        table_of("predictions_published"),
 
 
 rule table_predictions_joint:
     input:
-        prediction_table("joint"),
+        table_of("predictions_joint"),
 
 
 rule videos:
     input:
-        video_files(),
+        evaluation_files(f"results/{DATASET}/videos/{{run}}/{{scene}}.mp4"),
+        evaluation_files(f"results/{DATASET}/videos/{{run}}/{{scene}}.gif"),
 
 
 # New photos, see the section "photos" of the configuration.

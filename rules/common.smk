@@ -1,24 +1,26 @@
-# The configuration, and what the rules ask about it. All Python functions of the workflow are here.
+# The settings, and what the rules ask about them. Lists of files are in targets.smk.
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-PROJECT = Path(workflow.basedir)
+# Not workflow.basedir: another workflow may use this one as a module.
+PROJECT = Path(str(workflow.current_basedir)).parent
 SCRIPTS = PROJECT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from relposegnn.configuration import refuse_duplicate_keys, validate_configuration
 from relposegnn.digest import Library
-from relposegnn.downloads import file_name
 from relposegnn.experiments import PUBLISHED, experiments, published_runs, trained_runs
 from relposegnn.runtime import InputError
 
+# Not the directive configfile: a module with settings of its own would be without the default ones.
+workflow.configfiles.append(PROJECT / "config" / "config.yaml")  # for the report
 try:
     for path in workflow.configfiles:
         refuse_duplicate_keys(path)
-    config = validate_configuration(config, PROJECT / "config/config.schema.yaml")
+    config = validate_configuration(config, PROJECT)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -31,21 +33,25 @@ PUBLISHED_RUNS = published_runs(SCENES)
 EXPERIMENTS = experiments(SCENES)
 
 LIBRARY = Library(SCRIPTS)
-PUBLISHED_GRAPHS = config["graphs"]["source"] == "published"
+
+AUTHORS = config["authors"]
+AUTHORS_GRAPHS = config["graphs"]["source"] == "authors"  # to be tested on, at least
+AUTHORS_TRAINING_GRAPHS = AUTHORS_GRAPHS and "train" in AUTHORS["graphs"]["splits"]
 
 
 def any_of(names):
     """Return a pattern that matches these names and nothing else."""
-    return "|".join(map(re.escape, names))
+    return "|".join(map(re.escape, names)) or "$."
 
 
 wildcard_constraints:
     dataset=re.escape(DATASET),
     scene=any_of(SCENES),
+    split="train|test",
     run=any_of([*RUNS, *PUBLISHED_RUNS]),
     experiment=any_of(EXPERIMENTS),
-    variant=any_of(VARIANTS) or "$.",  # without variants: nothing
-    file="[^/]+",
+    variant=any_of(VARIANTS),
+    weights=any_of(config["weights"]),
 
 
 def code(script):
@@ -53,77 +59,12 @@ def code(script):
     return LIBRARY.digest(f"{script}.py")
 
 
-def scene_folder(scene):
-    """Return the folder of a scene: the user's own, or the one that is extracted."""
-    return f"{config['scenes_dir'] or f'resources/{DATASET}/scenes'}/{scene}"
+def snakemakes_own_environment(wildcards):
+    """Return no environment, for downloads: a change in one would delete them and fetch them anew.
 
-
-def section(name, run):
-    """Return a section of the configuration as a run has it: a variant has sections of its own."""
-    return VARIANTS.get(run, config)[name]
-
-
-def archive_url(wildcards):
-    """Return the address of a scene's archive."""
-    address = config["archive_url"]
-    if isinstance(address, dict):
-        return address[wildcards.scene]
-    return (address or "").format(scene=wildcards.scene)
-
-
-def weights_file(name):
-    """Return where downloaded weights lie: they are shared by all datasets."""
-    return f"resources/weights/{file_name(config['weights'][name])}"
-
-
-def weights_addresses():
-    """Return the addresses of all trained weights, the authors' networks included, by file."""
-    urls = [*config["weights"].values(), *map(published_model_address, PUBLISHED_RUNS)]
-    return {file_name(url): url for url in urls if url}
-
-
-def backbone_weights(wildcards):
-    """Return the ImageNet weights that training starts from, as a list of inputs."""
-    model = section("model", wildcards.run)
-    return [weights_file(model["backbone"])] if model["pretrained"] else []
-
-
-def netvlad_weights(name):
-    """Return a file of weights where NetVLAD starts from it, as a list of inputs.
-
-    ``name`` is "netvlad", which needs no vocabulary, or "vgg16", which one is fitted with.
+    Beside what this file imports they need requests, which Snakemake itself does.
     """
-    retrieval = config["retrieval"]
-    source = {"netvlad": "published", "vgg16": "imagenet"}[name]
-    wanted = (
-        retrieval["descriptor"] == "netvlad" and retrieval["netvlad_weights"] == source
-    )
-    return [weights_file(name)] if wanted else []
-
-
-def vocabulary(wildcards):
-    """Return the vocabulary of a scene where it is fitted from data, as a list of inputs."""
-    if netvlad_weights("netvlad"):
-        return []
-    return [f"results/{wildcards.dataset}/vocabularies/{wildcards.scene}.npz"]
-
-
-def describing_settings(*more):
-    """Return the settings that a descriptor depends on, beside its vocabulary or weights."""
-    names = ("descriptor", "width", "height", *more)
-    return {name: config["retrieval"][name] for name in names}
-
-
-def packing_settings(wildcards):
-    """Return how the frames of a scene are packed."""
-    frames = config["frames"]
-    statistics = frames["statistics"].get(wildcards.scene)
-    return {"shorter_side": frames["shorter_side"], "statistics": statistics}
-
-
-def describing_gpus():
-    """Return how many GPUs a job takes that computes descriptors."""
-    return int(config["retrieval"]["descriptor"] == "netvlad")
+    return None
 
 
 def retrieval_environment():
@@ -139,6 +80,150 @@ def retrieval_environment():
         found = ""
     kind = os.environ.setdefault("RELPOSEGNN_FAISS", found)
     return f"../envs/retrieval{kind}.yaml"
+
+
+def section(name, run):
+    """Return a section of the configuration as a run has it: a variant has sections of its own."""
+    return VARIANTS.get(run, config)[name]
+
+
+# Where files come from.
+
+
+def address(key, url, **names):
+    """Return a configured address with names in their places; ``key`` is where it stands."""
+    if url is None:
+        raise WorkflowError(
+            f"{key}: is not given, expected the address of a file that is asked for"
+        )
+    for name, value in names.items():
+        url = url.replace(f"{{{name}}}", value)
+    return url
+
+
+def archive_address(wildcards):
+    """Return the address of a scene's archive."""
+    url, scene = config["archive_url"], wildcards.scene
+    if isinstance(url, dict):
+        return url[scene]
+    return address("archive_url", url, scene=scene)
+
+
+def authors_model_address(wildcards):
+    """Return the address of one of the authors' networks."""
+    kind, scene = PUBLISHED_RUNS[wildcards.run]
+    return address(f"authors.models.{kind}", AUTHORS["models"][kind], scene=scene)
+
+
+def authors_graphs_address(wildcards):
+    """Return the address of an archive of the authors' graphs."""
+    names = {"scene": wildcards.scene, "split": wildcards.split}
+    return address("authors.graphs.url", AUTHORS["graphs"]["url"], **names)
+
+
+def authors_predictions_address(wildcards):
+    """Return the address of the authors' estimates of a scene."""
+    url = AUTHORS["predictions"].get(wildcards.scene)
+    return address(f"authors.predictions.{wildcards.scene}", url)
+
+
+# What the rules take in. Where something may not be needed, it is a list of one file or none. What
+# is the user's own is "local": a module's prefix is for what the workflow makes.
+
+
+def scene_folder(scene):
+    """Return the folder of a scene: the user's own, or the one that is extracted."""
+    if config["scenes_dir"]:
+        return local(f"{config['scenes_dir']}/{scene}")
+    return f"resources/{DATASET}/scenes/{scene}"
+
+
+def backbone_weights(wildcards):
+    """Return the ImageNet weights that training starts from."""
+    model = section("model", wildcards.run)
+    return [f"resources/weights/{model['backbone']}.pth"] if model["pretrained"] else []
+
+
+def netvlad_weights(name):
+    """Return the file of weights where NetVLAD starts from it.
+
+    ``name`` is "netvlad", which needs no vocabulary, or "vgg16", which one is fitted with.
+    """
+    retrieval = config["retrieval"]
+    chosen = {"authors": "netvlad", "imagenet": "vgg16"}.get(
+        retrieval["netvlad_weights"]
+    )
+    wanted = retrieval["descriptor"] == "netvlad" and chosen == name
+    return [f"resources/weights/{name}.pth"] if wanted else []
+
+
+def vocabulary(wildcards):
+    """Return the vocabulary of a scene where it is fitted from data."""
+    if netvlad_weights("netvlad"):
+        return []
+    return [f"results/{DATASET}/vocabularies/{wildcards.scene}.npz"]
+
+
+def graphs_file(run, scene, authors=AUTHORS_GRAPHS):
+    """Return the graphs of a run in a scene: the authors', the dataset's, or a variant's own."""
+    folder = f"results/{DATASET}/graphs"
+    if authors:
+        return f"{folder}/authors/{scene}.h5"
+    own = section("graphs", run) != config["graphs"]
+    return f"{folder}/{f'{run}/' if own else ''}{scene}.h5"
+
+
+def run_graphs(wildcards):
+    """Return the graphs that a run is tested on in a scene."""
+    return graphs_file(wildcards.run, wildcards.scene)
+
+
+def training_graphs(wildcards):
+    """Return the graphs of the scenes that a run is trained on."""
+    return [
+        graphs_file(wildcards.run, scene, AUTHORS_TRAINING_GRAPHS)
+        for scene in RUNS[wildcards.run]
+    ]
+
+
+def training_frames(wildcards):
+    """Return the frames of the scenes that a run is trained on."""
+    return [f"results/{DATASET}/frames/{scene}.h5" for scene in RUNS[wildcards.run]]
+
+
+def literature(wildcards):
+    """Return the file of the literature's results."""
+    file = config["evaluation"]["literature"]
+    return [local(file)] if file else []
+
+
+# What the rules are told.
+
+
+def rendering_settings(wildcards):
+    """Return how the room of a scene is rendered."""
+    settings = {
+        key: value for key, value in config["rendering"].items() if key != "rooms"
+    }
+    return {**settings, "seed": config["rendering"]["rooms"].get(wildcards.scene)}
+
+
+def packing_settings(wildcards):
+    """Return how the frames of a scene are packed."""
+    frames = config["frames"]
+    statistics = frames["statistics"].get(wildcards.scene)
+    return {"shorter_side": frames["shorter_side"], "statistics": statistics}
+
+
+def describing_settings(*more):
+    """Return the settings that a descriptor depends on, beside its vocabulary or weights."""
+    names = ("descriptor", "width", "height", *more)
+    return {name: config["retrieval"][name] for name in names}
+
+
+def describing_gpus():
+    """Return how many GPUs a job takes that computes descriptors."""
+    return int(config["retrieval"]["descriptor"] == "netvlad")
 
 
 def sampling_settings(graphs):
@@ -164,88 +249,58 @@ def training_settings(wildcards):
     return settings
 
 
-def frames_file(scene):
-    """Return the frames of a scene."""
-    return f"results/{DATASET}/frames/{scene}.h5"
+def literature_dataset():
+    """Return the name of the dataset in the file of the literature's results."""
+    return config["evaluation"]["literature_dataset"] or DATASET
 
 
-def graphs_file(run, scene):
-    """Return the graphs that a run is tested on in a scene, and trained on where it may be.
-
-    Those of the dataset, a variant's own where it has any, or the authors'.
-    """
-    folder = f"results/{DATASET}/graphs"
-    if PUBLISHED_GRAPHS:
-        return f"{folder}/published/{scene}.h5"
-    own = section("graphs", run) != config["graphs"]
-    return f"{folder}/{f'{run}/' if own else ''}{scene}.h5"
+# What captions say of the settings.
 
 
-def training_frames(wildcards):
-    """Return the frames of the scenes that a run is trained on."""
-    return [frames_file(scene) for scene in RUNS[wildcards.run]]
+def graphs_remark(trained_here):
+    """Return what a caption says of the graphs that models are trained on, and tested on."""
+    graphs = config["graphs"]
+    choice = {
+        "strided": f"stride {graphs['stride']}",
+        "random": "drawn at random",
+        "sequential": "the best-ranked and those recorded after it",
+    }[graphs["selection"]]
+    descriptor = config["retrieval"]["descriptor"]
+    sampled = f"graphs of {graphs['neighbours']} neighbours by {descriptor}, {choice}"
+    tested = "the authors' graphs" if AUTHORS_GRAPHS else sampled
+    trained = "the authors' graphs" if AUTHORS_TRAINING_GRAPHS else sampled
+    if not trained_here:
+        return f"tested on {tested}"
+    if trained == tested:
+        return f"trained and tested on {tested}"
+    return f"trained on {trained}; tested on {tested}"
 
 
-def training_graphs(wildcards):
-    """Return the graphs of the scenes that a run is trained on: the authors' where imported."""
-    if PUBLISHED_GRAPHS and "train" not in config["published_graphs"]["splits"]:
-        return [
-            f"results/{wildcards.dataset}/graphs/{scene}.h5"
-            for scene in RUNS[wildcards.run]
-        ]
-    return [graphs_file(wildcards.run, scene) for scene in RUNS[wildcards.run]]
+def table_remarks(wildcards):
+    """Return what a table's caption says of the models behind it."""
+    trained_here = not wildcards.experiment.startswith(PUBLISHED)
+    shape = config["model"] if trained_here else AUTHORS["profile"]
+    epochs = config["training"]["epochs"]
+    if wildcards.experiment == "single_scene":
+        epochs = config["training"]["single_scene_epochs"] or epochs
+    origin = (
+        f"{epochs} epochs" if trained_here else "the authors' weights, run by this code"
+    )
+    return (
+        f"Models: {shape['backbone']}, features of {shape['width']}, {shape['iterations']} rounds of "
+        f"messages, images whose shorter side has {config['frames']['shorter_side']} pixels, {origin}; "
+        f"{graphs_remark(trained_here)}."
+    )
 
 
-def run_graphs(wildcards):
-    """Return the graphs that a run is tested on in a scene."""
-    return graphs_file(wildcards.run, wildcards.scene)
-
-
-def experiment_scores(wildcards):
-    """Return the scores that an experiment's table is made of, in the order of the scenes."""
-    if wildcards.experiment == "leave_one_out" and len(SCENES) < 2:
-        raise WorkflowError("experiment leave_one_out needs at least 2 scenes, got 1")
-    return [
-        f"results/{wildcards.dataset}/runs/{run}/scores/{scene}.csv"
-        for scene, run in EXPERIMENTS[wildcards.experiment].items()
-    ]
-
-
-def photos_in_folder(wildcards):
-    """Return the files in the folder of new photos: a change in any of them counts."""
-    return [
-        str(path)
-        for path in sorted(Path(config["photos"]["folder"]).rglob("*"))
-        if path.is_file()
-    ]
-
-
-def ablation_scores(wildcards):
-    """Return the scores that the table of ablations is made of."""
-    if not VARIANTS:
-        raise WorkflowError(
-            "variants: is empty, expected some, such as those of config/ablations.yaml"
+def variant_texts():
+    """Return what each variant changes, in words."""
+    return {
+        variant: ", ".join(
+            f"{name}.{key} {value}"
+            for name, own in sections.items()
+            for key, value in own.items()
+            if value != config[name][key]
         )
-    return [
-        f"results/{wildcards.dataset}/runs/{run}/scores/{scene}.csv"
-        for run, scene in ablation_evaluations()
-    ]
-
-
-def experiment_comparisons(wildcards):
-    """Return the comparisons with the authors' estimates of an experiment's scenes."""
-    return [
-        f"results/{wildcards.dataset}/runs/{run}/comparison/{scene}.csv"
-        for scene, run in EXPERIMENTS[wildcards.experiment].items()
-    ]
-
-
-def published_results(wildcards):
-    """Return the file of published results, as a list of inputs."""
-    published = config["evaluation"]["published"]
-    return [published] if published else []
-
-
-def published_dataset():
-    """Return the name of the dataset in the file of published results."""
-    return config["evaluation"]["published_dataset"] or DATASET
+        for variant, sections in VARIANTS.items()
+    }

@@ -16,34 +16,10 @@ if config["source"] == "rendered":
             mem_mb=2000,
             runtime=30,
         params:
-            rendering=lambda wildcards: {
-                **{k: v for k, v in config["rendering"].items() if k != "rooms"},
-                "seed": config["rendering"]["rooms"].get(wildcards.scene),
-            },
+            rendering=rendering_settings,
             code=code("render_archive"),
         script:
             "../workflow/scripts/render_archive.py"
-
-else:
-
-    rule download_archive:
-        output:
-            archive="resources/{dataset}/archives/{scene}.zip",
-        log:
-            "results/{dataset}/logs/download_archive/{scene}.log",
-        benchmark:
-            "results/{dataset}/benchmarks/download_archive/{scene}.tsv"
-        conda:
-            "../envs/data.yaml"
-        threads: 1
-        resources:
-            mem_mb=1000,
-            runtime=720,
-        params:
-            url=archive_url,
-            code=code("download_file"),
-        script:
-            "../workflow/scripts/download_file.py"
 
 
 rule extract_scene:

@@ -1,46 +1,75 @@
-# Files from the internet, but for the scenes: those are in dataset.smk.
+# Files from the internet. They depend on their addresses alone, and not on code or environments: no
+# edit deletes one. Archives of scenes that are rendered: dataset.smk.
 
 
 rule download_weights:
     output:
-        weights="resources/weights/{file}",
+        weights="resources/weights/{weights}.pth",
     log:
-        "resources/weights/logs/{file}.log",
+        "resources/weights/logs/{weights}.log",
     benchmark:
-        "resources/weights/benchmarks/{file}.tsv"
-    wildcard_constraints:
-        file=any_of(weights_addresses()),
+        "resources/weights/benchmarks/{weights}.tsv"
     conda:
-        "../envs/data.yaml"
+        snakemakes_own_environment
     threads: 1
     resources:
         mem_mb=1000,
         runtime=120,
     params:
-        url=lambda wildcards: weights_addresses()[wildcards.file],
-        code=code("download_file"),
+        url=lambda wildcards: config["weights"][wildcards.weights],
     script:
         "../workflow/scripts/download_file.py"
 
 
-# The authors' graphs and estimates.
-rule download_published:
+if config["source"] == "download":
+
+    use rule download_weights as download_archive with:
+        output:
+            archive="resources/{dataset}/archives/{scene}.zip",
+        log:
+            "results/{dataset}/logs/download_archive/{scene}.log",
+        benchmark:
+            "results/{dataset}/benchmarks/download_archive/{scene}.tsv"
+        resources:
+            mem_mb=1000,
+            runtime=720,
+        params:
+            url=archive_address,
+
+
+use rule download_weights as download_authors_model with:
     output:
-        file="resources/published/{file}",
+        checkpoint="resources/authors/{dataset}/models/{run}.pth",
     log:
-        "resources/published/logs/{file}.log",
+        "results/{dataset}/logs/download_authors_model/{run}.log",
     benchmark:
-        "resources/published/benchmarks/{file}.tsv"
+        "results/{dataset}/benchmarks/download_authors_model/{run}.tsv"
     wildcard_constraints:
-        file=any_of(published_addresses()) or "$.",
-    conda:
-        "../envs/data.yaml"
-    threads: 1
+        run=any_of(PUBLISHED_RUNS),
+    params:
+        url=authors_model_address,
+
+
+use rule download_weights as download_authors_graphs with:
+    output:
+        archive="resources/authors/{dataset}/graphs/{scene}-{split}.tar",
+    log:
+        "results/{dataset}/logs/download_authors_graphs/{scene}-{split}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/download_authors_graphs/{scene}-{split}.tsv"
     resources:
         mem_mb=1000,
         runtime=1440,
     params:
-        url=lambda wildcards: published_addresses()[wildcards.file],
-        code=code("download_file"),
-    script:
-        "../workflow/scripts/download_file.py"
+        url=authors_graphs_address,
+
+
+use rule download_weights as download_authors_predictions with:
+    output:
+        predictions="resources/authors/{dataset}/predictions/{scene}.npz",
+    log:
+        "results/{dataset}/logs/download_authors_predictions/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/download_authors_predictions/{scene}.tsv"
+    params:
+        url=authors_predictions_address,

@@ -49,7 +49,7 @@ rule score_poses:
 rule compare_predictions:
     input:
         predictions="results/{dataset}/runs/{run}/predictions/{scene}.npz",
-        published=published_estimates,
+        authors="resources/authors/{dataset}/predictions/{scene}.npz",
     output:
         comparison="results/{dataset}/runs/{run}/comparison/{scene}.csv",
     log:

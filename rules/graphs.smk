@@ -40,10 +40,13 @@ use rule sample_graphs as sample_variant_graphs with:
 
 rule import_graphs:
     input:
-        archives=published_graphs_archives,
+        archives=expand(
+            "resources/authors/{{dataset}}/graphs/{{scene}}-{split}.tar",
+            split=AUTHORS["graphs"]["splits"],
+        ),
         frames="results/{dataset}/frames/{scene}.h5",
     output:
-        graphs="results/{dataset}/graphs/published/{scene}.h5",
+        graphs="results/{dataset}/graphs/authors/{scene}.h5",
     log:
         "results/{dataset}/logs/import_graphs/{scene}.log",
     benchmark:
@@ -55,7 +58,7 @@ rule import_graphs:
         mem_mb=2000,
         runtime=720,
     params:
-        splits=config["published_graphs"]["splits"],
+        splits=AUTHORS["graphs"]["splits"],
         code=code("import_graphs"),
     script:
         "../workflow/scripts/import_graphs.py"

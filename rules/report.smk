@@ -4,7 +4,7 @@
 rule tabulate_experiment:
     input:
         scores=experiment_scores,
-        literature=published_results,
+        literature=literature,
     output:
         csv="results/{dataset}/tables/{experiment}.csv",
         markdown=report(
@@ -28,7 +28,7 @@ rule tabulate_experiment:
         runs=lambda wildcards: EXPERIMENTS[wildcards.experiment],
         recall=config["evaluation"]["recall"],
         remarks=table_remarks,
-        literature_dataset=published_dataset(),
+        literature_dataset=literature_dataset(),
         code=code("tabulate_experiment"),
     script:
         "../workflow/scripts/tabulate_experiment.py"
@@ -37,7 +37,7 @@ rule tabulate_experiment:
 rule tabulate_ablations:
     input:
         scores=ablation_scores,
-        literature=published_results,
+        literature=literature,
     output:
         csv="results/{dataset}/tables/ablations.csv",
         markdown=report(
@@ -60,7 +60,7 @@ rule tabulate_ablations:
     params:
         runs=ablation_evaluations(),
         settings=variant_texts(),
-        literature_dataset=published_dataset(),
+        literature_dataset=literature_dataset(),
         code=code("tabulate_ablations"),
     script:
         "../workflow/scripts/tabulate_ablations.py"

@@ -1,4 +1,4 @@
-# What the targets ask for: functions that list files. See common.smk for the settings behind them.
+# What targets and tables are made of: functions that list files. The settings are in common.smk.
 
 PHOTO_OUTPUTS = ("poses.csv", "poses.txt", "images.txt", "photos.png")
 
@@ -6,21 +6,6 @@ PHOTO_OUTPUTS = ("poses.csv", "poses.txt", "images.txt", "photos.png")
 def scene_folders(wildcards):
     """Return the folders of all scenes."""
     return [scene_folder(scene) for scene in SCENES]
-
-
-def requested_runs():
-    """Return the runs of the configured experiments and variants, each once."""
-    return list(dict.fromkeys(run for run, _ in requested_evaluations()))
-
-
-def requested_evaluations():
-    """Return (run, scene) of the configured experiments and variants, each once."""
-    pairs = [
-        (run, scene)
-        for experiment in config["experiments"]
-        for scene, run in EXPERIMENTS[experiment].items()
-    ]
-    return list(dict.fromkeys([*pairs, *(ablation_evaluations() if VARIANTS else [])]))
 
 
 def place_files():
@@ -43,11 +28,25 @@ def ablation_evaluations():
     return [(run, scene) for run in ["joint", *VARIANTS] for scene in SCENES]
 
 
-def evaluation_files(kind, suffix):
-    """Return one file per requested evaluation: predictions or scores."""
+def requested_evaluations():
+    """Return (run, scene) of the configured experiments and variants, each once."""
+    pairs = [
+        (run, scene)
+        for experiment in config["experiments"]
+        for scene, run in EXPERIMENTS[experiment].items()
+    ]
+    return list(dict.fromkeys([*pairs, *(ablation_evaluations() if VARIANTS else [])]))
+
+
+def requested_runs():
+    """Return the runs of the configured experiments and variants, each once."""
+    return list(dict.fromkeys(run for run, _ in requested_evaluations()))
+
+
+def evaluation_files(pattern):
+    """Return the file of each requested evaluation: {run} and {scene} are replaced in a pattern."""
     return [
-        f"results/{DATASET}/runs/{run}/{kind}/{scene}.{suffix}"
-        for run, scene in requested_evaluations()
+        pattern.format(run=run, scene=scene) for run, scene in requested_evaluations()
     ]
 
 
@@ -58,42 +57,61 @@ def table_of(name):
 
 def table_files():
     """Return every table of the configured experiments and variants."""
-    retrieval = [] if PUBLISHED_GRAPHS else ["retrieval"]
+    retrieval = [] if AUTHORS_GRAPHS else ["retrieval"]
     ablations = ["ablations"] if VARIANTS else []
-    return [
-        path
-        for name in [*config["experiments"], *ablations, *retrieval]
-        for path in table_of(name)
-    ]
+    names = [*config["experiments"], *ablations, *retrieval]
+    return [path for name in names for path in table_of(name)]
 
 
 def figure_files():
     """Return every figure of the configured experiments and variants."""
     folder = f"results/{DATASET}/figures"
-    galleries = [] if PUBLISHED_GRAPHS else SCENES
+    galleries = [] if AUTHORS_GRAPHS else SCENES
     return [
-        *[
-            f"{folder}/trajectories/{run}/{scene}.png"
-            for run, scene in requested_evaluations()
-        ],
+        *evaluation_files(f"{folder}/trajectories/{{run}}/{{scene}}.png"),
         *[f"{folder}/errors/{experiment}.png" for experiment in config["experiments"]],
         *[f"{folder}/training/{run}.png" for run in requested_runs() if run in RUNS],
         *[f"{folder}/retrieval/{scene}.png" for scene in galleries],
     ]
 
 
-def video_files():
-    """Return the films of the configured experiments and variants."""
+def experiment_scores(wildcards):
+    """Return the scores that an experiment's table is made of, in the order of the scenes."""
+    if wildcards.experiment == "leave_one_out" and len(SCENES) < 2:
+        raise WorkflowError("experiment leave_one_out needs at least 2 scenes, got 1")
     return [
-        f"results/{DATASET}/videos/{run}/{scene}.{form}"
-        for run, scene in requested_evaluations()
-        for form in ("mp4", "gif")
+        f"results/{DATASET}/runs/{run}/scores/{scene}.csv"
+        for scene, run in EXPERIMENTS[wildcards.experiment].items()
     ]
 
 
-def prediction_table(experiment):
-    """Return the comparison of an experiment's estimates with the authors', in its three forms."""
-    return table_of(f"predictions_{experiment}")
+def experiment_comparisons(wildcards):
+    """Return the comparisons with the authors' estimates of an experiment's scenes."""
+    return [
+        f"results/{DATASET}/runs/{run}/comparison/{scene}.csv"
+        for scene, run in EXPERIMENTS[wildcards.experiment].items()
+    ]
+
+
+def ablation_scores(wildcards):
+    """Return the scores that the table of ablations is made of."""
+    if not VARIANTS:
+        raise WorkflowError(
+            "variants: is empty, expected some, such as those of config/ablations.yaml"
+        )
+    return [
+        f"results/{DATASET}/runs/{run}/scores/{scene}.csv"
+        for run, scene in ablation_evaluations()
+    ]
+
+
+def photos_in_folder(wildcards):
+    """Return the files in the folder of new photos: a change in any of them counts."""
+    folder = config["photos"]["folder"]
+    if not folder:
+        raise WorkflowError("photos.folder: is null, expected a folder of photos")
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    return [local(str(path)) for path in files]
 
 
 def photo_files(wildcards):
@@ -101,8 +119,6 @@ def photo_files(wildcards):
     photos = config["photos"]
     scene = photos["scene"] or (SCENES[0] if len(SCENES) == 1 else None)
     runs = [*RUNS, *PUBLISHED_RUNS]
-    if not photos["folder"]:
-        raise WorkflowError("photos.folder: is null, expected a folder of photos")
     if scene not in SCENES:
         raise WorkflowError(
             f"photos.scene: got {scene or 'null'}, expected one of {', '.join(SCENES)}"

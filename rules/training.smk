@@ -34,7 +34,7 @@ rule train_model:
 
 rule import_model:
     input:
-        checkpoint=published_checkpoint,
+        checkpoint="resources/authors/{dataset}/models/{run}.pth",
     output:
         model="results/{dataset}/runs/{run}/model.pt",
     log:
@@ -50,7 +50,7 @@ rule import_model:
         mem_mb=4000,
         runtime=30,
     params:
-        model=config["published_models"]["profile"],
+        model=AUTHORS["profile"],
         code=code("import_model"),
     script:
         "../workflow/scripts/import_model.py"

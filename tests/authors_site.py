@@ -164,15 +164,17 @@ def site_config(site: Site, url: str) -> dict[str, Any]:
             "netvlad": f"{models}/netvlad_vgg16.tar",
             "resnet34": f"{url}/torchvision/{IMAGENET}",
         },
-        "published_models": {
-            "joint": f"{models}/relpose_gnn__multi_39.pth.tar",
-            "leave_one_out": f"{models}/6Scenes_{{scene}}_epoch_039.pth.tar",
-            "single_scene": f"{models}/1Scenes_{{scene}}_epoch_039.pth.tar",
+        "authors": {
+            "models": {
+                "joint": f"{models}/relpose_gnn__multi_39.pth.tar",
+                "leave_one_out": f"{models}/6Scenes_{{scene}}_epoch_039.pth.tar",
+                "single_scene": f"{models}/1Scenes_{{scene}}_epoch_039.pth.tar",
+            },
             "profile": {"width": site.width},
-        },
-        "published_graphs": {"url": f"{authors}/data/{{scene}}_fc8_sp5_{{split}}.tar"},
-        "published_predictions": {
-            "urls": {name: f"{authors}/predictions/{prediction_name(name)}" for name in site.scenes}
+            "graphs": {"url": f"{authors}/data/{{scene}}_fc8_sp5_{{split}}.tar"},
+            "predictions": {
+                name: f"{authors}/predictions/{prediction_name(name)}" for name in site.scenes
+            },
         },
     }
 

@@ -1,6 +1,5 @@
 """The configurations that the project ships, and changes to the default one."""
 
-import copy
 from pathlib import Path
 
 import pytest
@@ -18,15 +17,6 @@ SHIPPED = sorted(path.name for path in CONFIG.glob("*.yaml") if path != SCHEMA)
 ADDITIONS = {"ablations.yaml": "config.yaml"}
 
 
-def merged(base: dict, changes: dict) -> dict:
-    """Return ``base`` with ``changes`` merged in deeply, as Snakemake does."""
-    result = copy.deepcopy(base)
-    for key, value in changes.items():
-        nested = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = merged(result[key], value) if nested else value
-    return result
-
-
 def nested(place: str, value: object) -> dict:
     """Return e.g. ``{"graphs": {"stride": 3}}`` for ``graphs.stride``."""
     for key in reversed(place.split(".")):
@@ -40,7 +30,7 @@ def shipped(name: str) -> dict:
 
 
 def validated(changes: dict) -> dict:
-    return validate_configuration(merged(DEFAULT, changes), SCHEMA)
+    return validate_configuration(changes, PROJECT)
 
 
 def problems(changes: dict) -> list[str]:

@@ -17,6 +17,29 @@ graphs: {neighbours: 3, stride: 2}
 model: {backbone: resnet10, width: 16, iterations: 1}
 training: {epochs: 2, batch_size: 4}
 """
+EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
+
+
+def snakemake(*arguments: str) -> list[str]:
+    """Return the command that runs Snakemake with the tests' own Python."""
+    return [sys.executable, "-m", "snakemake", *arguments]
+
+
+def output_of(
+    command: list[str], folder: Path, expect: int = 0, environment: dict[str, str] | None = None
+) -> str:
+    """Run a command in a folder, check its exit code, return what it printed."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == expect, done.stdout[-6000:]
+    return done.stdout
 
 
 class Project:
@@ -33,21 +56,11 @@ class Project:
 
     def command(self, *arguments: str) -> list[str]:
         # An option behind --configfile: it takes every word that follows for a file.
-        snakemake = [sys.executable, "-m", "snakemake", "--configfile", str(self.settings)]
-        return [*snakemake, "--cores", "2", *arguments]
+        return snakemake("--configfile", str(self.settings), "--cores", "2", *arguments)
 
     def run(self, *arguments: str, expect: int = 0) -> str:
         """Run Snakemake, check its exit code, return what it printed."""
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == expect, done.stdout[-6000:]
-        return done.stdout
+        return output_of(self.command(*arguments), self.folder, expect)
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """Return how often each rule would run."""

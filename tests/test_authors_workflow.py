@@ -132,7 +132,7 @@ def read_graphs(project: Project, dataset: str, scene: str) -> list[list[str]]:
     """Return the names of the frames of each test graph."""
     with (
         Frames(results(project, dataset) / f"frames/{scene}.h5") as frames,
-        h5py.File(results(project, dataset) / f"graphs/published/{scene}.h5") as file,
+        h5py.File(results(project, dataset) / f"graphs/authors/{scene}.h5") as file,
     ):
         queries, database = frames.names("test"), frames.names("train")
         return [
@@ -146,7 +146,7 @@ def read_graphs(project: Project, dataset: str, scene: str) -> list[list[str]]:
 def with_their_graphs(dataset: str) -> list[str]:
     """Return settings for the scenes that are extracted already, with the authors' graphs."""
     scenes = f"scenes_dir=resources/{DATASET}/scenes"
-    return ["--config", f"dataset={dataset}", scenes, "graphs={source: published}"]
+    return ["--config", f"dataset={dataset}", scenes, "graphs={source: authors}"]
 
 
 def graphs_archive(scene: str) -> str:
@@ -156,7 +156,7 @@ def graphs_archive(scene: str) -> str:
 
 def test_their_graphs_are_matched_to_the_frames(project, site, served):
     served.requests.clear()
-    target = "results/matched/graphs/published/redkitchen.h5"
+    target = "results/matched/graphs/authors/redkitchen.h5"
     project.run(*with_their_graphs("matched"), "--", target)
     graphs = site.scenes["redkitchen"].graphs["test"]
     expected = [[frame.name for frame in graph] for graph in graphs]
@@ -165,7 +165,7 @@ def test_their_graphs_are_matched_to_the_frames(project, site, served):
 
 
 def test_own_networks_are_tested_on_their_graphs_without_training_anew(project):
-    settings = ["--config", "graphs={source: published}"]
+    settings = ["--config", "graphs={source: authors}"]
     planned = project.planned(*settings, "--", "table_joint")
     assert "train_model" not in planned
     assert planned["import_graphs"] == planned["predict_poses"] == 2
@@ -202,14 +202,13 @@ def test_broken_checkpoints_are_told_apart_and_replaced(project, site, served):
     text = project.run("--keep-going", "--", *targets, expect=1)
     assert "1Scenes_chess_epoch_039.pth.tar: is an archive without an end" in text
     assert "6Scenes_chess_epoch_039.pth.tar: is a web page ('<!DOCTYPE html>" in text
-    assert re.search(r"1Scenes_redkitchen_\S+: holds .*expected model_state_dict among them", text)
+    assert re.search(r"only-redkitchen\.pth: holds .*expected model_state_dict among them", text)
     assert not any((project.folder / target).exists() for target in targets)
-    weights = project.folder / "resources" / "weights"
-    assert [path.name for path in weights.glob("*Scenes*")] == [
-        "1Scenes_redkitchen_epoch_039.pth.tar"
-    ]
+    models = project.folder / "resources/authors" / DATASET / "models"
+    wrong = models / "published-only-redkitchen.pth"
+    assert {path for path in models.glob("*.pth") if path.stem in runs} == {wrong}
     served.broken.clear()
-    (weights / "1Scenes_redkitchen_epoch_039.pth.tar").unlink()
+    wrong.unlink()
     project.run("--", *targets)
     states = [read_checkpoint(project.folder / t)["model_state_dict"] for t in targets]
     assert len({state["fc_xyz_R.weight"].sum().item() for state in states}) == 3
@@ -222,13 +221,13 @@ def netvlad_bytes(site: Site) -> bytes:
 def test_graphs_of_another_scene_are_refused(project, site, served):
     other = site.path(graphs_archive("redkitchen")).read_bytes()
     served.broken = {graphs_archive("chess"): other}
-    arguments = [*with_their_graphs("mixed"), "--", "results/mixed/graphs/published/chess.h5"]
+    arguments = [*with_their_graphs("mixed"), "--", "results/mixed/graphs/authors/chess.h5"]
     text = " ".join(project.run(*arguments, expect=1).split())
     assert re.search(
         r"data_000000\.pt, node 0: has the pose of no test frame .*another scene", text
     )
-    assert not list((results(project, "mixed") / "graphs/published").glob("*"))
+    assert not list((results(project, "mixed") / "graphs/authors").glob("*"))
     served.broken.clear()
-    (project.folder / "resources/published/chess_fc8_sp5_test.tar").unlink()
+    (project.folder / "resources/authors/mixed/graphs/chess-test.tar").unlink()
     project.run(*arguments)
     assert len(read_graphs(project, "mixed", "chess")) == 4

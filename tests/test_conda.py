@@ -6,12 +6,13 @@ ones that see the packages of the tests' own. What conda would install is not te
 
 import os
 import stat
-import subprocess
 import sys
 import sysconfig
+from pathlib import Path
 
+import pytest
 import yaml
-from project import Project
+from project import EMPTY_ZIP, TINY, Project, output_of
 
 CONDA = """#!{python}
 import json, pathlib, subprocess, sys, venv
@@ -36,13 +37,14 @@ export CONDA_PREFIX="$1"
 """
 
 
-def test_steps_run_in_the_environments_of_their_rules(tmp_path):
+@pytest.fixture
+def with_conda(tmp_path) -> dict[str, str]:
+    """Return the variables of an environment whose PATH has the stand-in; it notes its calls."""
     root = tmp_path / "conda"
     (root / "bin").mkdir(parents=True)
-    calls = tmp_path / "calls"
     script = CONDA.format(
         python=sys.executable,
-        calls=str(calls),
+        calls=str(tmp_path / "calls"),
         root=str(root),
         packages=sysconfig.get_paths()["purelib"],
     )
@@ -50,21 +52,34 @@ def test_steps_run_in_the_environments_of_their_rules(tmp_path):
     conda.write_text(script)
     conda.chmod(conda.stat().st_mode | stat.S_IEXEC)
     (root / "bin" / "activate").write_text(ACTIVATE)
-    folder = tmp_path / "project"
-    folder.mkdir()
-    project = Project(folder)
-    done = subprocess.run(
-        project.command("--use-conda", "--", "results/synthetic/frames/study.h5"),
-        cwd=folder,
-        env={**os.environ, "PATH": f"{root / 'bin'}:{os.environ['PATH']}"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-4000:]
+    return {**os.environ, "PATH": f"{root / 'bin'}:{os.environ['PATH']}"}
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Return an empty folder for a project."""
+    (tmp_path / "project").mkdir()
+    return tmp_path / "project"
+
+
+def test_steps_run_in_the_environments_of_their_rules(with_conda, folder, tmp_path):
+    frames = "results/synthetic/frames/study.h5"
+    output_of(Project(folder).command("--use-conda", "--", frames), folder, environment=with_conda)
     created = list((folder / ".snakemake" / "conda").glob("*.yaml"))
     wanted = yaml.safe_load((folder / "envs" / "data.yaml").read_text())
     assert [yaml.safe_load(path.read_text()) for path in created] == [wanted]
-    assert "env create" in calls.read_text()
-    assert (folder / "results/synthetic/frames/study.h5").exists()
+    assert "env create" in (tmp_path / "calls").read_text()
+    assert (folder / frames).exists()
+
+
+def test_changed_environments_download_nothing_anew(with_conda, folder, tmp_path):
+    (tmp_path / "study.zip").write_bytes(EMPTY_ZIP)
+    settings = f"{TINY}source: download\narchive_url: file://{tmp_path}/{{scene}}.zip\n"
+    archive = "resources/synthetic/archives/study.zip"
+    command = Project(folder, settings).command("--use-conda", "--", archive)
+    output_of(command, folder, environment=with_conda)
+    for environment in (folder / "envs").glob("*.yaml"):
+        environment.write_text(environment.read_text().replace("numpy=2.4", "numpy=2.3"))
+    (tmp_path / "study.zip").unlink()  # gone for ever: a new download would fail
+    assert "Nothing to be done" in output_of(command, folder, environment=with_conda)
+    assert (folder / archive).read_bytes() == EMPTY_ZIP

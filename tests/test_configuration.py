@@ -1,12 +1,15 @@
-"""The schema: completion, ranges, unknown keys, text that is a value; duplicate keys."""
+"""The schema: ranges, unknown and missing keys, text that is a value; duplicate keys."""
 
 import copy
+import re
+import shutil
 import subprocess
 import sys
 
 import pytest
 import yaml
 from configurations import (
+    CONFIG,
     DEFAULT,
     PROJECT,
     SCHEMA,
@@ -19,16 +22,23 @@ from relposegnn.configuration import refuse_duplicate_keys, validate_configurati
 from relposegnn.runtime import InputError
 
 
-def test_default_configuration_is_returned_unchanged():
-    given = copy.deepcopy(DEFAULT)
-    assert validate_configuration(given, SCHEMA) == DEFAULT
-    assert given == DEFAULT
+def test_changes_are_merged_over_the_default_configuration():
+    assert validated({}) == DEFAULT
+    given = {"graphs": {"stride": 3}, "scenes": ["study"]}
+    changes = copy.deepcopy(given)
+    config = validated(changes)
+    assert config == {**DEFAULT, **given, "graphs": {**DEFAULT["graphs"], "stride": 3}}
+    assert changes == given
 
 
-def test_schema_defaults_are_those_of_the_default_configuration():
-    least = {"dataset": DEFAULT["dataset"], "scenes": DEFAULT["scenes"]}
-    assert validate_configuration(least, SCHEMA) == DEFAULT
-    assert least.keys() == {"dataset", "scenes"}
+def test_schema_gives_no_values():
+    def keywords(part):
+        if isinstance(part, dict):
+            yield from part
+            for value in part.values():
+                yield from keywords(value)
+
+    assert not {"default", "required"} & set(keywords(yaml.safe_load(SCHEMA.read_text())))
 
 
 def test_every_key_is_described_with_a_range():
@@ -39,7 +49,6 @@ def test_every_key_is_described_with_a_range():
             yield from leaves(value) if "properties" in value else [(key, value)]
 
     for key, leaf in leaves(schema):
-        leaf = {**schema["$defs"].get(leaf.get("$ref", "").removeprefix("#/$defs/"), {}), **leaf}
         assert leaf["description"], key
         if leaf["type"] in ("integer", "number"):
             assert {"minimum", "exclusiveMinimum"} & leaf.keys(), key
@@ -89,7 +98,7 @@ def test_unknown_key_like_no_other_lists_what_is_allowed():
         ("training.initial_s_t", float("-inf"), "got -Infinity, expected a number"),
         ("model.pretrained", 1, "got 1, expected true or false"),
         ("model.width", 100, "got 100, expected an integer, at least 8, at most 16384, a multiple"),
-        ("evaluation.published", 3, "got 3, expected text or null"),
+        ("evaluation.literature", 3, "got 3, expected text or null"),
         ("checksums.zip", "abc", "expected text (SHA-256 as 64"),
         ("weights.netvlad", None, "got null, expected text, not empty (address"),
     ],
@@ -108,10 +117,26 @@ def test_wrong_item_of_a_list_is_named_by_its_place():
     assert problems({"evaluation": {"recall": [[0.1]]}})[0].startswith("evaluation.recall[0]: ")
 
 
-def test_missing_key_without_a_default_is_named():
-    config = {key: value for key, value in DEFAULT.items() if key != "scenes"}
-    with pytest.raises(InputError, match="scenes: is missing, expected a list"):
-        validate_configuration(config, SCHEMA)
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("scenes: [study, workshop]", "scenes: is missing, expected a list"),
+        ("  stride: 5", "graphs.stride: is missing, expected an integer, at least 1"),
+        ("    knn: 0", "authors.profile.knn: is missing, expected an integer, at least 0"),
+    ],
+)
+def test_key_that_the_default_file_has_lost_is_named(tmp_path, line, message):
+    shutil.copytree(CONFIG, tmp_path / "config")
+    default = tmp_path / "config" / "config.yaml"
+    assert f"\n{line}\n" in default.read_text()
+    default.write_text(default.read_text().replace(f"\n{line}\n", "\n"))
+    with pytest.raises(InputError, match=f"\n{re.escape(message)}"):
+        validate_configuration({}, tmp_path)
+
+
+def test_key_missing_in_an_entry_is_named():
+    (line,) = problems({"frames": {"statistics": {"study": {"mean": [0.5, 0.5, 0.5]}}}})
+    assert line.startswith("frames.statistics.study.variance: is missing, expected a list")
 
 
 def test_all_problems_are_told_at_once():
@@ -131,7 +156,7 @@ def test_all_problems_are_told_at_once():
         ("scenes_dir", "null", None),
         ("training.single_scene_epochs", "null", None),
         ("training.single_scene_epochs", "9", 9),
-        ("evaluation.published", "~", None),
+        ("evaluation.literature", "~", None),
         ("evaluation.recall", [["0.1", "5"]], [[0.1, 5]]),
         ("rendering.rooms", {"study": "4"}, {"study": 4, "workshop": 23}),
         ("retrieval.netvlad_weights", "none", "none"),

@@ -5,16 +5,15 @@ from pathlib import Path
 
 import pytest
 from configurations import (
+    CONFIG,
     DEFAULT,
-    SCHEMA,
-    merged,
     nested,
     problems,
     shipped,
     validated,
 )
 
-from relposegnn.configuration import validate_configuration
+from relposegnn.configuration import merged, validate_configuration
 
 
 @pytest.fixture
@@ -47,16 +46,17 @@ def test_variants_are_returned_with_their_whole_sections():
 @pytest.mark.parametrize(
     ("variants", "message"),
     [
-        ({"joint": {"model": {"knn": 2}}}, "variants.joint: is the name of another run"),
-        ({"only-study": {"model": {"knn": 2}}}, "variants.only-study: is the name of another run"),
+        ({"joint": {"model": {"knn": 2}}}, "variants.joint: is a name that is taken"),
+        ({"only-study": {"model": {"knn": 2}}}, "variants.only-study: is a name that is taken"),
         ({"a": {"model": {"knm": 2}}}, "variants.a: model.knm: is unknown, did you mean model.knn"),
         ({"a": {"graphs": {"stride": 0}}}, "variants.a: graphs.stride: got 0, expected"),
         ({"a": {"model": {"knn": 9}}}, "variants.a: model.knn: got 9, expected at most as many"),
-        ({"a": {"retrieval": {"seed": 1}}}, "variants.a.retrieval: is unknown"),
+        ({"a": {"retrieval": {"seed": 1}}}, 'variants.a: got "retrieval", expected one of graphs,'),
         ({"a": {}}, "variants.a: got {}"),
         ({"a": {"model": {"knn": 0}}}, "variants.a: changes nothing"),
         ({"a": {"graphs": {"source": "sampled"}}}, "variants.a.graphs.source: cannot be changed"),
-        ({"published": {"model": {"knn": 2}}}, "variants.published: is the name of another run"),
+        ({"published": {"model": {"knn": 2}}}, "variants.published: is a name that is taken"),
+        ({"authors": {"model": {"knn": 2}}}, "variants.authors: is a name that is taken"),
         ({"My_Own": {"model": {"knn": 2}}}, 'variants: got "My_Own", expected text (name of a'),
     ],
 )
@@ -66,10 +66,10 @@ def test_wrong_variants_are_refused_by_name(variants, message):
 
 
 def test_addresses_of_one_network_a_scene_name_it():
-    (line,) = problems({"published_models": {"single_scene": "https://here/all.pth"}})
-    assert line.startswith("published_models.single_scene: got ")
-    (line,) = problems({"published_models": {"profile": {"knn": 9}}})
-    assert line.startswith("published_models.profile.knn: got 9, expected at most")
+    (line,) = problems({"authors": {"models": {"single_scene": "https://here/all.pth"}}})
+    assert line.startswith("authors.models.single_scene: got ")
+    (line,) = problems({"authors": {"profile": {"knn": 9}}})
+    assert line.startswith("authors.profile.knn: got 9, expected at most")
 
 
 def test_photos_lie_in_a_folder_that_exists():
@@ -77,16 +77,16 @@ def test_photos_lie_in_a_folder_that_exists():
     assert line.startswith("photos.folder: got ")
 
 
-def test_published_graphs_cannot_be_varied():
-    changes = merged(shipped("7scenes.yaml"), {"graphs": {"source": "published"}})
+def test_the_authors_graphs_cannot_be_varied():
+    changes = merged(shipped("7scenes.yaml"), {"graphs": {"source": "authors"}})
     (line,) = problems(merged(changes, {"variants": {"dense": {"graphs": {"stride": 1}}}}))
     assert line.startswith("variants.dense.graphs: cannot be changed")
 
 
 def test_the_authors_graphs_need_an_address_with_places_for_names():
-    base = merged(shipped("7scenes.yaml"), {"graphs": {"source": "published"}})
-    (line,) = problems(merged(base, nested("published_graphs.url", "https://here/{scene}.tar")))
-    assert line.startswith("published_graphs.url: got ")
+    base = merged(shipped("7scenes.yaml"), {"graphs": {"source": "authors"}})
+    (line,) = problems(merged(base, nested("authors.graphs.url", "https://here/{scene}.tar")))
+    assert line.startswith("authors.graphs.url: got ")
 
 
 def test_unknown_rendered_scene_is_refused():
@@ -111,21 +111,17 @@ def test_scenes_dir_must_exist(tmp_path):
 
 
 def test_relative_paths_start_at_the_project(tmp_path, scenes_dir, monkeypatch):
-    (tmp_path / "project/config").mkdir(parents=True)
-    shutil.copy(SCHEMA, tmp_path / "project/config")
-    (tmp_path / "project/config/literature.csv").touch()
+    shutil.copytree(CONFIG, tmp_path / "project/config")
     changes = {
         "scenes": ["attic"],
         "scenes_dir": "../scenes",
-        "evaluation": {"published": "config/literature.csv"},
+        "evaluation": {"literature": "config/literature.csv"},
     }
     for folder in (tmp_path / "project", tmp_path):
         monkeypatch.chdir(folder)
-        config = validate_configuration(
-            merged(DEFAULT, changes), tmp_path / "project/config/config.schema.yaml"
-        )
+        config = validate_configuration(changes, tmp_path / "project")
         assert Path(config["scenes_dir"]).resolve() == scenes_dir
-        assert Path(config["evaluation"]["published"]).is_file()
+        assert Path(config["evaluation"]["literature"]).is_file()
         assert not Path(config["scenes_dir"]).is_absolute()
 
 
@@ -151,25 +147,25 @@ def test_candidates_and_knn_must_fit_the_graph():
     ]
 
 
-def test_weights_that_are_asked_for_must_have_an_address():
-    model = {"backbone": "resnet50", "pretrained": True}
-    (line,) = problems({"model": model})
-    assert line.startswith("weights.resnet50: is missing, expected its address")
-    weights = {"resnet50": "https://example.org/resnet50.pth"}
-    assert validated({"model": model, "weights": weights})["model"]["backbone"] == "resnet50"
+def test_pretrained_encoders_have_an_address():
+    encoders = {"resnet18", "resnet34", "resnet50"}
+    assert encoders < DEFAULT["weights"].keys()
+    (line,) = problems({"model": {"backbone": "resnet10", "pretrained": True}})
+    assert line.startswith("model.pretrained: got true, but there is no resnet10")
 
 
-def test_published_results_must_exist():
-    (line,) = problems({"evaluation": {"published": "config/none.csv"}})
-    assert line.startswith("evaluation.published: got ")
+@pytest.mark.parametrize("name", ["jont", "published-joint", "table_joint"])
+def test_unknown_experiment_is_refused(name):
+    (line,) = problems({"experiments": ["joint", name]})
+    assert line.startswith(f'experiments[1]: got "{name}", expected one of joint, leave_one_out, ')
 
 
-def test_the_published_netvlad_has_its_number_of_clusters():
-    retrieval = {"descriptor": "netvlad", "netvlad_weights": "published", "clusters": 32}
+def test_results_of_the_literature_must_exist():
+    (line,) = problems({"evaluation": {"literature": "config/none.csv"}})
+    assert line.startswith("evaluation.literature: got ")
+
+
+def test_the_authors_netvlad_has_its_number_of_clusters():
+    retrieval = {"descriptor": "netvlad", "netvlad_weights": "authors", "clusters": 32}
     assert problems({"retrieval": retrieval})[0].startswith("retrieval.clusters: got 32")
     assert validated({"retrieval": {**retrieval, "netvlad_weights": "none"}})
-
-
-def test_weights_do_not_share_a_file_name():
-    weights = {"vgg16": "https://example.org/other/resnet18-f37072fd.pth"}
-    assert "as that of weights" in problems({"weights": weights})[0]

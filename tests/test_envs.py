@@ -33,6 +33,12 @@ CONDA_PACKAGES = {
 LIBRARY = Library(PROJECT / "workflow/scripts")
 OWN = {path.stem for path in LIBRARY.folder.iterdir()}
 
+# Environments that functions of common.smk choose among.
+COMPUTED = {"retrieval_environment()": ["retrieval.yaml", "retrieval-gpu.yaml"]}
+# The rule without an environment, and what Snakemake itself and reading the rules need.
+DOWNLOAD = "download_weights"
+SNAKEMAKES_OWN = {"requests", "numpy", "tqdm", "jsonschema", "pyyaml"}
+
 RULE = re.compile(r"^( *)(?:rule|checkpoint) (\w+):\n((?:\1 +.*\n| *\n)*)", re.MULTILINE)
 DIRECTIVE = re.compile(r"^ +(script|conda):\s*(\S.*)$", re.MULTILINE)
 
@@ -52,19 +58,14 @@ def requirements_of(path: Path) -> dict[str, Requirement]:
 
 
 def rules_of(text: str) -> dict[str, tuple[str, list[str]]]:
-    """Return (script, conda files) of every rule with a script, by the rule's name.
-
-    A ``conda:`` that is computed stands for both environments of the retrieval.
-    """
+    """Return (script, conda files) of every rule with a script, by the rule's name."""
     found = {}
     for _, name, body in RULE.findall(text):
         directives = dict(DIRECTIVE.findall(body))
         if "script" in directives:
             script = re.search(r"[\w-]+\.py", directives["script"])[0]
             conda = directives.get("conda", "")
-            files = re.findall(r"[\w-]+\.yaml", conda)
-            if conda and not files:
-                files = ["retrieval.yaml", "retrieval-gpu.yaml"]
+            files = COMPUTED.get(conda) or re.findall(r"[\w-]+\.yaml", conda)
             found[name] = (script, files)
     return found
 
@@ -134,7 +135,7 @@ def test_rules_use_every_environment():
     }
 
 
-@pytest.mark.parametrize("name", sorted(RULES))
+@pytest.mark.parametrize("name", sorted(RULES.keys() - {DOWNLOAD}))
 def test_environment_of_a_rule_covers_its_imports(name):
     script, files = RULES[name]
     assert files, "a rule with a script needs an environment"
@@ -143,6 +144,12 @@ def test_environment_of_a_rule_covers_its_imports(name):
         provided = packages | {"faiss"} if FAISS & packages else packages
         missing = packages_imported(script) - provided
         assert missing == set(), file
+
+
+def test_downloads_need_no_environment_beside_snakemakes_own():
+    script, files = RULES[DOWNLOAD]
+    assert files == []
+    assert packages_imported(PROJECT / "workflow/scripts" / script) <= SNAKEMAKES_OWN
 
 
 @pytest.mark.parametrize("path", PIP_FILES, ids=lambda path: path.name)

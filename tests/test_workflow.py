@@ -1,20 +1,16 @@
 """The workflow as a user runs it: plan, lint, a whole run on a CPU, reruns, bad input."""
 
-import hashlib
 import os
 import re
 import shutil
 import signal
 import subprocess
-import threading
 import time
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import h5py
 import pandas as pd
 import pytest
-from project import TINY, Project
+from project import Project
 
 BEFORE_GRAPHS = {
     *("render_archive", "extract_scene", "pack_frames"),
@@ -165,50 +161,6 @@ def test_a_killed_training_resumes_in_the_workflow(edited):
     assert re.search(r"resuming after epoch \d+ of 12", edited.run("--", model))
     history = pd.read_csv(edited.folder / "results/synthetic/runs/joint/training.csv")
     assert history["epoch"].tolist() == list(range(12))
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def server(finished):
-    """Return the address of a server of the finished project's archives."""
-    archives = finished.folder / "resources" / "synthetic" / "archives"
-    handler = partial(QuietHandler, directory=str(archives))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-
-
-def test_downloaded_scenes_are_described_by_netvlad(finished, server, tmp_path):
-    settings = TINY.replace(
-        "clusters: 4", "clusters: 4, descriptor: netvlad, netvlad_weights: none"
-    )
-    sha256 = hashlib.sha256(
-        (finished.folder / "resources/synthetic/archives/study.zip").read_bytes()
-    ).hexdigest()
-    settings += f"dataset: mirrored\nsource: download\narchive_url: {server}/{{scene}}.zip\n"
-    settings += f"checksums: {{study.zip: {sha256}}}\n"
-    project = Project(tmp_path, settings)
-    project.run("graphs")
-    with (
-        h5py.File(finished.folder / "results/synthetic/frames/study.h5") as rendered,
-        h5py.File(tmp_path / "results/mirrored/frames/study.h5") as downloaded,
-        h5py.File(tmp_path / "results/mirrored/descriptors/study.h5") as descriptors,
-    ):
-        assert (rendered["train/images"][:] == downloaded["train/images"][:]).all()
-        assert descriptors["test/descriptor"].shape == (12, 4 * 512)
-    assert (tmp_path / "results/mirrored/graphs/workshop.h5").exists()
-
-
-def test_a_failed_download_names_its_address_and_leaves_nothing(server, tmp_path):
-    settings = TINY + f"dataset: gone\nsource: download\narchive_url: {server}/no/{{scene}}.zip\n"
-    project = Project(tmp_path, settings)
-    assert f"{server}/no/study.zip" in project.run("scenes", expect=1)
-    assert not list((tmp_path / "resources").rglob("*.zip"))
 
 
 @pytest.mark.parametrize(

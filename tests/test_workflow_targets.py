@@ -133,6 +133,12 @@ def test_photos_ask_for_what_is_missing(finished, setting, message):
     assert message in text
 
 
+def test_an_output_of_photos_asks_for_a_folder(finished):
+    target = "results/synthetic/photos/joint/study/poses.csv"
+    text = finished.run("--dry-run", "--", target, expect=1)
+    assert "WorkflowError:\n    photos.folder: is null, expected a folder of photos\n" in text
+
+
 def write_cambridge(source: Path, target: Path) -> None:
     """Write a scene in the layout of Cambridge Landmarks: world-to-camera rotations."""
     scene = read_scene(source)

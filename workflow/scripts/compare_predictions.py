@@ -7,6 +7,6 @@ if __name__ == "__main__":
     with logging_to(snakemake.log[0]):
         compare_predictions(
             snakemake.input.predictions,
-            snakemake.input.published,
+            snakemake.input.authors,
             snakemake.output.comparison,
         )

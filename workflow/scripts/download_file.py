@@ -1,11 +1,13 @@
 """Download one file."""
 
-from relposegnn.downloads import download, file_name
+from pathlib import Path
+
+from relposegnn.downloads import download
 from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):
-        url = snakemake.params.url
+        target = snakemake.output[0]
         # Not a param: a checksum that is added later downloads nothing anew.
-        checksum = snakemake.config["checksums"].get(file_name(url))
-        download(url, snakemake.output[0], checksum)
+        checksum = snakemake.config["checksums"].get(Path(target).name)
+        download(snakemake.params.url, target, checksum)

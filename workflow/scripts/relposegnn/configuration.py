@@ -1,6 +1,5 @@
-"""The configuration: checked against the schema, completed with defaults, every mistake told."""
+"""The configuration: merged over its default, checked against the schema, every mistake told."""
 
-import copy
 import difflib
 import json
 import math
@@ -14,7 +13,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from .configuration_checks import contradictions, variant_name_problems
+from .configuration_checks import contradictions
 from .runtime import InputError
 
 TYPE_NAMES = {
@@ -43,30 +42,44 @@ NULL_TEXT = ("null", "~")
 VARIED_SECTIONS = ("graphs", "model", "training")
 
 
-def validate_configuration(config: dict, schema_file: str | Path) -> dict:
-    """Return a copy of ``config``, checked and complete.
+def validate_configuration(changes: dict, project: str | Path) -> dict:
+    """Return the whole configuration: ``changes`` merged over ``config/config.yaml``, and checked.
 
-    Missing keys get the schema's defaults, in missing sections too. Text that is exactly a
-    number, a boolean or null becomes one where the schema wants one: ``--config`` hands over
-    nested values as text, and YAML reads ``1e-4`` as text. ``scenes_dir``, ``photos.folder`` and
-    ``evaluation.published``, when relative, start at the project's folder (the parent of the
-    schema's) and are returned relative to the working directory. A variant is returned with its
-    whole sections ``graphs``, ``model`` and ``training``, those of the configuration changed.
+    Text that is exactly a number, a boolean or null becomes one where the schema wants one:
+    ``--config`` hands over nested values as text, and YAML reads ``1e-4`` as text. ``scenes_dir``,
+    ``photos.folder`` and ``evaluation.literature``, when relative, start at the project's folder
+    and are returned relative to the working directory. A variant is returned with its whole
+    sections ``graphs``, ``model`` and ``training``, those of the configuration changed.
+
+    Args:
+        changes: what another file, ``--config`` or the user of a Snakemake module gives.
+        project: folder of the Snakefile, with ``config/config.yaml`` and ``config.schema.yaml``.
 
     Raises:
         InputError: one line for each mistake: its place, what was got, what is allowed.
     """
-    schema = yaml.safe_load(Path(schema_file).read_text())
-    config = _complete(copy.deepcopy(config), schema, schema["$defs"])
+    folder = Path(project) / "config"
+    schema = yaml.safe_load((folder / "config.schema.yaml").read_text())
+    default = yaml.safe_load((folder / "config.yaml").read_text())
+    config = _converted(merged(default, changes), schema)
     problems = list(dict.fromkeys(_schema_problems(config, schema)))
     if not problems:
-        _resolve_paths(config, Path(schema_file).absolute().parents[1])
-        problems = [*contradictions(config), *variant_name_problems(config)]
+        _resolve_paths(config, Path(project).absolute())
+        problems = list(contradictions(config))
     if not problems:
         problems = _complete_variants(config, schema)
     if problems:
         raise InputError("\n".join(["The configuration cannot be used:", *problems]))
     return config
+
+
+def merged(base: dict, changes: dict) -> dict:
+    """Return ``base`` with ``changes``: sections are merged, all other values are replaced."""
+    result = {**base, **changes}
+    for key in base.keys() & changes.keys():
+        if isinstance(base[key], dict) and isinstance(changes[key], dict):
+            result[key] = merged(base[key], changes[key])
+    return result
 
 
 def refuse_duplicate_keys(path: str | Path) -> None:
@@ -100,36 +113,19 @@ def _duplicate_keys(node: yaml.Node | None, place: str) -> Iterator[str]:
         yield from _duplicate_keys(value, f"{name}.")
 
 
-def _complete(value: Any, schema: dict, definitions: dict) -> Any:
-    """Return ``value`` with text converted and missing keys filled, as ``schema`` wants it."""
-    schema = _resolved(schema, definitions)
+def _converted(value: Any, schema: dict) -> Any:
+    """Return a copy of ``value`` in which text is what ``schema`` wants it to be."""
     if isinstance(value, str):
-        return _converted(value, schema)
+        return _value_of(value, schema)
     if isinstance(value, list):
-        return [_complete(item, schema.get("items", {}), definitions) for item in value]
+        return [_converted(item, schema.get("items", {})) for item in value]
     if not isinstance(value, dict):
         return value
     known, others = schema.get("properties", {}), schema.get("additionalProperties") or {}
-    value = {
-        key: _complete(item, known.get(key, others), definitions) for key, item in value.items()
-    }
-    for key, part in known.items():
-        part = _resolved(part, definitions)
-        if key not in value and "default" in part:
-            value[key] = copy.deepcopy(part["default"])
-        elif key not in value and "properties" in part and "required" not in part:
-            value[key] = _complete({}, part, definitions)
-    return value
+    return {key: _converted(item, known.get(key, others)) for key, item in value.items()}
 
 
-def _resolved(schema: dict, definitions: dict) -> dict:
-    """Return ``schema`` with its reference into ``$defs`` replaced; its own keywords win."""
-    if "$ref" not in schema:
-        return schema
-    return {**definitions[schema["$ref"].removeprefix("#/$defs/")], **schema}
-
-
-def _converted(text: str, schema: dict) -> Any:
+def _value_of(text: str, schema: dict) -> Any:
     types = _types(schema)
     if "null" in types and text in NULL_TEXT:
         return None
@@ -149,26 +145,40 @@ def _types(schema: dict) -> list[str]:
     return [types] if isinstance(types, str) else types
 
 
-def _schema_problems(config: dict, schema: dict) -> Iterator[str]:
-    """Yield one line for each place that the schema refuses."""
-    checker = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+def _all_properties(
+    validator: Any, properties: dict, instance: Any, schema: dict
+) -> Iterator[jsonschema.ValidationError]:
+    """Yield the errors of the keyword ``properties``, for which every key has to be there."""
+    for key, part in properties.items():
+        if isinstance(instance, dict) and key not in instance:
+            yield jsonschema.ValidationError("", validator="missing", path=[key], schema=part)
+    yield from jsonschema.Draft202012Validator.VALIDATORS["properties"](
+        validator, properties, instance, schema
+    )
+
+
+VALIDATOR = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    {"properties": _all_properties},
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
         {
             "integer": lambda _, value: type(value) is int,  # JSON schema would take 3.0
             "number": lambda _, value: type(value) in (int, float) and math.isfinite(value),
         }
-    )
-    validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=checker)
-    for error in validator(schema).iter_errors(config):
+    ),
+)
+
+
+def _schema_problems(config: dict, schema: dict) -> Iterator[str]:
+    """Yield one line for each place that the schema refuses."""
+    for error in VALIDATOR(schema).iter_errors(config):
         place = list(error.absolute_path)
         if error.validator == "additionalProperties":
             for key in error.instance:
                 if key not in error.schema["properties"]:
                     yield _unknown_key([*place, key], error.schema, schema)
-        elif error.validator == "required":
-            for key in error.validator_value:
-                if key not in error.instance:
-                    part = error.schema["properties"][key]
-                    yield f"{_dotted([*place, key])}: is missing, expected {_allowed(part)}"
+        elif error.validator == "missing":
+            yield f"{_dotted(place)}: is missing, expected {_allowed(error.schema)}"
         else:
             got = shorten(json.dumps(error.instance, default=str), 60)
             yield f"{_dotted(place)}: got {got}, expected {_allowed(error.schema)}"
@@ -207,7 +217,7 @@ def _allowed(schema: dict) -> str:
 
 def _resolve_paths(config: dict, project: Path) -> None:
     paths = (
-        (config, "scenes_dir"), (config["evaluation"], "published"), (config["photos"], "folder")
+        (config, "scenes_dir"), (config["evaluation"], "literature"), (config["photos"], "folder")
     )  # fmt: skip
     for section, key in paths:
         path = Path(section[key]).expanduser() if section[key] else None
@@ -219,10 +229,9 @@ def _complete_variants(config: dict, schema: dict) -> list[str]:
     """Replace the changes of each variant by its whole sections; return what is wrong."""
     problems = []
     for name, changes in config["variants"].items():
-        own = {key: {**config[key], **changes.get(key, {})} for key in VARIED_SECTIONS}
-        varied = _complete({**config, **own, "variants": {}}, schema, schema["$defs"])
+        varied = _converted(merged({**config, "variants": {}}, changes), schema)
         found = list(_schema_problems(varied, schema)) or list(contradictions(varied))
-        if not found and all(own[key] == config[key] for key in VARIED_SECTIONS):
+        if not found and all(varied[key] == config[key] for key in VARIED_SECTIONS):
             found = ["changes nothing, expected something else than the configuration has"]
         problems += [f"variants.{name}: {problem}" for problem in found]
         config["variants"][name] = {key: varied[key] for key in VARIED_SECTIONS}

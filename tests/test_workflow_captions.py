@@ -1,0 +1,41 @@
+"""What captions of tables say of the settings, asked of the rules themselves."""
+
+import pytest
+from project import REPOSITORY, output_of, snakemake
+
+ASKING = """
+module relpose:
+    snakefile: "{snakefile}"
+    config: {config}
+
+use rule graphs from relpose
+
+class Wildcards:
+    experiment = "{experiment}"
+
+print("REMARK", relpose.table_remarks(Wildcards))
+
+rule nothing:
+"""
+AUTHORS = {"graphs": {"source": "authors"}}
+BOTH = {**AUTHORS, "authors": {"graphs": {"splits": ["train", "test"]}}}
+SAMPLED = "graphs of 7 neighbours by vlad, stride 5"
+
+
+@pytest.mark.parametrize(
+    ("config", "experiment", "expected"),
+    [
+        ({}, "joint", f"trained and tested on {SAMPLED}."),
+        ({}, "published", f"tested on {SAMPLED}."),
+        (AUTHORS, "joint", f"trained on {SAMPLED}; tested on the authors' graphs."),
+        (AUTHORS, "published", "tested on the authors' graphs."),
+        (BOTH, "single_scene", "trained and tested on the authors' graphs."),
+    ],
+)
+def test_a_table_says_which_graphs_its_models_saw(tmp_path, config, experiment, expected):
+    text = ASKING.format(snakefile=REPOSITORY / "Snakefile", config=config, experiment=experiment)
+    (tmp_path / "Snakefile").write_text(text)
+    told = output_of(snakemake("-n", "nothing"), tmp_path)
+    (remark,) = (line for line in told.splitlines() if line.startswith("REMARK"))
+    weights = "the authors' weights, run by this code" if experiment == "published" else "6 epochs"
+    assert remark.endswith(f" pixels, {weights}; {expected}")
