@@ -27,7 +27,7 @@ rule all:
     input:
         table_files(),
         figure_files(),
-        place_files(),
+        evaluation_files(f"results/{DATASET}/runs/{{run}}/places/{{scene}}.json"),
 
 
 rule scenes:
@@ -58,7 +58,7 @@ rule graphs:
 rule models:
     input:
         expand(f"results/{DATASET}/runs/{{run}}/model.pt", run=requested_runs()),
-        place_files(),
+        evaluation_files(f"results/{DATASET}/runs/{{run}}/places/{{scene}}.json"),
 
 
 rule predictions:

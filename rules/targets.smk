@@ -8,15 +8,6 @@ def scene_folders(wildcards):
     return [scene_folder(scene) for scene in SCENES]
 
 
-def place_files():
-    """Return the places that photos can be localised in: every scene, by every requested run."""
-    return [
-        f"results/{DATASET}/runs/{run}/places/{scene}.json"
-        for run in requested_runs()
-        for scene in SCENES
-    ]
-
-
 def graphs_files():
     """Return the graphs of all scenes, and those that variants have of their own."""
     runs = ["joint", *VARIANTS]
