@@ -7,24 +7,29 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from inputs import write_scene
 from torch_geometric.data import Data
 
 from relposegnn.authors.graph_matching import import_graphs
 from relposegnn.datasets import GraphDataset, normalise_images
+from relposegnn.poses import vector_from_pose
+from relposegnn.relative_poses import WORLD_DIFFERENCE
 
 SIZE = (341, 256)
 
 
 def write_archive(path: Path, dataset: GraphDataset) -> None:
     """Write the graphs of a dataset as the authors did: a pickled object each, with its images."""
+    queries, database = (vector_from_pose(dataset.frames.poses(s)) for s in ("test", "train"))
     with tarfile.open(path, "w") as tar:
         for number, graph in enumerate(dataset):
             images = normalise_images(graph.images, graph.mean, graph.deviation)
+            poses = np.stack([queries[number], *database[dataset.neighbours[number]]])
             content = io.BytesIO()
             edges = {"edge_index": graph.edge_index, "edge_attr": torch.zeros(56, 6)}
-            torch.save(Data(x=images.flatten(1), y=graph.poses, **edges), content)
+            torch.save(Data(x=images.flatten(1), y=torch.tensor(poses).float(), **edges), content)
             info = tarfile.TarInfo(f"random_fc8_sp5_test/processed/data_{number:06}.pt")
             info.size = content.tell()
             content.seek(0)
@@ -48,7 +53,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         frames, graphs = write_scene(folder, 2 * count, count, SIZE)
-        dataset = GraphDataset(frames, graphs, "test")
+        dataset = GraphDataset(frames, graphs, "test", WORLD_DIFFERENCE)
         archives = {"test": folder / "test.tar"}
         write_archive(archives["test"], dataset)
         for name, run in {

@@ -8,6 +8,7 @@ import torch
 from inputs import write_scene
 
 from relposegnn.datasets import GraphDataset
+from relposegnn.relative_poses import WORLD_DIFFERENCE
 
 GRAPHS, SIZE = 40, (341, 256)
 
@@ -17,9 +18,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         frames, graphs = write_scene(folder, GRAPHS, GRAPHS, SIZE)
-        dataset = GraphDataset(frames, graphs, "test")
+        dataset = GraphDataset(frames, graphs, "test", WORLD_DIFFERENCE)
         for index, graph in enumerate(dataset):
-            tensors = {"x": graph.images.float().flatten(1), "y": graph.poses}
+            tensors = {"x": graph.images.float().flatten(1), "y": graph.relative[0]}
             torch.save({**tensors, "edge_index": graph.edge_index}, folder / f"{index}.pt")
         size = {
             "tensors": sum(path.stat().st_size for path in folder.glob("*.pt")) / GRAPHS,

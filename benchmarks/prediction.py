@@ -11,6 +11,7 @@ from inputs import write_scene
 from relposegnn.datasets import GraphDataset, normalise_images
 from relposegnn.localization import localize_queries
 from relposegnn.model import ModelSettings, RelPoseGNN
+from relposegnn.relative_poses import WORLD_DIFFERENCE
 from relposegnn.runtime import select_device
 
 
@@ -18,7 +19,7 @@ from relposegnn.runtime import select_device
 def predict_graph_by_graph(model: RelPoseGNN, frames: Path, graphs: Path) -> None:
     """Pass the eight images of every graph through the whole network."""
     device = next(model.parameters()).device
-    for graph in GraphDataset(frames, graphs, "test"):
+    for graph in GraphDataset(frames, graphs, "test", WORLD_DIFFERENCE):
         graph = graph.to(device)
         images = normalise_images(graph.images, graph.mean, graph.deviation)
         nodes = torch.zeros(graph.num_nodes, dtype=torch.long, device=device)

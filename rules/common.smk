@@ -276,6 +276,16 @@ def graphs_remark(trained_here):
     return f"trained on {trained}; tested on {tested}"
 
 
+def errors_remark(pose):
+    """Return what a caption says of errors that are not those that the authors measured."""
+    if pose != "world_to_camera":
+        return ""
+    return (
+        " Translation errors are of camera centres c; the authors' are of t = -R c, of which a centre "
+        "alone is no function."
+    )
+
+
 def table_remarks(wildcards):
     """Return what a table's caption says of the models behind it."""
     trained_here = not wildcards.experiment.startswith(PUBLISHED)
@@ -289,7 +299,7 @@ def table_remarks(wildcards):
     return (
         f"Models: {shape['backbone']}, features of {shape['width']}, {shape['iterations']} rounds of "
         f"messages, images whose shorter side has {config['frames']['shorter_side']} pixels, {origin}; "
-        f"{graphs_remark(trained_here)}."
+        f"{graphs_remark(trained_here)}.{errors_remark(shape['pose'])}"
     )
 
 

@@ -8,16 +8,22 @@ import pytest
 import torch
 from torch_geometric.loader import DataLoader
 
-from relposegnn.datasets import GraphDataset, normalise_images, shuffled_batches, split_validation
+from relposegnn.datasets import (
+    GraphDataset,
+    normalise_images,
+    shuffled_batches,
+    split_validation,
+    true_relative,
+)
 from relposegnn.edges import complete_edges
 from relposegnn.frames import Frames
 from relposegnn.graphs import read_graphs, write_split
-from relposegnn.poses import vector_from_pose
+from relposegnn.relative_poses import KINDS, RELATIVE, WORLD_DIFFERENCE, relative_pose
 from relposegnn.runtime import InputError
 
 
 def test_an_item_holds_query_and_neighbours_in_order(tiny_scene):
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "test")
+    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "test", RELATIVE)
     _, neighbours = read_graphs(tiny_scene.graphs, "test")
     graph = dataset[2]
     assert graph.images.dtype == torch.uint8
@@ -26,12 +32,13 @@ def test_an_item_holds_query_and_neighbours_in_order(tiny_scene):
         images = np.concatenate([frames.images("test", [2]), frames.images("train", neighbours[2])])
         poses = np.concatenate([frames.poses("test")[[2]], frames.poses("train")[neighbours[2]]])
     np.testing.assert_array_equal(graph.images.permute(0, 2, 3, 1), images)
-    np.testing.assert_allclose(graph.poses, vector_from_pose(poses), atol=1e-6)
+    expected = relative_pose(RELATIVE, poses[:, None], poses[None])
+    np.testing.assert_allclose(graph.relative, expected, atol=1e-6)
     np.testing.assert_array_equal(graph.edge_index, complete_edges(4))
 
 
 def test_batches_count_nodes_on(tiny_scene):
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train")
+    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", RELATIVE)
     batch = next(iter(DataLoader(dataset, batch_size=3)))
     assert batch.images.shape == (12, 3, 32, 40)
     assert batch.batch.tolist() == [0] * 4 + [1] * 4 + [2] * 4
@@ -39,13 +46,39 @@ def test_batches_count_nodes_on(tiny_scene):
     np.testing.assert_array_equal(batch.edge_index[:, 24:], complete_edges(4) + 8)
 
 
+@pytest.mark.parametrize("pose", KINDS)
+def test_true_relative_poses_are_those_of_the_edges_asked_for(tiny_scene, pose):
+    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", pose)
+    batch = next(iter(DataLoader(dataset, batch_size=2)))
+    edge_index = torch.tensor([[0, 3, 7, 5], [2, 1, 4, 6]])  # two of each graph, in any order
+    with Frames(tiny_scene.frames) as frames:
+        world_from_cam = frames.poses("train")
+    frame_of_node = np.concatenate([[g, *dataset.neighbours[g]] for g in (0, 1)])
+    source, target = world_from_cam[frame_of_node[edge_index]]
+    expected = relative_pose(pose, source, target)
+    np.testing.assert_allclose(true_relative(batch, edge_index), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("pose", [WORLD_DIFFERENCE, RELATIVE])
+def test_targets_lose_nothing_far_from_the_origin(tiny_scene, tmp_path, pose):
+    far = shutil.copy(tiny_scene.frames, tmp_path / "far.h5")
+    with h5py.File(far, "r+") as file:
+        for split in ("train", "test"):
+            file[f"{split}/world_from_cam"][:, :3, 3] += [5_572_094.0, 691_233.0, 120.0]
+    near, shifted = (
+        GraphDataset(path, tiny_scene.graphs, "train", pose)[0].relative
+        for path in (tiny_scene.frames, far)
+    )
+    np.testing.assert_allclose(shifted, near, atol=1e-6)
+
+
 def test_neighbours_are_shuffled_anew_each_epoch_and_repeatably(tiny_scene):
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train")
-    plain = dataset[0].poses
+    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", RELATIVE)
+    plain = dataset[0].relative[0]  # of the edges from the query
 
     def order(seed, epoch):
         dataset.shuffle_neighbours(seed, epoch)
-        poses = torch.stack([dataset[index].poses for index in range(len(dataset))])
+        poses = torch.stack([dataset[index].relative[0] for index in range(len(dataset))])
         assert torch.equal(poses[0, 0], plain[0])  # the query stays node 0
         assert set(map(tuple, poses[0].tolist())) == set(map(tuple, plain.tolist()))
         return poses
@@ -56,7 +89,7 @@ def test_neighbours_are_shuffled_anew_each_epoch_and_repeatably(tiny_scene):
 
 
 def test_validation_queries_are_set_aside_by_seed(tiny_scene):
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train")
+    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", RELATIVE)
     parts = split_validation([dataset], 0.25, seed=0)
     train_set, validation_set = (set(part.datasets[0].indices()) for part in parts)
     assert len(validation_set) == 3
@@ -67,26 +100,29 @@ def test_validation_queries_are_set_aside_by_seed(tiny_scene):
 
 
 def test_a_validation_share_that_leaves_nothing_to_train_is_refused(tiny_scene):
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train")
+    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", RELATIVE)
     with pytest.raises(InputError, match=r"graphs\.h5: training\.validation_share = 0\.99 of 12"):
         split_validation([dataset], 0.99, seed=0)
 
 
 def test_shuffled_batches_leave_the_validation_graphs_in_order(tiny_scene):
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train")
-    expected = [graph.poses for graph in dataset]
+    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", RELATIVE)
+    expected = [graph.relative for graph in dataset]
     train_set, validation_set = split_validation([dataset], 0.25, seed=0)
     loader = shuffled_batches(train_set, 9, torch.device("cpu"), seed=0, epoch=0)
-    shuffled = next(iter(loader)).poses.view(9, 4, 6)
-    queries = torch.stack([expected[index][0] for index in train_set.datasets[0].indices()])
-    assert not torch.equal(shuffled[:, 0], queries)
-    assert {*map(tuple, shuffled[:, 0].tolist())} == {*map(tuple, queries.tolist())}
+    # The relative poses from a query say which query it is, and in which order its neighbours are.
+    shuffled = next(iter(loader)).relative.view(9, 4, 4, 6)[:, 0, 1:]
+    ordered = torch.stack([expected[index][0, 1:] for index in train_set.datasets[0].indices()])
+    assert not torch.equal(shuffled, ordered)
+    assert {*map(tuple, shuffled.flatten(0, 1).tolist())} == {
+        *map(tuple, ordered.flatten(0, 1).tolist())
+    }
     for index, graph in zip(validation_set.datasets[0].indices(), validation_set, strict=True):
-        assert torch.equal(graph.poses, expected[index])
+        assert torch.equal(graph.relative, expected[index])
 
 
 def test_workers_read_the_same_batches(tiny_scene):
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train")
+    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", RELATIVE)
     dataset[0]  # opens the file in this process first
     alone = [batch.images for batch in DataLoader(dataset, batch_size=4)]
     others = [batch.images for batch in DataLoader(dataset, batch_size=4, num_workers=2)]
@@ -100,7 +136,7 @@ def test_fingerprints_tell_data_apart(tiny_scene, tmp_path_factory):
     same = write_tiny_scene(folder, "tiny")
     other = write_tiny_scene(folder, "other", seed=1)
     prints = [
-        GraphDataset(scene.frames, scene.graphs, "train").fingerprint()
+        GraphDataset(scene.frames, scene.graphs, "train", RELATIVE).fingerprint()
         for scene in (tiny_scene, same, other)
     ]
     assert prints[0] == prints[1] != prints[2]
@@ -117,10 +153,10 @@ def test_a_scene_without_queries_has_training_graphs_alone(tiny_scene, tmp_path)
         for label in ("name", "source"):
             frames.create_dataset(f"test/{label}", (0,), dtype=h5py.string_dtype())
         write_split(graphs, "test", np.empty(0), np.empty((0, 3)))
-    train, test = (GraphDataset(*files, split) for split in ("train", "test"))
+    train, test = (GraphDataset(*files, split, RELATIVE) for split in ("train", "test"))
     assert (len(train), len(test)) == (12, 0)
-    original = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train")
-    assert torch.equal(train[3].poses, original[3].poses)
+    original = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", RELATIVE)
+    assert torch.equal(train[3].relative, original[3].relative)
     assert train.fingerprint() == original.fingerprint() != test.fingerprint()
 
 

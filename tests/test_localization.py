@@ -9,9 +9,16 @@ from test_model import CASES, published_model
 from relposegnn import localization
 from relposegnn.checkpoints import save_model
 from relposegnn.datasets import GraphDataset, normalise_images
-from relposegnn.localization import Candidates, aggregate, candidates_from_relative
+from relposegnn.frames import Frames
+from relposegnn.localization import Candidates, aggregate
 from relposegnn.model import ModelSettings, RelPoseGNN
-from relposegnn.poses import quaternion_exp, quaternion_from_matrix, rotation_error_deg
+from relposegnn.poses import (
+    pose_from_quaternion,
+    quaternion_exp,
+    quaternion_from_matrix,
+    rotation_error_deg,
+)
+from relposegnn.relative_poses import RELATIVE, WORLD_DIFFERENCE, WORLD_TO_CAMERA, compose
 
 CPU = torch.device("cpu")
 
@@ -26,20 +33,12 @@ def test_first_edge_poses_agree_with_the_published_ones(reference, case, monkeyp
     nodes = np.arange(16).reshape(2, 8)
     relative, source = localization.relate_graphs(model, features, nodes)
     poses = expected["poses"].reshape(2, 8, 6)
-    source_poses = np.take_along_axis(poses, source[..., None], axis=1)
-    candidates = candidates_from_relative(relative, source_poses)
-    translation, quaternion = candidates.translation[:, 0], candidates.quaternion[:, 0]
-    np.testing.assert_allclose(translation, expected["decoded"][:, :3], atol=1e-5)
+    vectors = np.take_along_axis(poses, source[..., None], axis=1)
+    sources = pose_from_quaternion(vectors[..., :3], quaternion_exp(vectors[..., 3:]))
+    estimates = compose(WORLD_DIFFERENCE, relative, sources)[:, 0]
+    quaternion = quaternion_from_matrix(estimates[:, :3, :3])
+    np.testing.assert_allclose(estimates[:, :3, 3], expected["decoded"][:, :3], atol=1e-5)
     np.testing.assert_allclose(quaternion, expected["decoded"][:, 3:], atol=1e-5)
-
-
-def test_true_relative_poses_give_the_true_query_pose():
-    rng = np.random.default_rng(0)
-    query, sources = rng.uniform(-0.7, 0.7, (5, 1, 6)), rng.uniform(-0.7, 0.7, (5, 7, 6))
-    candidates = candidates_from_relative(sources - query, sources)
-    np.testing.assert_allclose(candidates.translation, query[:, :, :3].repeat(7, 1), atol=1e-12)
-    expected = quaternion_exp(query[:, :, 3:])
-    assert rotation_error_deg(candidates.quaternion, expected).max() < 1e-6
 
 
 def planted_candidates(outliers):
@@ -97,7 +96,14 @@ def test_geometric_median_lies_where_the_unit_vectors_cancel():
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"knn": 2}, {"iterations": 0}, {"translation_deviation": [2, 4, 8], "attention": False}],
+    [
+        {},
+        {"knn": 2},
+        {"iterations": 0},
+        {"translation_deviation": [2, 4, 8], "attention": False},
+        {"pose": RELATIVE},
+        {"pose": WORLD_TO_CAMERA},
+    ],
 )
 def test_predictions_equal_a_pass_of_the_network_per_graph(
     tiny_scene, tmp_path, monkeypatch, settings
@@ -115,7 +121,10 @@ def test_predictions_equal_a_pass_of_the_network_per_graph(
     localization.predict_poses(
         tmp_path / "model.pt", tiny_scene.frames, tiny_scene.graphs, tmp_path / "p.npz", CPU
     )
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "test")
+    kind = model.settings.pose
+    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "test", kind)
+    with Frames(tiny_scene.frames) as frames:
+        database, truth = frames.poses("train"), frames.poses("test")
     assert sum(encoded) == 5 + len(np.unique(dataset.neighbours))  # each distinct image once
     assert max(encoded) == 3
     predictions = np.load(tmp_path / "p.npz")
@@ -124,11 +133,14 @@ def test_predictions_equal_a_pass_of_the_network_per_graph(
         with torch.no_grad():
             estimates = model(images, graph.edge_index, torch.zeros(4, dtype=torch.long))
         edge = int(torch.nonzero(estimates.edge_index[1] == 0)[0])
-        vector = graph.poses[estimates.edge_index[0, edge]] - estimates.relative[edge]
-        np.testing.assert_allclose(predictions["abs_t"][index], vector[:3], atol=1e-4)
-        expected = quaternion_exp(vector[3:].numpy())
-        assert rotation_error_deg(predictions["abs_q"][index], expected) < 0.01
-        np.testing.assert_allclose(predictions["targ_t"][index], graph.poses[0, :3], atol=1e-6)
-        np.testing.assert_allclose(predictions["reference_t"][index], graph.poses[1, :3], atol=1e-6)
+        node = int(estimates.edge_index[0, edge])
+        source = database[dataset.neighbours[index][node - 1]]
+        expected = compose(kind, estimates.relative[edge].double().numpy(), source)
+        np.testing.assert_allclose(predictions["abs_t"][index], expected[:3, 3], atol=1e-4)
+        quaternion = quaternion_from_matrix(expected[:3, :3])
+        assert rotation_error_deg(predictions["abs_q"][index], quaternion) < 0.01
+        first = database[dataset.neighbours[index][0]]
+        np.testing.assert_allclose(predictions["targ_t"][index], truth[index, :3, 3], atol=1e-12)
+        np.testing.assert_allclose(predictions["reference_t"][index], first[:3, 3], atol=1e-12)
     assert predictions["rel_path"][4] == "seq-test/frame-000004"
     assert predictions["train_t"].shape == (12, 3)

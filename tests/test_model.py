@@ -69,7 +69,8 @@ def test_training_steps_agree_with_the_published_implementation(reference, case)
     losses, grad_norms = [], []
     for step in range(5):
         estimates = model(images, *two_graphs())
-        loss = criterion(estimates.relative, poses, estimates.edge_index)
+        source, target = estimates.edge_index
+        loss = criterion(estimates.relative, poses[source] - poses[target])
         optimizer.zero_grad()
         loss.total.backward()
         if step == 0:

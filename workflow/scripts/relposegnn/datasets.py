@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch.utils.data import ConcatDataset
-from torch_geometric.data import Data, Dataset
+from torch_geometric.data import Batch, Data, Dataset
 from torch_geometric.loader import DataLoader
 
 from .edges import complete_edges
 from .frames import Frames
 from .graphs import read_graphs
-from .poses import vector_from_pose
+from .relative_poses import relative_pose
 from .runtime import InputError, numpy_generator, torch_generator
 
 
@@ -21,19 +21,23 @@ class GraphDataset(Dataset):
 
     An item is a ``Data`` of n = 1 + k nodes, the query first:
         images (n, 3, H, W) uint8, as packed;
-        poses (n, 6) float32: camera centre in metres, log-quaternion, world frame;
+        relative (n, n, 6) float32: relative pose of the edge s -> t in [s, t], metres and half
+            radians;
         edge_index (2, n (n - 1)), fully connected;
         mean, deviation (1, 3): the scene's channel statistics for ``normalise_images``.
     """
 
-    def __init__(self, frames_file: str | Path, graphs_file: str | Path, split: str) -> None:
-        """Read indices and poses; images are read when asked for."""
+    def __init__(
+        self, frames_file: str | Path, graphs_file: str | Path, split: str, pose: str
+    ) -> None:
+        """Read indices and poses; images are read when asked for.
+
+        ``pose`` is the kind of the relative poses, see ``relative_poses``.
+        """
         super().__init__()
-        self.split, self.graphs_file = split, Path(graphs_file)
+        self.split, self.graphs_file, self.pose = split, Path(graphs_file), pose
         self.frames = Frames(frames_file)
         self.query, self.neighbours = read_graphs(graphs_file, split)
-        self.query_poses = vector_from_pose(self.frames.poses(split))
-        self.database_poses = vector_from_pose(self.frames.poses("train"))
         self.edge_index = torch.from_numpy(complete_edges(1 + self.neighbours.shape[1]))
         self.mean = torch.tensor(self.frames.mean, dtype=torch.float32)[None]
         self.deviation = torch.tensor(self.frames.variance, dtype=torch.float32)[None].sqrt()
@@ -52,7 +56,8 @@ class GraphDataset(Dataset):
         Images enter by their names and channel statistics.
         """
         digest = hashlib.sha256(repr((self.frames.names(self.split), self.split)).encode())
-        for array in (self.query, self.neighbours, self.query_poses, self.database_poses):
+        poses = self.frames.poses(self.split), self.frames.poses("train")
+        for array in (self.query, self.neighbours, *poses):
             digest.update(np.ascontiguousarray(array).tobytes())
         digest.update(self.mean.numpy().tobytes() + self.deviation.numpy().tobytes())
         return digest.hexdigest()
@@ -72,10 +77,13 @@ class GraphDataset(Dataset):
         images = np.concatenate(
             [self.frames.images(self.split, [query]), self.frames.images("train", neighbours)]
         )
-        poses = np.concatenate([self.query_poses[[query]], self.database_poses[neighbours]])
+        poses = np.concatenate(
+            [self.frames.poses(self.split)[[query]], self.frames.poses("train")[neighbours]]
+        )
+        relative = relative_pose(self.pose, poses[:, None], poses[None])
         return Data(
             images=torch.from_numpy(images).permute(0, 3, 1, 2),
-            poses=torch.from_numpy(poses).float(),
+            relative=torch.from_numpy(relative).float(),
             edge_index=self.edge_index,
             mean=self.mean,
             deviation=self.deviation,
@@ -94,13 +102,21 @@ def normalise_images(
     return images.float().div_(255).sub_(shift).div_(scale)
 
 
-def read_training_graphs(scenes: dict[str, tuple[str, str]]) -> list[GraphDataset]:
+def true_relative(batch: Batch, edge_index: torch.Tensor) -> torch.Tensor:
+    """Return the true relative poses (E, 6) of some edges (2, E) of a batch of graphs."""
+    source, target = edge_index
+    return batch.relative[source, target - batch.ptr[batch.batch[target]]]
+
+
+def read_training_graphs(scenes: dict[str, tuple[str, str]], pose: str) -> list[GraphDataset]:
     """Return the training graphs of scenes, given as frames file and graphs file by name.
+
+    ``pose`` is the kind of the relative poses, see ``relative_poses``.
 
     Raises:
         InputError: a scene has no training graphs, or scenes have images of different sizes.
     """
-    datasets = [GraphDataset(*files, "train") for files in scenes.values()]
+    datasets = [GraphDataset(*files, "train", pose) for files in scenes.values()]
     for dataset in datasets:
         if len(dataset) == 0:
             raise InputError(

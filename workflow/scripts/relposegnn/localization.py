@@ -22,6 +22,7 @@ from .poses import (
     quaternion_from_matrix,
     vector_from_pose,
 )
+from .relative_poses import compose
 from .runtime import InputError, atomic_path
 
 logger = logging.getLogger(__name__)
@@ -120,9 +121,9 @@ def estimate_candidates(
     encoded, row = encode_frames(model, frames, "train", neighbours)
     nodes = np.column_stack([np.arange(len(features)), len(features) + row])
     relative, source = relate_graphs(model, torch.cat([features, encoded]), nodes)
-    database = vector_from_pose(frames.poses("train"))
-    source_poses = np.take_along_axis(database[neighbours], source[..., None] - 1, axis=1)
-    return candidates_from_relative(relative, source_poses)
+    sources = frames.poses("train")[np.take_along_axis(neighbours, source - 1, axis=1)]
+    poses = compose(model.settings.pose, relative, sources)
+    return Candidates(poses[..., :3, 3], quaternion_from_matrix(poses[..., :3, :3]))
 
 
 def encode_frames(
@@ -192,15 +193,6 @@ def relate_graphs(
         relative.append(regressed.view(len(offsets), -1, 6).double().cpu())
         source.append((used[0] % size).view(len(offsets), -1).cpu())
     return torch.cat(relative).numpy(), torch.cat(source).numpy()
-
-
-def candidates_from_relative(relative: np.ndarray, source_poses: np.ndarray) -> Candidates:
-    """Return the query poses p_0 = p_s - r_s0.
-
-    Both arguments are (G, e, 6) pose vectors: regressed on the edges s -> 0, known of the sources.
-    """
-    vector = source_poses - relative
-    return Candidates(vector[..., :3], quaternion_exp(vector[..., 3:]))
 
 
 def aggregate(candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:

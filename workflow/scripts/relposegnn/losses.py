@@ -42,12 +42,9 @@ class RelativePoseCriterion(nn.Module):
         deviation = torch.tensor(translation_deviation, dtype=torch.float32)
         self.register_buffer("translation_deviation", deviation, persistent=False)
 
-    def forward(
-        self, relative_E6: Tensor, poses_N6: Tensor, edge_index: Tensor
-    ) -> RelativePoseLoss:
-        """Compare regressed relative poses with p_source - p_target of the true pose vectors."""
-        source, target = edge_index
-        error_E6 = (relative_E6 - (poses_N6[source] - poses_N6[target])).abs()
+    def forward(self, relative_E6: Tensor, true_E6: Tensor) -> RelativePoseLoss:
+        """Compare regressed with true relative poses, metres and half radians."""
+        error_E6 = (relative_E6 - true_E6).abs()
         metres, rotation = error_E6[:, :3], error_E6[:, 3:].mean()
         translation = (metres / self.translation_deviation).mean()
         total = (

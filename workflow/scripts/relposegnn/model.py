@@ -16,6 +16,7 @@ from torch_geometric.nn import MessagePassing
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from .edges import drop_edge_pairs, nearest_edges
+from .relative_poses import WORLD_DIFFERENCE
 from .runtime import InputError
 
 
@@ -32,6 +33,8 @@ class ModelSettings:
         knn: edges to each node from its k nearest in feature space; 0 keeps all.
         dropout: on node and edge features before the heads.
         edge_dropout: share of node pairs whose edges are dropped in training.
+        pose: what an edge's six numbers are, one of ``relative_poses.KINDS``. Published:
+            ``world_difference`` on 7-Scenes, ``world_to_camera`` on Cambridge.
         translation_deviation: metres per axis that one unit of the network's own translations
             stands for. Published: 1 on 7-Scenes; on Cambridge translations are standardised by a
             mean, which relative poses do not depend on, and this deviation.
@@ -44,6 +47,7 @@ class ModelSettings:
     knn: int
     dropout: float
     edge_dropout: float
+    pose: str
     translation_deviation: Sequence[float]
 
     def __post_init__(self) -> None:
@@ -65,7 +69,8 @@ class ModelSettings:
         """Return the shape of the models published for 7-Scenes in 2021, with changes."""
         shape = {
             "backbone": "resnet34", "width": 2048, "iterations": 3, "attention": True, "knn": 0,
-            "dropout": 0.5, "edge_dropout": 0.5, "translation_deviation": (1.0, 1.0, 1.0),
+            "dropout": 0.5, "edge_dropout": 0.5, "pose": WORLD_DIFFERENCE,
+            "translation_deviation": (1.0, 1.0, 1.0),
         }  # fmt: skip
         return cls(**{**shape, **changes})
 
@@ -75,7 +80,7 @@ class PoseEstimates(NamedTuple):
 
     Attributes:
         edge_index: (2, E) the edges used, source and target node.
-        relative: (E, 6) p_source - p_target of the pose vectors, metres and half radians.
+        relative: (E, 6) relative poses of the edges, metres and half radians.
         absolute: (N, 6) pose vectors of the nodes, from an origin of the network's own (not
             supervised in the paper).
     """

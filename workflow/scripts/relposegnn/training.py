@@ -31,6 +31,7 @@ from .datasets import (
     read_training_graphs,
     shuffled_batches,
     split_validation,
+    true_relative,
 )
 from .losses import RelativePoseCriterion, RelativePoseLoss
 from .model import ModelSettings, RelPoseGNN
@@ -89,7 +90,7 @@ def train_model(
     Raises:
         InputError: scenes that cannot be trained on together, or a loss that is not finite.
     """
-    graphs = read_training_graphs(scenes)
+    graphs = read_training_graphs(scenes, model_settings.pose)
     train_set, validation_set = split_validation(graphs, settings.validation_share, settings.seed)
 
     learner = Learner(model_settings, settings, device, backbone_weights)
@@ -159,7 +160,7 @@ class Learner(nn.Module):
         )
         with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
             estimates = self.model(images, batch.edge_index, batch.batch, edge_generator)
-        return self.criterion(estimates.relative, batch.poses, estimates.edge_index)
+        return self.criterion(estimates.relative, true_relative(batch, estimates.edge_index))
 
 
 def train_epoch(
