@@ -150,6 +150,15 @@ def test_sift_moves_with_the_image():
     assert cosine.min() > 0.9999
 
 
+def test_sift_is_centred_in_its_cell():
+    """A dot in the middle of cell (7, 10) is seen as far to the left as to the right."""
+    image = torch.full((1, 128, 176, 3), 90, dtype=torch.uint8)
+    image[:, 59:61, 83:85] = 200
+    seen = load_encoder("sift")(image).fine[0].any(dim=0).nonzero().double()
+    assert len(seen) > 9
+    assert seen.mean(dim=0).tolist() == [7, 10]
+
+
 def test_sift_of_a_blank_image_is_zero():
     fine, _ = load_encoder("sift")(torch.full((1, 32, 48, 3), 90, dtype=torch.uint8))
     assert not fine.any()

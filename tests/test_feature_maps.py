@@ -102,13 +102,13 @@ def test_file_layout(encoded):
 
 
 def test_statistics_of_planted_values(tmp_path):
-    """One channel of 0 and 2 in equal parts, one that never changes, far from zero."""
-    planted = np.full((3, 2, 2, 2), 0.1, dtype=np.float16)
+    """One channel of 0 and 2 in equal parts; one that never changes, without any rounding."""
+    planted = np.full((11, 2, 2, 2), 1.7, dtype=np.float16)
     planted[:, 0, 0], planted[:, 0, 1] = 0, 2
     with h5py.File(tmp_path / "planted.h5", "w") as file:
         file["maps"] = planted
         mean, deviation = channel_statistics(file["maps"])
-    np.testing.assert_allclose(mean, [1, np.float16(0.1)], rtol=1e-6)
+    np.testing.assert_allclose(mean, [1, np.float16(1.7)], rtol=1e-6)
     np.testing.assert_array_equal(deviation, [1, 0])
 
 
@@ -159,6 +159,17 @@ def test_workers_read_at_the_same_time(features, method):
         with ProcessPoolExecutor(2, mp_context=context) as pool:
             assert all(pool.map(read_often, [maps] * 4, range(4)))
         assert read_often(maps, 5)
+
+
+def test_inherited_reader_opens_its_own_file(features):
+    """What a fork inherits is left alone: the child opens the file for itself."""
+    with FeatureMaps(features) as maps:
+        maps.maps("train", [0])
+        inherited = maps._file
+        maps._process = -1  # as a child sees it
+        maps.maps("train", [0])
+        assert maps._file is not inherited
+        inherited.close()
 
 
 def test_reads_again_after_closing(features):

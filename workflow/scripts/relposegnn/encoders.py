@@ -1,8 +1,8 @@
 """Frozen image encoders: maps of an image at strides 8 and 16, by weights trained elsewhere.
 
 ``efficientnet_lite0`` needs no internet: its ImageNet weights lie in a pip package. ``sift`` needs
-no weights at all. Every other name is timm's, with timm's own weights, which it
-downloads at first use: any network with maps at both strides, such as ``convnext_tiny``.
+no weights at all. Every other name is timm's, with timm's own weights, which it downloads at first
+use: any network with maps at both strides, such as ``convnext_tiny``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -45,7 +45,7 @@ BLOCK = {
 
 
 class Maps(NamedTuple):
-    """What an encoder sees in images, or what belongs to the channels of it.
+    """What an encoder makes of images.
 
     Attributes:
         fine: (B, C8, H/8, W/8).
