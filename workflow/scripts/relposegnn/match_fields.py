@@ -1,0 +1,272 @@
+"""Match fields: where every cell of one image lies in another, by frozen features; edges from them.
+
+All cells of one image are compared with all of the other, and a softmax of the similarities gives
+each an expected position there. Nothing of this is learned. A small network turns the field into
+the feature of an edge.
+
+Dimensions in tensor names: N images, P pairs of images, E edges, K channels of a cell, M = h w
+cells of an image, A learned channels, C feature width. Positions are in half widths of an image,
+from its middle, x to the right and y down; or in rays, see ``cell_positions``.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, normalize
+
+from .encoders import Maps
+
+TEMPERATURE = 15.0  # factor of cosine similarities in the softmax
+FINE_SHARE = 0.7  # weight of the fine map in a descriptor, beside 1 for the coarse one
+FIELD_CHANNELS = 10  # of a match field
+APPEARANCE = 16  # learned channels of what a cell looks like
+HIDDEN = 64  # channels of the network on a field
+
+
+class Cells(NamedTuple):
+    """The cells of images, row by row.
+
+    Attributes:
+        maps: (N, K, M) standardised channels of the fine and the coarse map.
+        descriptors: (N, K, M) unit vectors to compare cells by.
+    """
+
+    maps: Tensor
+    descriptors: Tensor
+
+
+class Pairs(NamedTuple):
+    """Edges as unordered pairs, each of which is compared once.
+
+    Attributes:
+        first: (P,) node of the lower index.
+        second: (P,) the other node.
+        row: (E,) of each edge among 2 P directions: first to second of all pairs, then back.
+    """
+
+    first: Tensor
+    second: Tensor
+    row: Tensor
+
+
+class MatchFields(NamedTuple):
+    """Both directions of some pairs of images, from one product.
+
+    Attributes:
+        there: (P, 10, M) channels of the field of the first image's cells in the second.
+        back: (P, 10, M) of the second image's cells in the first.
+        weights: (P, M, M) of first and second cells: softmax before it is normalised, either way.
+    """
+
+    there: Tensor
+    back: Tensor
+    weights: Tensor
+
+
+def cell_positions(
+    height: int, width: int, aspect: float | None = None, focal_length: float = 1.0
+) -> Tensor:
+    """Return the positions (M, 2) of the centres of an image's cells, x and y.
+
+    Args:
+        height: cells in a column.
+        width: cells in a row.
+        aspect: height of the image over its width, before it was resized to whole cells; None: as
+            the cells have it.
+        focal_length: in half widths of the image. Positions then are the x/z and y/z of rays, which
+            cameras of any field of view have in common.
+    """
+    x = (torch.arange(width) + 0.5) * 2 / width - 1
+    y = ((torch.arange(height) + 0.5) * 2 / height - 1) * (aspect or height / width)
+    rows, columns = torch.meshgrid(y, x, indexing="ij")
+    return torch.stack([columns, rows], dim=2).flatten(0, 1) / focal_length
+
+
+def image_cells(maps: Maps) -> Cells:
+    """Return the cells of standardised maps: the fine map's, where the coarse map is interpolated.
+
+    A descriptor holds both maps, each normalised, the fine one with ``FINE_SHARE``.
+
+    Args:
+        maps: fine (N, C8, h, w) and coarse (N, C16, h', w') channels of mean 0 and deviation 1, as
+            ``FeatureMaps`` gives them. C16 = 0 is an encoder of one stride.
+    """
+    fine, coarse = maps
+    if coarse.shape[1]:
+        size = fine.shape[2:]
+        coarse = interpolate(coarse, size=size, mode="bilinear", align_corners=False)
+    else:
+        coarse = fine[:, :0]
+    fine, coarse = fine.flatten(2), coarse.flatten(2)
+    parts = [FINE_SHARE * normalize(fine, dim=1), normalize(coarse, dim=1)]
+    descriptors = normalize(torch.cat(parts, dim=1), dim=1)
+    return Cells(torch.cat([fine, coarse], dim=1), descriptors)
+
+
+def unordered_pairs(edge_index: Tensor) -> Pairs:
+    """Return the pairs of nodes that edges (2, E) join, in any order, with opposites or without."""
+    low, high = edge_index.amin(dim=0), edge_index.amax(dim=0)
+    count = high.max() + 1
+    pairs, pair_of_edge = (low * count + high).unique(return_inverse=True)
+    back = edge_index[0] > edge_index[1]
+    return Pairs(pairs // count, pairs % count, pair_of_edge + back * len(pairs))
+
+
+@torch.no_grad()
+def match_fields(
+    first_PKM: Tensor, second_PKM: Tensor, first_positions: Tensor, second_positions: Tensor
+) -> MatchFields:
+    """Compare all cells of pairs of images; no gradient passes.
+
+    The channels of a field, for a cell at p that is expected at q in the other image: x and y of
+    5 (q - p), of q, and of p; the best cosine similarity - 1; 3 times the largest weight of the
+    softmax; 3 times the sum over cells of its weight there times theirs back, 1 where two cells
+    choose each other alone; 3 times the softmax's root mean square distance from q, - 1.
+
+    Args:
+        first_PKM: (P, K, M) unit descriptors of the first images' cells.
+        second_PKM: (P, K, M) of the second images' cells.
+        first_positions: (M, 2) or (P, M, 2) of the first images' cells, see ``cell_positions``.
+        second_positions: of the second images' cells.
+    """
+    with torch.autocast(first_PKM.device.type, enabled=False):
+        first_PKM, second_PKM = first_PKM.float(), second_PKM.float()
+        first_P2M, second_P2M = (
+            positions.mT.float().expand(len(first_PKM), -1, -1)
+            for positions in (first_positions, second_positions)
+        )
+        # exp(temperature (cosine - 1)) is at most 1: this softmax needs no maximum taken off.
+        offset = first_PKM.new_full((1, 1, 1), -TEMPERATURE)
+        weights_PMM = torch.baddbmm(offset, first_PKM.mT, second_PKM, alpha=TEMPERATURE).exp_()
+        # Few rows times a matrix: on a CPU several times faster than the matrix times few columns.
+        sums_there = torch.bmm(_moments(second_P2M), weights_PMM.mT)
+        sums_back = torch.bmm(_moments(first_P2M), weights_PMM)
+        squares_PMM = weights_PMM.square()
+        mutual_there = torch.bmm(1 / sums_back[:, :1], squares_PMM.mT)
+        mutual_back = torch.bmm(1 / sums_there[:, :1], squares_PMM)
+        there = _channels(first_P2M, sums_there, weights_PMM.amax(dim=2), mutual_there)
+        back = _channels(second_P2M, sums_back, weights_PMM.amax(dim=1), mutual_back)
+        return MatchFields(there, back, weights_PMM)
+
+
+def follow_fields(
+    fields: MatchFields, first_PAM: Tensor, second_PAM: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return channels of each cell's counterpart, where the fields point, with their gradient.
+
+    Args:
+        fields: of P pairs.
+        first_PAM: (P, A, M) any channels of the first images' cells.
+        second_PAM: (P, A, M) of the second images' cells.
+
+    Returns:
+        (P, A, M) of the second images for the first ones' cells; (P, A, M) the other way.
+    """
+    weights_PMM = fields.weights
+    with torch.autocast(weights_PMM.device.type, enabled=False):
+        there = torch.bmm(second_PAM.float(), weights_PMM.mT) / weights_PMM.sum(dim=2)[:, None]
+        back = torch.bmm(first_PAM.float(), weights_PMM) / weights_PMM.sum(dim=1)[:, None]
+    return there, back
+
+
+class MatchFieldEdge(nn.Module):
+    """Edge features from match fields, and from what the two images look like along them."""
+
+    def __init__(
+        self,
+        channels: int,
+        grid: tuple[int, int],
+        width: int,
+        convolutions: int = 2,
+        rotation_from_field: bool = False,
+    ) -> None:
+        """Build the layers with random weights, drawn from torch's global generator.
+
+        Args:
+            channels: K, of the fine and the coarse map together.
+            grid: (h, w) cells of an image.
+            width: C, length of an edge's feature.
+            convolutions: 3x3 convolutions of stride 2.
+            rotation_from_field: whether rotations get a feature of their own, of the field alone,
+                to which appearance says nothing that holds elsewhere.
+        """
+        super().__init__()
+        self.appearance = nn.Conv1d(channels, APPEARANCE, 1)
+        inputs = FIELD_CHANNELS + 2 * APPEARANCE
+        self.edge_network = _field_network(inputs, grid, width, convolutions)
+        self.rotation_network = None
+        if rotation_from_field:
+            self.rotation_network = _field_network(FIELD_CHANNELS, grid, width, convolutions)
+        self.register_buffer("positions", cell_positions(*grid), persistent=False)
+
+    def forward(
+        self, cells: Cells, edge_index: Tensor, positions: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the features of edges for translations (E, C) and for rotations (E, C).
+
+        The two are one tensor unless rotations have a feature of their own.
+
+        Args:
+            cells: of N images, see ``image_cells``.
+            edge_index: (2, E) source and target; the order, and whether opposites are among them,
+                changes nothing in an edge's feature.
+            positions: (N, M, 2) of each image's cells, in rays where cameras differ; None: in half
+                widths of an image.
+        """
+        first, second, row = unordered_pairs(edge_index)
+        places = [self.positions] * 2
+        if positions is not None:
+            places = [positions[first], positions[second]]
+        fields = match_fields(cells.descriptors[first], cells.descriptors[second], *places)
+        own_NAM = self.appearance(cells.maps)
+        source = torch.cat([own_NAM[first], own_NAM[second]])[row]
+        target = torch.cat(follow_fields(fields, own_NAM[first], own_NAM[second]))[row]
+        field = torch.cat([fields.there, fields.back])[row]
+        edges_EC = self.edge_network(torch.cat([field, source, target], dim=1))
+        if self.rotation_network is None:
+            return edges_EC, edges_EC
+        return edges_EC, self.rotation_network(field)
+
+
+def _moments(positions_P2M: Tensor) -> Tensor:
+    """Return 1, x, y and x^2 + y^2 (P, 4, M) of positions."""
+    squares = positions_P2M.square().sum(dim=1, keepdim=True)
+    return torch.cat([torch.ones_like(squares), positions_P2M, squares], dim=1)
+
+
+def _channels(own_P2M: Tensor, sums_P4M: Tensor, peak_PM: Tensor, mutual_P1M: Tensor) -> Tensor:
+    """Return a field's channels (P, 10, M) from sums over the other image's cells.
+
+    Args:
+        own_P2M: positions of the cells themselves.
+        sums_P4M: of the weights times 1, x, y and x^2 + y^2 of the other cells.
+        peak_PM: largest weight, before it is normalised.
+        mutual_P1M: sum of squared weights, divided by the other cells' sums of weights.
+    """
+    total_P1M, peak_P1M = sums_P4M[:, :1], peak_PM[:, None]
+    expected_P2M = sums_P4M[:, 1:3] / total_P1M
+    variance_P1M = sums_P4M[:, 3:] / total_P1M - expected_P2M.square().sum(dim=1, keepdim=True)
+    parts = [
+        5 * (expected_P2M - own_P2M),
+        expected_P2M,
+        own_P2M,
+        peak_P1M.log() / TEMPERATURE,
+        3 * peak_P1M / total_P1M,
+        3 * mutual_P1M / total_P1M,
+        3 * variance_P1M.clamp(min=0).sqrt() - 1,
+    ]
+    return torch.cat(parts, dim=1)
+
+
+def _field_network(
+    channels: int, grid: tuple[int, int], width: int, convolutions: int
+) -> nn.Sequential:
+    """Return a network from the channels of cells (E, channels, M) to features (E, width)."""
+    layers = [nn.Unflatten(2, grid), nn.Conv2d(channels, HIDDEN, 1), nn.ReLU()]
+    height, columns = grid
+    for _ in range(convolutions):
+        layers += [nn.Conv2d(HIDDEN, HIDDEN, 3, stride=2, padding=1), nn.ReLU()]
+        height, columns = (height + 1) // 2, (columns + 1) // 2
+    last = nn.Linear(HIDDEN * height * columns, width)
+    return nn.Sequential(*layers, nn.Flatten(), last, nn.ReLU())
