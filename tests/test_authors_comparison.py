@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from table_files import assert_sound_latex, markdown_rows, outputs, read_outputs, row_of
 
-from relposegnn.authors.comparison import compare_predictions, read_comparison
+from relposegnn.authors.comparison import FIGURES, compare_predictions
+from relposegnn.metrics import read_errors
 from relposegnn.runtime import InputError
 from relposegnn.tables.predictions import tabulate_predictions
 
@@ -38,7 +39,7 @@ def compare(folder, own, theirs):
     np.savez(folder / "own.npz", **own)
     np.savez(folder / "theirs.npz", **theirs)
     compare_predictions(folder / "own.npz", folder / "theirs.npz", folder / "comparison.csv")
-    return read_comparison(folder / "comparison.csv")
+    return read_errors(folder / "comparison.csv", ["query"], FIGURES)
 
 
 def test_errors_differences_and_distances_are_the_planted_ones(tmp_path):
@@ -107,8 +108,9 @@ def test_comparisons_without_figures_are_refused(tmp_path, wrong):
     comparison = pd.read_csv(tmp_path / "comparison.csv", dtype=str)
     comparison.loc[2, "angle_deg"] = wrong
     comparison.to_csv(tmp_path / "comparison.csv", index=False)
-    with pytest.raises(InputError, match="figures of row 4"):
-        read_comparison(tmp_path / "comparison.csv")
+    rows = [("joint", "chess", tmp_path / "comparison.csv")]
+    with pytest.raises(InputError, match="errors of row 4"):
+        tabulate_predictions(rows, outputs(tmp_path), "7scenes", "joint")
 
 
 @pytest.fixture
@@ -148,9 +150,3 @@ def test_the_table_has_the_planted_medians_and_shares(rows, tmp_path):
     assert "dropout off at test time" in text
     assert r"\label{tab:7scenes-predictions-published}" in latex
     assert_sound_latex(latex)
-
-
-def test_tables_of_no_scenes_or_of_one_twice_are_refused(rows, tmp_path):
-    for wrong in ([], [rows[0], rows[0]]):
-        with pytest.raises(InputError, match="each of them once"):
-            tabulate_predictions(wrong, outputs(tmp_path), "7scenes", "joint")

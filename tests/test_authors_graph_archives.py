@@ -174,17 +174,10 @@ def test_a_damaged_header_does_not_end_the_archive(tmp_path):
         read_all(tmp_path / "graphs.tar")
 
 
-@pytest.mark.parametrize(
-    "content, message",
-    [
-        (b"<!DOCTYPE html><html>Not Found</html>", "is an HTML or XML page"),
-        (b"", "is empty"),
-        (b"PK\x03\x04" + bytes(600), "starts with b'PK"),
-    ],
-)
-def test_what_is_no_tar_archive_is_named(content, message, tmp_path):
+@pytest.mark.parametrize("content", [b"<html>Not Found</html>", b"", b"PK\x03\x04" + bytes(600)])
+def test_what_is_no_tar_archive_is_refused(content, tmp_path):
     (tmp_path / "graphs.tar").write_bytes(content)
-    with pytest.raises(InputError, match=rf"graphs\.tar: {message}"):
+    with pytest.raises(InputError, match=r"(?s)graphs\.tar: is no tar archive .*expected"):
         read_all(tmp_path / "graphs.tar")
 
 

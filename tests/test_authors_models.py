@@ -128,13 +128,12 @@ def test_a_checkpoint_of_full_size_is_imported(tmp_path):
     [
         (
             {"width": 32},
-            r"authors\.profile\.width: got 32, which has proj_edge\.weight of shape \(32, 64\), "
-            r"but the weights have proj_edge\.weight of shape \(16, 32\) \(.*authors\.pth\.tar\)",
+            r"(?s)authors\.pth\.tar: .*proj_edge\.weight is \(16, 32\), expected \(32, 64\).*"
+            r"authors\.profile has backbone resnet10 and width 32",
         ),
         (
             {"backbone": "resnet18"},
-            r"profile\.backbone: got resnet18, which has stages of 2, 2, 2, 2 blocks, but the "
-            r"weights have stages of 1, 1, 1, 1",
+            r"(?s)missing feature_extractor\.layer1\.1\..*authors\.profile has backbone resnet18",
         ),
     ],
 )
@@ -200,13 +199,11 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     [
         (torchvision.models.resnet18(weights=None).state_dict, "conv1.weight.*expected model_stat"),
         (lambda: {"state_dict": {"pool.centroids": torch.zeros(64, 512)}}, "holds state_dict, exp"),
-        (lambda: {"model_state_dict": {"fc.weight": torch.zeros(1)}}, "holds fc.weight, expected"),
-        (lambda: {"model_state_dict": torch.zeros(3)}, "expected model_state_dict among them, as"),
         (
-            lambda: {"model_state_dict": {"proj_edge.weight": torch.zeros(4, 4)}},
-            r"of shape \(4, 4\)",
+            lambda: {"model_state_dict": {"fc.weight": torch.zeros(1)}},
+            "holds the weights of another",
         ),
-        (lambda: {"model_state_dict": {"proj_edge.weight": torch.zeros(())}}, r"of shape \(\) \("),
+        (lambda: {"model_state_dict": torch.zeros(3)}, "expected model_state_dict among them, as"),
         (lambda: [torch.zeros(3)], "holds a list, expected a dict of tensors"),
     ],
 )

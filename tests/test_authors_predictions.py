@@ -3,11 +3,8 @@
 import numpy as np
 import pytest
 
-from relposegnn.authors.predictions import (
-    match_queries,
-    normalise_name,
-    read_authors_predictions,
-)
+from relposegnn.authors.comparison import match_queries, normalise_name
+from relposegnn.metrics import read_predictions
 from relposegnn.runtime import InputError
 
 
@@ -130,7 +127,7 @@ def test_other_scenes_match_nothing(own):
 def test_poses_are_read_in_double_precision_and_names_as_they_are(own, tmp_path):
     single = {k: a.astype(np.float32) for k, a in own.items() if k != "rel_path"}
     np.savez(tmp_path / "a.npz", rel_path=own["rel_path"], extra=np.zeros(2), **single)
-    arrays = read_authors_predictions(tmp_path / "a.npz")
+    arrays = read_predictions(tmp_path / "a.npz")
     assert arrays.keys() == own.keys()
     assert arrays["abs_t"].dtype == np.float64
     np.testing.assert_allclose(arrays["abs_t"], own["abs_t"], rtol=1e-6)
@@ -140,7 +137,7 @@ def test_poses_are_read_in_double_precision_and_names_as_they_are(own, tmp_path)
 @pytest.mark.parametrize("names", [np.array([{}] * 6, dtype=object), np.arange(6), np.array(["a"])])
 def test_names_that_cannot_be_used_are_left_out_and_told(own, tmp_path, caplog, names):
     np.savez(tmp_path / "a.npz", **dict(own, rel_path=names))
-    arrays = read_authors_predictions(tmp_path / "a.npz")
+    arrays = read_predictions(tmp_path / "a.npz")
     assert "rel_path" not in arrays
     assert "cannot be used" in caplog.text
     assert pairs(own, arrays) == [(i, i) for i in range(6)]
@@ -150,9 +147,9 @@ def test_names_that_cannot_be_used_are_left_out_and_told(own, tmp_path, caplog, 
     ("change", "message"),
     [
         ({"targ_q": None}, "lacks targ_q"),
-        ({"abs_t": None}, r"lacks abs_t \(it holds abs_q, targ_t, targ_q\)"),
-        ({"abs_t": np.float64(1)}, r"abs_t has shape \(\), expected \(N, 3\)"),
-        ({"abs_t": np.zeros((0, 3))}, r"abs_t has shape \(0, 3\), expected \(N, 3\)"),
+        ({"abs_t": None}, r"lacks abs_t \(it holds targ_t, targ_q, abs_q\)"),
+        ({"abs_t": np.float64(1)}, r"abs_t has shape \(\), expected \(6, 3\)"),
+        ({"targ_t": np.zeros((0, 3))}, r"targ_t has shape \(0, 3\), expected \(N, 3\)"),
         ({"abs_t": np.full((6, 3), "1")}, "abs_t holds values of type <U1, expected numbers"),
         ({"abs_q": np.ones((6, 4), complex)}, "abs_q holds values of type complex128"),
         (
@@ -160,10 +157,10 @@ def test_names_that_cannot_be_used_are_left_out_and_told(own, tmp_path, caplog, 
             r"targ_t and targ_q of query 4 are \[.*, 0.0, 0.0, 0.0, 0.0\] \(2 of 6 are so\)",
         ),
         ({"abs_q": np.zeros((6, 3))}, r"abs_q has shape \(6, 3\), expected \(6, 4\)"),
-        ({"targ_t": np.zeros((5, 3))}, r"targ_t has shape \(5, 3\), expected \(6, 3\)"),
+        ({"targ_t": np.zeros((5, 3))}, r"targ_q has shape \(6, 4\), expected \(5, 4\)"),
         (
             {"targ_t": np.full((6, 3), np.nan)},
-            r"targ_q of query 0 are \[nan, .*expected finite numbers",
+            r"targ_q of query 0 are \[nan, .*expected the finite numbers",
         ),
         ({"abs_t": np.array([{}] * 6, dtype=object)}, "cannot be read as npz"),
     ],
@@ -172,12 +169,12 @@ def test_incomplete_files_are_refused(own, tmp_path, change, message):
     arrays = {name: array for name, array in (own | change).items() if array is not None}
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(InputError, match=message) as refused:
-        read_authors_predictions(tmp_path / "a.npz")
+        read_predictions(tmp_path / "a.npz")
     assert "a.npz" in str(refused.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"PK\x03\x04"])
 def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "a.npz").write_bytes(content)
-    with pytest.raises(InputError, match=r"a\.npz: cannot be read as npz .*; download it again"):
-        read_authors_predictions(tmp_path / "a.npz")
+    with pytest.raises(InputError, match=r"a\.npz: cannot be read as npz .*download it again"):
+        read_predictions(tmp_path / "a.npz")

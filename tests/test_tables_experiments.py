@@ -16,7 +16,6 @@ from table_files import (
 )
 
 from relposegnn.metrics import ALL_EDGES, FIRST_EDGE, REFERENCE
-from relposegnn.runtime import InputError
 from relposegnn.tables.experiments import tabulate_experiment
 from relposegnn.tables.literature import Literature
 
@@ -199,13 +198,3 @@ def test_latex_is_sound_and_says_the_same(rows, literature, tmp_path):
     assert len(body_rows) == len(markdown_rows(markdown))
     # A rule above each further scene and the average, and around the differences.
     assert [t.count(r"\midrule") for t in latex.split(r"\end{tabular}")[:2]] == [3, 3]
-
-
-def test_bad_experiments_are_refused(rows, tmp_path):
-    with pytest.raises(InputError, match="each of them once"):
-        tabulate([rows[0], rows[0]], tmp_path)
-    with pytest.raises(InputError, match="'jiont' is unknown; expected one of joint, leave"):
-        tabulate_experiment(rows, outputs(tmp_path), "7scenes", "jiont", RECALL)
-    write_scores(rows[1][2], {FIRST_EDGE: (0.1, 1.0)})
-    with pytest.raises(InputError, match="while scene chess has"):
-        tabulate(rows, tmp_path)

@@ -5,9 +5,9 @@ one such query makes a mean infinite.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,18 +15,18 @@ import pandas as pd
 from .poses import rotation_error_deg, translation_error
 from .runtime import InputError, atomic_path
 
+logger = logging.getLogger(__name__)
+
 REFERENCE, FIRST_EDGE, ALL_EDGES = "reference neighbour", "first edge", "all edges"
 # Estimator -> prefix of its arrays in a predictions file, which keeps the published array names.
 PREFIXES = {REFERENCE: "reference", FIRST_EDGE: "abs", ALL_EDGES: "robust"}
 TRANSLATION, ROTATION = "translation_error_m", "rotation_error_deg"
-SCORE_COLUMNS = ["query", "estimator", TRANSLATION, ROTATION]
+NAMES, WIDTHS = "rel_path", {"t": 3, "q": 4}  # of predictions; columns of a pair of arrays
+SHORTEST_QUATERNION = 1e-6  # below it has no direction
 
 
 def score_poses(predictions_file: str | Path, scores_file: str | Path) -> None:
     """Write the errors of every query and estimator of one scene.
-
-    Prediction files as published hold the first edge alone: an estimator is scored where the file
-    has its two arrays.
 
     Args:
         predictions_file: the npz of the prediction step: ``rel_path`` (N), ``targ_t`` (N, 3) in
@@ -35,70 +35,95 @@ def score_poses(predictions_file: str | Path, scores_file: str | Path) -> None:
         scores_file: CSV to write, one row per query and estimator.
 
     Raises:
-        InputError: arrays are missing or differ in length, the ground truth is not finite, or a
-            query occurs twice.
+        InputError: see ``read_predictions``.
     """
-    arrays = read_predictions(predictions_file)
-    present = [name for name, prefix in PREFIXES.items() if f"{prefix}_t" in arrays]
-    scores = pd.concat([score_estimator(arrays, name) for name in present], ignore_index=True)
+    arrays = read_predictions(predictions_file, PREFIXES)
+    scores = pd.concat([score_estimator(arrays, name) for name in PREFIXES], ignore_index=True)
     with atomic_path(scores_file) as partial:
         scores.to_csv(partial, index=False, float_format="%.9g")
     for name, errors in scores.groupby("estimator", sort=False):
         medians = np.median(errors[TRANSLATION]), np.median(errors[ROTATION])
-        logging.info("%s: median error %.3f m, %.2f degrees", name, *medians)
+        logger.info("%s: median error %.3f m, %.2f degrees", name, *medians)
 
 
-def read_predictions(predictions_file: str | Path) -> dict[str, np.ndarray]:
-    """Return the arrays of a predictions file, checked.
+def read_predictions(
+    predictions_file: str | Path, estimators: Iterable[str] = (FIRST_EDGE,)
+) -> dict[str, np.ndarray]:
+    """Return true and estimated poses in float64, and ``rel_path`` where it names all queries.
+
+    The authors' files are read too: how they name their queries is not known.
 
     Raises:
-        InputError: see ``score_poses``.
+        InputError: the file cannot be read, lacks poses or holds none, they are no numbers, their
+            counts differ, or a true pose is not finite or has a quaternion of zeros.
     """
+    prefixes = ["targ", *(PREFIXES[name] for name in estimators)]
+    widths = {f"{prefix}_{part}": width for prefix in prefixes for part, width in WIDTHS.items()}
     path = Path(predictions_file)
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path}: cannot be read as npz ({error}); predict again") from error
-    _check_arrays(arrays, path)
-    queries, counts = np.unique(arrays["rel_path"], return_counts=True)
-    if (counts > 1).any():
+            arrays = {name: file[name] for name in widths if name in file.files}
+            names = _text_names(file)
+    except Exception as error:  # damaged bytes end in nearly every kind of exception
         raise InputError(
-            f"{path}: query {queries[counts > 1][0]} occurs {counts.max()} times, expected once; "
-            "predict again"
-        )
-    if not (np.isfinite(arrays["targ_t"]).all() and np.isfinite(arrays["targ_q"]).all()):
+            f"{path}: cannot be read as npz ({error}); make it again or download it again"
+        ) from error
+    missing = [name for name in widths if name not in arrays]
+    if missing:
         raise InputError(
-            f"{path}: the ground truth (targ_t, targ_q) holds numbers that are not finite; "
-            "check the poses of the scene"
+            f"{path}: lacks {', '.join(missing)} (it holds {', '.join(arrays) or 'no poses'}); "
+            "expected what the prediction step writes, or the authors' predictions; predict again "
+            "or check authors.predictions in the configuration"
         )
+    count = arrays["targ_t"].shape[0] if arrays["targ_t"].ndim else 0
+    for name, width in widths.items():
+        arrays[name] = _checked(arrays[name], (count, width), f"{path}: {name}")
+    _check_truth(arrays, path)
+    if len(names) == count:
+        return {**arrays, NAMES: names}
+    logger.warning("%s: %d names for %d queries cannot be used", path, len(names), count)
     return arrays
 
 
-def _check_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
-    """Check that the arrays are complete pairs with one row per query.
+def _text_names(file: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the names of an npz file, none where they are no text."""
+    try:
+        names = np.ravel(file[NAMES])
+    except (KeyError, ValueError):  # pickled objects, which are not read: that could run code
+        return np.empty(0, dtype=str)
+    return names[: len(names) if names.dtype.kind in "SU" else 0]
+
+
+def _checked(array: np.ndarray, shape: tuple[int, int], label: str) -> np.ndarray:
+    """Return poses in float64.
 
     Raises:
-        InputError: an array is missing, or has another shape.
+        InputError: they are no numbers, not of that shape, or none.
     """
-    optional = [p for p in PREFIXES.values() if f"{p}_t" in arrays or f"{p}_q" in arrays]
-    prefixes = dict.fromkeys(["targ", "abs", *optional])
-    widths = {f"{p}_{part}": width for p in prefixes for part, width in (("t", 3), ("q", 4))}
-    missing = [name for name in ["rel_path", *widths] if name not in arrays]
-    if missing:
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{label} holds values of type {array.dtype}, expected numbers")
+    if array.shape != shape or not shape[0]:
+        expected = f"({shape[0] or 'N'}, {shape[1]})"
+        raise InputError(f"{label} has shape {array.shape}, expected {expected}")
+    return array.astype(np.float64)
+
+
+def _check_truth(arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """Check the true poses.
+
+    Raises:
+        InputError: they are not finite, or a quaternion is of zeros.
+    """
+    truth = np.hstack(pose_arrays(arrays, "targ"))
+    lengths = np.linalg.norm(arrays["targ_q"], axis=1)
+    wrong = ~(np.isfinite(truth).all(axis=1) & (lengths >= SHORTEST_QUATERNION))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
         raise InputError(
-            f"{path}: lacks {', '.join(missing)} (it holds {', '.join(arrays) or 'nothing'}); "
-            "expected the arrays that the prediction step writes"
+            f"{path}: targ_t and targ_q of query {row} are {truth[row].tolist()} ({wrong.sum()} of "
+            f"{len(wrong)} are so), expected the finite numbers and the quaternion of a true pose; "
+            "check the poses of the scene, or download the authors' file again"
         )
-    count = len(arrays["rel_path"])
-    if count == 0:
-        raise InputError(f"{path}: holds no queries, expected at least one; check the test split")
-    for name, width in widths.items():
-        if arrays[name].shape != (count, width):
-            raise InputError(
-                f"{path}: {name} has shape {arrays[name].shape}, expected {(count, width)}: "
-                f"rel_path names {count} queries; predict again"
-            )
 
 
 def score_estimator(arrays: dict[str, np.ndarray], estimator: str) -> pd.DataFrame:
@@ -135,48 +160,45 @@ def pose_errors(
 
 
 def read_scores(scores_file: str | Path) -> pd.DataFrame:
-    """Return the scores of one scene, checked.
+    """Return the scores of one scene, see ``read_errors``."""
+    return read_errors(scores_file, ["query", "estimator"], [TRANSLATION, ROTATION])
+
+
+def read_errors(path: str | Path, labels: Sequence[str], errors: Sequence[str]) -> pd.DataFrame:
+    """Return a CSV file of errors with these columns, checked.
 
     Raises:
-        InputError: columns are missing, there are no rows, an error is missing or negative, or
-            estimators cover different queries.
+        InputError: as ``read_csv``, or an error is missing or negative.
     """
-    scores = read_csv(scores_file, SCORE_COLUMNS)
-    errors = scores[[TRANSLATION, ROTATION]]
-    if not (errors >= 0).all(axis=None):
-        row = int(np.flatnonzero(~(errors >= 0).all(axis=1))[0])
+    frame = read_csv(path, [*labels, *errors])
+    wrong = ~(frame[errors] >= 0).all(axis=1)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
         raise InputError(
-            f"{scores_file}: errors of row {row + 2} are {errors.iloc[row].tolist()}, expected "
-            "numbers >= 0, or inf for a failed query; score again"
+            f"{path}: errors of row {row + 2} are {frame.loc[row, errors].tolist()}, expected "
+            "numbers >= 0, or inf for a failed query; make it again"
         )
-    queries = {name: rows["query"] for name, rows in scores.groupby("estimator", sort=False)}
-    everything = set(scores["query"])
-    for name, own in queries.items():
-        if len(own) != len(everything) or set(own) != everything:
-            raise InputError(
-                f"{scores_file}: estimator {name!r} has {len(own)} rows ({own.nunique()} "
-                f"different queries), expected one for each of the {len(everything)} queries; "
-                "score again"
-            )
-    return scores
+    return frame
 
 
-def read_csv(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Return a CSV file that has at least ``columns`` and one row.
+def read_csv(path: str | Path, columns: Sequence[str], **options: Any) -> pd.DataFrame:
+    """Return a CSV file that has at least ``columns`` and one row; ``options`` are of pandas.
 
     Raises:
         InputError: it has not, or cannot be read.
     """
     try:
-        frame = pd.read_csv(path)
+        frame = pd.read_csv(path, **options)
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        raise InputError(f"{path}: cannot be read as CSV ({error}); make it again") from error
+        raise InputError(
+            f"{path}: cannot be read as CSV ({error}); mend it or make it again"
+        ) from error
     missing = [name for name in columns if name not in frame]
     if missing or frame.empty:
         found = f"{len(frame)} rows of {', '.join(frame)}"
         raise InputError(
             f"{path}: holds {found}; expected at least one row of {', '.join(columns)}; "
-            "make it again"
+            "mend it or make it again"
         )
     return frame
 

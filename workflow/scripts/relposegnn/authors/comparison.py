@@ -1,22 +1,35 @@
-"""Our estimates beside the authors', query by query."""
+"""Our estimates beside the authors', query by query.
+
+How the authors' files name their queries is not known: names are compared by sequence and frame, or
+else the true poses tell.
+"""
 
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.spatial import cKDTree
 
-from ..metrics import ROTATION, TRANSLATION, pose_arrays, pose_errors, read_csv, read_predictions
+from ..metrics import NAMES, ROTATION, TRANSLATION, pose_arrays, pose_errors, read_predictions
+from ..poses import rotation_error_deg
 from ..runtime import InputError, atomic_path
-from .predictions import NAMES, WIDTHS, match_queries, read_authors_predictions
 
 logger = logging.getLogger(__name__)
 
+SAME_FRAME_M, SAME_FRAME_DEG = 1e-4, 0.01  # true poses of one frame, written twice
 SAME_TRUTH_M, SAME_TRUTH_DEG = 0.01, 0.5  # beyond: another scene, or another ground truth
-THEIR_TRANSLATION, THEIR_ROTATION = f"authors_{TRANSLATION}", f"authors_{ROTATION}"
-DISTANCE, ANGLE = "distance_m", "angle_deg"
-FIGURES = [TRANSLATION, ROTATION, THEIR_TRANSLATION, THEIR_ROTATION, DISTANCE, ANGLE]
+IMAGE_FOLDERS = {"rgb", "color", "colour", "images"}  # between sequence and frame, in some copies
+FILE_SUFFIX = re.compile(r"(\.color)?(\.(png|jpe?g|bmp|tiff?|ppm|webp))?$|\.pose\.txt$")
+FIGURES = [  # of the comparison: ours, theirs, and between the two
+    *(TRANSLATION, ROTATION),
+    *(f"authors_{TRANSLATION}", f"authors_{ROTATION}"),
+    *("distance_m", "angle_deg"),
+]
+
+Predictions = Mapping[str, np.ndarray]  # see ``metrics.read_predictions``
 
 
 def compare_predictions(
@@ -29,7 +42,7 @@ def compare_predictions(
 
     Args:
         predictions_file: ours, see ``metrics.score_poses``.
-        authors_file: theirs, see ``read_authors_predictions``.
+        authors_file: theirs, with the same arrays of the first edge, and perhaps without names.
         comparison_file: CSV to write, a row per query of both: ``query``, our errors and theirs
             (``translation_error_m``, ``rotation_error_deg``, ``authors_...``), ours minus theirs
             (``..._difference_...``; empty where both failed), and distance and angle between the
@@ -39,12 +52,24 @@ def compare_predictions(
         InputError: a file cannot be read, no query is in both, or the two ground truths of a query
             differ by more than SAME_TRUTH_M or SAME_TRUTH_DEG.
     """
-    own, theirs = read_predictions(predictions_file), read_authors_predictions(authors_file)
     files = predictions_file, authors_file
-    rows = match_queries(own, theirs)
-    _report_matches(len(rows[0]), (own, theirs), files)
-    own = {name: own[name][rows[0]] for name in (NAMES, *WIDTHS)}
-    theirs = {name: theirs[name][rows[1]] for name in WIDTHS}
+    both = [read_predictions(file) for file in files]
+    rows = match_queries(*both)
+    if not len(rows[0]):
+        examples = [str(arrays[NAMES][0]) for arrays in both if NAMES in arrays]
+        raise InputError(
+            f"{authors_file}: none of its {len(both[1]['targ_t'])} queries is among the "
+            f"{len(both[0]['targ_t'])} of {predictions_file}, neither by name (such as "
+            f"{', '.join(examples)}) nor by true pose; check that both are of one scene"
+        )
+    logger.info("%d queries in both files", len(rows[0]))
+    for arrays, matched, file in zip(both, rows, files, strict=True):
+        if alone := len(arrays["targ_t"]) - len(matched):
+            logger.warning("%d queries are in %s alone and are left out", alone, file)
+    own, theirs = (
+        {name: array[matched] for name, array in arrays.items()}
+        for arrays, matched in zip(both, rows, strict=True)
+    )
     _check_truths(own, theirs, files)
     comparison = _compare(own, theirs)
     with atomic_path(comparison_file) as partial:
@@ -54,34 +79,8 @@ def compare_predictions(
     logger.info("between the two estimates: %.3f m, %.2f degrees (medians)", *medians[4:])
 
 
-def _report_matches(
-    count: int,
-    both: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]],
-    files: tuple[str | Path, str | Path],
-) -> None:
-    """Log how many queries are in one file alone.
-
-    Raises:
-        InputError: all are.
-    """
-    alone = [len(arrays["targ_t"]) - count for arrays in both]
-    if count == 0:
-        examples = [str(arrays[NAMES][0]) for arrays in both if NAMES in arrays]
-        raise InputError(
-            f"{files[1]}: none of its {alone[1]} queries is among the {alone[0]} of {files[0]}, "
-            f"neither by name (such as {', '.join(examples)}) nor by true pose; check that both "
-            "are of one scene"
-        )
-    logger.info("%d queries in both files", count)
-    for number, path in zip(alone, files, strict=True):
-        if number:
-            logger.warning("%d queries are in %s alone and are left out", number, path)
-
-
 def _check_truths(
-    own: Mapping[str, np.ndarray],
-    theirs: Mapping[str, np.ndarray],
-    files: tuple[str | Path, str | Path],
+    own: Predictions, theirs: Predictions, files: tuple[str | Path, str | Path]
 ) -> None:
     """Check that both files have the same true poses.
 
@@ -100,42 +99,66 @@ def _check_truths(
         )
 
 
-def _compare(own: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def _compare(own: Predictions, theirs: Predictions) -> pd.DataFrame:
     """Return the rows of the comparison, queries of both in one order."""
     our_estimates, their_estimates = pose_arrays(own, "abs"), pose_arrays(theirs, "abs")
     ours = pose_errors(our_estimates, pose_arrays(own, "targ"))
-    their = pose_errors(their_estimates, pose_arrays(theirs, "targ"))
-    between = pose_errors(our_estimates, their_estimates)
+    others = pose_errors(their_estimates, pose_arrays(theirs, "targ"))
     with np.errstate(invalid="ignore"):  # both infinite: no difference can be told
-        difference = np.subtract(ours, their)
-    return pd.DataFrame(
-        {
-            "query": own[NAMES],
-            TRANSLATION: ours[0],
-            ROTATION: ours[1],
-            THEIR_TRANSLATION: their[0],
-            THEIR_ROTATION: their[1],
-            "translation_difference_m": difference[0],
-            "rotation_difference_deg": difference[1],
-            DISTANCE: between[0],
-            ANGLE: between[1],
-        }
-    )
+        differences = np.subtract(ours, others)
+    names = [*FIGURES[:4], "translation_difference_m", "rotation_difference_deg", *FIGURES[4:]]
+    figures = [*ours, *others, *differences, *pose_errors(our_estimates, their_estimates)]
+    return pd.DataFrame({"query": own[NAMES], **dict(zip(names, figures, strict=True))})
 
 
-def read_comparison(comparison_file: str | Path) -> pd.DataFrame:
-    """Return the comparison of one scene, checked.
+def normalise_name(name: str | bytes) -> str:
+    """Return sequence and frame of a query, the same for every way to write them.
 
-    Raises:
-        InputError: columns are missing, there are no rows, or a figure is missing or negative.
+    E.g. ``seq000003/frame000017`` of ``chess/seq-03/rgb/frame-000017.color.png``: the scene's
+    folder and the suffixes of files are dropped, numbers padded.
     """
-    comparison = read_csv(comparison_file, ["query", *FIGURES])
-    wrong = ~(comparison[FIGURES] >= 0).all(axis=1)
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        raise InputError(
-            f"{comparison_file}: figures of row {row + 2} are "
-            f"{comparison.loc[row, FIGURES].tolist()}, expected numbers >= 0, or inf for a failed "
-            "query; compare again"
-        )
-    return comparison
+    text = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+    parts = [part for part in re.split(r"[\\/]+", text.lower().strip()) if part not in ("", ".")]
+    parts = [part for part in parts if part not in IMAGE_FOLDERS] or [""]
+    parts[-1] = FILE_SUFFIX.sub("", parts[-1], count=1)
+    words = re.sub(r"[-_ ]", "", "/".join(parts[-2:])).replace("sequence", "seq")
+    return re.sub(r"\d+", lambda digits: f"{int(digits[0]):06d}", words)
+
+
+def match_queries(own: Predictions, theirs: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """Return which of our queries are which of theirs: two index arrays of one length.
+
+    Names decide where they find every query of ours. Otherwise true poses do, where they find
+    more: equal within SAME_FRAME_M and SAME_FRAME_DEG, and to one frame of either file alone.
+    """
+    found = np.zeros((2, 0), dtype=int)
+    if NAMES in theirs:
+        found = _match_names(own[NAMES], theirs[NAMES])
+    if found.shape[1] < len(own[NAMES]):
+        by_pose = _match_poses(own, theirs)
+        logger.info("matched %d queries by name, %d by pose", found.shape[1], by_pose.shape[1])
+        found = max(found, by_pose, key=lambda pairs: pairs.shape[1])
+    return found[0], found[1]
+
+
+def _match_names(own: Sequence, theirs: Sequence) -> np.ndarray:
+    """Return the pairs (2, M) of queries with one name, used once in either file."""
+    once = [
+        pd.Series([normalise_name(name) for name in names]).drop_duplicates(keep=False)
+        for names in (own, theirs)
+    ]
+    _, first, second = np.intersect1d(*once, assume_unique=True, return_indices=True)
+    pairs = np.array([once[0].index[first], once[1].index[second]])
+    return pairs[:, np.argsort(pairs[0])]
+
+
+def _match_poses(own: Predictions, theirs: Predictions) -> np.ndarray:
+    """Return the pairs (2, M) of queries with one true pose, had once in either file."""
+    trees = [cKDTree(arrays["targ_t"]) for arrays in (own, theirs)]
+    near = trees[0].sparse_distance_matrix(trees[1], SAME_FRAME_M, output_type="ndarray")
+    with np.errstate(invalid="ignore"):  # a quaternion of zeros equals none
+        angle = rotation_error_deg(own["targ_q"][near["i"]], theirs["targ_q"][near["j"]])
+    pairs = np.array([near["i"], near["j"]])[:, angle <= SAME_FRAME_DEG]
+    once = [np.bincount(side, minlength=side.max(initial=0) + 1)[side] == 1 for side in pairs]
+    pairs = pairs[:, once[0] & once[1]]
+    return pairs[:, np.argsort(pairs[0])]

@@ -91,7 +91,7 @@ def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
         with tarfile.open(path) as tar:
             yield tar
     except TAR_DAMAGE as error:
-        found = "is a truncated or damaged tar archive" if tar else _describe_start(path)
+        found = "is a truncated or damaged tar archive" if tar else "is no tar archive"
         raise InputError(
             f"{path}: {found} ({error}), expected a complete tar archive of graphs; "
             "delete it and download it again"
@@ -100,15 +100,6 @@ def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}), expected a tar archive of graphs"
         ) from error
-
-
-def _describe_start(path: Path) -> str:
-    """Return what a file is that is no tar archive."""
-    with path.open("rb") as file:
-        start = file.read(64).lstrip()
-    if start.startswith(b"<"):
-        return "is an HTML or XML page"
-    return f"starts with {start[:8]!r}" if start else "is empty"
 
 
 def _check_end(tar: tarfile.TarFile) -> None:

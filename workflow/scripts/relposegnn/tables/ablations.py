@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 
 from ..metrics import FIRST_EDGE
-from ..runtime import InputError
 from .formats import UNKNOWN, Table, TableFiles, format_pairs, write_tables
 from .literature import (
     COLUMNS,
@@ -48,44 +47,24 @@ def tabulate_ablations(
             estimator: the figures of ``summarise_scenes`` and ``difference_...``, the median minus
             the base's. To read, methods by scenes, first edge.
         dataset: name of the dataset.
-        settings: what each variant changes, in one line; the base needs none.
+        settings: what each variant but the base changes, in one line.
         literature: figures of papers; None for none. Those of ``ablation`` and, of the paper's own
             method, of ``joint`` stand below.
 
     Raises:
-        InputError: variants have other scenes or estimators than the base, one is not explained,
-            or a file cannot be read.
+        InputError: a file cannot be read.
     """
     numbers = _summarise_variants(rows)
-    base, *variants = numbers["variant"].unique()
-    missing = [name for name in variants if name not in settings]
-    if missing:
-        raise InputError(
-            f"got no text for {', '.join(missing)}, expected what each variant of {base!r} changes"
-        )
     printed = _read_ablations(literature) if literature else pd.DataFrame(columns=COLUMNS)
     write_tables(files, numbers, _ablation_table(numbers, printed, dataset, settings))
 
 
 def _summarise_variants(rows: Sequence[tuple[str, str, str | Path]]) -> pd.DataFrame:
-    """Return the figures of every variant, scene and estimator, and their change from the base.
-
-    Raises:
-        InputError: see ``tabulate_ablations``.
-    """
-    if not rows:
-        raise InputError("got no variants to tabulate, expected at least the base")
+    """Return the figures of every variant, scene and estimator, and their change from the base."""
     base, parts = rows[0][0], {}
     for variant in dict.fromkeys(name for name, _, _ in rows):
         part = summarise_scenes([row for row in rows if row[0] == variant], ())
         parts[variant] = part = part.drop(columns="run").set_index(["scene", "estimator"])
-        odd = part.index.symmetric_difference(parts[base].index)
-        if len(odd):
-            raise InputError(
-                f"variant {variant!r} and {base!r} do not cover the same scenes and "
-                f"estimators: {', '.join(map(' / '.join, odd))} is in one of them alone; predict "
-                "and score both again"
-            )
         # Infinite in both: NaN, no difference can be told.
         part[DIFFERENCES] = part[MEDIANS] - parts[base].loc[part.index, MEDIANS]
     return pd.concat(parts, names=["variant"]).reset_index()
@@ -107,7 +86,7 @@ def _ablation_table(
     base, *variants = _our_rows(numbers, scenes).items()
     groups = [dict([base]), dict(variants), _printed_rows(printed)]
     cells, rules = stack_methods(groups, [*scenes, AVERAGE, CHANGE])
-    caption, notes = _caption(list(numbers["variant"].unique()), settings), []
+    caption, notes = _caption(base[0], settings), []
     if not printed.empty:
         caption, notes = f"{caption} {LITERATURE_TEXT}", [describe_sources(printed)]
     label, title = f"{dataset}-ablations", f"{dataset}, ablations"
@@ -140,14 +119,12 @@ def _printed_rows(printed: pd.DataFrame) -> dict[str, dict[str, str]]:
     }
 
 
-def _caption(variants: Sequence[str], settings: Mapping[str, str]) -> str:
+def _caption(base: str, settings: Mapping[str, str]) -> str:
     """Return what one must know to read the variants."""
-    base, *others = variants
-    explained = "; ".join(f"{name}: {settings[name] or 'nothing'}" for name in others) or "none"
-    about = f" ({settings[base]})" if settings.get(base) else ""
+    explained = "; ".join(f"{name}: {text}" for name, text in settings.items())
     return (
         "Median error over the test queries, in metres / degrees, first edge. Base: "
-        f"{base}{about}. Variants, and what they change: {explained}. Average: mean over all "
+        f"{base}. Variants, and what they change: {explained}. Average: mean over all "
         "scenes of this table. Change: the average minus the base's, over the scenes that we have, "
         "positive where the variant is worse."
     )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ..metrics import ALL_EDGES, FIRST_EDGE, REFERENCE
+from ..metrics import ALL_EDGES, FIRST_EDGE, REFERENCE, read_csv
 from ..runtime import InputError
 from .formats import UNKNOWN, Table, format_pairs, join_pair
 from .summaries import AVERAGE, MEDIANS
@@ -51,15 +51,7 @@ def read_literature(literature: Literature) -> dict[str, pd.DataFrame]:
         InputError: the file cannot be read or lacks columns; a figure is no number; a method has
             two figures for one scene.
     """
-    try:
-        rows = pd.read_csv(literature.file, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{literature.file}: cannot be read as CSV ({error})") from error
-    missing = [name for name in COLUMNS if name not in rows]
-    if missing:
-        raise InputError(
-            f"{literature.file}: lacks {', '.join(missing)}; expected columns {', '.join(COLUMNS)}"
-        )
+    rows = read_csv(literature.file, COLUMNS, dtype=str, keep_default_na=False)
     rows = rows[rows["table"].str.startswith(f"{literature.dataset}/")]
     _check_figures(rows, literature.file)
     return {

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..authors.comparison import FIGURES, read_comparison
+from ..authors.comparison import FIGURES
 from ..experiments import EXPERIMENTS
+from ..metrics import read_errors
 from .formats import Table, TableFiles, format_pairs, write_tables
-from .summaries import DIFFERENCES, MEDIANS, average_scenes, check_scenes
+from .summaries import DIFFERENCES, MEDIANS, average_scenes
 
 THEIR_MEDIANS = [f"published_{name}" for name in MEDIANS]
 BETWEEN = ["median_distance_m", "median_angle_deg"]
@@ -41,12 +42,11 @@ def tabulate_predictions(
         experiment: a key of ``EXPERIMENTS``: what ours are.
 
     Raises:
-        InputError: no rows, a scene occurs twice, or a file cannot be read.
+        InputError: a file cannot be read, or a figure is missing or negative.
     """
-    check_scenes([scene for _, scene, _ in rows])
     numbers = pd.DataFrame(
         [
-            {"run": run, "scene": scene} | _summarise(read_comparison(path))
+            {"run": run, "scene": scene} | _summarise(read_errors(path, ["query"], FIGURES))
             for run, scene, path in rows
         ]
     )

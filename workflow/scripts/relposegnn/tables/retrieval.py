@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..metrics import REFERENCE, read_csv
-from ..runtime import InputError
+from ..metrics import REFERENCE, read_errors
 from .formats import Table, TableFiles, format_pairs, write_tables
-from .summaries import average_scenes, check_scenes
+from .summaries import average_scenes
 
 # Which database image, how its columns start in a file of retrieval quality, and what it is.
 IMAGES = {
@@ -30,19 +29,15 @@ def tabulate_retrieval(
         dataset: name of the dataset.
 
     Raises:
-        InputError: no rows, a scene occurs twice, or a file cannot be read, lacks columns or
-            figures.
+        InputError: a file cannot be read, lacks columns or figures.
     """
-    check_scenes([scene for scene, _ in rows])
     pairs = {
         name: [f"{image}_distance_m", f"{image}_angle_deg"] for name, (image, _) in IMAGES.items()
     }
     columns = [name for pair in pairs.values() for name in pair]
     parts = []
     for scene, path in rows:
-        quality = read_csv(path, ["query", *columns])
-        if quality[columns].isna().any(axis=None):
-            raise InputError(f"{path}: lacks figures, expected all of every query; make it again")
+        quality = read_errors(path, ["query"], columns)
         medians = quality[columns].median().to_dict()
         parts.append({"scene": scene, "queries": len(quality)} | medians)
     numbers = pd.DataFrame(parts)

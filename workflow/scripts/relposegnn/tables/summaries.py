@@ -7,22 +7,11 @@ import numpy as np
 import pandas as pd
 
 from ..metrics import REFERENCE, read_scores, summarise
-from ..runtime import InputError
 
 AVERAGE = "average"  # stands for a scene
 MEDIANS = ["median_translation_m", "median_rotation_deg"]
 DIFFERENCES = ["difference_translation_m", "difference_rotation_deg"]
 RATIOS = ["ratio_translation", "ratio_rotation"]
-
-
-def check_scenes(scenes: Sequence[str]) -> None:
-    """Check that there are scenes to tabulate, and each of them once.
-
-    Raises:
-        InputError: there are none, or one occurs twice.
-    """
-    if not scenes or len(set(scenes)) < len(scenes):
-        raise InputError(f"got scenes {scenes}, expected at least one, and each of them once")
 
 
 def average_scenes(numbers: pd.DataFrame) -> dict[str, str | float]:
@@ -50,21 +39,10 @@ def summarise_scenes(
         recall: pairs of thresholds (metres, degrees).
 
     Raises:
-        InputError: no rows, a scene occurs twice, or estimators differ between scenes.
+        InputError: a file cannot be read, or an error is missing or negative.
     """
-    check_scenes([scene for _, scene, _ in rows])
-    parts = []
-    for run, scene, scores_file in rows:
-        part = summarise(read_scores(scores_file), recall)
-        part.insert(0, "run", run)
-        part.insert(1, "scene", scene)
-        if set(part["estimator"]) != set(parts[0]["estimator"] if parts else part["estimator"]):
-            raise InputError(
-                f"{scores_file}: has estimators {', '.join(part['estimator'])}, while scene "
-                f"{rows[0][1]} has {', '.join(parts[0]['estimator'])}; score all scenes again"
-            )
-        parts.append(part)
-    scenes = pd.concat(parts, ignore_index=True)
+    parts = {(run, scene): summarise(read_scores(path), recall) for run, scene, path in rows}
+    scenes = pd.concat(parts, names=["run", "scene"]).reset_index(["run", "scene"])
     averages = [
         average_scenes(own) | {"estimator": name}
         for name, own in scenes.groupby("estimator", sort=False)
