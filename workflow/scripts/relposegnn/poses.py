@@ -24,7 +24,7 @@ def quaternion_from_matrix(rotation: np.ndarray) -> np.ndarray:
 
 def matrix_from_quaternion(quaternion: np.ndarray) -> np.ndarray:
     """Return the rotation matrices (..., 3, 3) of quaternions (..., 4)."""
-    quaternion = np.asarray(quaternion, dtype=np.float64)
+    quaternion = np.array(quaternion, dtype=np.float64)  # scipy refuses read-only arrays
     flat = Rotation.from_quat(quaternion.reshape(-1, 4), scalar_first=True)
     return flat.as_matrix().reshape(*quaternion.shape[:-1], 3, 3)
 
