@@ -90,6 +90,12 @@ def rotation_error_deg(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.degrees(4 * np.arctan2(difference, total))
 
 
+def pose_distances(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return metres (...) between the camera centres of poses (..., 4, 4), and degrees (...)."""
+    turns = (quaternion_from_matrix(pose[..., :3, :3]) for pose in (first, second))
+    return translation_error(first[..., :3, 3], second[..., :3, 3]), rotation_error_deg(*turns)
+
+
 def check_pose(world_from_cam: np.ndarray, source: str) -> None:
     """Check one pose.
 

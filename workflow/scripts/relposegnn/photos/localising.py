@@ -114,7 +114,7 @@ def recognise(
         ranked, similarity = rank(index, rows, length)
         features = encode_images(model, np.stack([photo.packed for photo in photos]), frames)
         blocks.append((features, ranked, similarity[:, 0]))
-        cut += sum(photo.cut > 0 for photo in photos)
+        cut += sum(photo.cut for photo in photos)
     if cut:
         logger.warning(
             "%d of %d photos have another aspect than the scene's images (%d x %d): only their "
