@@ -202,7 +202,7 @@ def test_local_file(server, tmp_path, target):
 def test_a_local_web_page_is_refused(tmp_path, target):
     source = tmp_path / "copy.zip"
     source.write_bytes(LOGIN_PAGE)
-    with pytest.raises(InputError, match="is a web page .*Please log in"):
+    with pytest.raises(InputError, match=r"is a web page .*Please log in"):
         download(source.as_uri(), target)
     assert left_beside(target) == []
 

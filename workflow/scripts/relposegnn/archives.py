@@ -54,21 +54,17 @@ def extract_scene(archive: str | Path, folder: str | Path, scene: str, workers: 
         partial.mkdir()
         size = sum(entry.file_size for entry in members.values())
         with tqdm(desc=scene, total=size, unit="B", unit_scale=True, disable=None) as bar:
-            jobs = ((archive, outer, entry, partial, path, bar) for path, entry in members.items())
+            jobs = ((outer, entry, partial, path, bar) for path, entry in members.items())
             for _ in map_in_threads(lambda job: _extract_member(*job), jobs, workers):
                 pass  # raises what the thread raised, and begins none of those that wait
 
 
 def _extract_member(
-    archive: Path,
-    outer: zipfile.ZipFile,
-    entry: zipfile.ZipInfo,
-    folder: Path,
-    path: PurePosixPath,
-    bar: tqdm,
+    outer: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, path: PurePosixPath, bar: tqdm
 ) -> None:
     """Extract one entry of the outer archive to ``folder / path``, a sequence with all it holds."""
-    label, match = f"{archive}: entry {entry.filename}", SEQUENCE_ARCHIVE.fullmatch(str(path))
+    label = f"{outer.filename}: entry {entry.filename}"
+    match = SEQUENCE_ARCHIVE.fullmatch(str(path))
     if match is None:
         _copy_entry(outer, entry, folder / path, label)
         bar.update(entry.file_size)
