@@ -6,25 +6,21 @@ finds a scene up to its scale: unless the model was aligned, "metres" are the mo
 """
 
 import logging
-import mmap
-import struct
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ..poses import pose_from_quaternion
+from ..poses import check_pose
 from ..runtime import InputError
 from ..scenes import Scene
+from .colmap_lengths import check_lengths
 from .files import COLMAP_FOLDERS
-from .posed_images import listed_frame, parse_pose, read_lines, scene_of_lists
+from .posed_images import listed_frame, read_lines, scene_of_lists
 
 logger = logging.getLogger(__name__)
 
 IMAGES = "images"
 QUERIES = "test.txt"
-COUNT, IMAGE = struct.Struct("<Q"), struct.Struct("<I7dI")
-TEXT_COLUMNS = "IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME"
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg"}
 
 
@@ -55,62 +51,33 @@ def read_colmap(folder: Path) -> Scene:
 def read_model_poses(model: Path) -> dict[str, np.ndarray]:
     """Return the poses ``world_from_cam`` (4, 4) of a model's registered images by their name.
 
-    ``images.bin`` or ``images.txt`` has them all. Both give ``cam_from_world``.
-
     Raises:
-        InputError: there is no such file, it cannot be read, or it has no poses.
+        InputError: pycolmap is not installed, or the model cannot be read or has no poses.
     """
-    binary, text = model / "images.bin", model / "images.txt"
-    if not binary.is_file() and not text.is_file():
+    try:
+        import pycolmap  # other layouts are read without it
+    except ImportError as error:
         raise InputError(
-            f"{model}: holds neither {binary.name} nor {text.name}, expected a complete COLMAP "
-            "model; copy or export it again"
-        )
+            f"{model}: a COLMAP model is read by pycolmap, which cannot be imported ({error}); "
+            "pip install pycolmap"
+        ) from error
+    check_lengths(model)
+    try:
+        reconstruction = pycolmap.Reconstruction(model)
+    except (ValueError, LookupError, RuntimeError, OSError, MemoryError) as error:
+        raise InputError(
+            f"{model}: cannot be read as a COLMAP model ({error or type(error).__name__}), "
+            "expected cameras, images and points3D, all .bin or all .txt; export it again"
+        ) from error
     poses = {}
-    for where, name, numbers in _binary_images(binary) if binary.is_file() else _text_images(text):
-        quaternion, translation = numbers[:4], numbers[4:]
-        cam_from_world = pose_from_quaternion(*parse_pose([*translation, *quaternion], where))
-        poses[name] = np.linalg.inv(cam_from_world)
+    for image in reconstruction.images.values():
+        if image.has_pose:
+            pose = np.vstack([image.cam_from_world().inverse().matrix(), [0, 0, 0, 1]])
+            check_pose(pose, f"{model}: {image.name}")
+            poses[image.name] = pose
     if not poses:
         raise InputError(f"{model}: has no image with a pose, expected at least one")
     return poses
-
-
-def _binary_images(path: Path) -> Iterator[tuple[str, str, Sequence[float]]]:
-    """Yield where, name and numbers (qw qx qy qz tx ty tz) of each image.
-
-    The file is their number (64 bits) and their records: id, numbers and camera, the name and a
-    zero, the number of key points (64 bits) and 24 bytes for each; all little-endian.
-    """
-    with path.open("rb") as file:
-        try:
-            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            position = COUNT.size
-            for _ in range(COUNT.unpack_from(content)[0]):
-                number, *numbers, _camera = IMAGE.unpack_from(content, position)
-                start, end = position + IMAGE.size, content.find(b"\0", position + IMAGE.size)
-                key_points = COUNT.unpack_from(content, end + 1)[0]
-                position = end + 1 + COUNT.size + 24 * key_points
-                if end < 0 or position > len(content):
-                    raise ValueError("a record without an end")
-                yield f"{path}: image {number}", content[start:end].decode(), numbers
-        except (struct.error, ValueError, OverflowError) as error:
-            raise InputError(
-                f"{path}: is damaged, or cut off after {path.stat().st_size} bytes ({error}); "
-                "expected a complete COLMAP model; copy or export it again"
-            ) from error
-
-
-def _text_images(path: Path) -> Iterator[tuple[str, str, Sequence[str]]]:
-    """Yield where, name and numbers (qw qx qy qz tx ty tz) of each image."""
-    lines = ((where, line) for where, line in read_lines(path) if not line.startswith("#"))
-    for where, line in lines:
-        if line:
-            fields = line.split(maxsplit=9)
-            if len(fields) < 10:
-                raise InputError(f"{where}: says {line!r}, expected {TEXT_COLUMNS}")
-            next(lines, None)  # of the image's points, perhaps empty
-            yield where, fields[9], fields[1:8]
 
 
 def _find_model(folder: Path) -> Path:

@@ -45,7 +45,7 @@ def split_line(line: str, where: str, columns: str) -> tuple[str, list[str]]:
     return image, numbers
 
 
-def parse_pose(fields: Sequence[str | float], where: str) -> tuple[np.ndarray, np.ndarray]:
+def parse_pose(fields: Sequence[str], where: str) -> tuple[np.ndarray, np.ndarray]:
     """Return translation (3) and quaternion (4) of seven fields, in their order.
 
     Raises:
@@ -60,8 +60,8 @@ def parse_pose(fields: Sequence[str | float], where: str) -> tuple[np.ndarray, n
     length = np.linalg.norm(numbers[3:])
     if abs(length - 1) > UNIT_TOLERANCE:
         raise InputError(
-            f"{where}: the quaternion {' '.join(map(str, fields[3:]))} has length {length:.4g}, "
-            "expected 1; are the columns in the order that this layout has?"
+            f"{where}: the quaternion {' '.join(fields[3:])} has length {length:.4g}, expected 1; "
+            "are the columns in the order that this layout has?"
         )
     return numbers[:3], numbers[3:]
 
