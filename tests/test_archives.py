@@ -128,10 +128,10 @@ def test_backward_steps_are_not_needed(tmp_path, monkeypatch):
     offsets = []
     copy_entry = archives._copy_entry
 
-    def recording(archive, zipped_file, entry, target, label):
+    def recording(zipped_file, entry, target, label):
         if "seq-01.zip/" in label:
             offsets.append(entry.header_offset)
-        copy_entry(archive, zipped_file, entry, target, label)
+        copy_entry(zipped_file, entry, target, label)
 
     monkeypatch.setattr(archives, "_copy_entry", recording)
     monkeypatch.setattr(
@@ -152,8 +152,7 @@ def test_entries_that_leave_the_folder(tmp_path, name, nested):
         files[name] = b"evil"
     archive = tmp_path / "attic.zip"
     archive.write_bytes(zipped(files))
-    trouble = "names a drive" if name.startswith("C:") else "would be written outside"
-    assert_fails(archive, rf"entry '.*evil.*' {trouble}")
+    assert_fails(archive, "entry '.*evil.*' would be written outside")
 
 
 def test_a_colon_is_no_drive(tmp_path):
@@ -167,28 +166,16 @@ def test_a_colon_is_no_drive(tmp_path):
         assert (tmp_path / "scenes" / name).read_text() == name
 
 
-def test_missing_archive(tmp_path):
-    assert_fails(tmp_path / "attic.zip", "no such file")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "is empty"),
-        (b"\n<!DOCTYPE html><html>moved</html>", "is an HTML or XML page"),
-        (b"\x1f\x8b\x08tarball", "starts with"),
-        (b"PK\x03\x04 and no directory", "truncated or damaged zip"),
-    ],
-)
-def test_not_a_zip(tmp_path, content, message):
+@pytest.mark.parametrize("content", [b"", b"<html>moved</html>", b"PK\x03\x04 and no directory"])
+def test_not_a_zip(tmp_path, content):
     (tmp_path / "attic.zip").write_bytes(content)
-    assert_fails(tmp_path / "attic.zip", f"{message}.*expected a complete zip")
+    assert_fails(tmp_path / "attic.zip", r"attic\.zip: is damaged \(.*expected it complete")
 
 
 def test_truncated_archive(tmp_path):
     archive = scene_archive(tmp_path / "attic.zip")
     archive.write_bytes(archive.read_bytes()[:-100])
-    assert_fails(archive, "truncated or damaged zip")
+    assert_fails(archive, "is damaged")
 
 
 def test_damaged_frame(tmp_path):
@@ -198,7 +185,7 @@ def test_damaged_frame(tmp_path):
     files = {f"attic/{name}": text for name, text in SPLITS.items()}
     archive = tmp_path / "attic.zip"
     archive.write_bytes(zipped({**files, "attic/seq-01.zip": bytes(content)}))
-    assert_fails(archive, r"entry attic/seq-01.zip/seq-01/frame-000002\.color\.png is damaged")
+    assert_fails(archive, r"entry attic/seq-01.zip/seq-01/frame-000002\.color\.png: is damaged")
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -211,7 +198,7 @@ def test_damaged_sequence(tmp_path, compression):
     middle = entry.header_offset + entry.compress_size // 2
     content[middle : middle + 64] = bytes(64)
     archive.write_bytes(content)
-    assert_fails(archive, r"entry attic/seq-02\.zip.* is damaged")
+    assert_fails(archive, r"entry attic/seq-02\.zip.*: is damaged")
 
 
 def test_truncated_sequence(tmp_path):
@@ -219,7 +206,7 @@ def test_truncated_sequence(tmp_path):
     files = {f"attic/{name}": text for name, text in SPLITS.items()}
     archive = tmp_path / "attic.zip"
     archive.write_bytes(zipped({**files, "attic/seq-01.zip": inner[: len(inner) // 2]}))
-    assert_fails(archive, r"entry attic/seq-01\.zip is damaged \(File is not a zip file\)")
+    assert_fails(archive, r"entry attic/seq-01\.zip: is damaged \(File is not a zip file\)")
 
 
 @pytest.mark.parametrize("field", ["encrypted", "compression"])
@@ -236,15 +223,7 @@ def test_unreadable_entry(tmp_path, field):
     else:
         content[start + 10] = content[local + 8] = 9  # Deflate64
     archive.write_bytes(content)
-    assert_fails(archive, r"frame-000001\.color\.png cannot be read .*set scenes_dir")
-
-
-@pytest.mark.parametrize("missing", ["TrainSplit.txt", "TestSplit.txt"])
-def test_no_split_file(tmp_path, missing):
-    files = {f"attic/{name}": text for name, text in SPLITS.items() if name != missing}
-    archive = tmp_path / "attic.zip"
-    archive.write_bytes(zipped({**files, "attic/seq-01.zip": zipped(sequence_files(1))}))
-    assert_fails(archive, missing)
+    assert_fails(archive, r"frame-000001\.color\.png: cannot be read .*set scenes_dir")
 
 
 def test_full_disk(tmp_path, monkeypatch):
@@ -252,14 +231,14 @@ def test_full_disk(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(archives.shutil, "copyfileobj", no_space)
-    assert_fails(scene_archive(tmp_path / "attic.zip"), "the disk filled up at attic/")
+    assert_fails(scene_archive(tmp_path / "attic.zip"), "entry attic/.*: the disk filled up")
 
 
 def test_an_entry_that_is_file_and_folder(tmp_path):
     files = {f"attic/{name}": text for name, text in SPLITS.items()}
     archive = tmp_path / "attic.zip"
     archive.write_bytes(zipped({**files, "attic/notes": "file", "attic/notes/one.txt": "folder"}))
-    assert_fails(archive, r"entry attic/notes.* is damaged")
+    assert_fails(archive, r"entry attic/notes.*: is damaged")
 
 
 def test_random_damage_is_told_as_such_or_does_no_harm(tmp_path):

@@ -70,16 +70,6 @@ def test_archive_of_no_layout(tmp_path):
     archive = zip_folder(tmp_path / "photos", tmp_path / "photos.zip", "photos/")
     with pytest.raises(InputError, match=r"photos\.zip: holds 0 scenes \(none\)") as caught:
         extract_scene(archive, tmp_path / "scenes/photos", "photos")
-    for text in ("7-Scenes (TrainSplit.txt and", "Cambridge Landmarks (dataset_train.txt and"):
+    for text in ("7-Scenes (TrainSplit.txt, T", "Cambridge Landmarks (dataset_train.txt, d"):
         assert text in str(caught.value)
     assert not (tmp_path / "scenes/photos").exists()
-
-
-@pytest.mark.parametrize("missing", ["dataset_train.txt", "dataset_test.txt"])
-def test_cambridge_without_a_list(tmp_path, missing):
-    original = write_cambridge(tmp_path / "original")
-    (original / missing).unlink()
-    archive = zip_folder(original, tmp_path / "college.zip", "college/")
-    with pytest.raises(InputError, match=rf"holds no college/{missing}, .*Cambridge Landmarks"):
-        extract_scene(archive, tmp_path / "college", "college")
-    assert not (tmp_path / "college").exists()

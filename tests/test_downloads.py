@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from loopback import Cut, serving
 from misbehaving_server import (
+    LOGIN_PAGE,
     assert_arrived,
     assert_continues,
     fetch,
@@ -196,6 +197,14 @@ def test_local_file(server, tmp_path, target):
     download(source.as_uri(), target, sha256=hashlib.sha256(server.content).hexdigest())
     assert_arrived(server, target)
     assert source.exists()
+
+
+def test_a_local_web_page_is_refused(tmp_path, target):
+    source = tmp_path / "copy.zip"
+    source.write_bytes(LOGIN_PAGE)
+    with pytest.raises(InputError, match=r"is a web page .*Please log in"):
+        download(source.as_uri(), target)
+    assert left_beside(target) == []
 
 
 def test_a_broken_local_copy_is_no_part_of_a_download(server, tmp_path, target, monkeypatch):

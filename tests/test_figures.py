@@ -278,19 +278,17 @@ def retrieval(tmp_path):
     return [tmp_path / f"{kind}.h5" for kind in ("frames", "neighbours", "graphs")]
 
 
-def test_queries_are_spread_and_neighbours_measured(retrieval):
+def test_queries_are_spread(retrieval):
     with Frames(retrieval[0]) as frames:
-        found = choose_queries(frames, *retrieval[1:], count=3)
-    assert found.queries.tolist() == [0, 2, 4]
-    assert found.neighbours.tolist() == [[0, 2]] * 3
-    np.testing.assert_allclose(found.similarity, [[0.8, 0.7]] * 3, rtol=1e-6)
-    np.testing.assert_allclose(found.distance_m, [[0.0, 1.0], [0.2, 0.8], [0.4, 0.6]], atol=1e-9)
-    np.testing.assert_allclose(found.angle_deg, 10 * found.distance_m, atol=1e-6)
+        queries, neighbours, similarity = choose_queries(frames, *retrieval[1:], count=3)
+    assert queries.tolist() == [0, 2, 4]
+    assert neighbours.tolist() == [[0, 2]] * 3
+    np.testing.assert_allclose(similarity, [[0.8, 0.7]] * 3, rtol=1e-6)
 
 
 def test_gallery_shows_queries_then_neighbours_with_captions(retrieval):
     with Frames(retrieval[0]) as frames:
-        figure = draw_gallery(frames, choose_queries(frames, *retrieval[1:], count=3))
+        figure = draw_gallery(frames, *choose_queries(frames, *retrieval[1:], count=3))
     panels = figure.axes[:-1]  # the last is the colour bar
     shown = [panel.images[0].get_array()[0, 0, 0] for panel in panels]
     assert shown == [0, 0, 20, 20, 0, 20, 40, 0, 20]

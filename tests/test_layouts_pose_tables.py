@@ -133,7 +133,7 @@ def test_table_without_images(folder, split):
 
 def test_only_queries(folder):
     table(folder, "train").unlink()
-    with pytest.raises(InputError, match=r"holds no scene, expected .*train\.csv or train\.txt"):
+    with pytest.raises(InputError, match=r"holds no scene, expected .*train\.csv, train\.txt"):
         read_scene(folder)
 
 

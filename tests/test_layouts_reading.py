@@ -61,10 +61,10 @@ def test_folder_of_no_layout_says_what_was_looked_for(tmp_path):
     with pytest.raises(InputError, match="garage: holds no scene, expected") as caught:
         read_scene(tmp_path / "garage")
     for text in (
-        "7-Scenes (TrainSplit.txt and TestSplit.txt)",
-        "Cambridge Landmarks (dataset_train.txt and dataset_test.txt)",
-        "a COLMAP model (sparse/0/cameras.bin or sparse/0/cameras.txt or sparse/cameras.bin",
-        "plain tables of poses (train.csv or train.txt)",
+        "7-Scenes (TrainSplit.txt, TestSplit.txt)",
+        "Cambridge Landmarks (dataset_train.txt, dataset_test.txt)",
+        "a COLMAP model (sparse/0/cameras.bin, sparse/0/cameras.txt, sparse/cameras.bin",
+        "plain tables of poses (train.csv, train.txt)",
     ):
         assert text in str(caught.value)
 

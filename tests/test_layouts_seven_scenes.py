@@ -157,7 +157,7 @@ def test_binary_pose(folder):
 
 
 def test_missing_pose_file(tmp_path):
-    with pytest.raises(InputError, match=r"pose\.txt: no such file"):
+    with pytest.raises(InputError, match=r"pose\.txt: cannot be read .*No such file"):
         read_pose(tmp_path / "pose.txt")
 
 

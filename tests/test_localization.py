@@ -143,4 +143,3 @@ def test_predictions_equal_a_pass_of_the_network_per_graph(
         np.testing.assert_allclose(predictions["targ_t"][index], truth[index, :3, 3], atol=1e-12)
         np.testing.assert_allclose(predictions["reference_t"][index], first[:3, 3], atol=1e-12)
     assert predictions["rel_path"][4] == "seq-test/frame-000004"
-    assert predictions["train_t"].shape == (12, 3)

@@ -11,7 +11,7 @@ from project import REPOSITORY
 from test_photos_place import place_in
 
 from relposegnn.photos import localising
-from relposegnn.photos.command import find_place, find_results, main
+from relposegnn.photos.command import find_place, main
 from relposegnn.photos.place import write_place
 from relposegnn.runtime import InputError
 
@@ -24,24 +24,23 @@ def results(tmp_path):
     return folder
 
 
-def test_place_is_found_by_scene_and_run(results):
-    assert find_results(results.parent, "study") == results
+def test_place_is_found_by_scene_and_run(results, tmp_path, monkeypatch):
     assert find_place(results, "study", "joint") == results / "runs/joint/places/study.json"
+    monkeypatch.chdir(tmp_path)
+    found = find_place(None, "study", "joint")
+    assert found.resolve() == results / "runs/joint/places/study.json"
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--scene", "attic"], "has no scene 'attic'; there are: study"),
+        (["--scene", "attic"], "results: has no scene 'attic' .* there are scenes: study; "),
         (
             ["--scene", "attic", "--results", "results/made"],
-            "runs/joint/places/attic.json: no such file.* has these scenes: study; ",
+            "results/made: has no scene 'attic' .* there are scenes: study; ",
         ),
-        (
-            ["--scene", "study", "--run", "only"],
-            "runs/only/places/study.json: no such file.* and these runs: joint",
-        ),
-        (["--scene", "study", "--results", "nowhere"], "nowhere: no such folder"),
+        (["--scene", "study", "--run", "only"], "with a run 'only'.* and runs: joint"),
+        (["--scene", "study", "--results", "nowhere"], "nowhere: has no scene .* scenes: none"),
         (["--scene", "study", "--results", "results/made"], "photos: no such folder"),
     ],
 )
@@ -55,12 +54,11 @@ def test_what_is_missing_is_told_with_what_there_is(
     assert re.search(message, error)
 
 
-def test_two_datasets_with_the_scene_are_a_question(results):
-    other = results.parent / "other/runs/wide/places/study.json"
-    write_place(other, place_in(results))
-    write_place(results / "runs/wide/places/study.json", place_in(results))
+def test_two_datasets_with_the_scene_are_a_question(results, tmp_path, monkeypatch):
+    write_place(results.parent / "other/runs/joint/places/study.json", place_in(results))
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"several folders: .*made.*other; choose one with --res"):
-        find_results(results.parent, "study")
+        find_place(None, "study", "joint")
 
 
 @pytest.fixture
@@ -101,5 +99,5 @@ def test_command_at_the_root(results, tmp_path):
     command = [sys.executable, str(REPOSITORY / "localise"), "photos", "--scene", "attic"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert run.returncode == 1
-    assert "results: has no scene 'attic'; there are: study" in run.stderr
+    assert "results: has no scene 'attic'" in run.stderr
     assert "Traceback" not in run.stderr

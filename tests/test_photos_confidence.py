@@ -6,7 +6,6 @@ from scipy.spatial.transform import Rotation
 from relposegnn.photos.confidence import (
     SimilarityScale,
     agreement,
-    confidence,
     pair_spread,
     recognition,
     similarity_scale,
@@ -86,12 +85,10 @@ def test_agreement_knows_no_metres_and_no_axes(random):
     np.testing.assert_allclose(agreement(*pair_spread(shifted, turned), moved), expected, atol=1e-9)
 
 
-def test_estimate_that_is_not_finite_has_no_confidence(random):
+def test_estimate_that_is_not_finite_does_not_agree(random):
     translation, quaternion = make_estimates(random, 0.01, 0.1)
     translation[1, 0, 2] = np.nan
-    found = confidence(
-        *pair_spread(translation, quaternion), make_database(random), np.full(5, 0.8), SCALE
-    )
+    found = agreement(*pair_spread(translation, quaternion), make_database(random))
     assert found[1] == 0
     assert np.delete(found, 1).min() > 0.9
 
@@ -100,12 +97,6 @@ def test_recognition_rises_from_unrelated_to_related():
     found = recognition(np.array([-0.3, 0.2, 0.5, 0.8, 1.0]), SCALE)
     np.testing.assert_allclose(found, [0, 0, 0.5, 1, 1])
     np.testing.assert_array_equal(recognition(np.array([0.1, 1]), SimilarityScale(1, 1)), [1, 1])
-
-
-def test_confidence_is_the_product(random):
-    database, spread = make_database(random), pair_spread(*make_estimates(random, 0.3, 10))
-    found = confidence(*spread, database, np.full(5, 0.5), SCALE)
-    np.testing.assert_allclose(found, 0.5 * agreement(*spread, database))
 
 
 def test_single_estimate_agrees_with_itself(random):

@@ -129,7 +129,8 @@ def test_neighbours_follow_the_seed_and_the_name(place):
 
 def test_outputs_tell_the_same(place, folder, tmp_path, monkeypatch):
     planted = np.array([0.1, 0.9, 0.3, 0.6, 0.2, 0.8])
-    monkeypatch.setattr(localising, "confidence", lambda *_: planted)
+    monkeypatch.setattr(localising, "agreement", lambda *_: planted)
+    monkeypatch.setattr(localising, "recognition", lambda *_: 1.0)
     localise(place, folder, tmp_path / "out", minimum_confidence=0.6)
     files = {path.name: path for path in (tmp_path / "out").iterdir()}
     assert set(files) == {"poses.csv", "poses.txt", "images.txt", "photos.png"}

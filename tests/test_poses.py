@@ -69,6 +69,15 @@ def test_rotation_error_is_the_angle_whatever_the_sign_of_the_quaternion():
         np.testing.assert_allclose(errors, np.degrees(angles), atol=1e-6)
 
 
+def test_distances_between_poses():
+    turned = np.tile(np.eye(4), (2, 1, 1))
+    turned[:, :3, :3] = Rotation.from_euler("y", [[0], [30]], degrees=True).as_matrix()
+    turned[:, :3, 3] = [[3, 4, 0], [0, 0, 2]]
+    metres, degrees = poses.pose_distances(turned, np.eye(4))
+    np.testing.assert_allclose(metres, [5, 2])
+    np.testing.assert_allclose(degrees, [0, 30], atol=1e-9)
+
+
 def test_translation_error_is_a_distance():
     assert poses.translation_error([[3.0, 4.0, 0.0]], [[0.0, 0.0, 0.0]]).tolist() == [5.0]
 

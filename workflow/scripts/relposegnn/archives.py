@@ -14,18 +14,17 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from tqdm import tqdm
 
-from .layouts.files import describe_layouts, layouts_marked, scene_roots
+from .layouts.files import describe_layouts, scene_roots
 from .runtime import InputError, atomic_path, map_in_threads
 
 logger = logging.getLogger(__name__)
 
 SEQUENCE_ARCHIVE = re.compile(r"(seq(?:uence)?-?\d+)\.zip", re.IGNORECASE)
 VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm"}  # Cambridge's; no layout reads them
-DRIVE = re.compile("[A-Za-z]:")
 COPY_BYTES = 1 << 20
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 # A broken offset; a file where another entry has a folder, or the other way round.
@@ -46,50 +45,46 @@ def extract_scene(archive: str | Path, folder: str | Path, scene: str, workers: 
             ``folder``, or the disk is full. Nothing is left behind.
     """
     archive = Path(archive)
-    with _open_archive(archive) as outer, atomic_path(folder) as partial:
+    with _naming_damage(str(archive)):
+        outer = zipfile.ZipFile(archive)
+    with outer, atomic_path(folder) as partial:
         entries = _entries(outer, str(archive))
         root = _scene_root(archive, entries, scene)
         members = _members(entries, root)
         partial.mkdir()
         size = sum(entry.file_size for entry in members.values())
         with tqdm(desc=scene, total=size, unit="B", unit_scale=True, disable=None) as bar:
-            jobs = ((archive, outer, entry, partial, path, bar) for path, entry in members.items())
+            jobs = ((outer, entry, partial, path, bar) for path, entry in members.items())
             for _ in map_in_threads(lambda job: _extract_member(*job), jobs, workers):
                 pass  # raises what the thread raised, and begins none of those that wait
 
 
 def _extract_member(
-    archive: Path,
-    outer: zipfile.ZipFile,
-    entry: zipfile.ZipInfo,
-    folder: Path,
-    path: PurePosixPath,
-    bar: tqdm,
+    outer: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, path: PurePosixPath, bar: tqdm
 ) -> None:
     """Extract one entry of the outer archive to ``folder / path``, a sequence with all it holds."""
+    label = f"{outer.filename}: entry {entry.filename}"
     match = SEQUENCE_ARCHIVE.fullmatch(str(path))
     if match is None:
-        _copy_entry(archive, outer, entry, folder / path, entry.filename)
+        _copy_entry(outer, entry, folder / path, label)
         bar.update(entry.file_size)
         return
     sequence = match[1].lower()
     with (
-        _naming_damage(archive, entry.filename),
+        _naming_damage(label),
         outer.open(entry) as stream,
         zipfile.ZipFile(stream) as inner,  # seeks within the outer one: no copy on disk
     ):
-        entries = _entries(inner, f"{archive}: {entry.filename}")
+        entries = _entries(inner, label)
         # Forward only: each step back would decompress the sequence from its start again.
         for inner_path, item in sorted(entries.items(), key=lambda pair: pair[1].header_offset):
             target = folder / sequence / _below(inner_path, sequence)
-            _copy_entry(archive, inner, item, target, f"{entry.filename}/{item.filename}")
+            _copy_entry(inner, item, target, f"{label}/{item.filename}")
             bar.update(item.compress_size)
 
 
-def _copy_entry(
-    archive: Path, zipped: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, label: str
-) -> None:
-    with _naming_damage(archive, label):
+def _copy_entry(zipped: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, label: str) -> None:
+    with _naming_damage(label):
         target.parent.mkdir(parents=True, exist_ok=True)
         with zipped.open(entry) as source, target.open("wb") as destination:
             shutil.copyfileobj(source, destination, COPY_BYTES)
@@ -110,20 +105,14 @@ def _entries(zipped: zipfile.ZipFile, label: str) -> dict[PurePosixPath, zipfile
     """
     entries = {}
     for entry in zipped.infolist():
-        path = PurePosixPath(entry.filename.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts:
-            trouble = "would be written outside the scene's folder"
-        elif DRIVE.match(str(path)):
-            trouble = "names a drive, expected a path inside the scene's folder"
-        else:
-            trouble = ""
-        if trouble:
+        path = PureWindowsPath(entry.filename)  # knows drives, and both kinds of slashes
+        if path.anchor or ".." in path.parts:
             raise InputError(
-                f"{label}: entry {entry.filename!r} {trouble}; "
+                f"{label}: entry {entry.filename!r} would be written outside the scene's folder; "
                 "do not use this archive, download it again from a place that you trust"
             )
         if not entry.is_dir():
-            entries[path] = entry
+            entries[PurePosixPath(*path.parts)] = entry
     return entries
 
 
@@ -151,58 +140,25 @@ def _scene_root(
             f"{archive}: holds {len(found)} scenes ({names}), expected one, or one that is named "
             f"{scene}, in a layout: {describe_layouts()}"
         )
-    for layout in layouts_marked(lambda mark: roots[0] / mark in entries):
-        for name in layout.marks if layout.complete else ():
-            if roots[0] / name not in entries:
-                raise InputError(
-                    f"{archive}: holds no {roots[0] / name}, expected it as in every scene of "
-                    f"{layout.name}; download it again"
-                )
     return roots[0]
 
 
-def _open_archive(archive: Path) -> zipfile.ZipFile:
-    """Open the outer archive, or say what it is instead."""
-    try:
-        return zipfile.ZipFile(archive)
-    except FileNotFoundError as error:
-        raise InputError(f"{archive}: no such file, expected a scene's zip archive") from error
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
-        with archive.open("rb") as file:
-            start = file.read(64).lstrip()
-        if start.startswith(b"PK"):
-            found = "is a truncated or damaged zip archive"
-        elif start.startswith(b"<"):
-            found = "is an HTML or XML page"
-        else:
-            found = f"starts with {start[:8]!r}" if start else "is empty"
-        raise InputError(
-            f"{archive}: {found}, expected a complete zip archive; delete it and download it again"
-        ) from error
-
-
 @contextmanager
-def _naming_damage(archive: Path, label: str) -> Iterator[None]:
-    """Turn what zipfile raises about an entry into an error that names it."""
+def _naming_damage(label: str) -> Iterator[None]:
+    """Turn what zipfile raises about an archive or an entry into an error that names it."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError) as error:
-        raise _damaged(archive, label, error) from error
     except (NotImplementedError, RuntimeError) as error:  # odd compression; a password
         raise InputError(
-            f"{archive}: entry {label} cannot be read ({error}); unzip it with another program "
-            "and set scenes_dir to where it is"
+            f"{label}: cannot be read ({error}); unzip it with another program and set scenes_dir "
+            "to where it is"
         ) from error
-    except OSError as error:
-        if error.errno in DISK_FULL:
-            raise InputError(f"{archive}: the disk filled up at {label}; free space") from error
-        if error.errno in IMPOSSIBLE_PLACE:
-            raise _damaged(archive, label, error) from error
-        raise
-
-
-def _damaged(archive: Path, label: str, error: Exception) -> InputError:
-    return InputError(
-        f"{archive}: entry {label} is damaged ({error}), expected it complete; "
-        "delete the archive and download it again"
-    )
+    except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            raise InputError(f"{label}: the disk filled up; free space") from error
+        if isinstance(error, OSError) and error.errno not in IMPOSSIBLE_PLACE:
+            raise
+        raise InputError(
+            f"{label}: is damaged ({error}), expected it complete; delete the archive and download "
+            "it again"
+        ) from error

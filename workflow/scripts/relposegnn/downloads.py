@@ -32,7 +32,6 @@ TRANSIENT_ERRORS = (  # the next attempt may fare better
     requests.Timeout,
     requests.exceptions.ChunkedEncodingError,
 )
-CERTIFICATE_TROUBLE = "CERTIFICATE_VERIFY_FAILED"  # other trouble with TLS may pass
 CHUNK_BYTES = 1 << 16  # at most this much is lost with a connection
 BLOCK = 512  # bytes of a tar archive: the first says "ustar" from byte 257 on, the last is empty
 
@@ -80,11 +79,7 @@ def download(
             _copy_local(url, partial)
         else:
             _fetch(url, partial, attempts, wait, timeout)
-        try:
-            _check_whole(url, partial, sha256)
-        except InputError:
-            _forget(partial)  # the next run starts anew
-            raise
+        _check_whole(url, partial, sha256)
         partial.replace(target)
         _memory(partial).unlink(missing_ok=True)
     except OSError as error:
@@ -149,7 +144,7 @@ def _ask(url: str, headers: dict[str, str], timeout: float) -> requests.Response
     try:
         return requests.get(url, headers=headers, stream=True, timeout=timeout)
     except TRANSIENT_ERRORS as error:
-        if CERTIFICATE_TROUBLE not in str(error):
+        if "CERTIFICATE_VERIFY_FAILED" not in str(error):  # other trouble with TLS may pass
             raise
         raise InputError(
             f"{url}: the server's certificate cannot be trusted ({error}); check the address and "
@@ -248,8 +243,10 @@ def _copy_local(url: str, partial: Path) -> None:
             f"{url}: cannot be read on this machine ({error.strerror}); check the address"
         ) from error
     _forget(partial)  # a copy that breaks off is no part of what a server has
-    with file, partial.open("wb") as copy:
-        shutil.copyfileobj(file, copy)
+    with file:
+        _check_start(url, file.peek(), partial, url)
+        with partial.open("wb") as copy:
+            shutil.copyfileobj(file, copy)
 
 
 def _check_space(partial: Path, missing: int) -> None:
@@ -282,11 +279,10 @@ def _check_start(url: str, start: bytes, partial: Path, found_at: str) -> None:
 
 
 def _check_whole(url: str, partial: Path, sha256: str | None) -> None:
-    """Raise InputError if a file is no whole one: its start, an archive's end, its checksum."""
+    """Delete a file that is no whole one, by an archive's end or the checksum; raise InputError."""
     trouble = ""
     with partial.open("rb") as file:
         start = file.read(BLOCK)
-        _check_start(url, start, partial, url)
         file.seek(-len(start), os.SEEK_END)
         cut_tar = start[257:262] == b"ustar" and file.read() != bytes(BLOCK)
         if cut_tar or (start.startswith(b"PK") and not zipfile.is_zipfile(file)):
@@ -297,6 +293,7 @@ def _check_whole(url: str, partial: Path, sha256: str | None) -> None:
             if found != sha256.lower():
                 trouble = f"has SHA-256 {found}, expected {sha256}"
     if trouble:
+        _forget(partial)  # the next run starts anew
         raise InputError(
             f"{url}: {trouble}; it was deleted: run again, and if it stays so, the published file "
             "is damaged or has changed"

@@ -73,8 +73,7 @@ def localize_queries(
 
     Arrays have the published names: ``rel_path`` (N), ``abs_t`` (N, 3) and ``abs_q`` (N, 4) from
     the first edge into the query, ``targ_t`` and ``targ_q`` the truth. Beside them ``robust_t``,
-    ``robust_q`` from all edges, ``reference_t``, ``reference_q`` the pose of the neighbour in node
-    1, ``train_t`` (M, 3) the database's camera centres.
+    ``robust_q`` from all edges, ``reference_t``, ``reference_q`` the neighbour in node 1.
 
     The model is in evaluation mode; it is fastest with its weights in ``channels_last``.
 
@@ -103,7 +102,6 @@ def localize_queries(
         "robust_q": robust_q,
         "reference_t": reference[:, :3],
         "reference_q": quaternion_exp(reference[:, 3:]),
-        "train_t": database[:, :3],
     }
 
 

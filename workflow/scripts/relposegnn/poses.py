@@ -24,7 +24,7 @@ def quaternion_from_matrix(rotation: np.ndarray) -> np.ndarray:
 
 def matrix_from_quaternion(quaternion: np.ndarray) -> np.ndarray:
     """Return the rotation matrices (..., 3, 3) of quaternions (..., 4)."""
-    quaternion = np.asarray(quaternion, dtype=np.float64)
+    quaternion = np.array(quaternion, dtype=np.float64)  # scipy refuses read-only arrays
     flat = Rotation.from_quat(quaternion.reshape(-1, 4), scalar_first=True)
     return flat.as_matrix().reshape(*quaternion.shape[:-1], 3, 3)
 
@@ -88,6 +88,12 @@ def rotation_error_deg(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
     difference = np.linalg.norm(estimate - truth, axis=-1)
     total = np.linalg.norm(estimate + truth, axis=-1)
     return np.degrees(4 * np.arctan2(difference, total))
+
+
+def pose_distances(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return metres (...) between the camera centres of poses (..., 4, 4), and degrees (...)."""
+    turns = (quaternion_from_matrix(pose[..., :3, :3]) for pose in (first, second))
+    return translation_error(first[..., :3, 3], second[..., :3, 3]), rotation_error_deg(*turns)
 
 
 def check_pose(world_from_cam: np.ndarray, source: str) -> None:

@@ -74,14 +74,14 @@ def plot_error_curves(
 def draw_error_curves(scores: dict[str, pd.DataFrame], title: str) -> Figure:
     """Return cumulative curves of translation and rotation side by side, over a log axis."""
     with house_style():
-        figure = Figure(figsize=(7.6, 3.9))
+        figure = Figure(figsize=(7.6, 3.9), layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)
         for panel, column in zip(panels, (TRANSLATION, ROTATION), strict=True):
             for position, errors in enumerate(scores.values()):
                 _draw_scene(panel, errors, column, scene_colour(position))
             _finish_error_panel(panel, column, scores.values())
         panels[0].set_ylabel("share of queries")
-        figure.suptitle(title, x=0.085, y=0.975, ha="left", size=10, weight="bold")
+        figure.suptitle(title, x=0.085, ha="left", size=10, weight="bold")
         _add_legends(figure, list(scores))
     return figure
 
@@ -115,18 +115,10 @@ def _add_legends(figure: Figure, scenes: list[str]) -> None:
         Line2D([], [], color=scene_colour(i), linewidth=3, label=scene)
         for i, scene in enumerate(scenes)
     ]
-    columns = min(len(scenes), 7)
-    lines = -(-len(scenes) // columns)
-    figure.subplots_adjust(
-        left=0.085, right=0.985, top=0.885, bottom=0.165 + 0.055 * lines, wspace=0.08
-    )
-    figure.legend(
-        handles=colours, loc="lower center", ncols=columns, columnspacing=1.4, handlelength=1.2
-    )
-    styles = [Line2D([], [], color=INK, label=name, **LINES[name]) for name in reversed(LINES)]
-    figure.legend(
-        handles=styles, loc="upper right", ncols=2, handlelength=2.6, bbox_to_anchor=(0.995, 1.0)
-    )
+    style = {"columnspacing": 1.4, "handlelength": 1.2, "ncols": min(len(scenes), 7)}
+    figure.legend(handles=colours, loc="outside lower center", **style)
+    lines = [Line2D([], [], color=INK, label=name, **LINES[name]) for name in reversed(LINES)]
+    figure.legend(handles=lines, loc="upper right", ncols=2, handlelength=2.6, borderaxespad=0.2)
 
 
 def plot_training(history_file: str | Path, figure_file: str | Path, run: str) -> None:
@@ -147,7 +139,7 @@ def draw_training(history: pd.DataFrame, run: str) -> Figure:
     """Return six panels: three losses, the learned weights, the learning rate, the time."""
     marker = "o" if len(history) <= 25 else ""  # as long as they can be told apart
     with house_style():
-        figure = Figure(figsize=(8.2, 4.6))
+        figure = Figure(figsize=(8.2, 4.6), layout="constrained")
         panels = figure.subplots(2, 3, sharex=True).ravel()
         for panel, (title, lines) in zip(panels, TRAINING_PANELS.items(), strict=True):
             for column, (colour, label) in lines.items():
@@ -166,8 +158,5 @@ def draw_training(history: pd.DataFrame, run: str) -> Figure:
         panels[0].legend()
         panels[3].legend()
         panels[4].yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        figure.suptitle(f"training of {run}", x=0.065, y=0.98, ha="left", size=10, weight="bold")
-        figure.subplots_adjust(
-            left=0.065, right=0.985, top=0.87, bottom=0.1, hspace=0.32, wspace=0.28
-        )
+        figure.suptitle(f"training of {run}", x=0.04, ha="left", size=10, weight="bold")
     return figure

@@ -1,6 +1,5 @@
 """Picture of retrieval: some queries of a scene beside the neighbours of their graphs."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ from matplotlib.figure import Figure
 
 from ..frames import Frames
 from ..graphs import read_graphs
-from ..poses import quaternion_from_matrix, rotation_error_deg, translation_error
+from ..poses import pose_distances
 from ..retrieval.rankings import read_ranking
 from ..runtime import InputError
 from .style import (
@@ -24,21 +23,6 @@ from .style import (
 
 WIDTH, CAPTION, GAP, APART = 1.15, 0.36, 0.08, 0.04  # inches; a picture's caption is above it
 MARGIN, TOP, BOTTOM = 0.1, 0.26, 0.62
-
-
-@dataclass(frozen=True)
-class Retrieved:
-    """Queries and what was retrieved for them.
-
-    ``queries`` (n) and ``neighbours`` (n, k) index the frames of the test and training split;
-    ``similarity``, ``distance_m`` and ``angle_deg`` are (n, k), between query and neighbour.
-    """
-
-    queries: np.ndarray
-    neighbours: np.ndarray
-    similarity: np.ndarray
-    distance_m: np.ndarray
-    angle_deg: np.ndarray
 
 
 def plot_gallery(
@@ -62,13 +46,16 @@ def plot_gallery(
     """
     with Frames(frames_file) as frames:
         found = choose_queries(frames, neighbours_file, graphs_file, queries)
-        save_figure(draw_gallery(frames, found), figure_file)
+        save_figure(draw_gallery(frames, *found), figure_file)
 
 
 def choose_queries(
     frames: Frames, neighbours_file: str | Path, graphs_file: str | Path, count: int
-) -> Retrieved:
-    """Return ``count`` evenly spread test graphs with similarities and distances.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return ``count`` evenly spread test graphs, all where there are fewer.
+
+    Returns:
+        queries (n) and neighbours (n, k), in the test and training frames; similarities (n, k).
 
     Raises:
         InputError: a neighbour of a graph is not among the ranked, or beyond the frames.
@@ -89,37 +76,34 @@ def choose_queries(
             f"{graphs_file}: has neighbours that {neighbours_file} does not rank; expected graphs "
             "sampled from this ranking; sample graphs again"
         )
+    return queries, neighbours, np.take_along_axis(similarity, matches.argmax(axis=2), axis=1)
+
+
+def draw_gallery(
+    frames: Frames, queries: np.ndarray, neighbours: np.ndarray, similarity: np.ndarray
+) -> Figure:
+    """Return rows of pictures, each query first, then its neighbours; borders tell distance.
+
+    The arguments are of ``choose_queries``.
+    """
+    rows, count = neighbours.shape
     own = frames.poses("test")[queries][:, None]
-    other = frames.poses("train")[neighbours]
-    return Retrieved(
-        queries,
-        neighbours,
-        np.take_along_axis(similarity, matches.argmax(axis=2), axis=1),
-        translation_error(own[..., :3, 3], other[..., :3, 3]),
-        rotation_error_deg(
-            quaternion_from_matrix(own[..., :3, :3]), quaternion_from_matrix(other[..., :3, :3])
-        ),
-    )
-
-
-def draw_gallery(frames: Frames, found: Retrieved) -> Figure:
-    """Return rows of pictures, each query first, then its neighbours; borders tell distance."""
-    rows, neighbours = found.neighbours.shape
+    metres, degrees = pose_distances(frames.poses("train")[neighbours], own)
     height, width = frames.image_shape
     step = np.array([WIDTH + GAP, WIDTH * height / width + CAPTION])
-    size = [MARGIN + (1 + neighbours) * step[0] + MARGIN, TOP + rows * step[1] + BOTTOM]
-    colours = error_colours(found.distance_m, percentile=100)
+    size = [MARGIN + (1 + count) * step[0] + MARGIN, TOP + rows * step[1] + BOTTOM]
+    colours = error_colours(metres, percentile=100)
     with house_style():
         figure = Figure(figsize=size)
-        for row, query in enumerate(found.queries):
-            near = frames.images("train", found.neighbours[row])
+        for row, query in enumerate(queries):
+            near = frames.images("train", neighbours[row])
             pictures = np.concatenate([frames.images("test", [query]), near])
-            told = found.similarity[row], found.distance_m[row], found.angle_deg[row]
             captions = ["\n".join(frames.names("test")[query].rsplit("/", 1))]
             captions += [
-                f"similarity {s:.2f}\n{m:.2f} m, {d:.0f}°" for s, m, d in np.transpose(told)
+                f"similarity {s:.2f}\n{m:.2f} m, {d:.0f}°"
+                for s, m, d in zip(similarity[row], metres[row], degrees[row], strict=True)
             ]
-            borders = [SOFT, *colours.to_rgba(found.distance_m[row])]
+            borders = [SOFT, *colours.to_rgba(metres[row])]
             for column, picture in enumerate(pictures):
                 left = MARGIN + column * step[0] + (APART if column else 0)
                 box = (left, TOP + row * step[1] + CAPTION, WIDTH, step[1] - CAPTION)

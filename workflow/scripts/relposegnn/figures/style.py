@@ -3,8 +3,8 @@
 Figures are made without pyplot, so that no global state or display is involved.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import matplotlib
@@ -59,11 +59,9 @@ STYLE = {
 }
 
 
-@contextmanager
-def house_style() -> Iterator[None]:
+def house_style() -> AbstractContextManager:
     """Apply the style to everything drawn and saved in the block."""
-    with matplotlib.rc_context(STYLE):
-        yield
+    return matplotlib.rc_context(STYLE)
 
 
 def save_figure(figure: Figure, figure_file: str | Path) -> None:

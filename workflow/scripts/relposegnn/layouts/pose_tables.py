@@ -64,7 +64,13 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, str, list[str]]]:
     reader = csv.DictReader(lines, skipinitialspace=True)
     try:
         header = [name.strip() for name in reader.fieldnames or []]
-        _check_header(path, header)
+        for column in CSV_COLUMNS:
+            if header.count(column) != 1:
+                raise InputError(
+                    f"{path}: has {header.count(column)} columns {column!r} in its header "
+                    f"{','.join(header)!r}, expected one each of {','.join(CSV_COLUMNS)}, comma "
+                    "between"
+                )
         reader.fieldnames = header
         for row in reader:
             where = f"{path}:{reader.line_num}"
@@ -78,15 +84,6 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, str, list[str]]]:
             f"{path}:{reader.reader.line_num}: is no row of a CSV ({error}), expected "
             f"{','.join(CSV_COLUMNS)}"
         ) from error
-
-
-def _check_header(path: Path, header: list[str]) -> None:
-    for column in CSV_COLUMNS:
-        if header.count(column) != 1:
-            raise InputError(
-                f"{path}: has {header.count(column)} columns {column!r} in its header "
-                f"{','.join(header)!r}, expected one each of {','.join(CSV_COLUMNS)}, comma between"
-            )
 
 
 def _txt_rows(path: Path) -> Iterator[tuple[str, str, list[str]]]:

@@ -7,17 +7,17 @@ from ..runtime import InputError
 from ..scenes import Scene
 from .cambridge import read_cambridge
 from .colmap import read_colmap
-from .files import CAMBRIDGE, COLMAP, PLAIN, SEVEN_SCENES, Layout, describe_layouts, layouts_of
+from .files import describe_layouts, layouts_of
 from .pose_tables import read_pose_tables
 from .seven_scenes import read_seven_scenes
 
 logger = logging.getLogger(__name__)
 
 READERS = {
-    SEVEN_SCENES: read_seven_scenes,
-    CAMBRIDGE: read_cambridge,
-    COLMAP: read_colmap,
-    PLAIN: read_pose_tables,
+    "7-Scenes": read_seven_scenes,
+    "Cambridge Landmarks": read_cambridge,
+    "a COLMAP model": read_colmap,
+    "plain tables of poses": read_pose_tables,
 }
 
 
@@ -32,12 +32,12 @@ def read_scene(folder: str | Path) -> Scene:
     scene = READERS[layout](folder)
     logger.info(
         "%s: %s, %d database images, %d queries",
-        *(folder, layout.name, len(scene.train), len(scene.test)),
+        *(folder, layout, len(scene.train), len(scene.test)),
     )
     return scene
 
 
-def _recognise_layout(folder: Path) -> Layout:
+def _recognise_layout(folder: Path) -> str:
     """Return the layout of the scene in a folder."""
     if not folder.is_dir():
         raise InputError(
@@ -51,7 +51,7 @@ def _recognise_layout(folder: Path) -> Layout:
     if len(layouts) > 1:
         raise InputError(
             f"{folder}: holds files of {len(layouts)} layouts, expected one: "
-            f"{'; '.join(map(str, layouts))}; move those of the others away"
+            f"{describe_layouts(layouts)}; move those of the others away"
         )
     return layouts[0]
 

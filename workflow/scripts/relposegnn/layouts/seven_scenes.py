@@ -60,9 +60,7 @@ def read_pose(path: str | Path) -> np.ndarray:
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").replace(",", " ").splitlines()
         pose = np.array([line.split() for line in lines if line.strip()], dtype=np.float64)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file, expected a 4x4 camera-to-world pose") from error
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{path}: cannot be read as numbers ({error}), expected a 4x4 camera-to-world pose"
         ) from error

@@ -11,9 +11,6 @@ from pathlib import Path
 from ..runtime import InputError, select_device
 from .place import read_place
 
-PLACES = "runs/*/places"  # in a dataset's folder of results
-REMEDY = 'Run the pipeline ("snakemake models" does)'
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 1 with a message where the user's input is wrong."""
@@ -58,8 +55,7 @@ def _positive(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    results = options.results or find_results(Path("results"), options.scene)
-    place = read_place(find_place(results, options.scene, options.run))
+    place = read_place(find_place(options.results, options.scene, options.run))
     if options.netvlad is not None:
         place = replace(place, describer=options.netvlad)
     if options.min_confidence is not None:
@@ -78,44 +74,34 @@ def _run(options: argparse.Namespace) -> None:
     print("  photos.png   the photos on a map")
 
 
-def find_results(parent: Path, scene: str) -> Path:
-    """Return the dataset's folder in ``parent`` that has a scene.
+def find_place(results: Path | None, scene: str, run: str) -> Path:
+    """Return the file of a place, a scene and a run.
+
+    Args:
+        results: a dataset's folder of results; by default the one in ``results/`` that has both.
+        scene: name.
+        run: name.
 
     Raises:
-        InputError: none has it, or several have.
+        InputError: none has them, or several have; the message lists what there is.
     """
-    found = sorted({path.parents[3] for path in parent.glob(f"*/{PLACES}/{scene}.json")})
-    if len(found) == 1:
-        return found[0]
-    if found:
+    folders = [results] if results else list(Path("results").glob("*"))
+    places = [path for folder in folders for path in folder.glob("runs/*/places/*.json")]
+    found = [path for path in places if (path.stem, path.parents[1].name) == (scene, run)]
+    if len(found) > 1:
         raise InputError(
-            f"scene {scene!r} is in several folders: {_listed(found)}; choose one with --results"
+            f"scene {scene!r} and run {run!r} are in several folders: "
+            f"{_listed(path.parents[3] for path in found)}; choose one with --results"
         )
-    scenes = {path.stem for path in parent.glob(f"*/{PLACES}/*.json")}
-    raise InputError(
-        f"{parent}: has no scene {scene!r}; there are: {_listed(scenes)}. {REMEDY}, or name its "
-        "results with --results"
-    )
-
-
-def find_place(results: Path, scene: str, run: str) -> Path:
-    """Return the file of a place, a scene and a run, in a dataset's folder of results.
-
-    Raises:
-        InputError: it is missing; the message lists the scenes and runs that there are.
-    """
-    if not results.is_dir():
-        raise InputError(f"{results}: no such folder, expected a dataset's results")
-    place_file = results / f"runs/{run}/places/{scene}.json"
-    if not place_file.is_file():
-        places = list(results.glob(f"{PLACES}/*.json"))
-        scenes, runs = {path.stem for path in places}, {path.parents[1].name for path in places}
+    if not found:
         raise InputError(
-            f"{place_file}: no such file; {results} has these scenes: {_listed(scenes)}; and these "
-            f"runs: {_listed(runs)}. {REMEDY}, or choose one of them"
+            f"{results or 'results'}: has no scene {scene!r} with a run {run!r}; there are scenes: "
+            f"{_listed(path.stem for path in places)}; and runs: "
+            f"{_listed(path.parents[1].name for path in places)}. Choose one of them, run the "
+            'pipeline ("snakemake models" does), or name its results with --results'
         )
-    return place_file
+    return found[0]
 
 
 def _listed(names: Iterable[object]) -> str:
-    return ", ".join(map(str, sorted(names))) or "none"
+    return ", ".join(sorted({str(name) for name in names})) or "none"

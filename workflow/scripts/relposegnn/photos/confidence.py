@@ -32,25 +32,6 @@ class SimilarityScale(NamedTuple):
     related: float
 
 
-def confidence(
-    spread_m: np.ndarray,
-    spread_deg: np.ndarray,
-    world_from_cam: np.ndarray,
-    similarity: np.ndarray,
-    scale: SimilarityScale,
-) -> np.ndarray:
-    """Return the confidence (G,) of estimated poses: agreement times recognition.
-
-    Args:
-        spread_m: (G,) of each query's estimates, from ``pair_spread``.
-        spread_deg: (G,) likewise.
-        world_from_cam: (M, 4, 4) poses of the database.
-        similarity: (G,) of each query to the most similar database image.
-        scale: of the database, from ``similarity_scale``.
-    """
-    return agreement(spread_m, spread_deg, world_from_cam) * recognition(similarity, scale)
-
-
 def similarity_scale(descriptors: np.ndarray) -> SimilarityScale:
     """Return the scale of a database's descriptors (M, D), unit rows, M >= 2.
 

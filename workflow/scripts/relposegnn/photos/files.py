@@ -23,12 +23,12 @@ class Photo(NamedTuple):
     Attributes:
         describing: (H, W, 3) uint8 RGB in the size of the descriptor.
         packed: (H, W, 3) uint8 RGB in the size of the packed frames.
-        cut: share of the photo, 0 to 1, that was cut off to give it the frames' aspect.
+        cut: whether a part was cut off to give it the frames' aspect.
     """
 
     describing: np.ndarray
     packed: np.ndarray
-    cut: float
+    cut: bool
 
 
 def find_photos(folder: str | Path) -> list[str]:
@@ -71,12 +71,11 @@ def read_photo(path: str | Path, describing: Size, packed: Size) -> Photo:
     """
     image = open_image(path, upright=True)
     box = covering_box(image.size, packed)
-    area = (box[2] - box[0]) * (box[3] - box[1])
     sides = [
         np.array(image.resize(size, Image.Resampling.BILINEAR, box))
         for size in (describing, packed)
     ]
-    return Photo(*sides, 1 - area / (image.width * image.height))
+    return Photo(*sides, cut=box != (0, 0, *image.size))
 
 
 def covering_box(size: Size, packed: Size) -> tuple[float, float, float, float]:

@@ -3,7 +3,6 @@
 import itertools
 import logging
 from pathlib import Path
-from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -25,7 +24,7 @@ from ..retrieval.describers import Describer, load_describer
 from ..retrieval.ranking import build_index, rank
 from ..runtime import InputError, atomic_path, map_in_threads, numpy_generator
 from ..storage import open_hdf5, read_settings
-from .confidence import confidence, pair_spread, similarity_scale
+from .confidence import agreement, pair_spread, recognition, similarity_scale
 from .files import find_photos, read_photo
 from .picture import plot_photos
 from .place import Place
@@ -35,20 +34,6 @@ logger = logging.getLogger(__name__)
 
 PHOTOS_AT_ONCE = 64  # in memory
 POSE = ["tx", "ty", "tz", "qw", "qx", "qy", "qz"]
-
-
-class Recognised(NamedTuple):
-    """What is known of N photos before the graph network sees them.
-
-    Attributes:
-        features: (N, C) of the network's encoder, on the device.
-        ranked: (N, K) database images, most similar first.
-        similarity: (N,) to the first of them.
-    """
-
-    features: torch.Tensor
-    ranked: np.ndarray
-    similarity: np.ndarray
 
 
 def localise_photos(
@@ -83,18 +68,20 @@ def localise_photos(
     with Frames(place.frames) as frames, open_hdf5(place.descriptors, "descriptors") as file:
         length = _ranking_length(place, frames, file)
         describer = _describer_of(file, place.describer, device, workers)
-        photos = recognise(paths, model, frames, file, describer, length, workers)
-        neighbours = neighbours_of_photos(names, photos.ranked, frames, place.sampling)
-        candidates = estimate_candidates(model, frames, photos.features, neighbours)
+        features, ranked, similarity = recognise(
+            paths, model, frames, file, describer, length, workers
+        )
+        neighbours = neighbours_of_photos(names, ranked, frames, place.sampling)
+        candidates = estimate_candidates(model, frames, features, neighbours)
         table = pd.DataFrame(np.concatenate(aggregate(candidates), axis=1), columns=POSE)
         table.insert(0, "image", names)
         spread, scale = pair_spread(*candidates), similarity_scale(file["train/descriptor"])
-        sure = confidence(*spread, frames.poses("train"), photos.similarity, scale)
+        sure = agreement(*spread, frames.poses("train")) * recognition(similarity, scale)
         table["confidence"] = sure
         table["accepted"] = np.isfinite(table["tx"]) & (sure >= place.minimum_confidence)
-        table["similarity"] = photos.similarity
+        table["similarity"] = similarity
         table["spread_m"], table["spread_deg"] = spread
-        table["nearest"] = np.asarray(frames.names("train"))[photos.ranked[:, 0]]
+        table["nearest"] = np.asarray(frames.names("train"))[ranked[:, 0]]
         picture = Path(output_folder, "photos.png")
         plot_photos(table, photo_folder, frames, place.minimum_confidence, picture)
     _write(table, Path(output_folder))
@@ -109,8 +96,13 @@ def recognise(
     describer: Describer,
     length: int,
     workers: int,
-) -> Recognised:
-    """Read photos, describe them, rank ``length`` database images for them and encode them."""
+) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
+    """Read N photos, describe them, rank ``length`` database images for them and encode them.
+
+    Returns:
+        features (N, C) of the network's encoder, on its device; the ranked images (N, length),
+        most similar first; the similarity (N) to the first of them.
+    """
     settings, database = read_settings(descriptors), descriptors["train/descriptor"]
     sizes = (settings["width"], settings["height"]), frames.image_shape[::-1]
     index, blocks, cut = build_index(database, length + 1), [], 0
@@ -119,15 +111,10 @@ def recognise(
     count = min(PHOTOS_AT_ONCE, images_per_pass(model, frames))
     while photos := list(itertools.islice(progress, count)):
         rows = np.stack(list(describer.rows(photo.describing for photo in photos)))
-        if rows.shape[1] != database.shape[1]:
-            raise InputError(
-                f"{descriptors.filename}: holds descriptors of {database.shape[1]} numbers, the "
-                f"photos' have {rows.shape[1]}; describe the frames again"
-            )
         ranked, similarity = rank(index, rows, length)
         features = encode_images(model, np.stack([photo.packed for photo in photos]), frames)
         blocks.append((features, ranked, similarity[:, 0]))
-        cut += sum(photo.cut > 0 for photo in photos)
+        cut += sum(photo.cut for photo in photos)
     if cut:
         logger.warning(
             "%d of %d photos have another aspect than the scene's images (%d x %d): only their "
@@ -135,7 +122,7 @@ def recognise(
             *(cut, len(paths), *sizes[1]),
         )
     features, ranked, similarity = zip(*blocks, strict=True)
-    return Recognised(torch.cat(features), np.concatenate(ranked), np.concatenate(similarity))
+    return torch.cat(features), np.concatenate(ranked), np.concatenate(similarity)
 
 
 def neighbours_of_photos(
@@ -155,7 +142,7 @@ def _write(table: pd.DataFrame, folder: Path) -> None:
     """Write the table, and lists of the accepted poses."""
     accepted = table[table["accepted"]]
     logger.info("%d of %d photos accepted", len(accepted), len(table))
-    poses = accepted[POSE].to_numpy(copy=True)  # scipy refuses pandas' read-only arrays
+    poses = accepted[POSE].to_numpy()
     listed = list(accepted["image"]), poses[:, :3], poses[:, 3:]
     write_tum(folder / "poses.txt", *listed)
     write_colmap(folder / "images.txt", *listed)

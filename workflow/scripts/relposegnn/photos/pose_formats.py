@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
+from ..poses import pose_from_quaternion, quaternion_from_matrix
 from ..runtime import atomic_path
 
 logger = logging.getLogger(__name__)
@@ -43,8 +43,8 @@ def write_colmap(
 
     COLMAP ends a name at its first space; names with one are counted in the log.
     """
-    inverse = Rotation.from_quat(quaternion, scalar_first=True).inv()
-    shift, inverse = -inverse.apply(translation), inverse.as_quat(canonical=True, scalar_first=True)
+    cam_from_world = np.linalg.inv(pose_from_quaternion(translation, quaternion))
+    shift, turn = cam_from_world[:, :3, 3], quaternion_from_matrix(cam_from_world[:, :3, :3])
     lines = [
         f"# {ORIGIN}",
         "# IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME (world-to-camera, metres), then an empty",
@@ -52,7 +52,7 @@ def write_colmap(
         f"# Number of images: {len(names)}",
     ]
     for index, name in enumerate(names):
-        pose = _numbers(inverse[index], shift[index])
+        pose = _numbers(turn[index], shift[index])
         lines += [f"{index + 1} {pose} 1 {_one_line(name)}", ""]
     spaced = sum(" " in _one_line(name) for name in names)
     if spaced:

@@ -9,7 +9,7 @@ from scipy.spatial import KDTree
 
 from ..frames import Frames
 from ..graphs import read_graphs
-from ..poses import quaternion_from_matrix, rotation_error_deg, translation_error
+from ..poses import pose_distances
 from ..runtime import atomic_path
 from .rankings import read_ranking
 
@@ -64,9 +64,6 @@ def retrieval_quality(
     _, oracle = KDTree(database[:, :3, 3]).query(queries[:, :3, 3])
     columns = {}
     for kind, chosen in (("top1", top1), ("reference", reference), ("oracle", oracle)):
-        poses = database[chosen]
-        columns[f"{kind}_distance_m"] = translation_error(poses[:, :3, 3], queries[:, :3, 3])
-        columns[f"{kind}_angle_deg"] = rotation_error_deg(
-            quaternion_from_matrix(poses[:, :3, :3]), quaternion_from_matrix(queries[:, :3, :3])
-        )
+        metres, degrees = pose_distances(database[chosen], queries)
+        columns |= {f"{kind}_distance_m": metres, f"{kind}_angle_deg": degrees}
     return pd.DataFrame(columns)

@@ -32,7 +32,7 @@ from ..figures.style import (
 )
 from ..frames import Frames
 from ..metrics import FIRST_EDGE
-from ..poses import quaternion_from_matrix, rotation_error_deg, translation_error
+from ..poses import pose_distances
 from .files import create_mp4, shrink, write_gif
 from .panels import RETRIEVED, Curve, FilmMap
 from .queries import Localized, choose_queries, read_localized
@@ -187,11 +187,7 @@ class Film:
     def _tell(self, position: int) -> None:
         """Put the words and numbers of the film's ``position``-th query."""
         data, i = self.data, self.shown[position]
-        own, near = data.truth[i], data.database[data.neighbours[i]]
-        metres = translation_error(near[:, :3, 3], own[:3, 3])
-        degrees = rotation_error_deg(
-            quaternion_from_matrix(near[:, :3, :3]), quaternion_from_matrix(own[:3, :3])
-        )
+        metres, degrees = pose_distances(data.database[data.neighbours[i]], data.truth[i])
         found = np.isfinite(data.metres[i])
         told = {
             "name": data.names[i],

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from ..figures.maps import sequences_of
 from ..frames import Frames
@@ -57,9 +58,9 @@ def read_localized(
             f"{len(different)} are in one of them alone, {different[0]} first; expected the same "
             "queries in both; predict again with these graphs"
         )
-    order, by_name = np.argsort(query, kind="stable"), np.argsort(predicted)
+    order = np.argsort(query, kind="stable")
     query, neighbours = query[order], neighbours[order]
-    rows = by_name[np.searchsorted(predicted, names[query], sorter=by_name)]
+    rows = pd.Index(predicted).get_indexer(names[query])
     scores = score_estimator(arrays, FIRST_EDGE)
     metres, degrees = (scores[column].to_numpy()[rows] for column in (TRANSLATION, ROTATION))
     found = np.isfinite(metres)
