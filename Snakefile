@@ -12,6 +12,7 @@ include: "rules/downloads.smk"
 include: "rules/dataset.smk"
 include: "rules/retrieval.smk"
 include: "rules/graphs.smk"
+include: "rules/features.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/report.smk"
@@ -53,6 +54,14 @@ rule neighbours:
 rule graphs:
     input:
         graphs_files(),
+
+
+rule features:
+    input:
+        expand(
+            f"results/{DATASET}/features/{config['model']['encoder']}/{{scene}}.h5",
+            scene=SCENES,
+        ),
 
 
 rule models:

@@ -15,7 +15,7 @@ import torch_geometric.utils
 import torch_scatter
 
 from relposegnn.graphs import complete_edges
-from relposegnn.model import MessagePassingLayer
+from relposegnn.message_passing import MessagePassingLayer
 
 NODES = 8  # of a graph, as published
 # graphs: a batch in training as published, and a scene at once; (messages' width, repetitions).

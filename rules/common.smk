@@ -141,7 +141,8 @@ def scene_folder(scene):
 def backbone_weights(wildcards):
     """Return the ImageNet weights that training starts from."""
     model = section("model", wildcards.run)
-    return [f"resources/weights/{model['backbone']}.pth"] if model["pretrained"] else []
+    wanted = model["pretrained"] and model["edges"] == "pooled"
+    return [f"resources/weights/{model['backbone']}.pth"] if wanted else []
 
 
 def netvlad_weights(name):
@@ -184,6 +185,25 @@ def training_graphs(wildcards):
         graphs_file(wildcards.run, scene, AUTHORS_TRAINING_GRAPHS)
         for scene in RUNS[wildcards.run]
     ]
+
+
+def features_file(run, scene):
+    """Return the features that a run sees of a scene, where its edges are match fields."""
+    model = section("model", run)
+    if run in PUBLISHED_RUNS or model["edges"] != "match_field":
+        return []
+    return [f"results/{DATASET}/features/{model['encoder']}/{scene}.h5"]
+
+
+def run_features(wildcards):
+    """Return the features of a scene that a run is tested with."""
+    return features_file(wildcards.run, wildcards.scene)
+
+
+def training_features(wildcards):
+    """Return the features of the scenes that a run is trained on."""
+    run = wildcards.run
+    return [path for scene in RUNS[run] for path in features_file(run, scene)]
 
 
 def training_frames(wildcards):
@@ -296,8 +316,11 @@ def table_remarks(wildcards):
     origin = (
         f"{epochs} epochs" if trained_here else "the authors' weights, run by this code"
     )
+    seen = f"{shape['backbone']}, pooled"
+    if shape.get("edges") == "match_field":
+        seen = f"match fields of {shape['encoder']}"
     return (
-        f"Models: {shape['backbone']}, features of {shape['width']}, {shape['iterations']} rounds of "
+        f"Models: {seen}, features of {shape['width']}, {shape['iterations']} rounds of "
         f"messages, images whose shorter side has {config['frames']['shorter_side']} pixels, {origin}; "
         f"{graphs_remark(trained_here)}.{errors_remark(shape['pose'])}"
     )

@@ -6,6 +6,7 @@ rule predict_poses:
         model="results/{dataset}/runs/{run}/model.pt",
         frames="results/{dataset}/frames/{scene}.h5",
         graphs=run_graphs,
+        features=run_features,
     output:
         predictions="results/{dataset}/runs/{run}/predictions/{scene}.npz",
     log:
@@ -20,6 +21,7 @@ rule predict_poses:
         runtime=60,
         gpu=1,
     params:
+        both_directions=config["localization"]["both_directions"],
         code=code("predict_poses"),
     script:
         "../workflow/scripts/predict_poses.py"

@@ -6,6 +6,7 @@ rule describe_place:
     input:
         model="results/{dataset}/runs/{run}/model.pt",
         frames="results/{dataset}/frames/{scene}.h5",
+        features=run_features,
         descriptors="results/{dataset}/descriptors/{scene}.h5",
         vocabulary=vocabulary,
         netvlad=netvlad_weights("netvlad"),
@@ -26,6 +27,7 @@ rule describe_place:
         sampling=lambda wildcards: sampling_settings(section("graphs", wildcards.run)),
         candidates=config["retrieval"]["candidates"],
         minimum_confidence=config["photos"]["minimum_confidence"],
+        both_directions=config["localization"]["both_directions"],
         code=code("describe_place"),
     script:
         "../workflow/scripts/describe_place.py"

@@ -5,6 +5,7 @@ rule train_model:
     input:
         frames=training_frames,
         graphs=training_graphs,
+        features=training_features,
         backbone=backbone_weights,
     output:
         model="results/{dataset}/runs/{run}/model.pt",

@@ -14,7 +14,7 @@ rendering: {width: 64, height: 48, train_sequences: 1, test_sequences: 1, frames
 frames: {shorter_side: 32}
 retrieval: {width: 64, height: 48, clusters: 4, candidates: 11}
 graphs: {neighbours: 3, stride: 2}
-model: {backbone: resnet10, width: 16, iterations: 1}
+model: {edges: pooled, backbone: resnet10, width: 16, iterations: 1}
 training: {epochs: 2, batch_size: 4}
 """
 EMPTY_ZIP = b"PK\x05\x06" + bytes(18)

@@ -6,7 +6,7 @@ import torch
 from scipy.spatial.transform import Rotation
 from test_model import CASES, published_model
 
-from relposegnn import localization
+from relposegnn import localization, scene_images
 from relposegnn.checkpoints import save_model
 from relposegnn.datasets import GraphDataset, normalise_images
 from relposegnn.frames import Frames
@@ -31,7 +31,7 @@ def test_first_edge_poses_agree_with_the_published_ones(reference, case, monkeyp
     with torch.no_grad():
         features = model.encode(torch.from_numpy(expected["images"]))
     nodes = np.arange(16).reshape(2, 8)
-    relative, source = localization.relate_graphs(model, features, nodes)
+    relative, _, source = localization.relate_graphs(model, features, nodes)
     poses = expected["poses"].reshape(2, 8, 6)
     vectors = np.take_along_axis(poses, source[..., None], axis=1)
     sources = pose_from_quaternion(vectors[..., :3], quaternion_exp(vectors[..., 3:]))
@@ -116,11 +116,10 @@ def test_predictions_equal_a_pass_of_the_network_per_graph(
     monkeypatch.setattr(
         RelPoseGNN, "encode", lambda self, x: encoded.append(len(x)) or encode(self, x)
     )
-    monkeypatch.setattr(localization, "PIXELS_PER_PASS_CPU", 3 * 32 * 40)
+    monkeypatch.setattr(scene_images, "PIXELS_PER_PASS_CPU", 3 * 32 * 40)
     monkeypatch.setattr(localization, "GRAPHS_PER_PASS", 2)
-    localization.predict_poses(
-        tmp_path / "model.pt", tiny_scene.frames, tiny_scene.graphs, tmp_path / "p.npz", CPU
-    )
+    files = tmp_path / "model.pt", tiny_scene.frames, tiny_scene.graphs, None, tmp_path / "p.npz"
+    localization.predict_poses(*files, False, CPU)
     kind = model.settings.pose
     dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "test", kind)
     with Frames(tiny_scene.frames) as frames:

@@ -12,7 +12,8 @@ from configurations import shipped, validated
 from relposegnn.checkpoints import UNUSED_PREFIX, load_model, load_weights, save_model
 from relposegnn.edges import complete_edges
 from relposegnn.losses import RelativePoseCriterion
-from relposegnn.model import ModelSettings, RelPoseGNN, linear_of_rows
+from relposegnn.message_passing import linear_of_rows
+from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.runtime import InputError
 
 SMALL = ModelSettings.published(width=64, dropout=0.0, edge_dropout=0.0)
@@ -158,7 +159,7 @@ def test_edges_into_the_queries_have_the_numbers_of_the_full_pass(iterations, kn
     queries = torch.arange(16) % 8 == 0
     with torch.no_grad():
         full = model.relate(features, edges, graph)
-        edge_index, relative = model.relate_into(features, edges, graph, queries)
+        edge_index, relative = model.relate_at(features, edges, graph, queries)
     into = full.edge_index[1] % 8 == 0
     assert torch.equal(edge_index, full.edge_index[:, into])
     torch.testing.assert_close(relative, full.relative[into], atol=1e-6, rtol=1e-6)

@@ -66,9 +66,9 @@ def test_orientation_is_applied(tmp_path, pixels, orientation):
 
 def test_photo_of_the_scenes_camera_is_resized_as_frames_are(tmp_path, pixels):
     path = save(tmp_path / "photo.png", pixels)
-    photo = read_photo(path, (64, 48), (53, 40))  # 160 x 120 at 40 is rounded to 53 x 40
+    photo = read_photo(path, (64, 48), (53, 40), (53, 40))  # 160 x 120 at 40 is rounded to 53 x 40
     np.testing.assert_array_equal(photo.describing, read_image(path, (64, 48)))
-    np.testing.assert_array_equal(photo.packed, read_image(path, (53, 40)))
+    np.testing.assert_array_equal(photo.seen, read_image(path, (53, 40)))
     assert not photo.cut
 
 
@@ -76,9 +76,9 @@ def test_photo_of_the_scenes_camera_is_resized_as_frames_are(tmp_path, pixels):
 def test_of_another_aspect_the_centre_is_taken(tmp_path, pixels, margins):
     whole = save(tmp_path / "whole.png", pixels)
     wider = save(tmp_path / "wider.png", np.pad(pixels, (*margins, (0, 0))))
-    expected, found = (read_photo(path, (80, 60), (16, 12)) for path in (whole, wider))
+    expected, found = (read_photo(path, (80, 60), (16, 12), (16, 12)) for path in (whole, wider))
     inside = slice(1, -1)  # at its border the filter sees the margin
-    for side in ("describing", "packed"):
+    for side in ("describing", "seen"):
         np.testing.assert_allclose(
             getattr(found, side)[inside, inside].astype(int),
             getattr(expected, side)[inside, inside].astype(int),

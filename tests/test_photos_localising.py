@@ -57,9 +57,10 @@ def place(tmp_path_factory):
     model = RelPoseGNN(ModelSettings.published(backbone="resnet10", width=16, iterations=1))
     save_model(folder / "model.pt", model, 0, ["tiny"])
     return Place(
-        *(folder / "model.pt", frames_file, descriptors, vocabulary, SAMPLING),
+        *(folder / "model.pt", frames_file, None, descriptors, vocabulary, SAMPLING),
         candidates=200,
         minimum_confidence=0,
+        both_directions=False,
     )
 
 
@@ -87,7 +88,7 @@ def test_copies_of_queries_get_the_poses_of_the_prediction(place, folder, tmp_pa
     ranked, similarity = read_ranking(ranking, "test")
     with create_hdf5(graphs, "graphs", {}) as output:
         write_split(output, "test", np.arange(5), ranked)
-    predict_poses(place.model, place.frames, graphs, predictions, CPU)
+    predict_poses(place.model, place.frames, graphs, None, predictions, False, CPU)
     expected, copies = np.load(predictions), table.loc[[f"test {i}.PNG" for i in range(5)]]
     np.testing.assert_allclose(copies[POSE[:3]], expected["robust_t"], atol=1e-5)
     np.testing.assert_allclose(copies[POSE[3:]], expected["robust_q"], atol=1e-5)

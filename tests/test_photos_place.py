@@ -12,27 +12,30 @@ SAMPLING = SamplingSettings(
 )
 
 
-def place_in(project):
+def place_in(project, features=True):
     """Return a place of a project's folders; nothing of it exists."""
     results = project / "results/made"
     return Place(
         model=results / "runs/joint/model.pt",
         frames=results / "frames/study.h5",
+        features=features and results / "features/sift/study.h5",
         descriptors=results / "descriptors/study.h5",
         describer=project / "resources/weights/netvlad.tar",
         sampling=SAMPLING,
         candidates=31,
         minimum_confidence=0.4,
+        both_directions=True,
     )
 
 
-def test_a_place_is_read_as_it_was_written_also_where_its_folders_move(tmp_path):
+@pytest.mark.parametrize("features", [True, None])
+def test_a_place_is_read_as_it_was_written_also_where_its_folders_move(tmp_path, features):
     file = tmp_path / "here/results/made/runs/joint/places/study.json"
-    write_place(file, place_in(tmp_path / "here"))
-    assert read_place(file) == place_in(tmp_path / "here")
+    write_place(file, place_in(tmp_path / "here", features))
+    assert read_place(file) == place_in(tmp_path / "here", features)
     shutil.move(tmp_path / "here", tmp_path / "there")
     moved = tmp_path / "there" / file.relative_to(tmp_path / "here")
-    assert read_place(moved) == place_in(tmp_path / "there")
+    assert read_place(moved) == place_in(tmp_path / "there", features)
 
 
 def test_relative_and_absolute_names_are_one(tmp_path, monkeypatch):

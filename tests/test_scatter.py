@@ -6,7 +6,8 @@ import torch_geometric.nn.aggr.base
 import torch_geometric.typing
 from test_model import small_model, two_graphs
 
-from relposegnn.model import MessagePassingLayer, RelPoseGNN
+from relposegnn.message_passing import MessagePassingLayer
+from relposegnn.model import RelPoseGNN
 
 torch_scatter = pytest.importorskip(
     "torch_scatter", reason="torch-scatter is optional: see envs/requirements-scatter.txt"

@@ -14,7 +14,7 @@ from relposegnn import training
 from relposegnn.checkpoints import load_model
 from relposegnn.datasets import GraphDataset, batches
 from relposegnn.graphs import write_split
-from relposegnn.model import ModelSettings
+from relposegnn.model import ModelSettings, build_network
 from relposegnn.relative_poses import WORLD_DIFFERENCE
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
@@ -56,7 +56,8 @@ def train(scene, folder, settings=SETTINGS, model=MODEL, code_digest="", scenes=
 
 def learner_and_optimizer(model, settings):
     """Return what ``train_epoch`` changes, at its start."""
-    learner = Learner(model, settings, CPU)
+    torch.manual_seed(0)
+    learner = Learner(build_network(model, None), settings, CPU)
     return learner, torch.optim.Adam(learner.parameters(), weight_decay=settings.weight_decay)
 
 

@@ -13,10 +13,12 @@ if __name__ == "__main__":
         place = Place(
             Path(inputs.model),
             Path(inputs.frames),
+            next(map(Path, inputs.features), None),
             Path(inputs.descriptors),
             Path(describer),
             SamplingSettings(**params.sampling),
             params.candidates,
             params.minimum_confidence,
+            params.both_directions,
         )
         write_place(snakemake.output.place, place)

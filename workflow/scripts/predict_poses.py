@@ -9,6 +9,8 @@ if __name__ == "__main__":
             snakemake.input.model,
             snakemake.input.frames,
             snakemake.input.graphs,
+            next(iter(snakemake.input.features), None),
             snakemake.output.predictions,
+            snakemake.params.both_directions,
             select_device(threads=snakemake.threads),
         )

@@ -6,7 +6,9 @@ from relposegnn.training import TrainingOutputs, TrainingSettings, train_model
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):
-        files = zip(snakemake.input.frames, snakemake.input.graphs, strict=True)
+        # Features for each scene, or none where the network wants none.
+        kinds = snakemake.input.frames, snakemake.input.graphs, snakemake.input.features
+        files = zip(*filter(None, kinds), strict=True)
         train_model(
             dict(zip(snakemake.params.scenes, files, strict=True)),
             TrainingOutputs(**dict(snakemake.output.items())),

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from .model import ModelSettings, RelPoseGNN
+from .model import ModelSettings, PoseNetwork, RelPoseGNN, build_network
 from .runtime import InputError, atomic_path
 from .version import VERSION
 from .weights import list_keys, load_weights, read_checkpoint
@@ -28,7 +28,7 @@ def load_backbone(model: RelPoseGNN, path: str | Path) -> None:
     load_weights(model.feature_extractor, {**pretrained, **last}, path)
 
 
-def save_model(path: str | Path, model: RelPoseGNN, epoch: int | None, scenes: list[str]) -> None:
+def save_model(path: str | Path, model: PoseNetwork, epoch: int | None, scenes: list[str]) -> None:
     """Write a trained model in the published layout, with its settings beside the weights.
 
     ``epoch`` is None where an imported model does not tell it.
@@ -37,6 +37,7 @@ def save_model(path: str | Path, model: RelPoseGNN, epoch: int | None, scenes: l
         "model_state_dict": model.state_dict(),
         "epoch": epoch,
         "settings": asdict(model.settings),
+        "maps": getattr(model, "maps", None),
         "scenes": list(scenes),
         "version": VERSION,
     }
@@ -44,7 +45,7 @@ def save_model(path: str | Path, model: RelPoseGNN, epoch: int | None, scenes: l
         torch.save(contents, partial)
 
 
-def load_model(path: str | Path) -> RelPoseGNN:
+def load_model(path: str | Path) -> PoseNetwork:
     """Return the model of a file written by ``save_model``, on the CPU, in evaluation mode.
 
     Raises:
@@ -60,7 +61,7 @@ def load_model(path: str | Path) -> RelPoseGNN:
         raise InputError(
             f"{path}: holds settings of another version ({error}); train or import it again"
         ) from error
-    model = RelPoseGNN(settings)
+    model = build_network(settings, contents.get("maps"))
     state = contents["model_state_dict"]
     used = {key: value for key, value in state.items() if not key.startswith(UNUSED_PREFIX)}
     load_weights(model, used, path)

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,8 @@ from torch_geometric.data import Batch, Data, Dataset
 from torch_geometric.loader import DataLoader
 
 from .edges import complete_edges
+from .encoders import Maps
+from .feature_maps import FeatureMaps
 from .frames import Frames
 from .graphs import read_graphs
 from .relative_poses import relative_pose
@@ -20,7 +23,8 @@ class GraphDataset(Dataset):
     """The retrieval graphs of one split of one scene, with images and poses.
 
     An item is a ``Data`` of n = 1 + k nodes, the query first:
-        images (n, 3, H, W) uint8, as packed;
+        images (n, 3, H, W) uint8, as packed; or, where there is a features file,
+        fine, coarse (n, C, h, w) float32, the images' standardised maps;
         relative (n, n, 6) float32: relative pose of the edge s -> t in [s, t], metres and half
             radians;
         edge_index (2, n (n - 1)), fully connected;
@@ -28,15 +32,23 @@ class GraphDataset(Dataset):
     """
 
     def __init__(
-        self, frames_file: str | Path, graphs_file: str | Path, split: str, pose: str
+        self,
+        frames_file: str | Path,
+        graphs_file: str | Path,
+        split: str,
+        pose: str,
+        features_file: str | Path | None = None,
     ) -> None:
-        """Read indices and poses; images are read when asked for.
+        """Read indices and poses; images or maps are read when asked for.
 
         ``pose`` is the kind of the relative poses, see ``relative_poses``.
         """
         super().__init__()
         self.split, self.graphs_file, self.pose = split, Path(graphs_file), pose
         self.frames = Frames(frames_file)
+        self.features = FeatureMaps(features_file) if features_file else None
+        if self.features:
+            self.features.check_frames(self.frames)
         self.query, self.neighbours = read_graphs(graphs_file, split)
         self.edge_index = torch.from_numpy(complete_edges(1 + self.neighbours.shape[1]))
         self.mean = torch.tensor(self.frames.mean, dtype=torch.float32)[None]
@@ -50,6 +62,11 @@ class GraphDataset(Dataset):
         """
         self._shuffle = (seed, epoch)
 
+    @property
+    def maps(self) -> dict[str, Any] | None:
+        """Return channels and grid of the images' maps; None where there are none."""
+        return self.features and {"channels": self.features.channels, "grid": self.features.grid}
+
     def fingerprint(self) -> str:
         """Return a hash of what the graphs hold, for recognising a training's data.
 
@@ -60,6 +77,8 @@ class GraphDataset(Dataset):
         for array in (self.query, self.neighbours, *poses):
             digest.update(np.ascontiguousarray(array).tobytes())
         digest.update(self.mean.numpy().tobytes() + self.deviation.numpy().tobytes())
+        if self.features:
+            digest.update(repr(self.features.made_by).encode())
         return digest.hexdigest()
 
     def len(self) -> int:
@@ -74,21 +93,29 @@ class GraphDataset(Dataset):
             purpose = ("neighbours", self.frames.scene, str(epoch), str(index))
             neighbours = numpy_generator(seed, *purpose).permutation(neighbours)
         query = self.query[index]
-        images = np.concatenate(
-            [self.frames.images(self.split, [query]), self.frames.images("train", neighbours)]
-        )
         poses = np.concatenate(
             [self.frames.poses(self.split)[[query]], self.frames.poses("train")[neighbours]]
         )
         relative = relative_pose(self.pose, poses[:, None], poses[None])
         return Data(
-            images=torch.from_numpy(images).permute(0, 3, 1, 2),
+            **self._seen(query, neighbours),
             relative=torch.from_numpy(relative).float(),
             edge_index=self.edge_index,
             mean=self.mean,
             deviation=self.deviation,
             num_nodes=len(poses),
         )
+
+    def _seen(self, query: int, neighbours: np.ndarray) -> dict[str, torch.Tensor]:
+        """Return what the network sees of a graph's images."""
+        if self.features is None:
+            images = (
+                self.frames.images(self.split, [query]),
+                self.frames.images("train", neighbours),
+            )
+            return {"images": torch.from_numpy(np.concatenate(images)).permute(0, 3, 1, 2)}
+        maps = self.features.maps(self.split, [query]), self.features.maps("train", neighbours)
+        return {name: torch.cat([getattr(each, name) for each in maps]) for name in Maps._fields}
 
 
 def normalise_images(
@@ -108,15 +135,15 @@ def true_relative(batch: Batch, edge_index: torch.Tensor) -> torch.Tensor:
     return batch.relative[source, target - batch.ptr[batch.batch[target]]]
 
 
-def read_training_graphs(scenes: dict[str, tuple[str, str]], pose: str) -> list[GraphDataset]:
-    """Return the training graphs of scenes, given as frames file and graphs file by name.
+def read_training_graphs(scenes: dict[str, tuple[str, ...]], pose: str) -> list[GraphDataset]:
+    """Return the training graphs of scenes: by name, frames, graphs and maybe features file.
 
     ``pose`` is the kind of the relative poses, see ``relative_poses``.
 
     Raises:
         InputError: a scene has no training graphs, or scenes have images of different sizes.
     """
-    datasets = [GraphDataset(*files, "train", pose) for files in scenes.values()]
+    datasets = [GraphDataset(*files[:2], "train", pose, *files[2:]) for files in scenes.values()]
     for dataset in datasets:
         if len(dataset) == 0:
             raise InputError(
@@ -130,6 +157,12 @@ def read_training_graphs(scenes: dict[str, tuple[str, str]], pose: str) -> list[
         raise InputError(
             f"scenes of different image sizes cannot share a batch: {listed}; train them in "
             "runs of their own (experiments: [single_scene])"
+        )
+    if len({repr(dataset.maps) for dataset in datasets}) > 1:
+        listed = ", ".join(f"{each.graphs_file} {each.maps}" for each in datasets)
+        raise InputError(
+            f"scenes whose features have different shapes cannot share a batch: {listed}; train "
+            "them in runs of their own (experiments: [single_scene])"
         )
     return datasets
 

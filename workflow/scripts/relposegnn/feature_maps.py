@@ -33,6 +33,7 @@ class FeatureMaps:
 
     Attributes:
         encoder: name of the encoder that made the maps, see ``encoders.load_encoder``.
+        made_by: the settings that made them, the encoder's weights among them.
         image_size: (width, height) in pixels of the images that it saw.
         channels: C8 + C16.
         grid: (h, w) of the fine maps.
@@ -48,7 +49,7 @@ class FeatureMaps:
         self._process: int | None = None
         with open_hdf5(self.path, "features") as file:
             self.dataset, self.scene = str(file.attrs["dataset"]), str(file.attrs["scene"])
-            settings = read_settings(file)
+            settings = self.made_by = read_settings(file)
             self.encoder: str = settings["encoder"]
             self.image_size: tuple[int, int] = (settings["width"], settings["height"])
             self.channels = sum(file[f"train/{name}"].shape[1] for name in Maps._fields)

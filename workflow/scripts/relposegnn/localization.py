@@ -1,7 +1,6 @@
 """Query poses from regressed relative poses (paper, section 3.4)."""
 
 import logging
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -11,26 +10,23 @@ import torch
 from tqdm import tqdm
 
 from .checkpoints import load_model
-from .datasets import normalise_images
 from .edges import complete_edges
 from .frames import Frames
 from .graphs import read_graphs
-from .model import RelPoseGNN
+from .model import PoseNetwork
 from .poses import (
     matrix_from_quaternion,
     quaternion_exp,
     quaternion_from_matrix,
     vector_from_pose,
 )
-from .relative_poses import compose
+from .relative_poses import compose, from_other_direction
 from .runtime import InputError, atomic_path
+from .scene_images import CellsOfRows, SceneImages, StoredMaps
 
 logger = logging.getLogger(__name__)
 
 MEDIAN_ITERATIONS = 50
-# Images are encoded so many pixels at once: on a CPU as many as its caches like, 4 published ones.
-PIXELS_PER_PASS_CPU = 350_000
-PIXELS_PER_PASS_GPU = 5_600_000
 GRAPHS_PER_PASS = 32
 
 
@@ -50,24 +46,30 @@ def predict_poses(
     model_file: str | Path,
     frames_file: str | Path,
     graphs_file: str | Path,
+    features_file: str | Path | None,
     predictions_file: str | Path,
+    both_directions: bool,
     device: torch.device,
 ) -> None:
     """Estimate the pose of every test query of a scene and write them as ``.npz``.
 
-    The arrays are those of ``localize_queries``.
+    The arrays, and what the arguments are, stand at ``localize_queries``.
 
     Raises:
         InputError: the scene has no test queries, or its files do not fit the model.
     """
     model = load_model(model_file).to(device, memory_format=torch.channels_last)
-    predictions = localize_queries(model, frames_file, graphs_file)
+    predictions = localize_queries(model, frames_file, graphs_file, features_file, both_directions)
     with atomic_path(predictions_file) as partial:
         np.savez(partial, **predictions)
 
 
 def localize_queries(
-    model: RelPoseGNN, frames_file: str | Path, graphs_file: str | Path
+    model: PoseNetwork,
+    frames_file: str | Path,
+    graphs_file: str | Path,
+    features_file: str | Path | None = None,
+    both_directions: bool = False,
 ) -> dict[str, np.ndarray]:
     """Return the estimated and true poses of every test query of a scene.
 
@@ -75,10 +77,15 @@ def localize_queries(
     the first edge into the query, ``targ_t`` and ``targ_q`` the truth. Beside them ``robust_t``,
     ``robust_q`` from all edges, ``reference_t``, ``reference_q`` the neighbour in node 1.
 
-    The model is in evaluation mode; it is fastest with its weights in ``channels_last``.
+    Args:
+        model: in evaluation mode; it is fastest with its weights in ``channels_last``.
+        frames_file: of the scene.
+        graphs_file: of the scene.
+        features_file: of the scene, where the model's edges are match fields; None elsewhere.
+        both_directions: average what an edge into the query and the one back say, where both are.
 
     Raises:
-        InputError: the scene has no test queries.
+        InputError: the scene has no test queries, or its files do not fit the model.
     """
     query, neighbours = read_graphs(graphs_file, "test")
     if len(query) == 0:
@@ -86,8 +93,9 @@ def localize_queries(
     with Frames(frames_file) as frames:
         database = vector_from_pose(frames.poses("train"))
         truth = vector_from_pose(frames.poses("test")[query])
-        features, row = encode_frames(model, frames, "test", query)
-        candidates = estimate_candidates(model, frames, features[row], neighbours)
+        images = SceneImages(model, frames, features_file)
+        seen = images.of_frames("test", query)
+        candidates = estimate_candidates(images, seen, neighbours, both_directions)
     robust_t, robust_q = aggregate(candidates)
     if failed := np.isnan(robust_t).any(axis=1).sum():
         logger.warning("%s: %d of %d queries have no finite pose", graphs_file, failed, len(query))
@@ -106,91 +114,69 @@ def localize_queries(
 
 
 def estimate_candidates(
-    model: RelPoseGNN, frames: Frames, features: torch.Tensor, neighbours: np.ndarray
+    images: SceneImages,
+    queries: "torch.Tensor | StoredMaps",
+    neighbours: np.ndarray,
+    both_directions: bool = False,
 ) -> Candidates:
     """Return the pose estimates of queries, frames or photos, by their graphs.
 
     Args:
-        model: in evaluation mode, where the features are.
-        frames: of the scene.
-        features: (G, C) of the queries.
+        images: of the scene.
+        queries: G of them, as the network sees them.
         neighbours: (G, k) of the queries, in the training frames.
+        both_directions: see ``localize_queries``.
     """
-    encoded, row = encode_frames(model, frames, "train", neighbours)
-    nodes = np.column_stack([np.arange(len(features)), len(features) + row])
-    relative, source = relate_graphs(model, torch.cat([features, encoded]), nodes)
-    sources = frames.poses("train")[np.take_along_axis(neighbours, source - 1, axis=1)]
-    poses = compose(model.settings.pose, relative, sources)
+    kind = images.model.settings.pose
+    features, nodes = images.graphs(queries, neighbours)
+    relative, back, source = relate_graphs(images.model, features, nodes, both_directions)
+    told_back = np.isfinite(back).all(axis=-1)
+    opposite = from_other_direction(kind, back[told_back])
+    relative[told_back] = (relative[told_back] + opposite) / 2
+    sources = images.frames.poses("train")[np.take_along_axis(neighbours, source - 1, axis=1)]
+    poses = compose(kind, relative, sources)
     return Candidates(poses[..., :3, 3], quaternion_from_matrix(poses[..., :3, :3]))
-
-
-def encode_frames(
-    model: RelPoseGNN, frames: Frames, split: str, indices: np.ndarray
-) -> tuple[torch.Tensor, np.ndarray]:
-    """Encode every frame that is among some of a split, once.
-
-    Returns:
-        features (F, C) of the F distinct ones, where the model is; the row in them of each of the
-        ``indices``, of their shape.
-    """
-    distinct, row = np.unique(indices, return_inverse=True)
-    count = images_per_pass(model, frames)
-    passes = tqdm(range(0, len(distinct), count), f"encoding {split} frames", disable=None)
-    packed = (frames.images(split, distinct[start : start + count]) for start in passes)
-    features = torch.cat([encode_images(model, images, frames) for images in packed])
-    return features, row.reshape(indices.shape)
-
-
-@torch.inference_mode()
-def encode_images(model: RelPoseGNN, images: np.ndarray, frames: Frames) -> torch.Tensor:
-    """Return the features (n, C) of images (n, H, W, 3) uint8, standardised as the frames are."""
-    device = _device(model)
-    mean = torch.tensor(frames.mean, dtype=torch.float32, device=device)[None]
-    deviation = torch.tensor(frames.variance, dtype=torch.float32, device=device)[None].sqrt()
-    # Packed row by row of pixels: already what torch calls channels_last.
-    packed = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
-    return model.encode(normalise_images(packed, mean, deviation))
-
-
-def images_per_pass(model: RelPoseGNN, frames: Frames) -> int:
-    """Return how many images of the frames' size are encoded at once, where the model is."""
-    pixels = PIXELS_PER_PASS_CPU if _device(model).type == "cpu" else PIXELS_PER_PASS_GPU
-    return max(1, pixels // math.prod(frames.image_shape))
-
-
-def _device(model: RelPoseGNN) -> torch.device:
-    return next(model.parameters()).device
 
 
 @torch.inference_mode()
 def relate_graphs(
-    model: RelPoseGNN, features: torch.Tensor, nodes: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Regress the relative poses on the edges into each query.
+    model: PoseNetwork,
+    features: torch.Tensor | CellsOfRows,
+    nodes: np.ndarray,
+    both_directions: bool = False,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Regress the relative poses on the edges into each query, and on those back.
 
     Args:
         model: in evaluation mode, where the features are.
-        features: (F, C) image features.
+        features: of images, by row.
         nodes: (G, n) feature row of each node; node 0 is the query.
+        both_directions: see ``localize_queries``.
 
     Returns:
-        relative (G, e, 6) on the edges s -> 0 in edge order, metres and half radians; source
+        relative (G, e, 6) on the edges s -> 0 in edge order, metres and half radians; back
+        (G, e, 6) on the edges 0 -> s, NaN where there are none or none were asked for; source
         (G, e), their nodes s in the graph, 1 <= s < n.
     """
     size = nodes.shape[1]
     edges = torch.from_numpy(complete_edges(size))
-    relative, source = [], []
+    into, back, source = [], [], []
     for start in tqdm(range(0, len(nodes), GRAPHS_PER_PASS), "relating graphs", disable=None):
         part = torch.from_numpy(nodes[start : start + GRAPHS_PER_PASS])
         offsets = torch.arange(len(part)) * size
         edge_index = (edges[:, None, :] + offsets[:, None]).flatten(1).to(features.device)
         graph = torch.arange(len(part), device=features.device).repeat_interleave(size)
         queries = torch.arange(len(graph), device=features.device) % size == 0
-        part = part.flatten().to(features.device)
-        used, regressed = model.relate_into(features[part], edge_index, graph, queries)
-        relative.append(regressed.view(len(offsets), -1, 6).double().cpu())
-        source.append((used[0] % size).view(len(offsets), -1).cpu())
-    return torch.cat(relative).numpy(), torch.cat(source).numpy()
+        seen = features[part.flatten().to(features.device)]
+        used, regressed = model.relate_at(seen, edge_index, graph, queries, both_directions)
+        used, regressed = used.cpu(), regressed.double().cpu()
+        of_query = used[1] % size == 0
+        into.append(regressed[of_query].view(len(part), -1, 6))
+        source.append((used[0, of_query] % size).view(len(part), -1))
+        out = torch.full((len(part), size, 6), torch.nan, dtype=torch.float64)
+        out[used[0, ~of_query] // size, used[1, ~of_query] % size] = regressed[~of_query]
+        back.append(out.gather(1, source[-1][..., None].expand(-1, -1, 6)))
+    return tuple(torch.cat(each).numpy() for each in (into, back, source))
 
 
 def aggregate(candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:

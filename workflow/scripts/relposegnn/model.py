@@ -1,23 +1,31 @@
-"""The network: image encoder, message passing, pose heads (paper, section 3.2).
+"""The network: what it sees of images, message passing, pose heads (paper, section 3.2).
+
+There are two kinds, which differ in how an edge sees its two images. ``RelPoseGNN``, as published:
+each image becomes one vector, and an edge starts from two of them. ``MatchFieldGNN``: an edge
+starts from the match fields of its images, see ``match_fields``.
 
 Submodules carry the names of the published checkpoints. Dimensions in tensor names: N nodes of all
 graphs of a batch, E directed edges, C feature width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 import torchvision
 from torch import Tensor, nn
-from torch.nn.functional import linear, relu, scaled_dot_product_attention
-from torch_geometric.nn import MessagePassing
+from torch.nn.functional import relu
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from .edges import drop_edge_pairs, nearest_edges
+from .encoders import Maps
+from .match_fields import Cells, MatchFieldEdge, image_cells
+from .message_passing import MessagePassingLayer, linear_of_rows
 from .relative_poses import WORLD_DIFFERENCE
 from .runtime import InputError
+
+POOLED, MATCH_FIELD = "pooled", "match_field"  # kinds of edges
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,10 @@ class ModelSettings:
     """The shape of the network.
 
     Attributes:
-        backbone: image encoder, see ``image_encoder``.
+        edges: how an edge sees its images: ``pooled``, as published, or ``match_field``.
+        backbone: image encoder of pooled edges, see ``image_encoder``.
+        encoder: frozen encoder of match fields, see ``encoders.load_encoder``.
+        rotation_from_field: rotations see the match field alone, not what images look like.
         width: length C of node and edge features.
         iterations: rounds of message passing with shared weights. 0 is an ablation, "without GNN":
             each relative pose is regressed from its two images alone.
@@ -40,7 +51,10 @@ class ModelSettings:
             mean, which relative poses do not depend on, and this deviation.
     """
 
+    edges: str
     backbone: str
+    encoder: str
+    rotation_from_field: bool
     width: int
     iterations: int
     attention: bool
@@ -68,7 +82,9 @@ class ModelSettings:
     def published(cls, **changes: Any) -> "ModelSettings":
         """Return the shape of the models published for 7-Scenes in 2021, with changes."""
         shape = {
-            "backbone": "resnet34", "width": 2048, "iterations": 3, "attention": True, "knn": 0,
+            "edges": POOLED, "backbone": "resnet34", "width": 2048, "iterations": 3,
+            "encoder": "efficientnet_lite0", "rotation_from_field": True,  # of match fields alone
+            "attention": True, "knn": 0,
             "dropout": 0.5, "edge_dropout": 0.5, "pose": WORLD_DIFFERENCE,
             "translation_deviation": (1.0, 1.0, 1.0),
         }  # fmt: skip
@@ -90,83 +106,14 @@ class PoseEstimates(NamedTuple):
     absolute: Tensor
 
 
-class ChannelAttention(nn.Module):
-    """Self-attention over the channels of each message z: z + W softmax(phi theta^T) g."""
-
-    def __init__(self, width: int) -> None:
-        """Make the three projections to C/8 channels and the one back."""
-        super().__init__()
-        self.g = nn.Linear(width, width // 8)
-        self.theta = nn.Linear(width, width // 8)
-        self.phi = nn.Linear(width, width // 8)
-        self.W = nn.Linear(width // 8, width)
-
-    def forward(self, messages_EC: Tensor) -> Tensor:
-        """Return messages (E, C) with attention added."""
-        # One head of dimension 1 whose sequence is the C/8 channels: the (C/8, C/8) attention
-        # matrix of each edge need not be stored.
-        query, key, value = (
-            layer(messages_EC)[:, None, :, None] for layer in (self.phi, self.theta, self.g)
-        )
-        attended = scaled_dot_product_attention(query, key, value, scale=1.0)
-        return messages_EC + self.W(attended[:, 0, :, 0])
-
-
-class EdgeModel(nn.Module):
-    """Edge update e'_st = MLP([x_s; x_t; e_st])."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.edge_mlp = _mlp(3 * width, width)
-
-    def forward(self, nodes_NC: Tensor, edge_index: Tensor, edges_EC: Tensor) -> Tensor:
-        """Return the updated edge features (E, C)."""
-        source, target = edge_index
-        parts = ((nodes_NC, source), (nodes_NC, target), (edges_EC, None))
-        return self.edge_mlp[1:](linear_of_rows(self.edge_mlp[0], *parts))
-
-
-class MessagePassingLayer(MessagePassing):
-    """One round: edges are updated from their nodes, nodes from their incoming messages."""
-
-    def __init__(self, width: int, attention: bool) -> None:
-        super().__init__(aggr="mean")
-        self.mlp = _mlp(2 * width, width)
-        self.mlp_updating = _mlp(2 * width, width)
-        self.edge_model = EdgeModel(width)
-        self.att = ChannelAttention(width) if attention else nn.Identity()
-
-    def forward(
-        self, nodes_NC: Tensor, edge_index: Tensor, edges_EC: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return the updated node features (N, C) and edge features (E, C)."""
-        edges_EC = self.edge_model(nodes_NC, edge_index, edges_EC)
-        parts = ((nodes_NC, edge_index[0]), (edges_EC, None))
-        messages_EC = self.att(self.mlp[1:](linear_of_rows(self.mlp[0], *parts)))
-        size = (len(nodes_NC), len(nodes_NC))  # edge dropout may leave the last nodes without edges
-        nodes_NC = self.propagate(edge_index, size=size, x=nodes_NC, messages=messages_EC)
-        return relu(nodes_NC), relu(edges_EC)
-
-    def message(self, messages: Tensor) -> Tensor:
-        """Return the messages (E, C) along the edges."""
-        return messages
-
-    def update(self, aggregated: Tensor, x: Tensor) -> Tensor:
-        """Return the nodes (N, C) updated by the mean of their incoming messages."""
-        return self.mlp_updating(torch.cat([x, aggregated], dim=1))
-
-
-class RelPoseGNN(nn.Module):
-    """RelPose-GNN: images and edges in, relative camera poses on the edges out."""
+class PoseNetwork(nn.Module):
+    """Graphs of images in, relative camera poses on the edges out: what both kinds share."""
 
     def __init__(self, settings: ModelSettings) -> None:
-        """Build the network with random weights, drawn from torch's global generator."""
+        """Build rounds and heads with random weights, drawn from torch's global generator."""
         super().__init__()
         self.settings = settings
         width = settings.width
-        self.feature_extractor = image_encoder(settings.backbone)
-        self.feature_extractor.fc = nn.Linear(self.feature_extractor.fc.in_features, width)
-        self.proj_edge = nn.Linear(2 * width, width)
         if settings.iterations:
             self.gnn1 = MessagePassingLayer(width, settings.attention)
         self.dropout = nn.Dropout(settings.dropout)
@@ -177,24 +124,36 @@ class RelPoseGNN(nn.Module):
         deviation = torch.tensor(settings.translation_deviation, dtype=torch.float32)
         self.register_buffer("translation_deviation", deviation, persistent=False)
 
+    def encode(self, seen: Tensor | Maps) -> Tensor | Cells:
+        """Return the features of N images, by what the kind of network sees of them."""
+        raise NotImplementedError
+
+    def node_features(self, features: Tensor | Cells) -> Tensor:
+        """Return the features (N, C) that nodes start from."""
+        raise NotImplementedError
+
+    def edge_features(
+        self, features: Tensor | Cells, edge_index: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the features (E, C) that edges start from, and those of rotations.
+
+        Rotations are regressed from the edges' own features where they have none (None).
+        """
+        raise NotImplementedError
+
     def forward(
         self,
-        images_N3HW: Tensor,
+        seen: Tensor | Maps,
         edge_index: Tensor,
         graph_N: Tensor,
         edge_generator: torch.Generator | None = None,
     ) -> PoseEstimates:
         """Regress the relative poses of a batch of graphs; see ``encode`` and ``relate``."""
-        features_NC = self.encode(images_N3HW)
-        return self.relate(features_NC, edge_index, graph_N, edge_generator)
-
-    def encode(self, images_N3HW: Tensor) -> Tensor:
-        """Return the features (N, C) of standardised images (N, 3, H, W)."""
-        return self.feature_extractor(images_N3HW)
+        return self.relate(self.encode(seen), edge_index, graph_N, edge_generator)
 
     def relate(
         self,
-        features_NC: Tensor,
+        features: Tensor | Cells,
         edge_index: Tensor,
         graph_N: Tensor,
         edge_generator: torch.Generator | None = None,
@@ -202,58 +161,111 @@ class RelPoseGNN(nn.Module):
         """Pass messages and regress poses.
 
         Args:
-            features_NC: (N, C) from ``encode``.
+            features: of N images, from ``encode``.
             edge_index: (2, E); replaced where the settings ask for k nearest neighbours.
             graph_N: (N,) index of each node's graph in the batch, ascending.
             edge_generator: CPU generator of the edge dropout, which acts in training only.
         """
-        edge_index = self._rewired(features_NC, edge_index, graph_N)
+        nodes_NC = self.node_features(features)
+        edge_index = self._rewired(nodes_NC, edge_index, graph_N)
         if self.training and self.settings.edge_dropout:
             edge_index = drop_edge_pairs(
                 edge_index, graph_N, self.settings.edge_dropout, edge_generator
             )
-        nodes_NC, edges_EC = features_NC, self._initial_edges(features_NC, edge_index)
+        edges_EC, rotations_EC = self.edge_features(features, edge_index)
         for _ in range(self.settings.iterations):
             nodes_NC, edges_EC = self.gnn1(nodes_NC, edge_index, edges_EC)
         return PoseEstimates(
             edge_index=edge_index,
-            relative=self._poses(edges_EC, self.fc_xyz_R, self.fc_wpqr_R),
-            absolute=self._poses(nodes_NC, self.fc_xyz, self.fc_wpqr),
+            relative=self._relative(edges_EC, rotations_EC),
+            absolute=self._poses(nodes_NC, None, self.fc_xyz, self.fc_wpqr),
         )
 
-    def relate_into(
-        self, features_NC: Tensor, edge_index: Tensor, graph_N: Tensor, targets_N: Tensor
+    def relate_at(
+        self,
+        features: Tensor | Cells,
+        edge_index: Tensor,
+        graph_N: Tensor,
+        nodes_N: Tensor,
+        both_directions: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Regress the poses on the edges into some nodes, in evaluation mode.
 
         The same numbers as those of ``relate``. In the last round only these edges are updated,
-        and no node: nothing else reaches the result.
+        and no node: nothing else reaches the result. Without rounds they alone are looked at.
 
         Args:
-            features_NC: see ``relate``.
+            features: see ``relate``.
             edge_index: see ``relate``.
             graph_N: see ``relate``.
-            targets_N: (N,) bool, the nodes.
+            nodes_N: (N,) bool, the nodes.
+            both_directions: the edges out of these nodes too.
 
         Returns:
-            edge_index (2, T) of the edges into these nodes, in their order; relative (T, 6).
+            edge_index (2, T) of these edges, in their order; relative (T, 6).
         """
-        edge_index = self._rewired(features_NC, edge_index, graph_N)
-        nodes_NC, edges_EC = features_NC, self._initial_edges(features_NC, edge_index)
+        nodes_NC = self.node_features(features)
+        edge_index = self._rewired(nodes_NC, edge_index, graph_N)
+        wanted = nodes_N[edge_index[1]]
+        if both_directions:
+            wanted = wanted | nodes_N[edge_index[0]]
+        if not self.settings.iterations:
+            edge_index = edge_index[:, wanted]
+            return edge_index, self._relative(*self.edge_features(features, edge_index))
+        edges_EC, rotations_EC = self.edge_features(features, edge_index)
         for _ in range(self.settings.iterations - 1):
             nodes_NC, edges_EC = self.gnn1(nodes_NC, edge_index, edges_EC)
-        into = targets_N[edge_index[1]]
-        edge_index, edges_EC = edge_index[:, into], edges_EC[into]
-        if self.settings.iterations:
-            edges_EC = relu(self.gnn1.edge_model(nodes_NC, edge_index, edges_EC))
-        return edge_index, self._poses(edges_EC, self.fc_xyz_R, self.fc_wpqr_R)
+        edge_index, edges_EC = edge_index[:, wanted], edges_EC[wanted]
+        edges_EC = relu(self.gnn1.edge_model(nodes_NC, edge_index, edges_EC))
+        own = None if rotations_EC is None else rotations_EC[wanted]
+        return edge_index, self._relative(edges_EC, own)
 
-    def _rewired(self, features_NC: Tensor, edge_index: Tensor, graph_N: Tensor) -> Tensor:
+    def _rewired(self, nodes_NC: Tensor, edge_index: Tensor, graph_N: Tensor) -> Tensor:
         if self.settings.knn:
-            return nearest_edges(features_NC, graph_N, self.settings.knn)
+            return nearest_edges(nodes_NC, graph_N, self.settings.knn)
         return edge_index
 
-    def _initial_edges(self, nodes_NC: Tensor, edge_index: Tensor) -> Tensor:
+    def _relative(self, edges_EC: Tensor, rotations_EC: Tensor | None) -> Tensor:
+        return self._poses(edges_EC, rotations_EC, self.fc_xyz_R, self.fc_wpqr_R)
+
+    def _poses(
+        self,
+        features: Tensor,
+        rotation_features: Tensor | None,
+        translation: nn.Linear,
+        rotation: nn.Linear,
+    ) -> Tensor:
+        """Return what two heads regress from features (M, C), (M, 6) in metres, half radians."""
+        # bfloat16 has three digits, too few for metres.
+        with torch.autocast(features.device.type, enabled=False):
+            features = self.dropout(features.float())
+            turns = features
+            if rotation_features is not None:
+                turns = self.dropout(rotation_features.float())
+            metres = translation(features) * self.translation_deviation
+            return torch.cat([metres, rotation(turns)], dim=1)
+
+
+class RelPoseGNN(PoseNetwork):
+    """The network as published: an image is one vector, an edge starts from two of them."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        """Build the network with random weights, drawn from torch's global generator."""
+        super().__init__(settings)
+        width = settings.width
+        self.feature_extractor = image_encoder(settings.backbone)
+        self.feature_extractor.fc = nn.Linear(self.feature_extractor.fc.in_features, width)
+        self.proj_edge = nn.Linear(2 * width, width)
+
+    def encode(self, seen: Tensor) -> Tensor:
+        """Return the features (N, C) of standardised images (N, 3, H, W)."""
+        return self.feature_extractor(seen)
+
+    def node_features(self, features: Tensor) -> Tensor:
+        """Return the images' features themselves."""
+        return features
+
+    def edge_features(self, features: Tensor, edge_index: Tensor) -> tuple[Tensor, None]:
         """Return ReLU(proj_edge([x_min(s,t); x_max(s,t)])): both directions of a pair start equal.
 
         The rounds tell source from target. Without a round nothing would, and a pair's two poses,
@@ -263,15 +275,51 @@ class RelPoseGNN(nn.Module):
             first, second = edge_index.amin(dim=0), edge_index.amax(dim=0)
         else:
             first, second = edge_index
-        return relu(linear_of_rows(self.proj_edge, (nodes_NC, first), (nodes_NC, second)))
+        return relu(linear_of_rows(self.proj_edge, (features, first), (features, second))), None
 
-    def _poses(self, features: Tensor, translation: nn.Linear, rotation: nn.Linear) -> Tensor:
-        """Return what two heads regress from features (M, C), (M, 6) in metres, half radians."""
-        # bfloat16 has three digits, too few for metres.
-        with torch.autocast(features.device.type, enabled=False):
-            features = self.dropout(features.float())
-            metres = translation(features) * self.translation_deviation
-            return torch.cat([metres, rotation(features)], dim=1)
+
+class MatchFieldGNN(PoseNetwork):
+    """A network whose edges see both images: they start from match fields of frozen features."""
+
+    def __init__(self, settings: ModelSettings, channels: int, grid: tuple[int, int]) -> None:
+        """Build the network for features of ``channels`` in ``grid`` = (rows, columns) of cells."""
+        super().__init__(settings)
+        self.maps = {"channels": channels, "grid": list(grid)}  # to record
+        self.node_projection = nn.Linear(channels, settings.width)
+        self.match = MatchFieldEdge(
+            channels,
+            grid,
+            settings.width,
+            rotation_from_field=settings.rotation_from_field,
+        )
+
+    def encode(self, seen: Maps) -> Cells:
+        """Return the cells of images by their standardised maps."""
+        return image_cells(seen)
+
+    def node_features(self, features: Cells) -> Tensor:
+        """Return a projection of each image's mean over its cells."""
+        return relu(self.node_projection(features.maps.mean(dim=2)))
+
+    def edge_features(self, features: Cells, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return what the match fields of the edges tell."""
+        edges_EC, rotations_EC = self.match(features, edge_index)
+        return edges_EC, rotations_EC if self.settings.rotation_from_field else None
+
+
+def build_network(settings: ModelSettings, maps: Mapping[str, Any] | None) -> PoseNetwork:
+    """Return the network of some settings, with random weights.
+
+    ``maps`` is what a network with match fields sees of images: ``channels`` and ``grid``.
+
+    Raises:
+        InputError: the kind of edges is unknown.
+    """
+    if settings.edges == MATCH_FIELD:
+        return MatchFieldGNN(settings, maps["channels"], tuple(maps["grid"]))
+    if settings.edges == POOLED:
+        return RelPoseGNN(settings)
+    raise InputError(f"model.edges: got {settings.edges!r}, expected {POOLED} or {MATCH_FIELD}")
 
 
 def image_encoder(name: str) -> ResNet:
@@ -282,21 +330,3 @@ def image_encoder(name: str) -> ResNet:
     if name == "resnet10":
         return ResNet(BasicBlock, [1, 1, 1, 1])
     return torchvision.models.get_model(name, weights=None)
-
-
-def linear_of_rows(layer: nn.Linear, *parts: tuple[Tensor, Tensor | None]) -> Tensor:
-    """Return ``layer`` of some rows of several features, concatenated.
-
-    Each part (n_i, c_i) is multiplied by its columns of the weights before its rows (E,) are taken
-    (None: all), so that a node's product is computed once and not for each of its edges.
-    """
-    weights = layer.weight.split([features.shape[1] for features, _ in parts], dim=1)
-    pairs = zip(parts, weights, strict=True)
-    products = [linear(features, weight) for (features, _), weight in pairs]
-    products[0] = products[0] + layer.bias  # float32, and so the sum, under autocast too
-    taken = zip(products, parts, strict=True)
-    return sum(product if rows is None else product[rows] for product, (_, rows) in taken)
-
-
-def _mlp(inputs: int, width: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width))

@@ -33,8 +33,9 @@ from .datasets import (
     split_validation,
     true_relative,
 )
+from .encoders import Maps
 from .losses import RelativePoseCriterion, RelativePoseLoss
-from .model import ModelSettings, RelPoseGNN
+from .model import ModelSettings, PoseNetwork, build_network
 from .runtime import InputError, atomic_path, derive_seed, torch_generator
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class TrainingOutputs(NamedTuple):
 
 
 def train_model(
-    scenes: dict[str, tuple[str, str]],
+    scenes: dict[str, tuple[str, ...]],
     outputs: TrainingOutputs,
     model_settings: ModelSettings,
     settings: TrainingSettings,
@@ -82,6 +83,8 @@ def train_model(
     backbone_weights: str | Path | None = None,
 ) -> None:
     """Train one model on the training graphs of ``scenes``: frames and graphs file by name.
+
+    A third file, of features, is what edges with match fields see of the images.
 
     The image encoder starts from ``backbone_weights``, torchvision's of ImageNet, or at random. A
     training that was killed goes on after its last complete epoch if its settings, data and code
@@ -93,7 +96,11 @@ def train_model(
     graphs = read_training_graphs(scenes, model_settings.pose)
     train_set, validation_set = split_validation(graphs, settings.validation_share, settings.seed)
 
-    learner = Learner(model_settings, settings, device, backbone_weights)
+    torch.manual_seed(derive_seed(settings.seed, "initial weights"))
+    model = build_network(model_settings, graphs[0].maps)
+    if backbone_weights is not None:
+        load_backbone(model, backbone_weights)
+    learner = Learner(model, settings, device)
     # The step size is set before each step.
     optimizer = Adam(learner.parameters(), weight_decay=settings.weight_decay, fused=True)
 
@@ -128,20 +135,13 @@ class Learner(nn.Module):
     """The network and the loss whose weights are learned with it."""
 
     def __init__(
-        self,
-        model_settings: ModelSettings,
-        settings: TrainingSettings,
-        device: torch.device,
-        backbone_weights: str | Path | None = None,
+        self, model: PoseNetwork, settings: TrainingSettings, device: torch.device
     ) -> None:
-        """Draw the initial weights, or read the encoder's, and bring them to ``device``."""
+        """Bring the network and the loss to ``device``."""
         super().__init__()
-        torch.manual_seed(derive_seed(settings.seed, "initial weights"))
-        self.model = RelPoseGNN(model_settings)
-        if backbone_weights is not None:
-            load_backbone(self.model, backbone_weights)
+        self.model = model
         self.criterion = RelativePoseCriterion(
-            settings.initial_s_t, settings.initial_s_q, model_settings.translation_deviation
+            settings.initial_s_t, settings.initial_s_q, model.settings.translation_deviation
         )
         self.to(device)
         # bfloat16, where the GPU has it itself, has float32's range: no gradient scaling is needed.
@@ -155,11 +155,14 @@ class Learner(nn.Module):
         """Return the loss of a batch of graphs; ``edge_generator`` draws the edge dropout."""
         device = self.criterion.s_t.device
         batch = batch.to(device, non_blocking=True)
-        images = normalise_images(
-            batch.images, batch.mean[batch.batch], batch.deviation[batch.batch]
-        )
+        if "fine" in batch:
+            seen = Maps(batch.fine, batch.coarse)
+        else:
+            seen = normalise_images(
+                batch.images, batch.mean[batch.batch], batch.deviation[batch.batch]
+            )
         with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
-            estimates = self.model(images, batch.edge_index, batch.batch, edge_generator)
+            estimates = self.model(seen, batch.edge_index, batch.batch, edge_generator)
         return self.criterion(estimates.relative, true_relative(batch, estimates.edge_index))
 
 

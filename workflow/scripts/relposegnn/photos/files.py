@@ -22,12 +22,12 @@ class Photo(NamedTuple):
 
     Attributes:
         describing: (H, W, 3) uint8 RGB in the size of the descriptor.
-        packed: (H, W, 3) uint8 RGB in the size of the packed frames.
+        seen: (H, W, 3) uint8 RGB in the size that the network or its encoder sees.
         cut: whether a part was cut off to give it the frames' aspect.
     """
 
     describing: np.ndarray
-    packed: np.ndarray
+    seen: np.ndarray
     cut: bool
 
 
@@ -59,8 +59,8 @@ def find_photos(folder: str | Path) -> list[str]:
     return photos
 
 
-def read_photo(path: str | Path, describing: Size, packed: Size) -> Photo:
-    """Return a photo in both sizes, cut to the aspect of the packed frames.
+def read_photo(path: str | Path, describing: Size, seen: Size, packed: Size) -> Photo:
+    """Return a photo in two sizes, cut to the aspect of the packed frames.
 
     It is turned as its EXIF orientation says: a phone stores the sensor's rows as they come, and
     how it was held in a tag. A photo of the scene's own camera is resized exactly as the frames
@@ -72,8 +72,7 @@ def read_photo(path: str | Path, describing: Size, packed: Size) -> Photo:
     image = open_image(path, upright=True)
     box = covering_box(image.size, packed)
     sides = [
-        np.array(image.resize(size, Image.Resampling.BILINEAR, box))
-        for size in (describing, packed)
+        np.array(image.resize(size, Image.Resampling.BILINEAR, box)) for size in (describing, seen)
     ]
     return Photo(*sides, cut=box != (0, 0, *image.size))
 

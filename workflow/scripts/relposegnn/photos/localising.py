@@ -13,16 +13,11 @@ from tqdm import tqdm
 from ..checkpoints import load_model
 from ..frames import Frames
 from ..graphs import SamplingSettings, check_choice, choose_neighbours
-from ..localization import (
-    aggregate,
-    encode_images,
-    estimate_candidates,
-    images_per_pass,
-)
-from ..model import RelPoseGNN
+from ..localization import aggregate, estimate_candidates
 from ..retrieval.describers import Describer, load_describer
 from ..retrieval.ranking import build_index, rank
 from ..runtime import InputError, atomic_path, map_in_threads, numpy_generator
+from ..scene_images import SceneImages, StoredMaps
 from ..storage import open_hdf5, read_settings
 from .confidence import agreement, pair_spread, recognition, similarity_scale
 from .files import find_photos, read_photo
@@ -68,11 +63,10 @@ def localise_photos(
     with Frames(place.frames) as frames, open_hdf5(place.descriptors, "descriptors") as file:
         length = _ranking_length(place, frames, file)
         describer = _describer_of(file, place.describer, device, workers)
-        features, ranked, similarity = recognise(
-            paths, model, frames, file, describer, length, workers
-        )
+        images = SceneImages(model, frames, place.features)
+        seen, ranked, similarity = recognise(paths, images, file, describer, length, workers)
         neighbours = neighbours_of_photos(names, ranked, frames, place.sampling)
-        candidates = estimate_candidates(model, frames, features, neighbours)
+        candidates = estimate_candidates(images, seen, neighbours, place.both_directions)
         table = pd.DataFrame(np.concatenate(aggregate(candidates), axis=1), columns=POSE)
         table.insert(0, "image", names)
         spread, scale = pair_spread(*candidates), similarity_scale(file["train/descriptor"])
@@ -90,39 +84,39 @@ def localise_photos(
 
 def recognise(
     paths: list[Path],
-    model: RelPoseGNN,
-    frames: Frames,
+    images: SceneImages,
     descriptors: h5py.File,
     describer: Describer,
     length: int,
     workers: int,
-) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
+) -> tuple[torch.Tensor | StoredMaps, np.ndarray, np.ndarray]:
     """Read N photos, describe them, rank ``length`` database images for them and encode them.
 
     Returns:
-        features (N, C) of the network's encoder, on its device; the ranked images (N, length),
+        what the network sees of them; the ranked images (N, length),
         most similar first; the similarity (N) to the first of them.
     """
     settings, database = read_settings(descriptors), descriptors["train/descriptor"]
-    sizes = (settings["width"], settings["height"]), frames.image_shape[::-1]
+    packed = images.frames.image_shape[::-1]
+    sizes = (settings["width"], settings["height"]), images.size, packed
     index, blocks, cut = build_index(database, length + 1), [], 0
     reading = map_in_threads(lambda path: read_photo(path, *sizes), paths, workers)
     progress = iter(tqdm(reading, "reading photos", len(paths), unit="img", disable=None))
-    count = min(PHOTOS_AT_ONCE, images_per_pass(model, frames))
+    count = min(PHOTOS_AT_ONCE, images.at_once)
     while photos := list(itertools.islice(progress, count)):
         rows = np.stack(list(describer.rows(photo.describing for photo in photos)))
         ranked, similarity = rank(index, rows, length)
-        features = encode_images(model, np.stack([photo.packed for photo in photos]), frames)
-        blocks.append((features, ranked, similarity[:, 0]))
+        seen = images.encode(np.stack([photo.seen for photo in photos]))
+        blocks.append((seen, ranked, similarity[:, 0]))
         cut += sum(photo.cut for photo in photos)
     if cut:
         logger.warning(
             "%d of %d photos have another aspect than the scene's images (%d x %d): only their "
             "centre is used",
-            *(cut, len(paths), *sizes[1]),
+            *(cut, len(paths), *packed),
         )
-    features, ranked, similarity = zip(*blocks, strict=True)
-    return torch.cat(features), np.concatenate(ranked), np.concatenate(similarity)
+    seen, ranked, similarity = zip(*blocks, strict=True)
+    return images.join(seen), np.concatenate(ranked), np.concatenate(similarity)
 
 
 def neighbours_of_photos(

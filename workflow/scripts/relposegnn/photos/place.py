@@ -11,7 +11,7 @@ from pathlib import Path
 from ..graphs import SamplingSettings
 from ..runtime import InputError, atomic_path
 
-FILES = ("model", "frames", "descriptors", "describer")
+FILES = ("model", "frames", "features", "descriptors", "describer")
 
 
 @dataclass(frozen=True)
@@ -21,26 +21,31 @@ class Place:
     Attributes:
         model: of the run.
         frames: of the scene, its database.
+        features: of the scene, where the model's edges are match fields; None elsewhere.
         descriptors: of the scene; photos are described as these were.
         describer: vocabulary or checkpoint that they were made with.
         sampling: how the neighbours of a photo are chosen.
         candidates: length of the ranking that they are chosen from.
         minimum_confidence: 0 to 1, of estimates that are accepted.
+        both_directions: see ``localization.localize_queries``.
     """
 
     model: Path
     frames: Path
+    features: Path | None
     descriptors: Path
     describer: Path
     sampling: SamplingSettings
     candidates: int
     minimum_confidence: float
+    both_directions: bool
 
 
 def write_place(place_file: str | Path, place: Place) -> None:
     """Describe a place."""
     folder, contents = Path(place_file).parent, asdict(place)
-    contents |= {name: os.path.relpath(contents[name], folder) for name in FILES}
+    named = [name for name in FILES if contents[name] is not None]
+    contents |= {name: os.path.relpath(contents[name], folder) for name in named}
     with atomic_path(place_file) as partial:
         partial.write_text(json.dumps(contents, indent=2) + "\n", encoding="utf-8")
 
@@ -54,7 +59,8 @@ def read_place(place_file: str | Path) -> Place:
     folder = Path(place_file).parent
     try:
         contents = json.loads(Path(place_file).read_text(encoding="utf-8"))
-        contents |= {name: Path(os.path.normpath(folder / contents[name])) for name in FILES}
+        named = [name for name in FILES if contents[name] is not None]
+        contents |= {name: Path(os.path.normpath(folder / contents[name])) for name in named}
         return Place(**contents | {"sampling": SamplingSettings(**contents["sampling"])})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(

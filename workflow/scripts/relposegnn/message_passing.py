@@ -1,0 +1,94 @@
+"""Rounds of message passing: edges are updated from their nodes, nodes from their messages.
+
+As in the paper, section 3.2. Submodules carry the names of the published checkpoints. Dimensions in
+tensor names: N nodes of all graphs of a batch, E directed edges, C feature width.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, relu, scaled_dot_product_attention
+from torch_geometric.nn import MessagePassing
+
+
+class ChannelAttention(nn.Module):
+    """Self-attention over the channels of each message z: z + W softmax(phi theta^T) g."""
+
+    def __init__(self, width: int) -> None:
+        """Make the three projections to C/8 channels and the one back."""
+        super().__init__()
+        self.g = nn.Linear(width, width // 8)
+        self.theta = nn.Linear(width, width // 8)
+        self.phi = nn.Linear(width, width // 8)
+        self.W = nn.Linear(width // 8, width)
+
+    def forward(self, messages_EC: Tensor) -> Tensor:
+        """Return messages (E, C) with attention added."""
+        # One head of dimension 1 whose sequence is the C/8 channels: the (C/8, C/8) attention
+        # matrix of each edge need not be stored.
+        query, key, value = (
+            layer(messages_EC)[:, None, :, None] for layer in (self.phi, self.theta, self.g)
+        )
+        attended = scaled_dot_product_attention(query, key, value, scale=1.0)
+        return messages_EC + self.W(attended[:, 0, :, 0])
+
+
+class EdgeModel(nn.Module):
+    """Edge update e'_st = MLP([x_s; x_t; e_st])."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.edge_mlp = _mlp(3 * width, width)
+
+    def forward(self, nodes_NC: Tensor, edge_index: Tensor, edges_EC: Tensor) -> Tensor:
+        """Return the updated edge features (E, C)."""
+        source, target = edge_index
+        parts = ((nodes_NC, source), (nodes_NC, target), (edges_EC, None))
+        return self.edge_mlp[1:](linear_of_rows(self.edge_mlp[0], *parts))
+
+
+class MessagePassingLayer(MessagePassing):
+    """One round: edges are updated from their nodes, nodes from their incoming messages."""
+
+    def __init__(self, width: int, attention: bool) -> None:
+        super().__init__(aggr="mean")
+        self.mlp = _mlp(2 * width, width)
+        self.mlp_updating = _mlp(2 * width, width)
+        self.edge_model = EdgeModel(width)
+        self.att = ChannelAttention(width) if attention else nn.Identity()
+
+    def forward(
+        self, nodes_NC: Tensor, edge_index: Tensor, edges_EC: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the updated node features (N, C) and edge features (E, C)."""
+        edges_EC = self.edge_model(nodes_NC, edge_index, edges_EC)
+        parts = ((nodes_NC, edge_index[0]), (edges_EC, None))
+        messages_EC = self.att(self.mlp[1:](linear_of_rows(self.mlp[0], *parts)))
+        size = (len(nodes_NC), len(nodes_NC))  # edge dropout may leave the last nodes without edges
+        nodes_NC = self.propagate(edge_index, size=size, x=nodes_NC, messages=messages_EC)
+        return relu(nodes_NC), relu(edges_EC)
+
+    def message(self, messages: Tensor) -> Tensor:
+        """Return the messages (E, C) along the edges."""
+        return messages
+
+    def update(self, aggregated: Tensor, x: Tensor) -> Tensor:
+        """Return the nodes (N, C) updated by the mean of their incoming messages."""
+        return self.mlp_updating(torch.cat([x, aggregated], dim=1))
+
+
+def linear_of_rows(layer: nn.Linear, *parts: tuple[Tensor, Tensor | None]) -> Tensor:
+    """Return ``layer`` of some rows of several features, concatenated.
+
+    Each part (n_i, c_i) is multiplied by its columns of the weights before its rows (E,) are taken
+    (None: all), so that a node's product is computed once and not for each of its edges.
+    """
+    weights = layer.weight.split([features.shape[1] for features, _ in parts], dim=1)
+    pairs = zip(parts, weights, strict=True)
+    products = [linear(features, weight) for (features, _), weight in pairs]
+    products[0] = products[0] + layer.bias  # float32, and so the sum, under autocast too
+    taken = zip(products, parts, strict=True)
+    return sum(product if rows is None else product[rows] for product, (_, rows) in taken)
+
+
+def _mlp(inputs: int, width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width))

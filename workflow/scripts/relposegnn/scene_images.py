@@ -1,0 +1,177 @@
+"""What a network sees of a scene: features by its own encoder, or stored maps of a frozen one."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from .datasets import normalise_images
+from .encoders import Maps, load_encoder
+from .feature_maps import FeatureMaps
+from .frames import Frames
+from .match_fields import Cells
+from .model import MATCH_FIELD, PoseNetwork
+from .runtime import InputError
+
+# Images are encoded so many pixels at once: on a CPU as many as its caches like, 4 published ones.
+PIXELS_PER_PASS_CPU = 350_000
+PIXELS_PER_PASS_GPU = 5_600_000
+
+
+class SceneImages:
+    """How a network sees the images of a scene: through its encoder, or as stored maps.
+
+    Raises:
+        InputError: a network with match fields gets no features, or those of another encoder, of
+            another shape or of other frames.
+    """
+
+    def __init__(
+        self, model: PoseNetwork, frames: Frames, features_file: str | Path | None
+    ) -> None:
+        """Take the frames of the scene, and its features where the network wants them."""
+        self.model, self.frames, self.features = model, frames, None
+        self.device = next(model.parameters()).device
+        self._encoder = cache(self._load_encoder)
+        if model.settings.edges != MATCH_FIELD:
+            return
+        if features_file is None:
+            raise InputError(
+                f"{frames.path}: the model's edges are match fields, expected a features file of "
+                "this scene too; make it with the target features"
+            )
+        self.features = FeatureMaps(features_file)
+        self.features.check_frames(frames)
+        found = self.features.encoder, self.features.channels, list(self.features.grid)
+        expected = model.settings.encoder, *model.maps.values()
+        if found != expected:
+            raise InputError(
+                f"{features_file}: encoder, channels and grid are {found}, expected {expected} as "
+                "in the training of the model; make the features again, or train it anew"
+            )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return (width, height) in pixels of the images that the network or its encoder sees."""
+        return self.features.image_size if self.features else self.frames.image_shape[::-1]
+
+    @property
+    def at_once(self) -> int:
+        """Return how many images are encoded at once, where the model is."""
+        pixels = PIXELS_PER_PASS_CPU if self.device.type == "cpu" else PIXELS_PER_PASS_GPU
+        return max(1, pixels // math.prod(self.size))
+
+    def of_frames(self, split: str, indices: np.ndarray) -> "torch.Tensor | StoredMaps":
+        """Return what the network sees of some frames of a split, one after another."""
+        if self.features is not None:
+            return StoredMaps(lambda rows: self.features.maps(split, indices[rows]), len(indices))
+        distinct, row = np.unique(indices, return_inverse=True)
+        starts = range(0, len(distinct), self.at_once)
+        passes = tqdm(starts, f"encoding {split} frames", disable=None)
+        parts = (distinct[start : start + self.at_once] for start in passes)
+        return torch.cat([self.encode(self.frames.images(split, part)) for part in parts])[row]
+
+    def join(self, parts: Sequence[torch.Tensor | Maps]) -> "torch.Tensor | StoredMaps":
+        """Return what ``encode`` gave for some batches of images, one after another."""
+        if self.features is None:
+            return torch.cat(parts)
+        maps = Maps(*(torch.cat(each) for each in zip(*parts, strict=True)))
+        return StoredMaps(lambda rows: Maps(*(each[rows] for each in maps)), len(maps.fine))
+
+    @torch.inference_mode()
+    def encode(self, images: np.ndarray) -> torch.Tensor | Maps:
+        """Return features (n, C), or standardised maps, of images (n, H, W, 3) uint8."""
+        packed = torch.from_numpy(images).to(self.device)
+        if self.features is not None:
+            maps = self.features.standardise(self._encoder()(packed))
+            return Maps(*(each.cpu() for each in maps))
+        mean, variance = (
+            torch.tensor(each, dtype=torch.float32, device=self.device)[None]
+            for each in (self.frames.mean, self.frames.variance)
+        )
+        # Packed row by row of pixels: already what torch calls channels_last.
+        return self.model.encode(
+            normalise_images(packed.permute(0, 3, 1, 2), mean, variance.sqrt())
+        )
+
+    def _load_encoder(self) -> nn.Module:
+        """Return the encoder that made the features.
+
+        Raises:
+            InputError: it has other weights by now.
+        """
+        encoder = load_encoder(self.features.encoder).to(self.device)
+        if encoder.weights != self.features.made_by["weights"]:
+            raise InputError(
+                f"{self.features.path}: was made with {self.features.made_by['weights']}, but the "
+                f"encoder has {encoder.weights} now; make the features again"
+            )
+        return encoder
+
+    def graphs(
+        self, queries: "torch.Tensor | StoredMaps", neighbours: np.ndarray
+    ) -> tuple["torch.Tensor | CellsOfRows", np.ndarray]:
+        """Return what ``relate_graphs`` takes: features by row, and the rows (G, n) of the nodes.
+
+        Each of the neighbours (G, k), indices of training frames, is encoded once.
+        """
+        distinct, row = np.unique(neighbours, return_inverse=True)
+        nodes = np.arange(len(queries))[:, None], len(queries) + row.reshape(neighbours.shape)
+        seen = self.of_frames("train", distinct)
+        features = (
+            torch.cat([queries, seen])
+            if self.features is None
+            else CellsOfRows(self.model, self.device, queries, seen)
+        )
+        return features, np.concatenate(nodes, axis=1)
+
+
+class StoredMaps(NamedTuple):
+    """Maps of some images, read when they are asked for.
+
+    Attributes:
+        read: from rows (n) below ``count`` to their standardised maps.
+        count: of the images.
+    """
+
+    read: Callable[[np.ndarray], Maps]
+    count: int
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return self.count
+
+
+class CellsOfRows:
+    """Cells of images by row, queries first, computed from their maps when they are asked for.
+
+    Maps of a whole scene do not fit into memory: 0.2 MB an image.
+    """
+
+    def __init__(
+        self,
+        model: PoseNetwork,
+        device: torch.device,
+        queries: StoredMaps,
+        database: StoredMaps,
+    ) -> None:
+        self.model, self.device = model, device
+        self.queries, self.database = queries, database
+
+    def __getitem__(self, rows: torch.Tensor) -> Cells:
+        """Return the cells of rows (n), repeats allowed; each distinct one is read once."""
+        distinct, place = np.unique(rows.cpu().numpy(), return_inverse=True)
+        count = len(self.queries)
+        parts = (
+            self.queries.read(distinct[distinct < count]),
+            self.database.read(distinct[distinct >= count] - count),
+        )
+        maps = (torch.cat(each).to(self.device) for each in zip(*parts, strict=True))
+        cells = self.model.encode(Maps(*maps))
+        return Cells(*(each[torch.from_numpy(place)] for each in cells))
