@@ -191,13 +191,6 @@ def test_a_database_is_read_a_block_of_queries_at_a_time(queries, database, rank
     assert len(blocks) == 4
 
 
-def test_nearest_rotation(rng):
-    rotations = Rotation.random(10, rng=rng).as_matrix()
-    for stretch in ([3, 2, 1], [3, 2, 0], [3, 2, -1]):  # a reflection is none
-        stretched = rotations @ np.diag(stretch)
-        np.testing.assert_allclose(yardsticks.nearest_rotation(stretched), rotations, atol=1e-12)
-
-
 @pytest.mark.parametrize(("rankings", "images"), [(QUERIES - 1, 20), (QUERIES, 0)])
 def test_rankings_that_do_not_fit(queries, database, ranking, poses, rankings, images):
     message = f"got {rankings} rankings of {images} images for {QUERIES} query descriptors"

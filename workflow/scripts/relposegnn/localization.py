@@ -18,6 +18,7 @@ from .graphs import read_graphs
 from .model import RelPoseGNN
 from .poses import (
     matrix_from_quaternion,
+    nearest_rotation,
     quaternion_exp,
     quaternion_from_matrix,
     vector_from_pose,
@@ -207,7 +208,10 @@ def aggregate(candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
     translation, quaternion = np.full((len(found), 3), np.nan), np.full((len(found), 4), np.nan)
     translation[found] = _weiszfeld(candidates.translation[found], lambda mean: mean)
     rotations = matrix_from_quaternion(candidates.quaternion[found])
-    median = _weiszfeld(rotations.reshape(*rotations.shape[:2], 9), _nearest_rotation)
+    median = _weiszfeld(
+        rotations.reshape(*rotations.shape[:2], 9),
+        lambda mean: nearest_rotation(mean.reshape(-1, 3, 3)).reshape(-1, 9),
+    )
     quaternion[found] = quaternion_from_matrix(median.reshape(-1, 3, 3))
     return translation, quaternion
 
@@ -220,10 +224,3 @@ def _weiszfeld(points: np.ndarray, project: Callable[[np.ndarray], np.ndarray]) 
         weight = 1 / np.maximum(distance, 1e-9)  # a median may fall on a point
         median = project((weight * points).sum(axis=1) / weight.sum(axis=1))
     return median
-
-
-def _nearest_rotation(matrices: np.ndarray) -> np.ndarray:
-    """Return the rotations (G, 9) nearest to matrices (G, 9) in the Frobenius norm."""
-    u, _, vt = np.linalg.svd(matrices.reshape(-1, 3, 3))
-    u[:, :, 2] *= np.linalg.det(u @ vt)[:, None]
-    return (u @ vt).reshape(-1, 9)

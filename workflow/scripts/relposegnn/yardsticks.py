@@ -8,6 +8,7 @@ database, most similar first.
 import h5py
 import numpy as np
 
+from .poses import nearest_rotation
 from .runtime import InputError
 
 COMBINED = 20  # images in a combination: the literature's number
@@ -95,13 +96,6 @@ def affine_weights(
     else:  # 20 times slower; what float32 cannot tell from a copy shares its weight
         solution = np.linalg.pinv(system, rcond=1e-6, hermitian=True) @ right
     return solution[:, :size, 0]
-
-
-def nearest_rotation(matrices: np.ndarray) -> np.ndarray:
-    """Return the rotations (..., 3, 3) nearest to matrices (..., 3, 3) in the Frobenius norm."""
-    u, _, vt = np.linalg.svd(matrices)
-    u[..., 2] *= np.linalg.det(u @ vt)[..., None]
-    return u @ vt
 
 
 def _inner_products(
