@@ -6,6 +6,7 @@ rule predict_poses:
         model="results/{dataset}/runs/{run}/model.pt",
         frames="results/{dataset}/frames/{scene}.h5",
         graphs=run_graphs,
+        retrieval=retrieval_files,
     output:
         predictions="results/{dataset}/runs/{run}/predictions/{scene}.npz",
     log:

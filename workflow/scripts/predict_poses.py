@@ -11,4 +11,5 @@ if __name__ == "__main__":
             snakemake.input.graphs,
             snakemake.output.predictions,
             select_device(threads=snakemake.threads),
+            snakemake.input.retrieval,
         )

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from .poses import (
 )
 from .relative_poses import compose
 from .runtime import InputError, atomic_path
+from .yardsticks import yardstick_poses
 
 logger = logging.getLogger(__name__)
 
@@ -53,16 +54,22 @@ def predict_poses(
     graphs_file: str | Path,
     predictions_file: str | Path,
     device: torch.device,
+    retrieval_files: Sequence[str | Path] = (),
 ) -> None:
     """Estimate the pose of every test query of a scene and write them as ``.npz``.
 
-    The arrays are those of ``localize_queries``.
+    The arrays are those of ``localize_queries``, and of ``yardstick_poses`` where there are the
+    ``retrieval_files``: the scene's neighbours and descriptors.
 
     Raises:
-        InputError: the scene has no test queries, or its files do not fit the model.
+        InputError: the scene has no test queries, or its files do not fit the model or each other.
     """
     model = load_model(model_file).to(device, memory_format=torch.channels_last)
     predictions = localize_queries(model, frames_file, graphs_file)
+    if retrieval_files:
+        query, _ = read_graphs(graphs_file, "test")
+        yardsticks = yardstick_poses(frames_file, *retrieval_files)
+        predictions |= {name: poses[query] for name, poses in yardsticks.items()}
     with atomic_path(predictions_file) as partial:
         np.savez(partial, **predictions)
 

@@ -5,7 +5,7 @@ one such query makes a mean infinite.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -15,9 +15,17 @@ import pandas as pd
 from .poses import rotation_error_deg, translation_error
 from .runtime import InputError, atomic_path
 
+MOST_SIMILAR, AFFINE = "most similar image", "affine combination"
 REFERENCE, FIRST_EDGE, ALL_EDGES = "reference neighbour", "first edge", "all edges"
 # Estimator -> prefix of its arrays in a predictions file, which keeps the published array names.
-PREFIXES = {REFERENCE: "reference", FIRST_EDGE: "abs", ALL_EDGES: "robust"}
+PREFIXES = {
+    MOST_SIMILAR: "similar",
+    AFFINE: "affine",
+    REFERENCE: "reference",
+    FIRST_EDGE: "abs",
+    ALL_EDGES: "robust",
+}
+COPIES = [MOST_SIMILAR, REFERENCE]  # an image's pose; the first that is known is what ratios are to
 TRANSLATION, ROTATION = "translation_error_m", "rotation_error_deg"
 SCORE_COLUMNS = ["query", "estimator", TRANSLATION, ROTATION]
 
@@ -30,8 +38,8 @@ def score_poses(predictions_file: str | Path, scores_file: str | Path) -> None:
 
     Args:
         predictions_file: the npz of the prediction step: ``rel_path`` (N), ``targ_t`` (N, 3) in
-            metres, ``targ_q`` (N, 4) wxyz, and the same pair per estimator (``abs``, ``robust``,
-            ``reference``).
+            metres, ``targ_q`` (N, 4) wxyz, and the same pair per estimator, with the
+            prefixes of ``PREFIXES``.
         scores_file: CSV to write, one row per query and estimator.
 
     Raises:
@@ -39,13 +47,23 @@ def score_poses(predictions_file: str | Path, scores_file: str | Path) -> None:
             query occurs twice.
     """
     arrays = read_predictions(predictions_file)
-    present = [name for name, prefix in PREFIXES.items() if f"{prefix}_t" in arrays]
-    scores = pd.concat([score_estimator(arrays, name) for name in present], ignore_index=True)
+    parts = [score_estimator(arrays, name) for name in present_estimators(arrays)]
+    scores = pd.concat(parts, ignore_index=True)
     with atomic_path(scores_file) as partial:
         scores.to_csv(partial, index=False, float_format="%.9g")
     for name, errors in scores.groupby("estimator", sort=False):
         medians = np.median(errors[TRANSLATION]), np.median(errors[ROTATION])
         logging.info("%s: median error %.3f m, %.2f degrees", name, *medians)
+
+
+def present_estimators(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """Return the estimators whose poses are among the arrays of a predictions file."""
+    return [name for name, prefix in PREFIXES.items() if f"{prefix}_t" in arrays]
+
+
+def copied_image(estimators: Container[str]) -> str | None:
+    """Return which image's pose was copied, of some estimators: what ratios are to; None: none."""
+    return next((name for name in COPIES if name in estimators), None)
 
 
 def read_predictions(predictions_file: str | Path) -> dict[str, np.ndarray]:
