@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import h5py
+import numpy as np
 import pandas as pd
 import pytest
 from project import Project
@@ -60,11 +61,19 @@ def test_a_whole_run_makes_scores_tables_and_figures(finished):
     assert set(table["scene"]) == {"study", "workshop", "average"}
     for scene in ("study", "workshop"):
         scores = pd.read_csv(results / f"runs/joint/scores/{scene}.csv")
-        assert scores.groupby("estimator").size().tolist() == [12, 12, 12]
+        estimators = ["most similar image", "affine combination", "reference neighbour"]
+        estimators += ["first edge", "all edges"]
+        assert scores["estimator"].tolist() == np.repeat(estimators, 12).tolist()
         assert scores["translation_error_m"].between(0, 10).all()
         median = scores[scores["estimator"] == "first edge"]["translation_error_m"].median()
-        row = table[(table["scene"] == scene) & (table["estimator"] == "first edge")]
-        assert row["median_translation_m"].item() == pytest.approx(median, rel=1e-5)
+        rows = table[table["scene"] == scene].set_index("estimator")
+        assert rows.index.tolist() == estimators
+        row, copied = rows.loc["first edge"], rows.loc["most similar image"]
+        assert row["median_translation_m"] == pytest.approx(median, rel=1e-5)
+        ratio = row["median_translation_m"] / copied["median_translation_m"]
+        assert row["ratio_translation"] == pytest.approx(ratio, rel=1e-4)
+        nearest = pd.read_csv(results / f"retrieval/{scene}.csv")["top1_distance_m"].median()
+        assert copied["median_translation_m"] == pytest.approx(nearest, rel=1e-5)
         with h5py.File(results / f"graphs/{scene}.h5") as graphs:
             assert graphs["train/neighbours"].shape == (12, 3)
     figures = {path.relative_to(results / "figures") for path in results.rglob("*.png")}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..metrics import FIRST_EDGE
+from ..metrics import AFFINE, FIRST_EDGE, MOST_SIMILAR
 from ..runtime import InputError
 from .formats import UNKNOWN, Table, TableFiles, format_pairs, write_tables
 from .literature import (
@@ -46,7 +46,8 @@ def tabulate_ablations(
             variant has the same scenes.
         files: where the table goes. As numbers, a row per variant, scene (then the average) and
             estimator: the figures of ``summarise_scenes`` and ``difference_...``, the median minus
-            the base's. To read, methods by scenes, first edge.
+            the base's. To read, methods by scenes, first edge, below what copying and combining
+            images comes to.
         dataset: name of the dataset.
         settings: what each variant changes, in one line; the base needs none.
         literature: figures of papers; None for none. Those of ``ablation`` and, of the paper's own
@@ -102,16 +103,28 @@ def _read_ablations(literature: Literature) -> pd.DataFrame:
 def _ablation_table(
     numbers: pd.DataFrame, printed: pd.DataFrame, dataset: str, settings: Mapping[str, str]
 ) -> Table:
-    """Return methods by scenes: the base, its variants, then the literature."""
+    """Return methods by scenes: yardsticks, the base, its variants, then the literature."""
     scenes = all_scenes(numbers, printed)
     base, *variants = _our_rows(numbers, scenes).items()
-    groups = [dict([base]), dict(variants), _printed_rows(printed)]
+    yardsticks = _yardstick_rows(numbers, scenes)
+    groups = [yardsticks, dict([base]), dict(variants), _printed_rows(printed)]
     cells, rules = stack_methods(groups, [*scenes, AVERAGE, CHANGE])
     caption, notes = _caption(list(numbers["variant"].unique()), settings), []
     if not printed.empty:
         caption, notes = f"{caption} {LITERATURE_TEXT}", [describe_sources(printed)]
     label, title = f"{dataset}-ablations", f"{dataset}, ablations"
     return Table(label, title, caption, cells, rules=rules, notes=notes)
+
+
+def _yardstick_rows(numbers: pd.DataFrame, scenes: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the cells of what no network has seen, which is the same for all variants."""
+    base = numbers[numbers["variant"] == numbers["variant"].iloc[0]]
+    rows = {}
+    for name in (MOST_SIMILAR, AFFINE):
+        own = base[base["estimator"] == name]
+        if not own.empty:
+            rows[name] = format_pairs(our_figures(own, scenes), DECIMALS).to_dict() | {CHANGE: ""}
+    return rows
 
 
 def _our_rows(numbers: pd.DataFrame, scenes: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -146,8 +159,9 @@ def _caption(variants: Sequence[str], settings: Mapping[str, str]) -> str:
     explained = "; ".join(f"{name}: {settings[name] or 'nothing'}" for name in others) or "none"
     about = f" ({settings[base]})" if settings.get(base) else ""
     return (
-        "Median error over the test queries, in metres / degrees, first edge. Base: "
-        f"{base}{about}. Variants, and what they change: {explained}. Average: mean over all "
+        "Median error over the test queries, in metres / degrees, first edge; above, where known, "
+        "of the most similar image copied and of the affine combination of the most similar ones. "
+        f"Base: {base}{about}. Variants, and what they change: {explained}. Average: mean over all "
         "scenes of this table. Change: the average minus the base's, over the scenes that we have, "
         "positive where the variant is worse."
     )
