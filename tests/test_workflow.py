@@ -51,6 +51,16 @@ def test_full_reproduction_plans_fifteen_runs_over_seven_scenes(tmp_path):
     assert project.planned("table_leave_one_out")["train_model"] == 7
 
 
+def test_with_the_authors_graphs_nothing_is_described_for_yardsticks(tmp_path):
+    project = Project(tmp_path)
+    project.settings = tmp_path / "config" / "7scenes.yaml"
+    described = {"describe_frames", "rank_neighbours"}
+    assert described <= project.planned("--", "table_published").keys()
+    theirs = project.planned("--config", "graphs={source: authors}", "--", "table_published")
+    assert theirs["import_graphs"] == theirs["predict_poses"] == 7
+    assert not described & theirs.keys()
+
+
 def test_lint_finds_nothing(tmp_path):
     assert "good condition" in Project(tmp_path).run("--lint")
 
