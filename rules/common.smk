@@ -179,6 +179,12 @@ def run_graphs(wildcards):
     return graphs_file(wildcards.run, wildcards.scene)
 
 
+def retrieval_files(wildcards):
+    """Return neighbours and descriptors of a scene, where graphs are sampled from them."""
+    kinds = [] if AUTHORS_GRAPHS else ["neighbours", "descriptors"]
+    return [f"results/{DATASET}/{kind}/{wildcards.scene}.h5" for kind in kinds]
+
+
 def training_graphs(wildcards):
     """Return the graphs of the scenes that a run is trained on."""
     return [

@@ -7,6 +7,7 @@ rule predict_poses:
         frames="results/{dataset}/frames/{scene}.h5",
         graphs=run_graphs,
         features=run_features,
+        retrieval=retrieval_files,
     output:
         predictions="results/{dataset}/runs/{run}/predictions/{scene}.npz",
     log:

@@ -18,7 +18,15 @@ from relposegnn.figures.gallery import choose_queries, draw_gallery, plot_galler
 from relposegnn.figures.style import ERROR_COLOURS, INK, error_colours, scene_colour
 from relposegnn.figures.trajectories import draw_trajectories, plot_trajectories
 from relposegnn.frames import Frames
-from relposegnn.metrics import ALL_EDGES, FIRST_EDGE, REFERENCE, ROTATION, TRANSLATION
+from relposegnn.metrics import (
+    AFFINE,
+    ALL_EDGES,
+    FIRST_EDGE,
+    MOST_SIMILAR,
+    REFERENCE,
+    ROTATION,
+    TRANSLATION,
+)
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
 
@@ -116,6 +124,13 @@ def test_failed_queries_are_marked_where_they_were_taken(path):
     assert figure.texts[0].get_text() == "chess: median error 0.65 m"
 
 
+def test_the_median_of_a_copied_image_is_told_too(path):
+    copied = path["truth"] + [0, 0, 2.5]
+    figure = draw_trajectories(**path, title="chess", copied=(MOST_SIMILAR, copied))
+    told = "chess: median error 0.55 m (most similar image: 2.50 m)"
+    assert figure.texts[0].get_text() == told
+
+
 def test_estimates_outside_the_view_are_counted(path):
     path["estimates"] = path["truth"] + 0.1
     assert "estimate" in legend_texts(draw_trajectories(**path, title="chess"))
@@ -197,6 +212,22 @@ def test_reference_neighbour_is_dashed_in_the_colour_of_its_scene(scores):
         assert [curve(panel, i, REFERENCE).get_linestyle() for i in (0, 1)] == ["--", "--"]
         assert [curve(panel, i, FIRST_EDGE).get_linestyle() for i in (0, 1)] == ["-", "-"]
     assert legend_texts(figure) == ["chess", "fire", FIRST_EDGE, REFERENCE]
+
+
+def test_where_it_is_known_the_most_similar_image_is_dashed_instead(scores):
+    for scene, own in scores.items():
+        first = own[own["estimator"] == FIRST_EDGE]
+        more = [first.assign(estimator=name) for name in (MOST_SIMILAR, AFFINE)]
+        more[0][TRANSLATION] *= 2
+        scores[scene] = pd.concat([*more, own], ignore_index=True)
+    figure = draw_error_curves(scores, "7scenes, joint")
+    assert legend_texts(figure) == ["chess", "fire", FIRST_EDGE, AFFINE, MOST_SIMILAR]
+    panel = figure.axes[0]
+    copied = curve(panel, 0, MOST_SIMILAR)
+    assert copied.get_linestyle() == "--"
+    np.testing.assert_allclose(copied.get_xdata()[:-1], [0.2, 0.4, 0.6, 0.8])
+    np.testing.assert_allclose(curve(panel, 0, AFFINE).get_xdata()[:-1], [0.1, 0.2, 0.3, 0.4])
+    assert len(panel.lines) == 2 * 3 + 1  # and the one at the medians
 
 
 def test_curve_step_writes_a_picture(scores, tmp_path):

@@ -10,7 +10,7 @@ from relposegnn import localization, scene_images
 from relposegnn.checkpoints import save_model
 from relposegnn.datasets import GraphDataset, normalise_images
 from relposegnn.frames import Frames
-from relposegnn.localization import Candidates, aggregate
+from relposegnn.localization import Candidates, SceneFiles, aggregate
 from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.poses import (
     pose_from_quaternion,
@@ -19,6 +19,9 @@ from relposegnn.poses import (
     rotation_error_deg,
 )
 from relposegnn.relative_poses import RELATIVE, WORLD_DIFFERENCE, WORLD_TO_CAMERA, compose
+from relposegnn.retrieval.rankings import Ranking, write_ranking
+from relposegnn.storage import create_hdf5
+from relposegnn.yardsticks import yardstick_poses
 
 CPU = torch.device("cpu")
 
@@ -118,8 +121,8 @@ def test_predictions_equal_a_pass_of_the_network_per_graph(
     )
     monkeypatch.setattr(scene_images, "PIXELS_PER_PASS_CPU", 3 * 32 * 40)
     monkeypatch.setattr(localization, "GRAPHS_PER_PASS", 2)
-    files = tmp_path / "model.pt", tiny_scene.frames, tiny_scene.graphs, None, tmp_path / "p.npz"
-    localization.predict_poses(*files, False, CPU)
+    scene = SceneFiles(tiny_scene.frames, tiny_scene.graphs)
+    localization.predict_poses(tmp_path / "model.pt", scene, tmp_path / "p.npz", False, CPU)
     kind = model.settings.pose
     dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "test", kind)
     with Frames(tiny_scene.frames) as frames:
@@ -142,3 +145,34 @@ def test_predictions_equal_a_pass_of_the_network_per_graph(
         np.testing.assert_allclose(predictions["targ_t"][index], truth[index, :3, 3], atol=1e-12)
         np.testing.assert_allclose(predictions["reference_t"][index], first[:3, 3], atol=1e-12)
     assert predictions["rel_path"][4] == "seq-test/frame-000004"
+
+
+def test_yardsticks_are_of_the_graphs_queries_and_beside_what_is_predicted_without(
+    tiny_scene, tmp_path
+):
+    torch.manual_seed(0)
+    model = RelPoseGNN(ModelSettings.published(backbone="resnet10", width=32)).eval()
+    save_model(tmp_path / "model.pt", model, 0, ["tiny"])
+    rng, query = np.random.default_rng(1), np.array([3, 0, 4])
+    ranking = np.stack([rng.permutation(12)[:11] for _ in range(5)])
+    with create_hdf5(tmp_path / "graphs.h5", "graphs", {}) as file:
+        file["test/query"], file["test/neighbours"] = query, ranking[query, 1:4]
+    with create_hdf5(tmp_path / "neighbours.h5", "neighbours", {}) as file:
+        write_ranking(file, "test", Ranking(ranking, np.zeros(ranking.shape)))
+    with create_hdf5(tmp_path / "descriptors.h5", "descriptors", {}) as file:
+        for split, count in (("train", 12), ("test", 5)):
+            rows = rng.standard_normal((count, 40))
+            file[f"{split}/descriptor"] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    retrieval = [tmp_path / "neighbours.h5", tmp_path / "descriptors.h5"]
+    predicted = []
+    for name, files in (("with", retrieval), ("without", ())):
+        path = tmp_path / f"{name}.npz"
+        scene = SceneFiles(tiny_scene.frames, tmp_path / "graphs.h5", None, files)
+        localization.predict_poses(tmp_path / "model.pt", scene, path, False, CPU)
+        predicted.append(dict(np.load(path)))
+    expected = yardstick_poses(tiny_scene.frames, *retrieval)
+    assert predicted[0].keys() - predicted[1].keys() == expected.keys()
+    for name, poses in expected.items():
+        np.testing.assert_array_equal(predicted[0][name], poses[query])
+    for name, values in predicted[1].items():
+        np.testing.assert_array_equal(predicted[0][name], values)

@@ -5,11 +5,14 @@ import pandas as pd
 import pytest
 
 from relposegnn.metrics import (
+    AFFINE,
     ALL_EDGES,
     FIRST_EDGE,
+    MOST_SIMILAR,
     REFERENCE,
     ROTATION,
     TRANSLATION,
+    copied_image,
     read_scores,
     recall_column,
     score_poses,
@@ -74,6 +77,29 @@ def test_planted_errors_are_found(arrays, tmp_path):
     np.testing.assert_allclose(every[TRANSLATION], METRES / 2, rtol=1e-6)
     reference = scores[scores["estimator"] == REFERENCE]
     np.testing.assert_allclose(reference[ROTATION], 15.0, rtol=1e-6)
+
+
+def test_yardsticks_are_scored_first(arrays, tmp_path):
+    for prefix, source in (("similar", "robust"), ("affine", "abs")):
+        arrays |= {f"{prefix}_{part}": arrays[f"{source}_{part}"] for part in "tq"}
+    scores = score(arrays, tmp_path)
+    order = [MOST_SIMILAR, AFFINE, REFERENCE, FIRST_EDGE, ALL_EDGES]
+    assert scores["estimator"].unique().tolist() == order
+    by_name = scores.set_index("estimator")[TRANSLATION]
+    np.testing.assert_allclose(by_name[MOST_SIMILAR], METRES / 2, rtol=1e-6)
+    np.testing.assert_allclose(by_name[AFFINE], METRES, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("estimators", "expected"),
+    [
+        ([REFERENCE, FIRST_EDGE, MOST_SIMILAR], MOST_SIMILAR),
+        ([FIRST_EDGE, REFERENCE, AFFINE], REFERENCE),
+        ([FIRST_EDGE, AFFINE], None),
+    ],
+)
+def test_the_copied_image_is_the_most_similar_where_it_is_known(estimators, expected):
+    assert copied_image(estimators) == expected
 
 
 def test_summary_has_true_medians_and_recall(arrays, tmp_path):

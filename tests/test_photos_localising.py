@@ -15,7 +15,7 @@ from PIL import Image
 from relposegnn.checkpoints import save_model
 from relposegnn.frames import Frames
 from relposegnn.graphs import SamplingSettings, write_split
-from relposegnn.localization import predict_poses
+from relposegnn.localization import SceneFiles, predict_poses
 from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.photos import localising
 from relposegnn.photos.localising import POSE, localise_photos, neighbours_of_photos
@@ -88,7 +88,7 @@ def test_copies_of_queries_get_the_poses_of_the_prediction(place, folder, tmp_pa
     ranked, similarity = read_ranking(ranking, "test")
     with create_hdf5(graphs, "graphs", {}) as output:
         write_split(output, "test", np.arange(5), ranked)
-    predict_poses(place.model, place.frames, graphs, None, predictions, False, CPU)
+    predict_poses(place.model, SceneFiles(place.frames, graphs), predictions, False, CPU)
     expected, copies = np.load(predictions), table.loc[[f"test {i}.PNG" for i in range(5)]]
     np.testing.assert_allclose(copies[POSE[:3]], expected["robust_t"], atol=1e-5)
     np.testing.assert_allclose(copies[POSE[3:]], expected["robust_q"], atol=1e-5)

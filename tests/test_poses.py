@@ -108,3 +108,10 @@ def test_bad_poses_are_refused_with_their_file(pose, message):
 def test_real_poses_pass(published):
     for pose in published["camera_to_world"]:
         poses.check_pose(pose, "pose")
+
+
+def test_nearest_rotation():
+    expected = Rotation.random(10, rng=np.random.default_rng(0)).as_matrix()
+    for stretch in ([3, 2, 1], [3, 2, 0], [3, 2, -1]):  # a reflection is none
+        stretched = expected @ np.diag(stretch)
+        np.testing.assert_allclose(poses.nearest_rotation(stretched), expected, atol=1e-12)

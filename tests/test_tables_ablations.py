@@ -12,7 +12,7 @@ from table_files import (
     write_scores,
 )
 
-from relposegnn.metrics import FIRST_EDGE, REFERENCE
+from relposegnn.metrics import AFFINE, FIRST_EDGE, MOST_SIMILAR, REFERENCE
 from relposegnn.tables.ablations import tabulate_ablations
 from relposegnn.tables.literature import Literature
 
@@ -83,6 +83,24 @@ def test_the_base_stands_first_and_variants_with_their_change(rows, tmp_path):
         ["stride_1", "0.16 / 3.0", "0.30 / 6.5", "0.23 / 4.8", "+0.08 / −0.2"],
         ["knn 50%", "0.10 / 4.0", "0.18 / 6.0", "0.14 / 5.0", "−0.01 / 0.0"],
     ]
+
+
+def test_yardsticks_stand_above_the_base_once(tmp_path):
+    yardsticks = {MOST_SIMILAR: (0.25, 5.0), AFFINE: (0.15, 4.5)}
+    rows = []
+    for variant, scenes in MEDIANS.items():
+        for scene, medians in scenes.items():
+            path = tmp_path / variant / f"{scene}.csv"
+            write_scores(path, {**yardsticks, REFERENCE: (0.5, 20.0), FIRST_EDGE: medians})
+            rows.append((variant, scene, path))
+    _, markdown, latex = tabulate(rows, tmp_path)
+    _, *methods = markdown_rows(markdown)
+    assert methods[:2] == [
+        ["most similar image", "0.25 / 5.0", "0.25 / 5.0", "0.25 / 5.0", ""],
+        ["affine combination", "0.15 / 4.5", "0.15 / 4.5", "0.15 / 4.5", ""],
+    ]
+    assert [cells[0] for cells in methods[2:]] == list(MEDIANS)
+    assert latex.count(r"\midrule") == 3  # below the head, the yardsticks, and the base
 
 
 def test_printed_ablations_stand_below_with_the_change_that_their_source_tells(

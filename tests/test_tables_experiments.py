@@ -15,7 +15,7 @@ from table_files import (
     write_scores,
 )
 
-from relposegnn.metrics import ALL_EDGES, FIRST_EDGE, REFERENCE
+from relposegnn.metrics import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE
 from relposegnn.tables.experiments import tabulate_experiment
 from relposegnn.tables.literature import Literature
 
@@ -31,6 +31,18 @@ MEDIANS = {
 def rows(tmp_path):
     """Return the planted scores of two scenes."""
     return [("joint", s, write_scores(tmp_path / f"{s}.csv", m)) for s, m in MEDIANS.items()]
+
+
+@pytest.fixture
+def yardstick_rows(tmp_path):
+    """Return scores with the most similar image, twice as near as the reference neighbour."""
+    rows = []
+    for scene, medians in MEDIANS.items():
+        metres, degrees = medians[REFERENCE]
+        yardsticks = {MOST_SIMILAR: (metres / 2, degrees / 4), AFFINE: (metres / 4, degrees / 8)}
+        path = tmp_path / "yardsticks" / f"{scene}.csv"
+        rows.append(("joint", scene, write_scores(path, yardsticks | medians)))
+    return rows
 
 
 @pytest.fixture
@@ -73,6 +85,49 @@ def test_numbers_are_the_planted_medians_their_averages_and_ratios(rows, tmp_pat
     assert average["queries"] == 10
     # Within 5 cm and 5 degrees: one query of chess (0.5 x 0.10 m), none of fire.
     assert average["recall_5cm_5deg"] == pytest.approx(0.1)
+
+
+def test_ratios_are_to_the_most_similar_image(yardstick_rows, tmp_path):
+    numbers, markdown, _ = tabulate(yardstick_rows, tmp_path)
+    ratios = numbers.set_index(["scene", "estimator"])[["ratio_translation", "ratio_rotation"]]
+    for scene, medians in MEDIANS.items():
+        metres, degrees = medians[FIRST_EDGE]
+        copied = medians[REFERENCE][0] / 2, medians[REFERENCE][1] / 4
+        expected = [metres / copied[0], degrees / copied[1]]
+        assert ratios.loc[scene, FIRST_EDGE].tolist() == pytest.approx(expected)
+        assert ratios.loc[scene, REFERENCE].tolist() == pytest.approx([2, 4])
+        assert ratios.loc[scene, AFFINE].tolist() == pytest.approx([0.5, 0.5])
+    average = ratios.loc["average", FIRST_EDGE].tolist()
+    assert average == pytest.approx([0.12 / 0.15, 5 / 3.25], rel=1e-5)
+    shown = [cells[1] for cells in markdown_rows(markdown)[1:6]]
+    assert shown == [MOST_SIMILAR, AFFINE, REFERENCE, FIRST_EDGE, ALL_EDGES]
+
+
+def test_captions_name_what_ratios_are_to_and_explain_the_rows(rows, yardstick_rows, tmp_path):
+    _, markdown, _ = tabulate(yardstick_rows, tmp_path)
+    text = " ".join(markdown.split())
+    assert "ratio of the median to that of the most similar image;" in text
+    assert "Most similar image: the pose of the database image" in text
+    assert "of the poses of the 20 most similar images" in text
+    _, markdown, _ = tabulate(rows, tmp_path)
+    text = " ".join(markdown.split())
+    assert "ratio of the median to that of the reference neighbour;" in text
+    assert "similar image" not in text
+
+
+def test_yardsticks_stand_beside_the_literature(yardstick_rows, literature, tmp_path):
+    _, markdown, _ = tabulate(yardstick_rows, tmp_path, literature=literature)
+    comparison = comparison_of(markdown)
+    copied = row_of(comparison, "ours (most similar image)")
+    assert copied == ["0.20 / 4.0", "0.10 / 2.5", "0.15 / 3.2"]
+    assert row_of(comparison, "ours (affine combination)")[0] == "0.10 / 2.0"
+
+
+def test_without_a_copied_image_there_are_no_ratios(tmp_path):
+    scores = write_scores(tmp_path / "chess.csv", {FIRST_EDGE: (0.1, 4.0)})
+    numbers, markdown, _ = tabulate([("published-joint", "chess", scores)], tmp_path)
+    assert numbers[["ratio_translation", "ratio_rotation"]].isna().all(axis=None)
+    assert "ratio of" not in markdown
 
 
 def test_failures_reach_the_table_as_infinite_errors(tmp_path):

@@ -158,6 +158,30 @@ def test_errors_are_told_and_a_failed_query_is_infinite(scene):
     assert told[COUNT - 1]["median metres"] == "0.500 m"
 
 
+def test_the_running_median_of_the_most_similar_image_is_dashed(scene, tmp_path):
+    folder, arrays = scene
+    film = drawn(scene)
+    assert film.panels[1].copying.get_xdata().size == 0
+    shuffled = np.random.default_rng(0).permutation(COUNT)
+    far = arrays["targ_t"] + 0.2 * np.arange(COUNT)[:, None] * [0, 1, 0]
+    arrays = arrays | {"similar_t": far, "similar_q": arrays["targ_q"]}
+    arrays |= {"reference_t": far + 9, "reference_q": arrays["targ_q"]}
+    np.savez(tmp_path / "p.npz", **{name: values[shuffled] for name, values in arrays.items()})
+    with Frames(folder / "frames.h5") as frames:
+        data = read_localized(frames, folder / "graphs.h5", tmp_path / "p.npz")
+        film = Film(frames, data, np.array([1, 4, 6]), "run m")
+        film.draw(1)
+    metres, degrees = film.panels[1:]
+    expected = [[2, 0.1], [5, 0.4]]  # medians of 0, 0.2 and of 0, 0.2, ..., 0.8 m
+    np.testing.assert_allclose(metres.copying.get_xydata(), expected, atol=1e-9)
+    np.testing.assert_allclose(degrees.copying.get_ydata(), 0, atol=1e-5)
+    labels = [t.get_text() for t in film.figure.legends[1].get_texts()]
+    assert labels == ["query", "median", "most similar image", "failed"]
+    box = film.figure.legends[1].get_window_extent(film.canvas.get_renderer())
+    assert box.x1 < WIDTH
+    assert box.y0 > HEIGHT - STRIP_TOP + 20
+
+
 def test_map_shows_estimates_so_far_and_marks_the_failed(scene):
     cameras, metres, _ = drawn(scene).panels
     moved = cameras.move_to(FAR)

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import h5py
+import numpy as np
 import pandas as pd
 import pytest
 from project import Project
@@ -50,6 +51,16 @@ def test_full_reproduction_plans_fifteen_runs_over_seven_scenes(tmp_path):
     assert project.planned("table_leave_one_out")["train_model"] == 7
 
 
+def test_with_the_authors_graphs_nothing_is_described_for_yardsticks(tmp_path):
+    project = Project(tmp_path)
+    project.settings = tmp_path / "config" / "7scenes.yaml"
+    described = {"describe_frames", "rank_neighbours"}
+    assert described <= project.planned("--", "table_published").keys()
+    theirs = project.planned("--config", "graphs={source: authors}", "--", "table_published")
+    assert theirs["import_graphs"] == theirs["predict_poses"] == 7
+    assert not described & theirs.keys()
+
+
 def test_lint_finds_nothing(tmp_path):
     assert "good condition" in Project(tmp_path).run("--lint")
 
@@ -60,11 +71,19 @@ def test_a_whole_run_makes_scores_tables_and_figures(finished):
     assert set(table["scene"]) == {"study", "workshop", "average"}
     for scene in ("study", "workshop"):
         scores = pd.read_csv(results / f"runs/joint/scores/{scene}.csv")
-        assert scores.groupby("estimator").size().tolist() == [12, 12, 12]
+        estimators = ["most similar image", "affine combination", "reference neighbour"]
+        estimators += ["first edge", "all edges"]
+        assert scores["estimator"].tolist() == np.repeat(estimators, 12).tolist()
         assert scores["translation_error_m"].between(0, 10).all()
         median = scores[scores["estimator"] == "first edge"]["translation_error_m"].median()
-        row = table[(table["scene"] == scene) & (table["estimator"] == "first edge")]
-        assert row["median_translation_m"].item() == pytest.approx(median, rel=1e-5)
+        rows = table[table["scene"] == scene].set_index("estimator")
+        assert rows.index.tolist() == estimators
+        row, copied = rows.loc["first edge"], rows.loc["most similar image"]
+        assert row["median_translation_m"] == pytest.approx(median, rel=1e-5)
+        ratio = row["median_translation_m"] / copied["median_translation_m"]
+        assert row["ratio_translation"] == pytest.approx(ratio, rel=1e-4)
+        nearest = pd.read_csv(results / f"retrieval/{scene}.csv")["top1_distance_m"].median()
+        assert copied["median_translation_m"] == pytest.approx(nearest, rel=1e-5)
         with h5py.File(results / f"graphs/{scene}.h5") as graphs:
             assert graphs["train/neighbours"].shape == (12, 3)
     figures = {path.relative_to(results / "figures") for path in results.rglob("*.png")}

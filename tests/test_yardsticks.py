@@ -6,8 +6,17 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from relposegnn import yardsticks
+from relposegnn.frames import Frames
+from relposegnn.poses import pose_from_quaternion
+from relposegnn.retrieval.rankings import Ranking, write_ranking
 from relposegnn.runtime import InputError
-from relposegnn.yardsticks import affine_combination, affine_weights, most_similar
+from relposegnn.storage import create_hdf5
+from relposegnn.yardsticks import (
+    affine_combination,
+    affine_weights,
+    most_similar,
+    yardstick_poses,
+)
 
 DATABASE, WIDTH, QUERIES = 70, 96, 3 * yardsticks.QUERIES + 5
 
@@ -191,15 +200,49 @@ def test_a_database_is_read_a_block_of_queries_at_a_time(queries, database, rank
     assert len(blocks) == 4
 
 
-def test_nearest_rotation(rng):
-    rotations = Rotation.random(10, rng=rng).as_matrix()
-    for stretch in ([3, 2, 1], [3, 2, 0], [3, 2, -1]):  # a reflection is none
-        stretched = rotations @ np.diag(stretch)
-        np.testing.assert_allclose(yardsticks.nearest_rotation(stretched), rotations, atol=1e-12)
-
-
 @pytest.mark.parametrize(("rankings", "images"), [(QUERIES - 1, 20), (QUERIES, 0)])
 def test_rankings_that_do_not_fit(queries, database, ranking, poses, rankings, images):
     message = f"got {rankings} rankings of {images} images for {QUERIES} query descriptors"
     with pytest.raises(InputError, match=message):
         affine_combination(queries, database, ranking[:rankings, :images], poses)
+
+
+def write_files(folder, scene, ranking, described=12):
+    """Write rankings and descriptors of the tiny scene; return the three files and the last."""
+    rng = np.random.default_rng(3)
+    database, queries = (unit_rows(rng.standard_normal((n, 40))) for n in (described, 5))
+    files = scene.frames, folder / "neighbours.h5", folder / "descriptors.h5"
+    with create_hdf5(files[1], "neighbours", {}) as file:
+        write_ranking(file, "test", Ranking(ranking, np.zeros(ranking.shape)))
+    with create_hdf5(files[2], "descriptors", {}) as file:
+        file["train/descriptor"], file["test/descriptor"] = database, queries
+    return files, queries, database
+
+
+def test_poses_of_a_scenes_files(tiny_scene, tmp_path, rng):
+    ranking = np.stack([rng.permutation(12)[:11] for _ in range(5)])
+    files, queries, database = write_files(tmp_path, tiny_scene, ranking)
+    found = yardstick_poses(*files)
+    with Frames(tiny_scene.frames) as frames:
+        poses = frames.poses("train")
+    expected = {
+        "similar": poses[ranking[:, 0]],
+        "affine": affine_combination(queries, database, ranking, poses),
+    }
+    assert list(found) == ["similar_t", "similar_q", "affine_t", "affine_q"]
+    for prefix, world_from_cam in expected.items():
+        estimates = pose_from_quaternion(found[f"{prefix}_t"], found[f"{prefix}_q"])
+        np.testing.assert_allclose(estimates, world_from_cam, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("rankings", "highest", "described"), [(4, 0, 12), (5, 12, 12), (5, 0, 13), (5, 0, 11)]
+)
+def test_files_of_other_frames_are_refused(tiny_scene, tmp_path, rankings, highest, described):
+    ranking = np.zeros((rankings, 3), dtype=int)
+    ranking[-1, -1] = highest
+    files, _, _ = write_files(tmp_path, tiny_scene, ranking, described)
+    with pytest.raises(
+        InputError, match=rf"neighbours\.h5: .* {rankings} test .*12 training and 5"
+    ):
+        yardstick_poses(*files)

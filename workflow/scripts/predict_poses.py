@@ -1,15 +1,16 @@
 """Estimate the poses of a scene's test queries."""
 
-from relposegnn.localization import predict_poses
+from relposegnn.localization import SceneFiles, predict_poses
 from relposegnn.runtime import logging_to, select_device
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):
+        files = snakemake.input
         predict_poses(
-            snakemake.input.model,
-            snakemake.input.frames,
-            snakemake.input.graphs,
-            next(iter(snakemake.input.features), None),
+            files.model,
+            SceneFiles(
+                files.frames, files.graphs, next(iter(files.features), None), files.retrieval
+            ),
             snakemake.output.predictions,
             snakemake.params.both_directions,
             select_device(threads=snakemake.threads),

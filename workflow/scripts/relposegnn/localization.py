@@ -1,7 +1,7 @@
 """Query poses from regressed relative poses (paper, section 3.4)."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from .graphs import read_graphs
 from .model import PoseNetwork
 from .poses import (
     matrix_from_quaternion,
+    nearest_rotation,
     quaternion_exp,
     quaternion_from_matrix,
     vector_from_pose,
@@ -23,6 +24,7 @@ from .poses import (
 from .relative_poses import compose, from_other_direction
 from .runtime import InputError, atomic_path
 from .scene_images import CellsOfRows, SceneImages, StoredMaps
+from .yardsticks import yardstick_poses
 
 logger = logging.getLogger(__name__)
 
@@ -42,24 +44,44 @@ class Candidates(NamedTuple):
     quaternion: np.ndarray
 
 
+class SceneFiles(NamedTuple):
+    """The files of a scene that its queries are localised with.
+
+    Attributes:
+        frames: images and poses.
+        graphs: of the queries.
+        features: where the model's edges are match fields; None elsewhere.
+        retrieval: neighbours and descriptors, for the yardsticks; none: without these.
+    """
+
+    frames: str | Path
+    graphs: str | Path
+    features: str | Path | None = None
+    retrieval: Sequence[str | Path] = ()
+
+
 def predict_poses(
     model_file: str | Path,
-    frames_file: str | Path,
-    graphs_file: str | Path,
-    features_file: str | Path | None,
+    scene: SceneFiles,
     predictions_file: str | Path,
     both_directions: bool,
     device: torch.device,
 ) -> None:
     """Estimate the pose of every test query of a scene and write them as ``.npz``.
 
-    The arrays, and what the arguments are, stand at ``localize_queries``.
+    The arrays are those of ``localize_queries``, and of ``yardstick_poses`` where there is what
+    the images were ranked by.
 
     Raises:
-        InputError: the scene has no test queries, or its files do not fit the model.
+        InputError: the scene has no test queries, or its files do not fit the model or each other.
     """
     model = load_model(model_file).to(device, memory_format=torch.channels_last)
-    predictions = localize_queries(model, frames_file, graphs_file, features_file, both_directions)
+    files = scene.frames, scene.graphs, scene.features
+    predictions = localize_queries(model, *files, both_directions)
+    if scene.retrieval:
+        query, _ = read_graphs(scene.graphs, "test")
+        yardsticks = yardstick_poses(scene.frames, *scene.retrieval)
+        predictions |= {name: poses[query] for name, poses in yardsticks.items()}
     with atomic_path(predictions_file) as partial:
         np.savez(partial, **predictions)
 
@@ -191,7 +213,10 @@ def aggregate(candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
     translation, quaternion = np.full((len(found), 3), np.nan), np.full((len(found), 4), np.nan)
     translation[found] = _weiszfeld(candidates.translation[found], lambda mean: mean)
     rotations = matrix_from_quaternion(candidates.quaternion[found])
-    median = _weiszfeld(rotations.reshape(*rotations.shape[:2], 9), _nearest_rotation)
+    median = _weiszfeld(
+        rotations.reshape(*rotations.shape[:2], 9),
+        lambda mean: nearest_rotation(mean.reshape(-1, 3, 3)).reshape(-1, 9),
+    )
     quaternion[found] = quaternion_from_matrix(median.reshape(-1, 3, 3))
     return translation, quaternion
 
@@ -204,10 +229,3 @@ def _weiszfeld(points: np.ndarray, project: Callable[[np.ndarray], np.ndarray]) 
         weight = 1 / np.maximum(distance, 1e-9)  # a median may fall on a point
         median = project((weight * points).sum(axis=1) / weight.sum(axis=1))
     return median
-
-
-def _nearest_rotation(matrices: np.ndarray) -> np.ndarray:
-    """Return the rotations (G, 9) nearest to matrices (G, 9) in the Frobenius norm."""
-    u, _, vt = np.linalg.svd(matrices.reshape(-1, 3, 3))
-    u[:, :, 2] *= np.linalg.det(u @ vt)[:, None]
-    return (u @ vt).reshape(-1, 9)

@@ -5,7 +5,7 @@ one such query makes a mean infinite.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,17 @@ from .runtime import InputError, atomic_path
 
 logger = logging.getLogger(__name__)
 
+MOST_SIMILAR, AFFINE = "most similar image", "affine combination"
 REFERENCE, FIRST_EDGE, ALL_EDGES = "reference neighbour", "first edge", "all edges"
 # Estimator -> prefix of its arrays in a predictions file, which keeps the published array names.
-PREFIXES = {REFERENCE: "reference", FIRST_EDGE: "abs", ALL_EDGES: "robust"}
+PREFIXES = {
+    MOST_SIMILAR: "similar",
+    AFFINE: "affine",
+    REFERENCE: "reference",
+    FIRST_EDGE: "abs",
+    ALL_EDGES: "robust",
+}
+COPIES = [MOST_SIMILAR, REFERENCE]  # an image's pose; the first that is known is what ratios are to
 TRANSLATION, ROTATION = "translation_error_m", "rotation_error_deg"
 NAMES, WIDTHS = "rel_path", {"t": 3, "q": 4}  # of predictions; columns of a pair of arrays
 SHORTEST_QUATERNION = 1e-6  # below it has no direction
@@ -30,15 +38,16 @@ def score_poses(predictions_file: str | Path, scores_file: str | Path) -> None:
 
     Args:
         predictions_file: the npz of the prediction step: ``rel_path`` (N), ``targ_t`` (N, 3) in
-            metres, ``targ_q`` (N, 4) wxyz, and the same pair per estimator (``abs``, ``robust``,
-            ``reference``).
+            metres, ``targ_q`` (N, 4) wxyz, and the same pair per estimator, with the
+            prefixes of ``PREFIXES``.
         scores_file: CSV to write, one row per query and estimator.
 
     Raises:
         InputError: see ``read_predictions``.
     """
-    arrays = read_predictions(predictions_file, PREFIXES)
-    scores = pd.concat([score_estimator(arrays, name) for name in PREFIXES], ignore_index=True)
+    arrays = read_predictions(predictions_file, (REFERENCE, FIRST_EDGE, ALL_EDGES))
+    parts = [score_estimator(arrays, name) for name in present_estimators(arrays)]
+    scores = pd.concat(parts, ignore_index=True)
     with atomic_path(scores_file) as partial:
         scores.to_csv(partial, index=False, float_format="%.9g")
     for name, errors in scores.groupby("estimator", sort=False):
@@ -46,22 +55,34 @@ def score_poses(predictions_file: str | Path, scores_file: str | Path) -> None:
         logger.info("%s: median error %.3f m, %.2f degrees", name, *medians)
 
 
+def present_estimators(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """Return the estimators whose poses are among the arrays of a predictions file."""
+    return [name for name, prefix in PREFIXES.items() if f"{prefix}_t" in arrays]
+
+
+def copied_image(estimators: Container[str]) -> str | None:
+    """Return which image's pose was copied, of some estimators: what ratios are to; None: none."""
+    return next((name for name in COPIES if name in estimators), None)
+
+
 def read_predictions(
     predictions_file: str | Path, estimators: Iterable[str] = (FIRST_EDGE,)
 ) -> dict[str, np.ndarray]:
     """Return true and estimated poses in float64, and ``rel_path`` where it names all queries.
 
-    The authors' files are read too: how they name their queries is not known.
+    Those of ``estimators`` have to be there; others of ``PREFIXES`` are read where they are. The
+    authors' files are read too: how they name their queries is not known.
 
     Raises:
         InputError: the file cannot be read, lacks poses or holds none, they are no numbers, their
             counts differ, or a true pose is not finite or has a quaternion of zeros.
     """
-    prefixes = ["targ", *(PREFIXES[name] for name in estimators)]
-    widths = {f"{prefix}_{part}": width for prefix in prefixes for part, width in WIDTHS.items()}
     path = Path(predictions_file)
     try:
         with np.load(path, allow_pickle=False) as file:
+            known = [p for p in PREFIXES.values() if {f"{p}_t", f"{p}_q"} & set(file.files)]
+            prefixes = dict.fromkeys(["targ", *(PREFIXES[name] for name in estimators), *known])
+            widths = {f"{p}_{part}": width for p in prefixes for part, width in WIDTHS.items()}
             arrays = {name: file[name] for name in widths if name in file.files}
             names = _text_names(file)
     except Exception as error:  # damaged bytes end in nearly every kind of exception

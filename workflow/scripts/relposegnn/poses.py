@@ -71,6 +71,13 @@ def pose_from_quaternion(translation: np.ndarray, quaternion: np.ndarray) -> np.
     return pose
 
 
+def nearest_rotation(matrices: np.ndarray) -> np.ndarray:
+    """Return the rotations (..., 3, 3) nearest to matrices (..., 3, 3) in the Frobenius norm."""
+    u, _, vt = np.linalg.svd(matrices)
+    u[..., 2] *= np.linalg.det(u @ vt)[..., None]
+    return u @ vt
+
+
 def translation_error(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Return the distances (...) in metres between camera centres (..., 3)."""
     return np.linalg.norm(np.asarray(estimate) - np.asarray(truth), axis=-1)

@@ -5,10 +5,16 @@ rows that a block of queries needs are in memory at once. Rankings (G, K) hold i
 database, most similar first.
 """
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 
+from .frames import Frames
+from .poses import nearest_rotation, quaternion_from_matrix
+from .retrieval.rankings import read_ranking
 from .runtime import InputError
+from .storage import open_hdf5
 
 COMBINED = 20  # images in a combination: the literature's number
 # Chosen on training frames of the real kitchen, each placed by the others: from 0 to 0.003 their
@@ -17,6 +23,40 @@ RIDGE = 1e-3
 QUERIES = 16  # taken at once: in a video, they have most of their similar images in common
 
 Descriptors = np.ndarray | h5py.Dataset
+
+
+def yardstick_poses(
+    frames_file: str | Path, neighbours_file: str | Path, descriptors_file: str | Path
+) -> dict[str, np.ndarray]:
+    """Return what retrieval alone says of every test frame of a scene.
+
+    Camera centres (N, 3) in metres and quaternions (N, 4): ``similar_t``, ``similar_q`` of
+    ``most_similar``, ``affine_t``, ``affine_q`` of ``affine_combination``.
+
+    Raises:
+        InputError: the files are not of one scene.
+    """
+    ranking = read_ranking(neighbours_file, "test").index
+    with Frames(frames_file) as frames, open_hdf5(descriptors_file, "descriptors") as file:
+        database, queries = frames.poses("train"), file["test/descriptor"]
+        counts = len(database), frames.count("test")
+        described = len(file["train/descriptor"]), len(queries)
+        if described != counts or len(ranking) != counts[1] or ranking.max(initial=0) >= counts[0]:
+            raise InputError(
+                f"{neighbours_file}: ranks images for {len(ranking)} test frames, and "
+                f"{descriptors_file} describes {described[0]} and {described[1]}, expected "
+                f"those of the {counts[0]} training and {counts[1]} test frames in {frames_file}; "
+                "describe and rank the frames again"
+            )
+        estimates = {
+            "similar": most_similar(ranking, database),
+            "affine": affine_combination(queries, file["train/descriptor"], ranking, database),
+        }
+    arrays = {}
+    for prefix, poses in estimates.items():
+        arrays[f"{prefix}_t"] = poses[:, :3, 3]
+        arrays[f"{prefix}_q"] = quaternion_from_matrix(poses[:, :3, :3])
+    return arrays
 
 
 def most_similar(ranking: np.ndarray, database_poses: np.ndarray) -> np.ndarray:
@@ -95,13 +135,6 @@ def affine_weights(
     else:  # 20 times slower; what float32 cannot tell from a copy shares its weight
         solution = np.linalg.pinv(system, rcond=1e-6, hermitian=True) @ right
     return solution[:, :size, 0]
-
-
-def nearest_rotation(matrices: np.ndarray) -> np.ndarray:
-    """Return the rotations (..., 3, 3) nearest to matrices (..., 3, 3) in the Frobenius norm."""
-    u, _, vt = np.linalg.svd(matrices)
-    u[..., 2] *= np.linalg.det(u @ vt)[..., None]
-    return u @ vt
 
 
 def _inner_products(

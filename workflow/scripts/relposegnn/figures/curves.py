@@ -10,7 +10,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
-from ..metrics import FIRST_EDGE, REFERENCE, ROTATION, TRANSLATION, read_csv, read_scores
+from ..metrics import (
+    AFFINE,
+    FIRST_EDGE,
+    MOST_SIMILAR,
+    REFERENCE,
+    ROTATION,
+    TRANSLATION,
+    copied_image,
+    read_csv,
+    read_scores,
+)
 from .style import (
     INK,
     SCENE_COLOURS,
@@ -21,8 +31,11 @@ from .style import (
     use_log_ticks,
 )
 
+COPIED = {"linestyle": (0, (4, 2)), "linewidth": 1.1, "alpha": 0.75}
 LINES = {  # the later on top
-    REFERENCE: {"linestyle": (0, (4, 2)), "linewidth": 1.1, "alpha": 0.75},
+    REFERENCE: COPIED,  # where no more similar image is known
+    MOST_SIMILAR: COPIED,
+    AFFINE: {"linestyle": (0, (1, 1)), "linewidth": 1.1, "alpha": 0.9},
     FIRST_EDGE: {"linestyle": "-", "linewidth": 1.6},
 }
 BEYOND = 1e9  # where curves end, with the failed queries: right of everything shown
@@ -57,7 +70,9 @@ def plot_error_curves(
 ) -> None:
     """Draw which share of the queries has at most which error, one line per scene.
 
-    First-edge estimates are drawn solid, the reference neighbour dashed in the same colour.
+    First-edge estimates are drawn solid, in the same colour the most similar image dashed and the
+    affine combination dotted, as far as they are known; the reference neighbour where the first is
+    not.
 
     Args:
         rows: (scene, scores file) per scene.
@@ -73,25 +88,29 @@ def plot_error_curves(
 
 def draw_error_curves(scores: dict[str, pd.DataFrame], title: str) -> Figure:
     """Return cumulative curves of translation and rotation side by side, over a log axis."""
+    known = {name for own in scores.values() for name in own["estimator"]}
+    drawn = [name for name in LINES if name in {FIRST_EDGE, AFFINE, copied_image(known)} & known]
     with house_style():
         figure = Figure(figsize=(7.6, 3.9), layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)
         for panel, column in zip(panels, (TRANSLATION, ROTATION), strict=True):
             for position, errors in enumerate(scores.values()):
-                _draw_scene(panel, errors, column, scene_colour(position))
+                _draw_scene(panel, errors, column, scene_colour(position), drawn)
             _finish_error_panel(panel, column, scores.values())
         panels[0].set_ylabel("share of queries")
         figure.suptitle(title, x=0.085, ha="left", size=10, weight="bold")
-        _add_legends(figure, list(scores))
+        _add_legends(figure, list(scores), drawn)
     return figure
 
 
-def _draw_scene(panel: Axes, scores: pd.DataFrame, column: str, colour: str) -> None:
+def _draw_scene(
+    panel: Axes, scores: pd.DataFrame, column: str, colour: str, estimators: Sequence[str]
+) -> None:
     """Draw one scene's curves; a failed query keeps them below 100 %."""
-    for name, line in LINES.items():
+    for name in estimators:
         errors = np.sort(np.minimum(scores.loc[scores["estimator"] == name, column], BEYOND))
         share = np.append(np.arange(1, len(errors) + 1) / max(len(errors), 1), 1.0)
-        style = {"where": "post", "label": name, "color": colour, **line}
+        style = {"where": "post", "label": name, "color": colour, **LINES[name]}
         panel.step(np.append(errors, BEYOND), share, **style)
 
 
@@ -109,7 +128,7 @@ def _finish_error_panel(panel: Axes, column: str, scores: Sequence[pd.DataFrame]
     panel.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
-def _add_legends(figure: Figure, scenes: list[str]) -> None:
+def _add_legends(figure: Figure, scenes: list[str], estimators: Sequence[str]) -> None:
     """Say at the foot which colours are which scenes, at the top which lines are what."""
     colours = [
         Line2D([], [], color=scene_colour(i), linewidth=3, label=scene)
@@ -117,8 +136,8 @@ def _add_legends(figure: Figure, scenes: list[str]) -> None:
     ]
     style = {"columnspacing": 1.4, "handlelength": 1.2, "ncols": min(len(scenes), 7)}
     figure.legend(handles=colours, loc="outside lower center", **style)
-    lines = [Line2D([], [], color=INK, label=name, **LINES[name]) for name in reversed(LINES)]
-    figure.legend(handles=lines, loc="upper right", ncols=2, handlelength=2.6, borderaxespad=0.2)
+    lines = [Line2D([], [], color=INK, label=name, **LINES[name]) for name in estimators[::-1]]
+    figure.legend(handles=lines, loc="upper right", ncols=3, handlelength=2.6, borderaxespad=0.2)
 
 
 def plot_training(history_file: str | Path, figure_file: str | Path, run: str) -> None:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..frames import Frames
-from ..metrics import FIRST_EDGE, PREFIXES, read_predictions
+from ..metrics import FIRST_EDGE, PREFIXES, copied_image, present_estimators, read_predictions
 from ..poses import translation_error
 from .maps import Map, look_from_above, surround, tell_unseen
 from .style import (
@@ -34,6 +34,8 @@ def plot_trajectories(
 ) -> None:
     """Draw database, ground truth and first-edge estimates of one scene from two sides.
 
+    Beside their median error stands that of the ``copied_image``.
+
     Args:
         frames_file: HDF5 of the packing step.
         predictions_file: npz of the prediction step.
@@ -43,6 +45,7 @@ def plot_trajectories(
         InputError: a file cannot be read, or the predictions are incomplete.
     """
     arrays = read_predictions(predictions_file)
+    copied = copied_image(present_estimators(arrays))
     with Frames(frames_file) as frames:
         figure = draw_trajectories(
             arrays["rel_path"],
@@ -50,6 +53,7 @@ def plot_trajectories(
             arrays["targ_t"],
             arrays[f"{PREFIXES[FIRST_EDGE]}_t"],
             f"{frames.scene}, {FIRST_EDGE}",
+            (copied, arrays[f"{PREFIXES[copied]}_t"]) if copied else None,
         )
     save_figure(figure, figure_file)
 
@@ -60,6 +64,7 @@ def draw_trajectories(
     truth: np.ndarray,
     estimates: np.ndarray,
     title: str,
+    copied: tuple[str, np.ndarray] | None = None,
 ) -> Figure:
     """Return the map above and the view from the side below it, in one scale.
 
@@ -72,6 +77,7 @@ def draw_trajectories(
         truth: camera centres (N, 3).
         estimates: camera centres (N, 3); not finite where a query failed.
         title: of the figure.
+        copied: name and camera centres (N, 3) of a yardstick, to tell its median error too.
     """
     view = look_from_above(database)
     placed = view.place(estimates)
@@ -93,13 +99,20 @@ def draw_trajectories(
             _draw_estimates(panel, truth, estimates, colours.to_rgba(errors))
         figure.axes[0].tick_params(labelbottom=False)
         figure.axes[1].set_xlabel(view.labels[0])
-        median = np.median(np.nan_to_num(errors, nan=np.inf))
-        write(figure, (LEFT, 0.28), f"{title}: median error {median:.2f} m", weight="bold")
+        told = f"{title}: median error {_median_error(estimates, truth):.2f} m"
+        if copied:
+            told += f" ({copied[0]}: {_median_error(copied[1], truth):.2f} m)"
+        write(figure, (LEFT, 0.28), told, weight="bold")
         bar, beyond = (LEFT + WIDTH + 0.15, TOP, 0.11, above), (errors > colours.norm.vmax).any()
         label = {"label": "translation error [m]", "extend": "max" if beyond else "neither"}
         add_colour_bar(figure, bar, colours, **label)
         _add_legend(figure, len(truth), tell_unseen(placed, low, high))
     return figure
+
+
+def _median_error(estimates: np.ndarray, truth: np.ndarray) -> float:
+    """Return the median distance of camera centres (N, 3), infinite where estimates failed."""
+    return float(np.median(np.nan_to_num(translation_error(estimates, truth), nan=np.inf)))
 
 
 def _draw_estimates(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..metrics import FIRST_EDGE
+from ..metrics import AFFINE, FIRST_EDGE, MOST_SIMILAR
 from .formats import UNKNOWN, Table, TableFiles, format_pairs, write_tables
 from .literature import (
     COLUMNS,
@@ -45,7 +45,8 @@ def tabulate_ablations(
             variant has the same scenes.
         files: where the table goes. As numbers, a row per variant, scene (then the average) and
             estimator: the figures of ``summarise_scenes`` and ``difference_...``, the median minus
-            the base's. To read, methods by scenes, first edge.
+            the base's. To read, methods by scenes, first edge, below what copying and combining
+            images comes to.
         dataset: name of the dataset.
         settings: what each variant but the base changes, in one line.
         literature: figures of papers; None for none. Those of ``ablation`` and, of the paper's own
@@ -81,16 +82,28 @@ def _read_ablations(literature: Literature) -> pd.DataFrame:
 def _ablation_table(
     numbers: pd.DataFrame, printed: pd.DataFrame, dataset: str, settings: Mapping[str, str]
 ) -> Table:
-    """Return methods by scenes: the base, its variants, then the literature."""
+    """Return methods by scenes: yardsticks, the base, its variants, then the literature."""
     scenes = all_scenes(numbers, printed)
     base, *variants = _our_rows(numbers, scenes).items()
-    groups = [dict([base]), dict(variants), _printed_rows(printed)]
+    yardsticks = _yardstick_rows(numbers, scenes)
+    groups = [yardsticks, dict([base]), dict(variants), _printed_rows(printed)]
     cells, rules = stack_methods(groups, [*scenes, AVERAGE, CHANGE])
     caption, notes = _caption(base[0], settings), []
     if not printed.empty:
         caption, notes = f"{caption} {LITERATURE_TEXT}", [describe_sources(printed)]
     label, title = f"{dataset}-ablations", f"{dataset}, ablations"
     return Table(label, title, caption, cells, rules=rules, notes=notes)
+
+
+def _yardstick_rows(numbers: pd.DataFrame, scenes: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the cells of what no network has seen, which is the same for all variants."""
+    base = numbers[numbers["variant"] == numbers["variant"].iloc[0]]
+    rows = {}
+    for name in (MOST_SIMILAR, AFFINE):
+        own = base[base["estimator"] == name]
+        if not own.empty:
+            rows[name] = format_pairs(our_figures(own, scenes), DECIMALS).to_dict() | {CHANGE: ""}
+    return rows
 
 
 def _our_rows(numbers: pd.DataFrame, scenes: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -123,8 +136,9 @@ def _caption(base: str, settings: Mapping[str, str]) -> str:
     """Return what one must know to read the variants."""
     explained = "; ".join(f"{name}: {text}" for name, text in settings.items())
     return (
-        "Median error over the test queries, in metres / degrees, first edge. Base: "
-        f"{base}. Variants, and what they change: {explained}. Average: mean over all "
+        "Median error over the test queries, in metres / degrees, first edge; above, where known, "
+        "of the most similar image copied and of the affine combination of the most similar ones. "
+        f"Base: {base}. Variants, and what they change: {explained}. Average: mean over all "
         "scenes of this table. Change: the average minus the base's, over the scenes that we have, "
         "positive where the variant is worse."
     )

@@ -7,7 +7,16 @@ import numpy as np
 import pandas as pd
 
 from ..experiments import EXPERIMENTS, trained_experiment
-from ..metrics import recall_column
+from ..metrics import (
+    AFFINE,
+    ALL_EDGES,
+    FIRST_EDGE,
+    MOST_SIMILAR,
+    REFERENCE,
+    copied_image,
+    recall_column,
+)
+from ..yardsticks import COMBINED
 from .formats import Table, TableFiles, format_number, format_pairs, write_tables
 from .literature import UNKNOWN_FIGURES, Literature, compare_with_literature, read_literature
 from .summaries import MEDIANS, RATIOS, summarise_scenes
@@ -17,12 +26,19 @@ IN_PAPER = {
     "leave_one_out": "Table 2",
     "single_scene": "Table 1 of the supplement",
 }
-ESTIMATORS_TEXT = (
-    "First edge: the pose by the first edge into the query, as published: from the best-ranked "
-    "neighbour, or with knn edges from the one nearest in feature space; all edges: the aggregate "
-    "of all of them; reference neighbour: the pose of the best-ranked neighbour itself, nothing "
-    "regressed."
-)
+ESTIMATOR_TEXTS = {
+    MOST_SIMILAR: "the pose of the database image whose descriptor is most similar, copied",
+    AFFINE: (
+        f"of the poses of the {COMBINED} most similar images, with the weights that best rebuild "
+        "the query's descriptor from theirs; no network has seen either"
+    ),
+    REFERENCE: "the pose of the graph's first neighbour, copied",
+    FIRST_EDGE: (
+        "the pose by the first edge into the query, as published: from the best-ranked neighbour, "
+        "or with knn edges from the one nearest in feature space"
+    ),
+    ALL_EDGES: "the aggregate of the poses by all edges into the query",
+}
 TESTING_TEXT = (
     "Unlike in the published protocol, dropout is off at test time, and graphs that this code "
     "samples have a fixed seed."
@@ -105,12 +121,17 @@ def _experiment_table(
     for metres, degrees in recall:
         shares = 100 * numbers[recall_column(metres, degrees)]
         cells[f"{100 * metres:.4g} cm {degrees:.4g}°"] = [format_number(s, 1) for s in shares]
-    about = EXPERIMENTS[experiment]
+    about, known = EXPERIMENTS[experiment], numbers["estimator"].tolist()
+    copied = copied_image(known)
+    ratio = f"ratio of the median to that of the {copied}; " if copied else ""
+    explained = "; ".join(
+        f"{name}: {text}" for name, text in ESTIMATOR_TEXTS.items() if name in known
+    )
     caption = (
         f"{about[0].upper()}{about[1:]}. Median and mean error over the test queries, in "
-        "metres / degrees; ratio of the median to that of the reference neighbour; recall in % of "
-        "the queries within both thresholds. A failed query counts as an infinite error. Average: "
-        f"mean over scenes, queries and failures summed. {ESTIMATORS_TEXT} {remarks}".rstrip()
+        f"metres / degrees; {ratio}recall in % of the queries within both thresholds. A failed "
+        "query counts as an infinite error. Average: mean over scenes, queries and failures "
+        f"summed. {explained[0].upper()}{explained[1:]}. {remarks}".rstrip()
     )
     rules = np.flatnonzero(first)[1:].tolist()
     title = f"{dataset}, {experiment.replace('_', ' ')}"

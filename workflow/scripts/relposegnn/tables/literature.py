@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ..metrics import ALL_EDGES, FIRST_EDGE, REFERENCE, read_csv
+from ..metrics import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE, read_csv
 from ..runtime import InputError
 from .formats import UNKNOWN, Table, format_pairs, join_pair
 from .summaries import AVERAGE, MEDIANS
@@ -33,6 +33,8 @@ DECIMALS = (2, 1)  # of metres and degrees, as papers print them
 OURS = {
     FIRST_EDGE: "ours (first edge)",
     ALL_EDGES: "ours (all edges)",
+    MOST_SIMILAR: "ours (most similar image)",
+    AFFINE: "ours (affine combination)",
     REFERENCE: "ours (reference neighbour)",
 }
 

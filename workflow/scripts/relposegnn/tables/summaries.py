@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..metrics import REFERENCE, read_scores, summarise
+from ..metrics import copied_image, read_scores, summarise
 
 AVERAGE = "average"  # stands for a scene
 MEDIANS = ["median_translation_m", "median_rotation_deg"]
@@ -31,8 +31,8 @@ def summarise_scenes(
     """Return a row per scene (then the average) and estimator.
 
     The columns are ``run``, ``scene``, then as of ``metrics.summarise``, and among them
-    ``ratio_*``: a median divided by that of the reference neighbour in the same scene, below 1
-    where regression helps; unknown (NaN) without a reference neighbour.
+    ``ratio_*``: a median divided by that of the ``copied_image`` in the same scene, below 1 where
+    an estimate is better than copying; unknown (NaN) where no image was copied.
 
     Args:
         rows: (run, scene, scores file) per scene.
@@ -48,9 +48,10 @@ def summarise_scenes(
         for name, own in scenes.groupby("estimator", sort=False)
     ]
     numbers = pd.concat([scenes, pd.DataFrame(averages)], ignore_index=True)
-    reference = numbers[numbers["estimator"] == REFERENCE].set_index("scene")[MEDIANS]
+    copied = numbers["estimator"] == copied_image(numbers["estimator"].to_list())
+    base = numbers[copied].set_index("scene")[MEDIANS]
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = numbers[MEDIANS].to_numpy() / reference.reindex(numbers["scene"]).to_numpy()
+        ratios = numbers[MEDIANS].to_numpy() / base.reindex(numbers["scene"]).to_numpy()
     position = numbers.columns.get_loc("mean_rotation_deg") + 1
     for column, name in enumerate(RATIOS):
         numbers.insert(position + column, name, ratios[:, column])

@@ -34,7 +34,7 @@ from ..frames import Frames
 from ..metrics import FIRST_EDGE
 from ..poses import pose_distances
 from .files import create_mp4, shrink, write_gif
-from .panels import RETRIEVED, Curve, FilmMap
+from .panels import COPYING, RETRIEVED, Curve, FilmMap
 from .queries import Localized, choose_queries, read_localized
 
 GIF_WIDTH, GIF_RATE = 640, 5.0  # pixels; frames a second, at most
@@ -132,10 +132,11 @@ class Film:
         with house_style(), matplotlib.rc_context(STYLE):
             boxes = [np.divide(box, DPI) for box in (MAP_BOX, *CURVE_BOXES)]
             above, metres, degrees = (place_axes(self.figure, box) for box in boxes)
+            copied = data.copied[1] if data.copied else (None, None)
             self.panels = [
                 FilmMap(above, data, shown, self.colours),
-                Curve(metres, data.metres, shown, self.colours),
-                Curve(degrees, data.degrees, shown),
+                Curve(metres, data.metres, shown, self.colours, copied[0]),
+                Curve(degrees, data.degrees, shown, None, copied[1]),
             ]
             _add_colour_scale(metres, colours)
             self._write_standing(title)
@@ -216,14 +217,17 @@ class Film:
             legend_mark("query", SOFT, markersize=4),
             Line2D([], [], color=INK, linewidth=2, label="median"),
         ]
+        if self.data.copied:
+            on_curves.append(Line2D([], [], **COPYING, label=self.data.copied[0]))
         if not np.isfinite(self.data.metres).all():
             on_curves.append(legend_mark("failed", INK, "x", markersize=6))
-        for box, handles in ((MAP_BOX, on_map), (CURVE_BOXES[0], on_curves)):
+        columns = 2 if self.data.copied else 3  # under the curves; its name is long
+        for box, handles, ncols in ((MAP_BOX, on_map, 4), (CURVE_BOXES[0], on_curves, columns)):
             self.figure.legend(
                 handles=handles,
                 loc="center",
                 bbox_to_anchor=((box[0] + box[2] / 2) / WIDTH, 1 - LEGEND_LINE / HEIGHT),
-                ncols=len(handles),
+                ncols=ncols,
                 columnspacing=1.3,
                 handletextpad=0.5,
                 handlelength=1.2,

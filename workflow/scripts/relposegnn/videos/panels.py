@@ -13,6 +13,7 @@ from ..figures.style import INK, SOFT, error_colours
 from .queries import Localized
 
 RETRIEVED = "#44AA99"
+COPYING = {"color": SOFT, "linewidth": 1.5, "linestyle": (0, (4, 2))}  # its running median
 
 
 class FilmMap(Map):
@@ -68,10 +69,15 @@ class FilmMap(Map):
 
 
 class Curve:
-    """An error of the queries so far, and the running median."""
+    """An error of the queries so far, and the running median, beside that of copying an image."""
 
     def __init__(
-        self, axes: Axes, errors: np.ndarray, shown: np.ndarray, colours: np.ndarray | None = None
+        self,
+        axes: Axes,
+        errors: np.ndarray,
+        shown: np.ndarray,
+        colours: np.ndarray | None = None,
+        copied: np.ndarray | None = None,
     ) -> None:
         """Draw what stands still.
 
@@ -80,9 +86,11 @@ class Curve:
             errors: of all queries (N), infinite where they failed.
             shown: those of them (n) that the film shows.
             colours: of their dots (N, 4); grey without.
+            copied: errors (N) of copying an image's pose, where known.
         """
         self.axes, self.shown, self.errors = axes, shown, errors[shown]
-        self.medians = np.array([np.median(errors[: i + 1]) for i in shown])
+        self.medians = _running_medians(errors, shown)
+        self.copied = np.empty(0) if copied is None else _running_medians(copied, shown)
         self.colours = None if colours is None else colours[shown]
         self.limit = 1.3 * error_colours(errors).norm.vmax
         axes.set(xlim=(0, len(errors) + 1), ylim=(0, self.limit))
@@ -91,6 +99,7 @@ class Curve:
         moving = {"animated": True, "clip_on": False, "zorder": 3}
         self.dots = axes.scatter([], [], s=12, color=SOFT, linewidths=0, **moving)
         (self.failed,) = axes.plot([], [], "x", color=INK, markersize=6, **moving)
+        (self.copying,) = axes.plot([], [], **COPYING, **moving)
         (self.line,) = axes.plot([], [], color=INK, linewidth=2, **moving)
 
     def move_to(self, position: int) -> list[Artist]:
@@ -103,4 +112,11 @@ class Curve:
             self.dots.set_facecolors(self.colours[past][found])
         self.failed.set_data(number[~found], np.full((~found).sum(), self.limit))
         self.line.set_data(number, np.minimum(self.medians[past], self.limit))
-        return [self.dots, self.failed, self.line]
+        copied = self.copied[past]
+        self.copying.set_data(number[: len(copied)], np.minimum(copied, self.limit))
+        return [self.dots, self.failed, self.copying, self.line]
+
+
+def _running_medians(errors: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Return the medians (n) of all errors (N) up to each of the queries shown (n)."""
+    return np.array([np.median(errors[: i + 1]) for i in shown])

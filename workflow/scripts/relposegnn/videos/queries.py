@@ -9,7 +9,16 @@ import pandas as pd
 from ..figures.maps import sequences_of
 from ..frames import Frames
 from ..graphs import read_graphs
-from ..metrics import FIRST_EDGE, PREFIXES, ROTATION, TRANSLATION, read_predictions, score_estimator
+from ..metrics import (
+    FIRST_EDGE,
+    PREFIXES,
+    ROTATION,
+    TRANSLATION,
+    copied_image,
+    present_estimators,
+    read_predictions,
+    score_estimator,
+)
 from ..poses import pose_from_quaternion
 from ..runtime import InputError
 
@@ -20,7 +29,8 @@ class Localized:
 
     ``query`` (N) and ``neighbours`` (N, k) index the frames of the test and training split;
     ``database`` (M, 4, 4), ``truth`` (N, 4, 4) and ``estimates`` (N, 4, 4) are ``world_from_cam``,
-    NaN where a query failed; ``metres`` and ``degrees`` (N) the errors, infinite there.
+    NaN where a query failed; ``metres`` and ``degrees`` (N) the errors, infinite there. ``copied``
+    is the name of the ``copied_image`` and its errors (2, N) in metres and degrees, where known.
     """
 
     names: list[str]
@@ -31,6 +41,7 @@ class Localized:
     estimates: np.ndarray
     metres: np.ndarray
     degrees: np.ndarray
+    copied: tuple[str, np.ndarray] | None = None
 
 
 def read_localized(
@@ -61,8 +72,8 @@ def read_localized(
     order = np.argsort(query, kind="stable")
     query, neighbours = query[order], neighbours[order]
     rows = pd.Index(predicted).get_indexer(names[query])
-    scores = score_estimator(arrays, FIRST_EDGE)
-    metres, degrees = (scores[column].to_numpy()[rows] for column in (TRANSLATION, ROTATION))
+    metres, degrees = _errors(arrays, FIRST_EDGE)[:, rows]
+    copied = copied_image(present_estimators(arrays))
     found = np.isfinite(metres)
     estimates = np.full((len(rows), 4, 4), np.nan)
     centres, quaternions = (arrays[f"{PREFIXES[FIRST_EDGE]}_{part}"][rows] for part in "tq")
@@ -70,8 +81,21 @@ def read_localized(
     truth = pose_from_quaternion(arrays["targ_t"], arrays["targ_q"])[rows]
     database = frames.poses("train")
     return Localized(
-        names[query].tolist(), query, neighbours, database, truth, estimates, metres, degrees
+        names[query].tolist(),
+        query,
+        neighbours,
+        database,
+        truth,
+        estimates,
+        metres,
+        degrees,
+        (copied, _errors(arrays, copied)[:, rows]) if copied else None,
     )
+
+
+def _errors(arrays: dict[str, np.ndarray], estimator: str) -> np.ndarray:
+    """Return metres and degrees (2, N) of one estimator, in the order of the predictions."""
+    return score_estimator(arrays, estimator)[[TRANSLATION, ROTATION]].to_numpy().T
 
 
 def choose_queries(names: list[str], limit: int) -> np.ndarray:
