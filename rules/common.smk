@@ -252,9 +252,11 @@ def describing_gpus():
     return int(config["retrieval"]["descriptor"] == "netvlad")
 
 
-def sampling_settings(graphs):
-    """Return how graphs are sampled, from a section ``graphs``."""
-    return {key: value for key, value in graphs.items() if key != "source"}
+def sampling_settings(graphs, split):
+    """Return how the graphs of a split are sampled, from a section ``graphs``."""
+    own = graphs["test"] if split == "test" else None
+    names = ("neighbours", "selection", "stride", "drop_probability", "seed")
+    return {name: graphs[name] for name in names} | (own or {})
 
 
 def model_settings(wildcards):
@@ -283,18 +285,28 @@ def literature_dataset():
 # What captions say of the settings.
 
 
-def graphs_remark(trained_here):
-    """Return what a caption says of the graphs that models are trained on, and tested on."""
-    graphs = config["graphs"]
+def sampling_remark(split):
+    """Return in words which database images the graphs of a split take."""
+    sampling = sampling_settings(config["graphs"], split)
+    mix = config["graphs"]["train_mix"] if split == "train" else 0
+    stride, dropped = sampling["stride"], sampling["drop_probability"]
+    nearest = (stride, dropped) == (1, 0) or mix == 1
+    strided = f"stride {stride} with drop probability {dropped:g}"
+    mixed = f"{strided} ({mix:g} of the graphs: the nearest)" if mix else strided
     choice = {
-        "strided": f"stride {graphs['stride']}",
+        "strided": "the nearest" if nearest else mixed,
         "random": "drawn at random",
         "sequential": "the best-ranked and those recorded after it",
-    }[graphs["selection"]]
+    }[sampling["selection"]]
     descriptor = config["retrieval"]["descriptor"]
-    sampled = f"graphs of {graphs['neighbours']} neighbours by {descriptor}, {choice}"
-    tested = "the authors' graphs" if AUTHORS_GRAPHS else sampled
-    trained = "the authors' graphs" if AUTHORS_TRAINING_GRAPHS else sampled
+    return f"graphs of {sampling['neighbours']} neighbours by {descriptor}, {choice}"
+
+
+def graphs_remark(trained_here):
+    """Return what a caption says of the graphs that models are trained on, and tested on."""
+    theirs = "the authors' graphs"
+    tested = theirs if AUTHORS_GRAPHS else sampling_remark("test")
+    trained = theirs if AUTHORS_TRAINING_GRAPHS else sampling_remark("train")
     if not trained_here:
         return f"tested on {tested}"
     if trained == tested:

@@ -18,7 +18,9 @@ rule sample_graphs:
         mem_mb=1000,
         runtime=10,
     params:
-        graphs=sampling_settings(config["graphs"]),
+        train=sampling_settings(config["graphs"], "train"),
+        test=sampling_settings(config["graphs"], "test"),
+        train_mix=config["graphs"]["train_mix"],
         code=code("sample_graphs"),
     script:
         "../workflow/scripts/sample_graphs.py"
@@ -32,9 +34,13 @@ use rule sample_graphs as sample_variant_graphs with:
     benchmark:
         "results/{dataset}/benchmarks/sample_variant_graphs/{variant}/{scene}.tsv"
     params:
-        graphs=lambda wildcards: sampling_settings(
-            VARIANTS[wildcards.variant]["graphs"]
+        train=lambda wildcards: sampling_settings(
+            VARIANTS[wildcards.variant]["graphs"], "train"
         ),
+        test=lambda wildcards: sampling_settings(
+            VARIANTS[wildcards.variant]["graphs"], "test"
+        ),
+        train_mix=lambda wildcards: VARIANTS[wildcards.variant]["graphs"]["train_mix"],
         code=code("sample_graphs"),
 
 

@@ -24,7 +24,9 @@ rule describe_place:
         mem_mb=500,
         runtime=10,
     params:
-        sampling=lambda wildcards: sampling_settings(section("graphs", wildcards.run)),
+        sampling=lambda wildcards: sampling_settings(
+            section("graphs", wildcards.run), "test"
+        ),
         candidates=config["retrieval"]["candidates"],
         minimum_confidence=config["photos"]["minimum_confidence"],
         both_directions=config["localization"]["both_directions"],

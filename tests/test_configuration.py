@@ -31,6 +31,18 @@ def test_changes_are_merged_over_the_default_configuration():
     assert changes == given
 
 
+def test_null_takes_the_place_of_a_section_and_a_section_that_of_null():
+    null, own = {"graphs": {"test": None}}, {"stride": 2, "drop_probability": 0.1}
+    assert validated(null)["graphs"] == {**DEFAULT["graphs"], "test": None}
+    changes = {"variants": {"as-trained": null}}
+    assert validated(changes)["variants"]["as-trained"]["graphs"]["test"] is None
+    changes = {**null, "variants": {"own": {"graphs": {"test": own}}}}
+    assert validated(changes)["variants"]["own"]["graphs"]["test"] == own
+    half = {**null, "variants": {"half": {"graphs": {"test": {"stride": 2}}}}}
+    (line,) = problems(half)
+    assert line.startswith("variants.half: graphs.test.drop_probability: is missing, expected")
+
+
 def test_schema_gives_no_values():
     def keywords(part):
         if isinstance(part, dict):
@@ -60,6 +72,7 @@ def test_every_key_is_described_with_a_range():
     [
         ("grahps", "graphs"),
         ("graphs.strid", "graphs.stride"),
+        ("graphs.test.strid", "graphs.test.stride"),
         ("training.learning-rate", "training.learning_rate"),
         ("stride", "graphs.stride"),
         ("model.epochs", "training.epochs"),
@@ -93,6 +106,13 @@ def test_unknown_key_like_no_other_lists_what_is_allowed():
         ("graphs.stride", True, "got true, expected an integer"),
         ("graphs.stride", None, "got null, expected an integer"),
         ("graphs.drop_probability", 1, "expected a number, at least 0, below 1"),
+        (
+            "graphs.train_mix",
+            1.5,
+            "got 1.5, expected a number, at least 0, at most 1 (share of the",
+        ),
+        ("graphs.test", "strided", 'got "strided", expected a section with keys or null'),
+        ("graphs.test.stride", 0, "got 0, expected an integer, at least 1"),
         ("training.learning_rate", 0, "expected a number, above 0, at most 1 (Adam's step"),
         ("training.learning_rate", float("nan"), "got NaN, expected a number"),
         ("training.initial_s_t", float("-inf"), "got -Infinity, expected a number"),
@@ -148,6 +168,9 @@ def test_all_problems_are_told_at_once():
     ("place", "text", "value"),
     [
         ("graphs.stride", "3", 3),
+        ("graphs.train_mix", "0", 0),
+        ("graphs.test", "null", None),
+        ("graphs.test", {"stride": "2"}, {"stride": 2, "drop_probability": 0.0}),
         ("training.learning_rate", "1e-4", 1e-4),
         ("training.learning_rate", ".5", 0.5),
         ("training.initial_s_q", "-2", -2),

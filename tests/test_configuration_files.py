@@ -49,6 +49,7 @@ def test_full_reproduction_has_the_published_settings():
     assert config["graphs"] == {
         **{"source": "sampled", "selection": "strided", "seed": 0},
         **{"neighbours": 7, "stride": 5, "drop_probability": 0.5},
+        **{"train_mix": 0, "test": None},
     }
     assert config["model"] == {
         "backbone": "resnet34",
@@ -59,9 +60,10 @@ def test_full_reproduction_has_the_published_settings():
         "knn": 0,
         "dropout": 0.5,
         "edge_dropout": 0.5,
+        "pose": "world_difference",
         "translation_deviation": [1.0, 1.0, 1.0],
     }
-    assert {"backbone", "width", "iterations", "knn", "translation_deviation"} == {
+    assert {"backbone", "width", "iterations", "knn", "pose", "translation_deviation"} == {
         key for key, value in config["authors"]["profile"].items() if value == config["model"][key]
     }
     training = config["training"]
@@ -71,6 +73,16 @@ def test_full_reproduction_has_the_published_settings():
     assert (training["decay_epochs"], training["decay_factor"]) == (20, 0.1)
     assert training["schedule"] == "step"
     assert (training["initial_s_t"], training["initial_s_q"]) == (0, -3)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "7scenes.yaml"])
+def test_ablations_of_strides_train_and_test_on_the_same_graphs(name):
+    variants = validated(merged(shipped(name), shipped("ablations.yaml")))["variants"]
+    assert variants["stride-1"]["graphs"]["test"] is None
+    far, nearest = variants["stride-10"]["graphs"], variants["nearest-tests"]["graphs"]
+    assert (far["stride"], far["train_mix"], far["test"]) == (10, 0, None)
+    assert nearest["stride"] > 1
+    assert (nearest["train_mix"], nearest["test"]["stride"]) == (0, 1)
 
 
 def test_published_statistics_are_those_of_the_dataset(reference):
@@ -86,6 +98,7 @@ def test_cambridge_has_the_published_protocol():
     config = validated(shipped("cambridge.yaml"))
     assert len(config["scenes"]) == len(config["archive_url"]) == 5
     assert (config["graphs"]["stride"], config["graphs"]["neighbours"]) == (3, 7)
+    assert (config["graphs"]["train_mix"], config["graphs"]["test"]) == (0, None)
     assert (config["model"]["iterations"], config["model"]["knn"]) == (2, 4)
     assert config["model"]["translation_deviation"] == [12.6376063, 5.3801193, 19.3833127]
     training = config["training"]

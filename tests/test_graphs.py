@@ -1,7 +1,7 @@
-"""Graph sampling: the published rule, its ablations, seeds, edge order, errors."""
+"""Graph sampling: the published rule, its ablations, the nearest, seeds, edge order, errors."""
 
 import hashlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import h5py
 import numpy as np
@@ -14,6 +14,7 @@ from relposegnn.runtime import InputError, numpy_generator
 from relposegnn.storage import create_hdf5, open_hdf5, read_settings
 
 PAPER = SamplingSettings(neighbours=7, selection="strided", stride=5, drop_probability=0.5, seed=0)
+NEAREST = replace(PAPER, stride=1, drop_probability=0.0)
 
 
 class PlannedGenerator:
@@ -47,10 +48,10 @@ def write_inputs(folder, train, test, names=None, scene="chess"):
     return rankings, frames
 
 
-def sample(folder, settings, name="g"):
+def sample(folder, settings, name="g", test=None, train_mix=0.0):
     """Sample from the inputs of a folder; return the neighbours of both splits."""
-    path = folder / f"{name}.h5"
-    graphs.sample_graphs(folder / "n.h5", folder / "f.h5", path, settings)
+    path, sampling = folder / f"{name}.h5", {"train": settings, "test": test or settings}
+    graphs.sample_graphs(folder / "n.h5", folder / "f.h5", path, sampling, train_mix)
     return [graphs.read_graphs(path, split)[1] for split in ("train", "test")]
 
 
@@ -80,7 +81,7 @@ def test_reach_into_the_ranking_is_that_of_the_rule():
     settings = replace(PAPER, neighbours=7, stride=5)
     ranked = np.tile(np.arange(500), (4000, 1))
     neighbours, filled = graphs.strided_neighbours(ranked, settings, np.random.default_rng(0))
-    assert filled == 0
+    assert not filled.any()
     assert (np.diff(neighbours, axis=1) >= 5).all()  # strided, best first
     # Half of the entries are dropped: the first of 7 is on average the (2 + 1)th kept, position
     # (2 + 1) * 2 - 1; each further one lies 5 kept entries, 10 positions, on.
@@ -127,7 +128,80 @@ def test_strided_graphs_stay_what_they_were(case):
     generator = numpy_generator(settings.seed, "graphs", "chess", split)
     neighbours, filled = graphs.strided_neighbours(ranked, settings, generator)
     digest = hashlib.sha256(neighbours.astype(np.int32).tobytes()).hexdigest()[:16]
-    assert (neighbours[:3].tolist(), filled, digest) == STORED[case]
+    assert (neighbours[:3].tolist(), filled.sum(), digest) == STORED[case]
+
+
+def digests(neighbours):
+    return [hashlib.sha256(split.tobytes()).hexdigest()[:16] for split in neighbours]
+
+
+def test_files_without_a_mix_stay_what_they_were(tmp_path):
+    write_inputs(tmp_path, random_rankings(0, 30, 100), random_rankings(1, 20, 60))
+    # As sampled by version 1, which had one setting for both splits.
+    assert digests(sample(tmp_path, PAPER)) == ["b883195644cd8746", "a3e390a05613aedc"]
+    # The splits do not touch each other.
+    assert digests(sample(tmp_path, PAPER, test=NEAREST))[0] == "b883195644cd8746"
+    assert digests(sample(tmp_path, PAPER, train_mix=0.5))[1] == "a3e390a05613aedc"
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+def test_a_share_of_the_training_graphs_is_nearest_and_the_others_stay(tmp_path, share):
+    ranked = random_rankings(0, 400, 60)
+    write_inputs(tmp_path, ranked, random_rankings(1, 20, 60))
+    strided, test = sample(tmp_path, PAPER)
+    found, same = sample(tmp_path, PAPER, train_mix=share)
+    nearest = (found == ranked[:, :7]).all(axis=1)
+    # 5 standard deviations of a binomial distribution.
+    assert abs(nearest.sum() - 400 * share) <= 5 * np.sqrt(400 * share * (1 - share))
+    np.testing.assert_array_equal(found[~nearest], strided[~nearest])
+    np.testing.assert_array_equal(same, test)
+    np.testing.assert_array_equal(sample(tmp_path, PAPER, train_mix=share)[0], found)
+
+
+def test_which_graphs_are_nearest_differs_by_seed_and_scene(tmp_path):
+    ranked, found = random_rankings(0, 50, 60), []
+    for scene, seed in (("chess", 0), ("fire", 0), ("chess", 1)):
+        write_inputs(tmp_path, ranked, ranked, scene=scene)
+        train = sample(tmp_path, replace(PAPER, seed=seed), train_mix=0.5)[0]
+        found.append((train == ranked[:, :7]).all(axis=1))
+    assert (found[0] != found[1]).any()
+    assert (found[0] != found[2]).any()
+
+
+def test_the_nearest_have_no_ranking_too_short(tmp_path, caplog):
+    ranked = random_rankings(0, 200, 40)  # most end before stride 5 yields 7 of them
+    write_inputs(tmp_path, ranked, ranked)
+    short = []
+    for share in (0.0, 0.5, 1.0):
+        caplog.clear()
+        found = sample(tmp_path, PAPER, test=NEAREST, train_mix=share)[0]
+        with open_hdf5(tmp_path / "g.h5", "graphs") as file:
+            short.append(file["train"].attrs["rankings_too_short"])
+            assert file["test"].attrs["rankings_too_short"] == 0
+        assert ("chess, train: " in caplog.text) == (share < 1)
+        assert "chess, test: " not in caplog.text
+    np.testing.assert_array_equal(found, ranked[:, :7])
+    assert short[0] > 190
+    assert 70 < short[1] < 130
+    assert short[2] == 0
+
+
+def test_test_graphs_have_a_sampling_of_their_own(tmp_path):
+    ranked = random_rankings(0, 30, 80)
+    write_inputs(tmp_path, ranked, ranked)
+    train, test = sample(tmp_path, PAPER, test=NEAREST, train_mix=0.25)
+    np.testing.assert_array_equal(test, ranked[:, :7])
+    assert (train != ranked[:, :7]).any(axis=1).sum() > 10
+    with open_hdf5(tmp_path / "g.h5", "graphs") as file:
+        settings = read_settings(file)
+    assert settings == {"train": asdict(PAPER), "test": asdict(NEAREST), "train_mix": 0.25}
+
+
+@pytest.mark.parametrize("selection", ["random", "sequential"])
+def test_a_mix_leaves_other_selections_alone(tmp_path, selection):
+    write_inputs(tmp_path, random_rankings(0, 30, 29), random_rankings(1, 20, 30))
+    settings = replace(PAPER, neighbours=4, selection=selection)
+    assert digests(sample(tmp_path, settings, train_mix=1.0)) == digests(sample(tmp_path, settings))
 
 
 def test_files_hold_indices_settings_and_repeat_by_seed(tmp_path):
@@ -135,7 +209,7 @@ def test_files_hold_indices_settings_and_repeat_by_seed(tmp_path):
     settings = replace(PAPER, neighbours=7, stride=5, seed=3)
     neighbours = sample(tmp_path, settings, name="a")[1]
     with open_hdf5(tmp_path / "a.h5", "graphs") as file:
-        assert read_settings(file)["stride"] == 5
+        assert read_settings(file)["test"]["stride"] == 5
         assert file["test/query"][:].tolist() == list(range(20))
         assert file["test/query"].dtype == file["test/neighbours"].dtype == np.int32
     assert neighbours.shape == (20, 7)
@@ -229,7 +303,11 @@ def test_rankings_of_other_frames_are_refused(tmp_path):
     (tmp_path / "other").mkdir()
     _, frames = write_inputs(tmp_path / "other", random_rankings(0, 30, 20), [])
     with pytest.raises(InputError, match=r"test\): ranks for 4 frames, expected the 0 of .*f\.h5"):
-        graphs.sample_graphs(tmp_path / "n.h5", frames, tmp_path / "g.h5", replace(PAPER, stride=1))
+        graphs.sample_graphs(
+            *(tmp_path / "n.h5", frames, tmp_path / "g.h5"),
+            {"train": NEAREST, "test": NEAREST},
+            train_mix=0.5,
+        )
 
 
 def test_an_unknown_selection_is_refused(tmp_path):

@@ -1,7 +1,10 @@
+"""Places: their file, and how the workflow describes one."""
+
 import json
 import shutil
 
 import pytest
+from project import TINY, Project
 
 from relposegnn.graphs import SamplingSettings
 from relposegnn.photos.place import Place, read_place, write_place
@@ -68,3 +71,22 @@ def test_damaged_file_is_refused(tmp_path, text):
     (tmp_path / "study.json").write_text(text)
     with pytest.raises(InputError, match=r"study\.json: cannot be read as a place"):
         read_place(tmp_path / "study.json")
+
+
+def test_photos_get_graphs_as_test_queries_do(tmp_path):
+    """A run's own way, which may be the one that it was trained in."""
+    project = Project(tmp_path, TINY + "variants: {as-trained: {graphs: {test: null}}}\n")
+    results, found = tmp_path / "results/synthetic", {}
+    inputs = ("frames/study.h5", "descriptors/study.h5", "vocabularies/study.npz")
+    for run in ("joint", "as-trained"):
+        for path in (*inputs, f"runs/{run}/model.pt"):
+            (results / path).parent.mkdir(parents=True, exist_ok=True)
+            (results / path).touch()
+        place = results / f"runs/{run}/places/study.json"
+        # Alone: the inputs are there, and are not read.
+        project.run("--allowed-rules", "describe_place", "--", str(place.relative_to(tmp_path)))
+        found[run] = read_place(place).sampling
+    assert found == {
+        "joint": SamplingSettings(3, "strided", stride=1, drop_probability=0.0, seed=0),
+        "as-trained": SamplingSettings(3, "strided", stride=2, drop_probability=0.5, seed=0),
+    }

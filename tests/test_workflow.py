@@ -84,8 +84,15 @@ def test_a_whole_run_makes_scores_tables_and_figures(finished):
         assert row["ratio_translation"] == pytest.approx(ratio, rel=1e-4)
         nearest = pd.read_csv(results / f"retrieval/{scene}.csv")["top1_distance_m"].median()
         assert copied["median_translation_m"] == pytest.approx(nearest, rel=1e-5)
-        with h5py.File(results / f"graphs/{scene}.h5") as graphs:
-            assert graphs["train/neighbours"].shape == (12, 3)
+        with (
+            h5py.File(results / f"graphs/{scene}.h5") as graphs,
+            h5py.File(results / f"neighbours/{scene}.h5") as ranked,
+        ):
+            nearest = {split: ranked[f"{split}/index"][:, :3] for split in ("train", "test")}
+            assert (graphs["test/neighbours"][:] == nearest["test"]).all()
+            mixed = (graphs["train/neighbours"][:] == nearest["train"]).all(axis=1)
+            assert len(mixed) == 12
+            assert 0 < mixed.sum() < 12
     figures = {path.relative_to(results / "figures") for path in results.rglob("*.png")}
     assert len(figures) == 2 + 1 + 1 + 2
     assert "study" in (results / "tables" / "joint.md").read_text()
@@ -117,6 +124,8 @@ def test_the_report_can_be_made(finished, tmp_path):
     ("setting", "expected"),
     [
         ("graphs={stride: 1}", GRAPHS | FROM_TRAINING),
+        ("graphs={train_mix: 0.4}", GRAPHS | FROM_TRAINING),
+        ("graphs={test: null}", GRAPHS | FROM_TRAINING),
         ("training={learning_rate: 0.002}", FROM_TRAINING),
         ("training={seed: 0, decay_epochs: 7}", set()),  # as before, and not read by cosine
         ("model={width: 24}", FROM_TRAINING),

@@ -19,15 +19,28 @@ rule nothing:
 """
 AUTHORS = {"graphs": {"source": "authors"}}
 BOTH = {**AUTHORS, "authors": {"graphs": {"splits": ["train", "test"]}}}
-SAMPLED = "graphs of 7 neighbours by vlad, stride 5"
+PUBLISHED = {"graphs": {"train_mix": 0.0, "test": None}}
+GRAPHS = "graphs of 7 neighbours by vlad"
+STRIDED = f"{GRAPHS}, stride 5 with drop probability 0.5"
+MIXED = f"{STRIDED} (0.5 of the graphs: the nearest)"
+NEAREST = f"{GRAPHS}, the nearest"
 
 
 @pytest.mark.parametrize(
     ("config", "experiment", "expected"),
     [
-        ({}, "joint", f"trained and tested on {SAMPLED}."),
-        ({}, "published", f"tested on {SAMPLED}."),
-        (AUTHORS, "joint", f"trained on {SAMPLED}; tested on the authors' graphs."),
+        ({}, "joint", f"trained on {MIXED}; tested on {NEAREST}."),
+        ({}, "published", f"tested on {NEAREST}."),
+        ({"graphs": {"test": None}}, "joint", f"trained on {MIXED}; tested on {STRIDED}."),
+        ({"graphs": {"train_mix": 1}}, "joint", f"trained and tested on {NEAREST}."),
+        (
+            {"graphs": {"selection": "random"}},
+            "joint",
+            f"trained and tested on {GRAPHS}, drawn at random.",
+        ),
+        (PUBLISHED, "joint", f"trained and tested on {STRIDED}."),
+        (PUBLISHED, "published", f"tested on {STRIDED}."),
+        (AUTHORS, "joint", f"trained on {MIXED}; tested on the authors' graphs."),
         (AUTHORS, "published", "tested on the authors' graphs."),
         (BOTH, "single_scene", "trained and tested on the authors' graphs."),
     ],

@@ -95,7 +95,7 @@ def localise(folder: Path, photos: Path, *options: str) -> pd.DataFrame:
     return pd.read_csv(folder / "localised/poses.csv")
 
 
-@pytest.mark.parametrize("source", ["sampled", "published"])
+@pytest.mark.parametrize("source", ["sampled", "authors"])
 def test_the_command_does_what_the_target_does(edited, photos, source):
     """Neither asks for rankings or graphs, whosever they are."""
     results = edited.folder / "results/synthetic"

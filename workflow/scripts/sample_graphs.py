@@ -5,9 +5,11 @@ from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):
+        inputs, params = snakemake.input, snakemake.params
         sample_graphs(
-            snakemake.input.neighbours,
-            snakemake.input.frames,
+            inputs.neighbours,
+            inputs.frames,
             snakemake.output.graphs,
-            SamplingSettings(**snakemake.params.graphs),
+            {"train": SamplingSettings(**params.train), "test": SamplingSettings(**params.test)},
+            params.train_mix,
         )

@@ -188,7 +188,7 @@ def _unknown_key(place: list, section: dict, schema: dict) -> str:
     key, allowed = str(place[-1]), list(section["properties"])
     close = [_dotted([*place[:-1], name]) for name in difflib.get_close_matches(key, allowed, n=1)]
     elsewhere = [name for name in _places(schema) if name.split(".")[-1] == key]
-    guess = f", did you mean {(close or elsewhere)[0]}?" if close or elsewhere else "."
+    guess = f", did you mean {(elsewhere or close)[0]}?" if close or elsewhere else "."
     return f"{_dotted(place)}: is unknown{guess} Allowed here: {', '.join(allowed)}"
 
 

@@ -1,10 +1,12 @@
 """Retrieval graphs: a query and some database images, by default strided along its ranking.
 
 A graph has 1 + k nodes: node 0 is the query, nodes 1..k its neighbours. The file holds frame
-indices and nothing else, so that a graph costs some tens of bytes.
+indices and nothing else, so that a graph costs some tens of bytes. The splits may be sampled
+differently, and a share of the strided training graphs replaced by the nearest neighbours.
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -46,8 +48,8 @@ def choose_neighbours(
     settings: SamplingSettings,
     generator: np.random.Generator,
     within: bool,
-) -> tuple[np.ndarray, int]:
-    """Return the neighbours (N, k) of N queries, and how many of their rankings were too short.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the neighbours (N, k) of N queries, and whose rankings were too short (N,) bool.
 
     Args:
         ranked: (N, K) database images of each query, best first.
@@ -59,13 +61,13 @@ def choose_neighbours(
     Raises:
         InputError: a sequence has too few frames, or the selection is unknown.
     """
-    count = settings.neighbours
+    count, none = settings.neighbours, np.zeros(len(ranked), dtype=bool)
     if settings.selection == "strided":
         return strided_neighbours(ranked, settings, generator)
     if settings.selection == "random":
-        return random_neighbours(len(ranked), len(database), count, generator, within), 0
+        return random_neighbours(len(ranked), len(database), count, generator, within), none
     if settings.selection == "sequential":
-        return sequential_neighbours(ranked[:, 0], database, count, within), 0
+        return sequential_neighbours(ranked[:, 0], database, count, within), none
     raise InputError(
         f"graphs.selection is {settings.selection!r}, expected strided, random or sequential"
     )
@@ -113,12 +115,25 @@ def subsample_ranking(
 
 def strided_neighbours(
     ranked: np.ndarray, settings: SamplingSettings, generator: np.random.Generator
-) -> tuple[np.ndarray, int]:
-    """Return the neighbours (N, k) of N rankings (N, K), and how many rankings were too short."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the neighbours (N, k) of N rankings (N, K), and which were too short (N,) bool."""
     chosen = [subsample_ranking(ranked.shape[1], settings, generator) for _ in ranked]
     positions = np.array([position for position, _ in chosen], dtype=np.int64)
     positions = positions.reshape(len(ranked), settings.neighbours)
-    return np.take_along_axis(ranked, positions, axis=1), sum(filled for _, filled in chosen)
+    filled = np.array([filled for _, filled in chosen], dtype=bool)
+    return np.take_along_axis(ranked, positions, axis=1), filled
+
+
+def mix_nearest(
+    neighbours: np.ndarray, ranked: np.ndarray, share: float, generator: np.random.Generator
+) -> np.ndarray:
+    """Give a share of the graphs the first k of their rankings (N, K); return which ones (N,) bool.
+
+    ``neighbours`` (N, k) are changed in place.
+    """
+    nearest = generator.random(len(ranked)) < share
+    neighbours[nearest] = ranked[nearest, : neighbours.shape[1]]
+    return nearest
 
 
 def random_neighbours(
@@ -173,7 +188,8 @@ def sample_graphs(
     neighbours_file: str | Path,
     frames_file: str | Path,
     graphs_file: str | Path,
-    settings: SamplingSettings,
+    sampling: Mapping[str, SamplingSettings],
+    train_mix: float,
 ) -> None:
     """Sample one graph per frame of both splits and write the graphs file.
 
@@ -181,32 +197,38 @@ def sample_graphs(
         neighbours_file: rankings of the database images for each frame.
         frames_file: of the scene: its name, of which the seeds are made, and the frames' names.
         graphs_file: output.
-        settings: how neighbours are chosen.
+        sampling: how neighbours are chosen, by split.
+        train_mix: share, 0 to 1, of the strided training graphs that take the best-ranked
+            neighbours instead. Which ones is drawn apart: the others stay what they are without.
 
     Raises:
         InputError: there are too few database images for a graph, the two files do not belong
             together, or the selection is unknown.
     """
-    with Frames(frames_file) as frames, create_hdf5(graphs_file, "graphs", asdict(settings)) as out:
+    recorded = {split: asdict(sampling[split]) for split in SPLITS} | {"train_mix": train_mix}
+    with Frames(frames_file) as frames, create_hdf5(graphs_file, "graphs", recorded) as out:
         database = frames.names("train")
         for split in SPLITS:
             ranked, within = read_ranking(neighbours_file, split).index, split == "train"
-            source = f"{neighbours_file} ({frames.scene}, {split})"
+            settings, source = sampling[split], f"{neighbours_file} ({frames.scene}, {split})"
             if len(ranked) != frames.count(split):
                 raise InputError(
                     f"{source}: ranks for {len(ranked)} frames, expected the {frames.count(split)} "
                     f"of {frames.path}; rank the neighbours again"
                 )
             check_choice(settings, ranked.shape[1], len(database) - within, source)
-            generator = numpy_generator(settings.seed, "graphs", frames.scene, split)
-            neighbours, filled = choose_neighbours(ranked, database, settings, generator, within)
-            write_split(out, split, np.arange(len(neighbours)), neighbours, filled)
-            if filled:
+            draw = numpy_generator(settings.seed, "graphs", frames.scene, split)
+            neighbours, filled = choose_neighbours(ranked, database, settings, draw, within)
+            if split == "train" and settings.selection == "strided":
+                draw = numpy_generator(settings.seed, "train_mix", frames.scene)
+                filled &= ~mix_nearest(neighbours, ranked, train_mix, draw)
+            write_split(out, split, np.arange(len(neighbours)), neighbours, filled.sum())
+            if filled.any():
                 logger.warning(
                     "%s, %s: %d of %d rankings (length %d) end before stride %d yields %d "
                     "neighbours; their best unused entries fill these graphs. A larger "
-                    "retrieval.candidates or a smaller graphs.stride avoids it",
-                    *(frames.scene, split, filled, len(ranked), ranked.shape[1]),
+                    "retrieval.candidates or a smaller stride avoids it",
+                    *(frames.scene, split, filled.sum(), len(ranked), ranked.shape[1]),
                     *(settings.stride, settings.neighbours),
                 )
 
