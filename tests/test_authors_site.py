@@ -24,7 +24,6 @@ from authors_site import (
 from loopback import Cut, Request, serving
 
 from relposegnn.archives import extract_scene
-from relposegnn.checkpoints import load_backbone
 from relposegnn.layouts.reading import read_scene
 from relposegnn.metrics import score_poses
 from relposegnn.model import ModelSettings, RelPoseGNN
@@ -83,7 +82,7 @@ def test_checkpoints_differ_and_name_numpy_as_it_was_then(site):
 def test_weights_fill_the_networks(site):
     model = RelPoseGNN(ModelSettings.published(width=16))
     imagenet = site.folder / "torchvision" / "resnet34-b627a593.pth"
-    load_backbone(model, imagenet)
+    model.load_backbone(imagenet)
     assert torch.equal(model.feature_extractor.conv1.weight, torch.load(imagenet)["conv1.weight"])
     load_netvlad(site.folder / MODELS / "netvlad_vgg16.tar")
 

@@ -5,7 +5,6 @@ import torch
 import torchvision
 
 from relposegnn.checkpoints import (
-    load_backbone,
     load_model,
     restore_state,
     save_model,
@@ -87,14 +86,14 @@ def test_imagenet_weights_fill_all_but_the_last_layer(model, tmp_path):
     imagenet = torchvision.models.resnet18(weights=None).state_dict()
     torch.save(imagenet, tmp_path / "resnet18.pth")
     last = model.feature_extractor.fc.weight.clone()
-    load_backbone(model, tmp_path / "resnet18.pth")
+    model.load_backbone(tmp_path / "resnet18.pth")
     own = model.feature_extractor.state_dict()
     assert all(torch.equal(own[key], imagenet[key]) for key in own if not key.startswith("fc."))
     assert torch.equal(own["fc.weight"], last)
     other = torchvision.models.resnet34(weights=None).state_dict()
     torch.save(other, tmp_path / "resnet34.pth")
     with pytest.raises(InputError, match=r"unexpected layer1\.2\.conv1"):
-        load_backbone(model, tmp_path / "resnet34.pth")
+        model.load_backbone(tmp_path / "resnet34.pth")
 
 
 def trained_layer(weight):

@@ -17,7 +17,8 @@ from relposegnn.datasets import GraphDataset, true_relative
 from relposegnn.edges import complete_edges
 from relposegnn.encoders import Maps
 from relposegnn.frames import Frames
-from relposegnn.model import MATCH_FIELD, MatchFieldGNN, ModelSettings
+from relposegnn.match_field_network import MatchFieldGNN
+from relposegnn.model import MATCH_FIELD, ModelSettings
 from relposegnn.poses import quaternion_from_matrix, rotation_error_deg
 from relposegnn.relative_poses import RELATIVE, compose, from_other_direction, relative_pose
 from relposegnn.runtime import InputError

@@ -14,7 +14,8 @@ from relposegnn import training
 from relposegnn.checkpoints import load_model
 from relposegnn.datasets import GraphDataset, batches
 from relposegnn.graphs import write_split
-from relposegnn.model import ModelSettings, build_network
+from relposegnn.match_field_network import build_network
+from relposegnn.model import ModelSettings
 from relposegnn.relative_poses import WORLD_DIFFERENCE
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5

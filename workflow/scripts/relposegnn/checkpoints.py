@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from .model import ModelSettings, PoseNetwork, RelPoseGNN, build_network
+from .match_field_network import build_network
+from .model import ModelSettings, PoseNetwork
 from .runtime import InputError, atomic_path
 from .version import VERSION
 from .weights import list_keys, load_weights, read_checkpoint
@@ -18,14 +19,6 @@ from .weights import list_keys, load_weights, read_checkpoint
 logger = logging.getLogger(__name__)
 
 UNUSED_PREFIX = "gnn2."  # a second layer in the published 2021 checkpoints that no pass uses
-
-
-def load_backbone(model: RelPoseGNN, path: str | Path) -> None:
-    """Start the image encoder from torchvision's ImageNet weights, all but the last layer."""
-    pretrained = read_checkpoint(path)
-    own = model.feature_extractor.state_dict()
-    last = {key: own[key] for key in ("fc.weight", "fc.bias")}
-    load_weights(model.feature_extractor, {**pretrained, **last}, path)
 
 
 def save_model(path: str | Path, model: PoseNetwork, epoch: int | None, scenes: list[str]) -> None:

@@ -1,15 +1,16 @@
 """The network: what it sees of images, message passing, pose heads (paper, section 3.2).
 
 There are two kinds, which differ in how an edge sees its two images. ``RelPoseGNN``, as published:
-each image becomes one vector, and an edge starts from two of them. ``MatchFieldGNN``: an edge
-starts from the match fields of its images, see ``match_fields``.
+each image becomes one vector, and an edge starts from two of them. The other kind starts an edge
+from the match fields of its images: ``match_field_network``.
 
 Submodules carry the names of the published checkpoints. Dimensions in tensor names: N nodes of all
 graphs of a batch, E directed edges, C feature width.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -20,10 +21,11 @@ from torchvision.models.resnet import BasicBlock, ResNet
 
 from .edges import drop_edge_pairs, nearest_edges
 from .encoders import Maps
-from .match_fields import Cells, MatchFieldEdge, image_cells
+from .match_fields import Cells
 from .message_passing import MessagePassingLayer, linear_of_rows
 from .relative_poses import WORLD_DIFFERENCE
 from .runtime import InputError
+from .weights import load_weights, read_checkpoint
 
 POOLED, MATCH_FIELD = "pooled", "match_field"  # kinds of edges
 
@@ -257,6 +259,12 @@ class RelPoseGNN(PoseNetwork):
         self.feature_extractor.fc = nn.Linear(self.feature_extractor.fc.in_features, width)
         self.proj_edge = nn.Linear(2 * width, width)
 
+    def load_backbone(self, path: str | Path) -> None:
+        """Start the image encoder from torchvision's ImageNet weights, all but the last layer."""
+        own = self.feature_extractor.state_dict()
+        last = {key: own[key] for key in ("fc.weight", "fc.bias")}
+        load_weights(self.feature_extractor, {**read_checkpoint(path), **last}, path)
+
     def encode(self, seen: Tensor) -> Tensor:
         """Return the features (N, C) of standardised images (N, 3, H, W)."""
         return self.feature_extractor(seen)
@@ -276,50 +284,6 @@ class RelPoseGNN(PoseNetwork):
         else:
             first, second = edge_index
         return relu(linear_of_rows(self.proj_edge, (features, first), (features, second))), None
-
-
-class MatchFieldGNN(PoseNetwork):
-    """A network whose edges see both images: they start from match fields of frozen features."""
-
-    def __init__(self, settings: ModelSettings, channels: int, grid: tuple[int, int]) -> None:
-        """Build the network for features of ``channels`` in ``grid`` = (rows, columns) of cells."""
-        super().__init__(settings)
-        self.maps = {"channels": channels, "grid": list(grid)}  # to record
-        self.node_projection = nn.Linear(channels, settings.width)
-        self.match = MatchFieldEdge(
-            channels,
-            grid,
-            settings.width,
-            rotation_from_field=settings.rotation_from_field,
-        )
-
-    def encode(self, seen: Maps) -> Cells:
-        """Return the cells of images by their standardised maps."""
-        return image_cells(seen)
-
-    def node_features(self, features: Cells) -> Tensor:
-        """Return a projection of each image's mean over its cells."""
-        return relu(self.node_projection(features.maps.mean(dim=2)))
-
-    def edge_features(self, features: Cells, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return what the match fields of the edges tell."""
-        edges_EC, rotations_EC = self.match(features, edge_index)
-        return edges_EC, rotations_EC if self.settings.rotation_from_field else None
-
-
-def build_network(settings: ModelSettings, maps: Mapping[str, Any] | None) -> PoseNetwork:
-    """Return the network of some settings, with random weights.
-
-    ``maps`` is what a network with match fields sees of images: ``channels`` and ``grid``.
-
-    Raises:
-        InputError: the kind of edges is unknown.
-    """
-    if settings.edges == MATCH_FIELD:
-        return MatchFieldGNN(settings, maps["channels"], tuple(maps["grid"]))
-    if settings.edges == POOLED:
-        return RelPoseGNN(settings)
-    raise InputError(f"model.edges: got {settings.edges!r}, expected {POOLED} or {MATCH_FIELD}")
 
 
 def image_encoder(name: str) -> ResNet:

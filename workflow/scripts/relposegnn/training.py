@@ -24,7 +24,7 @@ from torch_geometric.data import Batch
 from torch_geometric.loader import DataLoader
 from tqdm import tqdm
 
-from .checkpoints import load_backbone, restore_state, save_model, save_state
+from .checkpoints import restore_state, save_model, save_state
 from .datasets import (
     batches,
     normalise_images,
@@ -35,7 +35,8 @@ from .datasets import (
 )
 from .encoders import Maps
 from .losses import RelativePoseCriterion, RelativePoseLoss
-from .model import ModelSettings, PoseNetwork, build_network
+from .match_field_network import build_network
+from .model import ModelSettings, PoseNetwork
 from .runtime import InputError, atomic_path, derive_seed, torch_generator
 
 logger = logging.getLogger(__name__)
@@ -82,12 +83,10 @@ def train_model(
     code_digest: str = "",
     backbone_weights: str | Path | None = None,
 ) -> None:
-    """Train one model on the training graphs of ``scenes``: frames and graphs file by name.
+    """Train one model on the graphs of ``scenes``: frames, graphs and maybe features file by name.
 
-    A third file, of features, is what edges with match fields see of the images.
-
-    The image encoder starts from ``backbone_weights``, torchvision's of ImageNet, or at random. A
-    training that was killed goes on after its last complete epoch if its settings, data and code
+    An encoder of its own starts from ``backbone_weights``, torchvision's of ImageNet, or at random.
+    A training that was killed goes on after its last complete epoch if its settings, data and code
     are the same; ``code_digest`` stands for the code.
 
     Raises:
@@ -97,15 +96,13 @@ def train_model(
     train_set, validation_set = split_validation(graphs, settings.validation_share, settings.seed)
 
     torch.manual_seed(derive_seed(settings.seed, "initial weights"))
-    model = build_network(model_settings, graphs[0].maps)
-    if backbone_weights is not None:
-        load_backbone(model, backbone_weights)
-    learner = Learner(model, settings, device)
+    network = build_network(model_settings, graphs[0].maps, backbone_weights)
+    learner = Learner(network, settings, device)
     # The step size is set before each step.
     optimizer = Adam(learner.parameters(), weight_decay=settings.weight_decay, fused=True)
 
-    fingerprints = [dataset.fingerprint() for dataset in graphs]
-    key = repr([model_settings, settings, code_digest, _digest(backbone_weights), fingerprints])
+    data = [_digest(backbone_weights), *(dataset.fingerprint() for dataset in graphs)]
+    key = repr([model_settings, settings, code_digest, data])
     # Snakemake does not know of this file, and so keeps it when a training is killed.
     state_file = Path(f"{outputs.model}.ckpt", "last.pt")
     history = restore_state(state_file, key, learner=learner, optimizer=optimizer)

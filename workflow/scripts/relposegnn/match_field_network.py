@@ -1,0 +1,73 @@
+"""The network whose edges start from match fields; and either kind of network by its settings."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from .encoders import Maps
+from .match_fields import Cells, MatchFieldEdge, image_cells
+from .model import MATCH_FIELD, POOLED, ModelSettings, PoseNetwork, RelPoseGNN
+from .runtime import InputError
+
+
+class MatchFieldGNN(PoseNetwork):
+    """A network whose edges see both images: they start from match fields of frozen features."""
+
+    def __init__(self, settings: ModelSettings, channels: int, grid: tuple[int, int]) -> None:
+        """Build the network for features of ``channels`` in ``grid`` = (rows, columns) of cells."""
+        super().__init__(settings)
+        self.maps = {"channels": channels, "grid": list(grid)}  # to record
+        self.node_projection = nn.Linear(channels, settings.width)
+        self.match = MatchFieldEdge(
+            channels,
+            grid,
+            settings.width,
+            rotation_from_field=settings.rotation_from_field,
+        )
+
+    def encode(self, seen: Maps) -> Cells:
+        """Return the cells of images by their standardised maps."""
+        return image_cells(seen)
+
+    def node_features(self, features: Cells) -> Tensor:
+        """Return a projection of each image's mean over its cells."""
+        return relu(self.node_projection(features.maps.mean(dim=2)))
+
+    def edge_features(self, features: Cells, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return what the match fields of the edges tell."""
+        edges_EC, rotations_EC = self.match(features, edge_index)
+        return edges_EC, rotations_EC if self.settings.rotation_from_field else None
+
+
+def build_network(
+    settings: ModelSettings,
+    maps: Mapping[str, Any] | None,
+    backbone_weights: str | Path | None = None,
+) -> PoseNetwork:
+    """Return the network of some settings, with random weights.
+
+    Args:
+        settings: of the network.
+        maps: what a network with match fields sees of images: ``channels`` and ``grid``.
+        backbone_weights: torchvision's ImageNet weights that pooled edges' encoder starts from.
+
+    Raises:
+        InputError: the kind of edges is unknown, match fields have no maps, or the weights cannot
+            be read.
+    """
+    if settings.edges == POOLED:
+        network = RelPoseGNN(settings)
+        if backbone_weights is not None:
+            network.load_backbone(backbone_weights)
+        return network
+    if settings.edges != MATCH_FIELD:
+        raise InputError(f"model.edges: got {settings.edges!r}, expected {POOLED} or {MATCH_FIELD}")
+    if maps is None:
+        raise InputError(
+            "model.edges is match_field, but there are no features of the images; expected a "
+            "features file of each scene"
+        )
+    return MatchFieldGNN(settings, maps["channels"], tuple(maps["grid"]))
