@@ -85,9 +85,8 @@ def train_model(
 ) -> None:
     """Train one model on the graphs of ``scenes``: frames, graphs and maybe features file by name.
 
-    An encoder of its own starts from ``backbone_weights``, torchvision's of ImageNet, or at random.
-    A training that was killed goes on after its last complete epoch if its settings, data and code
-    are the same; ``code_digest`` stands for the code.
+    ``backbone_weights`` are torchvision's of ImageNet. A training that was killed goes on after its
+    last complete epoch if settings, data and code, for which ``code_digest`` stands, are the same.
 
     Raises:
         InputError: scenes that cannot be trained on together, or a loss that is not finite.
@@ -98,7 +97,6 @@ def train_model(
     torch.manual_seed(derive_seed(settings.seed, "initial weights"))
     network = build_network(model_settings, graphs[0].maps, backbone_weights)
     learner = Learner(network, settings, device)
-    # The step size is set before each step.
     optimizer = Adam(learner.parameters(), weight_decay=settings.weight_decay, fused=True)
 
     data = [_digest(backbone_weights), *(dataset.fingerprint() for dataset in graphs)]
