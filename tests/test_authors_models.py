@@ -85,7 +85,7 @@ def test_the_file_keeps_the_epoch_and_leaves_training_out(tmp_path, caplog):
     import_model(checkpoint, tmp_path / "model.pt", TINY)
     contents = torch.load(tmp_path / "model.pt", weights_only=True)
     assert (contents["epoch"], contents["scenes"]) == (39, [])
-    assert contents.keys() == {"model_state_dict", "epoch", "settings", "scenes", "version"}
+    assert contents.keys() == {"model_state_dict", "epoch", "settings", "maps", "scenes", "version"}
     unused = sum(key.startswith("gnn1.") for key in contents["model_state_dict"])
     assert f"ignored {unused} tensors of an unused second layer" in caplog.text
     assert not any(key.startswith("gnn2.") for key in contents["model_state_dict"])
@@ -128,7 +128,7 @@ def test_a_checkpoint_of_full_size_is_imported(tmp_path):
     [
         (
             {"width": 32},
-            r"(?s)authors\.pth\.tar: .*proj_edge\.weight is \(16, 32\), expected \(32, 64\).*"
+            r"(?s)authors\.pth\.tar: .*gnn1\.mlp\.0\.weight is \(16, 32\), expected \(32, 64\).*"
             r"authors\.profile has backbone resnet10 and width 32",
         ),
         (

@@ -26,7 +26,10 @@ TINY = {
     "frames": {"shorter_side": 32},
     "retrieval": {"descriptor": "netvlad", "width": 64, "height": 48, "candidates": 12},
     "graphs": {"neighbours": 3, "stride": 2},
-    "model": {"backbone": "resnet34", "pretrained": True, "width": 16, "iterations": 1},
+    "model": {
+        **{"edges": "pooled", "backbone": "resnet34", "pretrained": True},
+        **{"width": 16, "iterations": 1},
+    },
     "training": {"epochs": 1, "batch_size": 12},
 }
 TARGETS = ("table_joint", "table_published", "table_predictions")

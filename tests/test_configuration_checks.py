@@ -33,13 +33,13 @@ def test_addresses_by_scene_have_one_for_each():
 
 
 def test_variants_are_returned_with_their_whole_sections():
-    calm, flat = {"training": {"learning_rate": "1e-5"}}, {"model": {"iterations": 0}}
+    calm, flat = {"training": {"learning_rate": "1e-5"}}, {"model": {"iterations": 1}}
     changes = {"calm": calm, "flat": flat}
     config = validated({"variants": changes})
     calm, flat = config["variants"]["calm"], config["variants"]["flat"]
     assert calm["training"] == {**config["training"], "learning_rate": 1e-5}
     assert (calm["model"], calm["graphs"]) == (config["model"], config["graphs"])
-    assert flat["model"] == {**config["model"], "iterations": 0}
+    assert flat["model"] == {**config["model"], "iterations": 1}
     assert config["model"]["iterations"] == 3
 
 

