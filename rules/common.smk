@@ -334,13 +334,16 @@ def table_remarks(wildcards):
     origin = (
         f"{epochs} epochs" if trained_here else "the authors' weights, run by this code"
     )
+    directions = ""
+    if config["localization"]["both_directions"]:
+        directions = "; both directions of an edge averaged"
     seen = f"{shape['backbone']}, pooled"
     if shape.get("edges") == "match_field":
         seen = f"match fields of {shape['encoder']}"
     return (
         f"Models: {seen}, features of {shape['width']}, {shape['iterations']} rounds of "
         f"messages, images whose shorter side has {config['frames']['shorter_side']} pixels, {origin}; "
-        f"{graphs_remark(trained_here)}.{errors_remark(shape['pose'])}"
+        f"{graphs_remark(trained_here)}{directions}.{errors_remark(shape['pose'])}"
     )
 
 
