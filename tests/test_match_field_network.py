@@ -20,7 +20,7 @@ from relposegnn.frames import Frames
 from relposegnn.match_field_network import MatchFieldGNN
 from relposegnn.model import MATCH_FIELD, ModelSettings
 from relposegnn.poses import quaternion_from_matrix, rotation_error_deg
-from relposegnn.relative_poses import RELATIVE, compose, from_other_direction, relative_pose
+from relposegnn.relative_poses import KINDS, RELATIVE, compose, from_other_direction, relative_pose
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
 from relposegnn.training import TrainingOutputs, TrainingSettings, train_model
@@ -211,6 +211,15 @@ class PlantedNetwork:
         return edge_index[:, wanted], torch.from_numpy(relative)
 
 
+def planted_images(poses, nodes, knn):
+    """Return in place of a scene's images what ``estimate_candidates`` asks of it."""
+    images = type("Images", (), {})()
+    images.model = PlantedNetwork(poses, knn)
+    images.frames = type("Frames", (), {"poses": lambda self, split: poses[1:]})()
+    images.graphs = lambda queries, neighbours: (torch.arange(4), nodes)
+    return images
+
+
 @pytest.mark.parametrize(
     ("both", "knn", "share"), [(False, False, 0.0), (True, False, 0.5), (True, True, 0.0)]
 )
@@ -219,11 +228,7 @@ def test_both_directions_are_averaged_where_both_are(both, knn, share):
     poses = np.tile(np.eye(4), (4, 1, 1))
     poses[:, :3, :3] = Rotation.from_rotvec(rng.uniform(-0.3, 0.3, (4, 3))).as_matrix()
     poses[:, :3, 3] = rng.standard_normal((4, 3))
-    model, nodes = PlantedNetwork(poses, knn), np.arange(4)[None]
-    images = type("Images", (), {})()
-    images.model = model
-    images.frames = type("F", (), {"poses": lambda self, split: poses[1:]})()
-    images.graphs = lambda queries, neighbours: (torch.arange(4), nodes)
+    images = planted_images(poses, np.arange(4)[None], knn)
     candidates = localization.estimate_candidates(images, None, np.arange(3)[None], both)
     error = np.linalg.norm(candidates.translation[0] - poses[0, :3, 3], axis=1)
     np.testing.assert_allclose(error, share * 0.01, atol=1e-9)
@@ -231,6 +236,24 @@ def test_both_directions_are_averaged_where_both_are(both, knn, share):
     np.testing.assert_allclose(
         rotation_error_deg(candidates.quaternion[0], truth), share, atol=0.02
     )
+
+
+@pytest.mark.parametrize("pose", KINDS)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_edge_that_is_not_finite_fails_alone(pose, value):
+    poses = np.tile(np.eye(4), (4, 1, 1))
+    poses[:, 0, 3] = [0, 1, 2, 3]
+    images = planted_images(poses, np.arange(4)[None], knn=False)
+    images.model.settings = replace(SETTINGS, pose=pose)
+    images.model.relate_at = lambda seen, edges, graph, queries, both: (
+        torch.tensor([[1, 2, 3], [0, 0, 0]]),
+        torch.tensor([[0.0] * 6, [0.0, 0, 0, 0, value, 0], [0.0] * 6]),
+    )
+    candidates = localization.estimate_candidates(images, None, np.arange(3)[None], True)
+    assert np.isnan(candidates.translation[0]).all(axis=1).tolist() == [False, True, False]
+    assert np.isnan(candidates.quaternion[0]).all(axis=1).tolist() == [False, True, False]
+    translation, _ = localization.aggregate(candidates)
+    assert np.isnan(translation).all()
 
 
 def test_features_of_another_encoder_or_scene_are_refused(tiny_scene, features, tmp_path):

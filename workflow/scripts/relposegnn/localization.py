@@ -141,7 +141,7 @@ def estimate_candidates(
     neighbours: np.ndarray,
     both_directions: bool = False,
 ) -> Candidates:
-    """Return the pose estimates of queries, frames or photos, by their graphs.
+    """Return the pose estimates of queries, frames or photos, by their graphs; failed ones are NaN.
 
     Args:
         images: of the scene.
@@ -156,8 +156,12 @@ def estimate_candidates(
     opposite = from_other_direction(kind, back[told_back])
     relative[told_back] = (relative[told_back] + opposite) / 2
     sources = images.frames.poses("train")[np.take_along_axis(neighbours, source - 1, axis=1)]
-    poses = compose(kind, relative, sources)
-    return Candidates(poses[..., :3, 3], quaternion_from_matrix(poses[..., :3, :3]))
+    found = np.isfinite(relative).all(axis=-1, keepdims=True)
+    poses = compose(kind, np.where(found, relative, 0), sources)
+    quaternion = quaternion_from_matrix(poses[..., :3, :3])
+    return Candidates(
+        np.where(found, poses[..., :3, 3], np.nan), np.where(found, quaternion, np.nan)
+    )
 
 
 @torch.inference_mode()
