@@ -16,6 +16,9 @@ from relposegnn.layouts.reading import read_scene
 from relposegnn.poses import canonical_quaternion, quaternion_from_matrix
 
 VARIANT = "variants: {random-pairs: {graphs: {selection: random}, model: {iterations: 0}}}\n"
+MATCH_FIELDS = (
+    "variants: {match-fields: {model: {edges: match_field, encoder: sift, iterations: 0}}}\n"
+)
 
 
 def test_variants_are_runs_of_their_own_beside_the_joint_one(edited):
@@ -84,6 +87,27 @@ def test_new_photos_are_localised(edited, photos):
     assert edited.planned(*arguments) == {}
     shutil.copy(photos / table["image"][0], photos / table["image"][1])
     assert edited.planned(*arguments) == {"localise_photos": 1, "photos": 1}
+
+
+def test_match_fields_go_all_the_way_to_new_photos(edited, photos):
+    """A photo of a test frame, encoded anew, gets the pose that the frame's stored maps give."""
+    edited.settings.write_text(edited.settings.read_text() + MATCH_FIELDS)
+    predictions = "results/synthetic/runs/match-fields/predictions/study.npz"
+    planned = edited.planned("--", predictions)
+    assert planned == {"encode_frames": 2, "train_model": 1, "predict_poses": 1}
+    edited.run("--", predictions)
+    chosen = f"photos={{folder: {photos}, scene: study, run: match-fields}}"
+    edited.run("--config", chosen, "--", "photos")
+    made = edited.folder / "results/synthetic/photos/match-fields/study"
+    table = pd.read_csv(made / "poses.csv")
+    with np.load(edited.folder / predictions) as arrays:
+        frames = [name.rpartition("/")[2] for name in arrays["rel_path"]]
+        centres = arrays["robust_t"]
+    rows = [frames.index(image.partition(".")[0]) for image in table["image"]]
+    # Stored maps are of float16, and photos of a scene's camera are resized as its frames are.
+    np.testing.assert_allclose(table[["tx", "ty", "tz"]], centres[rows], atol=0.02)
+    own = localise(edited.folder, photos, "--run", "match-fields")
+    pd.testing.assert_frame_equal(own, table, rtol=1e-4, atol=1e-4)
 
 
 def localise(folder: Path, photos: Path, *options: str) -> pd.DataFrame:
