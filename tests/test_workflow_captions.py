@@ -50,7 +50,7 @@ def test_a_table_says_which_graphs_its_models_saw(tmp_path, config, experiment, 
     (tmp_path / "Snakefile").write_text(text)
     told = output_of(snakemake("-n", "nothing"), tmp_path)
     (remark,) = (line for line in told.splitlines() if line.startswith("REMARK"))
-    weights = "the authors' weights, run by this code" if experiment == "published" else "4 epochs"
+    weights = "the authors' weights, run by this code" if experiment == "published" else "6 epochs"
     expected = f"{expected.removesuffix('.')}; both directions of an edge averaged."
     assert remark.endswith(f" pixels, {weights}; {expected}")
 
