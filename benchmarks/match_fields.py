@@ -52,7 +52,7 @@ def main() -> None:
     first, second = pairs[torch.randperm(len(pairs))[:PAIRS]].T
     compared = cells.descriptors[first], cells.descriptors[second]
     edges = torch.stack([torch.cat([first, second]), torch.cat([second, first])])
-    layer = MatchFieldEdge(FINE + COARSE, (height, width), WIDTH)
+    layer = MatchFieldEdge(FINE + COARSE, (height, width), WIDTH, rotation_from_field=False)
     methods = {
         "plain fields": lambda: plain_fields(*compared, positions),
         "fields": lambda: match_fields(*compared, positions, positions),

@@ -57,7 +57,7 @@ def test_other_networks_are_refused_with_keys_and_shapes(model, tmp_path):
 
 def test_a_file_without_settings_is_refused(tmp_path):
     torch.save({"weights": {}}, tmp_path / "model.pt")
-    with pytest.raises(InputError, match="expected model_state_dict and settings"):
+    with pytest.raises(InputError, match="expected model_state_dict, settings and maps"):
         load_model(tmp_path / "model.pt")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from relposegnn import poses, relative_poses
+from relposegnn import poses
 from relposegnn.relative_poses import KINDS, compose, from_other_direction, relative_pose
 from relposegnn.runtime import InputError
 
@@ -136,34 +136,6 @@ def test_offsets_of_far_centres_are_exact(origin):
     for kind in KINDS:
         composed = compose(kind, relative_pose(kind, source, target), source)
         assert_same_poses(composed, target, metres=16 * np.spacing(origin))
-
-
-def test_upright_rotation_is_the_mean_of_the_cameras():
-    mean = Rotation.from_rotvec([2.0, -1.0, 0.5]).as_matrix()
-    swings = np.concatenate([0.7 * np.eye(3), -0.7 * np.eye(3)])
-    cameras = np.tile(np.eye(4), (6, 1, 1))
-    cameras[:, :3, :3] = mean @ Rotation.from_rotvec(swings).as_matrix()
-    cameras[:, :3, :3] *= 1 + 1e-4
-    np.testing.assert_allclose(relative_poses.upright_rotation(cameras), mean, atol=1e-12)
-
-
-def test_world_differences_of_upright_worlds_are_the_same_in_any_world():
-    """There and back: what is learned in one world, places cameras in the other."""
-    cameras = random_poses(40, 2)
-    cameras[:, :3, :3] = Rotation.from_rotvec(unit_axes(40)).as_matrix()
-    b_from_a = pose([30, -20, 10], Rotation.from_rotvec(unit_axes(1)[0] * 2).as_matrix())
-    upright, turned = [], []
-    for world in (cameras, b_from_a @ cameras):
-        turned.append(relative_poses.upright_rotation(world))
-        upright.append(relative_poses.turn_world(turned[-1].T, world))
-        np.testing.assert_allclose(
-            relative_poses.upright_rotation(upright[-1]), np.eye(3), atol=1e-12
-        )
-    in_a, in_b = (relative_pose("world_difference", w[:20], w[20:]) for w in upright)
-    np.testing.assert_allclose(in_b, in_a, atol=1e-12)
-    estimate = compose("world_difference", in_a, upright[1][:20])
-    back = relative_poses.turn_world(turned[1], estimate)
-    assert_same_poses(back, b_from_a @ cameras[20:])
 
 
 def test_an_unknown_kind_is_refused():

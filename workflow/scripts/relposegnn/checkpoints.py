@@ -30,7 +30,7 @@ def save_model(path: str | Path, model: PoseNetwork, epoch: int | None, scenes: 
         "model_state_dict": model.state_dict(),
         "epoch": epoch,
         "settings": asdict(model.settings),
-        "maps": getattr(model, "maps", None),
+        "maps": model.maps,
         "scenes": list(scenes),
         "version": VERSION,
     }
@@ -46,7 +46,7 @@ def load_model(path: str | Path) -> PoseNetwork:
             version does not know.
     """
     contents = read_checkpoint(path)
-    if "settings" not in contents or "model_state_dict" not in contents:
+    if not {"settings", "maps", "model_state_dict"} <= contents.keys():
         raise InputError(f"{path}: {_explain_foreign(contents)}")
     try:
         settings = ModelSettings(**contents["settings"])
@@ -54,7 +54,7 @@ def load_model(path: str | Path) -> PoseNetwork:
         raise InputError(
             f"{path}: holds settings of another version ({error}); train or import it again"
         ) from error
-    model = build_network(settings, contents.get("maps"))
+    model = build_network(settings, contents["maps"])
     state = contents["model_state_dict"]
     used = {key: value for key, value in state.items() if not key.startswith(UNUSED_PREFIX)}
     load_weights(model, used, path)
@@ -68,7 +68,7 @@ def _explain_foreign(contents: Mapping[str, Any]) -> str:
             "holds weights without settings, as the authors' checkpoints do; import it as a "
             "published-... run (authors.models in the configuration), which adds them"
         )
-    return f"holds {list_keys(contents)}, expected model_state_dict and settings"
+    return f"holds {list_keys(contents)}, expected model_state_dict, settings and maps"
 
 
 def save_state(

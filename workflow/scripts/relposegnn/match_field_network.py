@@ -19,7 +19,7 @@ class MatchFieldGNN(PoseNetwork):
     def __init__(self, settings: ModelSettings, channels: int, grid: tuple[int, int]) -> None:
         """Build the network for features of ``channels`` in ``grid`` = (rows, columns) of cells."""
         super().__init__(settings)
-        self.maps = {"channels": channels, "grid": list(grid)}  # to record
+        self.maps = {"channels": channels, "grid": list(grid)}
         self.node_projection = nn.Linear(channels, settings.width)
         self.match = MatchFieldEdge(
             channels,
@@ -38,8 +38,7 @@ class MatchFieldGNN(PoseNetwork):
 
     def edge_features(self, features: Cells, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return what the match fields of the edges tell."""
-        edges_EC, rotations_EC = self.match(features, edge_index)
-        return edges_EC, rotations_EC if self.settings.rotation_from_field else None
+        return self.match(features, edge_index)
 
 
 def build_network(

@@ -22,6 +22,7 @@ FINE_SHARE = 0.7  # weight of the fine map in a descriptor, beside 1 for the coa
 FIELD_CHANNELS = 10  # of a match field
 APPEARANCE = 16  # learned channels of what a cell looks like
 HIDDEN = 64  # channels of the network on a field
+CONVOLUTIONS = 2  # in it, of 3x3 and stride 2
 
 
 class Cells(NamedTuple):
@@ -178,8 +179,7 @@ class MatchFieldEdge(nn.Module):
         channels: int,
         grid: tuple[int, int],
         width: int,
-        convolutions: int = 2,
-        rotation_from_field: bool = False,
+        rotation_from_field: bool,
     ) -> None:
         """Build the layers with random weights, drawn from torch's global generator.
 
@@ -187,25 +187,22 @@ class MatchFieldEdge(nn.Module):
             channels: K, of the fine and the coarse map together.
             grid: (h, w) cells of an image.
             width: C, length of an edge's feature.
-            convolutions: 3x3 convolutions of stride 2.
             rotation_from_field: whether rotations get a feature of their own, of the field alone,
                 to which appearance says nothing that holds elsewhere.
         """
         super().__init__()
         self.appearance = nn.Conv1d(channels, APPEARANCE, 1)
         inputs = FIELD_CHANNELS + 2 * APPEARANCE
-        self.edge_network = _field_network(inputs, grid, width, convolutions)
+        self.edge_network = _field_network(inputs, grid, width)
         self.rotation_network = None
         if rotation_from_field:
-            self.rotation_network = _field_network(FIELD_CHANNELS, grid, width, convolutions)
+            self.rotation_network = _field_network(FIELD_CHANNELS, grid, width)
         self.register_buffer("positions", cell_positions(*grid), persistent=False)
 
     def forward(
         self, cells: Cells, edge_index: Tensor, positions: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return the features of edges for translations (E, C) and for rotations (E, C).
-
-        The two are one tensor unless rotations have a feature of their own.
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the features (E, C) of edges, and those of rotations where they have their own.
 
         Args:
             cells: of N images, see ``image_cells``.
@@ -225,7 +222,7 @@ class MatchFieldEdge(nn.Module):
         field = torch.cat([fields.there, fields.back])[row]
         edges_EC = self.edge_network(torch.cat([field, source, target], dim=1))
         if self.rotation_network is None:
-            return edges_EC, edges_EC
+            return edges_EC, None
         return edges_EC, self.rotation_network(field)
 
 
@@ -259,13 +256,11 @@ def _channels(own_P2M: Tensor, sums_P4M: Tensor, peak_PM: Tensor, mutual_P1M: Te
     return torch.cat(parts, dim=1)
 
 
-def _field_network(
-    channels: int, grid: tuple[int, int], width: int, convolutions: int
-) -> nn.Sequential:
+def _field_network(channels: int, grid: tuple[int, int], width: int) -> nn.Sequential:
     """Return a network from the channels of cells (E, channels, M) to features (E, width)."""
     layers = [nn.Unflatten(2, grid), nn.Conv2d(channels, HIDDEN, 1), nn.ReLU()]
     height, columns = grid
-    for _ in range(convolutions):
+    for _ in range(CONVOLUTIONS):
         layers += [nn.Conv2d(HIDDEN, HIDDEN, 3, stride=2, padding=1), nn.ReLU()]
         height, columns = (height + 1) // 2, (columns + 1) // 2
     last = nn.Linear(HIDDEN * height * columns, width)

@@ -109,7 +109,14 @@ class PoseEstimates(NamedTuple):
 
 
 class PoseNetwork(nn.Module):
-    """Graphs of images in, relative camera poses on the edges out: what both kinds share."""
+    """Graphs of images in, relative camera poses on the edges out: what both kinds share.
+
+    Attributes:
+        settings: of the network.
+        maps: channels and grid of the maps that it sees of images, to record; None: of images.
+    """
+
+    maps: dict[str, Any] | None = None
 
     def __init__(self, settings: ModelSettings) -> None:
         """Build rounds and heads with random weights, drawn from torch's global generator."""

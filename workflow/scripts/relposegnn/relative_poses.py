@@ -15,7 +15,6 @@ orthonormal counts as the nearest that is. All functions broadcast over leading 
 """
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from .poses import (
     pose_from_quaternion,
@@ -77,24 +76,6 @@ def from_other_direction(kind: str, opposite: np.ndarray) -> np.ndarray:
         return -opposite
     source_from_target = _inverse(_pose_from_vector(opposite))
     return np.concatenate([source_from_target[..., :3, 3], -opposite[..., 3:]], axis=-1)
-
-
-def upright_rotation(world_from_cam: np.ndarray) -> np.ndarray:
-    """Return the rotation ``world_from_turned`` (3, 3) that is the mean of cameras (N, 4, 4).
-
-    In the turned world the mean rotation of the cameras is the identity, whatever the axes of the
-    given one. The mean is that of least squared chordal distances (Hartley et al. 2013, section
-    5); of cameras that look evenly all around, one of the many. ``turn_world`` turns poses there
-    with the transpose, and estimates back.
-    """
-    return Rotation.from_matrix(np.asarray(world_from_cam)[:, :3, :3]).mean().as_matrix()
-
-
-def turn_world(a_from_b: np.ndarray, b_from_cam: np.ndarray) -> np.ndarray:
-    """Return poses ``a_from_cam`` (..., 4, 4) by a rotation (3, 3) about the world's origin."""
-    turn = np.eye(4)
-    turn[:3, :3] = a_from_b
-    return turn @ b_from_cam
 
 
 def _checked(kind: str) -> str:
