@@ -1,8 +1,6 @@
 """Features files: maps survive in units of the database, reading in any order and process."""
 
-import multiprocessing
 import pickle
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -138,38 +136,9 @@ def test_indices_in_any_order(features, indices):
 
 @pytest.mark.parametrize("indices", [[4], [0, -1]])
 def test_indices_out_of_range(features, indices):
-    with FeatureMaps(features) as maps, pytest.raises(IndexError, match="train has frames 0 to 3"):
+    message = "train/fine has frames 0 to 3"
+    with FeatureMaps(features) as maps, pytest.raises(IndexError, match=message):
         maps.maps("train", indices)
-
-
-def read_often(maps: FeatureMaps, seed: int) -> bool:
-    """Return whether a hundred random reads are right, map by map."""
-    rng = np.random.default_rng(seed)
-    everything = maps.maps("train", range(4)).fine
-    draws = [rng.integers(0, 4, 3) for _ in range(100)]
-    return all(torch.equal(maps.maps("train", d).fine, everything[d]) for d in draws)
-
-
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_workers_read_at_the_same_time(features, method):
-    """Readers that were open in the parent work in its children, forked or spawned."""
-    with FeatureMaps(features) as maps:
-        assert read_often(maps, 0)
-        context = multiprocessing.get_context(method)
-        with ProcessPoolExecutor(2, mp_context=context) as pool:
-            assert all(pool.map(read_often, [maps] * 4, range(4)))
-        assert read_often(maps, 5)
-
-
-def test_inherited_reader_opens_its_own_file(features):
-    """What a fork inherits is left alone: the child opens the file for itself."""
-    with FeatureMaps(features) as maps:
-        maps.maps("train", [0])
-        inherited = maps._file
-        maps._process = -1  # as a child sees it
-        maps.maps("train", [0])
-        assert maps._file is not inherited
-        inherited.close()
 
 
 def test_reads_again_after_closing(features):

@@ -90,7 +90,10 @@ def test_indices_in_any_order(packed, indices):
 
 @pytest.mark.parametrize("indices", [[9], [0, -1]])
 def test_indices_out_of_range(packed, indices):
-    with Frames(packed[1]) as frames, pytest.raises(IndexError, match="train has frames 0 to 8"):
+    with (
+        Frames(packed[1]) as frames,
+        pytest.raises(IndexError, match="train/images has frames 0 to 8"),
+    ):
         frames.images("train", indices)
 
 

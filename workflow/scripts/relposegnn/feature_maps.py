@@ -6,7 +6,6 @@ Groups ``train`` and ``test`` hold ``fine`` float16 (N, C8, h, w) and ``coarse``
 the channels over the database. Root attributes: ``dataset``, ``scene``.
 """
 
-import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -22,14 +21,11 @@ from .encoders import ENCODED_SIDE, Maps, encoded_size, load_encoder
 from .frames import Frames
 from .images import image_size, read_image
 from .runtime import InputError, map_in_threads, select_device
-from .storage import SPLITS, create_hdf5, open_hdf5, read_settings
+from .storage import SPLITS, StoredFrames, create_hdf5, open_hdf5, read_settings
 
 
-class FeatureMaps:
+class FeatureMaps(StoredFrames):
     """Reader of a features file; ``with FeatureMaps(path) as maps`` closes it.
-
-    As with ``Frames``, each process opens the file for itself at first use, so that an instance
-    may be pickled or inherited by data loading workers.
 
     Attributes:
         encoder: name of the encoder that made the maps, see ``encoders.load_encoder``.
@@ -44,10 +40,8 @@ class FeatureMaps:
 
     def __init__(self, path: str | Path) -> None:
         """Read everything but the maps."""
-        self.path = Path(path)
-        self._file: h5py.File | None = None
-        self._process: int | None = None
-        with open_hdf5(self.path, "features") as file:
+        super().__init__(path, "features")
+        with open_hdf5(path, "features") as file:
             self.dataset, self.scene = str(file.attrs["dataset"]), str(file.attrs["scene"])
             settings = self.made_by = read_settings(file)
             self.encoder: str = settings["encoder"]
@@ -75,19 +69,8 @@ class FeatureMaps:
         Raises:
             IndexError: an index is negative or beyond the last frame.
         """
-        indices = np.asarray(indices, dtype=np.int64).reshape(-1)
-        count = self.count(split)
-        if indices.size and (indices.min() < 0 or indices.max() >= count):
-            raise IndexError(f"{self.path}: {split} has frames 0 to {count - 1}, got {indices}")
-        if self._file is None or self._process != os.getpid():
-            self._file, self._process = open_hdf5(self.path, "features"), os.getpid()
-        parts = []
-        for stored in (self._file[f"{split}/{name}"] for name in Maps._fields):
-            part = torch.empty(len(indices), *stored.shape[1:])
-            for row, index in enumerate(indices.tolist()):
-                part[row] = torch.from_numpy(stored[index])
-            parts.append(part)
-        return self.standardise(Maps(*parts))
+        stored = (self.rows(f"{split}/{name}", indices) for name in Maps._fields)
+        return self.standardise(Maps(*map(torch.from_numpy, stored)))
 
     def standardise(self, maps: Maps) -> Maps:
         """Return maps of this encoder in units of the database: there, mean 0 and deviation 1."""
@@ -109,24 +92,6 @@ class FeatureMaps:
                 f"{self.path}: is of dataset, scene, database images and queries {found}, expected "
                 f"{expected} as in {frames.path}; make it again"
             )
-
-    def close(self) -> None:
-        """Close this process's file; a later read opens it again."""
-        if self._file is not None and self._process == os.getpid():
-            self._file.close()
-        self._file = None
-
-    def __enter__(self) -> "FeatureMaps":
-        """Return itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the file."""
-        self.close()
-
-    def __getstate__(self) -> dict:
-        """Return what travels to another process: everything but the open file."""
-        return {**self.__dict__, "_file": None, "_process": None}
 
 
 def encode_frames(

@@ -7,7 +7,6 @@ the channels of the training images in [0, 1]. A scene without queries has 0 of 
 """
 
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from .images import image_size, read_images, resized_shape
 from .layouts.reading import read_scene
 from .runtime import InputError, map_in_threads
 from .scenes import Frame
-from .storage import SPLITS, create_hdf5, open_hdf5
+from .storage import SPLITS, StoredFrames, create_hdf5, open_hdf5
 
 logger = logging.getLogger(__name__)
 
@@ -28,11 +27,10 @@ Statistics = tuple[Sequence[float], Sequence[float]]  # mean (3), variance (3)
 MEAN_TOLERANCE = 0.1  # given means farther from the measured ones are worth a warning
 
 
-class Frames:
+class Frames(StoredFrames):
     """Reader of a frames file; ``with Frames(path) as frames`` closes it.
 
-    Labels are read at once. Images are read through a file that each process opens for itself
-    at first use, so that an instance may be pickled or inherited by data loading workers.
+    Labels are read at once, images when they are asked for.
 
     Raises:
         InputError: not a frames file of this schema.
@@ -40,11 +38,8 @@ class Frames:
 
     def __init__(self, path: str | Path) -> None:
         """Read everything but the images."""
-        self.path = Path(path)
-        self._file: h5py.File | None = None
-        self._process: int | None = None
-        self._stored: dict[str, h5py.Dataset] = {}
-        with open_hdf5(self.path, "frames") as file:
+        super().__init__(path, "frames")
+        with open_hdf5(path, "frames") as file:
             self.dataset = str(file.attrs["dataset"])
             self.scene = str(file.attrs["scene"])
             self.mean = np.array(file.attrs["mean"])
@@ -76,41 +71,7 @@ class Frames:
         Raises:
             IndexError: an index is negative or beyond the last frame.
         """
-        indices = np.asarray(indices, dtype=np.int64).reshape(-1)
-        count = self.count(split)
-        if indices.size and (indices.min() < 0 or indices.max() >= count):
-            raise IndexError(f"{self.path}: {split} has frames 0 to {count - 1}, got {indices}")
-        stored = self._stored_images()[split]
-        images = np.empty((len(indices), *stored.shape[1:]), dtype=np.uint8)
-        # One read a frame: h5py takes increasing indices at once too, 100 times slower.
-        for row, index in enumerate(indices.tolist()):
-            images[row] = stored[index]
-        return images
-
-    def close(self) -> None:
-        """Close this process's file; a later read opens it again."""
-        if self._file is not None and self._process == os.getpid():
-            self._file.close()
-        self._file, self._stored = None, {}
-
-    def __enter__(self) -> "Frames":
-        """Return itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the file."""
-        self.close()
-
-    def __getstate__(self) -> dict:
-        """Return what travels to another process: everything but the open file."""
-        return {**self.__dict__, "_file": None, "_process": None, "_stored": {}}
-
-    def _stored_images(self) -> dict[str, h5py.Dataset]:
-        """Return the images by split, in a file that this process has opened."""
-        if self._file is None or self._process != os.getpid():
-            self._file, self._process = open_hdf5(self.path, "frames"), os.getpid()
-            self._stored = {split: self._file[split]["images"] for split in SPLITS}
-        return self._stored
+        return self.rows(f"{split}/images", indices)
 
 
 def pack_frames(

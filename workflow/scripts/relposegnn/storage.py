@@ -5,12 +5,14 @@ A file is written beside its target and renamed when complete. Its root attribut
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import h5py
+import numpy as np
 
 from .runtime import InputError, atomic_path
 from .version import VERSION
@@ -23,8 +25,8 @@ SPLITS = ("train", "test")  # groups of every file: the database, the queries
 def create_hdf5(path: str | Path, kind: str, settings: Mapping[str, Any]) -> Iterator[h5py.File]:
     """Yield a new HDF5 file that appears at ``path`` when the block succeeds.
 
-    ``kind`` is what the file holds (``frames``, ``descriptors``, ``neighbours``, ``graphs``);
-    ``settings`` are JSON-serialisable values that made it.
+    ``kind`` is what the file holds (``frames``, ``features``, ``descriptors``, ``neighbours``,
+    ``graphs``); ``settings`` are JSON-serialisable values that made it.
     """
     with atomic_path(path) as partial, h5py.File(partial, "w") as file:
         file.attrs.update(
@@ -56,3 +58,63 @@ def open_hdf5(path: str | Path, kind: str) -> h5py.File:
 def read_settings(file: h5py.File) -> dict[str, Any]:
     """Return the settings that made ``file``."""
     return json.loads(file.attrs["settings"])
+
+
+class StoredFrames:
+    """Reader of arrays with a row a frame; ``with`` closes its file.
+
+    Each process opens the file for itself at first use, so that an instance may be pickled or
+    inherited by data loading workers.
+
+    Attributes:
+        path: of the file.
+    """
+
+    def __init__(self, path: str | Path, kind: str) -> None:
+        """Name the file, see ``open_hdf5``; nothing is read yet."""
+        self.path, self._kind = Path(path), kind
+        self._file: h5py.File | None = None
+        self._process: int | None = None
+        self._arrays: dict[str, h5py.Dataset] = {}
+
+    def rows(self, name: str, indices: np.ndarray | list[int]) -> np.ndarray:
+        """Return rows (n, ...) of the array ``name``, in any order, repeats allowed.
+
+        Raises:
+            IndexError: an index is negative or beyond the last frame.
+        """
+        array, indices = self._array(name), np.asarray(indices, dtype=np.int64).reshape(-1)
+        if indices.size and (indices.min() < 0 or indices.max() >= len(array)):
+            raise IndexError(f"{self.path}: {name} has frames 0 to {len(array) - 1}, got {indices}")
+        rows = np.empty((len(indices), *array.shape[1:]), dtype=array.dtype)
+        # One read a frame: h5py takes increasing indices at once too, 100 times slower.
+        for row, index in enumerate(indices.tolist()):
+            rows[row] = array[index]
+        return rows
+
+    def close(self) -> None:
+        """Close this process's file; a later read opens it again."""
+        if self._file is not None and self._process == os.getpid():
+            self._file.close()
+        self._file, self._arrays = None, {}
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what travels to another process: everything but the open file."""
+        return {**self.__dict__, "_file": None, "_process": None, "_arrays": {}}
+
+    def _array(self, name: str) -> h5py.Dataset:
+        """Return an array in a file that this process has opened."""
+        if self._file is None or self._process != os.getpid():
+            self._file, self._process = open_hdf5(self.path, self._kind), os.getpid()
+            self._arrays = {}
+        if name not in self._arrays:
+            self._arrays[name] = self._file[name]
+        return self._arrays[name]
