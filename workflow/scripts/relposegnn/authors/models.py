@@ -14,8 +14,6 @@ from ..weights import list_keys, load_weights, read_checkpoint
 
 logger = logging.getLogger(__name__)
 
-PROFILE_2021 = {"iterations": 3, "knn": 0}  # of the checkpoints that have an unused layer
-
 
 def import_model(
     checkpoint_file: str | Path, model_file: str | Path, settings: ModelSettings
@@ -67,8 +65,9 @@ def _report_unused(count: int, settings: ModelSettings, source: str | Path) -> N
     if count == 0:
         return
     logger.info("%s: ignored %d tensors of an unused second layer", source, count)
-    for name, expected in PROFILE_2021.items():
-        got = getattr(settings, name)
+    published = ModelSettings.published()  # in 2021, as the files with that layer
+    for name in ("iterations", "knn"):
+        got, expected = getattr(settings, name), getattr(published, name)
         if got != expected:
             logger.warning(
                 "authors.profile.%s: got %d, but %s has the unused layer of the 2021 "
