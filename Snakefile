@@ -66,18 +66,22 @@ rule features:
 
 rule models:
     input:
-        expand(f"results/{DATASET}/runs/{{run}}/model.pt", run=requested_runs()),
+        evaluation_files(f"results/{DATASET}/runs/{{run}}/model.pt", seeds=True),
         evaluation_files(f"results/{DATASET}/runs/{{run}}/places/{{scene}}.json"),
 
 
 rule predictions:
     input:
-        evaluation_files(f"results/{DATASET}/runs/{{run}}/predictions/{{scene}}.npz"),
+        evaluation_files(
+            f"results/{DATASET}/runs/{{run}}/predictions/{{scene}}.npz", seeds=True
+        ),
 
 
 rule scores:
     input:
-        evaluation_files(f"results/{DATASET}/runs/{{run}}/scores/{{scene}}.csv"),
+        evaluation_files(
+            f"results/{DATASET}/runs/{{run}}/scores/{{scene}}.csv", seeds=True
+        ),
 
 
 rule tables:

@@ -28,7 +28,11 @@ DATASET = config["dataset"]
 SCENES = config["scenes"]
 
 VARIANTS = config["variants"]
-RUNS = trained_runs(SCENES, VARIANTS)
+RUNS = trained_runs(
+    SCENES,
+    config["training"]["seeds"],
+    {variant: own["training"]["seeds"] for variant, own in VARIANTS.items()},
+)
 PUBLISHED_RUNS = published_runs(SCENES)
 EXPERIMENTS = experiments(SCENES)
 
@@ -82,9 +86,14 @@ def retrieval_environment():
     return f"../envs/retrieval{kind}.yaml"
 
 
+def repeated(run):
+    """Return the run whose settings a run has: itself, or that of the first seed."""
+    return RUNS[run].repeats if run in RUNS else run
+
+
 def section(name, run):
     """Return a section of the configuration as a run has it: a variant has sections of its own."""
-    return VARIANTS.get(run, config)[name]
+    return VARIANTS.get(repeated(run), config)[name]
 
 
 # Where files come from.
@@ -171,7 +180,7 @@ def graphs_file(run, scene, authors=AUTHORS_GRAPHS):
     if authors:
         return f"{folder}/authors/{scene}.h5"
     own = section("graphs", run) != config["graphs"]
-    return f"{folder}/{f'{run}/' if own else ''}{scene}.h5"
+    return f"{folder}/{f'{repeated(run)}/' if own else ''}{scene}.h5"
 
 
 def run_graphs(wildcards):
@@ -189,7 +198,7 @@ def training_graphs(wildcards):
     """Return the graphs of the scenes that a run is trained on."""
     return [
         graphs_file(wildcards.run, scene, AUTHORS_TRAINING_GRAPHS)
-        for scene in RUNS[wildcards.run]
+        for scene in RUNS[wildcards.run].scenes
     ]
 
 
@@ -209,12 +218,13 @@ def run_features(wildcards):
 def training_features(wildcards):
     """Return the features of the scenes that a run is trained on."""
     run = wildcards.run
-    return [path for scene in RUNS[run] for path in features_file(run, scene)]
+    return [path for scene in RUNS[run].scenes for path in features_file(run, scene)]
 
 
 def training_frames(wildcards):
     """Return the frames of the scenes that a run is trained on."""
-    return [f"results/{DATASET}/frames/{scene}.h5" for scene in RUNS[wildcards.run]]
+    scenes = RUNS[wildcards.run].scenes
+    return [f"results/{DATASET}/frames/{scene}.h5" for scene in scenes]
 
 
 def literature(wildcards):
@@ -268,9 +278,13 @@ def model_settings(wildcards):
 def training_settings(wildcards):
     """Return the training protocol of a run."""
     # Sorted: to Snakemake, params in another order are others.
-    settings = dict(sorted(section("training", wildcards.run).items()))
+    run = wildcards.run
+    settings = dict(
+        sorted({**section("training", run), "seed": RUNS[run].seed}.items())
+    )
+    settings.pop("seeds")
     single_scene_epochs = settings.pop("single_scene_epochs")
-    if wildcards.run in EXPERIMENTS["single_scene"].values() and single_scene_epochs:
+    if repeated(run) in EXPERIMENTS["single_scene"].values() and single_scene_epochs:
         settings["epochs"] = single_scene_epochs
     if settings["schedule"] != "step":
         settings["decay_epochs"] = settings["decay_factor"] = None

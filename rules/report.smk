@@ -25,7 +25,9 @@ rule tabulate_experiment:
         mem_mb=1000,
         runtime=10,
     params:
-        runs=lambda wildcards: EXPERIMENTS[wildcards.experiment],
+        runs=lambda wildcards: without_seeds(
+            experiment_evaluations(wildcards.experiment)
+        ),
         recall=config["evaluation"]["recall"],
         remarks=table_remarks,
         literature_dataset=literature_dataset(),
@@ -58,7 +60,7 @@ rule tabulate_ablations:
         mem_mb=1000,
         runtime=10,
     params:
-        runs=ablation_evaluations(),
+        runs=without_seeds(with_seeds(ablation_evaluations())),
         settings=variant_texts(),
         literature_dataset=literature_dataset(),
         code=code("tabulate_ablations"),
@@ -153,7 +155,7 @@ rule plot_trajectories:
 
 rule plot_errors:
     input:
-        scores=experiment_scores,
+        scores=first_seed_scores,
     output:
         figure=report(
             "results/{dataset}/figures/errors/{experiment}.png",

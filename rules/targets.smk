@@ -14,13 +14,32 @@ def graphs_files():
     return list(dict.fromkeys(graphs_file(run, s) for run in runs for s in SCENES))
 
 
+def with_seeds(evaluations):
+    """Return (run, scene) of evaluations, and of the same runs with further seeds after each."""
+    return [
+        (again, scene)
+        for run, scene in evaluations
+        for again in [run, *(r for r in RUNS if r != run and repeated(r) == run)]
+    ]
+
+
+def without_seeds(evaluations):
+    """Return (run, scene) of evaluations, a run named as that of the first seed."""
+    return [(repeated(run), scene) for run, scene in evaluations]
+
+
+def experiment_evaluations(experiment):
+    """Return (run, scene) of an experiment's table, in the order of the scenes."""
+    return with_seeds((run, scene) for scene, run in EXPERIMENTS[experiment].items())
+
+
 def ablation_evaluations():
     """Return (run, scene) of the table of ablations: the joint run, then its variants."""
     return [(run, scene) for run in ["joint", *VARIANTS] for scene in SCENES]
 
 
 def requested_evaluations():
-    """Return (run, scene) of the configured experiments and variants, each once."""
+    """Return (run, scene) of the configured experiments and variants, each once, at the first seed."""
     pairs = [
         (run, scene)
         for experiment in config["experiments"]
@@ -30,15 +49,19 @@ def requested_evaluations():
 
 
 def requested_runs():
-    """Return the runs of the configured experiments and variants, each once."""
+    """Return the runs of the configured experiments and variants, each once, at the first seed."""
     return list(dict.fromkeys(run for run, _ in requested_evaluations()))
 
 
-def evaluation_files(pattern):
-    """Return the file of each requested evaluation: {run} and {scene} are replaced in a pattern."""
-    return [
-        pattern.format(run=run, scene=scene) for run, scene in requested_evaluations()
-    ]
+def evaluation_files(pattern, seeds=False):
+    """Return the file of each requested evaluation: {run} and {scene} are replaced in a pattern.
+
+    Of the first seed, or of all ``seeds``. Where several have one file, it stands once.
+    """
+    pairs = requested_evaluations()
+    pairs = with_seeds(pairs) if seeds else pairs
+    files = [pattern.format(run=run, scene=scene) for run, scene in pairs]
+    return list(dict.fromkeys(files))
 
 
 def table_of(name):
@@ -66,14 +89,23 @@ def figure_files():
     ]
 
 
+def scores_of(evaluations):
+    """Return the scores of evaluations, (run, scene)."""
+    folder = f"results/{DATASET}/runs"
+    return [f"{folder}/{run}/scores/{scene}.csv" for run, scene in evaluations]
+
+
 def experiment_scores(wildcards):
     """Return the scores that an experiment's table is made of, in the order of the scenes."""
     if wildcards.experiment == "leave_one_out" and len(SCENES) < 2:
         raise WorkflowError("experiment leave_one_out needs at least 2 scenes, got 1")
-    return [
-        f"results/{DATASET}/runs/{run}/scores/{scene}.csv"
-        for scene, run in EXPERIMENTS[wildcards.experiment].items()
-    ]
+    return scores_of(experiment_evaluations(wildcards.experiment))
+
+
+def first_seed_scores(wildcards):
+    """Return the scores of an experiment at the first seed, in the order of the scenes."""
+    runs = EXPERIMENTS[wildcards.experiment]
+    return scores_of((run, scene) for scene, run in runs.items())
 
 
 def experiment_comparisons(wildcards):
@@ -90,10 +122,7 @@ def ablation_scores(wildcards):
         raise WorkflowError(
             "variants: is empty, expected some, such as those of config/ablations.yaml"
         )
-    return [
-        f"results/{DATASET}/runs/{run}/scores/{scene}.csv"
-        for run, scene in ablation_evaluations()
-    ]
+    return scores_of(with_seeds(ablation_evaluations()))
 
 
 def photos_in_folder(wildcards):

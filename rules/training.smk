@@ -25,7 +25,7 @@ rule train_model:
         runtime=2880,
         gpu=1,
     params:
-        scenes=lambda wildcards: RUNS[wildcards.run],
+        scenes=lambda wildcards: RUNS[wildcards.run].scenes,
         model=model_settings,
         training=training_settings,
         code=code("train_model"),

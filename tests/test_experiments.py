@@ -12,22 +12,31 @@ SCENES = ["chess", "fire", "heads"]
 
 
 def test_runs_are_trained_on_what_their_names_say():
-    runs = trained_runs(SCENES, ["stride-1"])
-    assert runs["joint"] == runs["stride-1"] == SCENES
-    assert runs["without-fire"] == ["chess", "heads"]
-    assert runs["only-fire"] == ["fire"]
+    runs = trained_runs(SCENES, [0], {"stride-1": [0]})
+    assert runs["joint"].scenes == runs["stride-1"].scenes == SCENES
+    assert runs["without-fire"].scenes == ["chess", "heads"]
+    assert runs["only-fire"].scenes == ["fire"]
     assert len(runs) == 1 + 3 + 3 + 1
 
 
+def test_a_seed_that_is_added_leaves_the_runs_before_as_they_are():
+    few, more = trained_runs(SCENES, [4]), trained_runs(SCENES, [4, 0], {"wide": [7, 4]})
+    assert few.items() < more.items()
+    assert more["joint-seed0"] == (SCENES, "joint", 0)
+    assert more["only-fire-seed0"] == (["fire"], "only-fire", 0)
+    assert (more["wide"].seed, more["wide-seed4"]) == (7, (SCENES, "wide", 4))
+    assert len(more) == 2 * (1 + 3 + 3) + 2
+
+
 def test_one_scene_cannot_be_left_out():
-    assert trained_runs(["chess"]).keys() == {"joint", "only-chess"}
+    assert trained_runs(["chess"], [0]).keys() == {"joint", "only-chess"}
 
 
 def test_no_scene_is_tested_with_a_model_that_should_not_have_seen_it():
-    runs = trained_runs(SCENES)
+    runs = trained_runs(SCENES, [0])
     tables = experiments(SCENES)
-    assert all(scene not in runs[run] for scene, run in tables["leave_one_out"].items())
-    assert all(runs[run] == [scene] for scene, run in tables["single_scene"].items())
+    assert all(scene not in runs[run].scenes for scene, run in tables["leave_one_out"].items())
+    assert all(runs[run].scenes == [scene] for scene, run in tables["single_scene"].items())
 
 
 def test_published_experiments_are_the_trained_ones_with_published_runs():
@@ -38,7 +47,7 @@ def test_published_experiments_are_the_trained_ones_with_published_runs():
     assert runs[tables["published_single_scene"]["heads"]] == ("single_scene", "heads")
     assert {run for table in tables.values() for run in table.values()} == {
         *runs,
-        *trained_runs(SCENES),
+        *trained_runs(SCENES, [0]),
     }
 
 

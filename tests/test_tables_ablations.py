@@ -74,6 +74,22 @@ def test_numbers_are_long_with_medians_averages_and_changes(rows, tmp_path):
     np.testing.assert_allclose(unchanged, 0.0)
 
 
+def test_variants_of_several_seeds_are_compared_by_their_means(tmp_path):
+    rows = [
+        (variant, "chess", plant(tmp_path / variant / f"{seed}.csv", (metres, 4.0)))
+        for variant, medians in {"joint": (0.10, 0.20), "stride_1": (0.30, 0.30)}.items()
+        for seed, metres in enumerate(medians)
+    ]
+    numbers, markdown, _ = tabulate(rows, tmp_path)
+    numbers = numbers.set_index(["variant", "scene", "estimator"])
+    base, variant = (numbers.loc[name, "chess", FIRST_EDGE] for name in ("joint", "stride_1"))
+    assert (base["seeds"], base["median_translation_m"]) == (2, pytest.approx(0.15))
+    assert variant["difference_translation_m"] == pytest.approx(0.15)
+    assert row_of(markdown, "joint")[0] == "0.15 ± 0.07 / 4.0"
+    assert row_of(markdown, "stride_1") == ["0.30 / 4.0", "0.30 / 4.0", "+0.15 / 0.0"]
+    assert "means over 2 seeds" in " ".join(markdown.split())
+
+
 def test_the_base_stands_first_and_variants_with_their_change(rows, tmp_path):
     _, markdown, _ = tabulate(rows, tmp_path)
     header, *methods = markdown_rows(markdown)

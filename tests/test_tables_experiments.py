@@ -142,6 +142,38 @@ def test_failures_reach_the_table_as_infinite_errors(tmp_path):
     assert r"$\infty$ / $\infty$" in latex
 
 
+def test_seeds_become_means_and_their_spread(rows, literature, tmp_path):
+    more = []
+    for seed, factor in enumerate((1.0, 1.2, 1.4)):
+        for scene, own in MEDIANS.items():
+            medians = {
+                name: (m * factor, d) if name == FIRST_EDGE else (m, d)
+                for name, (m, d) in own.items()
+            }
+            path = tmp_path / f"{scene}-{seed}.csv"
+            scores = write_scores(path, medians, failed=int(seed == 2))
+            more.append(("joint", scene, scores))
+    more = more[::2] + more[1::2]  # scene by scene, as the workflow lists them
+    numbers, markdown, latex = tabulate(more, tmp_path, literature=literature)
+    row = numbers.set_index(["scene", "estimator"]).loc["chess", FIRST_EDGE]
+    assert (row["run"], row["seeds"], row["queries"]) == ("joint", 3, 5)
+    assert row["failed"] == pytest.approx(1 / 3)
+    assert row["median_translation_m"] == pytest.approx(0.12)
+    assert row["spread_translation_m"] == pytest.approx(0.02)
+    assert row["spread_rotation_deg"] == 0
+    assert row["ratio_translation"] == pytest.approx(0.12 / 0.40)
+    average = numbers.set_index(["scene", "estimator"]).loc["average", FIRST_EDGE]
+    assert average["spread_translation_m"] == pytest.approx(0.024)  # of 0.12, 0.144 and 0.168
+    assert len(numbers) == (2 + 1) * 3
+    cells = next(c for c in markdown_rows(markdown) if c[1] == FIRST_EDGE)
+    assert cells[3:5] == ["0.333", "0.120 ± 0.020 / 4.00"]
+    assert "means over 3 seeds" in " ".join(markdown.split())
+    assert row_of(comparison_of(markdown), "ours (first edge)")[0] == "0.12 ± 0.02 / 4.0"
+    assert r"0.120 $\pm$ 0.020 / 4.00" in latex
+    _, markdown, _ = tabulate(rows, tmp_path)
+    assert "±" not in markdown
+
+
 def test_markdown_columns_line_up(rows, literature, tmp_path):
     _, markdown, _ = tabulate(rows, tmp_path, literature=literature)
     for block in markdown.split("\n\n"):

@@ -127,7 +127,7 @@ def test_the_report_can_be_made(finished, tmp_path):
         ("graphs={train_mix: 0.4}", GRAPHS | FROM_TRAINING),
         ("graphs={test: null}", GRAPHS | FROM_TRAINING),
         ("training={learning_rate: 0.002}", FROM_TRAINING),
-        ("training={seed: 0, decay_epochs: 7}", set()),  # as before, and not read by cosine
+        ("training={seeds: [0], decay_epochs: 7}", set()),  # as before, and not read by cosine
         ("model={width: 24}", FROM_TRAINING),
         ("evaluation={recall: [[0.5, 10.0]]}", {"tabulate_experiment"}),
         (
@@ -138,6 +138,12 @@ def test_the_report_can_be_made(finished, tmp_path):
 )
 def test_a_changed_setting_reruns_what_depends_on_it(finished, setting, expected):
     assert finished.planned("--config", setting).keys() == expected
+
+
+def test_a_seed_that_is_added_trains_its_own_run_alone(finished):
+    planned = finished.planned("--config", "training={seeds: [0, 3]}")
+    assert planned.pop("train_model") == 1
+    assert planned == {"predict_poses": 2, "score_poses": 2, "tabulate_experiment": 1}
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from relposegnn.tables.literature import Literature
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):
-        runs = snakemake.params.runs
+        runs = zip(snakemake.params.runs, snakemake.input.scores, strict=True)
         literature = snakemake.input.literature  # no file: nothing to compare with
         tabulate_experiment(
-            list(zip(runs.values(), runs, snakemake.input.scores, strict=True)),
+            [(run, scene, path) for (run, scene), path in runs],
             TableFiles(**snakemake.output),
             snakemake.wildcards.dataset,
             snakemake.wildcards.experiment,

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,7 +118,10 @@ def _path_problems(config: dict) -> Iterator[str]:
 
 def _variant_problems(config: dict) -> Iterator[str]:
     """Yield the variants that cannot be, whatever they change."""
-    taken = {*trained_runs(config["scenes"]), "authors"}  # whose graphs have a folder
+    taken = {*trained_runs(config["scenes"], [0]), "authors"}  # whose graphs have a folder
+    for name in [*config["scenes"], *config["variants"]]:
+        if re.search(r"-seed\d+$", name):
+            yield f"{name}: ends like the runs of further seeds, expected another name"
     for name, changes in config["variants"].items():
         if name in taken or name.startswith(PUBLISHED):
             yield f"variants.{name}: is a name that is taken, expected another"

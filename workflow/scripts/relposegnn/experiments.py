@@ -1,10 +1,12 @@
 """Runs and experiments: what they are called, and what they come to for given scenes.
 
-A run is one model. An experiment is a table: which run each scene is tested with. The authors' own
-networks have runs and experiments too, beside those of the networks that are trained here.
+A run is one model. An experiment is a table: which run each scene is tested with, once for each
+seed. The authors' own networks have runs and experiments too, beside those of the networks that are
+trained here.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 PUBLISHED = "published"  # prefix of the runs and experiments of the authors' own networks
 EXPERIMENTS = {
@@ -27,16 +29,39 @@ TESTED_RUNS = {
 }
 
 
-def trained_runs(scenes: Sequence[str], variants: Iterable[str] = ()) -> dict[str, list[str]]:
-    """Return the scenes that each run is trained on, by the run's name.
+class Run(NamedTuple):
+    """A model that is trained here: on which scenes, and with which seed.
 
-    ``variants`` are named changes to the joint run: trained on all scenes too.
+    ``repeats`` is the run of the first seed, whose settings it has: itself, or another.
     """
-    runs = {"joint": list(scenes), **{f"only-{scene}": [scene] for scene in scenes}}
+
+    scenes: list[str]
+    repeats: str
+    seed: int
+
+
+def trained_runs(
+    scenes: Sequence[str], seeds: Sequence[int], variants: Mapping[str, Sequence[int]] | None = None
+) -> dict[str, Run]:
+    """Return the runs by name. That of the first seed bears the name alone: more change nothing.
+
+    Args:
+        scenes: all of them.
+        seeds: of every run.
+        variants: named changes to the joint run, trained on all scenes too, and their seeds.
+    """
+    trained_on = {"joint": list(scenes), **{f"only-{scene}": [scene] for scene in scenes}}
     if len(scenes) > 1:
         for scene in scenes:
-            runs[f"without-{scene}"] = [other for other in scenes if other != scene]
-    return runs | {variant: list(scenes) for variant in variants}
+            trained_on[f"without-{scene}"] = [other for other in scenes if other != scene]
+    variants = variants or {}
+    trained_on |= {variant: list(scenes) for variant in variants}
+    return {
+        run if seed == own_seeds[0] else f"{run}-seed{seed}": Run(own, run, seed)
+        for run, own in trained_on.items()
+        for own_seeds in [variants.get(run, seeds)]
+        for seed in own_seeds
+    }
 
 
 def published_runs(scenes: Sequence[str]) -> dict[str, tuple[str, str]]:

@@ -15,13 +15,14 @@ from .literature import (
     Literature,
     all_scenes,
     describe_sources,
+    format_figures,
     our_figures,
     printed_cells,
     printed_numbers,
     read_literature,
     stack_methods,
 )
-from .summaries import AVERAGE, DIFFERENCES, MEDIANS, summarise_scenes
+from .summaries import AVERAGE, DIFFERENCES, MEDIANS, seeds_text, summarise_scenes
 
 CHANGE = "change"
 LITERATURE_TEXT = (
@@ -42,7 +43,7 @@ def tabulate_ablations(
 
     Args:
         rows: (variant, scene, scores file); the variant of the first row is the base, and every
-            variant has the same scenes.
+            variant has the same scenes. Several of one variant and scene are of further seeds.
         files: where the table goes. As numbers, a row per variant, scene (then the average) and
             estimator: the figures of ``summarise_scenes`` and ``difference_...``, the median minus
             the base's. To read, methods by scenes, first edge, below what copying and combining
@@ -88,7 +89,7 @@ def _ablation_table(
     yardsticks = _yardstick_rows(numbers, scenes)
     groups = [yardsticks, dict([base]), dict(variants), _printed_rows(printed)]
     cells, rules = stack_methods(groups, [*scenes, AVERAGE, CHANGE])
-    caption, notes = _caption(base[0], settings), []
+    caption, notes = _caption(base[0], settings) + seeds_text(numbers), []
     if not printed.empty:
         caption, notes = f"{caption} {LITERATURE_TEXT}", [describe_sources(printed)]
     label, title = f"{dataset}-ablations", f"{dataset}, ablations"
@@ -102,7 +103,7 @@ def _yardstick_rows(numbers: pd.DataFrame, scenes: Sequence[str]) -> dict[str, d
     for name in (MOST_SIMILAR, AFFINE):
         own = base[base["estimator"] == name]
         if not own.empty:
-            rows[name] = format_pairs(our_figures(own, scenes), DECIMALS).to_dict() | {CHANGE: ""}
+            rows[name] = format_figures(our_figures(own, scenes)).to_dict() | {CHANGE: ""}
     return rows
 
 
@@ -114,7 +115,7 @@ def _our_rows(numbers: pd.DataFrame, scenes: Sequence[str]) -> dict[str, dict[st
     changes.iloc[0] = ""  # the base
     rows = {}
     for variant, own in numbers.groupby("variant", sort=False):
-        cells = format_pairs(our_figures(own, scenes), DECIMALS)
+        cells = format_figures(our_figures(own, scenes))
         rows[str(variant)] = cells.to_dict() | {CHANGE: changes[variant]}
     return rows
 

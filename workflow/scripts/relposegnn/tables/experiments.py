@@ -19,7 +19,7 @@ from ..metrics import (
 from ..yardsticks import COMBINED
 from .formats import Table, TableFiles, format_number, format_pairs, write_tables
 from .literature import UNKNOWN_FIGURES, Literature, compare_with_literature, read_literature
-from .summaries import MEDIANS, RATIOS, summarise_scenes
+from .summaries import MEDIANS, RATIOS, SPREADS, seeds_text, summarise_scenes
 
 IN_PAPER = {
     "joint": "Table 1",
@@ -58,7 +58,7 @@ def tabulate_experiment(
     """Write the table of one experiment, and beside it what papers printed of it.
 
     Args:
-        rows: (run, scene, scores file) per scene.
+        rows: (run, scene, scores file) per scene; several of one scene are of further seeds.
         files: where the table goes; as numbers, a row per scene (then the average) and estimator.
         dataset: name of the dataset.
         experiment: a key of ``EXPERIMENTS``.
@@ -74,7 +74,7 @@ def tabulate_experiment(
     tables = [_experiment_table(numbers, dataset, experiment, recall, remarks)]
     if literature:
         printed, text = _printed_figures(literature, experiment)
-        caption = _comparison_caption(experiment, text, remarks)
+        caption = _comparison_caption(experiment, text, f"{seeds_text(numbers)} {remarks}".strip())
         label = f"{tables[0].label}-published"
         tables.append(compare_with_literature(numbers, printed, label, caption))
     write_tables(files, numbers, *tables)
@@ -112,8 +112,8 @@ def _experiment_table(
             "scene": numbers["scene"].where(first, ""),
             "estimator": numbers["estimator"],
             "queries": numbers["queries"].astype(str),
-            "failed": numbers["failed"].astype(str),
-            "median": format_pairs(numbers[MEDIANS]),
+            "failed": [f"{failed:.3g}" for failed in numbers["failed"]],
+            "median": format_pairs(numbers[MEDIANS], spreads=numbers[SPREADS]),
             "mean": format_pairs(numbers[means]),
             "ratio": format_pairs(numbers[RATIOS], (2, 2)),
         }
@@ -131,7 +131,7 @@ def _experiment_table(
         f"{about[0].upper()}{about[1:]}. Median and mean error over the test queries, in "
         f"metres / degrees; {ratio}recall in % of the queries within both thresholds. A failed "
         "query counts as an infinite error. Average: mean over scenes, queries and failures "
-        f"summed. {explained[0].upper()}{explained[1:]}. {remarks}".rstrip()
+        f"summed.{seeds_text(numbers)} {explained[0].upper()}{explained[1:]}. {remarks}".rstrip()
     )
     rules = np.flatnonzero(first)[1:].tolist()
     title = f"{dataset}, {experiment.replace('_', ' ')}"

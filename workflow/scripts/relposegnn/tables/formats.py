@@ -27,6 +27,7 @@ LATEX = str.maketrans(  # a Styler escapes neither captions nor what is not ASCI
         ">": r"\textgreater{}",
         "*": r"\textasteriskcentered{}",
         "°": r"\textdegree{}",
+        "±": r"$\pm$",
         "—": "---",
         "−": "$-$",
         "×": r"$\times$",
@@ -114,16 +115,28 @@ def escape_latex(text: str) -> str:
 
 
 def format_pairs(
-    pairs: pd.DataFrame, decimals: tuple[int, int] = (3, 2), sign: str = ""
+    pairs: pd.DataFrame,
+    decimals: tuple[int, int] = (3, 2),
+    sign: str = "",
+    spreads: pd.DataFrame | None = None,
 ) -> pd.Series:
     """Return a cell for each row of two columns; NaN is unknown.
 
-    ``sign="+"`` prints the sign of positives too.
+    ``sign="+"`` prints the sign of positives too. ``spreads`` (two columns) stand behind ± where
+    they are known and not zero, as of what has no seed.
     """
     texts = [
         [format_number(value, places, sign) for value in pairs[column]]
         for column, places in zip(pairs, decimals, strict=True)
     ]
+    if spreads is not None:
+        texts = [
+            [
+                f"{text} ± {spread:.{places}f}" if spread > 0 else text
+                for text, spread in zip(column, spreads[name], strict=True)
+            ]
+            for column, name, places in zip(texts, spreads, decimals, strict=True)
+        ]
     return pd.Series(map(join_pair, *texts), index=pairs.index, dtype=object)
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from ..metrics import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE, read_csv
 from ..runtime import InputError
 from .formats import UNKNOWN, Table, format_pairs, join_pair
-from .summaries import AVERAGE, MEDIANS
+from .summaries import AVERAGE, MEDIANS, SPREADS
 
 FIGURES = ["translation_m", "rotation_deg"]
 COLUMNS = ["table", "method", "scene", *FIGURES, "source"]
@@ -98,15 +98,20 @@ def printed_cells(printed: pd.DataFrame) -> dict[str, dict[str, str]]:
 
 
 def our_figures(numbers: pd.DataFrame, scenes: Sequence[str]) -> pd.DataFrame:
-    """Return our medians of one estimator by scene and on average; NaN is unknown.
+    """Return our medians of one estimator by scene and on average, and spreads; NaN is unknown.
 
     The average stands only where every scene has figures, so that all averages of a table are over
     the same scenes.
     """
-    figures = numbers.set_index("scene")[MEDIANS].reindex([*scenes, AVERAGE])
-    if figures.isna().any(axis=None):
+    figures = numbers.set_index("scene")[[*MEDIANS, *SPREADS]].reindex([*scenes, AVERAGE])
+    if figures[MEDIANS].isna().any(axis=None):
         figures.loc[AVERAGE] = float("nan")
     return figures
+
+
+def format_figures(figures: pd.DataFrame) -> pd.Series:
+    """Return the cells of ``our_figures``."""
+    return format_pairs(figures[MEDIANS], DECIMALS, spreads=figures[SPREADS])
 
 
 def all_scenes(*figures: pd.DataFrame) -> list[str]:
@@ -143,11 +148,13 @@ def compare_with_literature(
     figures = {
         name: our_figures(own, scenes) for name, own in numbers.groupby("estimator", sort=False)
     }
-    ours = {OURS[name]: format_pairs(figures[name], DECIMALS) for name in OURS if name in figures}
+    ours = {OURS[name]: format_figures(figures[name]) for name in OURS if name in figures}
     differences = {}
     for method, own in printed.set_index("scene").groupby("method", sort=False):
         if str(method).startswith(PAPER):
-            difference = figures[FIRST_EDGE] - printed_numbers(own)  # from our unrounded medians
+            difference = figures[FIRST_EDGE][MEDIANS] - printed_numbers(
+                own
+            )  # from our unrounded medians
             differences[f"first edge − {method}"] = format_pairs(difference, DECIMALS, "+")
     groups = [ours, differences, printed_cells(printed)]
     cells, rules = stack_methods(groups, [*scenes, AVERAGE])

@@ -1,4 +1,4 @@
-"""Figures of the scenes that a table is made of, and their averages."""
+"""Figures of the scenes that a table is made of, their averages, and their spread over seeds."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +10,7 @@ from ..metrics import copied_image, read_scores, summarise
 
 AVERAGE = "average"  # stands for a scene
 MEDIANS = ["median_translation_m", "median_rotation_deg"]
+SPREADS = ["spread_translation_m", "spread_rotation_deg"]
 DIFFERENCES = ["difference_translation_m", "difference_rotation_deg"]
 RATIOS = ["ratio_translation", "ratio_rotation"]
 
@@ -28,19 +29,52 @@ def average_scenes(numbers: pd.DataFrame) -> dict[str, str | float]:
 def summarise_scenes(
     rows: Sequence[tuple[str, str, str | Path]], recall: Sequence[tuple[float, float]]
 ) -> pd.DataFrame:
-    """Return a row per scene (then the average) and estimator.
+    """Return a row per scene (then the average) and estimator: means over seeds.
 
-    The columns are ``run``, ``scene``, then as of ``metrics.summarise``, and among them
-    ``ratio_*``: a median divided by that of the ``copied_image`` in the same scene, below 1 where
-    an estimate is better than copying; unknown (NaN) where no image was copied.
+    The columns are ``run``, ``scene``, ``seeds`` (how many), then as of ``metrics.summarise``, and
+    among them ``spread_*``: the standard deviation of a median over seeds (of their number less
+    one; NaN for one seed); and ``ratio_*``: a median divided by that of the ``copied_image`` in the
+    same scene, below 1 where an estimate is better than copying; unknown (NaN) where no image was
+    copied.
 
     Args:
-        rows: (run, scene, scores file) per scene.
+        rows: (run, scene, scores file) per scene; the k-th ones of the scenes are of one seed.
         recall: pairs of thresholds (metres, degrees).
 
     Raises:
         InputError: a file cannot be read, or an error is missing or negative.
     """
+    of_scenes: dict[str, list[tuple[str, str, str | Path]]] = {}
+    for row in rows:
+        of_scenes.setdefault(row[1], []).append(row)
+    repeats = [_summarise_seed(own, recall) for own in zip(*of_scenes.values(), strict=True)]
+    numbers, medians = repeats[0], np.stack([own[MEDIANS] for own in repeats])
+    if len(repeats) > 1:
+        means = pd.concat(repeats).groupby(level=0).mean(numeric_only=True)
+        numbers = numbers.assign(**means.drop(columns="queries"))
+    spreads = np.full(medians.shape[1:], np.nan)
+    if len(repeats) > 1:
+        with np.errstate(invalid="ignore"):  # infinite medians have no spread
+            spreads = medians.std(axis=0, ddof=1)
+    numbers.insert(2, "seeds", len(repeats))
+    position = numbers.columns.get_loc(MEDIANS[-1]) + 1
+    for column, name in enumerate(SPREADS):
+        numbers.insert(position + column, name, spreads[:, column])
+    return numbers
+
+
+def seeds_text(numbers: pd.DataFrame) -> str:
+    """Return what a caption says of figures over several seeds; nothing of one."""
+    seeds = numbers["seeds"].max()
+    if seeds == 1:
+        return ""
+    return f" Figures are means over {seeds} seeds of training, ± the standard deviation over them."
+
+
+def _summarise_seed(
+    rows: Sequence[tuple[str, str, str | Path]], recall: Sequence[tuple[float, float]]
+) -> pd.DataFrame:
+    """Return the figures of one seed, as ``summarise_scenes`` does but for those of seeds."""
     parts = {(run, scene): summarise(read_scores(path), recall) for run, scene, path in rows}
     scenes = pd.concat(parts, names=["run", "scene"]).reset_index(["run", "scene"])
     averages = [
