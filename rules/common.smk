@@ -246,9 +246,8 @@ def rendering_settings(wildcards):
 
 def packing_settings(wildcards):
     """Return how the frames of a scene are packed."""
-    frames = config["frames"]
-    statistics = frames["statistics"].get(wildcards.scene)
-    return {"shorter_side": frames["shorter_side"], "statistics": statistics}
+    statistics = config["frames"]["statistics"].get(wildcards.scene)
+    return {**config["frames"], "statistics": statistics}
 
 
 def describing_settings(*more):

@@ -86,8 +86,8 @@ def test_unknown_key_is_refused_with_a_guess(place, guess):
 
 
 def test_unknown_key_like_no_other_lists_what_is_allowed():
-    (line,) = problems({"frames": {"colour_space": "lab"}})
-    assert line == "frames.colour_space: is unknown. Allowed here: shorter_side, statistics"
+    (line,) = problems({"videos": {"colour": "lab"}})
+    assert line == "videos.colour: is unknown. Allowed here: queries, frames_per_second"
 
 
 @pytest.mark.parametrize(

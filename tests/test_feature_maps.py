@@ -12,7 +12,7 @@ from planted_scenes import TRAIN, write_tables
 from relposegnn import feature_maps
 from relposegnn.encoders import Maps, load_encoder
 from relposegnn.feature_maps import FeatureMaps, channel_statistics, encode_frames
-from relposegnn.frames import Frames, pack_frames
+from relposegnn.frames import Frames, Packing, pack_frames
 from relposegnn.images import read_image
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5, open_hdf5, read_settings
@@ -23,7 +23,7 @@ SIDE = 32  # images are 64x48; 32x43 is nearest to 48 x 32
 def pack(folder: Path) -> Path:
     """Write the frames file of a scene beside its folder."""
     path = folder.parent / f"{folder.name}-frames.h5"
-    pack_frames(folder, path, "mine", folder.name, shorter_side=24)
+    pack_frames(folder, path, "mine", folder.name, Packing(24))
     return path
 
 

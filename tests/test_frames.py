@@ -13,11 +13,17 @@ import pytest
 from PIL import Image
 from planted_scenes import TEST, TRAIN, write_seven_scenes, write_tables
 
-from relposegnn.frames import Frames, channel_histogram, channel_statistics, pack_frames
+from relposegnn.frames import (
+    Frames,
+    Packing,
+    channel_histogram,
+    channel_statistics,
+    pack_frames,
+)
 from relposegnn.images import read_image
 from relposegnn.layouts.reading import read_scene
 from relposegnn.runtime import InputError
-from relposegnn.storage import open_hdf5, read_settings
+from relposegnn.storage import SPLITS, open_hdf5, read_settings
 
 GIVEN = ([0.45, 0.5, 0.55], [0.06, 0.07, 0.08])
 
@@ -43,7 +49,7 @@ def write_scene(folder: Path, size: tuple[int, int] = (40, 30)) -> Path:
 def packed(tmp_path_factory) -> tuple[Path, Path]:
     """Return a scene's folder and its frames file."""
     folder = write_scene(tmp_path_factory.mktemp("scenes") / "attic")
-    pack_frames(folder, folder.parent / "attic.h5", "synthetic", "attic", 12, workers=2)
+    pack_frames(folder, folder.parent / "attic.h5", "synthetic", "attic", Packing(12), workers=2)
     return folder, folder.parent / "attic.h5"
 
 
@@ -152,10 +158,10 @@ def test_not_a_frames_file(tmp_path):
         Frames(tmp_path / "graphs.h5")
 
 
-def pack(folder: Path, **options) -> Path:
+def pack(folder: Path, workers: int = 1, **options) -> Path:
     """Pack a scene with a shorter side of 24 pixels; return the frames file."""
     path = folder.parent / f"{folder.name}.h5"
-    pack_frames(folder, path, "mine", folder.name, shorter_side=24, **options)
+    pack_frames(folder, path, "mine", folder.name, Packing(24, **options), workers)
     return path
 
 
@@ -163,6 +169,43 @@ def settings_of(path: Path) -> dict:
     """Return the settings recorded in a frames file."""
     with open_hdf5(path, "frames") as file:
         return read_settings(file)
+
+
+@pytest.mark.parametrize(
+    ("stretch", "queries"), [(4, [4, 5, 6, 7]), (5, [5, 6, 7, 8, 9]), (3, [3, 4, 5, 9, 10, 11])]
+)
+def test_whole_stretches_are_held_out_of_all_frames(tmp_path, stretch, queries):
+    folder = write_scene(tmp_path / "garage")
+    with Frames(pack(folder)) as frames:
+        names = sorted(frames.names("train") + frames.names("test"))
+        images = {
+            name: frames.images(split, [row])
+            for split in SPLITS
+            for row, name in enumerate(frames.names(split))
+        }
+    with Frames(pack(folder, held_out=stretch)) as frames:
+        expected = [names[i] for i in queries]
+        assert frames.names("test") == expected
+        assert frames.names("train") == [name for name in names if name not in expected]
+        for split in SPLITS:
+            for row, name in enumerate(frames.names(split)):
+                np.testing.assert_array_equal(frames.images(split, [row]), images[name])
+    with pytest.raises(InputError, match="garage: has 12 frames, expected more"):
+        pack(folder, held_out=12)
+
+
+def test_colours_are_jittered_once_for_each_image_and_its_name(tmp_path):
+    folder = write_scene(tmp_path / "garage")
+    strengths = (0.5, 0.5, 0.5, 0.2)
+    with Frames(pack(folder)) as plain:
+        original = plain.images("train", range(9)).astype(int)
+    with Frames(pack(folder, colour_jitter=strengths)) as frames:
+        jittered = frames.images("train", range(9)).astype(int)
+    with Frames(pack(folder, colour_jitter=strengths)) as frames:
+        np.testing.assert_array_equal(frames.images("train", range(9)), jittered)
+    change = np.abs(jittered - original).mean(axis=(1, 2, 3))
+    assert (change > 1).all()
+    assert len(set(change.round(6))) == 9
 
 
 def test_statistics_are_those_of_the_training_images(tmp_path):
@@ -233,7 +276,9 @@ def test_scene_without_queries(tmp_path):
 def test_real_scene(shared, tmp_path):
     """Statistics of a stretch of RedKitchen lie near those of the whole scene."""
     file = tmp_path / "redkitchen.h5"
-    pack_frames(shared / "data/7scenes/redkitchen", file, "7scenes", "redkitchen", 64, workers=2)
+    pack_frames(
+        shared / "data/7scenes/redkitchen", file, "7scenes", "redkitchen", Packing(64), workers=2
+    )
     reference = json.loads((shared / "reference/normalisation.json").read_text())["redkitchen"]
     with Frames(file) as frames:
         assert frames.image_shape == (64, 85)

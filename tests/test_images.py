@@ -8,9 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from torchvision.transforms import functional
 
 from relposegnn import images
-from relposegnn.images import image_size, read_image, read_images, resized_shape
+from relposegnn.images import (
+    image_size,
+    jitter_colours,
+    read_image,
+    read_images,
+    resized_shape,
+    shift_hue,
+)
 from relposegnn.runtime import InputError
 
 
@@ -155,3 +163,31 @@ def test_error_in_a_thread_names_the_file(tmp_path, picture):
     broken.write_bytes(b"")
     with pytest.raises(InputError, match=r"broken\.png"):
         list(read_images([picture, picture, broken, picture], workers=2))
+
+
+def test_colour_jitter_is_torchvisions(picture):
+    """The same factors in the same order give the same pixels."""
+    image = Image.open(picture)
+    for share in (-0.2, 0.0, 0.07, 0.5):
+        expected = np.array(functional.adjust_hue(image, share))
+        np.testing.assert_array_equal(np.array(shift_hue(image, share)), expected)
+    generator, strengths = np.random.default_rng(3), (0.5, 0.4, 0.3, 0.2)
+    jittered = jitter_colours(np.array(image), strengths, generator)
+    generator = np.random.default_rng(3)
+    factors = generator.uniform([0.5, 0.6, 0.7, 0.8], [1.5, 1.4, 1.3, 1.2])
+    shift = generator.uniform(-0.2, 0.2)
+    changes = (
+        lambda image: functional.adjust_brightness(image, factors[0]),
+        lambda image: functional.adjust_contrast(image, factors[1]),
+        lambda image: functional.adjust_saturation(image, factors[2]),
+        lambda image: functional.adjust_hue(image, shift),
+    )
+    for change in generator.permutation(4):
+        image = changes[change](image)
+    np.testing.assert_array_equal(jittered, np.array(image))
+
+
+def test_no_strength_leaves_colours_as_they_are():
+    grey = np.repeat(np.arange(64, dtype=np.uint8).reshape(8, 8, 1), 3, axis=2)
+    jittered = jitter_colours(grey, (0, 0, 0, 0), np.random.default_rng(0))
+    np.testing.assert_array_equal(jittered, grey)

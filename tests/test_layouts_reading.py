@@ -14,7 +14,7 @@ from planted_scenes import (
     write_tables,
 )
 
-from relposegnn.frames import Frames, pack_frames
+from relposegnn.frames import Frames, Packing, pack_frames
 from relposegnn.layouts.reading import read_scene
 from relposegnn.runtime import InputError
 
@@ -39,7 +39,7 @@ def test_all_layouts_give_the_planted_poses(tmp_path, layout):
 @pytest.mark.parametrize("layout", ["Cambridge Landmarks", "csv", "COLMAP"])
 def test_every_layout_packs(tmp_path, layout):
     folder = WRITERS[layout](tmp_path / "garage")
-    pack_frames(folder, tmp_path / "garage.h5", "mine", "garage", shorter_side=24)
+    pack_frames(folder, tmp_path / "garage.h5", "mine", "garage", Packing(24))
     prefix = "images/" if layout == "COLMAP" else ""
     with Frames(tmp_path / "garage.h5") as frames:
         assert frames.sources("test") == [f"{prefix}{name}.png" for name in TEST]
@@ -50,7 +50,7 @@ def test_every_layout_packs(tmp_path, layout):
 def test_relative_folder(tmp_path, monkeypatch):
     write_tables(tmp_path / "garage", "csv")
     monkeypatch.chdir(tmp_path)
-    pack_frames("garage", "garage.h5", "mine", "garage", shorter_side=24)
+    pack_frames("garage", "garage.h5", "mine", "garage", Packing(24))
     with Frames("garage.h5") as frames:
         assert frames.sources("train") == [f"{name}.png" for name in TRAIN]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from relposegnn.frames import Frames, pack_frames
+from relposegnn.frames import Frames, Packing, pack_frames
 from relposegnn.poses import pose_from_quaternion
 from relposegnn.retrieval.descriptors import (
     DescriptorSettings,
@@ -47,7 +47,7 @@ def scene(tmp_path_factory):
 @pytest.fixture(scope="module")
 def frames_file(scene, tmp_path_factory):
     path = tmp_path_factory.mktemp("frames") / "frames.h5"
-    pack_frames(scene, path, "made", "up", shorter_side=16)
+    pack_frames(scene, path, "made", "up", Packing(16))
     return path
 
 
@@ -164,7 +164,7 @@ def kitchen(shared, tmp_path):
 
 def test_real_frames_retrieve_near_frames(kitchen, tmp_path):
     files = [tmp_path / name for name in ("frames.h5", "v.npz", "d.h5", "n.h5")]
-    pack_frames(kitchen, files[0], "7scenes", "redkitchen", shorter_side=24)
+    pack_frames(kitchen, files[0], "7scenes", "redkitchen", Packing(24))
     fitting = VocabularySettings("vlad", 160, 120, clusters=32, seed=0)
     fit_vocabulary(files[0], kitchen, files[1], fitting)
     describing = DescriptorSettings("vlad", 160, 120)

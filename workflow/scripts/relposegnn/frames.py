@@ -7,17 +7,18 @@ the channels of the training images in [0, 1]. A scene without queries has 0 of 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
 from tqdm import tqdm
 
-from .images import image_size, read_images, resized_shape
+from .images import image_size, jitter_colours, read_images, resized_shape
 from .layouts.reading import read_scene
-from .runtime import InputError, map_in_threads
-from .scenes import Frame
+from .runtime import InputError, map_in_threads, numpy_generator
+from .scenes import Frame, hold_out
 from .storage import SPLITS, StoredFrames, create_hdf5, open_hdf5
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,24 @@ logger = logging.getLogger(__name__)
 Statistics = tuple[Sequence[float], Sequence[float]]  # mean (3), variance (3)
 
 MEAN_TOLERANCE = 0.1  # given means farther from the measured ones are worth a warning
+
+
+class Packing(NamedTuple):
+    """How the frames of a scene are packed.
+
+    Attributes:
+        shorter_side: of the resized images, in pixels.
+        statistics: mean (3) and variance (3) of the channels, for images in [0, 1], to record in
+            place of those measured on the training images, e.g. those a model was trained with.
+        held_out: frames in a stretch, see ``scenes.hold_out``; None keeps the scene's own split.
+        colour_jitter: strengths, see ``images.jitter_colours``, drawn once for each image; None:
+            images as they are.
+    """
+
+    shorter_side: int
+    statistics: Statistics | None = None
+    held_out: int | None = None
+    colour_jitter: Sequence[float] | None = None
 
 
 class Frames(StoredFrames):
@@ -79,8 +98,7 @@ def pack_frames(
     frames_file: str | Path,
     dataset: str,
     scene: str,
-    shorter_side: int,
-    statistics: Statistics | None = None,
+    packing: Packing,
     workers: int = 1,
 ) -> None:
     """Resize all images of a scene and write its frames file.
@@ -90,27 +108,30 @@ def pack_frames(
         frames_file: HDF5 file to write.
         dataset: recorded in the file.
         scene: recorded in the file.
-        shorter_side: of the resized images, in pixels.
-        statistics: mean (3) and variance (3) of the channels, for images in [0, 1], to record in
-            place of those measured on the training images, e.g. those a model was trained with.
+        packing: how.
         workers: decoding threads.
 
     Raises:
-        InputError: the scene is not complete, an image is damaged, sizes differ, or the
-            statistics are none.
+        InputError: the scene is not complete, an image is damaged, sizes differ, the statistics
+            are none, or there are too few frames to hold some out.
     """
-    given = None if statistics is None else _checked_statistics(statistics, scene)
+    given = packing.statistics and _checked_statistics(packing.statistics, scene)
     content = read_scene(scene_folder)
+    if packing.held_out:
+        content = hold_out(content, packing.held_out)
     original = _common_size([frame.image for frame in content.train + content.test], workers)
-    size = resized_shape(*original, shorter_side)
-    settings = {"dataset": dataset, "scene": scene, "shorter_side": shorter_side}
-    settings["statistics"] = "given" if given else "measured"
+    size = resized_shape(*original, packing.shorter_side)
+    recorded = packing._asdict() | {"statistics": "given" if given else "measured"}
+    settings = {"dataset": dataset, "scene": scene, **recorded}
     with create_hdf5(frames_file, "frames", settings) as file:
         for split in SPLITS:
             frames = content.frames(split)
             group = file.create_group(split)
             _write_labels(group, frames, Path(scene_folder))
-            histogram = _write_images(group, frames, size, workers)
+            images = read_images([frame.image for frame in frames], size, workers)
+            if packing.colour_jitter:
+                images = _jittered(images, frames, packing.colour_jitter, scene)
+            histogram = _write_images(group, images, len(frames), size)
             if split == "train":
                 measured = channel_statistics(histogram)
         mean, variance = given or measured
@@ -174,17 +195,25 @@ def _write_labels(group: h5py.Group, frames: list[Frame], folder: Path) -> None:
     group.create_dataset("world_from_cam", data=poses.reshape(-1, 4, 4))
 
 
+def _jittered(
+    images: Iterable[np.ndarray], frames: list[Frame], strengths: Sequence[float], scene: str
+) -> Iterator[np.ndarray]:
+    """Yield images with changed colours, each drawn by its frame's name."""
+    for image, frame in zip(images, frames, strict=True):
+        draw = numpy_generator(0, "colour jitter", scene, frame.name)
+        yield jitter_colours(image, strengths, draw)
+
+
 def _write_images(
-    group: h5py.Group, frames: list[Frame], size: tuple[int, int], workers: int
+    group: h5py.Group, images: Iterable[np.ndarray], count: int, size: tuple[int, int]
 ) -> np.ndarray:
     """Write the resized images; return their channel histogram (3, 256), exact counts."""
     shape = (size[1], size[0], 3)
-    chunks = (1, *shape) if frames else None  # HDF5 refuses a chunk larger than its dataset
-    images = group.create_dataset("images", (len(frames), *shape), np.uint8, chunks=chunks)
+    chunks = (1, *shape) if count else None  # HDF5 refuses a chunk larger than its dataset
+    written = group.create_dataset("images", (count, *shape), np.uint8, chunks=chunks)
     histogram = np.zeros((3, 256), dtype=np.int64)
-    reader = read_images([frame.image for frame in frames], size, workers)
     description = Path(group.name).name
-    for row, image in enumerate(tqdm(reader, description, len(frames), unit="img", disable=None)):
-        images[row] = image
+    for row, image in enumerate(tqdm(images, description, count, unit="img", disable=None)):
+        written[row] = image
         histogram += channel_histogram(image)
     return histogram

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .runtime import InputError
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -35,3 +37,24 @@ class Scene:
     def frames(self, split: str) -> list[Frame]:
         """Return the frames of ``train`` or ``test``."""
         return {"train": self.train, "test": self.test}[split]
+
+
+def hold_out(scene: Scene, stretch: int) -> Scene:
+    """Return a scene split anew: whole stretches of its frames alternate between both splits.
+
+    All frames, of database and queries, are taken in the order of their names and cut into
+    stretches of so many frames, the last maybe shorter. The first is database, the second queries,
+    and so on, so that most queries are far from the database in time.
+
+    Raises:
+        InputError: there is no second stretch.
+    """
+    frames = sorted(scene.train + scene.test, key=lambda frame: frame.name)
+    if len(frames) <= stretch:
+        raise InputError(
+            f"{scene.name}: has {len(frames)} frames, expected more than frames.held_out = "
+            f"{stretch}, since one stretch of them is database alone; lower it"
+        )
+    queries = np.arange(len(frames)) // stretch % 2 == 1
+    splits = [[f for f, own in zip(frames, queries, strict=True) if own == s] for s in (0, 1)]
+    return Scene(scene.name, *splits)
