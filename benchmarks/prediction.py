@@ -8,11 +8,14 @@ from pathlib import Path
 import torch
 from inputs import write_scene
 
+from relposegnn.aggregation import MEDIAN, LocalizationSettings
 from relposegnn.datasets import GraphDataset, normalise_images
 from relposegnn.localization import localize_queries
 from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.relative_poses import WORLD_DIFFERENCE
 from relposegnn.runtime import select_device
+
+SETTINGS = LocalizationSettings(both_directions=False, aggregation=MEDIAN)
 
 
 @torch.inference_mode()
@@ -51,7 +54,7 @@ def main() -> None:
         files = write_scene(Path(folder), arguments.database, arguments.queries, size)
         methods = {
             "graph by graph": lambda: predict_graph_by_graph(plain, *files),
-            "distinct images": lambda: localize_queries(model, *files),
+            "distinct images": lambda: localize_queries(model, *files, None, SETTINGS),
         }
         seconds = {name: [] for name in methods}
         for _ in range(arguments.repeats):

@@ -22,7 +22,7 @@ rule predict_poses:
         runtime=60,
         gpu=1,
     params:
-        both_directions=config["localization"]["both_directions"],
+        localization=config["localization"],
         code=code("predict_poses"),
     script:
         "../workflow/scripts/predict_poses.py"

@@ -29,7 +29,7 @@ rule describe_place:
         ),
         candidates=config["retrieval"]["candidates"],
         minimum_confidence=config["photos"]["minimum_confidence"],
-        both_directions=config["localization"]["both_directions"],
+        localization=config["localization"],
         code=code("describe_place"),
     script:
         "../workflow/scripts/describe_place.py"

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from scipy.spatial.transform import Rotation
 from test_model import CASES, published_model
 
 from relposegnn import localization, scene_images
+from relposegnn.aggregation import MEDIAN, LocalizationSettings
 from relposegnn.checkpoints import save_model
 from relposegnn.datasets import GraphDataset, normalise_images
 from relposegnn.frames import Frames
-from relposegnn.localization import Candidates, SceneFiles, aggregate
+from relposegnn.localization import SceneFiles
 from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.poses import (
     pose_from_quaternion,
@@ -24,6 +24,7 @@ from relposegnn.storage import create_hdf5
 from relposegnn.yardsticks import yardstick_poses
 
 CPU = torch.device("cpu")
+SETTINGS = LocalizationSettings(both_directions=False, aggregation=MEDIAN)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -42,59 +43,6 @@ def test_first_edge_poses_agree_with_the_published_ones(reference, case, monkeyp
     quaternion = quaternion_from_matrix(estimates[:, :3, :3])
     np.testing.assert_allclose(estimates[:, :3, 3], expected["decoded"][:, :3], atol=1e-5)
     np.testing.assert_allclose(quaternion, expected["decoded"][:, 3:], atol=1e-5)
-
-
-def planted_candidates(outliers):
-    """Return 3 queries of 7 candidates within 1 cm and 0.5 deg, some far off, and the truth."""
-    rng = np.random.default_rng(0)
-    truth_t, truth_q = rng.standard_normal((3, 3)), Rotation.random(3, rng=rng)
-    translation = truth_t[:, None] + rng.uniform(-0.005, 0.005, (3, 7, 3))
-    quaternion = np.empty((3, 7, 4))
-    for query in range(3):
-        noise = Rotation.from_rotvec(rng.uniform(-0.005, 0.005, (7, 3)))
-        quaternion[query] = quaternion_from_matrix((noise * truth_q[query]).as_matrix())
-    translation[:, :outliers] += 50.0
-    quaternion[:, :outliers] = quaternion_from_matrix(Rotation.random(1, rng=rng).as_matrix())
-    quaternion[:, 1::2] *= -1  # the same rotations
-    return Candidates(translation, quaternion), truth_t, quaternion_from_matrix(truth_q.as_matrix())
-
-
-@pytest.mark.parametrize("outliers", [0, 1, 2])
-def test_outlying_edges_hardly_move_the_aggregate(outliers):
-    candidates, truth_t, truth_q = planted_candidates(outliers)
-    translation, quaternion = aggregate(candidates)
-    assert np.linalg.norm(translation - truth_t, axis=1).max() < 0.015
-    assert rotation_error_deg(quaternion, truth_q).max() < 1.0
-    if outliers:
-        mean = candidates.translation.mean(axis=1)
-        assert np.linalg.norm(mean - truth_t, axis=1).min() > 1.0
-
-
-def test_the_aggregate_of_equal_candidates_is_that_candidate():
-    translation = np.tile([[[1.0, 2.0, 3.0]]], (2, 7, 1))
-    quaternion = np.tile([[[0.5, -0.5, 0.5, 0.5]]], (2, 7, 1))
-    t, q = aggregate(Candidates(translation, quaternion))
-    np.testing.assert_allclose(t, translation[:, 0])
-    np.testing.assert_allclose(q, quaternion[:, 0], atol=1e-12)
-
-
-def test_a_query_without_finite_candidates_fails_alone():
-    candidates, truth_t, truth_q = planted_candidates(outliers=0)
-    candidates.translation[1, 3, 0] = np.nan
-    translation, quaternion = aggregate(candidates)
-    assert np.isnan(translation[1]).all()
-    assert np.isnan(quaternion[1]).all()
-    np.testing.assert_allclose(translation[[0, 2]], truth_t[[0, 2]], atol=0.015)
-    assert rotation_error_deg(quaternion[[0, 2]], truth_q[[0, 2]]).max() < 1.0
-
-
-def test_geometric_median_lies_where_the_unit_vectors_cancel():
-    points = np.array([[[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [5, 5, 5]]])
-    identity = np.tile([1.0, 0, 0, 0], (1, 4, 1))
-    median, _ = aggregate(Candidates(points, identity))
-    directions = points[0] - median
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    assert np.linalg.norm(directions.sum(axis=0)) < 1e-3
 
 
 @pytest.mark.parametrize(
@@ -122,7 +70,7 @@ def test_predictions_equal_a_pass_of_the_network_per_graph(
     monkeypatch.setattr(scene_images, "PIXELS_PER_PASS_CPU", 3 * 32 * 40)
     monkeypatch.setattr(localization, "GRAPHS_PER_PASS", 2)
     scene = SceneFiles(tiny_scene.frames, tiny_scene.graphs)
-    localization.predict_poses(tmp_path / "model.pt", scene, tmp_path / "p.npz", False, CPU)
+    localization.predict_poses(tmp_path / "model.pt", scene, tmp_path / "p.npz", SETTINGS, CPU)
     kind = model.settings.pose
     dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "test", kind)
     with Frames(tiny_scene.frames) as frames:
@@ -168,7 +116,7 @@ def test_yardsticks_are_of_the_graphs_queries_and_beside_what_is_predicted_witho
     for name, files in (("with", retrieval), ("without", ())):
         path = tmp_path / f"{name}.npz"
         scene = SceneFiles(tiny_scene.frames, tmp_path / "graphs.h5", None, files)
-        localization.predict_poses(tmp_path / "model.pt", scene, path, False, CPU)
+        localization.predict_poses(tmp_path / "model.pt", scene, path, SETTINGS, CPU)
         predicted.append(dict(np.load(path)))
     expected = yardstick_poses(tiny_scene.frames, *retrieval)
     assert predicted[0].keys() - predicted[1].keys() == expected.keys()

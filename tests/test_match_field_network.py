@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 from torch_geometric.loader import DataLoader
 
 from relposegnn import localization
+from relposegnn.aggregation import MEDIAN, LocalizationSettings, aggregate
 from relposegnn.checkpoints import load_model, save_model
 from relposegnn.datasets import GraphDataset, true_relative
 from relposegnn.edges import complete_edges
@@ -27,6 +28,7 @@ from relposegnn.training import TrainingOutputs, TrainingSettings, train_model
 
 CPU = torch.device("cpu")
 CHANNELS, GRID = {"fine": 8, "coarse": 6}, (4, 5)
+FIRST, BOTH = (LocalizationSettings(both, MEDIAN) for both in (False, True))
 SETTINGS = ModelSettings.published(
     edges=MATCH_FIELD, encoder="planted", pose=RELATIVE, iterations=0, width=32, dropout=0.0
 )
@@ -128,7 +130,9 @@ def test_a_trained_network_is_read_back_and_estimates_what_it_did(tiny_scene, fe
     model = load_model(train(tmp_path, tiny_scene, features))
     assert model.maps == {"channels": 14, "grid": list(GRID)}
     dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "test", RELATIVE, features)
-    found = localization.localize_queries(model, tiny_scene.frames, tiny_scene.graphs, features)
+    found = localization.localize_queries(
+        model, tiny_scene.frames, tiny_scene.graphs, features, FIRST
+    )
     with Frames(tiny_scene.frames) as frames:
         database = frames.poses("train")
     for index, graph in enumerate(dataset):
@@ -179,7 +183,7 @@ def test_a_turned_and_shifted_world_turns_and_shifts_the_estimates(tiny_scene, f
     for one, other in zip(*(model.parameters() for model in models), strict=True):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
     here, there = (
-        localization.localize_queries(models[0], frames, tiny_scene.graphs, features, True)
+        localization.localize_queries(models[0], frames, tiny_scene.graphs, features, BOTH)
         for frames in (tiny_scene.frames, turned)
     )
     expected = here["abs_t"] @ turn[:3, :3].T + turn[:3, 3]
@@ -252,7 +256,7 @@ def test_an_edge_that_is_not_finite_fails_alone(pose, value):
     candidates = localization.estimate_candidates(images, None, np.arange(3)[None], True)
     assert np.isnan(candidates.translation[0]).all(axis=1).tolist() == [False, True, False]
     assert np.isnan(candidates.quaternion[0]).all(axis=1).tolist() == [False, True, False]
-    translation, _ = localization.aggregate(candidates)
+    translation, _ = aggregate(candidates, MEDIAN)
     assert np.isnan(translation).all()
 
 
@@ -261,13 +265,13 @@ def test_features_of_another_encoder_or_scene_are_refused(tiny_scene, features, 
     save_model(model_file, network(), 0, ["tiny"])
     arguments = load_model(model_file), tiny_scene.frames, tiny_scene.graphs
     with pytest.raises(InputError, match=r"match fields, expected a features file"):
-        localization.localize_queries(*arguments)
+        localization.localize_queries(*arguments, None, FIRST)
     other = write_features(tmp_path / "other.h5", encoder="another")
     with pytest.raises(InputError, match=r"other\.h5: encoder, channels and grid are .*another"):
-        localization.localize_queries(*arguments, other)
+        localization.localize_queries(*arguments, other, FIRST)
     elsewhere = write_features(tmp_path / "elsewhere.h5", scene="elsewhere")
     with pytest.raises(InputError, match=r"elsewhere\.h5: is of dataset, scene"):
-        localization.localize_queries(*arguments, elsewhere)
+        localization.localize_queries(*arguments, elsewhere, FIRST)
 
 
 def test_scenes_of_different_maps_do_not_share_a_batch(tiny_scene, features, tmp_path):

@@ -12,6 +12,7 @@ import torch
 from conftest import write_tiny_scene
 from PIL import Image
 
+from relposegnn.aggregation import MEDIAN, LocalizationSettings
 from relposegnn.checkpoints import save_model
 from relposegnn.frames import Frames
 from relposegnn.graphs import SamplingSettings, write_split
@@ -60,7 +61,7 @@ def place(tmp_path_factory):
         *(folder / "model.pt", frames_file, None, descriptors, vocabulary, SAMPLING),
         candidates=200,
         minimum_confidence=0,
-        both_directions=False,
+        localization=LocalizationSettings(False, MEDIAN),
     )
 
 
@@ -88,7 +89,9 @@ def test_copies_of_queries_get_the_poses_of_the_prediction(place, folder, tmp_pa
     ranked, similarity = read_ranking(ranking, "test")
     with create_hdf5(graphs, "graphs", {}) as output:
         write_split(output, "test", np.arange(5), ranked)
-    predict_poses(place.model, SceneFiles(place.frames, graphs), predictions, False, CPU)
+    predict_poses(
+        place.model, SceneFiles(place.frames, graphs), predictions, place.localization, CPU
+    )
     expected, copies = np.load(predictions), table.loc[[f"test {i}.PNG" for i in range(5)]]
     np.testing.assert_allclose(copies[POSE[:3]], expected["robust_t"], atol=1e-5)
     np.testing.assert_allclose(copies[POSE[3:]], expected["robust_q"], atol=1e-5)

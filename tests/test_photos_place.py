@@ -6,6 +6,7 @@ import shutil
 import pytest
 from project import TINY, Project
 
+from relposegnn.aggregation import LocalizationSettings
 from relposegnn.graphs import SamplingSettings
 from relposegnn.photos.place import Place, read_place, write_place
 from relposegnn.runtime import InputError
@@ -27,7 +28,7 @@ def place_in(project, features=True):
         sampling=SAMPLING,
         candidates=31,
         minimum_confidence=0.4,
-        both_directions=True,
+        localization=LocalizationSettings(True, "median"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from relposegnn.aggregation import LocalizationSettings
 from relposegnn.graphs import SamplingSettings
 from relposegnn.photos.place import Place, write_place
 from relposegnn.runtime import logging_to
@@ -19,6 +20,6 @@ if __name__ == "__main__":
             SamplingSettings(**params.sampling),
             params.candidates,
             params.minimum_confidence,
-            params.both_directions,
+            LocalizationSettings(**params.localization),
         )
         write_place(snakemake.output.place, place)

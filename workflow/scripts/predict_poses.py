@@ -1,5 +1,6 @@
 """Estimate the poses of a scene's test queries."""
 
+from relposegnn.aggregation import LocalizationSettings
 from relposegnn.localization import SceneFiles, predict_poses
 from relposegnn.runtime import logging_to, select_device
 
@@ -12,6 +13,6 @@ if __name__ == "__main__":
                 files.frames, files.graphs, next(iter(files.features), None), files.retrieval
             ),
             snakemake.output.predictions,
-            snakemake.params.both_directions,
+            LocalizationSettings(**snakemake.params.localization),
             select_device(threads=snakemake.threads),
         )

@@ -1,7 +1,7 @@
 """Query poses from regressed relative poses (paper, section 3.4)."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,18 +9,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from .aggregation import Candidates, LocalizationSettings, aggregate
 from .checkpoints import load_model
 from .edges import complete_edges
 from .frames import Frames
 from .graphs import read_graphs
 from .model import PoseNetwork
-from .poses import (
-    matrix_from_quaternion,
-    nearest_rotation,
-    quaternion_exp,
-    quaternion_from_matrix,
-    vector_from_pose,
-)
+from .poses import quaternion_exp, quaternion_from_matrix, vector_from_pose
 from .relative_poses import compose, from_other_direction
 from .runtime import InputError, atomic_path
 from .scene_images import CellsOfRows, SceneImages, StoredMaps
@@ -28,20 +23,7 @@ from .yardsticks import yardstick_poses
 
 logger = logging.getLogger(__name__)
 
-MEDIAN_ITERATIONS = 50
 GRAPHS_PER_PASS = 32
-
-
-class Candidates(NamedTuple):
-    """Pose estimates of queries, one for each edge into them, in edge order.
-
-    Attributes:
-        translation: (G, e, 3) camera centres in metres, world frame.
-        quaternion: (G, e, 4) camera-to-world.
-    """
-
-    translation: np.ndarray
-    quaternion: np.ndarray
 
 
 class SceneFiles(NamedTuple):
@@ -64,7 +46,7 @@ def predict_poses(
     model_file: str | Path,
     scene: SceneFiles,
     predictions_file: str | Path,
-    both_directions: bool,
+    settings: LocalizationSettings,
     device: torch.device,
 ) -> None:
     """Estimate the pose of every test query of a scene and write them as ``.npz``.
@@ -77,7 +59,7 @@ def predict_poses(
     """
     model = load_model(model_file).to(device, memory_format=torch.channels_last)
     files = scene.frames, scene.graphs, scene.features
-    predictions = localize_queries(model, *files, both_directions)
+    predictions = localize_queries(model, *files, settings)
     if scene.retrieval:
         query, _ = read_graphs(scene.graphs, "test")
         yardsticks = yardstick_poses(scene.frames, *scene.retrieval)
@@ -90,8 +72,8 @@ def localize_queries(
     model: PoseNetwork,
     frames_file: str | Path,
     graphs_file: str | Path,
-    features_file: str | Path | None = None,
-    both_directions: bool = False,
+    features_file: str | Path | None,
+    settings: LocalizationSettings,
 ) -> dict[str, np.ndarray]:
     """Return the estimated and true poses of every test query of a scene.
 
@@ -104,7 +86,7 @@ def localize_queries(
         frames_file: of the scene.
         graphs_file: of the scene.
         features_file: of the scene, where the model's edges are match fields; None elsewhere.
-        both_directions: average what an edge into the query and the one back say, where both are.
+        settings: how poses follow from relative ones.
 
     Raises:
         InputError: the scene has no test queries, or its files do not fit the model.
@@ -117,8 +99,8 @@ def localize_queries(
         truth = vector_from_pose(frames.poses("test")[query])
         images = SceneImages(model, frames, features_file)
         seen = images.of_frames("test", query)
-        candidates = estimate_candidates(images, seen, neighbours, both_directions)
-    robust_t, robust_q = aggregate(candidates)
+        candidates = estimate_candidates(images, seen, neighbours, settings.both_directions)
+    robust_t, robust_q = aggregate(candidates, settings.aggregation)
     if failed := np.isnan(robust_t).any(axis=1).sum():
         logger.warning("%s: %d of %d queries have no finite pose", graphs_file, failed, len(query))
     reference = database[neighbours[:, 0]]
@@ -147,7 +129,7 @@ def estimate_candidates(
         images: of the scene.
         queries: G of them, as the network sees them.
         neighbours: (G, k) of the queries, in the training frames.
-        both_directions: see ``localize_queries``.
+        both_directions: see ``LocalizationSettings``.
     """
     kind = images.model.settings.pose
     features, nodes = images.graphs(queries, neighbours)
@@ -158,10 +140,10 @@ def estimate_candidates(
     sources = images.frames.poses("train")[np.take_along_axis(neighbours, source - 1, axis=1)]
     found = np.isfinite(relative).all(axis=-1, keepdims=True)
     poses = compose(kind, np.where(found, relative, 0), sources)
-    quaternion = quaternion_from_matrix(poses[..., :3, :3])
-    return Candidates(
-        np.where(found, poses[..., :3, 3], np.nan), np.where(found, quaternion, np.nan)
-    )
+    translation = np.where(found, poses[..., :3, 3], np.nan)
+    quaternion = np.where(found, quaternion_from_matrix(poses[..., :3, :3]), np.nan)
+    length = np.linalg.norm(translation - sources[..., :3, 3], axis=-1)
+    return Candidates(translation, quaternion, length, source)
 
 
 @torch.inference_mode()
@@ -177,7 +159,7 @@ def relate_graphs(
         model: in evaluation mode, where the features are.
         features: of images, by row.
         nodes: (G, n) feature row of each node; node 0 is the query.
-        both_directions: see ``localize_queries``.
+        both_directions: see ``LocalizationSettings``.
 
     Returns:
         relative (G, e, 6) on the edges s -> 0 in edge order, metres and half radians; back
@@ -203,33 +185,3 @@ def relate_graphs(
         out[used[0, ~of_query] // size, used[1, ~of_query] % size] = regressed[~of_query]
         back.append(out.gather(1, source[-1][..., None].expand(-1, -1, 6)))
     return tuple(torch.cat(each).numpy() for each in (into, back, source))
-
-
-def aggregate(candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
-    """Return one pose per query that outlying edges move little: t (G, 3), q (G, 4).
-
-    The geometric median of the camera centres, and the rotation of least summed chordal distance
-    (Hartley et al. 2013, section 5; L1 averaging), both by Weiszfeld's iteration. NaN for a query
-    with a candidate that is not finite.
-    """
-    found = np.isfinite(candidates.translation).all((1, 2))
-    found &= np.isfinite(candidates.quaternion).all((1, 2))
-    translation, quaternion = np.full((len(found), 3), np.nan), np.full((len(found), 4), np.nan)
-    translation[found] = _weiszfeld(candidates.translation[found], lambda mean: mean)
-    rotations = matrix_from_quaternion(candidates.quaternion[found])
-    median = _weiszfeld(
-        rotations.reshape(*rotations.shape[:2], 9),
-        lambda mean: nearest_rotation(mean.reshape(-1, 3, 3)).reshape(-1, 9),
-    )
-    quaternion[found] = quaternion_from_matrix(median.reshape(-1, 3, 3))
-    return translation, quaternion
-
-
-def _weiszfeld(points: np.ndarray, project: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Return the medians (G, d) of point sets (G, e, d), each weighted mean mapped by project."""
-    median = project(points.mean(axis=1))
-    for _ in range(MEDIAN_ITERATIONS):
-        distance = np.linalg.norm(points - median[:, None], axis=-1, keepdims=True)
-        weight = 1 / np.maximum(distance, 1e-9)  # a median may fall on a point
-        median = project((weight * points).sum(axis=1) / weight.sum(axis=1))
-    return median

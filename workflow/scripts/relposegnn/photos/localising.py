@@ -10,10 +10,11 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from ..aggregation import aggregate
 from ..checkpoints import load_model
 from ..frames import Frames
 from ..graphs import SamplingSettings, check_choice, choose_neighbours
-from ..localization import aggregate, estimate_candidates
+from ..localization import estimate_candidates
 from ..retrieval.describers import Describer, load_describer
 from ..retrieval.ranking import build_index, rank
 from ..runtime import InputError, atomic_path, map_in_threads, numpy_generator
@@ -42,7 +43,7 @@ def localise_photos(
 
     ``poses.csv`` and the map ``photos.png`` show all photos, ``poses.txt`` (TUM) and ``images.txt``
     (COLMAP) the accepted ones. A row per photo: ``image``; ``tx ty tz`` in metres, ``qw qx qy qz``,
-    camera-to-world, the robust aggregate of all edges into it, not finite where it failed;
+    camera-to-world, the aggregate of all edges into it, not finite where it failed;
     ``confidence``; ``accepted``; ``similarity`` to the ``nearest`` database image; ``spread_m``,
     ``spread_deg``, medians between two edges' estimates. A photo's pose does not depend on the
     other photos.
@@ -66,10 +67,14 @@ def localise_photos(
         images = SceneImages(model, frames, place.features)
         seen, ranked, similarity = recognise(paths, images, file, describer, length, workers)
         neighbours = neighbours_of_photos(names, ranked, frames, place.sampling)
-        candidates = estimate_candidates(images, seen, neighbours, place.both_directions)
-        table = pd.DataFrame(np.concatenate(aggregate(candidates), axis=1), columns=POSE)
+        candidates = estimate_candidates(
+            images, seen, neighbours, place.localization.both_directions
+        )
+        poses = aggregate(candidates, place.localization.aggregation)
+        table = pd.DataFrame(np.concatenate(poses, axis=1), columns=POSE)
         table.insert(0, "image", names)
-        spread, scale = pair_spread(*candidates), similarity_scale(file["train/descriptor"])
+        spread = pair_spread(candidates.translation, candidates.quaternion)
+        scale = similarity_scale(file["train/descriptor"])
         sure = agreement(*spread, frames.poses("train")) * recognition(similarity, scale)
         table["confidence"] = sure
         table["accepted"] = np.isfinite(table["tx"]) & (sure >= place.minimum_confidence)

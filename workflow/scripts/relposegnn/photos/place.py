@@ -8,6 +8,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..aggregation import LocalizationSettings
 from ..graphs import SamplingSettings
 from ..runtime import InputError, atomic_path
 
@@ -27,7 +28,7 @@ class Place:
         sampling: how the neighbours of a photo are chosen.
         candidates: length of the ranking that they are chosen from.
         minimum_confidence: 0 to 1, of estimates that are accepted.
-        both_directions: see ``localization.localize_queries``.
+        localization: how a pose follows from what the model regresses.
     """
 
     model: Path
@@ -38,12 +39,13 @@ class Place:
     sampling: SamplingSettings
     candidates: int
     minimum_confidence: float
-    both_directions: bool
+    localization: LocalizationSettings
 
 
 def write_place(place_file: str | Path, place: Place) -> None:
     """Describe a place."""
     folder, contents = Path(place_file).parent, asdict(place)
+    contents["localization"] = place.localization._asdict()
     named = [name for name in FILES if contents[name] is not None]
     contents |= {name: os.path.relpath(contents[name], folder) for name in named}
     with atomic_path(place_file) as partial:
@@ -61,7 +63,9 @@ def read_place(place_file: str | Path) -> Place:
         contents = json.loads(Path(place_file).read_text(encoding="utf-8"))
         named = [name for name in FILES if contents[name] is not None]
         contents |= {name: Path(os.path.normpath(folder / contents[name])) for name in named}
-        return Place(**contents | {"sampling": SamplingSettings(**contents["sampling"])})
+        contents["sampling"] = SamplingSettings(**contents["sampling"])
+        contents["localization"] = LocalizationSettings(**contents["localization"])
+        return Place(**contents)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{place_file}: cannot be read as a place ({error}); make it again, with the target "
