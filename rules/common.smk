@@ -361,8 +361,11 @@ def table_remarks(wildcards):
 
 
 def variant_texts():
-    """Return what each variant changes, in words."""
-    return {
+    """Return in words what each variant changes, and whose the authors' run is."""
+    theirs = {}
+    if PUBLISHED in config["experiments"]:
+        theirs = dict.fromkeys(EXPERIMENTS[PUBLISHED].values(), "the authors' own network")
+    return theirs | {
         variant: ", ".join(
             f"{name}.{key} {value}"
             for name, own in sections.items()

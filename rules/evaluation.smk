@@ -28,6 +28,33 @@ rule predict_poses:
         "../workflow/scripts/predict_poses.py"
 
 
+# Does the graph carry anything? Asked for by the table of ablations alone.
+rule measure_context:
+    input:
+        model="results/{dataset}/runs/{run}/model.pt",
+        frames="results/{dataset}/frames/{scene}.h5",
+        graphs=run_graphs,
+        features=run_features,
+    output:
+        errors="results/{dataset}/runs/{run}/context/{scene}.csv",
+    log:
+        "results/{dataset}/logs/measure_context/{run}/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/measure_context/{run}/{scene}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 8
+    resources:
+        mem_mb=8000,
+        runtime=60,
+        gpu=1,
+    params:
+        localization=config["localization"],
+        code=code("measure_context"),
+    script:
+        "../workflow/scripts/measure_context.py"
+
+
 rule score_poses:
     input:
         predictions="results/{dataset}/runs/{run}/predictions/{scene}.npz",

@@ -60,7 +60,7 @@ rule tabulate_ablations:
         mem_mb=1000,
         runtime=10,
     params:
-        runs=without_seeds(with_seeds(ablation_evaluations())),
+        rows=ablation_rows(),
         settings=variant_texts(),
         literature_dataset=literature_dataset(),
         code=code("tabulate_ablations"),

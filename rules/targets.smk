@@ -34,8 +34,10 @@ def experiment_evaluations(experiment):
 
 
 def ablation_evaluations():
-    """Return (run, scene) of the table of ablations: the joint run, then its variants."""
-    return [(run, scene) for run in ["joint", *VARIANTS] for scene in SCENES]
+    """Return (run, scene) of the table of ablations: the joint run, its variants, maybe the authors'."""
+    theirs = EXPERIMENTS[PUBLISHED].values() if PUBLISHED in config["experiments"] else []
+    runs = dict.fromkeys(["joint", *VARIANTS, *theirs])
+    return [(run, scene) for run in runs for scene in SCENES]
 
 
 def requested_evaluations():
@@ -116,13 +118,31 @@ def experiment_comparisons(wildcards):
     ]
 
 
+def ablation_files(run, scene):
+    """Return the files that a run's row of the table of ablations is made of in a scene.
+
+    Scores, and where messages are passed what the other images of a graph change.
+    """
+    theirs = run in PUBLISHED_RUNS
+    shape = AUTHORS["profile"] if theirs else section("model", run)
+    kinds = ["scores", "context"] if shape["iterations"] else ["scores"]
+    return [f"results/{DATASET}/runs/{run}/{kind}/{scene}.csv" for kind in kinds]
+
+
+def ablation_rows():
+    """Return (run, scene, number of files) of the table of ablations, a run named without its seed."""
+    evaluations = with_seeds(ablation_evaluations())
+    return [(repeated(r), scene, len(ablation_files(r, scene))) for r, scene in evaluations]
+
+
 def ablation_scores(wildcards):
     """Return the scores that the table of ablations is made of."""
     if not VARIANTS:
         raise WorkflowError(
             "variants: is empty, expected some, such as those of config/ablations.yaml"
         )
-    return scores_of(with_seeds(ablation_evaluations()))
+    evaluations = with_seeds(ablation_evaluations())
+    return [path for run, scene in evaluations for path in ablation_files(run, scene)]
 
 
 def photos_in_folder(wildcards):

@@ -12,7 +12,15 @@ from table_files import (
     write_scores,
 )
 
-from relposegnn.metrics import AFFINE, FIRST_EDGE, MOST_SIMILAR, REFERENCE
+from relposegnn.metrics import (
+    AFFINE,
+    ALONE,
+    FIRST_EDGE,
+    FOREIGN,
+    MOST_SIMILAR,
+    OWN,
+    REFERENCE,
+)
 from relposegnn.tables.ablations import tabulate_ablations
 from relposegnn.tables.literature import Literature
 
@@ -88,6 +96,28 @@ def test_variants_of_several_seeds_are_compared_by_their_means(tmp_path):
     assert row_of(markdown, "joint")[0] == "0.15 ± 0.07 / 4.0"
     assert row_of(markdown, "stride_1") == ["0.30 / 4.0", "0.30 / 4.0", "+0.15 / 0.0"]
     assert "means over 2 seeds" in " ".join(markdown.split())
+
+
+def test_what_the_graph_carries_stands_beside_networks_with_messages(tmp_path):
+    def context(name, medians):
+        estimators = zip((OWN, ALONE, FOREIGN), medians, strict=True)
+        return write_scores(tmp_path / name / "context.csv", dict(estimators))
+
+    rows = [
+        ("joint", "chess", plant(tmp_path / "joint.csv", (0.2, 4.0))),
+        (
+            *("rounds", "chess", plant(tmp_path / "rounds.csv", (0.1, 3.0))),
+            context("rounds", [(0.1, 3.0), (0.15, 3.5), (0.3, 9.0)]),
+        ),
+    ]
+    numbers, markdown, _ = tabulate(rows, tmp_path)
+    assert markdown_rows(markdown)[0][-3:] == [OWN, ALONE, FOREIGN]
+    assert row_of(markdown, "joint")[-3:] == ["no messages"] * 3
+    assert row_of(markdown, "rounds")[-3:] == ["0.10 / 3.0", "0.15 / 3.5", "0.30 / 9.0"]
+    assert "Does the graph carry anything" in " ".join(markdown.split())
+    foreign = numbers[(numbers["estimator"] == FOREIGN) & (numbers["scene"] == "average")]
+    assert foreign["median_translation_m"].tolist() == pytest.approx([0.3])
+    assert foreign["difference_translation_m"].isna().all()  # the base has none
 
 
 def test_the_base_stands_first_and_variants_with_their_change(rows, tmp_path):

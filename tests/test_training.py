@@ -179,7 +179,8 @@ def test_settings_have_no_second_default():
 def test_step_schedule_is_the_published_one():
     protocol = validated(shipped("7scenes.yaml"))["training"]
     assert protocol.pop("single_scene_epochs") == 100
-    settings = TrainingSettings(**protocol)
+    (seed,) = protocol.pop("seeds")
+    settings = TrainingSettings(**protocol, seed=seed)
     rates = [learning_rate_at(settings, epoch) for epoch in (0, 19.9, 20, 39.9)]
     assert rates == pytest.approx([5e-5, 5e-5, 5e-6, 5e-6])
 

@@ -25,7 +25,7 @@ def test_variants_are_runs_of_their_own_beside_the_joint_one(edited):
     edited.settings.write_text(edited.settings.read_text() + VARIANT)
     planned = edited.planned("--quiet", "rules", "--", "table_ablations")
     assert planned["train_model"] == 1
-    assert planned["sample_variant_graphs"] == 2
+    assert planned["sample_variant_graphs"] == planned["measure_context"] == 2
     assert "sample_graphs" not in planned
     edited.run("--", "table_ablations")
     results = edited.folder / "results" / "synthetic"
@@ -33,6 +33,11 @@ def test_variants_are_runs_of_their_own_beside_the_joint_one(edited):
     assert {*table["variant"]} == {"joint", "random-pairs"}
     text = (results / "tables" / "ablations.md").read_text()
     assert "graphs.selection random, model.iterations 0" in text
+    assert "no messages" in text  # of the variant; of the joint run errors with foreign neighbours
+    own = table[(table["scene"] == "average") & (table["variant"] == "joint")]
+    own = own.set_index("estimator")["median_translation_m"]
+    assert own["own neighbours"] == pytest.approx(own["first edge"])
+    assert {"alone", "foreign neighbours"} <= set(own.index)
     with (
         h5py.File(results / "graphs" / "study.h5") as joint,
         h5py.File(results / "graphs" / "random-pairs" / "study.h5") as random,

@@ -1,5 +1,7 @@
 """Write the table of the variants of a run."""
 
+from itertools import islice
+
 from relposegnn.runtime import logging_to
 from relposegnn.tables.ablations import tabulate_ablations
 from relposegnn.tables.formats import TableFiles
@@ -7,10 +9,11 @@ from relposegnn.tables.literature import Literature
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):
-        pairs = zip(snakemake.params.runs, snakemake.input.scores, strict=True)
+        paths = iter(snakemake.input.scores)
+        rows = [(run, scene, *islice(paths, count)) for run, scene, count in snakemake.params.rows]
         literature = snakemake.input.literature  # no file: nothing to compare with
         tabulate_ablations(
-            [(variant, scene, path) for (variant, scene), path in pairs],
+            rows,
             TableFiles(**snakemake.output),
             snakemake.wildcards.dataset,
             snakemake.params.settings,

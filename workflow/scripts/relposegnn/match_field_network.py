@@ -20,7 +20,8 @@ class MatchFieldGNN(PoseNetwork):
         """Build the network for features of ``channels`` in ``grid`` = (rows, columns) of cells."""
         super().__init__(settings)
         self.maps = {"channels": channels, "grid": list(grid)}
-        self.node_projection = nn.Linear(channels, settings.width)
+        if settings.iterations or settings.knn:
+            self.node_projection = nn.Linear(channels, settings.width)
         self.match = MatchFieldEdge(
             channels,
             grid,
@@ -32,8 +33,10 @@ class MatchFieldGNN(PoseNetwork):
         """Return the cells of images by their standardised maps."""
         return image_cells(seen)
 
-    def node_features(self, features: Cells) -> Tensor:
-        """Return a projection of each image's mean over its cells."""
+    def node_features(self, features: Cells) -> Tensor | None:
+        """Return a projection of each image's mean over its cells, where rounds or knn read it."""
+        if not (self.settings.iterations or self.settings.knn):
+            return None
         return relu(self.node_projection(features.maps.mean(dim=2)))
 
     def edge_features(self, features: Cells, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:

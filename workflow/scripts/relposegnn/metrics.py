@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 MOST_SIMILAR, AFFINE = "most similar image", "affine combination"
 REFERENCE, FIRST_EDGE, ALL_EDGES = "reference neighbour", "first edge", "all edges"
+# Of the edge from a query's best-ranked neighbour, by what else is in the graph, see ``context``.
+OWN, ALONE, FOREIGN = "own neighbours", "alone", "foreign neighbours"
 # Estimator -> prefix of its arrays in a predictions file, which keeps the published array names.
 PREFIXES = {
     MOST_SIMILAR: "similar",

@@ -100,12 +100,12 @@ class PoseEstimates(NamedTuple):
         edge_index: (2, E) the edges used, source and target node.
         relative: (E, 6) relative poses of the edges, metres and half radians.
         absolute: (N, 6) pose vectors of the nodes, from an origin of the network's own (not
-            supervised in the paper).
+            supervised in the paper); None of a network without them.
     """
 
     edge_index: Tensor
     relative: Tensor
-    absolute: Tensor
+    absolute: Tensor | None
 
 
 class PoseNetwork(nn.Module):
@@ -126,8 +126,6 @@ class PoseNetwork(nn.Module):
         if settings.iterations:
             self.gnn1 = MessagePassingLayer(width, settings.attention)
         self.dropout = nn.Dropout(settings.dropout)
-        self.fc_xyz = nn.Linear(width, 3)
-        self.fc_wpqr = nn.Linear(width, 3)
         self.fc_xyz_R = nn.Linear(width, 3)
         self.fc_wpqr_R = nn.Linear(width, 3)
         deviation = torch.tensor(settings.translation_deviation, dtype=torch.float32)
@@ -137,9 +135,13 @@ class PoseNetwork(nn.Module):
         """Return the features of N images, by what the kind of network sees of them."""
         raise NotImplementedError
 
-    def node_features(self, features: Tensor | Cells) -> Tensor:
-        """Return the features (N, C) that nodes start from."""
+    def node_features(self, features: Tensor | Cells) -> Tensor | None:
+        """Return the features (N, C) that nodes start from; None where nothing reads them."""
         raise NotImplementedError
+
+    def absolute_poses(self, nodes_NC: Tensor | None) -> Tensor | None:
+        """Return the absolute poses (N, 6) of nodes, where the network regresses them."""
+        return None
 
     def edge_features(
         self, features: Tensor | Cells, edge_index: Tensor
@@ -187,7 +189,7 @@ class PoseNetwork(nn.Module):
         return PoseEstimates(
             edge_index=edge_index,
             relative=self._relative(edges_EC, rotations_EC),
-            absolute=self._poses(nodes_NC, None, self.fc_xyz, self.fc_wpqr),
+            absolute=self.absolute_poses(nodes_NC),
         )
 
     def relate_at(
@@ -265,6 +267,8 @@ class RelPoseGNN(PoseNetwork):
         self.feature_extractor = image_encoder(settings.backbone)
         self.feature_extractor.fc = nn.Linear(self.feature_extractor.fc.in_features, width)
         self.proj_edge = nn.Linear(2 * width, width)
+        self.fc_xyz = nn.Linear(width, 3)
+        self.fc_wpqr = nn.Linear(width, 3)
 
     def load_backbone(self, path: str | Path) -> None:
         """Start the image encoder from torchvision's ImageNet weights, all but the last layer."""
@@ -279,6 +283,10 @@ class RelPoseGNN(PoseNetwork):
     def node_features(self, features: Tensor) -> Tensor:
         """Return the images' features themselves."""
         return features
+
+    def absolute_poses(self, nodes_NC: Tensor) -> Tensor:
+        """Return what the two heads of nodes regress."""
+        return self._poses(nodes_NC, None, self.fc_xyz, self.fc_wpqr)
 
     def edge_features(self, features: Tensor, edge_index: Tensor) -> tuple[Tensor, None]:
         """Return ReLU(proj_edge([x_min(s,t); x_max(s,t)])): both directions of a pair start equal.

@@ -1,11 +1,10 @@
 """The table of ablations: variants of one run beside it, and the paper's own ablations."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pandas as pd
 
-from ..metrics import AFFINE, FIRST_EDGE, MOST_SIMILAR
+from ..metrics import AFFINE, ALONE, FIRST_EDGE, FOREIGN, MOST_SIMILAR, OWN
 from .formats import UNKNOWN, Table, TableFiles, format_pairs, write_tables
 from .literature import (
     COLUMNS,
@@ -22,9 +21,16 @@ from .literature import (
     read_literature,
     stack_methods,
 )
-from .summaries import AVERAGE, DIFFERENCES, MEDIANS, seeds_text, summarise_scenes
+from .summaries import AVERAGE, DIFFERENCES, MEDIANS, ScoresRow, seeds_text, summarise_scenes
 
 CHANGE = "change"
+CONTEXTS = (OWN, ALONE, FOREIGN)
+NO_MESSAGES = "no messages"
+CONTEXT_TEXT = (
+    " Does the graph carry anything: the average by the edge from the best-ranked neighbour, with "
+    f"the query's {OWN}, {ALONE} with that one, and with the others replaced by {FOREIGN}, of "
+    "another query; equal where messages bring nothing to this edge."
+)
 LITERATURE_TEXT = (
     "Change of a published ablation: its average minus that of the full method in the same source. "
     "Of its ablations the paper's poster gives no more than the names 'without GNN', 'random "
@@ -33,7 +39,7 @@ LITERATURE_TEXT = (
 
 
 def tabulate_ablations(
-    rows: Sequence[tuple[str, str, str | Path]],
+    rows: Sequence[ScoresRow],
     files: TableFiles,
     dataset: str,
     settings: Mapping[str, str],
@@ -43,7 +49,8 @@ def tabulate_ablations(
 
     Args:
         rows: (variant, scene, scores file); the variant of the first row is the base, and every
-            variant has the same scenes. Several of one variant and scene are of further seeds.
+            variant has the same scenes. Several of one variant and scene are of further seeds. Of
+            networks that pass messages a file of ``context`` follows.
         files: where the table goes. As numbers, a row per variant, scene (then the average) and
             estimator: the figures of ``summarise_scenes`` and ``difference_...``, the median minus
             the base's. To read, methods by scenes, first edge, below what copying and combining
@@ -61,14 +68,14 @@ def tabulate_ablations(
     write_tables(files, numbers, _ablation_table(numbers, printed, dataset, settings))
 
 
-def _summarise_variants(rows: Sequence[tuple[str, str, str | Path]]) -> pd.DataFrame:
+def _summarise_variants(rows: Sequence[ScoresRow]) -> pd.DataFrame:
     """Return the figures of every variant, scene and estimator, and their change from the base."""
     base, parts = rows[0][0], {}
-    for variant in dict.fromkeys(name for name, _, _ in rows):
+    for variant in dict.fromkeys(row[0] for row in rows):
         part = summarise_scenes([row for row in rows if row[0] == variant], ())
         parts[variant] = part = part.drop(columns="run").set_index(["scene", "estimator"])
         # Infinite in both: NaN, no difference can be told.
-        part[DIFFERENCES] = part[MEDIANS] - parts[base].loc[part.index, MEDIANS]
+        part[DIFFERENCES] = part[MEDIANS] - parts[base].reindex(part.index)[MEDIANS]
     return pd.concat(parts, names=["variant"]).reset_index()
 
 
@@ -88,8 +95,9 @@ def _ablation_table(
     base, *variants = _our_rows(numbers, scenes).items()
     yardsticks = _yardstick_rows(numbers, scenes)
     groups = [yardsticks, dict([base]), dict(variants), _printed_rows(printed)]
-    cells, rules = stack_methods(groups, [*scenes, AVERAGE, CHANGE])
-    caption, notes = _caption(base[0], settings) + seeds_text(numbers), []
+    known = [name for name in CONTEXTS if name in set(numbers["estimator"])]
+    cells, rules = stack_methods(groups, [*scenes, AVERAGE, CHANGE, *known])
+    caption, notes = _caption(base[0], settings, bool(known)) + seeds_text(numbers), []
     if not printed.empty:
         caption, notes = f"{caption} {LITERATURE_TEXT}", [describe_sources(printed)]
     label, title = f"{dataset}-ablations", f"{dataset}, ablations"
@@ -103,20 +111,24 @@ def _yardstick_rows(numbers: pd.DataFrame, scenes: Sequence[str]) -> dict[str, d
     for name in (MOST_SIMILAR, AFFINE):
         own = base[base["estimator"] == name]
         if not own.empty:
-            rows[name] = format_figures(our_figures(own, scenes)).to_dict() | {CHANGE: ""}
+            cells = format_figures(our_figures(own, scenes)).to_dict()
+            rows[name] = cells | dict.fromkeys([CHANGE, *CONTEXTS], "")
     return rows
 
 
 def _our_rows(numbers: pd.DataFrame, scenes: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return the cells of the base and of each variant, first edge."""
-    numbers = numbers[numbers["estimator"] == FIRST_EDGE]
+    """Return the cells of the base and of each variant, first edge, and of its contexts."""
     averages = numbers[numbers["scene"] == AVERAGE].set_index("variant")
+    contexts = {name: format_figures(averages[averages["estimator"] == name]) for name in CONTEXTS}
+    numbers = numbers[numbers["estimator"] == FIRST_EDGE]
+    averages = averages[averages["estimator"] == FIRST_EDGE]
     changes = format_pairs(averages[DIFFERENCES], DECIMALS, "+")
     changes.iloc[0] = ""  # the base
     rows = {}
     for variant, own in numbers.groupby("variant", sort=False):
         cells = format_figures(our_figures(own, scenes))
-        rows[str(variant)] = cells.to_dict() | {CHANGE: changes[variant]}
+        measured = {name: own.get(variant, NO_MESSAGES) for name, own in contexts.items()}
+        rows[str(variant)] = cells.to_dict() | {CHANGE: changes[variant]} | measured
     return rows
 
 
@@ -133,13 +145,13 @@ def _printed_rows(printed: pd.DataFrame) -> dict[str, dict[str, str]]:
     }
 
 
-def _caption(base: str, settings: Mapping[str, str]) -> str:
-    """Return what one must know to read the variants."""
+def _caption(base: str, settings: Mapping[str, str], contexts: bool) -> str:
+    """Return what one must know to read the variants, and maybe the columns of contexts."""
     explained = "; ".join(f"{name}: {text}" for name, text in settings.items())
     return (
         "Median error over the test queries, in metres / degrees, first edge; above, where known, "
         "of the most similar image copied and of the affine combination of the most similar ones. "
         f"Base: {base}. Variants, and what they change: {explained}. Average: mean over all "
         "scenes of this table. Change: the average minus the base's, over the scenes that we have, "
-        "positive where the variant is worse."
+        "positive where the variant is worse." + (CONTEXT_TEXT if contexts else "")
     )

@@ -1,7 +1,6 @@
 """The table of an experiment, and the one beside the literature."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from ..metrics import (
 from ..yardsticks import COMBINED
 from .formats import Table, TableFiles, format_number, format_pairs, write_tables
 from .literature import UNKNOWN_FIGURES, Literature, compare_with_literature, read_literature
-from .summaries import MEDIANS, RATIOS, SPREADS, seeds_text, summarise_scenes
+from .summaries import MEDIANS, RATIOS, SPREADS, ScoresRow, seeds_text, summarise_scenes
 
 IN_PAPER = {
     "joint": "Table 1",
@@ -47,7 +46,7 @@ TRAINING_TEXT = "Unlike in the released code, edge dropout, where set, takes eff
 
 
 def tabulate_experiment(
-    rows: Sequence[tuple[str, str, str | Path]],
+    rows: Sequence[ScoresRow],
     files: TableFiles,
     dataset: str,
     experiment: str,

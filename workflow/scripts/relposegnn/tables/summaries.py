@@ -8,6 +8,8 @@ import pandas as pd
 
 from ..metrics import copied_image, read_scores, summarise
 
+# Run, scene, and its files of scores, one or more.
+ScoresRow = tuple[str, str, *tuple[str | Path, ...]]
 AVERAGE = "average"  # stands for a scene
 MEDIANS = ["median_translation_m", "median_rotation_deg"]
 SPREADS = ["spread_translation_m", "spread_rotation_deg"]
@@ -27,7 +29,7 @@ def average_scenes(numbers: pd.DataFrame) -> dict[str, str | float]:
 
 
 def summarise_scenes(
-    rows: Sequence[tuple[str, str, str | Path]], recall: Sequence[tuple[float, float]]
+    rows: Sequence[ScoresRow], recall: Sequence[tuple[float, float]]
 ) -> pd.DataFrame:
     """Return a row per scene (then the average) and estimator: means over seeds.
 
@@ -38,13 +40,13 @@ def summarise_scenes(
     copied.
 
     Args:
-        rows: (run, scene, scores file) per scene; the k-th ones of the scenes are of one seed.
+        rows: one or more per scene; the k-th ones of the scenes are of one seed.
         recall: pairs of thresholds (metres, degrees).
 
     Raises:
         InputError: a file cannot be read, or an error is missing or negative.
     """
-    of_scenes: dict[str, list[tuple[str, str, str | Path]]] = {}
+    of_scenes: dict[str, list[ScoresRow]] = {}
     for row in rows:
         of_scenes.setdefault(row[1], []).append(row)
     repeats = [_summarise_seed(own, recall) for own in zip(*of_scenes.values(), strict=True)]
@@ -72,10 +74,13 @@ def seeds_text(numbers: pd.DataFrame) -> str:
 
 
 def _summarise_seed(
-    rows: Sequence[tuple[str, str, str | Path]], recall: Sequence[tuple[float, float]]
+    rows: Sequence[ScoresRow], recall: Sequence[tuple[float, float]]
 ) -> pd.DataFrame:
     """Return the figures of one seed, as ``summarise_scenes`` does but for those of seeds."""
-    parts = {(run, scene): summarise(read_scores(path), recall) for run, scene, path in rows}
+    parts = {
+        (run, scene): summarise(pd.concat(map(read_scores, files)), recall)
+        for run, scene, *files in rows
+    }
     scenes = pd.concat(parts, names=["run", "scene"]).reset_index(["run", "scene"])
     averages = [
         average_scenes(own) | {"estimator": name}

@@ -1,0 +1,17 @@
+"""Measure what the other images of a graph change in the estimates of a scene's test queries."""
+
+from relposegnn.aggregation import LocalizationSettings
+from relposegnn.context import measure_context
+from relposegnn.localization import SceneFiles
+from relposegnn.runtime import logging_to, select_device
+
+if __name__ == "__main__":
+    with logging_to(snakemake.log[0]):
+        files = snakemake.input
+        measure_context(
+            files.model,
+            SceneFiles(files.frames, files.graphs, next(iter(files.features), None)),
+            snakemake.output.errors,
+            LocalizationSettings(**snakemake.params.localization),
+            select_device(threads=snakemake.threads),
+        )

@@ -1,0 +1,127 @@
+"""Does the graph carry anything? What the other images of a graph change in an estimate.
+
+A query's pose by the edge from its best-ranked neighbour, three times: with its own other
+neighbours, alone with that neighbour, and with the other neighbours of another query. Where all
+three are equally good, messages bring nothing to this edge.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from .aggregation import Candidates, LocalizationSettings
+from .checkpoints import load_model
+from .frames import Frames
+from .graphs import read_graphs
+from .localization import SceneFiles, estimate_candidates
+from .metrics import ALONE, FOREIGN, OWN, ROTATION, TRANSLATION, pose_errors
+from .model import PoseNetwork
+from .poses import quaternion_from_matrix
+from .runtime import InputError, atomic_path, numpy_generator
+from .scene_images import SceneImages
+
+logger = logging.getLogger(__name__)
+
+
+def measure_context(
+    model_file: str | Path,
+    scene: SceneFiles,
+    errors_file: str | Path,
+    settings: LocalizationSettings,
+    device: torch.device,
+) -> None:
+    """Write the errors of every test query of a scene with its own, no and foreign neighbours.
+
+    The file is as one of scores, with the estimators ``OWN``, ``ALONE`` and ``FOREIGN``. A query
+    whose graph has no edge from its best-ranked neighbour, as k nearest edges may leave it out, is
+    a failed one.
+
+    Raises:
+        InputError: the scene has no test queries or one neighbour a graph, or its files do not fit
+            the model.
+    """
+    model = load_model(model_file).to(device, memory_format=torch.channels_last)
+    query, neighbours = read_graphs(scene.graphs, "test")
+    if len(query) == 0 or neighbours.shape[1] < 2:
+        raise InputError(
+            f"{scene.graphs}: has {len(query)} test queries of {neighbours.shape[1]} neighbours, "
+            "expected at least one query, of two neighbours"
+        )
+    with Frames(scene.frames) as frames:
+        draw = numpy_generator(0, "foreign neighbours", frames.scene)
+        names, truth = np.asarray(frames.names("test"))[query], frames.poses("test")[query]
+        images = SceneImages(model, frames, scene.features)
+        seen = images.of_frames("test", query)
+
+        def errors(context: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            candidates = estimate_candidates(images, seen, context, settings.both_directions)
+            return first_neighbour_errors(candidates, truth)
+
+        found = {OWN: errors(neighbours), FOREIGN: errors(foreign_neighbours(neighbours, draw))}
+        with _all_edges(model):
+            found[ALONE] = errors(neighbours[:, :1])
+    parts = [
+        pd.DataFrame({"query": names, "estimator": name, TRANSLATION: metres, ROTATION: degrees})
+        for name, (metres, degrees) in found.items()
+    ]
+    with atomic_path(errors_file) as partial:
+        pd.concat(parts).to_csv(partial, index=False, float_format="%.9g")
+    for name, (metres, degrees) in found.items():
+        medians = np.median(metres), np.median(degrees)
+        logger.info("%s: median error %.3f m, %.2f degrees", name, *medians)
+
+
+def foreign_neighbours(neighbours: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Return graphs (G, k) that keep their first neighbour, the others being of another query.
+
+    Of another query drawn at random, among those that share no image with the graph; where all
+    do, among those that share the fewest.
+
+    Args:
+        neighbours: (G, k) of G queries, G >= 2.
+        generator: of the draws.
+    """
+    foreign = neighbours.copy()
+    for row, own in enumerate(neighbours):
+        shared = np.isin(neighbours[:, 1:], own).sum(axis=1)
+        shared[row] = neighbours.shape[1] + 1
+        others = np.flatnonzero(shared == shared.min())
+        foreign[row, 1:] = neighbours[generator.choice(others), 1:]
+    return foreign
+
+
+def first_neighbour_errors(
+    candidates: Candidates, truth: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the errors (G,) in metres and degrees of the edges from the graphs' first neighbours.
+
+    Infinite where there is no such edge, or it failed.
+
+    Args:
+        candidates: of G queries.
+        truth: (G, 4, 4) ``world_from_cam``.
+    """
+    first = candidates.node == 1
+    place = first.argmax(axis=1)[:, None]
+    centre, quaternion = (
+        np.take_along_axis(each, place[..., None], axis=1)[:, 0]
+        for each in (candidates.translation, candidates.quaternion)
+    )
+    centre = np.where(first.any(axis=1, keepdims=True), centre, np.nan)
+    truths = truth[:, :3, 3], quaternion_from_matrix(truth[:, :3, :3])
+    return pose_errors((centre, quaternion), truths)
+
+
+@contextmanager
+def _all_edges(model: PoseNetwork) -> Iterator[None]:
+    """Let a network see all edges, not the k nearest, of which a graph of two nodes has one."""
+    settings = model.settings
+    model.settings = replace(settings, knn=0)
+    yield
+    model.settings = settings
