@@ -109,6 +109,12 @@ rule table_ablations:
         table_of("ablations"),
 
 
+# The same on validation queries: choices are made here.
+rule table_validation:
+    input:
+        table_of("validation"),
+
+
 # Query by query beside the authors' estimates: of their network run here, and of our own.
 rule table_predictions:
     input:

@@ -252,7 +252,7 @@ def packing_settings(wildcards):
 
 def describing_settings(*more):
     """Return the settings that a descriptor depends on, beside its vocabulary or weights."""
-    names = ("descriptor", "width", "height", *more)
+    names = ("descriptor", "width", "height", "crop", *more)
     return {name: config["retrieval"][name] for name in names}
 
 
@@ -272,6 +272,18 @@ def model_settings(wildcards):
     """Return the shape of the network; where its weights start from is an input of training."""
     model = section("model", wildcards.run)
     return {key: value for key, value in model.items() if key != "pretrained"}
+
+
+def authors_network():
+    """Return the shape of the authors' networks; their poses' mean cancels in relative ones."""
+    profile = AUTHORS["profile"].items()
+    return {key: value for key, value in profile if key != "translation_mean"}
+
+
+def authors_poses():
+    """Return what the poses in the authors' graphs are, and how they are standardised."""
+    names = ("pose", "translation_mean", "translation_deviation")
+    return {name: AUTHORS["profile"][name] for name in names}
 
 
 def training_settings(wildcards):
@@ -364,7 +376,9 @@ def variant_texts():
     """Return in words what each variant changes, and whose the authors' run is."""
     theirs = {}
     if PUBLISHED in config["experiments"]:
-        theirs = dict.fromkeys(EXPERIMENTS[PUBLISHED].values(), "the authors' own network")
+        theirs = dict.fromkeys(
+            EXPERIMENTS[PUBLISHED].values(), "the authors' own network"
+        )
     return theirs | {
         variant: ", ".join(
             f"{name}.{key} {value}"

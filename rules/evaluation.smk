@@ -7,7 +7,7 @@ rule predict_poses:
         frames="results/{dataset}/frames/{scene}.h5",
         graphs=run_graphs,
         features=run_features,
-        retrieval=retrieval_files,
+        retrieval=retrieval_files,  # of the yardsticks
     output:
         predictions="results/{dataset}/runs/{run}/predictions/{scene}.npz",
     log:
@@ -23,9 +23,29 @@ rule predict_poses:
         gpu=1,
     params:
         localization=config["localization"],
+        part="test",
         code=code("predict_poses"),
     script:
         "../workflow/scripts/predict_poses.py"
+
+
+use rule predict_poses as predict_validation with:
+    input:
+        model="results/{dataset}/runs/{run}/model.pt",
+        frames="results/{dataset}/frames/{scene}.h5",
+        graphs=run_graphs,
+        features=run_features,
+        retrieval=[],
+    output:
+        predictions="results/{dataset}/runs/{run}/validation/{scene}.npz",
+    log:
+        "results/{dataset}/logs/predict_validation/{run}/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/predict_validation/{run}/{scene}.tsv"
+    params:
+        localization=config["localization"],
+        part="validation",
+        code=code("predict_poses"),
 
 
 # Does the graph carry anything? Asked for by the table of ablations alone.
@@ -74,6 +94,17 @@ rule score_poses:
         code=code("score_poses"),
     script:
         "../workflow/scripts/score_poses.py"
+
+
+use rule score_poses as score_validation with:
+    input:
+        predictions="results/{dataset}/runs/{run}/validation/{scene}.npz",
+    output:
+        scores="results/{dataset}/runs/{run}/validation/{scene}.csv",
+    log:
+        "results/{dataset}/logs/score_validation/{run}/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/score_validation/{run}/{scene}.tsv"
 
 
 rule compare_predictions:

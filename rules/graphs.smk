@@ -21,6 +21,7 @@ rule sample_graphs:
         train=sampling_settings(config["graphs"], "train"),
         test=sampling_settings(config["graphs"], "test"),
         train_mix=config["graphs"]["train_mix"],
+        validation=config["graphs"]["validation"],
         code=code("sample_graphs"),
     script:
         "../workflow/scripts/sample_graphs.py"
@@ -41,6 +42,7 @@ use rule sample_graphs as sample_variant_graphs with:
             VARIANTS[wildcards.variant]["graphs"], "test"
         ),
         train_mix=lambda wildcards: VARIANTS[wildcards.variant]["graphs"]["train_mix"],
+        validation=lambda wildcards: VARIANTS[wildcards.variant]["graphs"]["validation"],
         code=code("sample_graphs"),
 
 
@@ -65,6 +67,7 @@ rule import_graphs:
         runtime=720,
     params:
         splits=AUTHORS["graphs"]["splits"],
+        poses=authors_poses(),
         code=code("import_graphs"),
     script:
         "../workflow/scripts/import_graphs.py"

@@ -61,11 +61,32 @@ rule tabulate_ablations:
         runtime=10,
     params:
         rows=ablation_rows(),
+        queries="test",
         settings=variant_texts(),
         literature_dataset=literature_dataset(),
         code=code("tabulate_ablations"),
     script:
         "../workflow/scripts/tabulate_ablations.py"
+
+
+use rule tabulate_ablations as tabulate_validation with:
+    input:
+        scores=validation_scores,
+        literature=[],
+    output:
+        csv="results/{dataset}/tables/validation.csv",
+        markdown="results/{dataset}/tables/validation.md",
+        latex="results/{dataset}/tables/validation.tex",
+    log:
+        "results/{dataset}/logs/tabulate_validation.log",
+    benchmark:
+        "results/{dataset}/benchmarks/tabulate_validation.tsv"
+    params:
+        rows=validation_rows(),
+        settings=variant_texts(),
+        queries="validation",
+        literature_dataset=literature_dataset(),
+        code=code("tabulate_ablations"),
 
 
 rule tabulate_predictions:

@@ -35,7 +35,9 @@ def experiment_evaluations(experiment):
 
 def ablation_evaluations():
     """Return (run, scene) of the table of ablations: the joint run, its variants, maybe the authors'."""
-    theirs = EXPERIMENTS[PUBLISHED].values() if PUBLISHED in config["experiments"] else []
+    theirs = (
+        EXPERIMENTS[PUBLISHED].values() if PUBLISHED in config["experiments"] else []
+    )
     runs = dict.fromkeys(["joint", *VARIANTS, *theirs])
     return [(run, scene) for run in runs for scene in SCENES]
 
@@ -132,7 +134,9 @@ def ablation_files(run, scene):
 def ablation_rows():
     """Return (run, scene, number of files) of the table of ablations, a run named without its seed."""
     evaluations = with_seeds(ablation_evaluations())
-    return [(repeated(r), scene, len(ablation_files(r, scene))) for r, scene in evaluations]
+    return [
+        (repeated(r), scene, len(ablation_files(r, scene))) for r, scene in evaluations
+    ]
 
 
 def ablation_scores(wildcards):
@@ -143,6 +147,28 @@ def ablation_scores(wildcards):
         )
     evaluations = with_seeds(ablation_evaluations())
     return [path for run, scene in evaluations for path in ablation_files(run, scene)]
+
+
+def validation_evaluations():
+    """Return (run, scene) of the table of validation: the joint run, its variants, all seeds."""
+    return with_seeds((run, scene) for run in ["joint", *VARIANTS] for scene in SCENES)
+
+
+def validation_rows():
+    """Return (run, scene, number of files) of the table of validation."""
+    return [(repeated(run), scene, 1) for run, scene in validation_evaluations()]
+
+
+def validation_scores(wildcards):
+    """Return the scores of validation queries that their table is made of."""
+    if AUTHORS_TRAINING_GRAPHS or not config["graphs"]["validation"]:
+        raise WorkflowError(
+            "graphs.validation: no frames are held out, expected a share and a stretch, of graphs "
+            "that are sampled here"
+        )
+    folder = f"results/{DATASET}/runs"
+    pairs = validation_evaluations()
+    return [f"{folder}/{run}/validation/{scene}.csv" for run, scene in pairs]
 
 
 def photos_in_folder(wildcards):

@@ -51,7 +51,7 @@ rule import_model:
         mem_mb=4000,
         runtime=30,
     params:
-        model=AUTHORS["profile"],
+        model=authors_network(),
         code=code("import_model"),
     script:
         "../workflow/scripts/import_model.py"

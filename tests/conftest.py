@@ -64,6 +64,17 @@ def write_tiny_scene(folder: Path, name: str, height: int = 32, seed: int = 0) -
     return TinyScene(frames, graphs)
 
 
+def with_validation(scene: TinyScene, folder: Path) -> TinyScene:
+    """Return a tiny scene whose first 9 training graphs train, and whose last 3 validate."""
+    graphs = folder / "validated-graphs.h5"
+    with h5py.File(scene.graphs) as file, create_hdf5(graphs, "graphs", {}) as out:
+        for part, rows in (("train", slice(9)), ("validation", slice(9, None))):
+            for name in ("query", "neighbours"):
+                out[f"{part}/{name}"] = file[f"train/{name}"][rows]
+        file.copy("test", out)
+    return TinyScene(scene.frames, graphs)
+
+
 @pytest.fixture(scope="session")
 def tiny_scene(tmp_path_factory) -> TinyScene:
     """Return a tiny scene."""

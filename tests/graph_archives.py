@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
+from relposegnn.authors.graph_archives import ArchivedPoses
 from relposegnn.edges import complete_edges
 from relposegnn.frames import Frames
 from relposegnn.poses import vector_from_pose
@@ -66,16 +67,30 @@ def standardised(images: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> 
 
 
 def graphs_of_frames(
-    frames_file: Path, split: str, query: np.ndarray, neighbours: np.ndarray
+    frames_file: Path,
+    split: str,
+    query: np.ndarray,
+    neighbours: np.ndarray,
+    cambridge: ArchivedPoses | None = None,
 ) -> dict[str, bytes]:
-    """Return the members of an archive of a scene's graphs, every third one in the older layout."""
+    """Return the members of an archive of a scene's graphs, every third one in the older layout.
+
+    Their poses are camera-to-world, or those of ``cambridge``, written down anew: t = -R^T c and
+    the rotation R^T, where R turns camera into world axes, standardised.
+    """
     members = {"tiny_fc8_sp5_test/processed/pre_filter.pt": b"not read"}
     with Frames(frames_file) as frames:
         for number, (node, others) in enumerate(zip(query, neighbours, strict=True)):
             pixels = [frames.images(split, [node]), frames.images("train", others)]
             images = standardised(np.concatenate(pixels), frames.mean, frames.variance)
             poses = np.concatenate([frames.poses(split)[[node]], frames.poses("train")[others]])
-            content = saved_graph(images, vector_from_pose(poses), older=number % 3 == 2)
+            if cambridge:
+                poses = np.linalg.inv(poses)
+            vectors = vector_from_pose(poses)
+            if cambridge:
+                vectors[:, :3] -= cambridge.translation_mean
+                vectors[:, :3] /= cambridge.translation_deviation
+            content = saved_graph(images, vectors, older=number % 3 == 2)
             members[member_name(number)] = content
     return members
 

@@ -13,15 +13,21 @@ from graph_archives import graphs_of_frames, planted_graphs, write_tar
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from relposegnn.authors.graph_archives import ArchivedGraph, read_archive
+from relposegnn.authors.graph_archives import ArchivedGraph, ArchivedPoses, read_archive
 from relposegnn.authors.graph_matching import FrameMatcher, import_graphs
 from relposegnn.frames import Frames
 from relposegnn.graphs import read_graphs
 from relposegnn.images import read_image
 from relposegnn.layouts.seven_scenes import read_pose
 from relposegnn.poses import vector_from_pose
+from relposegnn.relative_poses import WORLD_DIFFERENCE, WORLD_TO_CAMERA
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
+
+PLAIN = ArchivedPoses(WORLD_DIFFERENCE, [0, 0, 0], [1, 1, 1])
+CAMBRIDGE = ArchivedPoses(
+    WORLD_TO_CAMERA, [-6.7909009, 8.1958034, 30.1203467], [12.6376063, 5.3801193, 19.3833127]
+)
 
 
 @pytest.fixture
@@ -50,7 +56,7 @@ def write_frames(path: Path, images: np.ndarray, poses: np.ndarray, queries: np.
 def test_planted_indices_come_back(scene, caplog):
     planted = {"train": planted_graphs(12, 12, seed=1), "test": planted_graphs(5, 12)}
     archives = {split: write_archive(scene, split, *graphs) for split, graphs in planted.items()}
-    import_graphs(archives, scene, scene.with_name("imported.h5"), "tiny")
+    import_graphs(archives, scene, scene.with_name("imported.h5"), PLAIN)
     for split, (query, neighbours) in planted.items():
         found = read_graphs(scene.with_name("imported.h5"), split)
         np.testing.assert_array_equal(found[0], query)
@@ -58,10 +64,24 @@ def test_planted_indices_come_back(scene, caplog):
     assert "WARNING" not in [record.levelname for record in caplog.records]
 
 
+def test_standardised_world_to_camera_poses_find_their_frames(scene):
+    """As in the authors' graphs of Cambridge, whose vectors are of the inverse pose."""
+    query, neighbours = planted_graphs(5, 12)
+    members = graphs_of_frames(scene, "test", query, neighbours, CAMBRIDGE)
+    archive = write_tar(scene.with_name("test.tar"), members)
+    import_graphs({"test": archive}, scene, scene.with_name("imported.h5"), CAMBRIDGE)
+    found = read_graphs(scene.with_name("imported.h5"), "test")
+    np.testing.assert_array_equal(found[0], query)
+    np.testing.assert_array_equal(found[1], neighbours)
+    for wrong in (PLAIN, CAMBRIDGE._replace(translation_mean=[0, 0, 0])):
+        with pytest.raises(InputError, match="has the pose of no test frame"):
+            import_graphs({"test": archive}, scene, scene.with_name("imported.h5"), wrong)
+
+
 def test_a_split_without_archive_has_no_graphs(scene, caplog):
     query, neighbours = planted_graphs(5, 12)
     archive = write_archive(scene, "test", query[:3], neighbours[:3])
-    import_graphs({"test": archive}, scene, scene.with_name("imported.h5"), "tiny")
+    import_graphs({"test": archive}, scene, scene.with_name("imported.h5"), PLAIN)
     found = read_graphs(scene.with_name("imported.h5"), "train")
     assert (found[0].shape, found[1].shape) == ((0,), (0, 7))
     assert "tiny, test: 2 frames have no graph" in caplog.text
@@ -71,7 +91,7 @@ def test_graphs_are_numbered_by_their_files_in_whatever_order(scene):
     query, neighbours = planted_graphs(5, 12)
     members = graphs_of_frames(scene, "test", query, neighbours)
     archive = write_tar(scene.with_name("test.tar"), dict(reversed(members.items())))
-    import_graphs({"test": archive}, scene, scene.with_name("imported.h5"), "tiny")
+    import_graphs({"test": archive}, scene, scene.with_name("imported.h5"), PLAIN)
     found = read_graphs(scene.with_name("imported.h5"), "test")
     np.testing.assert_array_equal(found[0], query)
     np.testing.assert_array_equal(found[1], neighbours)
@@ -98,7 +118,7 @@ def test_the_authors_graphs_are_those_of_their_frames(kitchen, tmp_path):
         np.stack([read_pose(path) for path in poses]),
         queries,
     )
-    import_graphs({"test": archive}, frames, tmp_path / "graphs.h5", "redkitchen")
+    import_graphs({"test": archive}, frames, tmp_path / "graphs.h5", PLAIN)
     query, neighbours = read_graphs(tmp_path / "graphs.h5", "test")
     expected = np.array([sources[name] for name in sorted(sources)])
     np.testing.assert_array_equal(queries[query], expected[:, 0])
@@ -143,7 +163,7 @@ def test_images_decide_between_frames_at_one_place(scale, tmp_path, caplog):
     small = np.array([Image.fromarray(i).resize(size, Image.Resampling.BILINEAR) for i in large])
     frames = write_frames(tmp_path / "frames.h5", small, poses, query)
     archive = write_archive(whole, "test", query, neighbours)
-    import_graphs({"test": archive}, frames, tmp_path / "graphs.h5", "attic")
+    import_graphs({"test": archive}, frames, tmp_path / "graphs.h5", PLAIN)
     found = read_graphs(tmp_path / "graphs.h5", "test")
     np.testing.assert_array_equal(found[0], query)
     np.testing.assert_array_equal(found[1], neighbours)
@@ -155,7 +175,7 @@ def test_the_first_of_identical_frames_is_taken(tmp_path, caplog):
     images[8, 0, 0] = 101
     frames = write_frames(tmp_path / "f.h5", images, np.tile(np.eye(4), (9, 1, 1)), np.arange(1))
     archive = write_archive(frames, "test", np.arange(1), np.array([[8, 7, 6, 5, 4, 3, 2]]))
-    import_graphs({"test": archive}, frames, tmp_path / "graphs.h5", "attic")
+    import_graphs({"test": archive}, frames, tmp_path / "graphs.h5", PLAIN)
     _, neighbours = read_graphs(tmp_path / "graphs.h5", "test")
     np.testing.assert_array_equal(neighbours, [[8, 0, 0, 0, 0, 0, 0]])
     assert "for 6 nodes several frames have the pose and look alike" in caplog.text
@@ -174,7 +194,7 @@ def test_poses_decide_between_equal_images(tmp_path, caplog):
     frames = still_camera(tmp_path / "f.h5", poses, 3)
     planted = np.array([2, 0, 1]), np.array([[11, 0, 2, 7, 3, 4, 5]] * 3)
     archive = write_archive(frames, "test", *planted)
-    import_graphs({"test": archive}, frames, tmp_path / "graphs.h5", "attic")
+    import_graphs({"test": archive}, frames, tmp_path / "graphs.h5", PLAIN)
     found = read_graphs(tmp_path / "graphs.h5", "test")
     np.testing.assert_array_equal(found[0], planted[0])
     np.testing.assert_array_equal(found[1], planted[1])
@@ -187,14 +207,14 @@ def test_queries_that_cannot_be_told_apart_are_each_taken_once(tmp_path, caplog)
     frames = still_camera(tmp_path / "f.h5", poses, 5)
     planted = np.array([4, 2, 1, 0]), np.array([[3, 4, 5, 6, 7, 8, 4]] * 4)
     archive = write_archive(frames, "test", *planted)
-    import_graphs({"test": archive}, frames, tmp_path / "graphs.h5", "attic")
+    import_graphs({"test": archive}, frames, tmp_path / "graphs.h5", PLAIN)
     query, neighbours = read_graphs(tmp_path / "graphs.h5", "test")
     np.testing.assert_array_equal(query, [4, 0, 1, 2])
     np.testing.assert_array_equal(neighbours, planted[1])
     assert "for 3 nodes several frames" in caplog.text
     archive = write_archive(frames, "test", np.array([2, 1, 0, 1]), planted[1])
     with pytest.raises(InputError, match=r"data_000003\.pt has the query of .*data_000000\.pt"):
-        import_graphs({"test": archive}, frames, tmp_path / "graphs.h5", "attic")
+        import_graphs({"test": archive}, frames, tmp_path / "graphs.h5", PLAIN)
 
 
 def test_memory_of_a_still_camera_is_bounded(tmp_path):
@@ -222,7 +242,7 @@ def test_a_split_without_frames_is_refused(split, scene, tmp_path):
             del file[split][name]
             file[split].create_dataset(name, data=empty, dtype=dtype)
     with pytest.raises(InputError, match=rf"tiny-frames\.h5: has no {split} frames, expected"):
-        import_graphs({split: archive}, scene, tmp_path / "imported.h5", "tiny")
+        import_graphs({split: archive}, scene, tmp_path / "imported.h5", PLAIN)
 
 
 def test_doubtful_images_are_counted(tmp_path):
@@ -258,14 +278,14 @@ def test_graphs_of_another_scene_are_refused(scene, tmp_path):
     archive = write_archive(other, "test", *planted_graphs(5, 12))
     expected = r"test\.tar: .*data_000000\.pt, node 0: .* m and .* deg away.*another scene"
     with pytest.raises(InputError, match=expected):
-        import_graphs({"test": archive}, scene, tmp_path / "imported.h5", "tiny")
+        import_graphs({"test": archive}, scene, tmp_path / "imported.h5", PLAIN)
     assert not (tmp_path / "imported.h5").exists()
 
 
 def test_the_archive_of_the_other_split_is_refused(scene, tmp_path):
     archive = write_archive(scene, "train", *planted_graphs(12, 12))
     with pytest.raises(InputError, match=r"has the pose of no test frame .*split\?"):
-        import_graphs({"test": archive}, scene, tmp_path / "imported.h5", "tiny")
+        import_graphs({"test": archive}, scene, tmp_path / "imported.h5", PLAIN)
 
 
 def test_a_neighbour_that_moved_is_named_with_its_distance(scene, tmp_path):
@@ -277,7 +297,7 @@ def test_a_neighbour_that_moved_is_named_with_its_distance(scene, tmp_path):
         pose[:3, 3] += [0, 0.03, 0.04]
         file["train/world_from_cam"][moved] = pose
     with pytest.raises(InputError, match=rf"frame-{moved:06}, is 0\.05 m and .* deg away"):
-        import_graphs({"test": archive}, scene, tmp_path / "imported.h5", "tiny")
+        import_graphs({"test": archive}, scene, tmp_path / "imported.h5", PLAIN)
 
 
 def test_two_graphs_of_one_query_are_refused(scene, tmp_path):
@@ -285,4 +305,4 @@ def test_two_graphs_of_one_query_are_refused(scene, tmp_path):
     query[4] = query[1]
     archive = write_archive(scene, "test", query, neighbours)
     with pytest.raises(InputError, match=r"data_000004\.pt has the query of .*data_000001\.pt"):
-        import_graphs({"test": archive}, scene, tmp_path / "imported.h5", "tiny")
+        import_graphs({"test": archive}, scene, tmp_path / "imported.h5", PLAIN)

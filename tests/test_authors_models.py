@@ -85,9 +85,11 @@ def test_the_file_keeps_the_epoch_and_leaves_training_out(tmp_path, caplog):
     import_model(checkpoint, tmp_path / "model.pt", TINY)
     contents = torch.load(tmp_path / "model.pt", weights_only=True)
     assert (contents["epoch"], contents["scenes"]) == (39, [])
-    assert contents.keys() == {"model_state_dict", "epoch", "settings", "maps", "scenes", "version"}
-    unused = sum(key.startswith("gnn1.") for key in contents["model_state_dict"])
-    assert f"ignored {unused} tensors of an unused second layer" in caplog.text
+    assert contents.keys() == {
+        *("model_state_dict", "epoch", "settings", "maps", "scenes", "remarks", "version")
+    }
+    assert contents["remarks"]["second_layer"].startswith("unused (weights as torch draws them")
+    assert "the second layer of message passing: " in caplog.text
     assert not any(key.startswith("gnn2.") for key in contents["model_state_dict"])
     assert "profile" not in caplog.text
 
@@ -98,6 +100,61 @@ def test_a_missing_epoch_is_told_and_not_invented(tmp_path, caplog):
     assert torch.load(tmp_path / "model.pt", weights_only=True)["epoch"] is None
     assert "does not say after which epoch" in caplog.text
     assert load_model(tmp_path / "model.pt").settings == TINY
+
+
+def second_layer_checkpoint(path: Path, trained: bool, updated: bool) -> Path:
+    """Write a checkpoint whose second layer bears the signs of one that was used, or not."""
+    torch.manual_seed(1)
+    own = RelPoseGNN(replace(TINY, iterations=2, layers=2))
+    state = own.state_dict()
+    if trained:
+        state["gnn2.mlp.0.weight"] = 1.2 * state["gnn2.mlp.0.weight"]
+    names = [name for name, _ in own.named_parameters()]
+    entries = {i: {} for i, name in enumerate(names) if updated or not name.startswith("gnn2.")}
+    groups = [{"params": list(range(len(names) + 2))}]  # and the two of the loss
+    optimizer = {"state": entries, "param_groups": groups}
+    contents = {"epoch": 39, "model_state_dict": state, "optimizer_state_dict": optimizer}
+    torch.save(contents, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("trained", "updated", "verdict", "warned"),
+    [
+        (False, False, "unused (weights as torch draws them, no entry in Adam's state)", False),
+        (True, True, "used (weights not as torch draws them, an entry in Adam's state)", True),
+        (True, False, "unclear, the signs contradict each other", False),
+        (False, True, "unclear, the signs contradict each other", False),
+    ],
+)
+def test_the_second_layer_is_looked_at(tmp_path, caplog, trained, updated, verdict, warned):
+    caplog.set_level("INFO")
+    checkpoint = second_layer_checkpoint(tmp_path / "authors.pth", trained, updated)
+    import_model(checkpoint, tmp_path / "model.pt", TINY)
+    contents = torch.load(tmp_path / "model.pt", weights_only=True)
+    assert contents["remarks"]["second_layer"].startswith(verdict)
+    assert f"the second layer of message passing: {verdict}" in caplog.text
+    assert ("authors.profile.layers: got 1" in caplog.text) == warned
+    assert ("iterations: 2, layers: 2" in caplog.text) == warned
+
+
+def test_both_readings_of_the_second_layer_can_be_evaluated(tmp_path, caplog):
+    checkpoint = second_layer_checkpoint(tmp_path / "authors.pth", trained=True, updated=True)
+    both = replace(TINY, iterations=2, layers=2)
+    import_model(checkpoint, tmp_path / "both.pt", both)
+    assert "authors.profile" not in caplog.text
+    import_model(checkpoint, tmp_path / "once.pt", replace(TINY, iterations=2))
+    models = [load_model(tmp_path / f"{name}.pt") for name in ("both", "once")]
+    images, edges = torch.randn(3, 3, 32, 32), torch.from_numpy(complete_edges(3))
+    with torch.no_grad():
+        first, second = (model(images, edges, torch.zeros(3, dtype=int)) for model in models)
+        nodes, features = models[0].encode(images), None
+        features, _ = models[0].edge_features(nodes, edges)
+        for layer in (models[0].gnn1, models[0].gnn2):
+            nodes, features = layer(nodes, edges, features)
+        expected = models[0].absolute_poses(nodes)
+    assert not torch.allclose(first.relative, second.relative)
+    torch.testing.assert_close(first.absolute, expected)
 
 
 @pytest.mark.slow

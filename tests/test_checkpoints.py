@@ -31,14 +31,6 @@ def test_a_model_comes_back_with_settings_and_weights(model, tmp_path):
         assert torch.equal(value, loaded.state_dict()[key])
 
 
-def test_the_unused_second_layer_of_published_files_is_ignored(model, tmp_path):
-    save_model(tmp_path / "model.pt", model, 0, [])
-    contents = torch.load(tmp_path / "model.pt")
-    contents["model_state_dict"]["gnn2.mlp.0.weight"] = torch.zeros(3)
-    torch.save(contents, tmp_path / "model.pt")
-    assert load_model(tmp_path / "model.pt").settings == SETTINGS
-
-
 def test_other_networks_are_refused_with_keys_and_shapes(model, tmp_path):
     save_model(tmp_path / "model.pt", model, 0, [])
     contents = torch.load(tmp_path / "model.pt")

@@ -49,7 +49,7 @@ def test_full_reproduction_has_the_published_settings():
     assert config["graphs"] == {
         **{"source": "sampled", "selection": "strided", "seed": 0},
         **{"neighbours": 7, "stride": 5, "drop_probability": 0.5},
-        **{"train_mix": 0, "test": None},
+        **{"train_mix": 0, "test": None, "validation": None},
     }
     assert config["model"]["edges"] == "pooled"
     assert config["model"] == {
@@ -58,16 +58,21 @@ def test_full_reproduction_has_the_published_settings():
         "pretrained": True,
         "width": 2048,
         "iterations": 3,
+        "layers": 1,
         "attention": True,
         "knn": 0,
         "dropout": 0.5,
-        "edge_dropout": 0.5,
+        "edge_dropout": 0.0,
+        "initialisation": "kaiming",
         "pose": "world_difference",
         "translation_deviation": [1.0, 1.0, 1.0],
     }
-    assert {"backbone", "width", "iterations", "knn", "pose", "translation_deviation"} == {
-        key for key, value in config["authors"]["profile"].items() if value == config["model"][key]
-    }
+    profile = dict(config["authors"]["profile"])
+    assert profile.pop("translation_mean") == [0, 0, 0]
+    names = {"backbone", "width", "iterations", "layers", "knn", "pose", "translation_deviation"}
+    assert names == profile.keys()
+    assert all(value == config["model"][key] for key, value in profile.items())
+    assert config["retrieval"]["crop"] == pytest.approx(525 / 585, abs=1e-3)
     training = config["training"]
     assert (training["epochs"], training["single_scene_epochs"]) == (40, 100)
     assert training["batch_size"] == 8
@@ -75,6 +80,8 @@ def test_full_reproduction_has_the_published_settings():
     assert (training["decay_epochs"], training["decay_factor"]) == (20, 0.1)
     assert training["schedule"] == "step"
     assert (training["initial_s_t"], training["initial_s_q"]) == (0, -3)
+    assert training["shuffle_once"]
+    assert training["drop_last_batch"]
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "7scenes.yaml"])
@@ -103,6 +110,11 @@ def test_cambridge_has_the_published_protocol():
     assert (config["graphs"]["train_mix"], config["graphs"]["test"]) == (0, None)
     assert (config["model"]["iterations"], config["model"]["knn"]) == (2, 4)
     assert config["model"]["translation_deviation"] == [12.6376063, 5.3801193, 19.3833127]
+    assert (config["model"]["edge_dropout"], config["model"]["initialisation"]) == (0, "kaiming")
+    assert config["frames"]["colour_jitter"] == [0.5, 0.5, 0.5, 0.2]
+    profile = config["authors"]["profile"]
+    assert profile["translation_mean"] == [-6.7909009, 8.1958034, 30.1203467]
+    assert profile["translation_deviation"] == config["model"]["translation_deviation"]
     training = config["training"]
     assert (training["epochs"], training["decay_epochs"]) == (150, 50)
     assert training["learning_rate"] == 1e-4

@@ -1,25 +1,26 @@
 """Graphs as PyTorch Geometric data: what an item and a batch hold."""
 
 import shutil
+from typing import NamedTuple
 
 import h5py
 import numpy as np
 import pytest
 import torch
+from conftest import with_validation
 from torch_geometric.loader import DataLoader
 
 from relposegnn.datasets import (
     GraphDataset,
     normalise_images,
+    read_training_graphs,
     shuffled_batches,
-    split_validation,
     true_relative,
 )
 from relposegnn.edges import complete_edges
 from relposegnn.frames import Frames
 from relposegnn.graphs import read_graphs, write_split
 from relposegnn.relative_poses import KINDS, RELATIVE, WORLD_DIFFERENCE, relative_pose
-from relposegnn.runtime import InputError
 
 
 def test_an_item_holds_query_and_neighbours_in_order(tiny_scene):
@@ -88,37 +89,56 @@ def test_neighbours_are_shuffled_anew_each_epoch_and_repeatably(tiny_scene):
     assert not torch.equal(order(0, 0), order(1, 0))
 
 
-def test_validation_queries_are_set_aside_by_seed(tiny_scene):
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", RELATIVE)
-    parts = split_validation([dataset], 0.25, seed=0)
-    train_set, validation_set = (set(part.datasets[0].indices()) for part in parts)
-    assert len(validation_set) == 3
-    assert train_set | validation_set == set(range(12))
-    assert not train_set & validation_set
-    others = [split_validation([dataset], 0.25, seed)[1].datasets[0].indices() for seed in (0, 1)]
-    assert set(others[0]) == validation_set != set(others[1])
+def files_of(scene) -> tuple:
+    """Return frames and graphs file of a tiny scene."""
+    return scene.frames, scene.graphs
 
 
-def test_a_validation_share_that_leaves_nothing_to_train_is_refused(tiny_scene):
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", RELATIVE)
-    with pytest.raises(InputError, match=r"graphs\.h5: training\.validation_share = 0\.99 of 12"):
-        split_validation([dataset], 0.99, seed=0)
+class Batches(NamedTuple):
+    """The settings of a training that make its batches."""
+
+    batch_size: int = 9
+    shuffle_once: bool = False
+    drop_last_batch: bool = False
 
 
-def test_shuffled_batches_leave_the_validation_graphs_in_order(tiny_scene):
+def test_shuffled_batches_leave_the_validation_graphs_in_order(tiny_scene, tmp_path):
     dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", RELATIVE)
     expected = [graph.relative for graph in dataset]
-    train_set, validation_set = split_validation([dataset], 0.25, seed=0)
-    loader = shuffled_batches(train_set, 9, torch.device("cpu"), seed=0, epoch=0)
+    train_set, validation_set = read_training_graphs(
+        {"tiny": files_of(with_validation(tiny_scene, tmp_path))}, RELATIVE
+    )
+    loader = shuffled_batches(train_set, Batches(), torch.device("cpu"), seed=0, epoch=0)
     # The relative poses from a query say which query it is, and in which order its neighbours are.
     shuffled = next(iter(loader)).relative.view(9, 4, 4, 6)[:, 0, 1:]
-    ordered = torch.stack([expected[index][0, 1:] for index in train_set.datasets[0].indices()])
+    ordered = torch.stack([relative[0, 1:] for relative in expected[:9]])
     assert not torch.equal(shuffled, ordered)
     assert {*map(tuple, shuffled.flatten(0, 1).tolist())} == {
         *map(tuple, ordered.flatten(0, 1).tolist())
     }
-    for index, graph in zip(validation_set.datasets[0].indices(), validation_set, strict=True):
+    assert len(validation_set) == 3
+    for index, graph in enumerate(validation_set, start=9):
         assert torch.equal(graph.relative, expected[index])
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_neighbours_are_shuffled_once_or_each_epoch(tiny_scene, once):
+    train_set, validation_set = read_training_graphs({"tiny": files_of(tiny_scene)}, RELATIVE)
+    assert len(validation_set) == 0
+    orders = []
+    for epoch in (3, 4):
+        shuffled_batches(train_set, Batches(shuffle_once=once), torch.device("cpu"), 0, epoch)
+        orders.append(torch.stack([graph.relative[0] for graph in train_set]))
+    assert torch.equal(*orders) == once
+
+
+@pytest.mark.parametrize("drop", [True, False])
+def test_a_last_short_batch_is_dropped_or_kept(tiny_scene, drop):
+    train_set, _ = read_training_graphs({"tiny": files_of(tiny_scene)}, RELATIVE)
+    settings = Batches(batch_size=5, drop_last_batch=drop)
+    loader = shuffled_batches(train_set, settings, torch.device("cpu"), 0, 0)
+    sizes = [batch.num_graphs for batch in loader]
+    assert sizes == ([5, 5] if drop else [5, 5, 2])
 
 
 def test_workers_read_the_same_batches(tiny_scene):

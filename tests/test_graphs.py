@@ -12,6 +12,7 @@ from relposegnn.graphs import SamplingSettings
 from relposegnn.retrieval.rankings import Ranking, write_ranking
 from relposegnn.runtime import InputError, numpy_generator
 from relposegnn.storage import create_hdf5, open_hdf5, read_settings
+from relposegnn.validation import ValidationSettings
 
 PAPER = SamplingSettings(neighbours=7, selection="strided", stride=5, drop_probability=0.5, seed=0)
 NEAREST = replace(PAPER, stride=1, drop_probability=0.0)
@@ -48,10 +49,10 @@ def write_inputs(folder, train, test, names=None, scene="chess"):
     return rankings, frames
 
 
-def sample(folder, settings, name="g", test=None, train_mix=0.0):
+def sample(folder, settings, name="g", test=None, train_mix=0.0, validation=None):
     """Sample from the inputs of a folder; return the neighbours of both splits."""
     path, sampling = folder / f"{name}.h5", {"train": settings, "test": test or settings}
-    graphs.sample_graphs(folder / "n.h5", folder / "f.h5", path, sampling, train_mix)
+    graphs.sample_graphs(folder / "n.h5", folder / "f.h5", path, sampling, train_mix, validation)
     return [graphs.read_graphs(path, split)[1] for split in ("train", "test")]
 
 
@@ -194,7 +195,8 @@ def test_test_graphs_have_a_sampling_of_their_own(tmp_path):
     assert (train != ranked[:, :7]).any(axis=1).sum() > 10
     with open_hdf5(tmp_path / "g.h5", "graphs") as file:
         settings = read_settings(file)
-    assert settings == {"train": asdict(PAPER), "test": asdict(NEAREST), "train_mix": 0.25}
+    samplings = {"train": asdict(PAPER), "test": asdict(NEAREST)}
+    assert settings == {**samplings, "train_mix": 0.25, "validation": None}
 
 
 @pytest.mark.parametrize("selection", ["random", "sequential"])
@@ -307,6 +309,7 @@ def test_rankings_of_other_frames_are_refused(tmp_path):
             *(tmp_path / "n.h5", frames, tmp_path / "g.h5"),
             {"train": NEAREST, "test": NEAREST},
             train_mix=0.5,
+            validation=None,
         )
 
 
@@ -314,3 +317,41 @@ def test_an_unknown_selection_is_refused(tmp_path):
     write_inputs(tmp_path, random_rankings(0, 9, 8), random_rankings(1, 4, 8))
     with pytest.raises(InputError, match=r"graphs.selection is 'best', expected strided"):
         sample(tmp_path, replace(PAPER, neighbours=3, selection="best"))
+
+
+@pytest.mark.parametrize("settings", [NEAREST, replace(NEAREST, selection="random")])
+def test_held_out_stretches_are_in_no_training_graph(tmp_path, settings):
+    rankings = [[j for j in row if j != i] for i, row in enumerate(random_rankings(0, 60, 60))]
+    write_inputs(tmp_path, rankings, random_rankings(1, 4, 60))
+    held_out = ValidationSettings(share=0.25, stretch=5)
+    train, test = sample(tmp_path, settings, validation=held_out)
+    path = tmp_path / "g.h5"
+    query, _ = graphs.read_graphs(path, "train")
+    validation, neighbours = graphs.read_graphs(path, graphs.VALIDATION)
+    assert len(validation) == 15
+    assert sorted([*query, *validation]) == list(range(60))
+    stretches = validation.reshape(3, 5)
+    assert (stretches % 5 == np.arange(5)).all()  # whole ones
+    assert not np.isin(train, validation).any()
+    assert not np.isin(neighbours, validation).any()
+    assert np.isin(test, validation).any() or settings.selection == "random"
+    if settings.selection == "strided":
+        for row, chosen in zip(validation, neighbours, strict=True):
+            allowed = [image for image in rankings[row] if image not in validation]
+            assert chosen.tolist() == allowed[: len(chosen)]
+
+
+def test_without_validation_graphs_are_as_without_the_setting(tmp_path):
+    rankings = [[j for j in row if j != i] for i, row in enumerate(random_rankings(0, 12, 12))]
+    write_inputs(tmp_path, rankings, random_rankings(1, 4, 12))
+    plain = sample(tmp_path, NEAREST)
+    few = sample(tmp_path, NEAREST, validation=ValidationSettings(share=0.05, stretch=20))
+    assert all((a == b).all() for a, b in zip(plain, few, strict=True))
+    assert len(graphs.read_graphs(tmp_path / "g.h5", graphs.VALIDATION)[0]) == 0
+
+
+def test_too_much_held_out_leaves_too_few_to_choose_from(tmp_path):
+    rankings = [[j for j in row if j != i] for i, row in enumerate(random_rankings(0, 12, 12))]
+    write_inputs(tmp_path, rankings, random_rankings(1, 4, 12))
+    with pytest.raises(InputError, match=r"train\): . database images to choose from"):
+        sample(tmp_path, NEAREST, validation=ValidationSettings(share=0.5, stretch=9))

@@ -5,6 +5,7 @@ import threading
 import zipfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,6 +13,7 @@ from torchvision.transforms import functional
 
 from relposegnn import images
 from relposegnn.images import (
+    crop_centre,
     image_size,
     jitter_colours,
     read_image,
@@ -112,10 +114,10 @@ def test_pool_does_not_run_ahead(picture, monkeypatch):
     started = []
     lock = threading.Lock()
 
-    def counting(path, size):
+    def counting(path, size, crop):
         with lock:
             started.append(path)
-        return read_image(path, size)
+        return read_image(path, size, crop)
 
     monkeypatch.setattr(images, "read_image", counting)
     reader = read_images([picture] * 100, workers=2)
@@ -191,3 +193,22 @@ def test_no_strength_leaves_colours_as_they_are():
     grey = np.repeat(np.arange(64, dtype=np.uint8).reshape(8, 8, 1), 3, axis=2)
     jittered = jitter_colours(grey, (0, 0, 0, 0), np.random.default_rng(0))
     np.testing.assert_array_equal(jittered, grey)
+
+
+def test_a_cropped_image_is_the_centre_in_the_size_of_the_whole():
+    columns = np.tile(np.arange(0, 240, 2, dtype=np.uint8)[None, :, None], (60, 1, 3))
+    image = Image.fromarray(columns)
+    assert crop_centre(image, 1) is image
+    cropped = np.array(crop_centre(image, 0.5))
+    assert cropped.shape == columns.shape
+    expected = cv2.resize(columns[15:45, 30:90], (120, 60), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(cropped, expected)
+    assert (int(cropped[0, 0, 0]), int(cropped[0, -1, 0])) == (60, 178)
+
+
+def test_the_published_crop_is_that_of_525_of_585(picture):
+    image = read_image(picture, (16, 12), crop=525 / 585)
+    whole = Image.open(picture)
+    assert image.shape == (12, 16, 3)
+    expected = crop_centre(whole, 525 / 585).resize((16, 12), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(image, np.array(expected))

@@ -42,7 +42,8 @@ TRAINING = TrainingSettings(
     weight_decay=0.0,
     initial_s_t=0.0,
     initial_s_q=-3.0,
-    validation_share=0.0,
+    shuffle_once=False,
+    drop_last_batch=False,
     mixed_precision=True,
     seed=0,
 )

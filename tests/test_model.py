@@ -9,14 +9,17 @@ import pytest
 import torch
 from configurations import shipped, validated
 
-from relposegnn.checkpoints import UNUSED_PREFIX, load_model, load_weights, save_model
+from relposegnn.authors.second_layer import SECOND_LAYER
+from relposegnn.checkpoints import load_model, load_weights, save_model
 from relposegnn.edges import complete_edges
 from relposegnn.losses import RelativePoseCriterion
+from relposegnn.match_field_network import build_network
 from relposegnn.message_passing import linear_of_rows
 from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.runtime import InputError
 
 SMALL = ModelSettings.published(width=64, dropout=0.0, edge_dropout=0.0)
+WEIGHTS = ("weight", "bias")
 CASES = {"full-3-2": SMALL, "knn4-2-1": replace(SMALL, iterations=2, knn=4)}
 # Rewired graphs are discontinuous in the features: noise of 1e-7 on the images flips neighbours
 # and moves the later losses by up to 8 percent, in the published implementation as in ours.
@@ -31,7 +34,7 @@ def published_model(reference, case):
     shapes = json.loads((reference / f"shapes-{case}.json").read_text())
     state = {key: torch.from_numpy(value) for key, value in weights.state_dict(shapes).items()}
     model = RelPoseGNN(CASES[case])
-    used = {key: value for key, value in state.items() if not key.startswith(UNUSED_PREFIX)}
+    used = {key: value for key, value in state.items() if not key.startswith(SECOND_LAYER)}
     load_weights(model, used, case)
     return model
 
@@ -251,3 +254,23 @@ def test_a_node_without_edges_is_updated_by_an_empty_message():
         node = torch.relu(model.gnn1.mlp_updating(silent))
     assert len(estimates.absolute) == 4
     torch.testing.assert_close(estimates.absolute[3, :3], model.fc_xyz(node))
+
+
+def test_kaiming_draws_the_layers_that_the_paper_adds_anew():
+    settings = ModelSettings.published(backbone="resnet10", width=512)
+    states = []
+    for initialisation in ("default", "kaiming"):
+        torch.manual_seed(0)
+        network = build_network(replace(settings, initialisation=initialisation), None)
+        states.append(network.state_dict())
+    plain, drawn = states
+    heads = ("fc_xyz", "fc_wpqr", "fc_xyz_R", "fc_wpqr_R")
+    own = {f"{n}.{p}" for n in ("feature_extractor.fc", "proj_edge", *heads) for p in WEIGHTS}
+    assert {key for key in plain if not torch.equal(plain[key], drawn[key])} == own
+    for key in own:
+        if key.endswith("bias"):
+            assert (drawn[key] == 0).all()
+        else:
+            inputs = drawn[key].shape[1]
+            assert drawn[key].std().item() == pytest.approx((2 / inputs) ** 0.5, rel=0.08)
+            assert (drawn[key].std() / plain[key].std()).item() == pytest.approx(2.45, rel=0.08)

@@ -36,7 +36,7 @@ CPU = torch.device("cpu")
 SAMPLING = SamplingSettings(
     neighbours=3, selection="strided", stride=2, drop_probability=0.3, seed=0
 )
-FITTING = VocabularySettings("vlad", 80, 64, clusters=4, seed=0)
+FITTING = VocabularySettings("vlad", 80, 64, crop=1, clusters=4, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,9 @@ def place(tmp_path_factory):
             file[f"{split}/source"][:] = sources
     vocabulary, descriptors = folder / "vocabulary.npz", folder / "descriptors.h5"
     fit_vocabulary(frames_file, scene, vocabulary, FITTING)
-    describe_frames(frames_file, scene, descriptors, DescriptorSettings("vlad", 80, 64), vocabulary)
+    describe_frames(
+        frames_file, scene, descriptors, DescriptorSettings("vlad", 80, 64, crop=1), vocabulary
+    )
     torch.manual_seed(0)
     model = RelPoseGNN(ModelSettings.published(backbone="resnet10", width=16, iterations=1))
     save_model(folder / "model.pt", model, 0, ["tiny"])

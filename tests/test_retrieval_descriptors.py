@@ -56,8 +56,8 @@ def described(request, scene, frames_file, tmp_path_factory):
     """Return (descriptor, vocabulary file, descriptors file)."""
     folder = tmp_path_factory.mktemp("described")
     vocabulary, output = folder / "vocabulary.npz", folder / "descriptors.h5"
-    fitting = VocabularySettings(request.param, *SIZE, clusters=4, seed=0)
-    describing = DescriptorSettings(request.param, *SIZE)
+    fitting = VocabularySettings(request.param, *SIZE, crop=1, clusters=4, seed=0)
+    describing = DescriptorSettings(request.param, *SIZE, crop=1)
     fit_vocabulary(frames_file, scene, vocabulary, fitting, device="cpu")
     describe_frames(frames_file, scene, output, describing, vocabulary, device="cpu")
     return request.param, vocabulary, output
@@ -100,7 +100,7 @@ def test_settings_tell_what_made_the_descriptors(described):
     with h5py.File(output) as file:
         settings = read_settings(file)
     made_by = settings.pop("vocabulary")
-    assert settings == {"descriptor": descriptor, "width": 64, "height": 48}
+    assert settings == {"descriptor": descriptor, "width": 64, "height": 48, "crop": 1}
     assert made_by["clusters"] == 4
     assert made_by.get("vgg16") == (None if descriptor == "vlad" else "random")
 
@@ -109,12 +109,12 @@ def test_repetition_with_more_threads_gives_the_same_files(described, scene, fra
     descriptor, vocabulary, output = described
     again, rows = tmp_path / "v.npz", tmp_path / "d.h5"
     arguments = {"device": "cpu", "workers": 3}
-    fitting = VocabularySettings(descriptor, *SIZE, clusters=4, seed=0)
+    fitting = VocabularySettings(descriptor, *SIZE, crop=1, clusters=4, seed=0)
     fit_vocabulary(frames_file, scene, again, fitting, **arguments)
     expected, found = (load_vocabulary(path, descriptor)[0] for path in (vocabulary, again))
     for key in expected:
         np.testing.assert_allclose(found[key], expected[key], rtol=1e-3, atol=1e-5)
-    describing = DescriptorSettings(descriptor, *SIZE)
+    describing = DescriptorSettings(descriptor, *SIZE, crop=1)
     describe_frames(frames_file, scene, rows, describing, again, **arguments)
     for split in ("train", "test"):  # torch sums in another order with more threads
         np.testing.assert_allclose(read(rows)[split], read(output)[split], atol=1e-5)
@@ -126,7 +126,7 @@ def test_checkpoint_in_place_of_a_vocabulary(scene, frames_file, tmp_path):
     torch.nn.init.orthogonal_(model.pool.centroids)
     torch.save({"state_dict": model.state_dict()}, tmp_path / "netvlad.tar")
     output = tmp_path / "d.h5"
-    describing = DescriptorSettings("netvlad", *SIZE)
+    describing = DescriptorSettings("netvlad", *SIZE, crop=1)
     describe_frames(frames_file, scene, output, describing, tmp_path / "netvlad.tar", device="cpu")
     assert read(output)["train"].shape == (6, 32768)
     with h5py.File(output) as file:
@@ -135,7 +135,7 @@ def test_checkpoint_in_place_of_a_vocabulary(scene, frames_file, tmp_path):
 
 def test_vlad_takes_no_checkpoint(scene, frames_file, tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "netvlad.tar")
-    describing = DescriptorSettings("vlad", *SIZE)
+    describing = DescriptorSettings("vlad", *SIZE, crop=1)
     with pytest.raises(InputError, match=r"netvlad\.tar: .*vocabulary"):
         describe_frames(frames_file, scene, tmp_path / "d.h5", describing, tmp_path / "netvlad.tar")
     assert not (tmp_path / "d.h5").exists()
@@ -143,7 +143,7 @@ def test_vlad_takes_no_checkpoint(scene, frames_file, tmp_path):
 
 def test_missing_image_leaves_no_file(scene, frames_file, tmp_path):
     with pytest.raises(InputError, match=r"frame-00000\d\.color\.png: no such file"):
-        fitting = VocabularySettings("vlad", *SIZE, clusters=4, seed=0)
+        fitting = VocabularySettings("vlad", *SIZE, crop=1, clusters=4, seed=0)
         fit_vocabulary(frames_file, tmp_path, tmp_path / "v.npz", fitting)
     assert not list(tmp_path.iterdir())
 
@@ -165,9 +165,9 @@ def kitchen(shared, tmp_path):
 def test_real_frames_retrieve_near_frames(kitchen, tmp_path):
     files = [tmp_path / name for name in ("frames.h5", "v.npz", "d.h5", "n.h5")]
     pack_frames(kitchen, files[0], "7scenes", "redkitchen", Packing(24))
-    fitting = VocabularySettings("vlad", 160, 120, clusters=32, seed=0)
+    fitting = VocabularySettings("vlad", 160, 120, crop=1, clusters=32, seed=0)
     fit_vocabulary(files[0], kitchen, files[1], fitting)
-    describing = DescriptorSettings("vlad", 160, 120)
+    describing = DescriptorSettings("vlad", 160, 120, crop=1)
     describe_frames(files[0], kitchen, files[2], describing, files[1])
     rank_neighbours(files[2], files[3], 50)
     index = read_ranking(files[3], "test").index

@@ -58,7 +58,7 @@ def literature(tmp_path):
 
 def tabulate(rows, folder, **options):
     """Tabulate variants; return the numbers, Markdown and LaTeX."""
-    tabulate_ablations(rows, outputs(folder), "7scenes", SETTINGS, **options)
+    tabulate_ablations(rows, outputs(folder), "7scenes", SETTINGS, "test", **options)
     return read_outputs(folder)
 
 
@@ -125,6 +125,7 @@ def test_the_base_stands_first_and_variants_with_their_change(rows, tmp_path):
     header, *methods = markdown_rows(markdown)
     assert header == ["method", "chess", "fire", "average", "change"]
     assert methods == [
+        ["reference neighbour", "0.50 / 20.0", "0.50 / 20.0", "0.50 / 20.0", ""],
         ["joint", "0.10 / 4.0", "0.20 / 6.0", "0.15 / 5.0", ""],
         ["stride_1", "0.16 / 3.0", "0.30 / 6.5", "0.23 / 4.8", "+0.08 / −0.2"],
         ["knn 50%", "0.10 / 4.0", "0.18 / 6.0", "0.14 / 5.0", "−0.01 / 0.0"],
@@ -154,7 +155,7 @@ def test_printed_ablations_stand_below_with_the_change_that_their_source_tells(
 ):
     _, markdown, latex = tabulate(rows, tmp_path, literature=literature)
     methods = [cells[0] for cells in markdown_rows(markdown)[1:]]
-    assert methods[3:] == [
+    assert methods[4:] == [
         "RelPose-GNN (poster)",
         "RelPose-GNN (slides)",
         "50% & {x}, without_GNN",
@@ -168,7 +169,7 @@ def test_printed_ablations_stand_below_with_the_change_that_their_source_tells(
     assert_sound_latex(latex)
     assert r"50\% \& \{x\}, without\_GNN & 0.30 / 14.2 & ---" in latex
     # Below the head, the base, and our variants.
-    assert latex.count(r"\midrule") == 3
+    assert latex.count(r"\midrule") == 4
 
 
 def test_our_averages_are_over_all_scenes_of_the_table_and_changes_over_ours(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from configurations import shipped, validated
-from conftest import write_tiny_scene
+from conftest import with_validation, write_tiny_scene
 from torch_geometric.loader import DataLoader
 
 from relposegnn import training
@@ -40,7 +40,8 @@ SETTINGS = TrainingSettings(
     weight_decay=5e-4,
     initial_s_t=0.0,
     initial_s_q=-3.0,
-    validation_share=0.0,
+    shuffle_once=False,
+    drop_last_batch=False,
     mixed_precision=True,
     seed=0,
 )
@@ -129,12 +130,18 @@ def test_other_settings_code_or_data_start_over(tiny_scene, tmp_path, monkeypatc
 
 
 def test_validation_does_not_disturb_training(tiny_scene, tmp_path, monkeypatch):
-    settings = replace(SETTINGS, validation_share=0.25)
-    expected, history = train(tiny_scene, tmp_path / "a", settings)
+    scene = with_validation(tiny_scene, tmp_path)
+    expected, history = train(scene, tmp_path / "a")
     assert history["validation_loss"].notna().all()
     monkeypatch.setattr(training, "validate", lambda *_: {"validation_loss": 0.0})
-    state, _ = train(tiny_scene, tmp_path / "b", settings)
+    state, _ = train(scene, tmp_path / "b")
     assert same(expected, state)
+
+
+def test_graphs_that_make_no_full_batch_are_refused_where_others_are_dropped(tiny_scene, tmp_path):
+    settings = replace(SETTINGS, batch_size=13, drop_last_batch=True)
+    with pytest.raises(InputError, match="tiny: 12 training graphs make no full batch"):
+        train(tiny_scene, tmp_path, settings)
 
 
 def test_history_and_events_have_a_row_per_epoch(tiny_scene, tmp_path):

@@ -1,5 +1,6 @@
 """Turn the authors' graphs into indices of a scene's frames."""
 
+from relposegnn.authors.graph_archives import ArchivedPoses
 from relposegnn.authors.graph_matching import import_graphs
 from relposegnn.runtime import logging_to
 
@@ -9,5 +10,5 @@ if __name__ == "__main__":
             dict(zip(snakemake.params.splits, snakemake.input.archives, strict=True)),
             snakemake.input.frames,
             snakemake.output.graphs,
-            snakemake.wildcards.scene,
+            ArchivedPoses(**snakemake.params.poses),
         )

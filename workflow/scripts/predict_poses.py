@@ -15,4 +15,5 @@ if __name__ == "__main__":
             snakemake.output.predictions,
             LocalizationSettings(**snakemake.params.localization),
             select_device(threads=snakemake.threads),
+            snakemake.params.part,
         )

@@ -2,6 +2,7 @@
 
 from relposegnn.graphs import SamplingSettings, sample_graphs
 from relposegnn.runtime import logging_to
+from relposegnn.validation import ValidationSettings
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):
@@ -12,4 +13,5 @@ if __name__ == "__main__":
             snakemake.output.graphs,
             {"train": SamplingSettings(**params.train), "test": SamplingSettings(**params.test)},
             params.train_mix,
+            ValidationSettings(**params.validation) if params.validation else None,
         )

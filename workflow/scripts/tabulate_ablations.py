@@ -17,5 +17,6 @@ if __name__ == "__main__":
             TableFiles(**snakemake.output),
             snakemake.wildcards.dataset,
             snakemake.params.settings,
+            snakemake.params.queries,
             Literature(literature[0], snakemake.params.literature_dataset) if literature else None,
         )

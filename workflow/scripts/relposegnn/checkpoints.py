@@ -18,13 +18,18 @@ from .weights import list_keys, load_weights, read_checkpoint
 
 logger = logging.getLogger(__name__)
 
-UNUSED_PREFIX = "gnn2."  # a second layer in the published 2021 checkpoints that no pass uses
 
-
-def save_model(path: str | Path, model: PoseNetwork, epoch: int | None, scenes: list[str]) -> None:
+def save_model(
+    path: str | Path,
+    model: PoseNetwork,
+    epoch: int | None,
+    scenes: list[str],
+    remarks: Mapping[str, str] | None = None,
+) -> None:
     """Write a trained model in the published layout, with its settings beside the weights.
 
-    ``epoch`` is None where an imported model does not tell it.
+    ``epoch`` is None where an imported model does not tell it; ``remarks`` are what else is worth
+    keeping of its origin.
     """
     contents = {
         "model_state_dict": model.state_dict(),
@@ -32,6 +37,7 @@ def save_model(path: str | Path, model: PoseNetwork, epoch: int | None, scenes: 
         "settings": asdict(model.settings),
         "maps": model.maps,
         "scenes": list(scenes),
+        "remarks": dict(remarks or {}),
         "version": VERSION,
     }
     with atomic_path(path) as partial:
@@ -55,9 +61,7 @@ def load_model(path: str | Path) -> PoseNetwork:
             f"{path}: holds settings of another version ({error}); train or import it again"
         ) from error
     model = build_network(settings, contents["maps"])
-    state = contents["model_state_dict"]
-    used = {key: value for key, value in state.items() if not key.startswith(UNUSED_PREFIX)}
-    load_weights(model, used, path)
+    load_weights(model, contents["model_state_dict"], path)
     return model.eval()
 
 

@@ -97,6 +97,9 @@ def _method_problems(config: dict) -> Iterator[str]:
             f"retrieval.candidates: got {candidates}, expected at least as many as "
             f"graphs.neighbours, {neighbours}"
         )
+    missing = {"share", "stretch"} - set(config["graphs"]["validation"] or ("share", "stretch"))
+    for name in sorted(missing):
+        yield f"graphs.validation.{name}: is missing, expected both share and stretch, or null"
     for place, shape in (("model", model), ("authors.profile", config["authors"]["profile"])):
         if shape["knn"] > neighbours:
             yield (

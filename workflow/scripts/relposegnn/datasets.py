@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -14,13 +14,21 @@ from .edges import complete_edges
 from .encoders import Maps
 from .feature_maps import FeatureMaps
 from .frames import Frames
-from .graphs import read_graphs
+from .graphs import VALIDATION, read_graphs
 from .relative_poses import relative_pose
 from .runtime import InputError, numpy_generator, torch_generator
 
 
+class BatchSettings(Protocol):
+    """The settings of a training that make its batches, see the configuration's ``training``."""
+
+    batch_size: int
+    shuffle_once: bool
+    drop_last_batch: bool
+
+
 class GraphDataset(Dataset):
-    """The retrieval graphs of one split of one scene, with images and poses.
+    """The retrieval graphs of one part of one scene, with images and poses.
 
     An item is a ``Data`` of n = 1 + k nodes, the query first:
         images (n, 3, H, W) uint8, as packed; or, where there is a features file,
@@ -41,10 +49,12 @@ class GraphDataset(Dataset):
     ) -> None:
         """Read indices and poses; images or maps are read when asked for.
 
-        ``pose`` is the kind of the relative poses, see ``relative_poses``.
+        ``split`` is ``train``, ``validation`` or ``test``, see ``graphs.read_graphs``. ``pose`` is
+        the kind of the relative poses, see ``relative_poses``.
         """
         super().__init__()
-        self.split, self.graphs_file, self.pose = split, Path(graphs_file), pose
+        self.graphs_file, self.pose = Path(graphs_file), pose
+        self.split = "train" if split == VALIDATION else split  # that the queries count in
         self.frames = Frames(frames_file)
         self.features = FeatureMaps(features_file) if features_file else None
         if self.features:
@@ -56,7 +66,7 @@ class GraphDataset(Dataset):
         self._shuffle: tuple[int, int] | None = None
 
     def shuffle_neighbours(self, seed: int, epoch: int) -> None:
-        """Put the neighbours of every graph into a random order, another one each epoch.
+        """Put the neighbours of every graph into a random order, of this epoch.
 
         Takes effect in the loader's workers when they start, so with each new iteration.
         """
@@ -135,15 +145,20 @@ def true_relative(batch: Batch, edge_index: torch.Tensor) -> torch.Tensor:
     return batch.relative[source, target - batch.ptr[batch.batch[target]]]
 
 
-def read_training_graphs(scenes: dict[str, tuple[str, ...]], pose: str) -> list[GraphDataset]:
-    """Return the training graphs of scenes: by name, frames, graphs and maybe features file.
+def read_training_graphs(
+    scenes: dict[str, tuple[str, ...]], pose: str
+) -> tuple[ConcatDataset, ConcatDataset]:
+    """Return training and validation graphs of scenes: frames, graphs and maybe features by name.
 
     ``pose`` is the kind of the relative poses, see ``relative_poses``.
 
     Raises:
         InputError: a scene has no training graphs, or scenes have images of different sizes.
     """
-    datasets = [GraphDataset(*files[:2], "train", pose, *files[2:]) for files in scenes.values()]
+    datasets, validation = (
+        [GraphDataset(*files[:2], part, pose, *files[2:]) for files in scenes.values()]
+        for part in ("train", VALIDATION)
+    )
     for dataset in datasets:
         if len(dataset) == 0:
             raise InputError(
@@ -164,41 +179,17 @@ def read_training_graphs(scenes: dict[str, tuple[str, ...]], pose: str) -> list[
             f"scenes whose features have different shapes cannot share a batch: {listed}; train "
             "them in runs of their own (experiments: [single_scene])"
         )
-    return datasets
-
-
-def split_validation(
-    datasets: list[GraphDataset], share: float, seed: int
-) -> tuple[ConcatDataset, ConcatDataset]:
-    """Set aside a share of each scene's queries; return training and validation graphs.
-
-    A query set aside is never supervised as a query but stays in the database. Validation graphs
-    keep the order of their neighbours, whatever the training graphs do.
-
-    Raises:
-        InputError: no graph of a scene is left to train on.
-    """
-    train, validation = [], []
-    for dataset in datasets:
-        order = numpy_generator(seed, "validation", dataset.frames.scene).permutation(len(dataset))
-        held_out = round(share * len(dataset))
-        if held_out == len(dataset):
-            raise InputError(
-                f"{dataset.graphs_file}: training.validation_share = {share} "
-                f"of {len(dataset)} training graphs leaves none to train on; lower it"
-            )
-        validation.append(dataset[sorted(order[:held_out].tolist())])
-        train.append(dataset[sorted(order[held_out:].tolist())])
-    return ConcatDataset(train), ConcatDataset(validation)
+    return ConcatDataset(datasets), ConcatDataset(validation)
 
 
 def shuffled_batches(
-    graphs: ConcatDataset, size: int, device: torch.device, seed: int, epoch: int
+    graphs: ConcatDataset, settings: BatchSettings, device: torch.device, seed: int, epoch: int
 ) -> DataLoader:
     """Return the batches of one epoch: graphs in random order, and their neighbours too."""
     for dataset in graphs.datasets:
-        dataset.shuffle_neighbours(seed, epoch)
-    return batches(graphs, size, device, torch_generator(seed, "order", str(epoch)))
+        dataset.shuffle_neighbours(seed, 0 if settings.shuffle_once else epoch)
+    order = torch_generator(seed, "order", str(epoch))
+    return batches(graphs, settings.batch_size, device, order, settings.drop_last_batch)
 
 
 def batches(
@@ -206,8 +197,11 @@ def batches(
     size: int,
     device: torch.device,
     order: torch.Generator | None = None,
+    drop_last: bool = False,
 ) -> DataLoader:
     """Return batches of ``size`` graphs, in an order drawn from a generator where one is given.
+
+    The last batch may be shorter, or else is dropped.
 
     Of the threads that torch may use, a GPU leaves all but one to processes that read graphs. On a
     CPU the network needs them all.
@@ -218,6 +212,7 @@ def batches(
         batch_size=size,
         shuffle=order is not None,
         generator=order,
+        drop_last=drop_last,
         num_workers=min(torch.get_num_threads() - 1, len(graphs)) if gpu else 0,
         pin_memory=gpu,
     )

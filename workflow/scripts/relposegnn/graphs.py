@@ -17,8 +17,11 @@ from .frames import Frames
 from .retrieval.rankings import read_ranking
 from .runtime import InputError, numpy_generator
 from .storage import SPLITS, create_hdf5, open_hdf5
+from .validation import ValidationSettings, held_out_frames, rank_among
 
 logger = logging.getLogger(__name__)
+
+VALIDATION = "validation"  # part of the training frames, and a group of a graphs file
 
 
 @dataclass(frozen=True)
@@ -190,8 +193,12 @@ def sample_graphs(
     graphs_file: str | Path,
     sampling: Mapping[str, SamplingSettings],
     train_mix: float,
+    validation: ValidationSettings | None,
 ) -> None:
     """Sample one graph per frame of both splits and write the graphs file.
+
+    Training frames that are held out are queries of graphs of their own, the validation graphs,
+    sampled as those of test queries, and neighbours in none but the test queries' graphs.
 
     Args:
         neighbours_file: rankings of the database images for each frame.
@@ -200,37 +207,74 @@ def sample_graphs(
         sampling: how neighbours are chosen, by split.
         train_mix: share, 0 to 1, of the strided training graphs that take the best-ranked
             neighbours instead. Which ones is drawn apart: the others stay what they are without.
+        validation: what is held out; None: nothing.
 
     Raises:
         InputError: there are too few database images for a graph, the two files do not belong
             together, or the selection is unknown.
     """
     recorded = {split: asdict(sampling[split]) for split in SPLITS} | {"train_mix": train_mix}
+    recorded["validation"] = validation and validation._asdict()
     with Frames(frames_file) as frames, create_hdf5(graphs_file, "graphs", recorded) as out:
-        database = frames.names("train")
-        for split in SPLITS:
-            ranked, within = read_ranking(neighbours_file, split).index, split == "train"
-            settings, source = sampling[split], f"{neighbours_file} ({frames.scene}, {split})"
-            if len(ranked) != frames.count(split):
-                raise InputError(
-                    f"{source}: ranks for {len(ranked)} frames, expected the {frames.count(split)} "
-                    f"of {frames.path}; rank the neighbours again"
-                )
-            check_choice(settings, ranked.shape[1], len(database) - within, source)
-            draw = numpy_generator(settings.seed, "graphs", frames.scene, split)
-            neighbours, filled = choose_neighbours(ranked, database, settings, draw, within)
-            if split == "train" and settings.selection == "strided":
-                draw = numpy_generator(settings.seed, "train_mix", frames.scene)
-                filled &= ~mix_nearest(neighbours, ranked, train_mix, draw)
-            write_split(out, split, np.arange(len(neighbours)), neighbours, filled.sum())
-            if filled.any():
-                logger.warning(
-                    "%s, %s: %d of %d rankings (length %d) end before stride %d yields %d "
-                    "neighbours; their best unused entries fill these graphs. A larger "
-                    "retrieval.candidates or a smaller stride avoids it",
-                    *(frames.scene, split, filled.sum(), len(ranked), ranked.shape[1]),
-                    *(settings.stride, settings.neighbours),
-                )
+        draw = numpy_generator(sampling["train"].seed, VALIDATION, frames.scene)
+        held_out = held_out_frames(frames.count("train"), validation, draw)
+        kept, database = np.flatnonzero(~held_out), np.asarray(frames.names("train"))
+        parts = {
+            "train": (kept, sampling["train"]),
+            VALIDATION: (np.flatnonzero(held_out), sampling["test"]),
+            "test": (np.arange(frames.count("test")), sampling["test"]),
+        }
+        for part, (queries, settings) in parts.items():
+            split = "test" if part == "test" else "train"
+            ranked = _checked_ranking(neighbours_file, frames, split)[queries]
+            names, among = database, None
+            if part != "test" and held_out.any():
+                ranked, names, among = rank_among(ranked, kept), database[kept], kept
+            place = part, frames.scene, f"{neighbours_file} ({frames.scene}, {part})"
+            chosen, filled = _sample_part(ranked, names.tolist(), settings, place, train_mix)
+            neighbours = chosen if among is None else among[chosen]
+            write_split(out, part, queries, neighbours, filled.sum())
+
+
+def _checked_ranking(neighbours_file: str | Path, frames: Frames, split: str) -> np.ndarray:
+    """Return the rankings (N, K) of a split's frames; InputError where they are of others."""
+    ranked = read_ranking(neighbours_file, split).index
+    if len(ranked) != frames.count(split):
+        raise InputError(
+            f"{neighbours_file} ({frames.scene}, {split}): ranks for {len(ranked)} frames, "
+            f"expected the {frames.count(split)} of {frames.path}; rank the neighbours again"
+        )
+    return ranked
+
+
+def _sample_part(
+    ranked: np.ndarray,
+    database: list[str],
+    settings: SamplingSettings,
+    place: tuple[str, str, str],
+    train_mix: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return neighbours (N, k) and whose rankings were too short (N,), of one part of a scene.
+
+    ``place`` is the part, the scene and what a message starts with.
+    """
+    part, scene, source = place
+    within = part == "train"
+    check_choice(settings, ranked.shape[1], len(database) - within, source)
+    draw = numpy_generator(settings.seed, "graphs", scene, part)
+    neighbours, filled = choose_neighbours(ranked, database, settings, draw, within)
+    if within and settings.selection == "strided":
+        draw = numpy_generator(settings.seed, "train_mix", scene)
+        filled &= ~mix_nearest(neighbours, ranked, train_mix, draw)
+    if filled.any():
+        logger.warning(
+            "%s, %s: %d of %d rankings (length %d) end before stride %d yields %d neighbours; "
+            "their best unused entries fill these graphs. A larger retrieval.candidates or a "
+            "smaller stride avoids it",
+            *(scene, part, filled.sum(), len(ranked), ranked.shape[1]),
+            *(settings.stride, settings.neighbours),
+        )
+    return neighbours, filled
 
 
 def write_split(
@@ -240,7 +284,7 @@ def write_split(
     neighbours: np.ndarray,
     rankings_too_short: int = 0,
 ) -> None:
-    """Write one split's graphs: query (G,) in ``split``, neighbours (G, k) in the training frames.
+    """Write one part's graphs: query (G,) and neighbours (G, k), see ``read_graphs``.
 
     ``rankings_too_short`` of them were filled up because a ranking ended.
     """
@@ -251,9 +295,12 @@ def write_split(
 
 
 def read_graphs(graphs_file: str | Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the frame indices of a split's graphs: query (G,) and neighbours (G, k).
+    """Return the frame indices of a part's graphs: query (G,) and neighbours (G, k).
 
-    Queries count in ``split``, neighbours in the training frames.
+    Queries of ``test`` count in the test frames, those of ``train`` and of ``validation`` in the
+    training frames, and so do all neighbours. A file without validation graphs has 0 of them.
     """
     with open_hdf5(graphs_file, "graphs") as file:
+        if split == VALIDATION and split not in file:
+            return np.zeros(0, np.int32), np.zeros((0, file["train/neighbours"].shape[1]), np.int32)
         return file[f"{split}/query"][:], file[f"{split}/neighbours"][:]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
@@ -52,16 +53,35 @@ def open_image(path: str | Path, upright: bool = False) -> Image.Image:
     )
 
 
-def read_image(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
+def read_image(
+    path: str | Path, size: tuple[int, int] | None = None, crop: float = 1
+) -> np.ndarray:
     """Return an image as uint8 RGB (H, W, 3), resized to ``size`` = (width, height) where given.
+
+    Of its centre alone where ``crop`` is below 1, see ``crop_centre``.
 
     Raises:
         InputError: as ``open_image``.
     """
-    image = open_image(path)
+    image = crop_centre(open_image(path), crop)
     if size is not None:
         image = image.resize(size, Image.Resampling.BILINEAR)
     return np.array(image)
+
+
+def crop_centre(image: Image.Image, share: float) -> Image.Image:
+    """Return the centre of an image, a ``share`` of its width and height, in the whole's size.
+
+    Resized by OpenCV's bilinear filter, as the authors did before NetVLAD: 525 / 585 turns what the
+    colour camera of 7-Scenes sees into what its depth camera does.
+    """
+    if share == 1:
+        return image
+    width, height = image.size
+    across, down = round(width * share), round(height * share)
+    left, top = (width - across) // 2, (height - down) // 2
+    centre = np.array(image)[top : top + down, left : left + across]
+    return Image.fromarray(cv2.resize(centre, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 def resized_shape(width: int, height: int, shorter_side: int) -> tuple[int, int]:
@@ -75,14 +95,17 @@ def resized_shape(width: int, height: int, shorter_side: int) -> tuple[int, int]
 
 
 def read_images(
-    paths: Iterable[str | Path], size: tuple[int, int] | None = None, workers: int = 1
+    paths: Iterable[str | Path],
+    size: tuple[int, int] | None = None,
+    workers: int = 1,
+    crop: float = 1,
 ) -> Iterator[np.ndarray]:
     """Return the images of ``paths`` in their order, decoded by ``workers`` threads as needed.
 
     Raises:
         InputError: as ``read_image``, when the turn of that image comes.
     """
-    return map_in_threads(partial(read_image, size=size), paths, workers)
+    return map_in_threads(partial(read_image, size=size, crop=crop), paths, workers)
 
 
 def jitter_colours(

@@ -13,7 +13,7 @@ from .aggregation import Candidates, LocalizationSettings, aggregate
 from .checkpoints import load_model
 from .edges import complete_edges
 from .frames import Frames
-from .graphs import read_graphs
+from .graphs import VALIDATION, read_graphs
 from .model import PoseNetwork
 from .poses import quaternion_exp, quaternion_from_matrix, vector_from_pose
 from .relative_poses import compose, from_other_direction
@@ -48,8 +48,11 @@ def predict_poses(
     predictions_file: str | Path,
     settings: LocalizationSettings,
     device: torch.device,
+    part: str = "test",
 ) -> None:
     """Estimate the pose of every test query of a scene and write them as ``.npz``.
+
+    Or those of another ``part`` of its graphs, ``validation``.
 
     The arrays are those of ``localize_queries``, and of ``yardstick_poses`` where there is what
     the images were ranked by.
@@ -59,7 +62,7 @@ def predict_poses(
     """
     model = load_model(model_file).to(device, memory_format=torch.channels_last)
     files = scene.frames, scene.graphs, scene.features
-    predictions = localize_queries(model, *files, settings)
+    predictions = localize_queries(model, *files, settings, part)
     if scene.retrieval:
         query, _ = read_graphs(scene.graphs, "test")
         yardsticks = yardstick_poses(scene.frames, *scene.retrieval)
@@ -74,6 +77,7 @@ def localize_queries(
     graphs_file: str | Path,
     features_file: str | Path | None,
     settings: LocalizationSettings,
+    part: str = "test",
 ) -> dict[str, np.ndarray]:
     """Return the estimated and true poses of every test query of a scene.
 
@@ -87,25 +91,30 @@ def localize_queries(
         graphs_file: of the scene.
         features_file: of the scene, where the model's edges are match fields; None elsewhere.
         settings: how poses follow from relative ones.
+        part: whose queries: ``test``, or ``validation``, which are training frames.
 
     Raises:
-        InputError: the scene has no test queries, or its files do not fit the model.
+        InputError: the scene has no such queries, or its files do not fit the model.
     """
-    query, neighbours = read_graphs(graphs_file, "test")
+    query, neighbours = read_graphs(graphs_file, part)
     if len(query) == 0:
-        raise InputError(f"{graphs_file}: has no test queries, expected at least one")
+        raise InputError(
+            f"{graphs_file}: has no {part} queries, expected at least one"
+            + ("; a larger graphs.validation or shorter stretches" if part == VALIDATION else "")
+        )
+    split = "train" if part == VALIDATION else part
     with Frames(frames_file) as frames:
         database = vector_from_pose(frames.poses("train"))
-        truth = vector_from_pose(frames.poses("test")[query])
+        truth = vector_from_pose(frames.poses(split)[query])
         images = SceneImages(model, frames, features_file)
-        seen = images.of_frames("test", query)
+        seen = images.of_frames(split, query)
         candidates = estimate_candidates(images, seen, neighbours, settings.both_directions)
     robust_t, robust_q = aggregate(candidates, settings.aggregation)
     if failed := np.isnan(robust_t).any(axis=1).sum():
         logger.warning("%s: %d of %d queries have no finite pose", graphs_file, failed, len(query))
     reference = database[neighbours[:, 0]]
     return {
-        "rel_path": np.asarray(frames.names("test"))[query],
+        "rel_path": np.asarray(frames.names(split))[query],
         "abs_t": candidates.translation[:, 0],
         "abs_q": candidates.quaternion[:, 0],
         "targ_t": truth[:, :3],

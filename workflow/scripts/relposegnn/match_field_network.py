@@ -9,7 +9,7 @@ from torch.nn.functional import relu
 
 from .encoders import Maps
 from .match_fields import Cells, MatchFieldEdge, image_cells
-from .model import MATCH_FIELD, POOLED, ModelSettings, PoseNetwork, RelPoseGNN
+from .model import KAIMING, MATCH_FIELD, POOLED, ModelSettings, PoseNetwork, RelPoseGNN
 from .runtime import InputError
 
 
@@ -60,11 +60,18 @@ def build_network(
         InputError: the kind of edges is unknown, match fields have no maps, or the weights cannot
             be read.
     """
+    network = _build(settings, maps)
+    if backbone_weights is not None and settings.edges == POOLED:
+        network.load_backbone(backbone_weights)
+    if settings.initialisation == KAIMING:
+        network.initialise_kaiming()
+    return network
+
+
+def _build(settings: ModelSettings, maps: Mapping[str, Any] | None) -> PoseNetwork:
+    """Return the network with torch's own random weights."""
     if settings.edges == POOLED:
-        network = RelPoseGNN(settings)
-        if backbone_weights is not None:
-            network.load_backbone(backbone_weights)
-        return network
+        return RelPoseGNN(settings)
     if settings.edges != MATCH_FIELD:
         raise InputError(f"model.edges: got {settings.edges!r}, expected {POOLED} or {MATCH_FIELD}")
     if maps is None:

@@ -28,6 +28,7 @@ from .runtime import InputError
 from .weights import load_weights, read_checkpoint
 
 POOLED, MATCH_FIELD = "pooled", "match_field"  # kinds of edges
+KAIMING = "kaiming"  # initial weights
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,16 @@ class ModelSettings:
         encoder: frozen encoder of match fields, see ``encoders.load_encoder``.
         rotation_from_field: rotations see the match field alone, not what images look like.
         width: length C of node and edge features.
-        iterations: rounds of message passing with shared weights. 0 is an ablation, "without GNN":
-            each relative pose is regressed from its two images alone.
+        iterations: rounds of message passing. 0 is an ablation, "without GNN": each relative pose
+            is regressed from its two images alone.
+        layers: of message passing, which the rounds take in turn. Published, as far as is known:
+            one, whose weights all rounds share.
         attention: over the channels of each message; False is an ablation.
         knn: edges to each node from its k nearest in feature space; 0 keeps all.
         dropout: on node and edge features before the heads.
         edge_dropout: share of node pairs whose edges are dropped in training.
+        initialisation: of the layers that the paper adds to the encoder: ``kaiming``, as
+            published, see ``PoseNetwork.initialise_kaiming``, or ``default``, torch's own.
         pose: what an edge's six numbers are, one of ``relative_poses.KINDS``. Published:
             ``world_difference`` on 7-Scenes, ``world_to_camera`` on Cambridge.
         translation_deviation: metres per axis that one unit of the network's own translations
@@ -59,10 +64,12 @@ class ModelSettings:
     rotation_from_field: bool
     width: int
     iterations: int
+    layers: int
     attention: bool
     knn: int
     dropout: float
     edge_dropout: float
+    initialisation: str
     pose: str
     translation_deviation: Sequence[float]
 
@@ -86,8 +93,8 @@ class ModelSettings:
         shape = {
             "edges": POOLED, "backbone": "resnet34", "width": 2048, "iterations": 3,
             "encoder": "efficientnet_lite0", "rotation_from_field": True,  # of match fields alone
-            "attention": True, "knn": 0,
-            "dropout": 0.5, "edge_dropout": 0.5, "pose": WORLD_DIFFERENCE,
+            "layers": 1, "attention": True, "knn": 0, "dropout": 0.5, "edge_dropout": 0.0,
+            "initialisation": KAIMING, "pose": WORLD_DIFFERENCE,
             "translation_deviation": (1.0, 1.0, 1.0),
         }  # fmt: skip
         return cls(**{**shape, **changes})
@@ -123,8 +130,8 @@ class PoseNetwork(nn.Module):
         super().__init__()
         self.settings = settings
         width = settings.width
-        if settings.iterations:
-            self.gnn1 = MessagePassingLayer(width, settings.attention)
+        for layer in range(min(settings.layers, settings.iterations)):
+            setattr(self, f"gnn{layer + 1}", MessagePassingLayer(width, settings.attention))
         self.dropout = nn.Dropout(settings.dropout)
         self.fc_xyz_R = nn.Linear(width, 3)
         self.fc_wpqr_R = nn.Linear(width, 3)
@@ -184,8 +191,8 @@ class PoseNetwork(nn.Module):
                 edge_index, graph_N, self.settings.edge_dropout, edge_generator
             )
         edges_EC, rotations_EC = self.edge_features(features, edge_index)
-        for _ in range(self.settings.iterations):
-            nodes_NC, edges_EC = self.gnn1(nodes_NC, edge_index, edges_EC)
+        for layer in self._rounds():
+            nodes_NC, edges_EC = layer(nodes_NC, edge_index, edges_EC)
         return PoseEstimates(
             edge_index=edge_index,
             relative=self._relative(edges_EC, rotations_EC),
@@ -224,12 +231,34 @@ class PoseNetwork(nn.Module):
             edge_index = edge_index[:, wanted]
             return edge_index, self._relative(*self.edge_features(features, edge_index))
         edges_EC, rotations_EC = self.edge_features(features, edge_index)
-        for _ in range(self.settings.iterations - 1):
-            nodes_NC, edges_EC = self.gnn1(nodes_NC, edge_index, edges_EC)
+        *first, last = self._rounds()
+        for layer in first:
+            nodes_NC, edges_EC = layer(nodes_NC, edge_index, edges_EC)
         edge_index, edges_EC = edge_index[:, wanted], edges_EC[wanted]
-        edges_EC = relu(self.gnn1.edge_model(nodes_NC, edge_index, edges_EC))
+        edges_EC = relu(last.edge_model(nodes_NC, edge_index, edges_EC))
         own = None if rotations_EC is None else rotations_EC[wanted]
         return edge_index, self._relative(edges_EC, own)
+
+    def initialise_kaiming(self) -> None:
+        """Draw the weights of the paper's own layers anew: Kaiming normal, biases zero.
+
+        The encoder's last layer, the projection of edges and the heads, where the network has them;
+        messages keep torch's own initial weights.
+        """
+        heads = "fc_xyz", "fc_wpqr", "fc_xyz_R", "fc_wpqr_R"
+        own = {"feature_extractor.fc", "proj_edge", *heads}
+        for name, layer in self.named_modules():
+            if name in own:
+                nn.init.kaiming_normal_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+    def _rounds(self) -> list[MessagePassingLayer]:
+        """Return the layer of each round."""
+        settings = self.settings
+        return [
+            getattr(self, f"gnn{number % settings.layers + 1}")
+            for number in range(settings.iterations)
+        ]
 
     def _rewired(self, nodes_NC: Tensor, edge_index: Tensor, graph_N: Tensor) -> Tensor:
         if self.settings.knn:

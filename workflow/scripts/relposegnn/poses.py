@@ -71,6 +71,21 @@ def pose_from_quaternion(translation: np.ndarray, quaternion: np.ndarray) -> np.
     return pose
 
 
+def pose_from_vector(vector: np.ndarray) -> np.ndarray:
+    """Return the poses (..., 4, 4) of vectors (..., 6), see ``vector_from_pose``."""
+    return pose_from_quaternion(vector[..., :3], quaternion_exp(vector[..., 3:]))
+
+
+def inverse_pose(a_from_b: np.ndarray) -> np.ndarray:
+    """Return the poses ``b_from_a`` (..., 4, 4) of orthonormal ones."""
+    b_from_a = np.zeros_like(a_from_b)
+    rotation = np.swapaxes(a_from_b[..., :3, :3], -1, -2)
+    b_from_a[..., :3, :3] = rotation
+    b_from_a[..., :3, 3] = -(rotation @ a_from_b[..., :3, 3:])[..., 0]
+    b_from_a[..., 3, 3] = 1.0
+    return b_from_a
+
+
 def nearest_rotation(matrices: np.ndarray) -> np.ndarray:
     """Return the rotations (..., 3, 3) nearest to matrices (..., 3, 3) in the Frobenius norm."""
     u, _, vt = np.linalg.svd(matrices)

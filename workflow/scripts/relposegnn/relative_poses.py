@@ -17,8 +17,9 @@ orthonormal counts as the nearest that is. All functions broadcast over leading 
 import numpy as np
 
 from .poses import (
+    inverse_pose,
     pose_from_quaternion,
-    quaternion_exp,
+    pose_from_vector,
     quaternion_from_matrix,
     quaternion_log,
     vector_from_pose,
@@ -60,9 +61,9 @@ def compose(kind: str, relative: np.ndarray, world_from_source: np.ndarray) -> n
     """
     source = _poses(world_from_source)
     if _checked(kind) == RELATIVE:
-        return source @ _pose_from_vector(relative)
-    target = _pose_from_vector(_vector_of_difference(kind, source) - relative)
-    return _inverse(target) if kind == WORLD_TO_CAMERA else target
+        return source @ pose_from_vector(relative)
+    target = pose_from_vector(_vector_of_difference(kind, source) - relative)
+    return inverse_pose(target) if kind == WORLD_TO_CAMERA else target
 
 
 def from_other_direction(kind: str, opposite: np.ndarray) -> np.ndarray:
@@ -74,7 +75,7 @@ def from_other_direction(kind: str, opposite: np.ndarray) -> np.ndarray:
     opposite = np.asarray(opposite, dtype=np.float64)
     if _checked(kind) != RELATIVE:
         return -opposite
-    source_from_target = _inverse(_pose_from_vector(opposite))
+    source_from_target = inverse_pose(pose_from_vector(opposite))
     return np.concatenate([source_from_target[..., :3, 3], -opposite[..., 3:]], axis=-1)
 
 
@@ -87,7 +88,9 @@ def _checked(kind: str) -> str:
 
 def _vector_of_difference(kind: str, world_from_cam: np.ndarray) -> np.ndarray:
     """Return the vectors (..., 6) of poses, of which an edge has the difference."""
-    return vector_from_pose(_inverse(world_from_cam) if kind == WORLD_TO_CAMERA else world_from_cam)
+    return vector_from_pose(
+        inverse_pose(world_from_cam) if kind == WORLD_TO_CAMERA else world_from_cam
+    )
 
 
 def _poses(matrices: np.ndarray) -> np.ndarray:
@@ -95,18 +98,3 @@ def _poses(matrices: np.ndarray) -> np.ndarray:
     matrices = np.asarray(matrices, dtype=np.float64)
     quaternion = quaternion_from_matrix(matrices[..., :3, :3])
     return pose_from_quaternion(matrices[..., :3, 3], quaternion)
-
-
-def _pose_from_vector(vector: np.ndarray) -> np.ndarray:
-    """Return the poses (..., 4, 4) of vectors (..., 6), see ``vector_from_pose``."""
-    return pose_from_quaternion(vector[..., :3], quaternion_exp(vector[..., 3:]))
-
-
-def _inverse(a_from_b: np.ndarray) -> np.ndarray:
-    """Return the poses ``b_from_a`` (..., 4, 4) of orthonormal ones."""
-    b_from_a = np.zeros_like(a_from_b)
-    rotation = np.swapaxes(a_from_b[..., :3, :3], -1, -2)
-    b_from_a[..., :3, :3] = rotation
-    b_from_a[..., :3, 3] = -(rotation @ a_from_b[..., :3, 3:])[..., 0]
-    b_from_a[..., 3, 3] = 1.0
-    return b_from_a

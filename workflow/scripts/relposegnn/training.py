@@ -30,7 +30,6 @@ from .datasets import (
     normalise_images,
     read_training_graphs,
     shuffled_batches,
-    split_validation,
     true_relative,
 )
 from .encoders import Maps
@@ -55,7 +54,8 @@ class TrainingSettings:
     weight_decay: float
     initial_s_t: float
     initial_s_q: float
-    validation_share: float
+    shuffle_once: bool
+    drop_last_batch: bool
     mixed_precision: bool
     seed: int
 
@@ -91,14 +91,20 @@ def train_model(
     Raises:
         InputError: scenes that cannot be trained on together, or a loss that is not finite.
     """
-    graphs = read_training_graphs(scenes, model_settings.pose)
-    train_set, validation_set = split_validation(graphs, settings.validation_share, settings.seed)
+    train_set, validation_set = read_training_graphs(scenes, model_settings.pose)
+    if settings.drop_last_batch and len(train_set) < settings.batch_size:
+        raise InputError(
+            f"{', '.join(scenes)}: {len(train_set)} training graphs make no full batch of "
+            f"training.batch_size = {settings.batch_size}, and training.drop_last_batch leaves the "
+            "rest out; lower the one or turn off the other"
+        )
 
     torch.manual_seed(derive_seed(settings.seed, "initial weights"))
-    network = build_network(model_settings, graphs[0].maps, backbone_weights)
+    network = build_network(model_settings, train_set.datasets[0].maps, backbone_weights)
     learner = Learner(network, settings, device)
     optimizer = Adam(learner.parameters(), weight_decay=settings.weight_decay, fused=True)
 
+    graphs = [*train_set.datasets, *validation_set.datasets]
     data = [_digest(backbone_weights), *(dataset.fingerprint() for dataset in graphs)]
     key = repr([model_settings, settings, code_digest, data])
     # Snakemake does not know of this file, and so keeps it when a training is killed.
@@ -110,7 +116,7 @@ def train_model(
     with _event_writer(outputs.tensorboard, history) as writer:
         for epoch in tqdm(range(len(history), settings.epochs), "epochs", disable=None):
             started = time.monotonic()
-            loader = shuffled_batches(train_set, settings.batch_size, device, settings.seed, epoch)
+            loader = shuffled_batches(train_set, settings, device, settings.seed, epoch)
             row = {"epoch": epoch, "learning_rate": learning_rate_at(settings, epoch)}
             row |= train_epoch(learner, optimizer, loader, settings, epoch)
             row |= validate(learner, batches(validation_set, settings.batch_size, device), epoch)

@@ -12,14 +12,17 @@ import math
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
+from ..poses import inverse_pose, pose_from_vector, vector_from_pose
+from ..relative_poses import WORLD_TO_CAMERA
 from ..runtime import InputError
 from .pickles import read_graph
 
@@ -29,12 +32,34 @@ ASPECT_TOLERANCE = 0.03  # of the logarithm of height / width
 TAR_DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
+class ArchivedPoses(NamedTuple):
+    """What the poses in an archive are.
+
+    Attributes:
+        pose: kind of the vectors, see ``relative_poses``: of camera-to-world poses, or for
+            ``world_to_camera`` of these.
+        translation_mean: (3) in metres, subtracted from translations
+        translation_deviation: (3) in metres, that they were then divided by.
+    """
+
+    pose: str
+    translation_mean: Sequence[float]
+    translation_deviation: Sequence[float]
+
+    def decode(self, vectors: np.ndarray) -> np.ndarray:
+        """Return camera centres in metres and log-quaternions (..., 6), camera-to-world."""
+        vectors = np.asarray(vectors, dtype=np.float64)
+        metres = vectors[..., :3] * self.translation_deviation + self.translation_mean
+        poses = pose_from_vector(np.concatenate([metres, vectors[..., 3:]], axis=-1))
+        return vector_from_pose(inverse_pose(poses) if self.pose == WORLD_TO_CAMERA else poses)
+
+
 @dataclass(frozen=True)
 class ArchivedGraph:
     """One graph: ``label`` names archive and member, for messages; ``number`` is the member's.
 
-    ``images`` (8, 3, H, W) float32, standardised per channel; ``poses`` (8, 6) float32: camera
-    centre in metres, log-quaternion, world frame. Node 0 is the query.
+    ``images`` (8, 3, H, W) float32, standardised per channel; ``poses`` (8, 6) as they stand in
+    the archive, see ``ArchivedPoses``. Node 0 is the query.
     """
 
     label: str

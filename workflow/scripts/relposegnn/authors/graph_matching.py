@@ -7,6 +7,7 @@ the images decide, and among equal images the nearest pose.
 import hashlib
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from ..graphs import write_split
 from ..poses import quaternion_exp, quaternion_from_matrix, rotation_error_deg, translation_error
 from ..runtime import InputError
 from ..storage import SPLITS, create_hdf5
-from .graph_archives import NODES, ArchivedGraph, read_archive
+from .graph_archives import NODES, ArchivedGraph, ArchivedPoses, read_archive
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def import_graphs(
     archives: Mapping[str, str | Path],
     frames_file: str | Path,
     graphs_file: str | Path,
-    scene: str,
+    archived: ArchivedPoses,
 ) -> None:
     """Write the graphs file that the authors' graphs amount to.
 
@@ -40,7 +41,7 @@ def import_graphs(
         archives: tar archive of each split; a split without has no graphs.
         frames_file: frames of the scene, of any size.
         graphs_file: HDF5 file to write.
-        scene: for messages.
+        archived: what the poses in the archives are.
 
     Raises:
         InputError: an archive is damaged, a node has the pose of no frame, or there are more graphs
@@ -54,11 +55,13 @@ def import_graphs(
         for split in SPLITS:
             rows = np.empty((0, NODES))
             if split in archives:
-                rows = _match_archive(archives[split], frames, split, scene)
+                rows = _match_archive(archives[split], frames, split, archived)
             write_split(file, split, rows[:, 0], rows[:, 1:])
 
 
-def _match_archive(archive: str | Path, frames: Frames, split: str, scene: str) -> np.ndarray:
+def _match_archive(
+    archive: str | Path, frames: Frames, split: str, archived: ArchivedPoses
+) -> np.ndarray:
     """Return the frames of each graph (G, 8), in the order of their numbers.
 
     Raises:
@@ -67,7 +70,9 @@ def _match_archive(archive: str | Path, frames: Frames, split: str, scene: str) 
     queries, database = FrameMatcher(frames, split, once=True), FrameMatcher(frames, "train")
     rows: dict[int, list[int]] = {}
     label_of: dict[int, str] = {}
+    scene = frames.scene
     for graph in read_archive(archive, frames.image_shape):
+        graph = replace(graph, poses=archived.decode(graph.poses))
         query = queries.match(graph, 0)
         first = label_of.setdefault(query, graph.label)
         if first != graph.label:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import torch
 
-from ..checkpoints import UNUSED_PREFIX, save_model
+from ..checkpoints import save_model
 from ..model import ModelSettings, RelPoseGNN
 from ..runtime import InputError
 from ..weights import list_keys, load_weights, read_checkpoint
+from .second_layer import SECOND_LAYER, examine_second_layer
 
 logger = logging.getLogger(__name__)
 
@@ -20,8 +21,9 @@ def import_model(
 ) -> None:
     """Write one of the authors' checkpoints as a model of ours, to predict with.
 
-    Weights and epoch are taken. The second layer of the 2021 files, which no pass uses, is left
-    out, and so are the states of optimizer and criterion. Nothing of the file is run.
+    Weights and epoch are taken. The second layer of the 2021 files is looked at, and left out
+    unless ``settings`` have two layers; so are the states of optimizer and criterion. Nothing of
+    the file is run.
 
     Args:
         checkpoint_file: a dict of ``torch.save`` with ``model_state_dict``.
@@ -41,7 +43,9 @@ def import_model(
             "them, as in the authors' checkpoints; check which file authors.models names; if "
             "another lies at its address now, delete this one and run again"
         )
-    used = {key: value for key, value in state.items() if not str(key).startswith(UNUSED_PREFIX)}
+    second = {key for key in state if str(key).startswith(SECOND_LAYER)}
+    left_out = second if settings.layers == 1 else set()
+    used = {key: value for key, value in state.items() if key not in left_out}
     model = RelPoseGNN(settings)
     try:
         load_weights(model, used, checkpoint_file)
@@ -51,29 +55,40 @@ def import_model(
             f"{settings.width}: check both, and which file authors.models names; if another lies "
             "at its address now, delete this one and run again"
         ) from error
-    _report_unused(len(state) - len(used), settings, checkpoint_file)
     _check_numbers(used, checkpoint_file)
+    remarks = {}
+    if second:
+        finding = examine_second_layer(contents)
+        remarks = {"second_layer": finding.text}
+        _report_second_layer(finding.used, finding.text, settings, checkpoint_file)
     epoch = contents.get("epoch")
     if not isinstance(epoch, Integral):
         logger.warning("%s does not say after which epoch it was saved", checkpoint_file)
-    save_model(model_file, model, int(epoch) if isinstance(epoch, Integral) else None, [])
+    known_epoch = int(epoch) if isinstance(epoch, Integral) else None
+    save_model(model_file, model, known_epoch, [], remarks)
     logger.info("%s: %d tensors of epoch %s", checkpoint_file, len(used), epoch)
 
 
-def _report_unused(count: int, settings: ModelSettings, source: str | Path) -> None:
-    """Say how much of the file is unused, and what that tells of its profile."""
-    if count == 0:
+def _report_second_layer(
+    used: bool | None, text: str, settings: ModelSettings, source: str | Path
+) -> None:
+    """Say what the second layer tells, and warn where the profile reads the file otherwise."""
+    logger.info("%s: the second layer of message passing: %s", source, text)
+    if used is None or used == (settings.layers > 1):
+        published = ModelSettings.published()  # in 2021, as the files with that layer
+        expected = {"iterations": 2 if used else published.iterations, "knn": published.knn}
+        for name, value in expected.items():
+            if getattr(settings, name) != value:
+                logger.warning(
+                    "authors.profile.%s: got %d, but %s has the second layer of the 2021 "
+                    "checkpoints, which were trained with %d",
+                    *(name, getattr(settings, name), source, value),
+                )
         return
-    logger.info("%s: ignored %d tensors of an unused second layer", source, count)
-    published = ModelSettings.published()  # in 2021, as the files with that layer
-    for name in ("iterations", "knn"):
-        got, expected = getattr(settings, name), getattr(published, name)
-        if got != expected:
-            logger.warning(
-                "authors.profile.%s: got %d, but %s has the unused layer of the 2021 "
-                "checkpoints, which were trained with %d",
-                *(name, got, source, expected),
-            )
+    logger.warning(
+        "authors.profile.layers: got %d, but %s; the other reading is {iterations: %d, layers: %d}",
+        *(settings.layers, text, 2 if used else 3, 2 if used else 1),
+    )
 
 
 def _check_numbers(state: Mapping[str, torch.Tensor], source: str | Path) -> None:

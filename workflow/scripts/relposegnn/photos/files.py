@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ..images import open_image, resized_shape
+from ..images import crop_centre, open_image, resized_shape
 from ..runtime import InputError
 
 logger = logging.getLogger(__name__)
@@ -59,8 +59,12 @@ def find_photos(folder: str | Path) -> list[str]:
     return photos
 
 
-def read_photo(path: str | Path, describing: Size, seen: Size, packed: Size) -> Photo:
+def read_photo(
+    path: str | Path, describing: Size, seen: Size, packed: Size, crop: float = 1
+) -> Photo:
     """Return a photo in two sizes, cut to the aspect of the packed frames.
+
+    For the descriptor its centre, where ``crop`` is below 1, see ``images.crop_centre``.
 
     It is turned as its EXIF orientation says: a phone stores the sensor's rows as they come, and
     how it was held in a tag. A photo of the scene's own camera is resized exactly as the frames
@@ -71,8 +75,11 @@ def read_photo(path: str | Path, describing: Size, seen: Size, packed: Size) -> 
     """
     image = open_image(path, upright=True)
     box = covering_box(image.size, packed)
+    described = image if crop == 1 else crop_centre(image.crop(map(round, box)), crop)
+    part = box if crop == 1 else None
     sides = [
-        np.array(image.resize(size, Image.Resampling.BILINEAR, box)) for size in (describing, seen)
+        np.array(picture.resize(size, Image.Resampling.BILINEAR, shown))
+        for picture, size, shown in ((described, describing, part), (image, seen, box))
     ]
     return Photo(*sides, cut=box != (0, 0, *image.size))
 

@@ -103,7 +103,7 @@ def recognise(
     """
     settings, database = read_settings(descriptors), descriptors["train/descriptor"]
     packed = images.frames.image_shape[::-1]
-    sizes = (settings["width"], settings["height"]), images.size, packed
+    sizes = (settings["width"], settings["height"]), images.size, packed, settings["crop"]
     index, blocks, cut = build_index(database, length + 1), [], 0
     reading = map_in_threads(lambda path: read_photo(path, *sizes), paths, workers)
     progress = iter(tqdm(reading, "reading photos", len(paths), unit="img", disable=None))

@@ -40,11 +40,13 @@ class DescriptorSettings:
         descriptor: ``vlad`` or ``netvlad``.
         width: in pixels that images are resized to.
         height: likewise.
+        crop: share, 0 to 1, of their width and height that is described, at the centre.
     """
 
     descriptor: Descriptor
     width: int
     height: int
+    crop: float
 
     @property
     def size(self) -> tuple[int, int]:
@@ -91,7 +93,7 @@ def fit_vocabulary(
         InputError: an image or weights cannot be read, or there are too few local features.
     """
     paths = _vocabulary_images(frames_file, scene_folder, settings.seed)
-    images = read_images(paths, settings.size, workers)
+    images = read_images(paths, settings.size, workers, settings.crop)
     recorded = asdict(settings)
     del recorded["descriptor"]  # the file tells it
     if settings.descriptor == "vlad":
@@ -143,7 +145,7 @@ def describe_frames(
     with Frames(frames_file) as frames, create_hdf5(descriptors_file, "descriptors", recorded) as f:
         for split in SPLITS:
             paths = [Path(scene_folder) / source for source in frames.sources(split)]
-            rows = describer.rows(read_images(paths, settings.size, workers))
+            rows = describer.rows(read_images(paths, settings.size, workers, settings.crop))
             _write_rows(f.create_group(split), rows, len(paths))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from ..metrics import AFFINE, ALONE, FIRST_EDGE, FOREIGN, MOST_SIMILAR, OWN
+from ..metrics import AFFINE, ALONE, FIRST_EDGE, FOREIGN, OWN, copied_image
 from .formats import UNKNOWN, Table, TableFiles, format_pairs, write_tables
 from .literature import (
     COLUMNS,
@@ -43,6 +43,7 @@ def tabulate_ablations(
     files: TableFiles,
     dataset: str,
     settings: Mapping[str, str],
+    queries: str,
     literature: Literature | None = None,
 ) -> None:
     """Write the median errors of variants of one run, and their change from that run's.
@@ -57,6 +58,7 @@ def tabulate_ablations(
             images comes to.
         dataset: name of the dataset.
         settings: what each variant but the base changes, in one line.
+        queries: which ones the errors are of, ``test`` or ``validation``.
         literature: figures of papers; None for none. Those of ``ablation`` and, of the paper's own
             method, of ``joint`` stand below.
 
@@ -65,7 +67,7 @@ def tabulate_ablations(
     """
     numbers = _summarise_variants(rows)
     printed = _read_ablations(literature) if literature else pd.DataFrame(columns=COLUMNS)
-    write_tables(files, numbers, _ablation_table(numbers, printed, dataset, settings))
+    write_tables(files, numbers, _ablation_table(numbers, printed, dataset, settings, queries))
 
 
 def _summarise_variants(rows: Sequence[ScoresRow]) -> pd.DataFrame:
@@ -88,7 +90,11 @@ def _read_ablations(literature: Literature) -> pd.DataFrame:
 
 
 def _ablation_table(
-    numbers: pd.DataFrame, printed: pd.DataFrame, dataset: str, settings: Mapping[str, str]
+    numbers: pd.DataFrame,
+    printed: pd.DataFrame,
+    dataset: str,
+    settings: Mapping[str, str],
+    queries: str,
 ) -> Table:
     """Return methods by scenes: yardsticks, the base, its variants, then the literature."""
     scenes = all_scenes(numbers, printed)
@@ -97,18 +103,21 @@ def _ablation_table(
     groups = [yardsticks, dict([base]), dict(variants), _printed_rows(printed)]
     known = [name for name in CONTEXTS if name in set(numbers["estimator"])]
     cells, rules = stack_methods(groups, [*scenes, AVERAGE, CHANGE, *known])
-    caption, notes = _caption(base[0], settings, bool(known)) + seeds_text(numbers), []
+    caption, notes = _caption(base[0], settings, queries, bool(known)), []
+    caption += seeds_text(numbers)
     if not printed.empty:
         caption, notes = f"{caption} {LITERATURE_TEXT}", [describe_sources(printed)]
-    label, title = f"{dataset}-ablations", f"{dataset}, ablations"
+    kind = "ablations" if queries == "test" else f"ablations on {queries} queries"
+    label, title = f"{dataset}-{kind.replace(' ', '-')}", f"{dataset}, {kind}"
     return Table(label, title, caption, cells, rules=rules, notes=notes)
 
 
 def _yardstick_rows(numbers: pd.DataFrame, scenes: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return the cells of what no network has seen, which is the same for all variants."""
     base = numbers[numbers["variant"] == numbers["variant"].iloc[0]]
+    copied = copied_image(set(base["estimator"]))
     rows = {}
-    for name in (MOST_SIMILAR, AFFINE):
+    for name in (copied, AFFINE):
         own = base[base["estimator"] == name]
         if not own.empty:
             cells = format_figures(our_figures(own, scenes)).to_dict()
@@ -145,12 +154,12 @@ def _printed_rows(printed: pd.DataFrame) -> dict[str, dict[str, str]]:
     }
 
 
-def _caption(base: str, settings: Mapping[str, str], contexts: bool) -> str:
+def _caption(base: str, settings: Mapping[str, str], queries: str, contexts: bool) -> str:
     """Return what one must know to read the variants, and maybe the columns of contexts."""
     explained = "; ".join(f"{name}: {text}" for name, text in settings.items())
     return (
-        "Median error over the test queries, in metres / degrees, first edge; above, where known, "
-        "of the most similar image copied and of the affine combination of the most similar ones. "
+        f"Median error over the {queries} queries, in metres / degrees, first edge; above, where "
+        "known, of an image's pose copied and of the affine combination of the most similar ones. "
         f"Base: {base}. Variants, and what they change: {explained}. Average: mean over all "
         "scenes of this table. Change: the average minus the base's, over the scenes that we have, "
         "positive where the variant is worse." + (CONTEXT_TEXT if contexts else "")

@@ -1,0 +1,80 @@
+"""Was the second layer of message passing in the authors' 2021 checkpoints ever used?
+
+Their keys fit two networks: one repeats the first layer and never uses the second, the other passes
+through both. A file tells: what no pass used got no gradient. Its weights lie as torch drew them,
+uniformly within 1 / sqrt(inputs), and Adam's state has no entry for them.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+
+SECOND_LAYER = "gnn2."  # prefix of its keys
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # in the weights, but not trained
+# Of a uniform distribution, the deviation of some thousand numbers is its own to 3 %.
+DEVIATION_TOLERANCE, FEWEST_NUMBERS = 0.05, 1000
+
+
+class Finding(NamedTuple):
+    """What a checkpoint tells of its second layer.
+
+    Attributes:
+        used: whether a pass used it; None where the signs contradict each other.
+        text: what was found, in words.
+    """
+
+    used: bool | None
+    text: str
+
+
+def examine_second_layer(contents: Mapping[str, Any]) -> Finding:
+    """Return what a checkpoint with a second layer tells of it.
+
+    Args:
+        contents: with ``model_state_dict``, and maybe Adam's state in ``optimizer_state_dict``.
+    """
+    state = contents["model_state_dict"]
+    untouched = _as_drawn({k: v for k, v in state.items() if str(k).startswith(SECOND_LAYER)})
+    weights = "weights as torch draws them" if untouched else "weights not as torch draws them"
+    updated = _updated_by_adam(state, contents.get("optimizer_state_dict"))
+    if updated is None:
+        used, adam = not untouched, "nothing known of Adam's state"
+    else:
+        used = updated if updated != untouched else None
+        adam = f"{'an entry' if updated else 'no entry'} in Adam's state"
+    verdict = {True: "used", False: "unused", None: "unclear, the signs contradict each other"}
+    return Finding(used, f"{verdict[used]} ({weights}, {adam})")
+
+
+def _as_drawn(layer: Mapping[str, torch.Tensor]) -> bool:
+    """Return whether weights and biases lie uniformly within 1 / sqrt(inputs) of their layer."""
+    for key, values in layer.items():
+        weight = layer.get(f"{str(key).rpartition('.')[0]}.weight")
+        if not all(isinstance(t, torch.Tensor) and t.is_floating_point() for t in (weight, values)):
+            return False
+        bound = 1 / math.sqrt(weight.shape[-1])
+        if values.abs().max() > bound * (1 + 1e-6):
+            return False
+        deviation = values.float().std() / (bound / math.sqrt(3))
+        if values.numel() >= FEWEST_NUMBERS and abs(deviation - 1) > DEVIATION_TOLERANCE:
+            return False
+    return True
+
+
+def _updated_by_adam(state: Mapping[str, torch.Tensor], optimizer: object) -> bool | None:
+    """Return whether Adam has an entry for the second layer; None where that cannot be told.
+
+    Adam numbers parameters as the weights list them, buffers left out; the loss has two more.
+    """
+    try:
+        entries = set(optimizer["state"])
+        numbers = [number for group in optimizer["param_groups"] for number in group["params"]]
+    except (TypeError, KeyError):
+        return None
+    parameters = [key for key in state if str(key).rpartition(".")[2] not in BUFFERS]
+    if not len(parameters) <= len(numbers) <= len(parameters) + 2:
+        return None
+    own = zip(parameters, numbers, strict=False)
+    return any(number in entries for key, number in own if str(key).startswith(SECOND_LAYER))

@@ -1,0 +1,49 @@
+"""Validation queries: whole stretches of a database, held out of all training graphs.
+
+A frame beside a query is nearly its copy. Queries that are drawn one by one keep such frames as
+neighbours, and measure little; those of a held-out stretch are as far from what a network was
+trained on as a new recording is. Choices are made on them, never on test queries.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class ValidationSettings(NamedTuple):
+    """What is held out.
+
+    Attributes:
+        share: of the database, 0 to 1; rounded to whole stretches, of which one at least is left.
+        stretch: consecutive frames that are held out together.
+    """
+
+    share: float
+    stretch: int
+
+
+def held_out_frames(
+    count: int, settings: ValidationSettings | None, generator: np.random.Generator
+) -> np.ndarray:
+    """Return which of ``count`` database frames, in recorded order, are held out (count,) bool."""
+    if settings is None:
+        return np.zeros(count, dtype=bool)
+    stretches = -(-count // settings.stretch)
+    wanted = min(round(settings.share * count / settings.stretch), stretches - 1)
+    chosen = generator.choice(stretches, max(wanted, 0), replace=False)
+    return np.isin(np.arange(count) // settings.stretch, chosen)
+
+
+def rank_among(ranked: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Return the rankings (N, K') of some images alone, as positions in ``images``.
+
+    All are as long as the shortest is without the other images.
+
+    Args:
+        ranked: (N, K) database images of each query, best first.
+        images: (M,) of them that may be ranked, ascending.
+    """
+    allowed = np.isin(ranked, images)
+    length = allowed.sum(axis=1).min(initial=ranked.shape[1])
+    first = np.argsort(~allowed, axis=1, kind="stable")[:, :length]
+    return np.searchsorted(images, np.take_along_axis(ranked, first, axis=1))
