@@ -237,8 +237,9 @@ def rendering_settings(wildcards):
 def packing_settings(wildcards):
     """Return how the frames of a scene are packed."""
     frames = config["frames"]
-    statistics = frames["statistics"].get(wildcards.scene)
-    return {"shorter_side": frames["shorter_side"], "statistics": statistics}
+    by_scene = ("statistics", "focal_lengths")
+    known = {name: frames[name].get(wildcards.scene) for name in by_scene}
+    return {"shorter_side": frames["shorter_side"], **known}
 
 
 def describing_settings(*more):

@@ -87,7 +87,10 @@ def test_unknown_key_is_refused_with_a_guess(place, guess):
 
 def test_unknown_key_like_no_other_lists_what_is_allowed():
     (line,) = problems({"frames": {"colour_space": "lab"}})
-    assert line == "frames.colour_space: is unknown. Allowed here: shorter_side, statistics"
+    assert (
+        line
+        == "frames.colour_space: is unknown. Allowed here: shorter_side, statistics, focal_lengths"
+    )
 
 
 @pytest.mark.parametrize(

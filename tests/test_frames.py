@@ -11,9 +11,10 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
-from planted_scenes import TEST, TRAIN, write_seven_scenes, write_tables
+from planted_scenes import TEST, TRAIN, write_colmap, write_seven_scenes, write_tables
 
-from relposegnn.frames import Frames, channel_histogram, channel_statistics, pack_frames
+from relposegnn import cameras
+from relposegnn.frames import Frames, Known, channel_histogram, channel_statistics, pack_frames
 from relposegnn.images import read_image
 from relposegnn.layouts.reading import read_scene
 from relposegnn.runtime import InputError
@@ -185,7 +186,7 @@ def test_statistics_of_planted_values():
 
 
 def test_given_statistics_are_recorded(tmp_path, caplog):
-    path = pack(write_tables(tmp_path / "garage", "csv"), statistics=GIVEN)
+    path = pack(write_tables(tmp_path / "garage", "csv"), known=Known(statistics=GIVEN))
     with Frames(path) as frames:
         np.testing.assert_array_equal(frames.mean, GIVEN[0])
         np.testing.assert_array_equal(frames.variance, GIVEN[1])
@@ -196,7 +197,7 @@ def test_given_statistics_are_recorded(tmp_path, caplog):
 def test_given_mean_of_another_scene_is_suspicious(tmp_path, caplog):
     """Noise has mean 0.5."""
     with caplog.at_level(logging.WARNING):
-        pack(write_tables(tmp_path / "garage", "csv"), statistics=([0.5, 0.5, 0.38], GIVEN[1]))
+        pack(write_tables(tmp_path / "garage", "csv"), known=Known(([0.5, 0.5, 0.38], GIVEN[1])))
     assert "the given mean [0.5, 0.5, 0.38] is more than 0.1 from" in caplog.text
 
 
@@ -212,7 +213,7 @@ def test_given_mean_of_another_scene_is_suspicious(tmp_path, caplog):
 )
 def test_impossible_statistics(tmp_path, statistics):
     with pytest.raises(InputError, match=r"statistics of garage: got mean .*expected three"):
-        pack(tmp_path / "garage", statistics=statistics)
+        pack(tmp_path / "garage", known=Known(statistics))
 
 
 def test_scene_without_queries(tmp_path):
@@ -257,3 +258,53 @@ def test_damaged_image_leaves_no_file(tmp_path):
     with pytest.raises(InputError, match=r"seq3/frame00002\.png: cannot be read"):
         pack(folder, workers=2)
     assert [path.name for path in tmp_path.iterdir()] == ["garage"]
+
+
+@pytest.mark.parametrize(
+    ("given", "train", "test"),
+    [
+        (None, np.nan, np.nan),
+        ((0.8, None), 0.8, 0.8),
+        ((0.8, 1.1), 0.8, 1.1),
+    ],
+)
+def test_focal_lengths_are_recorded(tmp_path, given, train, test):
+    path = pack(write_tables(tmp_path / "garage", "csv"), known=Known(focal_lengths=given))
+    with Frames(path) as frames:
+        np.testing.assert_array_equal(frames.focal_lengths("train"), np.full(len(TRAIN), train))
+        np.testing.assert_array_equal(frames.focal_lengths("test"), np.full(len(TEST), test))
+    with h5py.File(path) as file:
+        assert ("focal_length" in file["train"]) == (given is not None)
+
+
+@pytest.mark.parametrize(
+    ("given", "train", "test"),
+    [
+        (None, 60 / 64, 60 / 64),
+        ((None, None), 60 / 64, 60 / 64),
+        ((None, 1.1), 60 / 64, 1.1),
+        ((0.8, None), 0.8, 0.8),
+    ],
+)
+def test_focal_lengths_of_a_colmap_model(tmp_path, given, train, test):
+    """Taken where no others are given; nothing is estimated."""
+    path = pack(write_colmap(tmp_path / "garage"), known=Known(focal_lengths=given))
+    with Frames(path) as frames:
+        np.testing.assert_allclose(frames.focal_lengths("train"), train)
+        np.testing.assert_allclose(frames.focal_lengths("test"), test)
+
+
+def test_focal_length_that_is_asked_for_is_estimated(tmp_path, monkeypatch):
+    """Of the database alone; the queries' camera is the same."""
+    asked = []
+
+    def estimate(images, poses, workers):
+        asked.append((len(images), poses.shape, workers))
+        return 0.7
+
+    monkeypatch.setattr(cameras, "estimate_focal_length", estimate)
+    known = Known(focal_lengths=(None, None))
+    path = pack(write_tables(tmp_path / "garage", "csv"), known=known, workers=3)
+    assert asked == [(len(TRAIN), (len(TRAIN), 4, 4), 3)]
+    with Frames(path) as frames:
+        assert {*frames.focal_lengths("train"), *frames.focal_lengths("test")} == {0.7}

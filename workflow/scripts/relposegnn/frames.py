@@ -2,13 +2,16 @@
 
 Groups ``train`` and ``test`` hold ``images`` uint8 (N, H, W, 3), one frame a chunk;
 ``world_from_cam`` float64 (N, 4, 4); ``name``; ``source``, the image's path relative to the
-scene's folder. Root attributes: ``dataset``, ``scene``, and ``mean`` (3) and ``variance`` (3) of
-the channels of the training images in [0, 1]. A scene without queries has 0 of them.
+scene's folder; where it is known of some frame, ``focal_length`` float64 (N) in longer sides of
+the image, NaN where it is not. Root attributes: ``dataset``, ``scene``, and ``mean`` (3) and
+``variance`` (3) of the channels of the training images in [0, 1]. A scene without queries has 0 of
+them.
 """
 
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -17,14 +20,33 @@ from tqdm import tqdm
 from .images import image_size, read_images, resized_shape
 from .layouts.reading import read_scene
 from .runtime import InputError, map_in_threads
-from .scenes import Frame
+from .scenes import Frame, Scene
 from .storage import SPLITS, StoredFrames, create_hdf5, open_hdf5
 
 logger = logging.getLogger(__name__)
 
 Statistics = tuple[Sequence[float], Sequence[float]]  # mean (3), variance (3)
+FocalLengths = tuple[float | None, float | None]  # of the database, of the queries
 
 MEAN_TOLERANCE = 0.1  # given means farther from the measured ones are worth a warning
+
+
+class Known(NamedTuple):
+    """What is known of a scene beside its files.
+
+    Attributes:
+        statistics: mean (3) and variance (3) of the channels, for images in [0, 1], to record in
+            place of those measured on the training images, e.g. those a model was trained with.
+        focal_lengths: of the database's and of the queries' camera, in longer sides of the image,
+            or None: the first as a COLMAP model says or else estimated, the second as the first.
+            None in place of both: as a COLMAP model says, elsewhere unknown.
+    """
+
+    statistics: Statistics | None = None
+    focal_lengths: FocalLengths | None = None
+
+
+UNKNOWN = Known()
 
 
 class Frames(StoredFrames):
@@ -48,6 +70,12 @@ class Frames(StoredFrames):
             self._names = {split: list(file[split]["name"].asstr()[:]) for split in SPLITS}
             self._sources = {split: list(file[split]["source"].asstr()[:]) for split in SPLITS}
             self._poses = {split: file[split]["world_from_cam"][:] for split in SPLITS}
+            self._focal_lengths = {
+                split: file[split]["focal_length"][:]
+                if "focal_length" in file[split]
+                else np.full(len(self._names[split]), np.nan)
+                for split in SPLITS
+            }
 
     def count(self, split: str) -> int:
         """Return the number of frames of ``train`` or ``test``."""
@@ -65,6 +93,10 @@ class Frames(StoredFrames):
         """Return the poses ``world_from_cam`` (N, 4, 4), float64, metres."""
         return self._poses[split]
 
+    def focal_lengths(self, split: str) -> np.ndarray:
+        """Return focal lengths (N) in longer sides of the image, NaN where they are unknown."""
+        return self._focal_lengths[split]
+
     def images(self, split: str, indices: np.ndarray | list[int]) -> np.ndarray:
         """Return images uint8 (n, H, W, 3) by their indices (n), in any order, repeats allowed.
 
@@ -80,7 +112,7 @@ def pack_frames(
     dataset: str,
     scene: str,
     shorter_side: int,
-    statistics: Statistics | None = None,
+    known: Known = UNKNOWN,
     workers: int = 1,
 ) -> None:
     """Resize all images of a scene and write its frames file.
@@ -91,18 +123,18 @@ def pack_frames(
         dataset: recorded in the file.
         scene: recorded in the file.
         shorter_side: of the resized images, in pixels.
-        statistics: mean (3) and variance (3) of the channels, for images in [0, 1], to record in
-            place of those measured on the training images, e.g. those a model was trained with.
+        known: of the scene, to record.
         workers: decoding threads.
 
     Raises:
-        InputError: the scene is not complete, an image is damaged, sizes differ, or the
-            statistics are none.
+        InputError: the scene is not complete, an image is damaged, sizes differ, the statistics
+            are none, or a focal length cannot be estimated.
     """
-    given = None if statistics is None else _checked_statistics(statistics, scene)
+    given = None if known.statistics is None else _checked_statistics(known.statistics, scene)
     content = read_scene(scene_folder)
     original = _common_size([frame.image for frame in content.train + content.test], workers)
     size = resized_shape(*original, shorter_side)
+    focal_lengths = _focal_lengths(content, known.focal_lengths, workers)
     settings = {"dataset": dataset, "scene": scene, "shorter_side": shorter_side}
     settings["statistics"] = "given" if given else "measured"
     with create_hdf5(frames_file, "frames", settings) as file:
@@ -110,6 +142,8 @@ def pack_frames(
             frames = content.frames(split)
             group = file.create_group(split)
             _write_labels(group, frames, Path(scene_folder))
+            if np.isfinite(focal_lengths[split]).any():
+                group.create_dataset("focal_length", data=focal_lengths[split])
             histogram = _write_images(group, frames, size, workers)
             if split == "train":
                 measured = channel_statistics(histogram)
@@ -163,6 +197,27 @@ def _common_size(paths: list[Path], workers: int) -> tuple[int, int]:
                 "held upright, before their poses are found)"
             )
     return expected
+
+
+def _focal_lengths(
+    content: Scene, given: FocalLengths | None, workers: int
+) -> dict[str, np.ndarray]:
+    """Return focal lengths (N) by split, NaN where they are unknown; see ``Known``."""
+    found = {
+        split: np.array([frame.focal_length for frame in content.frames(split)], dtype=np.float64)
+        for split in SPLITS
+    }
+    train, test = given or (None, None)
+    if given is not None and train is None and np.isnan(found["train"]).all():
+        from .cameras import estimate_focal_length  # OpenCV: who only reads frames lacks it
+
+        paths = [frame.image for frame in content.train]
+        poses = np.stack([frame.world_from_cam for frame in content.train])
+        train = estimate_focal_length(paths, poses, workers=workers)
+    for split, value in (("train", train), ("test", train if test is None else test)):
+        if value is not None:
+            found[split][:] = value
+    return found
 
 
 def _write_labels(group: h5py.Group, frames: list[Frame], folder: Path) -> None:

@@ -33,9 +33,9 @@ from .datasets import (
     split_validation,
     true_relative,
 )
-from .encoders import Maps
 from .losses import RelativePoseCriterion, RelativePoseLoss
 from .match_field_network import build_network
+from .match_fields import Views
 from .model import ModelSettings, PoseNetwork
 from .runtime import InputError, atomic_path, derive_seed, torch_generator
 
@@ -91,7 +91,7 @@ def train_model(
     Raises:
         InputError: scenes that cannot be trained on together, or a loss that is not finite.
     """
-    graphs = read_training_graphs(scenes, model_settings.pose)
+    graphs = read_training_graphs(scenes, model_settings.pose, model_settings.positions)
     train_set, validation_set = split_validation(graphs, settings.validation_share, settings.seed)
 
     torch.manual_seed(derive_seed(settings.seed, "initial weights"))
@@ -151,7 +151,7 @@ class Learner(nn.Module):
         device = self.criterion.s_t.device
         batch = batch.to(device, non_blocking=True)
         if "fine" in batch:
-            seen = Maps(batch.fine, batch.coarse)
+            seen = Views(batch.fine, batch.coarse, batch.scales)
         else:
             seen = normalise_images(
                 batch.images, batch.mean[batch.batch], batch.deviation[batch.batch]
