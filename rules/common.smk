@@ -340,7 +340,8 @@ def table_remarks(wildcards):
         directions = "; both directions of an edge averaged"
     seen = f"{shape['backbone']}, pooled"
     if shape.get("edges") == "match_field":
-        seen = f"match fields of {shape['encoder']}"
+        rays = ", in rays" if shape["positions"] == "rays" else ""
+        seen = f"match fields of {shape['encoder']}{rays}"
     return (
         f"Models: {seen}, features of {shape['width']}, {shape['iterations']} rounds of "
         f"messages, images whose shorter side has {config['frames']['shorter_side']} pixels, {origin}; "
