@@ -6,10 +6,10 @@ import time
 import inputs  # noqa: F401  puts the library on the path
 import torch
 
-from relposegnn.encoders import Maps
 from relposegnn.match_fields import (
     TEMPERATURE,
     MatchFieldEdge,
+    Views,
     cell_positions,
     image_cells,
     match_fields,
@@ -43,11 +43,12 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     height, width = arguments.grid
-    maps = Maps(
+    views = Views(
         torch.randn(IMAGES, FINE, height, width),
         torch.randn(IMAGES, COARSE, height // 2, width // 2),
+        torch.ones(IMAGES, 2),
     )
-    cells, positions = image_cells(maps), cell_positions(height, width)
+    cells, positions = image_cells(views), cell_positions(height, width)
     pairs = torch.combinations(torch.arange(IMAGES))
     first, second = pairs[torch.randperm(len(pairs))[:PAIRS]].T
     compared = cells.descriptors[first], cells.descriptors[second]
@@ -56,7 +57,7 @@ def main() -> None:
     methods = {
         "plain fields": lambda: plain_fields(*compared, positions),
         "fields": lambda: match_fields(*compared, positions, positions),
-        "cells": lambda: image_cells(maps),
+        "cells": lambda: image_cells(views),
         "training step": lambda: layer(cells, edges)[0].sum().backward(),
     }
     best = dict.fromkeys(methods, float("inf"))

@@ -246,8 +246,9 @@ def rendering_settings(wildcards):
 
 def packing_settings(wildcards):
     """Return how the frames of a scene are packed."""
-    statistics = config["frames"]["statistics"].get(wildcards.scene)
-    return {**config["frames"], "statistics": statistics}
+    by_scene = ("statistics", "focal_lengths")
+    known = {name: config["frames"][name].get(wildcards.scene) for name in by_scene}
+    return {**config["frames"], **known}
 
 
 def describing_settings(*more):
@@ -364,7 +365,8 @@ def table_remarks(wildcards):
         directions = "; both directions of an edge averaged"
     seen = f"{shape['backbone']}, pooled"
     if shape.get("edges") == "match_field":
-        seen = f"match fields of {shape['encoder']}"
+        rays = ", in rays" if shape["positions"] == "rays" else ""
+        seen = f"match fields of {shape['encoder']}{rays}"
     return (
         f"Models: {seen}, features of {shape['width']}, {shape['iterations']} rounds of "
         f"messages, images whose shorter side has {config['frames']['shorter_side']} pixels, {origin}; "

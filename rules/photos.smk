@@ -63,6 +63,7 @@ rule localise_photos:
         gpu=1,
     params:
         folder=config["photos"]["folder"],
+        focal_length=config["photos"]["focal_length"],
         code=code("localise_photos"),
     script:
         "../workflow/scripts/localise_photos.py"

@@ -52,8 +52,9 @@ def test_full_reproduction_has_the_published_settings():
         **{"train_mix": 0, "test": None, "validation": None},
     }
     assert config["model"]["edges"] == "pooled"
+    of_match_fields = ("edges", "encoder", "positions", "rotation_from_field")
     assert config["model"] == {
-        **{key: config["model"][key] for key in ("edges", "encoder", "rotation_from_field")},
+        **{key: config["model"][key] for key in of_match_fields},
         "backbone": "resnet34",
         "pretrained": True,
         "width": 2048,

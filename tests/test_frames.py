@@ -11,8 +11,9 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
-from planted_scenes import TEST, TRAIN, write_seven_scenes, write_tables
+from planted_scenes import TEST, TRAIN, write_colmap, write_seven_scenes, write_tables
 
+from relposegnn import cameras
 from relposegnn.frames import (
     Frames,
     Packing,
@@ -302,3 +303,52 @@ def test_damaged_image_leaves_no_file(tmp_path):
     with pytest.raises(InputError, match=r"seq3/frame00002\.png: cannot be read"):
         pack(folder, workers=2)
     assert [path.name for path in tmp_path.iterdir()] == ["garage"]
+
+
+@pytest.mark.parametrize(
+    ("given", "train", "test"),
+    [
+        (None, np.nan, np.nan),
+        ((0.8, None), 0.8, 0.8),
+        ((0.8, 1.1), 0.8, 1.1),
+    ],
+)
+def test_focal_lengths_are_recorded(tmp_path, given, train, test):
+    path = pack(write_tables(tmp_path / "garage", "csv"), focal_lengths=given)
+    with Frames(path) as frames:
+        np.testing.assert_array_equal(frames.focal_lengths("train"), np.full(len(TRAIN), train))
+        np.testing.assert_array_equal(frames.focal_lengths("test"), np.full(len(TEST), test))
+    with h5py.File(path) as file:
+        assert ("focal_length" in file["train"]) == (given is not None)
+
+
+@pytest.mark.parametrize(
+    ("given", "train", "test"),
+    [
+        (None, 60 / 64, 60 / 64),
+        ((None, None), 60 / 64, 60 / 64),
+        ((None, 1.1), 60 / 64, 1.1),
+        ((0.8, None), 0.8, 0.8),
+    ],
+)
+def test_focal_lengths_of_a_colmap_model(tmp_path, given, train, test):
+    """Taken where no others are given; nothing is estimated."""
+    path = pack(write_colmap(tmp_path / "garage"), focal_lengths=given)
+    with Frames(path) as frames:
+        np.testing.assert_allclose(frames.focal_lengths("train"), train)
+        np.testing.assert_allclose(frames.focal_lengths("test"), test)
+
+
+def test_focal_length_that_is_asked_for_is_estimated(tmp_path, monkeypatch):
+    """Of the database alone; the queries' camera is the same."""
+    asked = []
+
+    def estimate(images, poses, workers):
+        asked.append((len(images), poses.shape, workers))
+        return 0.7
+
+    monkeypatch.setattr(cameras, "estimate_focal_length", estimate)
+    path = pack(write_tables(tmp_path / "garage", "csv"), focal_lengths=(None, None), workers=3)
+    assert asked == [(len(TRAIN), (len(TRAIN), 4, 4), 3)]
+    with Frames(path) as frames:
+        assert {*frames.focal_lengths("train"), *frames.focal_lengths("test")} == {0.7}

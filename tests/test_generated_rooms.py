@@ -268,6 +268,26 @@ def test_archived_frames_are_what_is_rendered_at_their_poses(archive: Path, room
     assert (stored[1] == depth).mean() > 0.99
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_queries_by_another_camera(archive: Path, room: Room, tmp_path: Path, workers: int) -> None:
+    render_archive(tmp_path / "a.zip", "study", replace(SMALL, test_focal_length=1.2), workers)
+    found = {}
+    for name, path in (("same", archive), ("other", tmp_path / "a.zip")):
+        with zipfile.ZipFile(path) as outer:
+            for sequence in ("seq-01", "seq-03"):
+                with zipfile.ZipFile(io.BytesIO(outer.read(f"study/{sequence}.zip"))) as inner:
+                    found[name, sequence] = {each: inner.read(each) for each in inner.namelist()}
+    assert found["same", "seq-01"] == found["other", "seq-01"]
+    same, other = found["same", "seq-03"], found["other", "seq-03"]
+    frame = "seq-03/frame-000001"
+    assert same[f"{frame}.pose.txt"] == other[f"{frame}.pose.txt"]
+    pose = np.loadtxt(io.BytesIO(other[f"{frame}.pose.txt"]))
+    expected = render_frame(room, pose, Camera(64, 48, 1.2 * 64))[1]
+    depth = cv2.imdecode(np.frombuffer(other[f"{frame}.depth.png"], np.uint8), cv2.IMREAD_UNCHANGED)
+    assert (depth == expected).mean() > 0.99
+    assert same[f"{frame}.depth.png"] != other[f"{frame}.depth.png"]
+
+
 def test_same_seed_same_bytes_whatever_the_workers(archive: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.zip"
     render_archive(again, "study", SMALL, workers=2)

@@ -18,7 +18,7 @@ from planted_scenes import (
     write_tables,
 )
 
-from relposegnn.layouts.colmap import read_model_poses
+from relposegnn.layouts.colmap import read_model
 from relposegnn.layouts.reading import read_scene
 from relposegnn.runtime import InputError
 
@@ -132,22 +132,41 @@ def rigged(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["images.bin", "points3D.bin", "frames.bin", "rigs.bin"])
+@pytest.mark.parametrize(
+    "name", ["cameras.bin", "images.bin", "points3D.bin", "frames.bin", "rigs.bin"]
+)
 def test_models_cut_off_anywhere(rigged, name):
     """Within a number, a name or between records; pycolmap alone would read on for ever."""
-    assert len(read_model_poses(rigged)) == len(TRAIN + TEST)
+    assert len(read_model(rigged)[0]) == len(TRAIN + TEST)
     whole = (rigged / name).read_bytes()
     for left in range(len(whole)):
         (rigged / name).write_bytes(whole[:left])
         with pytest.raises(InputError, match=rf"{name}: is cut off after {left} bytes"):
-            read_model_poses(rigged)
+            read_model(rigged)
+
+
+@pytest.mark.parametrize(
+    ("camera", "focal_length"),
+    [
+        ("SIMPLE_PINHOLE 64 48 60 32 24", 60 / 64),
+        ("SIMPLE_RADIAL 48 64 60 24 32 0.1", 60 / 64),
+        ("OPENCV 640 480 510 514 320 240 0 0 0 0", 512 / 640),
+        ("OPENCV_FISHEYE 640 480 512 512 320 240 0 0 0 0", np.nan),
+    ],
+)
+def test_focal_lengths_of_pinholes_in_longer_sides(tmp_path, camera, focal_length):
+    """The images' own size does not matter: they may have been resized since."""
+    folder = write_colmap(tmp_path / "garage", binary=False)
+    (folder / "sparse/0/cameras.txt").write_text(f"1 {camera}\n")
+    scene = read_scene(folder)
+    np.testing.assert_allclose([f.focal_length for f in scene.train + scene.test], focal_length)
 
 
 def test_counts_beyond_any_file(rigged):
     """A number of records, and of a point's observations, as large as 64 bits can say."""
     (rigged / "points3D.bin").write_bytes(b"\xff" * 59)
     with pytest.raises(InputError, match=r"points3D\.bin: is cut off after 59 bytes"):
-        read_model_poses(rigged)
+        read_model(rigged)
 
 
 def test_model_without_poses(folder):

@@ -16,9 +16,9 @@ from relposegnn.aggregation import MEDIAN, LocalizationSettings, aggregate
 from relposegnn.checkpoints import load_model, save_model
 from relposegnn.datasets import GraphDataset, true_relative
 from relposegnn.edges import complete_edges
-from relposegnn.encoders import Maps
 from relposegnn.frames import Frames
 from relposegnn.match_field_network import MatchFieldGNN
+from relposegnn.match_fields import Views
 from relposegnn.model import MATCH_FIELD, ModelSettings
 from relposegnn.poses import quaternion_from_matrix, rotation_error_deg
 from relposegnn.relative_poses import KINDS, RELATIVE, compose, from_other_direction, relative_pose
@@ -76,9 +76,10 @@ def network(**changes):
     return MatchFieldGNN(replace(SETTINGS, **changes), sum(CHANNELS.values()), GRID).eval()
 
 
-def random_maps(count):
+def random_views(count):
     torch.manual_seed(1)
-    return Maps(torch.randn(count, CHANNELS["fine"], *GRID), torch.randn(count, 6, 2, 3))
+    fine, coarse = torch.randn(count, CHANNELS["fine"], *GRID), torch.randn(count, 6, 2, 3)
+    return Views(fine, coarse, torch.ones(count, 2))
 
 
 @pytest.mark.parametrize("iterations", [0, 1, 2])
@@ -90,7 +91,7 @@ def test_edges_at_the_queries_are_those_of_the_whole_graph(iterations, rotation_
     edges = torch.cat([edges, edges + 4], dim=1)
     graph, queries = torch.arange(8) // 4, torch.arange(8) % 4 == 0
     with torch.no_grad():
-        cells = model.encode(random_maps(8))
+        cells = model.encode(random_views(8))
         everything = model.relate(cells, edges, graph)
         found, relative = model.relate_at(cells, edges, graph, queries, both)
     wanted = queries[edges[1]] | (queries[edges[0]] if both else False)
@@ -99,23 +100,23 @@ def test_edges_at_the_queries_are_those_of_the_whole_graph(iterations, rotation_
 
 
 def test_an_edge_depends_on_its_own_two_images_alone_without_rounds():
-    model, maps = network(), random_maps(4)
-    others = Maps(*(torch.cat([each[:2], each[2:] + 1]) for each in maps))
+    model, views = network(), random_views(4)
+    others = Views(*(torch.cat([each[:2], each[2:] + 1]) for each in views))
     edges, graph = torch.from_numpy(complete_edges(4)), torch.zeros(4, dtype=torch.long)
     with torch.no_grad():
-        here, there = (model(each, edges, graph).relative for each in (maps, others))
+        here, there = (model(each, edges, graph).relative for each in (views, others))
     own = (edges < 2).all(dim=0)
     torch.testing.assert_close(here[own], there[own])
     assert not torch.allclose(here[~own], there[~own])
 
 
 def test_rotations_from_the_field_ignore_what_the_images_look_like():
-    model, maps = network(), random_maps(2)
+    model, views = network(), random_views(2)
     edges, graph = torch.tensor([[0, 1], [1, 0]]), torch.zeros(2, dtype=torch.long)
     with torch.no_grad():
-        before = model(maps, edges, graph).relative
+        before = model(views, edges, graph).relative
         model.match.appearance.weight.mul_(2)
-        after = model(maps, edges, graph).relative
+        after = model(views, edges, graph).relative
     assert torch.equal(before[:, 3:], after[:, 3:])
     assert not torch.allclose(before[:, :3], after[:, :3])
 
@@ -138,7 +139,7 @@ def test_a_trained_network_is_read_back_and_estimates_what_it_did(tiny_scene, fe
         database = frames.poses("train")
     for index, graph in enumerate(dataset):
         with torch.no_grad():
-            seen = Maps(graph.fine, graph.coarse)
+            seen = Views(graph.fine, graph.coarse, graph.scales)
             estimates = model(seen, graph.edge_index, torch.zeros(4, dtype=torch.long))
         edge = int(torch.nonzero(estimates.edge_index[1] == 0)[0])
         source = database[dataset.neighbours[index][0]]
@@ -156,7 +157,8 @@ def test_training_graphs_are_learned(tiny_scene, features):
     model = network(width=128, edge_dropout=0.0).train()
     optimizer, losses = torch.optim.Adam(model.parameters(), lr=1e-3), []
     for _ in range(200):
-        estimates = model(Maps(batch.fine, batch.coarse), batch.edge_index, batch.batch)
+        seen = Views(batch.fine, batch.coarse, batch.scales)
+        estimates = model(seen, batch.edge_index, batch.batch)
         error = (estimates.relative - true_relative(batch, estimates.edge_index)).abs().mean()
         optimizer.zero_grad()
         error.backward()

@@ -9,19 +9,21 @@ from generated_rooms.paths import camera_path
 from generated_rooms.rendering import Camera, render_frame
 from generated_rooms.rooms import build_room
 from relposegnn.edges import complete_edges
-from relposegnn.encoders import Maps, load_encoder
+from relposegnn.encoders import load_encoder
 from relposegnn.match_fields import (
     FIELD_CHANNELS,
     TEMPERATURE,
     Cells,
     MatchFieldEdge,
     MatchFields,
+    Views,
     cell_positions,
     follow_fields,
     image_cells,
     match_fields,
     unordered_pairs,
 )
+from relposegnn.positions import RAYS, image_scales
 
 GRID = (6, 8)
 CELL = 2 / GRID[1]  # size of a cell in half widths
@@ -31,7 +33,12 @@ def random_cells(images: int = 5, channels: int = 12, grid: tuple[int, int] = GR
     """Return the cells of images of noise."""
     generator = torch.Generator().manual_seed(0)
     maps = torch.randn(images, channels, grid[0] * grid[1], generator=generator)
-    return Cells(maps, normalize(maps, dim=1))
+    return Cells(maps, normalize(maps, dim=1), torch.ones(images, 2))
+
+
+def cells_of(fine: torch.Tensor, coarse: torch.Tensor) -> Cells:
+    """Return the cells of maps, positions in the image."""
+    return image_cells(Views(fine, coarse, torch.ones(len(fine), 2)))
 
 
 def fields_of(first: torch.Tensor, second: torch.Tensor) -> MatchFields:
@@ -59,13 +66,6 @@ def test_positions_are_in_half_widths():
     np.testing.assert_allclose(positions[0, 1] - positions[0, 0], [CELL, 0], atol=1e-7)
     np.testing.assert_allclose(positions[1, 0] - positions[0, 0], [0, CELL], atol=1e-7)
     np.testing.assert_allclose(positions.mean(dim=(0, 1)), 0, atol=1e-7)
-
-
-def test_positions_of_a_resized_camera_are_rays():
-    """A pixel at the lower right edge of 640x480 at 585 pixels, seen by 16 x 22 cells."""
-    positions = cell_positions(16, 22, aspect=480 / 640, focal_length=585 / 320)
-    expected = [320 * (1 - 1 / 22) / 585, 240 * (1 - 1 / 16) / 585]
-    np.testing.assert_allclose(positions[-1], expected, rtol=1e-6)
 
 
 def test_channels_are_those_of_two_plain_softmaxes():
@@ -132,7 +132,7 @@ def test_planted_shift_of_an_image(encoder, tolerance):
     large = sum(blobs)
     images = [large[40:168, 40:216], large[56:184, 72:248]]
     maps = load_encoder(encoder)(torch.from_numpy(np.stack(images)))
-    cells = image_cells(Maps(*(standardised(part) for part in maps)))
+    cells = cells_of(*(standardised(part) for part in maps))
     positions = cell_positions(16, 22)
     fields = match_fields(cells.descriptors[:1], cells.descriptors[1:], positions, positions)
     cells_moved = fields.there[0, :2].reshape(2, 16, 22) / 5 * 22 / 2
@@ -194,26 +194,27 @@ def test_cameras_agree_in_rays():
     cameras = [Camera(176, 128, focal) for focal in (140.0, 190.0)]
     images = np.stack([render_frame(room, pose, camera)[0] for camera in cameras])
     maps = load_encoder("efficientnet_lite0")(torch.from_numpy(images))
-    first, second = image_cells(Maps(*(standardised(part) for part in maps))).descriptors[:, None]
+    first, second = cells_of(*(standardised(part) for part in maps)).descriptors[:, None]
     image = [cell_positions(16, 22)] * 2
-    rays = [cell_positions(16, 22, focal_length=camera.focal / 88) for camera in cameras]
+    scales = image_scales(RAYS, np.array([140.0, 190.0]) / 176, (128, 176), (16, 22))
+    rays = [cell_positions(16, 22) * scale for scale in scales]
     median = {}
     for name, positions in (("image", image), ("rays", rays)):
         back = match_fields(first, second, *positions).back
         median[name] = (back[0, :2] / 5).norm(dim=0).median() / (2 / 22)  # in cells
-    assert median["rays"] < 0.5 < 1.5 < median["image"]
+    assert median["rays"] < 0.75 < 1.5 < median["image"], median
 
 
 def test_descriptors_ignore_the_scale_of_a_map():
     rng = torch.Generator().manual_seed(0)
     fine, coarse = torch.randn(2, 5, 6, 8, generator=rng), torch.randn(2, 7, 3, 4, generator=rng)
-    cells = image_cells(Maps(fine, coarse))
+    cells = cells_of(fine, coarse)
     torch.testing.assert_close(cells.descriptors.norm(dim=1), torch.ones(2, 48))
-    louder = image_cells(Maps(3 * fine, 5 * coarse))
+    louder = cells_of(3 * fine, 5 * coarse)
     torch.testing.assert_close(louder.descriptors, cells.descriptors)
     torch.testing.assert_close(cells.maps[:, :5], fine.flatten(2))
     # Of a fine map alone the descriptor is the normalised map.
-    alone = image_cells(Maps(fine, coarse[:, :0]))
+    alone = cells_of(fine, coarse[:, :0])
     torch.testing.assert_close(alone.descriptors, normalize(fine, dim=1).flatten(2))
     torch.testing.assert_close(alone.maps, fine.flatten(2))
 
@@ -222,7 +223,7 @@ def test_coarse_maps_share_weight_with_fine_ones():
     """Cosine of cells that agree in the coarse map alone: 1 / (1 + 0.7^2)."""
     fine, coarse = torch.zeros(2, 2, 2, 2), torch.ones(2, 1, 1, 1)
     fine[0, 0], fine[1, 1] = 1, 1
-    first, second = image_cells(Maps(fine, coarse)).descriptors
+    first, second = cells_of(fine, coarse).descriptors
     np.testing.assert_allclose((first * second).sum(dim=0), 1 / 1.49, rtol=1e-5)
 
 
@@ -282,7 +283,7 @@ def test_opposite_edges_differ():
 
 def test_rotations_may_see_the_field_alone():
     cells, layer = random_cells(), edge_layer(rotation_from_field=True)
-    repainted = Cells(cells.maps.flip(1), cells.descriptors)
+    repainted = cells._replace(maps=cells.maps.flip(1))
     edge_index = torch.tensor([[0, 1, 2], [1, 2, 0]])
     translation, rotation = layer(cells, edge_index)
     other_translation, other_rotation = layer(repainted, edge_index)
@@ -291,15 +292,13 @@ def test_rotations_may_see_the_field_alone():
     assert edge_layer()(cells, edge_index)[1] is None
 
 
-def test_positions_of_each_image():
-    """In the rays of its own camera; half widths are the rays of a focal length of 1."""
+def test_positions_have_the_scale_of_each_image():
     cells, layer = random_cells(2), edge_layer()
     edge_index = torch.tensor([[0, 1], [1, 0]])
     expected = layer(cells, edge_index)[0]
-    positions = torch.stack([cell_positions(*GRID)] * 2)
-    torch.testing.assert_close(layer(cells, edge_index, positions)[0], expected)
-    positions[1] /= 1.5
-    found = layer(cells, edge_index, positions)[0]
+    cells.scales[1] = torch.tensor([0.7, 0.6])
+    found = layer(cells, edge_index)[0]
+    positions = cell_positions(*GRID) * cells.scales[:, None]
     fields = match_fields(*cells.descriptors[:, None], *positions)
     own = layer.appearance(cells.maps)
     for row, field, source, target in (
@@ -363,7 +362,8 @@ def test_motion_can_be_learned():
             for part, (x, y) in zip(content, shifts, strict=True)
         ]
         maps = torch.stack(maps).flatten(2)
-        return Cells(maps, normalize(maps, dim=1)), torch.from_numpy(shifts).float()
+        cells = Cells(maps, normalize(maps, dim=1), torch.ones(16, 2))
+        return cells, torch.from_numpy(shifts).float()
 
     edge_index = torch.stack([torch.arange(8), torch.arange(8, 16)])
     for _ in range(60):

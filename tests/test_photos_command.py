@@ -82,9 +82,10 @@ def test_table_and_files_are_printed(asked, capsys):
     printed = capsys.readouterr().out
     assert "a.jpg 1.23 2.00 0.50       0.78      True" in printed
     assert "In out:" in printed
-    place, photos, output, device, workers = asked[0]
+    place, photos, output, device, workers, focal_length = asked[0]
     assert place == place_in(Path())
     assert (str(photos), str(output), str(device), workers) == ("mine", "out", "cpu", 1)
+    assert focal_length is None
 
 
 def test_options_override_the_place(asked):
@@ -92,6 +93,16 @@ def test_options_override_the_place(asked):
     assert main([*arguments, "--min-confidence", "0", "--netvlad", "other.tar"]) == 0
     expected = replace(place_in(Path()), describer=Path("other.tar"), minimum_confidence=0)
     assert asked[0][0] == expected
+
+
+def test_focal_length_is_handed_over(asked, capsys):
+    arguments = ["mine", "--scene", "study", "--device", "cpu", "--workers", "1"]
+    assert main([*arguments, "--focal-length", "0.72"]) == 0
+    assert asked[0][5] == 0.72
+    for wrong in ("0", "-1", "nan", "inf", "28mm"):
+        with pytest.raises(SystemExit):
+            main([*arguments, f"--focal-length={wrong}"])
+        assert f"got {wrong}, expected a number above 0" in capsys.readouterr().err
 
 
 def test_command_at_the_root(results, tmp_path):

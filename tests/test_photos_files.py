@@ -2,7 +2,7 @@ import logging
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from relposegnn.images import open_image, read_image
 from relposegnn.photos.files import covering_box, find_photos, read_photo
@@ -85,6 +85,37 @@ def test_of_another_aspect_the_centre_is_taken(tmp_path, pixels, margins):
             atol=1,
         )
     assert found.cut
+
+
+def exif(millimetres: int, orientation: int = 1) -> Image.Exif:
+    tags = Image.Exif()
+    tags[ExifTags.Base.Orientation] = orientation
+    tags.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = millimetres
+    return tags
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_focal_length_of_a_photo(tmp_path, pixels, orientation):
+    """28 mm on a picture of 43.27 mm from corner to corner: 0.647 diagonals, of 200 pixels here."""
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(pixels).save(path, exif=exif(28, orientation))
+    sizes = (80, 60), (16, 12), (16, 12)
+    diagonal = 28 / np.hypot(36, 24)
+    if orientation == 1:
+        assert read_photo(path, *sizes).focal_length == pytest.approx(diagonal * 200 / 160)
+        assert read_photo(path, *sizes, focal_length=0.9).focal_length == pytest.approx(0.9)
+        return
+    # Held upright: 120 x 90 of 120 x 160 pixels are left of it.
+    assert read_photo(path, *sizes).focal_length == pytest.approx(diagonal * 200 / 120)
+    assert read_photo(path, *sizes, focal_length=0.9).focal_length == pytest.approx(0.9 * 160 / 120)
+
+
+@pytest.mark.parametrize("millimetres", [0, None])
+def test_photo_that_does_not_tell_its_focal_length(tmp_path, pixels, millimetres):
+    path = tmp_path / "photo.jpg"
+    options = {} if millimetres is None else {"exif": exif(millimetres)}
+    Image.fromarray(pixels).save(path, **options)
+    assert np.isnan(read_photo(path, (80, 60), (16, 12), (16, 12)).focal_length)
 
 
 def test_portrait_is_cut_above_and_below():

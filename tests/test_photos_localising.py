@@ -14,9 +14,11 @@ from PIL import Image
 
 from relposegnn.aggregation import MEDIAN, LocalizationSettings
 from relposegnn.checkpoints import save_model
+from relposegnn.feature_maps import FeatureMaps, encode_frames
 from relposegnn.frames import Frames
 from relposegnn.graphs import SamplingSettings, write_split
 from relposegnn.localization import SceneFiles, predict_poses
+from relposegnn.match_field_network import MatchFieldGNN
 from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.photos import localising
 from relposegnn.photos.localising import POSE, localise_photos, neighbours_of_photos
@@ -210,3 +212,27 @@ def test_another_vocabulary_or_scene_is_refused(place, folder, tmp_path):
         file["train/descriptor"] = rows
     with pytest.raises(InputError, match=r"five\.h5: describes 5 .*expected the 12 of"):
         localise(place, folder, tmp_path / "out", descriptors=tmp_path / "five.h5")
+
+
+def test_photos_of_any_camera_by_a_network_that_sees_rays(place, folder, tmp_path):
+    """Without a word about their camera, it is the database's."""
+    frames, features = tmp_path / "frames.h5", tmp_path / "features.h5"
+    shutil.copy(place.frames, frames)
+    with h5py.File(frames, "a") as file:
+        file["train/focal_length"] = [0.8] * 11 + [0.4]
+    encode_frames(frames, place.frames.parent / "scene", features, "sift", 32)
+    torch.manual_seed(0)
+    shape = {"edges": "match_field", "encoder": "sift", "iterations": 0, "width": 16}
+    with FeatureMaps(features) as maps:
+        settings = ModelSettings.published(**shape, pose="relative", positions="rays")
+        model = MatchFieldGNN(settings, maps.channels, maps.grid)
+    save_model(tmp_path / "rays.pt", model, 0, ["tiny"])
+    rays = replace(place, model=tmp_path / "rays.pt", frames=frames, features=features)
+    usual, same, other = (
+        localise_photos(rays, folder, tmp_path / "out", CPU, focal_length=value)
+        for value in (None, 0.8, 0.4)
+    )
+    landscape = usual["image"] != "Walk/portrait.jpg"  # 0.8 of another side
+    poses = [table.loc[landscape, POSE].to_numpy() for table in (usual, same, other)]
+    np.testing.assert_array_equal(poses[0], poses[1])
+    assert np.abs(poses[0] - poses[2]).max() > 1e-3

@@ -14,4 +14,5 @@ if __name__ == "__main__":
             Path(snakemake.output.csv).parent,
             select_device(threads=snakemake.threads),
             workers=snakemake.threads,
+            focal_length=snakemake.params.focal_length,
         )

@@ -6,13 +6,17 @@ from relposegnn.runtime import logging_to
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):
         settings = dict(snakemake.params.frames)
-        given = settings.pop("statistics")
-        statistics = (given["mean"], given["variance"]) if given else None
+        statistics, lengths = settings.pop("statistics"), settings.pop("focal_lengths")
+        packing = Packing(
+            **settings,
+            statistics=(statistics["mean"], statistics["variance"]) if statistics else None,
+            focal_lengths=(lengths["train"], lengths["test"]) if lengths else None,
+        )
         pack_frames(
             snakemake.input.scene,
             snakemake.output.frames,
             snakemake.wildcards.dataset,
             snakemake.wildcards.scene,
-            Packing(**settings, statistics=statistics),
+            packing,
             workers=snakemake.threads,
         )

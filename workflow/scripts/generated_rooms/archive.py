@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from .rooms import Room, build_room
 PNG_SETTINGS = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
-Renderer = Callable[[np.ndarray], Iterable[dict[str, bytes]]]
+Renderer = Callable[[Camera, np.ndarray], Iterable[dict[str, bytes]]]
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,8 @@ class Recording:
         train_sequences: camera paths of the database.
         test_sequences: camera paths of the queries.
         frames_per_sequence: along each path.
+        test_focal_length: of the camera of the queries, in longer sides of the image; None: that of
+            the database, which is 7-Scenes'.
     """
 
     seed: int
@@ -54,6 +56,7 @@ class Recording:
     train_sequences: int
     test_sequences: int
     frames_per_sequence: int
+    test_focal_length: float | None = None
 
 
 def render_archive(archive: Path, scene: str, recording: Recording, workers: int = 1) -> None:
@@ -68,23 +71,28 @@ def render_archive(archive: Path, scene: str, recording: Recording, workers: int
         InputError: no frames, sequences or pixels are asked for.
     """
     counts = {**asdict(recording), "workers": workers}
-    seed = counts.pop("seed")
+    seed, test_focal_length = counts.pop("seed"), counts.pop("test_focal_length")
     if min(counts.values()) < 1:
         raise InputError(f"rendering of {scene}: got {counts}, expected at least 1 each")
     room, camera = build_room(seed), Camera.seven_scenes(recording.width, recording.height)
+    test_camera = camera
+    if test_focal_length is not None:
+        pixels = test_focal_length * max(camera.width, camera.height)
+        test_camera = replace(camera, focal=pixels)
     sequences = range(1, recording.train_sequences + recording.test_sequences + 1)
     paths = [camera_path(room, seed, number, recording.frames_per_sequence) for number in sequences]
     logger.info("%s: %d surfaces, %d frames", scene, len(room.frames), sum(map(len, paths)))
     with (
         atomic_path(archive) as partial_file,
         zipfile.ZipFile(partial_file, "w") as outer,
-        _renderer(room, camera, workers) as render,
+        _renderer(room, workers) as render,
         tqdm(total=sum(map(len, paths)), desc=f"render {scene}", unit="frame", disable=None) as bar,
     ):
         _add(outer, f"{scene}/TrainSplit.txt", _split(sequences[: recording.train_sequences]))
         _add(outer, f"{scene}/TestSplit.txt", _split(sequences[recording.train_sequences :]))
         for number, poses in zip(sequences, paths, strict=True):
-            _add_sequence(outer, scene, f"seq-{number:02d}", poses, render, bar)
+            used = camera if number <= recording.train_sequences else test_camera
+            _add_sequence(outer, scene, f"seq-{number:02d}", partial(render, used, poses), bar)
 
 
 def _split(numbers: Iterable[int]) -> bytes:
@@ -97,12 +105,16 @@ def _add(target: zipfile.ZipFile, name: str, content: bytes) -> None:
 
 
 def _add_sequence(
-    outer: zipfile.ZipFile, scene: str, name: str, poses: np.ndarray, render: Renderer, bar: tqdm
+    outer: zipfile.ZipFile,
+    scene: str,
+    name: str,
+    render: Callable[[], Iterable[dict[str, bytes]]],
+    bar: tqdm,
 ) -> None:
-    """Render one sequence into a zip of its own inside ``outer``."""
+    """Write what ``render`` gives, the files of each frame, into a zip of its own in ``outer``."""
     with tempfile.TemporaryFile() as scratch:
         with zipfile.ZipFile(scratch, "w") as inner:
-            for index, files in enumerate(render(poses)):
+            for index, files in enumerate(render()):
                 for suffix, content in files.items():
                     _add(inner, f"{name}/frame-{index:06d}.{suffix}", content)
                 bar.update()
@@ -113,31 +125,31 @@ def _add_sequence(
 
 
 @contextmanager
-def _renderer(room: Room, camera: Camera, workers: int) -> Iterator[Renderer]:
-    """Yield a function that renders poses (N, 4, 4) into frames' files, in order."""
+def _renderer(room: Room, workers: int) -> Iterator[Renderer]:
+    """Yield a function that renders poses (N, 4, 4) of a camera into frames' files, in order."""
     if workers == 1:
         threads = cv2.getNumThreads()
         cv2.setNumThreads(1)
         try:
-            yield partial(map, partial(_encode_frame, room, camera))
+            yield lambda camera, poses: map(partial(_encode_frame, room, camera), poses)
         finally:
             cv2.setNumThreads(threads)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker, (room, camera)) as pool:
-        yield partial(pool.map, _encode_in_worker, chunksize=4)
+    with ProcessPoolExecutor(workers, context, _start_worker, (room,)) as pool:
+        yield lambda camera, poses: pool.map(partial(_encode_in_worker, camera), poses, chunksize=4)
 
 
-_worker: dict[str, Room | Camera] = {}  # a worker process's own room and camera
+_worker: dict[str, Room] = {}  # a worker process's own room
 
 
-def _start_worker(room: Room, camera: Camera) -> None:
+def _start_worker(room: Room) -> None:
     cv2.setNumThreads(1)
-    _worker.update(room=room, camera=camera)
+    _worker.update(room=room)
 
 
-def _encode_in_worker(world_from_cam: np.ndarray) -> dict[str, bytes]:
-    return _encode_frame(_worker["room"], _worker["camera"], world_from_cam)
+def _encode_in_worker(camera: Camera, world_from_cam: np.ndarray) -> dict[str, bytes]:
+    return _encode_frame(_worker["room"], camera, world_from_cam)
 
 
 def _encode_frame(room: Room, camera: Camera, world_from_cam: np.ndarray) -> dict[str, bytes]:

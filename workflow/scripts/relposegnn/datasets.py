@@ -11,10 +11,11 @@ from torch_geometric.data import Batch, Data, Dataset
 from torch_geometric.loader import DataLoader
 
 from .edges import complete_edges
-from .encoders import Maps
 from .feature_maps import FeatureMaps
 from .frames import Frames
 from .graphs import VALIDATION, read_graphs
+from .match_fields import Views
+from .positions import IMAGE, frame_scales
 from .relative_poses import relative_pose
 from .runtime import InputError, numpy_generator, torch_generator
 
@@ -32,7 +33,7 @@ class GraphDataset(Dataset):
 
     An item is a ``Data`` of n = 1 + k nodes, the query first:
         images (n, 3, H, W) uint8, as packed; or, where there is a features file,
-        fine, coarse (n, C, h, w) float32, the images' standardised maps;
+        fine, coarse (n, C, h, w) float32, scales (n, 2), see ``match_fields.Views``;
         relative (n, n, 6) float32: relative pose of the edge s -> t in [s, t], metres and half
             radians;
         edge_index (2, n (n - 1)), fully connected;
@@ -46,11 +47,13 @@ class GraphDataset(Dataset):
         split: str,
         pose: str,
         features_file: str | Path | None = None,
+        positions: str = IMAGE,
     ) -> None:
         """Read indices and poses; images or maps are read when asked for.
 
         ``split`` is ``train``, ``validation`` or ``test``, see ``graphs.read_graphs``. ``pose`` is
-        the kind of the relative poses, see ``relative_poses``.
+        the kind of the relative poses, see ``relative_poses``; ``positions`` what those in match
+        fields are, see ``positions``.
         """
         super().__init__()
         self.graphs_file, self.pose = Path(graphs_file), pose
@@ -59,6 +62,10 @@ class GraphDataset(Dataset):
         self.features = FeatureMaps(features_file) if features_file else None
         if self.features:
             self.features.check_frames(self.frames)
+            self._scales = {
+                each: frame_scales(positions, self.frames, each, self.features.grid)
+                for each in ("train", split)
+            }
         self.query, self.neighbours = read_graphs(graphs_file, split)
         self.edge_index = torch.from_numpy(complete_edges(1 + self.neighbours.shape[1]))
         self.mean = torch.tensor(self.frames.mean, dtype=torch.float32)[None]
@@ -89,6 +96,8 @@ class GraphDataset(Dataset):
         digest.update(self.mean.numpy().tobytes() + self.deviation.numpy().tobytes())
         if self.features:
             digest.update(repr(self.features.made_by).encode())
+            for scales in self._scales.values():
+                digest.update(scales.numpy().tobytes())
         return digest.hexdigest()
 
     def len(self) -> int:
@@ -124,8 +133,11 @@ class GraphDataset(Dataset):
                 self.frames.images("train", neighbours),
             )
             return {"images": torch.from_numpy(np.concatenate(images)).permute(0, 3, 1, 2)}
-        maps = self.features.maps(self.split, [query]), self.features.maps("train", neighbours)
-        return {name: torch.cat([getattr(each, name) for each in maps]) for name in Maps._fields}
+        views = [
+            Views(*self.features.maps(split, rows), self._scales[split][rows])
+            for split, rows in ((self.split, [query]), ("train", neighbours))
+        ]
+        return {name: torch.cat([getattr(each, name) for each in views]) for name in Views._fields}
 
 
 def normalise_images(
@@ -146,17 +158,21 @@ def true_relative(batch: Batch, edge_index: torch.Tensor) -> torch.Tensor:
 
 
 def read_training_graphs(
-    scenes: dict[str, tuple[str, ...]], pose: str
+    scenes: dict[str, tuple[str, ...]], pose: str, positions: str = IMAGE
 ) -> tuple[ConcatDataset, ConcatDataset]:
     """Return training and validation graphs of scenes: frames, graphs and maybe features by name.
 
-    ``pose`` is the kind of the relative poses, see ``relative_poses``.
+    ``pose`` and ``positions`` are as ``GraphDataset`` takes them.
 
     Raises:
-        InputError: a scene has no training graphs, or scenes have images of different sizes.
+        InputError: a scene has no training graphs, scenes have images of different sizes, or a
+            focal length that rays need is unknown.
     """
     datasets, validation = (
-        [GraphDataset(*files[:2], part, pose, *files[2:]) for files in scenes.values()]
+        [
+            GraphDataset(*files[:2], part, pose, *files[2:], positions=positions)
+            for files in scenes.values()
+        ]
         for part in ("train", VALIDATION)
     )
     for dataset in datasets:

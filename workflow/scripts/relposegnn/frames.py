@@ -2,8 +2,10 @@
 
 Groups ``train`` and ``test`` hold ``images`` uint8 (N, H, W, 3), one frame a chunk;
 ``world_from_cam`` float64 (N, 4, 4); ``name``; ``source``, the image's path relative to the
-scene's folder. Root attributes: ``dataset``, ``scene``, and ``mean`` (3) and ``variance`` (3) of
-the channels of the training images in [0, 1]. A scene without queries has 0 of them.
+scene's folder; where it is known of some frame, ``focal_length`` float64 (N) in longer sides of
+the image, NaN where it is not. Root attributes: ``dataset``, ``scene``, and ``mean`` (3) and
+``variance`` (3) of the channels of the training images in [0, 1]. A scene without queries has 0 of
+them.
 """
 
 import logging
@@ -18,23 +20,27 @@ from tqdm import tqdm
 from .images import image_size, jitter_colours, read_images, resized_shape
 from .layouts.reading import read_scene
 from .runtime import InputError, map_in_threads, numpy_generator
-from .scenes import Frame, hold_out
+from .scenes import Frame, Scene, hold_out
 from .storage import SPLITS, StoredFrames, create_hdf5, open_hdf5
 
 logger = logging.getLogger(__name__)
 
 Statistics = tuple[Sequence[float], Sequence[float]]  # mean (3), variance (3)
+FocalLengths = tuple[float | None, float | None]  # of the database, of the queries
 
 MEAN_TOLERANCE = 0.1  # given means farther from the measured ones are worth a warning
 
 
 class Packing(NamedTuple):
-    """How the frames of a scene are packed.
+    """How the frames of a scene are packed, and what is known of them beside their files.
 
     Attributes:
         shorter_side: of the resized images, in pixels.
         statistics: mean (3) and variance (3) of the channels, for images in [0, 1], to record in
             place of those measured on the training images, e.g. those a model was trained with.
+        focal_lengths: of the database's and of the queries' camera, in longer sides of the image,
+            or None: the first as a COLMAP model says or else estimated, the second as the first.
+            None in place of both: as a COLMAP model says, elsewhere unknown.
         held_out: frames in a stretch, see ``scenes.hold_out``; None keeps the scene's own split.
         colour_jitter: strengths, see ``images.jitter_colours``, drawn once for each image; None:
             images as they are.
@@ -42,6 +48,7 @@ class Packing(NamedTuple):
 
     shorter_side: int
     statistics: Statistics | None = None
+    focal_lengths: FocalLengths | None = None
     held_out: int | None = None
     colour_jitter: Sequence[float] | None = None
 
@@ -67,6 +74,12 @@ class Frames(StoredFrames):
             self._names = {split: list(file[split]["name"].asstr()[:]) for split in SPLITS}
             self._sources = {split: list(file[split]["source"].asstr()[:]) for split in SPLITS}
             self._poses = {split: file[split]["world_from_cam"][:] for split in SPLITS}
+            self._focal_lengths = {
+                split: file[split]["focal_length"][:]
+                if "focal_length" in file[split]
+                else np.full(len(self._names[split]), np.nan)
+                for split in SPLITS
+            }
 
     def count(self, split: str) -> int:
         """Return the number of frames of ``train`` or ``test``."""
@@ -83,6 +96,10 @@ class Frames(StoredFrames):
     def poses(self, split: str) -> np.ndarray:
         """Return the poses ``world_from_cam`` (N, 4, 4), float64, metres."""
         return self._poses[split]
+
+    def focal_lengths(self, split: str) -> np.ndarray:
+        """Return focal lengths (N) in longer sides of the image, NaN where they are unknown."""
+        return self._focal_lengths[split]
 
     def images(self, split: str, indices: np.ndarray | list[int]) -> np.ndarray:
         """Return images uint8 (n, H, W, 3) by their indices (n), in any order, repeats allowed.
@@ -113,7 +130,8 @@ def pack_frames(
 
     Raises:
         InputError: the scene is not complete, an image is damaged, sizes differ, the statistics
-            are none, or there are too few frames to hold some out.
+            are none, a focal length cannot be estimated, or there are too few frames to hold some
+            out.
     """
     given = packing.statistics and _checked_statistics(packing.statistics, scene)
     content = read_scene(scene_folder)
@@ -121,6 +139,7 @@ def pack_frames(
         content = hold_out(content, packing.held_out)
     original = _common_size([frame.image for frame in content.train + content.test], workers)
     size = resized_shape(*original, packing.shorter_side)
+    focal_lengths = _focal_lengths(content, packing.focal_lengths, workers)
     recorded = packing._asdict() | {"statistics": "given" if given else "measured"}
     settings = {"dataset": dataset, "scene": scene, **recorded}
     with create_hdf5(frames_file, "frames", settings) as file:
@@ -128,6 +147,8 @@ def pack_frames(
             frames = content.frames(split)
             group = file.create_group(split)
             _write_labels(group, frames, Path(scene_folder))
+            if np.isfinite(focal_lengths[split]).any():
+                group.create_dataset("focal_length", data=focal_lengths[split])
             images = read_images([frame.image for frame in frames], size, workers)
             if packing.colour_jitter:
                 images = _jittered(images, frames, packing.colour_jitter, scene)
@@ -184,6 +205,27 @@ def _common_size(paths: list[Path], workers: int) -> tuple[int, int]:
                 "held upright, before their poses are found)"
             )
     return expected
+
+
+def _focal_lengths(
+    content: Scene, given: FocalLengths | None, workers: int
+) -> dict[str, np.ndarray]:
+    """Return focal lengths (N) by split, NaN where they are unknown; see ``Packing``."""
+    found = {
+        split: np.array([frame.focal_length for frame in content.frames(split)], dtype=np.float64)
+        for split in SPLITS
+    }
+    train, test = given or (None, None)
+    if given is not None and train is None and np.isnan(found["train"]).all():
+        from .cameras import estimate_focal_length  # OpenCV: who only reads frames lacks it
+
+        paths = [frame.image for frame in content.train]
+        poses = np.stack([frame.world_from_cam for frame in content.train])
+        train = estimate_focal_length(paths, poses, workers=workers)
+    for split, value in (("train", train), ("test", train if test is None else test)):
+        if value is not None:
+            found[split][:] = value
+    return found
 
 
 def _write_labels(group: h5py.Group, frames: list[Frame], folder: Path) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from .encoders import Maps
-from .match_fields import Cells, MatchFieldEdge, image_cells
+from .match_fields import Cells, MatchFieldEdge, Views, image_cells
 from .model import KAIMING, MATCH_FIELD, POOLED, ModelSettings, PoseNetwork, RelPoseGNN
 from .runtime import InputError
 
@@ -29,8 +28,8 @@ class MatchFieldGNN(PoseNetwork):
             rotation_from_field=settings.rotation_from_field,
         )
 
-    def encode(self, seen: Maps) -> Cells:
-        """Return the cells of images by their standardised maps."""
+    def encode(self, seen: Views) -> Cells:
+        """Return the cells of images."""
         return image_cells(seen)
 
     def node_features(self, features: Cells) -> Tensor | None:

@@ -6,7 +6,7 @@ the feature of an edge.
 
 Dimensions in tensor names: N images, P pairs of images, E edges, K channels of a cell, M = h w
 cells of an image, A learned channels, C feature width. Positions are in half widths of an image,
-from its middle, x to the right and y down; or in rays, see ``cell_positions``.
+from its middle, x to the right and y down; times the scales of an image, see ``positions``.
 """
 
 from typing import NamedTuple
@@ -14,8 +14,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
-
-from .encoders import Maps
 
 TEMPERATURE = 15.0  # factor of cosine similarities in the softmax
 FINE_SHARE = 0.7  # weight of the fine map in a descriptor, beside 1 for the coarse one
@@ -25,16 +23,32 @@ HIDDEN = 64  # channels of the network on a field
 CONVOLUTIONS = 2  # in it, of 3x3 and stride 2
 
 
+class Views(NamedTuple):
+    """What is seen of images, as a network with match fields takes it.
+
+    Attributes:
+        fine: (N, C8, h, w) channels of mean 0 and deviation 1, as ``FeatureMaps`` gives them.
+        coarse: (N, C16, h', w') likewise; C16 = 0 is an encoder of one stride.
+        scales: (N, 2) of the positions x and y of their cells, see ``positions``.
+    """
+
+    fine: Tensor
+    coarse: Tensor
+    scales: Tensor
+
+
 class Cells(NamedTuple):
     """The cells of images, row by row.
 
     Attributes:
         maps: (N, K, M) standardised channels of the fine and the coarse map.
         descriptors: (N, K, M) unit vectors to compare cells by.
+        scales: (N, 2) of their positions.
     """
 
     maps: Tensor
     descriptors: Tensor
+    scales: Tensor
 
 
 class Pairs(NamedTuple):
@@ -65,35 +79,20 @@ class MatchFields(NamedTuple):
     weights: Tensor
 
 
-def cell_positions(
-    height: int, width: int, aspect: float | None = None, focal_length: float = 1.0
-) -> Tensor:
-    """Return the positions (M, 2) of the centres of an image's cells, x and y.
-
-    Args:
-        height: cells in a column.
-        width: cells in a row.
-        aspect: height of the image over its width, before it was resized to whole cells; None: as
-            the cells have it.
-        focal_length: in half widths of the image. Positions then are the x/z and y/z of rays, which
-            cameras of any field of view have in common.
-    """
+def cell_positions(height: int, width: int) -> Tensor:
+    """Return the positions (M, 2) of the centres of an image's cells, x and y, in half widths."""
     x = (torch.arange(width) + 0.5) * 2 / width - 1
-    y = ((torch.arange(height) + 0.5) * 2 / height - 1) * (aspect or height / width)
+    y = ((torch.arange(height) + 0.5) * 2 / height - 1) * (height / width)
     rows, columns = torch.meshgrid(y, x, indexing="ij")
-    return torch.stack([columns, rows], dim=2).flatten(0, 1) / focal_length
+    return torch.stack([columns, rows], dim=2).flatten(0, 1)
 
 
-def image_cells(maps: Maps) -> Cells:
-    """Return the cells of standardised maps: the fine map's, where the coarse map is interpolated.
+def image_cells(views: Views) -> Cells:
+    """Return the cells of images: the fine map's, where the coarse map is interpolated.
 
     A descriptor holds both maps, each normalised, the fine one with ``FINE_SHARE``.
-
-    Args:
-        maps: fine (N, C8, h, w) and coarse (N, C16, h', w') channels of mean 0 and deviation 1, as
-            ``FeatureMaps`` gives them. C16 = 0 is an encoder of one stride.
     """
-    fine, coarse = maps
+    fine, coarse, scales = views
     if coarse.shape[1]:
         size = fine.shape[2:]
         coarse = interpolate(coarse, size=size, mode="bilinear", align_corners=False)
@@ -102,7 +101,7 @@ def image_cells(maps: Maps) -> Cells:
     fine, coarse = fine.flatten(2), coarse.flatten(2)
     parts = [FINE_SHARE * normalize(fine, dim=1), normalize(coarse, dim=1)]
     descriptors = normalize(torch.cat(parts, dim=1), dim=1)
-    return Cells(torch.cat([fine, coarse], dim=1), descriptors)
+    return Cells(torch.cat([fine, coarse], dim=1), descriptors, scales)
 
 
 def unordered_pairs(edge_index: Tensor) -> Pairs:
@@ -128,7 +127,7 @@ def match_fields(
     Args:
         first_PKM: (P, K, M) unit descriptors of the first images' cells.
         second_PKM: (P, K, M) of the second images' cells.
-        first_positions: (M, 2) or (P, M, 2) of the first images' cells, see ``cell_positions``.
+        first_positions: (P, M, 2) of the first images' cells, or (M, 2) where all have the same.
         second_positions: of the second images' cells.
     """
     with torch.autocast(first_PKM.device.type, enabled=False):
@@ -199,23 +198,20 @@ class MatchFieldEdge(nn.Module):
             self.rotation_network = _field_network(FIELD_CHANNELS, grid, width)
         self.register_buffer("positions", cell_positions(*grid), persistent=False)
 
-    def forward(
-        self, cells: Cells, edge_index: Tensor, positions: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None]:
+    def forward(self, cells: Cells, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the features (E, C) of edges, and those of rotations where they have their own.
 
         Args:
             cells: of N images, see ``image_cells``.
             edge_index: (2, E) source and target; the order, and whether opposites are among them,
                 changes nothing in an edge's feature.
-            positions: (N, M, 2) of each image's cells, in rays where cameras differ; None: in half
-                widths of an image.
         """
         first, second, row = unordered_pairs(edge_index)
-        places = [self.positions] * 2
-        if positions is not None:
-            places = [positions[first], positions[second]]
-        fields = match_fields(cells.descriptors[first], cells.descriptors[second], *places)
+        positions_NM2 = self.positions * cells.scales[:, None]
+        fields = match_fields(
+            *(cells.descriptors[first], cells.descriptors[second]),
+            *(positions_NM2[first], positions_NM2[second]),
+        )
         own_NAM = self.appearance(cells.maps)
         source = torch.cat([own_NAM[first], own_NAM[second]])[row]
         target = torch.cat(follow_fields(fields, own_NAM[first], own_NAM[second]))[row]

@@ -20,9 +20,9 @@ from torch.nn.functional import relu
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from .edges import drop_edge_pairs, nearest_edges
-from .encoders import Maps
-from .match_fields import Cells
+from .match_fields import Cells, Views
 from .message_passing import MessagePassingLayer, linear_of_rows
+from .positions import IMAGE
 from .relative_poses import WORLD_DIFFERENCE
 from .runtime import InputError
 from .weights import load_weights, read_checkpoint
@@ -39,6 +39,7 @@ class ModelSettings:
         edges: how an edge sees its images: ``pooled``, as published, or ``match_field``.
         backbone: image encoder of pooled edges, see ``image_encoder``.
         encoder: frozen encoder of match fields, see ``encoders.load_encoder``.
+        positions: what they are in match fields, ``image`` or ``rays``, see ``positions``.
         rotation_from_field: rotations see the match field alone, not what images look like.
         width: length C of node and edge features.
         iterations: rounds of message passing. 0 is an ablation, "without GNN": each relative pose
@@ -61,6 +62,7 @@ class ModelSettings:
     edges: str
     backbone: str
     encoder: str
+    positions: str
     rotation_from_field: bool
     width: int
     iterations: int
@@ -92,7 +94,8 @@ class ModelSettings:
         """Return the shape of the models published for 7-Scenes in 2021, with changes."""
         shape = {
             "edges": POOLED, "backbone": "resnet34", "width": 2048, "iterations": 3,
-            "encoder": "efficientnet_lite0", "rotation_from_field": True,  # of match fields alone
+            "encoder": "efficientnet_lite0", "positions": IMAGE,  # of match fields alone
+            "rotation_from_field": True,  # likewise
             "layers": 1, "attention": True, "knn": 0, "dropout": 0.5, "edge_dropout": 0.0,
             "initialisation": KAIMING, "pose": WORLD_DIFFERENCE,
             "translation_deviation": (1.0, 1.0, 1.0),
@@ -138,7 +141,7 @@ class PoseNetwork(nn.Module):
         deviation = torch.tensor(settings.translation_deviation, dtype=torch.float32)
         self.register_buffer("translation_deviation", deviation, persistent=False)
 
-    def encode(self, seen: Tensor | Maps) -> Tensor | Cells:
+    def encode(self, seen: Tensor | Views) -> Tensor | Cells:
         """Return the features of N images, by what the kind of network sees of them."""
         raise NotImplementedError
 
@@ -161,7 +164,7 @@ class PoseNetwork(nn.Module):
 
     def forward(
         self,
-        seen: Tensor | Maps,
+        seen: Tensor | Views,
         edge_index: Tensor,
         graph_N: Tensor,
         edge_generator: torch.Generator | None = None,

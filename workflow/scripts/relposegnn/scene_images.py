@@ -12,11 +12,12 @@ from torch import nn
 from tqdm import tqdm
 
 from .datasets import normalise_images
-from .encoders import Maps, load_encoder
+from .encoders import load_encoder
 from .feature_maps import FeatureMaps
 from .frames import Frames
-from .match_fields import Cells
+from .match_fields import Cells, Views
 from .model import MATCH_FIELD, PoseNetwork
+from .positions import frame_scales, image_scales
 from .runtime import InputError
 
 # Images are encoded so many pixels at once: on a CPU as many as its caches like, 4 published ones.
@@ -29,7 +30,7 @@ class SceneImages:
 
     Raises:
         InputError: a network with match fields gets no features, or those of another encoder, of
-            another shape or of other frames.
+            another shape or of other frames; or it sees rays, and a focal length is unknown.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class SceneImages:
                 f"{features_file}: encoder, channels and grid are {found}, expected {expected} as "
                 "in the training of the model; make the features again, or train it anew"
             )
+        self.scales("train")  # may raise
 
     @property
     def size(self) -> tuple[int, int]:
@@ -67,30 +69,43 @@ class SceneImages:
         pixels = PIXELS_PER_PASS_CPU if self.device.type == "cpu" else PIXELS_PER_PASS_GPU
         return max(1, pixels // math.prod(self.size))
 
+    def scales(self, split: str) -> torch.Tensor:
+        """Return the scales (N, 2) of positions in the frames of a split, see ``positions``."""
+        return frame_scales(self.model.settings.positions, self.frames, split, self.features.grid)
+
     def of_frames(self, split: str, indices: np.ndarray) -> "torch.Tensor | StoredMaps":
         """Return what the network sees of some frames of a split, one after another."""
         if self.features is not None:
-            return StoredMaps(lambda rows: self.features.maps(split, indices[rows]), len(indices))
+            maps, scales = self.features.maps, self.scales(split)[indices]
+            read = lambda rows: Views(*maps(split, indices[rows]), scales[rows])  # noqa: E731
+            return StoredMaps(read, len(indices))
         distinct, row = np.unique(indices, return_inverse=True)
         starts = range(0, len(distinct), self.at_once)
         passes = tqdm(starts, f"encoding {split} frames", disable=None)
         parts = (distinct[start : start + self.at_once] for start in passes)
         return torch.cat([self.encode(self.frames.images(split, part)) for part in parts])[row]
 
-    def join(self, parts: Sequence[torch.Tensor | Maps]) -> "torch.Tensor | StoredMaps":
+    def join(self, parts: Sequence[torch.Tensor | Views]) -> "torch.Tensor | StoredMaps":
         """Return what ``encode`` gave for some batches of images, one after another."""
         if self.features is None:
             return torch.cat(parts)
-        maps = Maps(*(torch.cat(each) for each in zip(*parts, strict=True)))
-        return StoredMaps(lambda rows: Maps(*(each[rows] for each in maps)), len(maps.fine))
+        views = Views(*(torch.cat(each) for each in zip(*parts, strict=True)))
+        return StoredMaps(lambda rows: Views(*(each[rows] for each in views)), len(views.fine))
 
     @torch.inference_mode()
-    def encode(self, images: np.ndarray) -> torch.Tensor | Maps:
-        """Return features (n, C), or standardised maps, of images (n, H, W, 3) uint8."""
+    def encode(
+        self, images: np.ndarray, focal_lengths: np.ndarray | None = None
+    ) -> torch.Tensor | Views:
+        """Return features (n, C), or views, of images (n, H, W, 3) uint8.
+
+        ``focal_lengths`` (n), in longer sides of the images, are for networks that see rays.
+        """
         packed = torch.from_numpy(images).to(self.device)
         if self.features is not None:
             maps = self.features.standardise(self._encoder()(packed))
-            return Maps(*(each.cpu() for each in maps))
+            cameras = focal_lengths, self.frames.image_shape, self.features.grid
+            scales = image_scales(self.model.settings.positions, *cameras)
+            return Views(*(each.cpu() for each in maps), scales)
         mean, variance = (
             torch.tensor(each, dtype=torch.float32, device=self.device)[None]
             for each in (self.frames.mean, self.frames.variance)
@@ -133,14 +148,14 @@ class SceneImages:
 
 
 class StoredMaps(NamedTuple):
-    """Maps of some images, read when they are asked for.
+    """Maps of some images, with their scales, read when they are asked for.
 
     Attributes:
-        read: from rows (n) below ``count`` to their standardised maps.
+        read: from rows (n) below ``count`` to the views of these images.
         count: of the images.
     """
 
-    read: Callable[[np.ndarray], Maps]
+    read: Callable[[np.ndarray], Views]
     count: int
 
     def __len__(self) -> int:
@@ -172,6 +187,6 @@ class CellsOfRows:
             self.queries.read(distinct[distinct < count]),
             self.database.read(distinct[distinct >= count] - count),
         )
-        maps = (torch.cat(each).to(self.device) for each in zip(*parts, strict=True))
-        cells = self.model.encode(Maps(*maps))
+        views = (torch.cat(each).to(self.device) for each in zip(*parts, strict=True))
+        cells = self.model.encode(Views(*views))
         return Cells(*(each[torch.from_numpy(place)] for each in cells))

@@ -3,6 +3,7 @@
 ``layouts.reading.read_scene`` makes a ``Scene`` of a folder; each layout has its reader module.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +20,13 @@ class Frame:
         name: unique in its scene: the image's path without its suffix, seq-03/frame-000017.
         image: path of the colour image.
         world_from_cam: pose (4, 4), float64, metres, OpenCV camera axes.
+        focal_length: in longer sides of the image; NaN where the layout does not tell it.
     """
 
     name: str
     image: Path
     world_from_cam: np.ndarray
+    focal_length: float = math.nan
 
 
 @dataclass(frozen=True, eq=False)

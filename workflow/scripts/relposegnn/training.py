@@ -32,9 +32,9 @@ from .datasets import (
     shuffled_batches,
     true_relative,
 )
-from .encoders import Maps
 from .losses import RelativePoseCriterion, RelativePoseLoss
 from .match_field_network import build_network
+from .match_fields import Views
 from .model import ModelSettings, PoseNetwork
 from .runtime import InputError, atomic_path, derive_seed, torch_generator
 
@@ -91,7 +91,9 @@ def train_model(
     Raises:
         InputError: scenes that cannot be trained on together, or a loss that is not finite.
     """
-    train_set, validation_set = read_training_graphs(scenes, model_settings.pose)
+    train_set, validation_set = read_training_graphs(
+        scenes, model_settings.pose, model_settings.positions
+    )
     if settings.drop_last_batch and len(train_set) < settings.batch_size:
         raise InputError(
             f"{', '.join(scenes)}: {len(train_set)} training graphs make no full batch of "
@@ -157,7 +159,7 @@ class Learner(nn.Module):
         device = self.criterion.s_t.device
         batch = batch.to(device, non_blocking=True)
         if "fine" in batch:
-            seen = Maps(batch.fine, batch.coarse)
+            seen = Views(batch.fine, batch.coarse, batch.scales)
         else:
             seen = normalise_images(
                 batch.images, batch.mean[batch.batch], batch.deviation[batch.batch]

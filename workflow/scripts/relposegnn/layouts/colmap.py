@@ -3,9 +3,12 @@
 The model lies in ``sparse/0``, ``sparse`` or the folder itself, binary or text. ``test.txt`` names
 the queries, one image a line; all other images are the database. Camera axes are OpenCV's. COLMAP
 finds a scene up to its scale: unless the model was aligned, "metres" are the model's own units.
+Focal lengths are the model's; those of fisheye lenses, of which rays are no such multiples, are not
+taken.
 """
 
 import logging
+import math
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,8 @@ logger = logging.getLogger(__name__)
 IMAGES = "images"
 QUERIES = "test.txt"
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg"}
+# Cameras that are a pinhole but for a distortion.
+PINHOLES = {"SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV"}
 
 
 def read_colmap(folder: Path) -> Scene:
@@ -37,19 +42,21 @@ def read_colmap(folder: Path) -> Scene:
     if not images.is_dir():
         raise InputError(f"{images}: no such folder, expected the images of the COLMAP model")
     model = _find_model(folder)
-    poses = read_model_poses(model)
+    poses, focal_lengths = read_model(model)
     queries = _read_queries(folder / QUERIES, poses, model)
     _log_unregistered(images, poses, model)
     listed = {
-        name: listed_frame(images, name, poses[name], queries.get(name, str(model)))
-        for name in sorted(poses)
+        name: listed_frame(images, name, pose, queries.get(name, str(model)), focal_lengths[name])
+        for name, pose in sorted(poses.items())
     }
     train = [frame for name, frame in listed.items() if name not in queries]
     return scene_of_lists(folder, train, [listed[name] for name in sorted(queries)])
 
 
-def read_model_poses(model: Path) -> dict[str, np.ndarray]:
+def read_model(model: Path) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Return the poses ``world_from_cam`` (4, 4) of a model's registered images by their name.
+
+    And their focal lengths likewise, in longer sides of the image, NaN where it is no pinhole's.
 
     Raises:
         InputError: pycolmap is not installed, or the model cannot be read or has no poses.
@@ -69,15 +76,19 @@ def read_model_poses(model: Path) -> dict[str, np.ndarray]:
             f"{model}: cannot be read as a COLMAP model ({error or type(error).__name__}), "
             "expected cameras, images and points3D, all .bin or all .txt; export it again"
         ) from error
-    poses = {}
+    poses, focal_lengths = {}, {}
     for image in reconstruction.images.values():
         if image.has_pose:
             pose = np.vstack([image.cam_from_world().inverse().matrix(), [0, 0, 0, 1]])
             check_pose(pose, f"{model}: {image.name}")
             poses[image.name] = pose
+            camera = image.camera
+            pinhole = camera.model.name in PINHOLES
+            pixels = camera.mean_focal_length() if pinhole else math.nan
+            focal_lengths[image.name] = pixels / max(camera.width, camera.height)
     if not poses:
         raise InputError(f"{model}: has no image with a pose, expected at least one")
-    return poses
+    return poses, focal_lengths
 
 
 def _find_model(folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 pycolmap does not check: where a list is cut off it reads on for ever, or reads a wrong pose. Each
 of the files is a number of records (64 bits) and the records, of different lengths; all numbers are
-little-endian. Cameras are not checked: no pose depends on them.
+little-endian.
 """
 
 import mmap
@@ -15,6 +15,8 @@ from ..runtime import InputError
 COUNT_64 = struct.Struct("<Q")
 COUNT_32 = struct.Struct("<I")
 POSE = 56  # bytes of a quaternion and a translation
+# Numbers in a camera, by COLMAP's number of its model.
+PARAMETERS = (3, 4, 4, 5, 8, 8, 12, 5, 4, 5, 12, 16, 4, 5, 3, 4, 6, 2)
 BEYOND_THE_END = (struct.error, IndexError, ValueError, OverflowError)  # what reading there raises
 
 
@@ -42,6 +44,11 @@ def _is_complete(path: Path, end_of: Callable[[mmap.mmap, int], int]) -> bool:
         except BEYOND_THE_END:
             return False
     return position <= size
+
+
+def _camera_end(content: mmap.mmap, start: int) -> int:
+    """Skip id, model, width, height, and 8 bytes for each number of this model."""
+    return start + 24 + 8 * PARAMETERS[COUNT_32.unpack_from(content, start + 4)[0]]
 
 
 def _image_end(content: mmap.mmap, start: int) -> int:
@@ -72,6 +79,7 @@ def _rig_end(content: mmap.mmap, start: int) -> int:
 
 
 RECORDS = {
+    "cameras.bin": _camera_end,
     "images.bin": _image_end,
     "points3D.bin": _point_end,
     "frames.bin": _frame_end,

@@ -1,5 +1,6 @@
 """Posed images as a file lists them: one image and one pose a line, checked."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -66,7 +67,13 @@ def parse_pose(fields: Sequence[str], where: str) -> tuple[np.ndarray, np.ndarra
     return numbers[:3], numbers[3:]
 
 
-def listed_frame(folder: Path, image: str, world_from_cam: np.ndarray, where: str) -> Listed:
+def listed_frame(
+    folder: Path,
+    image: str,
+    world_from_cam: np.ndarray,
+    where: str,
+    focal_length: float = math.nan,
+) -> Listed:
     """Return the frame of an image, named by its path in ``folder`` without the suffix.
 
     Raises:
@@ -84,7 +91,8 @@ def listed_frame(folder: Path, image: str, world_from_cam: np.ndarray, where: st
         ) from error
     if not found:
         raise InputError(f"{where}: names {image!r}, but there is no image {folder / path}")
-    return Listed(where, Frame(path.with_suffix("").as_posix(), folder / path, world_from_cam))
+    name = path.with_suffix("").as_posix()
+    return Listed(where, Frame(name, folder / path, world_from_cam, focal_length))
 
 
 def scene_of_lists(folder: Path, train: list[Listed], test: list[Listed]) -> Scene:

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -40,6 +41,8 @@ def _parser() -> argparse.ArgumentParser:
         "(default: %(default)s)")  # fmt: skip
     add("--min-confidence", type=float, help="photos below it are marked, and left out of "
         "poses.txt and images.txt (default: as the pipeline was configured)")  # fmt: skip
+    add("--focal-length", type=_focal_length, help="of the photos' camera, in longer sides of "
+        "the photo, for networks that see rays (default: by EXIF, or the database's)")  # fmt: skip
     add("--netvlad", type=Path, help="NetVLAD's checkpoint, where it is no longer in "
         "resources/weights/")  # fmt: skip
     add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
@@ -54,6 +57,16 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _focal_length(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"got {text}, expected a number above 0")
+    return value
+
+
 def _run(options: argparse.Namespace) -> None:
     place = read_place(find_place(options.results, options.scene, options.run))
     if options.netvlad is not None:
@@ -63,7 +76,8 @@ def _run(options: argparse.Namespace) -> None:
     from .localising import localise_photos  # torch takes seconds: after the checks
 
     device = select_device(options.device, options.workers)
-    table = localise_photos(place, options.photos, options.output, device, options.workers)
+    paths = options.photos, options.output
+    table = localise_photos(place, *paths, device, options.workers, options.focal_length)
     columns = ["image", "tx", "ty", "tz", "confidence", "accepted"]
     formats = dict.fromkeys(columns[1:5], "{:.2f}".format)
     print(table[columns].to_string(index=False, formatters=formats))

@@ -1,12 +1,13 @@
 """Photos as a user has them: any size, any orientation, in a folder of any depth."""
 
 import logging
+import math
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from ..images import crop_centre, open_image, resized_shape
 from ..runtime import InputError
@@ -24,11 +25,13 @@ class Photo(NamedTuple):
         describing: (H, W, 3) uint8 RGB in the size of the descriptor.
         seen: (H, W, 3) uint8 RGB in the size that the network or its encoder sees.
         cut: whether a part was cut off to give it the frames' aspect.
+        focal_length: in longer sides of what is left of it; NaN where it is unknown.
     """
 
     describing: np.ndarray
     seen: np.ndarray
     cut: bool
+    focal_length: float
 
 
 def find_photos(folder: str | Path) -> list[str]:
@@ -60,15 +63,26 @@ def find_photos(folder: str | Path) -> list[str]:
 
 
 def read_photo(
-    path: str | Path, describing: Size, seen: Size, packed: Size, crop: float = 1
+    path: str | Path,
+    describing: Size,
+    seen: Size,
+    packed: Size,
+    crop: float = 1,
+    focal_length: float | None = None,
 ) -> Photo:
     """Return a photo in two sizes, cut to the aspect of the packed frames.
-
-    For the descriptor its centre, where ``crop`` is below 1, see ``images.crop_centre``.
 
     It is turned as its EXIF orientation says: a phone stores the sensor's rows as they come, and
     how it was held in a tag. A photo of the scene's own camera is resized exactly as the frames
     were. From any other one, the centre with the frames' aspect is taken.
+
+    Args:
+        path: of the photo.
+        describing: size for the descriptor.
+        seen: size for the network.
+        packed: size of the packed frames.
+        crop: share of what the descriptor sees that is left of it, see ``images.crop_centre``.
+        focal_length: in longer sides of the photo; None: as its EXIF says.
 
     Raises:
         InputError: as ``images.open_image``.
@@ -81,7 +95,22 @@ def read_photo(
         np.array(picture.resize(size, Image.Resampling.BILINEAR, shown))
         for picture, size, shown in ((described, describing, part), (image, seen, box))
     ]
-    return Photo(*sides, cut=box != (0, 0, *image.size))
+    whole = focal_length or exif_focal_length(image)
+    left = whole * max(image.size) / max(box[2] - box[0], box[3] - box[1])
+    return Photo(*sides, cut=box != (0, 0, *image.size), focal_length=left)
+
+
+def exif_focal_length(image: Image.Image) -> float:
+    """Return the focal length that a photo's EXIF tells, in longer sides; NaN where it is silent.
+
+    EXIF has it in millimetres for a picture as large across as 36 x 24 mm.
+    """
+    millimetres = (
+        image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm)
+    )
+    if not millimetres:  # 0 is EXIF's own word for unknown
+        return math.nan
+    return float(millimetres) / math.hypot(36, 24) * math.hypot(*image.size) / max(image.size)
 
 
 def covering_box(size: Size, packed: Size) -> tuple[float, float, float, float]:

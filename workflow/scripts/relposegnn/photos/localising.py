@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -38,6 +39,7 @@ def localise_photos(
     output_folder: str | Path,
     device: torch.device,
     workers: int = 1,
+    focal_length: float | None = None,
 ) -> pd.DataFrame:
     """Estimate the pose of every photo in a folder, write the results and return their table.
 
@@ -45,27 +47,27 @@ def localise_photos(
     (COLMAP) the accepted ones. A row per photo: ``image``; ``tx ty tz`` in metres, ``qw qx qy qz``,
     camera-to-world, the aggregate of all edges into it, not finite where it failed;
     ``confidence``; ``accepted``; ``similarity`` to the ``nearest`` database image; ``spread_m``,
-    ``spread_deg``, medians between two edges' estimates. A photo's pose does not depend on the
-    other photos.
+    ``spread_deg``, medians between two edges' estimates. Photos do not change each other's pose.
 
     Args:
         place: that the photos show. The seed of its sampling and a photo's name fix its neighbours.
         photo_folder: with JPEG and PNG files, also in sub-folders.
         output_folder: to write to, not among the photos.
         device: to compute on.
-        workers: threads that decode and describe photos.
+        workers: threads that read photos.
+        focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
 
     Raises:
         InputError: a photo cannot be read, there is none, or the files do not belong together.
     """
     names = _requested_photos(place, photo_folder, output_folder)
-    paths = [Path(photo_folder, name) for name in names]
     model = load_model(place.model).to(device, memory_format=torch.channels_last)
     with Frames(place.frames) as frames, open_hdf5(place.descriptors, "descriptors") as file:
         length = _ranking_length(place, frames, file)
-        describer = _describer_of(file, place.describer, device, workers)
         images = SceneImages(model, frames, place.features)
-        seen, ranked, similarity = recognise(paths, images, file, describer, length, workers)
+        paths = [Path(photo_folder, name) for name in names]
+        how = _describer_of(file, place.describer, device, workers), length, workers, focal_length
+        seen, ranked, similarity = recognise(paths, images, file, *how)
         neighbours = neighbours_of_photos(names, ranked, frames, place.sampling)
         candidates = estimate_candidates(
             images, seen, neighbours, place.localization.both_directions
@@ -94,6 +96,7 @@ def recognise(
     describer: Describer,
     length: int,
     workers: int,
+    focal_length: float | None = None,
 ) -> tuple[torch.Tensor | StoredMaps, np.ndarray, np.ndarray]:
     """Read N photos, describe them, rank ``length`` database images for them and encode them.
 
@@ -105,13 +108,17 @@ def recognise(
     packed = images.frames.image_shape[::-1]
     sizes = (settings["width"], settings["height"]), images.size, packed, settings["crop"]
     index, blocks, cut = build_index(database, length + 1), [], 0
-    reading = map_in_threads(lambda path: read_photo(path, *sizes), paths, workers)
+    usual = np.median(images.frames.focal_lengths("train"))
+    read = partial(read_photo, focal_length=focal_length)
+    reading = map_in_threads(lambda path: read(path, *sizes), paths, workers)
     progress = iter(tqdm(reading, "reading photos", len(paths), unit="img", disable=None))
     count = min(PHOTOS_AT_ONCE, images.at_once)
     while photos := list(itertools.islice(progress, count)):
         rows = np.stack(list(describer.rows(photo.describing for photo in photos)))
         ranked, similarity = rank(index, rows, length)
-        seen = images.encode(np.stack([photo.seen for photo in photos]))
+        told = np.array([photo.focal_length for photo in photos])
+        focal_lengths = np.where(np.isnan(told), usual, told)
+        seen = images.encode(np.stack([photo.seen for photo in photos]), focal_lengths)
         blocks.append((seen, ranked, similarity[:, 0]))
         cut += sum(photo.cut for photo in photos)
     if cut:

@@ -1,0 +1,190 @@
+"""The focal length of a camera, by images of known poses.
+
+A focal length is given in longer sides of the image, so that it holds for images of any size, held
+either way: 585 pixels at 640 x 480 are 0.914. The principal point is taken to be the middle of the
+image, and lenses not to distort.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+from scipy.optimize import minimize_scalar
+
+from .images import open_image
+from .runtime import InputError, map_in_threads, numpy_generator
+
+logger = logging.getLogger(__name__)
+
+SIDE = 640  # pixels of the longer side, at most, of images that key points are looked for in
+KEY_POINTS = 1000  # of an image, at most
+RATIO = 0.8  # of distances to the best and to the second best match, at most
+PAIRS, PARTNERS = 60, 2  # of images, and of these from the same first one, at most
+# Of a pair: distance of the cameras, in root mean square distances of all from their mean, and the
+# angle in degrees by which they are turned: cameras that do not turn tell little of a focal length.
+DISTANCES, ANGLES = (0.05, 0.4), (5.0, 30.0)
+LEAST_PAIRS, LEAST_MATCHES = 10, 20  # of matches in a pair that counts
+MATCHING_ERROR = 1 / SIDE  # of a key point, in longer sides
+SEARCHED = np.geomspace(0.3, 3.0, 24)  # 118 to 19 degrees along the longer side
+AGREEMENT = 0.3  # what single pairs say: distance of their quartiles, in the estimate, at most
+
+
+class Matches(NamedTuple):
+    """Key points of two images of known poses that show the same points.
+
+    Attributes:
+        first: (n, 2) places in the first image, in longer sides from its middle.
+        second: (n, 2) in the second image.
+        essential: (3, 3), by which x_second^T E x_first = 0 for their rays.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    essential: np.ndarray
+
+
+def estimate_focal_length(
+    images: Sequence[str | Path], world_from_cam: np.ndarray, seed: int = 0, workers: int = 1
+) -> float:
+    """Return the focal length of the camera that took posed images, in longer sides.
+
+    With it, matches of SIFT agree best with the epipolar lines of the known poses: least is the sum
+    over the matches of all pairs of log(1 + (d / pixel)^2), d their Sampson distance, in which
+    wrong matches count little.
+
+    Args:
+        images: N paths, of one camera, in a place where little moves.
+        world_from_cam: (N, 4, 4) their poses, in any unit of length.
+        seed: of the choice of pairs.
+        workers: threads that look for key points.
+
+    Raises:
+        InputError: an image cannot be read; too few pairs of cameras are apart and turned, or
+            match; or what they say does not agree.
+    """
+    pairs = choose_pairs(world_from_cam, numpy_generator(seed, "pairs of cameras"))
+    matches = _match_pairs(images, world_from_cam, pairs, workers)
+    where = f"{Path(images[0]).parent} and others"
+    if len(matches) < LEAST_PAIRS:
+        raise InputError(
+            f"{where}: the focal length cannot be estimated: of {len(pairs)} pairs of images whose "
+            f"cameras are apart and turned by {ANGLES[0]:g} to {ANGLES[1]:g} degrees, "
+            f"{len(matches)} have {LEAST_MATCHES} matches, expected {LEAST_PAIRS}; give it in "
+            "frames.focal_lengths"
+        )
+    estimate = best_focal_length(matches)
+    alone = [best_focal_length([each]) for each in matches]
+    low, middle, high = np.quantile(alone, [0.25, 0.5, 0.75])
+    said = f"{estimate:.4f} longer sides by {len(matches)} pairs; each alone: {low:.4f}, "
+    said += f"{middle:.4f} and {high:.4f} (quartiles)"
+    if high - low > AGREEMENT * estimate:
+        raise InputError(
+            f"{where}: the focal length cannot be estimated, for pairs of images do not agree: "
+            f"{said}; are poses camera-to-world with OpenCV's axes, and images of one camera? Or "
+            "give it in frames.focal_lengths"
+        )
+    logger.info("focal length of %s: %s", where, said)
+    return estimate
+
+
+def _match_pairs(
+    images: Sequence[str | Path], world_from_cam: np.ndarray, pairs: np.ndarray, workers: int
+) -> list[Matches]:
+    """Return the matches of those pairs (P, 2) that have enough of them."""
+    used, rows = np.unique(pairs, return_inverse=True)
+    points = list(map_in_threads(key_points, [images[i] for i in used], workers))
+    matches = [
+        Matches(
+            *match_key_points(points[row], points[other]),
+            essential_matrix(world_from_cam[first], world_from_cam[second]),
+        )
+        for (first, second), (row, other) in zip(pairs, rows.reshape(-1, 2), strict=True)
+    ]
+    return [each for each in matches if len(each.first) >= LEAST_MATCHES]
+
+
+def choose_pairs(world_from_cam: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Return pairs (P, 2) of cameras (N, 4, 4) that are near each other, but apart and turned."""
+    centres, rotations = world_from_cam[:, :3, 3], world_from_cam[:, :3, :3]
+    extent = np.sqrt(np.square(centres - centres.mean(axis=0)).sum(axis=1).mean())
+    pairs: list[tuple[int, int]] = []
+    for first in generator.permutation(len(centres)):
+        distance = np.linalg.norm(centres - centres[first], axis=1)
+        cosine = (np.einsum("nij,ij->n", rotations, rotations[first]) - 1) / 2
+        angle = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+        fitting = (distance > DISTANCES[0] * extent) & (distance < DISTANCES[1] * extent)
+        fitting &= (angle > ANGLES[0]) & (angle < ANGLES[1])
+        partners = generator.permutation(np.flatnonzero(fitting))[:PARTNERS]
+        pairs += [(int(first), int(second)) for second in partners]
+        if len(pairs) >= PAIRS:
+            break
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def key_points(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return places (n, 2) in an image, in longer sides from its middle, and RootSIFT (n, 128)."""
+    image = open_image(path).convert("L")
+    scale = min(1.0, SIDE / max(image.size))
+    size = tuple(round(side * scale) for side in image.size)
+    pixels = np.array(image.resize(size, Image.Resampling.BILINEAR))
+    found, sift = cv2.SIFT_create(KEY_POINTS).detectAndCompute(pixels, None)
+    if not found:
+        return np.zeros((0, 2)), np.zeros((0, 128), np.float32)
+    middle = (np.array(size) - 1) / 2  # the centre of pixel (0, 0) is at (0, 0)
+    places = (np.array([point.pt for point in found]) - middle) / max(size)
+    return places, np.sqrt(sift / np.maximum(sift.sum(axis=1, keepdims=True), 1e-9))
+
+
+def match_key_points(
+    first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places (n, 2) and (n, 2) of key points that choose each other, and no third one.
+
+    Args:
+        first: as ``key_points`` gives them.
+        second: of the other image.
+    """
+    if min(len(first[0]), len(second[0])) < 2:
+        return first[0][:0], second[0][:0]
+    cosine = first[1] @ second[1].T
+    best = cosine.argmax(axis=1)
+    runner_up, top = np.partition(cosine, -2, axis=1)[:, -2:].T
+    kept = cosine.argmax(axis=0)[best] == np.arange(len(best))
+    kept &= 1 - top < RATIO**2 * (1 - runner_up)  # squared distances of unit vectors, halved
+    return first[0][kept], second[0][best[kept]]
+
+
+def essential_matrix(world_from_first: np.ndarray, world_from_second: np.ndarray) -> np.ndarray:
+    """Return E (3, 3), x_second^T E x_first = 0 for the rays of a point, of two poses (4, 4)."""
+    second_from_first = np.linalg.inv(world_from_second) @ world_from_first
+    x, y, z = second_from_first[:3, 3] / np.linalg.norm(second_from_first[:3, 3])
+    return np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ second_from_first[:3, :3]
+
+
+def sampson_distances(matches: Matches, focal_length: float) -> np.ndarray:
+    """Return how far matches are from their epipolar lines (n), in longer sides."""
+    ones = np.ones((len(matches.first), 1))
+    first, second = (
+        np.hstack([places / focal_length, ones]) for places in (matches.first, matches.second)
+    )
+    lines, back = first @ matches.essential.T, second @ matches.essential
+    slopes = np.square(lines[:, :2]).sum(axis=1) + np.square(back[:, :2]).sum(axis=1)
+    return focal_length * np.abs((second * lines).sum(axis=1)) / np.sqrt(slopes)
+
+
+def best_focal_length(matches: Sequence[Matches]) -> float:
+    """Return the focal length by which matches are nearest to their epipolar lines."""
+
+    def cost(logarithm: float) -> float:
+        distances = [sampson_distances(each, np.exp(logarithm)) for each in matches]
+        return np.log1p(np.square(np.concatenate(distances) / MATCHING_ERROR)).sum()
+
+    tried = np.log(SEARCHED)
+    best = int(np.argmin([cost(each) for each in tried]))
+    bounds = tried[max(best - 1, 0)], tried[min(best + 1, len(tried) - 1)]
+    found = minimize_scalar(cost, bounds=bounds, method="bounded", options={"xatol": 1e-4})
+    return float(np.exp(found.x))
