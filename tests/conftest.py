@@ -75,6 +75,19 @@ def with_validation(scene: TinyScene, folder: Path) -> TinyScene:
     return TinyScene(scene.frames, graphs)
 
 
+def turn_world(scene: TinyScene, folder: Path, origin=(0, 0, 0)) -> Path:
+    """Return the frames of a tiny scene in a world that is turned by 120 degrees, and shifted."""
+    frames = folder / "turned-frames.h5"
+    shutil.copy(scene.frames, frames)
+    turn = np.eye(4)
+    turn[:3, :3] = Rotation.from_rotvec(np.radians(120) * np.array([1, 1, 1]) / 3**0.5).as_matrix()
+    turn[:3, 3] = origin
+    with h5py.File(frames, "r+") as file:
+        for split in ("train", "test"):
+            file[f"{split}/world_from_cam"][...] = turn @ file[f"{split}/world_from_cam"][:]
+    return frames
+
+
 @pytest.fixture(scope="session")
 def tiny_scene(tmp_path_factory) -> TinyScene:
     """Return a tiny scene."""

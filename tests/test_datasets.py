@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import with_validation
+from conftest import turn_world, with_validation
 from torch_geometric.loader import DataLoader
 
 from relposegnn.datasets import (
@@ -20,7 +20,13 @@ from relposegnn.datasets import (
 from relposegnn.edges import complete_edges
 from relposegnn.frames import Frames
 from relposegnn.graphs import read_graphs, write_split
-from relposegnn.relative_poses import KINDS, RELATIVE, WORLD_DIFFERENCE, relative_pose
+from relposegnn.relative_poses import (
+    KINDS,
+    RELATIVE,
+    SCENE_DIFFERENCE,
+    WORLD_DIFFERENCE,
+    relative_pose,
+)
 
 
 def test_an_item_holds_query_and_neighbours_in_order(tiny_scene):
@@ -71,6 +77,19 @@ def test_targets_lose_nothing_far_from_the_origin(tiny_scene, tmp_path, pose):
         for path in (tiny_scene.frames, far)
     )
     np.testing.assert_allclose(shifted, near, atol=1e-6)
+
+
+@pytest.mark.parametrize(("pose", "same"), [(SCENE_DIFFERENCE, True), (WORLD_DIFFERENCE, False)])
+def test_differences_in_the_scenes_axes_are_the_same_in_a_turned_world(
+    tiny_scene, tmp_path, pose, same
+):
+    turned = turn_world(tiny_scene, tmp_path, [5_572_094.0, 691_233.0, 120.0])
+    here, there = (
+        GraphDataset(path, tiny_scene.graphs, "train", pose)[0].relative
+        for path in (tiny_scene.frames, turned)
+    )
+    close = torch.allclose(here, there, atol=1e-5)
+    assert close == same
 
 
 def test_neighbours_are_shuffled_anew_each_epoch_and_repeatably(tiny_scene):

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from conftest import turn_world
+from scipy.spatial.transform import Rotation
 from test_model import CASES, published_model
 
 from relposegnn import localization, scene_images
@@ -18,7 +20,13 @@ from relposegnn.poses import (
     quaternion_from_matrix,
     rotation_error_deg,
 )
-from relposegnn.relative_poses import RELATIVE, WORLD_DIFFERENCE, WORLD_TO_CAMERA, compose
+from relposegnn.relative_poses import (
+    RELATIVE,
+    SCENE_DIFFERENCE,
+    WORLD_DIFFERENCE,
+    WORLD_TO_CAMERA,
+    compose,
+)
 from relposegnn.retrieval.rankings import Ranking, write_ranking
 from relposegnn.storage import create_hdf5
 from relposegnn.yardsticks import yardstick_poses
@@ -124,3 +132,20 @@ def test_yardsticks_are_of_the_graphs_queries_and_beside_what_is_predicted_witho
         np.testing.assert_array_equal(predicted[0][name], poses[query])
     for name, values in predicted[1].items():
         np.testing.assert_array_equal(predicted[0][name], values)
+
+
+@pytest.mark.parametrize("pose", [RELATIVE, SCENE_DIFFERENCE])
+def test_a_turned_world_turns_the_estimates(tiny_scene, tmp_path, pose):
+    torch.manual_seed(0)
+    shape = ModelSettings.published(backbone="resnet10", width=32, pose=pose)
+    model, turned = RelPoseGNN(shape).eval(), turn_world(tiny_scene, tmp_path)
+    here, there = (
+        localization.localize_queries(model, frames, tiny_scene.graphs, None, SETTINGS)
+        for frames in (tiny_scene.frames, turned)
+    )
+    turn = Rotation.from_rotvec(np.radians(120) * np.array([1, 1, 1]) / 3**0.5)
+    for name in ("abs", "robust"):
+        np.testing.assert_allclose(there[f"{name}_t"], turn.apply(here[f"{name}_t"]), atol=1e-5)
+        expected = turn * Rotation.from_quat(here[f"{name}_q"], scalar_first=True)
+        quaternion = expected.as_quat(scalar_first=True)
+        assert rotation_error_deg(there[f"{name}_q"], quaternion).max() < 1e-3

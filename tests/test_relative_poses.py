@@ -14,6 +14,7 @@ QUARTER_TURN = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]  # about z
 # From a camera at (1, 2, 3), a quarter turn about z, to one at (4, 5, 6) with the world's axes.
 PLANTED = {
     "world_difference": [-3, -3, -3, 0, 0, np.pi / 4],
+    "scene_difference": [-3, -3, -3, 0, 0, np.pi / 4],  # of poses that have been turned
     "relative": [3, -3, 3, 0, 0, -np.pi / 4],
     # (-2, 1, -3) - (-4, -5, -6), and the logarithm of the opposite turn
     "world_to_camera": [2, 6, 3, 0, 0, -np.pi / 4],

@@ -97,6 +97,16 @@ def _method_problems(config: dict) -> Iterator[str]:
             f"retrieval.candidates: got {candidates}, expected at least as many as "
             f"graphs.neighbours, {neighbours}"
         )
+    if config["frames"]["held_out"] and config["graphs"]["source"] == "authors":
+        yield (
+            "frames.held_out: splits the scenes anew, but graphs.source is authors, whose graphs "
+            "are of the published split; expected null"
+        )
+    if config["frames"]["held_out"] and config["evaluation"]["literature"]:
+        yield (
+            "frames.held_out: splits the scenes anew, but evaluation.literature has results of the "
+            "published split; expected null for one of them"
+        )
     missing = {"share", "stretch"} - set(config["graphs"]["validation"] or ("share", "stretch"))
     for name in sorted(missing):
         yield f"graphs.validation.{name}: is missing, expected both share and stretch, or null"

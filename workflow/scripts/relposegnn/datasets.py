@@ -16,7 +16,7 @@ from .frames import Frames
 from .graphs import VALIDATION, read_graphs
 from .match_fields import Views
 from .positions import IMAGE, frame_scales
-from .relative_poses import relative_pose
+from .relative_poses import relative_pose, scene_from_world
 from .runtime import InputError, numpy_generator, torch_generator
 
 
@@ -59,6 +59,7 @@ class GraphDataset(Dataset):
         self.graphs_file, self.pose = Path(graphs_file), pose
         self.split = "train" if split == VALIDATION else split  # that the queries count in
         self.frames = Frames(frames_file)
+        self.scene_from_world = scene_from_world(pose, self.frames.poses("train"))
         self.features = FeatureMaps(features_file) if features_file else None
         if self.features:
             self.features.check_frames(self.frames)
@@ -112,7 +113,7 @@ class GraphDataset(Dataset):
             purpose = ("neighbours", self.frames.scene, str(epoch), str(index))
             neighbours = numpy_generator(seed, *purpose).permutation(neighbours)
         query = self.query[index]
-        poses = np.concatenate(
+        poses = self.scene_from_world @ np.concatenate(
             [self.frames.poses(self.split)[[query]], self.frames.poses("train")[neighbours]]
         )
         relative = relative_pose(self.pose, poses[:, None], poses[None])

@@ -16,7 +16,7 @@ from .frames import Frames
 from .graphs import VALIDATION, read_graphs
 from .model import PoseNetwork
 from .poses import quaternion_exp, quaternion_from_matrix, vector_from_pose
-from .relative_poses import compose, from_other_direction
+from .relative_poses import compose, from_other_direction, scene_from_world
 from .runtime import InputError, atomic_path
 from .scene_images import CellsOfRows, SceneImages, StoredMaps
 from .yardsticks import yardstick_poses
@@ -146,13 +146,16 @@ def estimate_candidates(
     told_back = np.isfinite(back).all(axis=-1)
     opposite = from_other_direction(kind, back[told_back])
     relative[told_back] = (relative[told_back] + opposite) / 2
-    sources = images.frames.poses("train")[np.take_along_axis(neighbours, source - 1, axis=1)]
+    database = images.frames.poses("train")
+    turn = scene_from_world(kind, database)
+    sources = turn @ database[np.take_along_axis(neighbours, source - 1, axis=1)]
     found = np.isfinite(relative).all(axis=-1, keepdims=True)
     poses = compose(kind, np.where(found, relative, 0), sources)
+    lengths = np.linalg.norm(poses[..., :3, 3] - sources[..., :3, 3], axis=-1)
+    poses = turn.T @ poses  # a rotation about the origin
     translation = np.where(found, poses[..., :3, 3], np.nan)
     quaternion = np.where(found, quaternion_from_matrix(poses[..., :3, :3]), np.nan)
-    length = np.linalg.norm(translation - sources[..., :3, 3], axis=-1)
-    return Candidates(translation, quaternion, length, source)
+    return Candidates(translation, quaternion, np.where(found[..., 0], lengths, np.nan), source)
 
 
 @torch.inference_mode()

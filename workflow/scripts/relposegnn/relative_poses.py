@@ -1,20 +1,23 @@
 """Relative poses of edges: the numbers that a network regresses, and the poses they lead to.
 
 An edge runs from a source, whose pose is known in the end, to a target. Its relative pose is six
-numbers, metres and half radians, of one of three ``KINDS``:
+numbers, metres and half radians, of one of four ``KINDS``:
 
 - ``world_difference``, as published: p_s - p_t, of pose vectors [camera centre, log-quaternion].
 - ``relative``: the target's pose in the source camera's axes, [R_s^T (c_t - c_s), log-quaternion
   of R_s^T R_t] with centres c and camera-to-world rotations R. The same in any world.
+- ``scene_difference``: the same difference in the axes of the scene, turned so that the mean of its
+  database's camera rotations is the identity: the same in any world too, see ``scene_from_world``.
 - ``world_to_camera``, of the authors' Cambridge models: p'_s - p'_t, of the vectors [-R c,
   log-quaternion of R] with world-to-camera rotations R.
 
-Both differences depend on the world's axes, the last on its origin too. Everything is subtracted
-in float64, since centres may be millions of metres from the origin. A rotation that is not quite
-orthonormal counts as the nearest that is. All functions broadcast over leading axes.
+Differences in world axes depend on these, the last one on their origin too. Everything is
+subtracted in float64, since centres may be millions of metres from the origin. A rotation that is
+not quite orthonormal counts as the nearest that is. All functions broadcast over leading axes.
 """
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from .poses import (
     inverse_pose,
@@ -27,7 +30,25 @@ from .poses import (
 from .runtime import InputError
 
 WORLD_DIFFERENCE, RELATIVE, WORLD_TO_CAMERA = "world_difference", "relative", "world_to_camera"
-KINDS = (WORLD_DIFFERENCE, RELATIVE, WORLD_TO_CAMERA)
+SCENE_DIFFERENCE = "scene_difference"
+KINDS = (WORLD_DIFFERENCE, RELATIVE, WORLD_TO_CAMERA, SCENE_DIFFERENCE)
+
+
+def scene_from_world(kind: str, database_poses: np.ndarray) -> np.ndarray:
+    """Return the turn (4, 4) of a scene's poses before an edge's relative pose is computed.
+
+    For ``scene_difference`` the inverse of the database's mean camera rotation (the chordal one),
+    about the world's origin; for other kinds none.
+
+    Args:
+        kind: of the relative poses.
+        database_poses: (M, 4, 4) ``world_from_cam``.
+    """
+    turn = np.eye(4)
+    if kind == SCENE_DIFFERENCE:
+        rotations = Rotation.from_matrix(np.asarray(database_poses)[:, :3, :3])
+        turn[:3, :3] = rotations.mean().inv().as_matrix()
+    return turn
 
 
 def relative_pose(
