@@ -9,6 +9,7 @@ import pytest
 import torch
 from test_match_field_network import CPU, GRID, SETTINGS, TRAINING, network, train, write_features
 
+from relposegnn.aggregation import MEDIAN, LocalizationSettings
 from relposegnn.checkpoints import load_model
 from relposegnn.datasets import GraphDataset
 from relposegnn.frames import Frames
@@ -18,6 +19,8 @@ from relposegnn.positions import IMAGE, RAYS, REFERENCE, frame_scales, image_sca
 from relposegnn.relative_poses import RELATIVE
 from relposegnn.runtime import InputError
 from relposegnn.scene_images import SceneImages
+
+FIRST = LocalizationSettings(both_directions=False, aggregation=MEDIAN)
 
 
 @pytest.fixture(scope="session")
@@ -93,7 +96,7 @@ def test_rays_of_the_reference_camera_are_positions_in_the_image(tiny_scene, fea
         scales = frame_scales(RAYS, frames, "test", GRID)
     torch.testing.assert_close(scales, torch.ones(5, 2))
     found = [
-        localize_queries(network(positions=positions), scene.frames, scene.graphs, features)
+        localize_queries(network(positions=positions), scene.frames, scene.graphs, features, FIRST)
         for positions in (IMAGE, RAYS)
     ]
     np.testing.assert_allclose(found[0]["robust_t"], found[1]["robust_t"], atol=1e-5)
@@ -121,8 +124,8 @@ def test_rays_need_every_focal_length(tiny_scene, features, tmp_path, split):
     message = rf"frames\.h5: the focal length of 1 of \d+ {split} frames is unknown.*"
     message += r"frames\.focal_lengths\.tiny, null to estimate it, or train .* image"
     with pytest.raises(InputError, match=message):
-        localize_queries(network(positions=RAYS), unknown.frames, unknown.graphs, features)
-    localize_queries(network(), unknown.frames, unknown.graphs, features)
+        localize_queries(network(positions=RAYS), unknown.frames, unknown.graphs, features, FIRST)
+    localize_queries(network(), unknown.frames, unknown.graphs, features, FIRST)
     if split == "train":
         with pytest.raises(InputError, match=message):
             train(tmp_path, unknown, features, replace(SETTINGS, positions=RAYS), TRAINING)

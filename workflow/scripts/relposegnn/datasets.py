@@ -65,7 +65,7 @@ class GraphDataset(Dataset):
             self.features.check_frames(self.frames)
             self._scales = {
                 each: frame_scales(positions, self.frames, each, self.features.grid)
-                for each in ("train", split)
+                for each in ("train", self.split)
             }
         self.query, self.neighbours = read_graphs(graphs_file, split)
         self.edge_index = torch.from_numpy(complete_edges(1 + self.neighbours.shape[1]))

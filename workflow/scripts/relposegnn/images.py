@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
@@ -77,6 +76,8 @@ def crop_centre(image: Image.Image, share: float) -> Image.Image:
     """
     if share == 1:
         return image
+    import cv2  # environments of figures are without it
+
     width, height = image.size
     across, down = round(width * share), round(height * share)
     left, top = (width - across) // 2, (height - down) // 2
