@@ -19,7 +19,7 @@ from relposegnn.frames import Frames
 from relposegnn.graphs import read_graphs
 from relposegnn.images import read_image
 from relposegnn.layouts.seven_scenes import read_pose
-from relposegnn.poses import vector_from_pose
+from relposegnn.poses import inverse_pose, vector_from_pose
 from relposegnn.relative_poses import WORLD_DIFFERENCE, WORLD_TO_CAMERA
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
@@ -76,6 +76,21 @@ def test_standardised_world_to_camera_poses_find_their_frames(scene):
     for wrong in (PLAIN, CAMBRIDGE._replace(translation_mean=[0, 0, 0])):
         with pytest.raises(InputError, match="has the pose of no test frame"):
             import_graphs({"test": archive}, scene, scene.with_name("imported.h5"), wrong)
+
+
+def test_noise_of_rotations_does_not_lose_cameras_far_from_the_origin(scene):
+    """Of -R c, noise in R moves the centre by as much of its distance."""
+    with h5py.File(scene, "r+") as file:
+        for split in ("train", "test"):
+            file[f"{split}/world_from_cam"][:, :3, 3] += [200.0, -100.0, 30.0]
+    with Frames(scene) as frames:
+        matcher = FrameMatcher(frames, "train")
+        for row, pose in enumerate(frames.poses("train")):
+            vector = vector_from_pose(inverse_pose(pose))
+            vector[3:] += [2e-5, -1e-5, 1e-5]  # moves the centre by some 7 mm
+            found = CAMBRIDGE._replace(translation_mean=[0, 0, 0], translation_deviation=[1, 1, 1])
+            graph = ArchivedGraph("a graph", 0, np.zeros((1, 3, 6, 8)), found.decode(vector[None]))
+            assert matcher.match(graph, 0) == row
 
 
 def test_a_split_without_archive_has_no_graphs(scene, caplog):

@@ -13,6 +13,7 @@ import torch
 import torchvision
 
 from relposegnn.authors.models import import_model
+from relposegnn.authors.second_layer import examine_second_layer
 from relposegnn.checkpoints import load_model
 from relposegnn.edges import complete_edges
 from relposegnn.model import ModelSettings, RelPoseGNN
@@ -109,9 +110,13 @@ def second_layer_checkpoint(path: Path, trained: bool, updated: bool) -> Path:
     state = own.state_dict()
     if trained:
         state["gnn2.mlp.0.weight"] = 1.2 * state["gnn2.mlp.0.weight"]
-    names = [name for name, _ in own.named_parameters()]
-    entries = {i: {} for i, name in enumerate(names) if updated or not name.startswith("gnn2.")}
-    groups = [{"params": list(range(len(names) + 2))}]  # and the two of the loss
+    entries = {
+        number: {"exp_avg": torch.zeros_like(parameter)}
+        for number, (name, parameter) in enumerate(own.named_parameters())
+        if updated or not name.startswith("gnn2.")
+    }
+    count = len(list(own.parameters()))
+    groups = [{"params": list(range(count + 2))}]  # and the two of the loss
     optimizer = {"state": entries, "param_groups": groups}
     contents = {"epoch": 39, "model_state_dict": state, "optimizer_state_dict": optimizer}
     torch.save(contents, path)
@@ -136,6 +141,25 @@ def test_the_second_layer_is_looked_at(tmp_path, caplog, trained, updated, verdi
     assert f"the second layer of message passing: {verdict}" in caplog.text
     assert ("authors.profile.layers: got 1" in caplog.text) == warned
     assert ("iterations: 2, layers: 2" in caplog.text) == warned
+
+
+@pytest.mark.parametrize("damage", ["no first layer", "other order", "too few", "absent"])
+def test_an_adams_state_that_does_not_fit_the_weights_tells_nothing(tmp_path, damage):
+    checkpoint = second_layer_checkpoint(tmp_path / "authors.pth", trained=False, updated=True)
+    contents = torch.load(checkpoint, weights_only=True)
+    optimizer = contents["optimizer_state_dict"]
+    if damage == "no first layer":
+        names = [name for name, _ in RelPoseGNN(TINY).named_parameters()]
+        for number in [i for i, name in enumerate(names) if name.startswith("gnn1.")]:
+            optimizer["state"].pop(number)
+    elif damage == "other order":
+        optimizer["param_groups"][0]["params"].reverse()
+    elif damage == "too few":
+        optimizer["param_groups"][0]["params"] = [0, 1]
+    else:
+        contents["optimizer_state_dict"] = None
+    finding = examine_second_layer(contents)
+    assert finding == (False, "unused (weights as torch draws them, nothing known of Adam's state)")
 
 
 def test_both_readings_of_the_second_layer_can_be_evaluated(tmp_path, caplog):

@@ -89,6 +89,26 @@ def test_the_authors_graphs_need_an_address_with_places_for_names():
     assert line.startswith("authors.graphs.url: got ")
 
 
+@pytest.mark.parametrize(
+    "changes", [{"graphs": {"source": "authors"}, "evaluation": {"literature": None}}, {}]
+)
+def test_another_split_than_the_published_stands_beside_nothing_published(changes):
+    (line,) = problems(merged(shipped("7scenes.yaml"), {"frames": {"held_out": 60}, **changes}))
+    assert line.startswith("frames.held_out: splits the scenes anew, but")
+
+
+def test_colours_change_for_pooled_edges_alone():
+    jitter = {"frames": {"colour_jitter": [0.5, 0.5, 0.5, 0.2]}}
+    (line,) = problems(jitter)
+    assert line.startswith("frames.colour_jitter: changes the images that pooled edges see")
+    validated(jitter | {"model": {"edges": "pooled"}})
+
+
+def test_validation_has_a_share_and_a_stretch():
+    (line,) = problems({"graphs": {"validation": {"share": 0.1, "stretch": None}}})
+    assert line.startswith("graphs.validation.stretch: ")
+
+
 def test_unknown_rendered_scene_is_refused():
     lines = problems({"scenes": ["study", "worksop", "ballroom"]})
     assert lines == [

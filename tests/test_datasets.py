@@ -26,6 +26,7 @@ from relposegnn.relative_poses import (
     SCENE_DIFFERENCE,
     WORLD_DIFFERENCE,
     relative_pose,
+    scene_from_world,
 )
 
 
@@ -60,6 +61,7 @@ def test_true_relative_poses_are_those_of_the_edges_asked_for(tiny_scene, pose):
     edge_index = torch.tensor([[0, 3, 7, 5], [2, 1, 4, 6]])  # two of each graph, in any order
     with Frames(tiny_scene.frames) as frames:
         world_from_cam = frames.poses("train")
+    world_from_cam = scene_from_world(pose, world_from_cam) @ world_from_cam
     frame_of_node = np.concatenate([[g, *dataset.neighbours[g]] for g in (0, 1)])
     source, target = world_from_cam[frame_of_node[edge_index]]
     expected = relative_pose(pose, source, target)

@@ -107,6 +107,11 @@ def _method_problems(config: dict) -> Iterator[str]:
             "frames.held_out: splits the scenes anew, but evaluation.literature has results of the "
             "published split; expected null for one of them"
         )
+    if config["frames"]["colour_jitter"] and model["edges"] == "match_field":
+        yield (
+            "frames.colour_jitter: changes the images that pooled edges see, but model.edges is "
+            "match_field, whose encoder reads the originals; expected null"
+        )
     missing = {"share", "stretch"} - set(config["graphs"]["validation"] or ("share", "stretch"))
     for name in sorted(missing):
         yield f"graphs.validation.{name}: is missing, expected both share and stretch, or null"

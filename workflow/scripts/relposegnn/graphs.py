@@ -92,8 +92,8 @@ def check_choice(settings: SamplingSettings, ranked: int, database: int, source:
     if found < settings.neighbours:
         raise InputError(
             f"{source}: {found} database images to choose from for each query, expected at least "
-            f"graphs.neighbours = {settings.neighbours}: the scene has too few training frames, or "
-            "retrieval.candidates is too small"
+            f"graphs.neighbours = {settings.neighbours}: the scene has too few training frames, "
+            "graphs.validation holds too many of them out, or retrieval.candidates is too small"
         )
 
 

@@ -71,8 +71,9 @@ def read_image(
 def crop_centre(image: Image.Image, share: float) -> Image.Image:
     """Return the centre of an image, a ``share`` of its width and height, in the whole's size.
 
-    Resized by OpenCV's bilinear filter, as the authors did before NetVLAD: 525 / 585 turns what the
-    colour camera of 7-Scenes sees into what its depth camera does.
+    By OpenCV's bilinear filter, as the authors did before NetVLAD: 525 / 585 turns what the colour
+    camera of 7-Scenes sees into what its depth camera does. That they went back to the whole's size
+    before resizing it again is our reading.
     """
     if share == 1:
         return image

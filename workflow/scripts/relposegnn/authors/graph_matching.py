@@ -22,8 +22,9 @@ from .graph_archives import NODES, ArchivedGraph, ArchivedPoses, read_archive
 
 logger = logging.getLogger(__name__)
 
-# In metres and half radians together. The graphs' poses have 7 digits, and the rotations that they
-# were computed from are off by up to some 1e-5.
+# In metres and half radians together; more than a metre from the origin, in shares of the distance
+# in place of metres. The graphs' poses have 7 digits, and the rotations that they were made from
+# are off by up to some 1e-5, which moves a centre that is decoded from -R c by as many shares.
 POSE_TOLERANCE = 1e-4
 POSE_NOISE = 1e-5  # of frames with equal images, those this much farther are not told apart
 CLEAR_MARGIN = 0.8  # an image is clearly nearest below this share of the next one's distance
@@ -124,8 +125,7 @@ class FrameMatcher:
             InputError: no frame has its pose.
         """
         pose = graph.poses[node]
-        near = np.flatnonzero(translation_error(pose[:3], self._centres) <= POSE_TOLERANCE)
-        candidates = near[self._pose_distance(pose, near) <= POSE_TOLERANCE]
+        candidates = np.flatnonzero(self._pose_distance(pose, slice(None)) <= POSE_TOLERANCE)
         if candidates.size == 0:
             raise self._unknown(pose, f"{graph.label}, node {node}")
         if len(candidates) > 1:
@@ -137,10 +137,11 @@ class FrameMatcher:
         return chosen
 
     def _pose_distance(self, pose: np.ndarray, indices: np.ndarray | slice) -> np.ndarray:
-        """Return how far frames are from a pose (6), in metres and half radians together."""
+        """Return how far frames are from a pose (6), in the units of ``POSE_TOLERANCE``."""
         degrees = rotation_error_deg(quaternion_exp(pose[3:]), self._quaternions[indices])
         metres = translation_error(pose[:3], self._centres[indices])
-        return np.hypot(metres, np.radians(degrees) / 2)
+        distant = max(1, np.linalg.norm(pose[:3]))
+        return np.hypot(metres / distant, np.radians(degrees) / 2)
 
     def _most_similar(
         self, candidates: np.ndarray, pose: np.ndarray, image: np.ndarray

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-SECOND_LAYER = "gnn2."  # prefix of its keys
+FIRST_LAYER, SECOND_LAYER = "gnn1.", "gnn2."  # prefixes of their keys
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # in the weights, but not trained
 # Of a uniform distribution, the deviation of some thousand numbers is its own to 3 %.
 DEVIATION_TOLERANCE, FEWEST_NUMBERS = 0.05, 1000
@@ -66,15 +66,23 @@ def _as_drawn(layer: Mapping[str, torch.Tensor]) -> bool:
 def _updated_by_adam(state: Mapping[str, torch.Tensor], optimizer: object) -> bool | None:
     """Return whether Adam has an entry for the second layer; None where that cannot be told.
 
-    Adam numbers parameters as the weights list them, buffers left out; the loss has two more.
+    Adam numbers parameters as the weights list them, buffers left out; those of the loss follow.
+    That this holds in a file is seen by the moments, which have their parameters' shapes, and by
+    the first layer, which every pass used.
     """
     try:
-        entries = set(optimizer["state"])
+        entries = {number: entry["exp_avg"].shape for number, entry in optimizer["state"].items()}
         numbers = [number for group in optimizer["param_groups"] for number in group["params"]]
-    except (TypeError, KeyError):
+    except (TypeError, KeyError, AttributeError):
         return None
     parameters = [key for key in state if str(key).rpartition(".")[2] not in BUFFERS]
-    if not len(parameters) <= len(numbers) <= len(parameters) + 2:
+    if len(numbers) < len(parameters):
         return None
-    own = zip(parameters, numbers, strict=False)
-    return any(number in entries for key, number in own if str(key).startswith(SECOND_LAYER))
+    shapes = {key: entries.get(number) for key, number in zip(parameters, numbers, strict=False)}
+    if any(shape is not None and shape != state[key].shape for key, shape in shapes.items()):
+        return None
+
+    def updated(layer: str) -> bool:
+        return any(shapes[key] is not None for key in parameters if str(key).startswith(layer))
+
+    return updated(SECOND_LAYER) if updated(FIRST_LAYER) else None

@@ -34,7 +34,9 @@ CONTEXT_TEXT = (
 LITERATURE_TEXT = (
     "Change of a published ablation: its average minus that of the full method in the same source. "
     "Of its ablations the paper's poster gives no more than the names 'without GNN', 'random "
-    "neighbours' and 'sequential neighbours, 8 frames': our reading of them is our own."
+    "neighbours' and 'sequential neighbours, 8 frames': our reading of them is our own. Theirs "
+    "without GNN sees [x_min; x_max], the same for both directions of an edge, whose poses are "
+    "opposite: it can only copy the neighbour. Ours sees [x_s; x_t]."
 )
 
 
