@@ -370,7 +370,8 @@ def table_remarks(wildcards):
     return (
         f"Models: {seen}, features of {shape['width']}, {shape['iterations']} rounds of "
         f"messages, images whose shorter side has {config['frames']['shorter_side']} pixels, {origin}; "
-        f"{graphs_remark(trained_here)}{directions}.{errors_remark(shape['pose'])}"
+        f"{graphs_remark(trained_here)}{directions}; poses of edges: {shape['pose']}."
+        f"{errors_remark(shape['pose'])}"
     )
 
 

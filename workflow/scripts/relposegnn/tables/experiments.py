@@ -42,7 +42,10 @@ TESTING_TEXT = (
     "Unlike in the published protocol, dropout is off at test time, and graphs that this code "
     "samples have a fixed seed."
 )
-TRAINING_TEXT = "Unlike in the released code, edge dropout, where set, takes effect in training."
+TRAINING_TEXT = (
+    "Unlike in the released code, edge dropout, where set, takes effect in training, and a GPU that "
+    "has bfloat16 trains in it, unless training.mixed_precision is off."
+)
 
 
 def tabulate_experiment(
