@@ -43,8 +43,8 @@ TESTING_TEXT = (
     "samples have a fixed seed."
 )
 TRAINING_TEXT = (
-    "Unlike in the released code, edge dropout, where set, takes effect in training, and a GPU that "
-    "has bfloat16 trains in it, unless training.mixed_precision is off."
+    "Unlike in the released code, edge dropout, where set, takes effect in training, and a GPU "
+    "that has bfloat16 trains in it, unless training.mixed_precision is off."
 )
 
 
