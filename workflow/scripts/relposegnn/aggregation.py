@@ -5,7 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .poses import matrix_from_quaternion, nearest_rotation, quaternion_from_matrix
+from .poses import (
+    matrix_from_quaternion,
+    nearest_rotation,
+    quaternion_from_matrix,
+    rotation_error_deg,
+)
 from .runtime import InputError
 
 MEDIAN_ITERATIONS = 50
@@ -76,6 +81,23 @@ def aggregate(candidates: Candidates, rule: str) -> tuple[np.ndarray, np.ndarray
         turns = _project_rotations(np.einsum("ge,gei->gi", weight, rotations))
     quaternion[found] = quaternion_from_matrix(turns.reshape(-1, 3, 3))
     return translation, quaternion
+
+
+def pair_spread(translation: np.ndarray, quaternion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how far poses lie apart: medians over all pairs, metres (G,) and degrees (G,).
+
+    A single pose lies 0 apart from itself; not finite where a pose is not.
+
+    Args:
+        translation: (G, e, 3) camera centres in metres.
+        quaternion: (G, e, 4) camera-to-world.
+    """
+    first, second = np.triu_indices(translation.shape[1], k=1)
+    if len(first) == 0:
+        return np.zeros(len(translation)), np.zeros(len(translation))
+    distance = np.linalg.norm(translation[:, first] - translation[:, second], axis=-1)
+    angle = rotation_error_deg(quaternion[:, first], quaternion[:, second])
+    return np.median(distance, axis=1), np.median(angle, axis=1)
 
 
 def _project_rotations(flat: np.ndarray) -> np.ndarray:

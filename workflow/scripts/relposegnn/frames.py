@@ -217,7 +217,9 @@ def _focal_lengths(
     }
     train, test = given or (None, None)
     if given is not None and train is None and np.isnan(found["train"]).all():
-        from .cameras import estimate_focal_length  # OpenCV: who only reads frames lacks it
+        from .matching.cameras import (
+            estimate_focal_length,
+        )  # OpenCV: who only reads frames lacks it
 
         paths = [frame.image for frame in content.train]
         poses = np.stack([frame.world_from_cam for frame in content.train])

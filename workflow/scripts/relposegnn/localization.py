@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from .aggregation import Candidates, LocalizationSettings, aggregate
+from .aggregation import Candidates, LocalizationSettings, aggregate, pair_spread
 from .checkpoints import load_model
 from .edges import complete_edges
 from .frames import Frames
@@ -83,7 +83,8 @@ def localize_queries(
 
     Arrays have the published names: ``rel_path`` (N), ``abs_t`` (N, 3) and ``abs_q`` (N, 4) from
     the first edge into the query, ``targ_t`` and ``targ_q`` the truth. Beside them ``robust_t``,
-    ``robust_q`` from all edges, ``reference_t``, ``reference_q`` the neighbour in node 1.
+    ``robust_q`` from all edges, ``spread_m``, ``spread_deg`` (N) how far their estimates lie apart,
+    ``reference_t``, ``reference_q`` the neighbour in node 1.
 
     Args:
         model: in evaluation mode; it is fastest with its weights in ``channels_last``.
@@ -112,6 +113,7 @@ def localize_queries(
     robust_t, robust_q = aggregate(candidates, settings.aggregation)
     if failed := np.isnan(robust_t).any(axis=1).sum():
         logger.warning("%s: %d of %d queries have no finite pose", graphs_file, failed, len(query))
+    spread_m, spread_deg = pair_spread(candidates.translation, candidates.quaternion)
     reference = database[neighbours[:, 0]]
     return {
         "rel_path": np.asarray(frames.names(split))[query],
@@ -121,6 +123,8 @@ def localize_queries(
         "targ_q": quaternion_exp(truth[:, 3:]),
         "robust_t": robust_t,
         "robust_q": robust_q,
+        "spread_m": spread_m,
+        "spread_deg": spread_deg,
         "reference_t": reference[:, :3],
         "reference_q": quaternion_exp(reference[:, 3:]),
     }

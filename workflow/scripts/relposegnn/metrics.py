@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 MOST_SIMILAR, AFFINE = "most similar image", "affine combination"
 REFERENCE, FIRST_EDGE, ALL_EDGES = "reference neighbour", "first edge", "all edges"
+REFINED = "refined by matches"
 # Of the edge from a query's best-ranked neighbour, by what else is in the graph, see ``context``.
 OWN, ALONE, FOREIGN = "own neighbours", "alone", "foreign neighbours"
 # Estimator -> prefix of its arrays in a predictions file, which keeps the published array names.
@@ -28,9 +29,14 @@ PREFIXES = {
     REFERENCE: "reference",
     FIRST_EDGE: "abs",
     ALL_EDGES: "robust",
+    REFINED: "refined",
 }
+# Arrays (N,) of a predictions file, where they are: how far the estimates by single edges lie
+# apart, and the points by which a pose was refined, 0 where it was not.
+EDGE_SPREADS, POINTS = ["spread_m", "spread_deg"], "refined_points"
 COPIES = [MOST_SIMILAR, REFERENCE]  # an image's pose; the first that is known is what ratios are to
 TRANSLATION, ROTATION = "translation_error_m", "rotation_error_deg"
+KEPT = "kept"  # 1 of a query whose pose could not be refined, 0 of others; a column of scores
 NAMES, WIDTHS = "rel_path", {"t": 3, "q": 4}  # of predictions; columns of a pair of arrays
 SHORTEST_QUATERNION = 1e-6  # below it has no direction
 
@@ -85,7 +91,8 @@ def read_predictions(
             known = [p for p in PREFIXES.values() if {f"{p}_t", f"{p}_q"} & set(file.files)]
             prefixes = dict.fromkeys(["targ", *(PREFIXES[name] for name in estimators), *known])
             widths = {f"{p}_{part}": width for p in prefixes for part, width in WIDTHS.items()}
-            arrays = {name: file[name] for name in widths if name in file.files}
+            single = [name for name in (*EDGE_SPREADS, POINTS) if name in file.files]
+            arrays = {name: file[name] for name in (*widths, *single) if name in file.files}
             names = _text_names(file)
     except Exception as error:  # damaged bytes end in nearly every kind of exception
         raise InputError(
@@ -101,6 +108,8 @@ def read_predictions(
     count = arrays["targ_t"].shape[0] if arrays["targ_t"].ndim else 0
     for name, width in widths.items():
         arrays[name] = _checked(arrays[name], (count, width), f"{path}: {name}")
+    for name in single:
+        arrays[name] = _checked(arrays[name], (count,), f"{path}: {name}")
     _check_truth(arrays, path)
     if len(names) == count:
         return {**arrays, NAMES: names}
@@ -117,8 +126,8 @@ def _text_names(file: Mapping[str, np.ndarray]) -> np.ndarray:
     return names[: len(names) if names.dtype.kind in "SU" else 0]
 
 
-def _checked(array: np.ndarray, shape: tuple[int, int], label: str) -> np.ndarray:
-    """Return poses in float64.
+def _checked(array: np.ndarray, shape: tuple[int, ...], label: str) -> np.ndarray:
+    """Return numbers of queries in float64.
 
     Raises:
         InputError: they are no numbers, not of that shape, or none.
@@ -126,7 +135,7 @@ def _checked(array: np.ndarray, shape: tuple[int, int], label: str) -> np.ndarra
     if array.dtype.kind not in "fiu":
         raise InputError(f"{label} holds values of type {array.dtype}, expected numbers")
     if array.shape != shape or not shape[0]:
-        expected = f"({shape[0] or 'N'}, {shape[1]})"
+        expected = f"({', '.join(map(str, (shape[0] or 'N', *shape[1:])))})"
         raise InputError(f"{label} has shape {array.shape}, expected {expected}")
     return array.astype(np.float64)
 
@@ -153,14 +162,15 @@ def score_estimator(arrays: dict[str, np.ndarray], estimator: str) -> pd.DataFra
     """Return one estimator's rows of the scores, in the order of the predictions."""
     estimates, truths = (pose_arrays(arrays, prefix) for prefix in (PREFIXES[estimator], "targ"))
     translation, rotation = pose_errors(estimates, truths)
-    return pd.DataFrame(
-        {
-            "query": arrays["rel_path"],
-            "estimator": estimator,
-            TRANSLATION: translation,
-            ROTATION: rotation,
-        }
-    )
+    scores = {
+        "query": arrays["rel_path"],
+        "estimator": estimator,
+        TRANSLATION: translation,
+        ROTATION: rotation,
+    }
+    if estimator == REFINED:
+        scores[KEPT] = (arrays[POINTS] == 0).astype(int)
+    return pd.DataFrame(scores)
 
 
 def pose_arrays(arrays: Mapping[str, np.ndarray], prefix: str) -> tuple[np.ndarray, np.ndarray]:
@@ -240,7 +250,8 @@ def summarise(scores: pd.DataFrame, recall: Sequence[tuple[float, float]]) -> pd
             most these.
 
     Returns:
-        Columns ``estimator``, ``queries``, ``failed``, ``median_translation_m``,
+        Columns ``estimator``, ``queries``, ``failed``, ``kept`` (poses that a refinement left
+        as they were, 0 of other estimators), ``median_translation_m``,
         ``median_rotation_deg``, ``mean_translation_m``, ``mean_rotation_deg`` and a share of
         queries (0 to 1) per pair of thresholds. Failed queries are infinite errors throughout, so
         a mean over them is infinite.
@@ -258,6 +269,7 @@ def _summarise_estimator(
         "estimator": name,
         "queries": len(scores),
         "failed": int(np.isinf(metres).sum()),
+        KEPT: int(scores[KEPT].sum()) if KEPT in scores else 0,
         "median_translation_m": np.median(metres),
         "median_rotation_deg": np.median(degrees),
         "mean_translation_m": np.mean(metres),

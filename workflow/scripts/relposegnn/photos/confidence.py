@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..poses import quaternion_from_matrix, rotation_error_deg
+from ..aggregation import pair_spread
+from ..poses import quaternion_from_matrix
 
 SAMPLE = 512  # database images that stand for all, evenly spread
 
@@ -60,23 +61,6 @@ def recognition(similarity: np.ndarray, scale: SimilarityScale) -> np.ndarray:
     return np.clip((np.asarray(similarity) - scale.unrelated) / span, 0, 1)
 
 
-def pair_spread(translation: np.ndarray, quaternion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return how far poses lie apart: medians over all pairs, metres (G,) and degrees (G,).
-
-    A single pose lies 0 apart from itself; not finite where a pose is not.
-
-    Args:
-        translation: (G, e, 3) camera centres in metres.
-        quaternion: (G, e, 4) camera-to-world.
-    """
-    first, second = np.triu_indices(translation.shape[1], k=1)
-    if len(first) == 0:
-        return np.zeros(len(translation)), np.zeros(len(translation))
-    distance = np.linalg.norm(translation[:, first] - translation[:, second], axis=-1)
-    angle = rotation_error_deg(quaternion[:, first], quaternion[:, second])
-    return np.median(distance, axis=1), np.median(angle, axis=1)
-
-
 def agreement(
     spread_m: np.ndarray, spread_deg: np.ndarray, world_from_cam: np.ndarray
 ) -> np.ndarray:
@@ -85,7 +69,7 @@ def agreement(
     The smaller value of translation and rotation; 0 where an estimate is not finite.
 
     Args:
-        spread_m: (G,) of each query's estimates, from ``pair_spread``.
+        spread_m: (G,) of each query's estimates, from ``aggregation.pair_spread``.
         spread_deg: (G,) likewise.
         world_from_cam: (M, 4, 4) poses of the database.
     """

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from ..aggregation import aggregate
+from ..aggregation import aggregate, pair_spread
 from ..checkpoints import load_model
 from ..frames import Frames
 from ..graphs import SamplingSettings, check_choice, choose_neighbours
@@ -21,7 +21,7 @@ from ..retrieval.ranking import build_index, rank
 from ..runtime import InputError, atomic_path, map_in_threads, numpy_generator
 from ..scene_images import SceneImages, StoredMaps
 from ..storage import open_hdf5, read_settings
-from .confidence import agreement, pair_spread, recognition, similarity_scale
+from .confidence import agreement, recognition, similarity_scale
 from .files import find_photos, read_photo
 from .picture import plot_photos
 from .place import Place

@@ -10,8 +10,10 @@ from ..metrics import (
     AFFINE,
     ALL_EDGES,
     FIRST_EDGE,
+    KEPT,
     MOST_SIMILAR,
     REFERENCE,
+    REFINED,
     copied_image,
     recall_column,
 )
@@ -37,6 +39,10 @@ ESTIMATOR_TEXTS = {
         "or with knn edges from the one nearest in feature space"
     ),
     ALL_EDGES: "the aggregate of the poses by all edges into the query",
+    REFINED: (
+        "that aggregate, refined by matches of SIFT with database images, of which no model is "
+        "stored; kept: queries with too few of them, whose aggregate stays"
+    ),
 }
 TESTING_TEXT = (
     "Unlike in the published protocol, dropout is off at test time, and graphs that this code "
@@ -120,6 +126,9 @@ def _experiment_table(
             "ratio": format_pairs(numbers[RATIOS], (2, 2)),
         }
     )
+    if REFINED in cells["estimator"].to_list():
+        kept = [f"{count:.3g}" for count in numbers[KEPT]]
+        cells[KEPT] = pd.Series(kept).where(numbers["estimator"] == REFINED, "")
     for metres, degrees in recall:
         shares = 100 * numbers[recall_column(metres, degrees)]
         cells[f"{100 * metres:.4g} cm {degrees:.4g}°"] = [format_number(s, 1) for s in shares]

@@ -12,7 +12,15 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ..metrics import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE, read_csv
+from ..metrics import (
+    AFFINE,
+    ALL_EDGES,
+    FIRST_EDGE,
+    MOST_SIMILAR,
+    REFERENCE,
+    REFINED,
+    read_csv,
+)
 from ..runtime import InputError
 from .formats import UNKNOWN, Table, format_pairs, join_pair
 from .summaries import AVERAGE, MEDIANS, SPREADS
@@ -33,6 +41,7 @@ DECIMALS = (2, 1)  # of metres and degrees, as papers print them
 OURS = {
     FIRST_EDGE: "ours (first edge)",
     ALL_EDGES: "ours (all edges)",
+    REFINED: "ours (refined by matches)",
     MOST_SIMILAR: "ours (most similar image)",
     AFFINE: "ours (affine combination)",
     REFERENCE: "ours (reference neighbour)",

@@ -7,22 +7,19 @@ image, and lenses not to distort.
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
-from PIL import Image
 from scipy.optimize import minimize_scalar
 
-from .images import open_image
-from .runtime import InputError, map_in_threads, numpy_generator
+from ..runtime import InputError, map_in_threads, numpy_generator
+from .key_points import SIDE, find_key_points, match_key_points
 
 logger = logging.getLogger(__name__)
 
-SIDE = 640  # pixels of the longer side, at most, of images that key points are looked for in
 KEY_POINTS = 1000  # of an image, at most
-RATIO = 0.8  # of distances to the best and to the second best match, at most
 PAIRS, PARTNERS = 60, 2  # of images, and of these from the same first one, at most
 # Of a pair: distance of the cameras, in root mean square distances of all from their mean, and the
 # angle in degrees by which they are turned: cameras that do not turn tell little of a focal length.
@@ -96,15 +93,16 @@ def _match_pairs(
 ) -> list[Matches]:
     """Return the matches of those pairs (P, 2) that have enough of them."""
     used, rows = np.unique(pairs, return_inverse=True)
-    points = list(map_in_threads(key_points, [images[i] for i in used], workers))
-    matches = [
-        Matches(
-            *match_key_points(points[row], points[other]),
-            essential_matrix(world_from_cam[first], world_from_cam[second]),
-        )
-        for (first, second), (row, other) in zip(pairs, rows.reshape(-1, 2), strict=True)
-    ]
-    return [each for each in matches if len(each.first) >= LEAST_MATCHES]
+    find = partial(find_key_points, count=KEY_POINTS)
+    points = list(map_in_threads(find, [images[i] for i in used], workers))
+    matches = []
+    for (first, second), (row, other) in zip(pairs, rows.reshape(-1, 2), strict=True):
+        own, theirs = match_key_points(points[row], points[other])
+        if len(own) >= LEAST_MATCHES:
+            places = points[row].places[own], points[other].places[theirs]
+            essential = essential_matrix(world_from_cam[first], world_from_cam[second])
+            matches.append(Matches(*places, essential))
+    return matches
 
 
 def choose_pairs(world_from_cam: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -123,39 +121,6 @@ def choose_pairs(world_from_cam: np.ndarray, generator: np.random.Generator) -> 
         if len(pairs) >= PAIRS:
             break
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
-
-
-def key_points(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return places (n, 2) in an image, in longer sides from its middle, and RootSIFT (n, 128)."""
-    image = open_image(path).convert("L")
-    scale = min(1.0, SIDE / max(image.size))
-    size = tuple(round(side * scale) for side in image.size)
-    pixels = np.array(image.resize(size, Image.Resampling.BILINEAR))
-    found, sift = cv2.SIFT_create(KEY_POINTS).detectAndCompute(pixels, None)
-    if not found:
-        return np.zeros((0, 2)), np.zeros((0, 128), np.float32)
-    middle = (np.array(size) - 1) / 2  # the centre of pixel (0, 0) is at (0, 0)
-    places = (np.array([point.pt for point in found]) - middle) / max(size)
-    return places, np.sqrt(sift / np.maximum(sift.sum(axis=1, keepdims=True), 1e-9))
-
-
-def match_key_points(
-    first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places (n, 2) and (n, 2) of key points that choose each other, and no third one.
-
-    Args:
-        first: as ``key_points`` gives them.
-        second: of the other image.
-    """
-    if min(len(first[0]), len(second[0])) < 2:
-        return first[0][:0], second[0][:0]
-    cosine = first[1] @ second[1].T
-    best = cosine.argmax(axis=1)
-    runner_up, top = np.partition(cosine, -2, axis=1)[:, -2:].T
-    kept = cosine.argmax(axis=0)[best] == np.arange(len(best))
-    kept &= 1 - top < RATIO**2 * (1 - runner_up)  # squared distances of unit vectors, halved
-    return first[0][kept], second[0][best[kept]]
 
 
 def essential_matrix(world_from_first: np.ndarray, world_from_second: np.ndarray) -> np.ndarray:

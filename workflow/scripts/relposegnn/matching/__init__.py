@@ -1,0 +1,1 @@
+"""Matches of key points: focal lengths, points in space, and poses refined by them."""

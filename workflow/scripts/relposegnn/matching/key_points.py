@@ -1,0 +1,64 @@
+"""SIFT key points of images (Lowe, IJCV 2004) with RootSIFT descriptors, and their matches.
+
+Places in an image are in its longer sides from its middle, x right and y down: divided by a focal
+length in the same unit they are x/z and y/z of rays.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from ..images import open_image
+
+SIDE = 640  # pixels of the longer side, at most, of images that key points are looked for in
+CONTRAST = 0.02  # least, of a key point: half of OpenCV's, for the walls of rooms
+RATIO = 0.8  # of distances to the best and to the second best match, at most
+
+
+class KeyPoints(NamedTuple):
+    """Of one image: ``places`` (n, 2) and ``descriptors`` (n, 128), unit rows, float32."""
+
+    places: np.ndarray
+    descriptors: np.ndarray
+
+
+def find_key_points(path: str | Path, count: int, upright: bool = False) -> KeyPoints:
+    """Return at most ``count`` key points of an image, the strongest.
+
+    Args:
+        path: of the image.
+        count: of key points.
+        upright: turn the image as its EXIF orientation says, see ``images.open_image``.
+
+    Raises:
+        InputError: as ``images.open_image``.
+    """
+    image = open_image(path, upright).convert("L")
+    scale = min(1.0, SIDE / max(image.size))
+    size = tuple(round(side * scale) for side in image.size)
+    pixels = np.array(image.resize(size, Image.Resampling.BILINEAR))
+    detector = cv2.SIFT_create(count, contrastThreshold=CONTRAST)
+    found, sift = detector.detectAndCompute(pixels, None)
+    if not found:
+        return KeyPoints(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
+    middle = (np.array(size) - 1) / 2  # the centre of pixel (0, 0) is at (0, 0)
+    places = (np.array([point.pt for point in found]) - middle) / max(size)
+    total = np.maximum(sift.sum(axis=1, keepdims=True), 1e-9)
+    # OpenCV may give more: all that are as strong as the last one.
+    return KeyPoints(places[:count], np.sqrt(sift / total)[:count])
+
+
+def match_key_points(first: KeyPoints, second: KeyPoints) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows (k,) and (k,) of key points that choose each other, and no third one."""
+    if min(len(first.places), len(second.places)) < 2:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    cosine = first.descriptors @ second.descriptors.T
+    best = cosine.argmax(axis=1)
+    runner_up, top = np.partition(cosine, -2, axis=1)[:, -2:].T
+    kept = cosine.argmax(axis=0)[best] == np.arange(len(best))
+    kept &= 1 - top < RATIO**2 * (1 - runner_up)  # squared distances of unit vectors, halved
+    rows = np.flatnonzero(kept)
+    return rows, best[rows]

@@ -1,0 +1,147 @@
+"""One pose by matched key points, from a regressed one to start with and to fall back on.
+
+Points are triangulated from database images of known poses, and the camera is put where it sees
+them at its own key points. The pose is that of greatest probability, given two things: the
+projections of the points, with errors of Cauchy's distribution, of which wrong matches spoil
+little; and the regressed pose, with a Gaussian error. The latter carries where texture fails.
+
+Poses are ``world_from_cam``; places in images are x/z and y/z of rays. Of n points and m views.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from scipy.optimize import OptimizeResult, least_squares
+from scipy.spatial.transform import Rotation
+
+from ..poses import inverse_pose
+from .triangulation import triangulate_agreeing
+
+TOLERANCE = 3.0  # of a projection that counts as seen, in scales of the matching error
+LEAST_POINTS = 12  # fewer seen where they should be: the regressed pose stays
+# Deviations between regressed and refined pose, along or about an axis, beyond which it stays too.
+GATE = 5.0
+RANSAC_ROUNDS = 1000
+
+
+class Prior(NamedTuple):
+    """A regressed pose, and the deviations of its error.
+
+    Attributes:
+        pose: (4, 4).
+        metres: of the camera centre along each axis.
+        radians: of the rotation about each axis.
+    """
+
+    pose: np.ndarray
+    metres: float
+    radians: float
+
+
+class Refined(NamedTuple):
+    """A refined pose.
+
+    Attributes:
+        pose: (4, 4).
+        points: that are seen where they should be; 0 where the regressed pose stays.
+        metres: deviation of the centre along each axis, in the mean, as the two terms tell.
+        radians: of the rotation about each axis, likewise.
+    """
+
+    pose: np.ndarray
+    points: int
+    metres: float
+    radians: float
+
+
+def refine_pose(
+    query: np.ndarray, views: np.ndarray, cameras: np.ndarray, prior: Prior, scale: float
+) -> Refined:
+    """Return the pose from which matched points are seen where they are in a query.
+
+    Args:
+        query: (n, 2) places of its key points.
+        views: (n, m, 2) of their matches in database images, NaN where they have none.
+        cameras: (m, 4, 4) poses of these.
+        prior: the regressed pose, finite.
+        scale: of the error of a projection, in the unit of places: about a pixel.
+    """
+    unchanged = Refined(prior.pose, 0, prior.metres, prior.radians)
+    tolerance = TOLERANCE * scale
+    matched = np.isfinite(views[..., 0]).sum(axis=1) >= 2
+    cam_from_world = inverse_pose(cameras)[:, :3]
+    points, count = triangulate_agreeing(cam_from_world, views[matched], tolerance)
+    points, places = points[count >= 2], query[matched][count >= 2]
+    if len(points) < LEAST_POINTS:
+        return unchanged
+    by_ransac = pose_by_ransac(points, places, tolerance)
+    starts = [prior.pose] if by_ransac is None else [prior.pose, by_ransac]
+    solved = [most_probable_pose(start, points, places, prior, scale) for start in starts]
+    pose, found = min(solved, key=lambda each: each[1].cost)
+    seen = np.count_nonzero(projection_errors(pose, points, places) < tolerance)
+    if seen < LEAST_POINTS or np.abs(deviations(pose, prior)).max() > GATE:
+        return unchanged
+    variances = np.diagonal(np.linalg.pinv(found.jac.T @ found.jac))
+    metres, radians = np.sqrt([variances[:3].mean(), variances[3:].mean()])
+    return Refined(pose, seen, metres, radians)
+
+
+def pose_by_ransac(points: np.ndarray, places: np.ndarray, tolerance: float) -> np.ndarray | None:
+    """Return the pose (4, 4) that most points (n, 3) agree with, of those by threes (P3P)."""
+    found, turn, shift, _ = cv2.solvePnPRansac(
+        *(points, places, np.eye(3), None),
+        iterationsCount=RANSAC_ROUNDS,
+        reprojectionError=tolerance,
+        confidence=0.9999,
+        flags=cv2.SOLVEPNP_P3P,
+    )
+    if not found or not np.isfinite([turn, shift]).all():
+        return None
+    cam_from_world = np.eye(4)
+    cam_from_world[:3, :3] = Rotation.from_rotvec(turn[:, 0]).as_matrix()
+    cam_from_world[:3, 3] = shift[:, 0]
+    return inverse_pose(cam_from_world)
+
+
+def most_probable_pose(
+    start: np.ndarray, points: np.ndarray, places: np.ndarray, prior: Prior, scale: float
+) -> tuple[np.ndarray, OptimizeResult]:
+    """Return the pose (4, 4) of least cost near a start, and SciPy's result.
+
+    The cost is minus the logarithm of the probability. Of a step the first three numbers are metres
+    in the world, the others a rotation vector in the start's axes.
+    """
+
+    def moved(step: np.ndarray) -> np.ndarray:
+        pose = start.copy()
+        pose[:3, :3] = start[:3, :3] @ Rotation.from_rotvec(step[3:]).as_matrix()
+        pose[:3, 3] += step[:3]
+        return pose
+
+    def residuals(step: np.ndarray) -> np.ndarray:
+        pose = moved(step)
+        errors = projection_errors(pose, points, places) / scale
+        # Half its square is what SciPy adds up.
+        return np.concatenate([np.sqrt(2 * np.log1p(errors**2)), deviations(pose, prior)])
+
+    found = least_squares(residuals, np.zeros(6), method="lm", x_scale="jac", max_nfev=200)
+    return moved(found.x), found
+
+
+def projection_errors(pose: np.ndarray, points: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return how far from their places (n, 2) a camera sees points (n, 3), (n,).
+
+    At most 1, the tangent of half a right angle, and 1 of what lies behind it.
+    """
+    turned = (points - pose[:3, 3]) @ pose[:3, :3]
+    depth = np.maximum(turned[:, 2:], 1e-6)
+    error = np.linalg.norm(turned[:, :2] / depth - places, axis=1)
+    return np.where(turned[:, 2] > 0, np.minimum(error, 1.0), 1.0)
+
+
+def deviations(pose: np.ndarray, prior: Prior) -> np.ndarray:
+    """Return how far a pose is from the regressed one, along and about three axes, (6)."""
+    turn = Rotation.from_matrix(prior.pose[:3, :3].T @ pose[:3, :3]).as_rotvec()
+    offset = pose[:3, 3] - prior.pose[:3, 3]
+    return np.concatenate([offset / prior.metres, turn / prior.radians])

@@ -1,0 +1,213 @@
+"""The poses of a scene's queries, refined by matches with its database; no model of it is kept."""
+
+import json
+import logging
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ..frames import Frames
+from ..metrics import ALL_EDGES, PREFIXES, read_predictions
+from ..poses import inverse_pose, pose_from_quaternion, quaternion_from_matrix
+from ..retrieval.rankings import read_ranking
+from ..runtime import InputError, atomic_path, map_in_threads
+from .cameras import estimate_focal_length
+from .key_points import SIDE, KeyPoints, find_key_points, match_key_points
+from .refinement import Prior, Refined, refine_pose
+
+logger = logging.getLogger(__name__)
+
+KEY_POINTS = 2000  # of an image, at most
+KEPT_IMAGES = 300  # whose key points are in memory, at most; 1.1 MB each
+NEIGHBOURS = 7  # database images that points are triangulated from
+SPACING = 0.05  # metres between any two of their cameras, at least
+MATCHING_ERROR = 1 / SIDE  # scale of a projection's error, in longer sides of the image
+# Of a regressed pose, added in squares to how far the edges' estimates lie apart: these have errors
+# in common.
+LEAST_DEVIATION_M, LEAST_DEVIATION_DEG = 0.03, 0.9
+
+
+class MatchedDatabase:
+    """The database images of a scene, with cameras, and key points that are found when needed."""
+
+    def __init__(
+        self, images: Sequence[str | Path], poses: np.ndarray, focal_lengths: np.ndarray
+    ) -> None:
+        """Take M images, their poses (M, 4, 4), and focal lengths (M,) in longer sides."""
+        self._images, self._poses, self._focal_lengths = images, poses, focal_lengths
+        self._key_points = lru_cache(KEPT_IMAGES)(self._find)
+
+    def refine(
+        self, query: KeyPoints, focal_length: float, ranking: np.ndarray, regressed: Prior
+    ) -> Refined:
+        """Return the refined pose of an image; the regressed one where that is not finite.
+
+        Args:
+            query: its key points.
+            focal_length: of its camera, in longer sides.
+            ranking: database images, most similar first.
+            regressed: the pose to start from.
+        """
+        if not np.isfinite(regressed.pose).all():
+            return Refined(regressed.pose, 0, np.inf, np.inf)
+        images = choose_apart(ranking, self._poses[:, :3, 3])
+        views = np.full((len(query.places), len(images), 2), np.nan)
+        for view, image in enumerate(images):
+            other = self._key_points(image)
+            rows, matched = match_key_points(query, other)
+            views[rows, view] = other.places[matched] / self._focal_lengths[image]
+        # From a camera nearby: coordinates may be millions of metres.
+        origin = np.eye(4)
+        origin[:3, 3] = self._poses[images[0], :3, 3]
+        near = inverse_pose(origin)
+        refined = refine_pose(
+            query.places / focal_length,
+            views,
+            near @ self._poses[images],
+            regressed._replace(pose=near @ regressed.pose),
+            MATCHING_ERROR / focal_length,
+        )
+        return refined._replace(pose=origin @ refined.pose)
+
+    def _find(self, image: int) -> KeyPoints:
+        return find_key_points(self._images[image], KEY_POINTS)
+
+
+def choose_apart(ranking: np.ndarray, centres: np.ndarray) -> list[int]:
+    """Return the best-ranked database images whose cameras (M, 3) are ``SPACING`` apart."""
+    chosen = [int(ranking[0])]
+    for image in ranking[1:].tolist():
+        if len(chosen) == NEIGHBOURS:
+            break
+        if np.linalg.norm(centres[chosen] - centres[image], axis=1).min() >= SPACING:
+            chosen.append(image)
+    return chosen
+
+
+def regressed_prior(
+    centres: np.ndarray, quaternions: np.ndarray, spread_m: np.ndarray, spread_deg: np.ndarray
+) -> list[Prior]:
+    """Return regressed poses with their deviations.
+
+    Args:
+        centres: (N, 3).
+        quaternions: (N, 4), camera-to-world; of the zero quaternion NaN.
+        spread_m: (N,) of the estimates by single edges, see ``aggregation.pair_spread``.
+        spread_deg: (N,) likewise.
+    """
+    found = np.isfinite(centres).all(axis=1) & np.isfinite(quaternions).all(axis=1)
+    poses = np.full((len(found), 4, 4), np.nan)
+    poses[found] = pose_from_quaternion(centres[found], quaternions[found])
+    metres = np.hypot(spread_m, LEAST_DEVIATION_M)
+    radians = np.radians(np.hypot(spread_deg, LEAST_DEVIATION_DEG))
+    return [Prior(*each) for each in zip(poses, metres, radians, strict=True)]
+
+
+def refine_predictions(
+    predictions_file: str | Path,
+    frames_file: str | Path,
+    scene_folder: str | Path,
+    neighbours_file: str | Path,
+    camera_file: str | Path,
+    refined_file: str | Path,
+    workers: int = 1,
+) -> None:
+    """Write the predictions of a scene's test queries, with refined poses beside the others.
+
+    ``refined_t`` (N, 3) and ``refined_q`` (N, 4) start from the poses of all edges and are these
+    where ``refined_points`` (N), the points seen where they should be, is 0.
+
+    Args:
+        predictions_file: of ``localization.predict_poses``.
+        frames_file: of the scene.
+        scene_folder: with its images.
+        neighbours_file: rankings of the database for each query.
+        camera_file: see ``measure_camera``.
+        refined_file: ``.npz`` to write.
+        workers: threads, each of which refines poses.
+
+    Raises:
+        InputError: the files do not belong together, or an image cannot be read.
+    """
+    arrays = read_predictions(predictions_file, (ALL_EDGES,))
+    ranking = read_ranking(neighbours_file, "test").index
+    with Frames(frames_file) as frames:
+        row_of = {name: row for row, name in enumerate(frames.names("test"))}
+        queries = [row_of.get(str(name)) for name in arrays.get("rel_path", ())]
+        if not queries or None in queries or len(ranking) != len(row_of):
+            raise InputError(
+                f"{predictions_file} and {neighbours_file}: are not of the {len(row_of)} test "
+                f"frames of {frames_file}; rank and predict them again"
+            )
+        images = {
+            split: [Path(scene_folder) / source for source in frames.sources(split)]
+            for split in ("train", "test")
+        }
+        focal_lengths = {split: known_focal_lengths(frames, split, camera_file) for split in images}
+        database = MatchedDatabase(images["train"], frames.poses("train"), focal_lengths["train"])
+    prefix = PREFIXES[ALL_EDGES]
+    poses = arrays[f"{prefix}_t"], arrays[f"{prefix}_q"]
+    regressed = regressed_prior(*poses, arrays["spread_m"], arrays["spread_deg"])
+
+    def refine(row: int) -> Refined:
+        query = queries[row]
+        own = find_key_points(images["test"][query], KEY_POINTS)
+        camera = focal_lengths["test"][query]
+        return database.refine(own, camera, ranking[query], regressed[row])
+
+    rows = tqdm(range(len(queries)), "refining", disable=None)
+    refined = list(map_in_threads(refine, rows, workers))
+    poses = np.stack([each.pose for each in refined])
+    points = np.array([each.points for each in refined])
+    logger.info("%d of %d poses refined", np.count_nonzero(points), len(points))
+    arrays["refined_t"], arrays["refined_points"] = poses[:, :3, 3], points
+    arrays["refined_q"] = arrays[f"{prefix}_q"].copy()  # as it was, to the bit, where it stays
+    changed = points > 0
+    arrays["refined_q"][changed] = quaternion_from_matrix(poses[changed, :3, :3])
+    with atomic_path(refined_file) as partial_file:
+        np.savez(partial_file, **arrays)
+
+
+def measure_camera(
+    frames_file: str | Path, scene_folder: str | Path, camera_file: str | Path, workers: int = 1
+) -> None:
+    """Write the focal length of a scene's camera, in longer sides, as JSON.
+
+    The median of the database's where the frames file has it, else an estimate from its poses.
+
+    Raises:
+        InputError: it cannot be estimated.
+    """
+    with Frames(frames_file) as frames:
+        known = frames.focal_lengths("train")
+        if np.isfinite(known).any():
+            camera = {"focal_length": float(np.nanmedian(known)), "origin": "given"}
+        else:
+            images = [Path(scene_folder) / source for source in frames.sources("train")]
+            length = estimate_focal_length(images, frames.poses("train"), workers=workers)
+            camera = {"focal_length": length, "origin": "estimated"}
+    with atomic_path(camera_file) as unfinished:
+        unfinished.write_text(json.dumps(camera) + "\n", encoding="utf-8")
+
+
+def known_focal_lengths(frames: Frames, split: str, camera_file: str | Path) -> np.ndarray:
+    """Return the focal lengths (N,) of a split's frames; unknown ones are as the scene's camera."""
+    usual = read_camera(camera_file)
+    return np.where(np.isnan(frames.focal_lengths(split)), usual, frames.focal_lengths(split))
+
+
+def read_camera(camera_file: str | Path) -> float:
+    """Return the focal length of a scene's camera, in longer sides.
+
+    Raises:
+        InputError: the file cannot be read as one of ``measure_camera``.
+    """
+    try:
+        return float(json.loads(Path(camera_file).read_text(encoding="utf-8"))["focal_length"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{camera_file}: cannot be read as a camera ({error}); make it again"
+        ) from error

@@ -1,0 +1,79 @@
+"""Points in space by images of known poses, each seen where a query has a key point.
+
+Cameras are given as ``cam_from_world`` (3, 4); places in images are those of rays, x/z and y/z, so
+that no focal length enters here. Dimensions: n points, m views.
+"""
+
+from itertools import combinations
+
+import numpy as np
+
+LEAST_PARALLAX = np.radians(1.0)  # between two views of a point; below it its depth is a guess
+
+
+def triangulate(cameras: np.ndarray, places: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Return the points (n, 3) that are nearest to their places, linearly (DLT).
+
+    Args:
+        cameras: (m, 3, 4).
+        places: (n, m, 2); any numbers where they are not ``seen``.
+        seen: (n, m) bool, two or more a point.
+    """
+    rows = places[..., None] * cameras[None, :, 2:3] - cameras[None, :, :2]  # (n, m, 2, 4)
+    rows = np.where(seen[..., None, None], rows, 0).reshape(len(places), -1, 4)
+    _, vectors = np.linalg.eigh(rows.mT @ rows)
+    return vectors[:, :3, 0] / vectors[:, 3:, 0]
+
+
+def project(cameras: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places (n, m, 2) of points (n, 3) in each view, and their depths (n, m)."""
+    turned = np.einsum("mij,nj->nmi", cameras[:, :, :3], points) + cameras[:, :, 3]
+    depth = turned[..., 2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return turned[..., :2] / depth[..., None], depth
+
+
+def triangulate_agreeing(
+    cameras: np.ndarray, places: np.ndarray, tolerance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the points of the views that agree most, (n, 3), and how many views do, (n,).
+
+    Each pair of views of a point is tried: it counts where the point lies before both, is seen with
+    enough parallax, and is projected to within ``tolerance`` of the places in both. Of the pairs
+    the one that most other views agree with is taken, and the point computed from all of these. 0
+    views and NaN where there is no such pair.
+
+    Args:
+        cameras: (m, 3, 4).
+        places: (n, m, 2), NaN where a point is not seen.
+        tolerance: in the unit of ``places``.
+    """
+    seen = np.isfinite(places).all(axis=2)
+    places = np.nan_to_num(places)
+    centres = -np.einsum("mji,mj->mi", cameras[:, :, :3], cameras[:, :, 3])
+    best = np.zeros(seen.shape, dtype=bool)
+    error = np.full(len(places), np.inf)
+    for pair in combinations(range(len(cameras)), 2):
+        rows = np.flatnonzero(seen[:, pair].all(axis=1))
+        if len(rows) == 0:
+            continue
+        points = triangulate(cameras[list(pair)], places[rows][:, pair], seen[rows][:, pair])
+        projected, depth = project(cameras, points)
+        distance = np.linalg.norm(projected - places[rows], axis=2)
+        agreeing = seen[rows] & (depth > 0) & (distance < tolerance)
+        fine = agreeing[:, pair].all(axis=1) & (_parallax(points, centres, pair) > LEAST_PARALLAX)
+        total = np.where(agreeing, distance, 0).sum(axis=1)
+        count, before = agreeing.sum(axis=1), best[rows].sum(axis=1)
+        better = fine & ((count > before) | ((count == before) & (total < error[rows])))
+        best[rows[better]], error[rows[better]] = agreeing[better], total[better]
+    views, points = best.sum(axis=1), np.full((len(places), 3), np.nan)
+    found = views >= 2
+    points[found] = triangulate(cameras, places[found], best[found])
+    return points, views
+
+
+def _parallax(points: np.ndarray, centres: np.ndarray, pair: tuple[int, int]) -> np.ndarray:
+    """Return the angles (n,) in radians under which points see two camera centres."""
+    first, second = (points - centres[view] for view in pair)
+    sine = np.linalg.norm(np.cross(first, second), axis=1)
+    return np.arctan2(sine, np.einsum("ni,ni->n", first, second))
