@@ -15,6 +15,7 @@ include: "rules/graphs.smk"
 include: "rules/features.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
+include: "rules/refinement.smk"
 include: "rules/report.smk"
 include: "rules/photos.smk"
 

@@ -43,6 +43,9 @@ AUTHORS_GRAPHS = config["graphs"]["source"] == "authors"  # to be tested on, at 
 AUTHORS_TRAINING_GRAPHS = AUTHORS_GRAPHS and "train" in AUTHORS["graphs"]["splits"]
 
 
+REFINEMENT = config["localization"]["refinement"] == "matches"
+
+
 def any_of(names):
     """Return a pattern that matches these names and nothing else."""
     return "|".join(map(re.escape, names)) or "$."
@@ -194,6 +197,12 @@ def retrieval_files(wildcards):
     return [f"results/{DATASET}/{kind}/{wildcards.scene}.h5" for kind in kinds]
 
 
+def final_predictions(wildcards):
+    """Return the estimates of a run in a scene: refined ones where the settings say so."""
+    kind = "refined" if REFINEMENT else "predictions"
+    return f"results/{DATASET}/runs/{wildcards.run}/{kind}/{wildcards.scene}.npz"
+
+
 def training_graphs(wildcards):
     """Return the graphs of the scenes that a run is trained on."""
     return [
@@ -306,6 +315,12 @@ def training_settings(wildcards):
 def literature_dataset():
     """Return the name of the dataset in the file of the literature's results."""
     return config["evaluation"]["literature_dataset"] or DATASET
+
+
+def localization_settings():
+    """Return how poses follow from what networks regress, before they may be refined."""
+    settings = config["localization"].items()
+    return {key: value for key, value in settings if key != "refinement"}
 
 
 # What captions say of the settings.

@@ -22,7 +22,7 @@ rule predict_poses:
         runtime=60,
         gpu=1,
     params:
-        localization=config["localization"],
+        localization=localization_settings(),
         part="test",
         code=code("predict_poses"),
     script:
@@ -43,7 +43,7 @@ use rule predict_poses as predict_validation with:
     benchmark:
         "results/{dataset}/benchmarks/predict_validation/{run}/{scene}.tsv"
     params:
-        localization=config["localization"],
+        localization=localization_settings(),
         part="validation",
         code=code("predict_poses"),
 
@@ -69,7 +69,7 @@ rule measure_context:
         runtime=60,
         gpu=1,
     params:
-        localization=config["localization"],
+        localization=localization_settings(),
         code=code("measure_context"),
     script:
         "../workflow/scripts/measure_context.py"
@@ -77,7 +77,7 @@ rule measure_context:
 
 rule score_poses:
     input:
-        predictions="results/{dataset}/runs/{run}/predictions/{scene}.npz",
+        predictions=final_predictions,
     output:
         scores="results/{dataset}/runs/{run}/scores/{scene}.csv",
     log:

@@ -10,6 +10,9 @@ rule describe_place:
         descriptors="results/{dataset}/descriptors/{scene}.h5",
         vocabulary=vocabulary,
         netvlad=netvlad_weights("netvlad"),
+        # Of the refinement.
+        camera=[f"results/{DATASET}/cameras/{{scene}}.json"] if REFINEMENT else [],
+        images=lambda wildcards: [scene_folder(wildcards.scene)] if REFINEMENT else [],
     output:
         place="results/{dataset}/runs/{run}/places/{scene}.json",
     log:
@@ -29,7 +32,7 @@ rule describe_place:
         ),
         candidates=config["retrieval"]["candidates"],
         minimum_confidence=config["photos"]["minimum_confidence"],
-        localization=config["localization"],
+        localization=localization_settings(),
         code=code("describe_place"),
     script:
         "../workflow/scripts/describe_place.py"

@@ -4,13 +4,18 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 from project import REPOSITORY, Project
 from scipy.spatial.transform import Rotation
 
+from generated_rooms.paths import camera_path
+from generated_rooms.rendering import Camera, render_frame
+from generated_rooms.rooms import build_room
 from relposegnn.storage import create_hdf5
 
 
@@ -110,3 +115,22 @@ def edited(finished, tmp_path) -> Project:
     project = Project.__new__(Project)
     project.folder, project.settings = folder, folder / "tiny.yaml"
     return project
+
+
+class RenderedRoom(NamedTuple):
+    """Images of a generated room by a camera of 0.8 longer sides: paths, and poses (N, 4, 4)."""
+
+    paths: list[Path]
+    poses: np.ndarray
+
+
+@pytest.fixture(scope="session")
+def rendered_room(tmp_path_factory) -> RenderedRoom:
+    """Return 90 images along three paths."""
+    folder, camera = tmp_path_factory.mktemp("room"), Camera(256, 192, 0.8 * 256)
+    room, paths = build_room(11), []
+    poses = np.concatenate([camera_path(room, 11, number, 30) for number in (1, 2, 3)])
+    for index, pose in enumerate(poses):
+        paths.append(folder / f"{index:03}.png")
+        Image.fromarray(render_frame(room, pose, camera)[0]).save(paths[-1])
+    return RenderedRoom(paths, poses)

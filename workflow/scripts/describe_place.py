@@ -21,5 +21,7 @@ if __name__ == "__main__":
             params.candidates,
             params.minimum_confidence,
             LocalizationSettings(**params.localization),
+            next(map(Path, inputs.camera), None),
+            next(map(Path, inputs.images), None),
         )
         write_place(snakemake.output.place, place)

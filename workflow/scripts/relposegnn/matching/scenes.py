@@ -1,6 +1,5 @@
 """The poses of a scene's queries, refined by matches with its database; no model of it is kept."""
 
-import json
 import logging
 from collections.abc import Sequence
 from functools import lru_cache
@@ -10,11 +9,11 @@ import numpy as np
 from tqdm import tqdm
 
 from ..frames import Frames
-from ..metrics import ALL_EDGES, PREFIXES, read_predictions
+from ..metrics import ALL_EDGES, EDGE_SPREADS, NAMES, POINTS, PREFIXES, read_predictions
 from ..poses import inverse_pose, pose_from_quaternion, quaternion_from_matrix
 from ..retrieval.rankings import read_ranking
 from ..runtime import InputError, atomic_path, map_in_threads
-from .cameras import estimate_focal_length
+from .cameras import known_focal_lengths
 from .key_points import SIDE, KeyPoints, find_key_points, match_key_points
 from .refinement import Prior, Refined, refine_pose
 
@@ -106,6 +105,17 @@ def regressed_prior(
     return [Prior(*each) for each in zip(poses, metres, radians, strict=True)]
 
 
+def poses_of(refined: Sequence[Refined]) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """Return refined poses, t (N, 3) and q (N, 4), and by how many points each was refined (N,)."""
+    poses = np.stack([each.pose for each in refined])
+    points = np.array([each.points for each in refined])
+    found = np.isfinite(poses).all(axis=(1, 2))
+    quaternions = np.full((len(poses), 4), np.nan)
+    quaternions[found] = quaternion_from_matrix(poses[found, :3, :3])
+    logger.info("%d of %d poses refined", np.count_nonzero(points), len(points))
+    return (poses[:, :3, 3], quaternions), points
+
+
 def refine_predictions(
     predictions_file: str | Path,
     frames_file: str | Path,
@@ -125,7 +135,7 @@ def refine_predictions(
         frames_file: of the scene.
         scene_folder: with its images.
         neighbours_file: rankings of the database for each query.
-        camera_file: see ``measure_camera``.
+        camera_file: see ``cameras.measure_camera``.
         refined_file: ``.npz`` to write.
         workers: threads, each of which refines poses.
 
@@ -136,7 +146,7 @@ def refine_predictions(
     ranking = read_ranking(neighbours_file, "test").index
     with Frames(frames_file) as frames:
         row_of = {name: row for row, name in enumerate(frames.names("test"))}
-        queries = [row_of.get(str(name)) for name in arrays.get("rel_path", ())]
+        queries = [row_of.get(str(name)) for name in arrays.get(NAMES, ())]
         if not queries or None in queries or len(ranking) != len(row_of):
             raise InputError(
                 f"{predictions_file} and {neighbours_file}: are not of the {len(row_of)} test "
@@ -148,9 +158,15 @@ def refine_predictions(
         }
         focal_lengths = {split: known_focal_lengths(frames, split, camera_file) for split in images}
         database = MatchedDatabase(images["train"], frames.poses("train"), focal_lengths["train"])
+    lacking = [name for name in EDGE_SPREADS if name not in arrays]
+    if lacking:
+        raise InputError(
+            f"{predictions_file}: lacks {', '.join(lacking)}, expected what the prediction step "
+            "of this version writes; predict again"
+        )
     prefix = PREFIXES[ALL_EDGES]
     poses = arrays[f"{prefix}_t"], arrays[f"{prefix}_q"]
-    regressed = regressed_prior(*poses, arrays["spread_m"], arrays["spread_deg"])
+    regressed = regressed_prior(*poses, *(arrays[name] for name in EDGE_SPREADS))
 
     def refine(row: int) -> Refined:
         query = queries[row]
@@ -160,54 +176,7 @@ def refine_predictions(
 
     rows = tqdm(range(len(queries)), "refining", disable=None)
     refined = list(map_in_threads(refine, rows, workers))
-    poses = np.stack([each.pose for each in refined])
-    points = np.array([each.points for each in refined])
-    logger.info("%d of %d poses refined", np.count_nonzero(points), len(points))
-    arrays["refined_t"], arrays["refined_points"] = poses[:, :3, 3], points
-    arrays["refined_q"] = arrays[f"{prefix}_q"].copy()  # as it was, to the bit, where it stays
-    changed = points > 0
-    arrays["refined_q"][changed] = quaternion_from_matrix(poses[changed, :3, :3])
+    poses, arrays[POINTS] = poses_of(refined)
+    arrays["refined_t"], arrays["refined_q"] = poses
     with atomic_path(refined_file) as partial_file:
         np.savez(partial_file, **arrays)
-
-
-def measure_camera(
-    frames_file: str | Path, scene_folder: str | Path, camera_file: str | Path, workers: int = 1
-) -> None:
-    """Write the focal length of a scene's camera, in longer sides, as JSON.
-
-    The median of the database's where the frames file has it, else an estimate from its poses.
-
-    Raises:
-        InputError: it cannot be estimated.
-    """
-    with Frames(frames_file) as frames:
-        known = frames.focal_lengths("train")
-        if np.isfinite(known).any():
-            camera = {"focal_length": float(np.nanmedian(known)), "origin": "given"}
-        else:
-            images = [Path(scene_folder) / source for source in frames.sources("train")]
-            length = estimate_focal_length(images, frames.poses("train"), workers=workers)
-            camera = {"focal_length": length, "origin": "estimated"}
-    with atomic_path(camera_file) as unfinished:
-        unfinished.write_text(json.dumps(camera) + "\n", encoding="utf-8")
-
-
-def known_focal_lengths(frames: Frames, split: str, camera_file: str | Path) -> np.ndarray:
-    """Return the focal lengths (N,) of a split's frames; unknown ones are as the scene's camera."""
-    usual = read_camera(camera_file)
-    return np.where(np.isnan(frames.focal_lengths(split)), usual, frames.focal_lengths(split))
-
-
-def read_camera(camera_file: str | Path) -> float:
-    """Return the focal length of a scene's camera, in longer sides.
-
-    Raises:
-        InputError: the file cannot be read as one of ``measure_camera``.
-    """
-    try:
-        return float(json.loads(Path(camera_file).read_text(encoding="utf-8"))["focal_length"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{camera_file}: cannot be read as a camera ({error}); make it again"
-        ) from error

@@ -12,7 +12,7 @@ LEAST_PARALLAX = np.radians(1.0)  # between two views of a point; below it its d
 
 
 def triangulate(cameras: np.ndarray, places: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Return the points (n, 3) that are nearest to their places, linearly (DLT).
+    """Return the points (n, 3) that are nearest to their places, linearly (DLT), maybe infinite.
 
     Args:
         cameras: (m, 3, 4).
@@ -20,9 +20,10 @@ def triangulate(cameras: np.ndarray, places: np.ndarray, seen: np.ndarray) -> np
         seen: (n, m) bool, two or more a point.
     """
     rows = places[..., None] * cameras[None, :, 2:3] - cameras[None, :, :2]  # (n, m, 2, 4)
-    rows = np.where(seen[..., None, None], rows, 0).reshape(len(places), -1, 4)
+    rows = np.where(seen[..., None, None], rows, 0).reshape(len(places), 2 * len(cameras), 4)
     _, vectors = np.linalg.eigh(rows.mT @ rows)
-    return vectors[:, :3, 0] / vectors[:, 3:, 0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return vectors[:, :3, 0] / vectors[:, 3:, 0]
 
 
 def project(cameras: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -58,6 +59,8 @@ def triangulate_agreeing(
         if len(rows) == 0:
             continue
         points = triangulate(cameras[list(pair)], places[rows][:, pair], seen[rows][:, pair])
+        finite = np.isfinite(points).all(axis=1)
+        rows, points = rows[finite], points[finite]
         projected, depth = project(cameras, points)
         distance = np.linalg.norm(projected - places[rows], axis=2)
         agreeing = seen[rows] & (depth > 0) & (distance < tolerance)

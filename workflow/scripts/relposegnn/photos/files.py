@@ -113,6 +113,15 @@ def exif_focal_length(image: Image.Image) -> float:
     return float(millimetres) / math.hypot(36, 24) * math.hypot(*image.size) / max(image.size)
 
 
+def exif_focal_length_of(path: str | Path) -> float:
+    """Return the focal length that a photo's EXIF tells, see ``exif_focal_length``.
+
+    Raises:
+        InputError: as ``images.open_image``.
+    """
+    return exif_focal_length(open_image(path, upright=True))
+
+
 def covering_box(size: Size, packed: Size) -> tuple[float, float, float, float]:
     """Return the part of a photo (left, upper, right, lower) with the aspect of packed frames.
 

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import math
 from functools import partial
 from pathlib import Path
 
@@ -16,13 +17,17 @@ from ..checkpoints import load_model
 from ..frames import Frames
 from ..graphs import SamplingSettings, check_choice, choose_neighbours
 from ..localization import estimate_candidates
+from ..matching.cameras import known_focal_lengths
+from ..matching.key_points import find_key_points
+from ..matching.refinement import Prior, Refined
+from ..matching.scenes import KEY_POINTS, MatchedDatabase, poses_of, regressed_prior
 from ..retrieval.describers import Describer, load_describer
 from ..retrieval.ranking import build_index, rank
 from ..runtime import InputError, atomic_path, map_in_threads, numpy_generator
 from ..scene_images import SceneImages, StoredMaps
 from ..storage import open_hdf5, read_settings
 from .confidence import agreement, recognition, similarity_scale
-from .files import find_photos, read_photo
+from .files import exif_focal_length_of, find_photos, read_photo
 from .picture import plot_photos
 from .place import Place
 from .pose_formats import write_colmap, write_tum
@@ -45,9 +50,11 @@ def localise_photos(
 
     ``poses.csv`` and the map ``photos.png`` show all photos, ``poses.txt`` (TUM) and ``images.txt``
     (COLMAP) the accepted ones. A row per photo: ``image``; ``tx ty tz`` in metres, ``qw qx qy qz``,
-    camera-to-world, the aggregate of all edges into it, not finite where it failed;
-    ``confidence``; ``accepted``; ``similarity`` to the ``nearest`` database image; ``spread_m``,
-    ``spread_deg``, medians between two edges' estimates. Photos do not change each other's pose.
+    camera-to-world, the aggregate of all edges into it, refined where the place is prepared for
+    that, not finite where it failed; ``confidence``; ``accepted``; ``similarity`` to the
+    ``nearest`` database image; ``spread_m``, ``spread_deg``, medians between two edges' estimates;
+    ``points`` by which the pose was refined, 0 where it was not. Photos do not change each other's
+    pose.
 
     Args:
         place: that the photos show. The seed of its sampling and a photo's name fix its neighbours.
@@ -73,15 +80,20 @@ def localise_photos(
             images, seen, neighbours, place.localization.both_directions
         )
         poses = aggregate(candidates, place.localization.aggregation)
+        spread = pair_spread(candidates.translation, candidates.quaternion)
+        points = np.zeros(len(names), dtype=int)
+        if place.images is not None:
+            priors = regressed_prior(*poses, *spread)
+            poses, points = refine_photos(place, frames, paths, ranked, priors, *how[2:])
         table = pd.DataFrame(np.concatenate(poses, axis=1), columns=POSE)
         table.insert(0, "image", names)
-        spread = pair_spread(candidates.translation, candidates.quaternion)
         scale = similarity_scale(file["train/descriptor"])
         sure = agreement(*spread, frames.poses("train")) * recognition(similarity, scale)
         table["confidence"] = sure
         table["accepted"] = np.isfinite(table["tx"]) & (sure >= place.minimum_confidence)
         table["similarity"] = similarity
         table["spread_m"], table["spread_deg"] = spread
+        table["points"] = points
         table["nearest"] = np.asarray(frames.names("train"))[ranked[:, 0]]
         picture = Path(output_folder, "photos.png")
         plot_photos(table, photo_folder, frames, place.minimum_confidence, picture)
@@ -129,6 +141,44 @@ def recognise(
         )
     seen, ranked, similarity = zip(*blocks, strict=True)
     return images.join(seen), np.concatenate(ranked), np.concatenate(similarity)
+
+
+def refine_photos(
+    place: Place,
+    frames: Frames,
+    paths: list[Path],
+    ranked: np.ndarray,
+    priors: list[Prior],
+    workers: int,
+    focal_length: float | None = None,
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """Return refined poses, t (N, 3) and q (N, 4), of N photos, and by how many points (N,).
+
+    Args:
+        place: with ``camera`` and ``images``.
+        frames: of the scene.
+        paths: of the photos.
+        ranked: (N, K) database images, most similar first.
+        priors: their regressed poses.
+        workers: threads.
+        focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
+
+    Raises:
+        InputError: an image cannot be read.
+    """
+    images = [place.images / source for source in frames.sources("train")]
+    lengths = known_focal_lengths(frames, "train", place.camera)
+    database, usual = MatchedDatabase(images, frames.poses("train"), lengths), np.median(lengths)
+
+    def refine(row: int) -> Refined:
+        own = find_key_points(paths[row], KEY_POINTS, upright=True)
+        told = focal_length or exif_focal_length_of(paths[row])
+        camera = usual if math.isnan(told) else told
+        return database.refine(own, camera, ranked[row], priors[row])
+
+    rows = tqdm(range(len(paths)), "refining", unit="img", disable=None)
+    refined = list(map_in_threads(refine, rows, workers))
+    return poses_of(refined)
 
 
 def neighbours_of_photos(

@@ -12,7 +12,7 @@ from ..aggregation import LocalizationSettings
 from ..graphs import SamplingSettings
 from ..runtime import InputError, atomic_path
 
-FILES = ("model", "frames", "features", "descriptors", "describer")
+FILES = ("model", "frames", "features", "descriptors", "describer", "camera", "images")
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Place:
         candidates: length of the ranking that they are chosen from.
         minimum_confidence: 0 to 1, of estimates that are accepted.
         localization: how a pose follows from what the model regresses.
+        camera: of the scene, where poses are refined by matches; None elsewhere.
+        images: folder of the database's images, likewise.
     """
 
     model: Path
@@ -40,6 +42,8 @@ class Place:
     candidates: int
     minimum_confidence: float
     localization: LocalizationSettings
+    camera: Path | None = None
+    images: Path | None = None
 
 
 def write_place(place_file: str | Path, place: Place) -> None:

@@ -1,26 +1,20 @@
 """Focal lengths: planted cameras found again, by points and by rendered rooms; what is refused."""
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from generated_rooms.paths import camera_path
-from generated_rooms.rendering import Camera, render_frame
-from generated_rooms.rooms import build_room
-from relposegnn.cameras import (
+from relposegnn.layouts.reading import read_scene
+from relposegnn.matching.cameras import (
     ANGLES,
     Matches,
     best_focal_length,
     choose_pairs,
     essential_matrix,
     estimate_focal_length,
-    key_points,
-    match_key_points,
     sampson_distances,
 )
-from relposegnn.layouts.reading import read_scene
 from relposegnn.runtime import InputError
 
 FOCAL_LENGTH = 0.75
@@ -83,40 +77,10 @@ def test_pairs_are_near_but_apart_and_turned():
     assert choose_pairs(poses, np.random.default_rng(1)).shape == (0, 2)
 
 
-def test_key_points_of_a_moved_picture_match(tmp_path):
-    """In longer sides from the middle; twice the size changes nothing."""
-    rng = np.random.default_rng(0)
-    large = cv2.GaussianBlur(rng.integers(0, 256, (240, 320), dtype=np.uint8), (0, 0), 3)
-    large = cv2.normalize(large, None, 0, 255, cv2.NORM_MINMAX)
-    small, moved = large[:180, :240], large[30:210, 48:288]
-    doubled = cv2.resize(small, (1280, 960), interpolation=cv2.INTER_LINEAR)
-    for name, image in (("small", small), ("moved", moved), ("doubled", doubled)):
-        Image.fromarray(image).save(tmp_path / f"{name}.png")
-    points = {name: key_points(tmp_path / f"{name}.png") for name in ("small", "moved", "doubled")}
-    first, second = match_key_points(points["small"], points["moved"])
-    assert len(first) > 50
-    np.testing.assert_allclose(np.median(first - second, axis=0), [48 / 240, 30 / 240], atol=1e-3)
-    first, second = match_key_points(points["small"], points["doubled"])
-    assert len(first) > 50
-    np.testing.assert_allclose(np.median(first - second, axis=0), 0, atol=1e-3)
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory):
-    """Return paths and poses of images of a generated room by a camera of 0.8."""
-    folder, camera = tmp_path_factory.mktemp("room"), Camera(256, 192, 0.8 * 256)
-    room, paths = build_room(11), []
-    poses = np.concatenate([camera_path(room, 11, number, 30) for number in (1, 2, 3)])
-    for index, pose in enumerate(poses):
-        paths.append(folder / f"{index:03}.png")
-        Image.fromarray(render_frame(room, pose, camera)[0]).save(paths[-1])
-    return paths, poses
-
-
 @pytest.mark.parametrize("unit", [1.0, 1000.0])
-def test_camera_of_a_rendered_room(room, unit, caplog):
+def test_camera_of_a_rendered_room(rendered_room, unit, caplog):
     """Whatever the unit of length, and the world's axes."""
-    paths, poses = room[0], room[1].copy()
+    paths, poses = rendered_room.paths, rendered_room.poses.copy()
     world = np.eye(4)
     world[:3, :3] = Rotation.from_rotvec([1, 2, 0.5]).as_matrix()
     poses[:, :3, 3] *= unit
@@ -125,19 +89,19 @@ def test_camera_of_a_rendered_room(room, unit, caplog):
     assert "pairs; each alone: 0.8" in caplog.text or "pairs; each alone: 0.7" in caplog.text
 
 
-def test_wrong_poses_are_refused(room):
+def test_wrong_poses_are_refused(rendered_room):
     """World-to-camera instead of camera-to-world; those of other images."""
-    paths, poses = room
+    paths, poses = rendered_room
     for wrong in (np.linalg.inv(poses), np.random.default_rng(0).permutation(poses)):
         with pytest.raises(InputError, match=r"cannot be estimated.*frames\.focal_lengths"):
             estimate_focal_length(paths, wrong)
 
 
-def test_images_without_texture_are_refused(room, tmp_path):
+def test_images_without_texture_are_refused(rendered_room, tmp_path):
     Image.new("RGB", (256, 192), (90, 80, 70)).save(tmp_path / "wall.png")
-    paths = [tmp_path / "wall.png"] * len(room[1])
+    paths = [tmp_path / "wall.png"] * len(rendered_room.poses)
     with pytest.raises(InputError, match=r"of 60 pairs .* 0 have 20 matches, expected 10"):
-        estimate_focal_length(paths, room[1])
+        estimate_focal_length(paths, rendered_room.poses)
 
 
 def test_camera_of_real_frames(shared):

@@ -1,0 +1,195 @@
+"""Queries of a rendered room refined by its database: better, and without texture no worse."""
+
+import json
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.spatial.transform import Rotation
+
+from relposegnn.frames import Frames
+from relposegnn.matching.cameras import known_focal_lengths, measure_camera, read_camera
+from relposegnn.matching.key_points import find_key_points
+from relposegnn.matching.refinement import Prior
+from relposegnn.matching.scenes import (
+    KEY_POINTS,
+    MatchedDatabase,
+    choose_apart,
+    poses_of,
+    refine_predictions,
+    regressed_prior,
+)
+from relposegnn.poses import pose_distances, quaternion_from_matrix
+from relposegnn.runtime import InputError
+from relposegnn.storage import create_hdf5
+
+FOCAL_LENGTH = 0.8
+QUERIES = np.arange(4, 90, 7)
+DATABASE = np.setdiff1d(np.arange(90), QUERIES)
+METRES, DEGREES = 0.04, 1.2
+
+
+def refine_all(room, images, offset=0.0):
+    """Return errors (N, 2) of regressed and of refined poses, and the points of these."""
+    rng, poses = np.random.default_rng(0), room.poses.copy()
+    poses[:, :3, 3] += offset
+    database = MatchedDatabase(
+        [room.paths[i] for i in DATABASE], poses[DATABASE], np.full(len(DATABASE), FOCAL_LENGTH)
+    )
+    regressed, refined = [], []
+    for query, image in zip(QUERIES, images, strict=True):
+        near = np.argsort(pose_distances(poses[DATABASE], poses[query][None])[0], kind="stable")
+        start = poses[query].copy()
+        turn = Rotation.from_rotvec(rng.normal(0, np.radians(DEGREES), 3)).as_matrix()
+        start[:3, :3] = start[:3, :3] @ turn
+        start[:3, 3] += rng.normal(0, METRES, 3)
+        regressed.append(Prior(start, METRES, np.radians(DEGREES)))
+        own = find_key_points(image, KEY_POINTS)
+        refined.append(database.refine(own, FOCAL_LENGTH, near, regressed[-1]))
+    before, after = (
+        np.stack(pose_distances(np.stack([each.pose for each in poses_]), poses[QUERIES]), axis=1)
+        for poses_ in (regressed, refined)
+    )
+    return before, after, np.array([each.points for each in refined])
+
+
+@pytest.mark.parametrize("offset", [0.0, 5_572_094.0])
+def test_queries_of_a_room_are_refined_anywhere_in_the_world(rendered_room, offset):
+    before, after, points = refine_all(
+        rendered_room, [rendered_room.paths[i] for i in QUERIES], offset=offset
+    )
+    assert (points > 0).mean() > 0.8
+    assert (np.median(after, axis=0) < 0.35 * np.median(before, axis=0)).all()
+
+
+@pytest.mark.parametrize("damage", ["blurred", "dark", "white"])
+def test_queries_without_texture_are_no_worse_than_regressed(rendered_room, tmp_path, damage):
+    images = []
+    for query in QUERIES:
+        image = np.array(Image.open(rendered_room.paths[query]))
+        if damage == "blurred":
+            image = cv2.GaussianBlur(image, (0, 0), 6)
+        elif damage == "dark":
+            image = np.random.default_rng(query).poisson(image / 40).clip(0, 255).astype(np.uint8)
+        else:
+            image[:] = 235
+        images.append(tmp_path / f"{query}.png")
+        Image.fromarray(image).save(images[-1])
+    before, after, _ = refine_all(rendered_room, images)
+    assert (np.median(after, axis=0) <= 1.05 * np.median(before, axis=0)).all()
+
+
+def test_neighbours_are_apart():
+    centres = np.array([[0, 0, 0], [0.01, 0, 0], [0.2, 0, 0], [0.21, 0, 0], [0, 1, 0.0]])
+    assert choose_apart(np.array([1, 0, 3, 2, 4]), centres) == [1, 3, 4]
+    many = np.arange(60)[:, None] * [0.1, 0, 0]
+    assert choose_apart(np.arange(60)[::-1], many) == [59, 58, 57, 56, 55, 54, 53]
+
+
+def test_failed_poses_stay_failed():
+    centres, quaternions = (
+        np.array([[0, 0, 0], [np.nan] * 3]),
+        np.array([[1, 0, 0, 0], [np.nan] * 4]),
+    )
+    fine, failed = regressed_prior(centres, quaternions, np.array([0, np.nan]), np.zeros(2))
+    assert np.isfinite(fine.pose).all()
+    database = MatchedDatabase([], np.zeros((0, 4, 4)), np.zeros(0))
+    refined = database.refine(None, 1.0, np.zeros(0, dtype=int), failed)
+    (centres, quaternions), points = poses_of([refined])
+    assert np.isnan(centres).all()
+    assert np.isnan(quaternions).all()
+    assert points.tolist() == [0]
+
+
+@pytest.fixture(scope="module")
+def scene(rendered_room, tmp_path_factory):
+    """Return the files of the rendered room as a scene: frames, neighbours, predictions, camera."""
+    folder, poses = tmp_path_factory.mktemp("scene"), rendered_room.poses
+    with create_hdf5(folder / "frames.h5", "frames", {}) as file:
+        file.attrs.update(dataset="d", scene="room", mean=[0.5] * 3, variance=[0.08] * 3)
+        for split, rows in (("train", DATABASE), ("test", QUERIES)):
+            file[f"{split}/images"] = np.zeros((len(rows), 3, 4, 3), dtype=np.uint8)
+            file[f"{split}/world_from_cam"] = poses[rows]
+            names = {"name": [f"{r}" for r in rows], "source": [f"{r:03}.png" for r in rows]}
+            for label, values in names.items():
+                file.create_dataset(f"{split}/{label}", data=values, dtype=h5py.string_dtype())
+    with create_hdf5(folder / "neighbours.h5", "neighbours", {}) as file:
+        for split, rows in (("train", DATABASE), ("test", QUERIES)):
+            offset = poses[rows][:, None, :3, 3] - poses[DATABASE][:, :3, 3]
+            distance = np.linalg.norm(offset, axis=2)
+            own = int(split == "train")  # an image's nearest is itself
+            order = np.argsort(distance, axis=1, kind="stable")[:, own:70]
+            file[f"{split}/index"] = order.astype(np.int32)
+            file[f"{split}/similarity"] = 1 - np.take_along_axis(distance, order, axis=1) / 100
+    truth = poses[QUERIES]
+    centres, quaternions = truth[:, :3, 3], quaternion_from_matrix(truth[:, :3, :3])
+    arrays = {"rel_path": [f"{r}" for r in QUERIES][::-1]}
+    for prefix in ("targ", "abs", "robust", "reference"):
+        off = 0 if prefix == "targ" else 0.03
+        arrays |= {f"{prefix}_t": centres[::-1] + off, f"{prefix}_q": quaternions[::-1]}
+    arrays |= {"spread_m": np.full(len(QUERIES), 0.03), "spread_deg": np.full(len(QUERIES), 0.5)}
+    np.savez(folder / "predictions.npz", **arrays)
+    return folder
+
+
+def refine_scene(scene, images, **files):
+    names = {name: scene / f"{name}" for name in ("predictions.npz", "frames.h5", "neighbours.h5")}
+    names |= files
+    refine_predictions(
+        *(names["predictions.npz"], names["frames.h5"], images, names["neighbours.h5"]),
+        *(scene / "camera.json", scene / "refined.npz"),
+        workers=2,
+    )
+    return np.load(scene / "refined.npz")
+
+
+def test_predictions_of_a_scene_are_refined_query_by_query(scene, rendered_room):
+    images = rendered_room.paths[0].parent
+    measure_camera(scene / "frames.h5", images, scene / "camera.json")
+    camera = json.loads((scene / "camera.json").read_text())
+    assert camera["origin"] == "estimated"
+    assert camera["focal_length"] == pytest.approx(FOCAL_LENGTH, rel=0.02)
+    refined = refine_scene(scene, images)
+    error = np.linalg.norm(refined["refined_t"] - refined["targ_t"], axis=1)
+    assert np.median(error) < 0.2 * 0.03 * 3**0.5  # queries stand in another order than frames
+    changed = refined["refined_points"] > 0
+    assert changed.mean() > 0.8
+    np.testing.assert_array_equal(refined["refined_t"][~changed], refined["robust_t"][~changed])
+    original = np.load(scene / "predictions.npz")
+    np.testing.assert_array_equal(refined["abs_t"], original["abs_t"])
+    np.testing.assert_array_equal(refined["rel_path"], original["rel_path"])
+
+
+def test_focal_lengths_that_frames_have_come_first(scene, tmp_path):
+    with h5py.File(tmp_path / "frames.h5", "w") as file, h5py.File(scene / "frames.h5") as known:
+        for name in known:
+            known.copy(name, file)
+        file.attrs.update(dict(known.attrs))
+        lengths = np.full(len(DATABASE), 0.7)
+        lengths[3] = np.nan
+        file["train/focal_length"] = lengths
+    measure_camera(tmp_path / "frames.h5", tmp_path, tmp_path / "camera.json")
+    assert read_camera(tmp_path / "camera.json") == 0.7
+    with Frames(tmp_path / "frames.h5") as frames:
+        assert (known_focal_lengths(frames, "train", tmp_path / "camera.json") == 0.7).all()
+        assert (known_focal_lengths(frames, "test", tmp_path / "camera.json") == 0.7).all()
+
+
+def test_files_that_do_not_belong_together_are_refused(scene, rendered_room, tmp_path):
+    (scene / "camera.json").write_text('{"focal_length": 0.8}')
+    arrays = dict(np.load(scene / "predictions.npz"))
+    renamed = np.char.add("x", arrays["rel_path"])
+    np.savez(tmp_path / "other.npz", **{**arrays, "rel_path": renamed})
+    with pytest.raises(InputError, match=r"are not of the 13 test frames .* predict them again"):
+        refine_scene(scene, "", **{"predictions.npz": tmp_path / "other.npz"})
+    np.savez(tmp_path / "old.npz", **{k: v for k, v in arrays.items() if k != "spread_m"})
+    with pytest.raises(InputError, match=r"old.npz: lacks spread_m"):
+        refine_scene(scene, "", **{"predictions.npz": tmp_path / "old.npz"})
+
+
+def test_a_file_that_is_no_camera_is_refused(tmp_path):
+    (tmp_path / "camera.json").write_text("{}")
+    with pytest.raises(InputError, match=r"camera.json: cannot be read as a camera"):
+        read_camera(tmp_path / "camera.json")
