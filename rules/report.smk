@@ -150,7 +150,7 @@ rule tabulate_retrieval:
 rule plot_trajectories:
     input:
         frames="results/{dataset}/frames/{scene}.h5",
-        predictions="results/{dataset}/runs/{run}/predictions/{scene}.npz",
+        predictions=final_predictions,
     output:
         figure=report(
             "results/{dataset}/figures/trajectories/{run}/{scene}.png",
@@ -259,7 +259,7 @@ rule render_video:
     input:
         frames="results/{dataset}/frames/{scene}.h5",
         graphs=run_graphs,
-        predictions="results/{dataset}/runs/{run}/predictions/{scene}.npz",
+        predictions=final_predictions,
     output:
         mp4=report(
             "results/{dataset}/videos/{run}/{scene}.mp4",

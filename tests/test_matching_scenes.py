@@ -10,9 +10,9 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from relposegnn.frames import Frames
-from relposegnn.matching.cameras import known_focal_lengths, measure_camera, read_camera
 from relposegnn.matching.key_points import find_key_points
 from relposegnn.matching.refinement import Prior
+from relposegnn.matching.scene_cameras import known_focal_lengths, measure_camera, read_camera
 from relposegnn.matching.scenes import (
     KEY_POINTS,
     MatchedDatabase,

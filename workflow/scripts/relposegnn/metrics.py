@@ -68,6 +68,11 @@ def present_estimators(arrays: Mapping[str, np.ndarray]) -> list[str]:
     return [name for name, prefix in PREFIXES.items() if f"{prefix}_t" in arrays]
 
 
+def shown_estimator(estimators: Container[str]) -> str:
+    """Return which of some estimators pictures show: refined poses where they are."""
+    return REFINED if REFINED in estimators else FIRST_EDGE
+
+
 def copied_image(estimators: Container[str]) -> str | None:
     """Return which image's pose was copied, of some estimators: what ratios are to; None: none."""
     return next((name for name in COPIES if name in estimators), None)

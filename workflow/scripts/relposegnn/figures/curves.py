@@ -15,6 +15,7 @@ from ..metrics import (
     FIRST_EDGE,
     MOST_SIMILAR,
     REFERENCE,
+    REFINED,
     ROTATION,
     TRANSLATION,
     copied_image,
@@ -37,6 +38,7 @@ LINES = {  # the later on top
     MOST_SIMILAR: COPIED,
     AFFINE: {"linestyle": (0, (1, 1)), "linewidth": 1.1, "alpha": 0.9},
     FIRST_EDGE: {"linestyle": "-", "linewidth": 1.6},
+    REFINED: {"linestyle": "-", "linewidth": 2.6, "alpha": 0.5},
 }
 BEYOND = 1e9  # where curves end, with the failed queries: right of everything shown
 ERROR_LABELS = {TRANSLATION: "translation error [m]", ROTATION: "rotation error [°]"}
@@ -89,7 +91,8 @@ def plot_error_curves(
 def draw_error_curves(scores: dict[str, pd.DataFrame], title: str) -> Figure:
     """Return cumulative curves of translation and rotation side by side, over a log axis."""
     known = {name for own in scores.values() for name in own["estimator"]}
-    drawn = [name for name in LINES if name in {FIRST_EDGE, AFFINE, copied_image(known)} & known]
+    wanted = {copied_image(known), AFFINE, FIRST_EDGE, REFINED} & known
+    drawn = [name for name in LINES if name in wanted]
     with house_style():
         figure = Figure(figsize=(7.6, 3.9), layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)

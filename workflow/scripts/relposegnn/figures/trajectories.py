@@ -8,7 +8,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..frames import Frames
-from ..metrics import FIRST_EDGE, PREFIXES, copied_image, present_estimators, read_predictions
+from ..metrics import (
+    PREFIXES,
+    copied_image,
+    present_estimators,
+    read_predictions,
+    shown_estimator,
+)
 from ..poses import translation_error
 from .maps import Map, look_from_above, surround, tell_unseen
 from .style import (
@@ -32,9 +38,9 @@ LEFT, RIGHT, TOP, GAP, BOTTOM = 0.65, 1.05, 0.68, 0.5, 0.95  # around the views,
 def plot_trajectories(
     frames_file: str | Path, predictions_file: str | Path, figure_file: str | Path
 ) -> None:
-    """Draw database, ground truth and first-edge estimates of one scene from two sides.
+    """Draw database, ground truth and estimates of one scene from two sides.
 
-    Beside their median error stands that of the ``copied_image``.
+    Those of the ``shown_estimator``. Beside their median error stands that of the ``copied_image``.
 
     Args:
         frames_file: HDF5 of the packing step.
@@ -45,14 +51,15 @@ def plot_trajectories(
         InputError: a file cannot be read, or the predictions are incomplete.
     """
     arrays = read_predictions(predictions_file)
-    copied = copied_image(present_estimators(arrays))
+    known = present_estimators(arrays)
+    shown, copied = shown_estimator(known), copied_image(known)
     with Frames(frames_file) as frames:
         figure = draw_trajectories(
             arrays["rel_path"],
             frames.poses("train"),
             arrays["targ_t"],
-            arrays[f"{PREFIXES[FIRST_EDGE]}_t"],
-            f"{frames.scene}, {FIRST_EDGE}",
+            arrays[f"{PREFIXES[shown]}_t"],
+            f"{frames.scene}, {shown}",
             (copied, arrays[f"{PREFIXES[copied]}_t"]) if copied else None,
         )
     save_figure(figure, figure_file)

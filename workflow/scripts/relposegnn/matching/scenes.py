@@ -13,9 +13,9 @@ from ..metrics import ALL_EDGES, EDGE_SPREADS, NAMES, POINTS, PREFIXES, read_pre
 from ..poses import inverse_pose, pose_from_quaternion, quaternion_from_matrix
 from ..retrieval.rankings import read_ranking
 from ..runtime import InputError, atomic_path, map_in_threads
-from .cameras import known_focal_lengths
 from .key_points import SIDE, KeyPoints, find_key_points, match_key_points
 from .refinement import Prior, Refined, refine_pose
+from .scene_cameras import known_focal_lengths
 
 logger = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from ..checkpoints import load_model
 from ..frames import Frames
 from ..graphs import SamplingSettings, check_choice, choose_neighbours
 from ..localization import estimate_candidates
-from ..matching.cameras import known_focal_lengths
 from ..matching.key_points import find_key_points
 from ..matching.refinement import Prior, Refined
+from ..matching.scene_cameras import known_focal_lengths
 from ..matching.scenes import KEY_POINTS, MatchedDatabase, poses_of, regressed_prior
 from ..retrieval.describers import Describer, load_describer
 from ..retrieval.ranking import build_index, rank

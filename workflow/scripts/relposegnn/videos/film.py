@@ -31,7 +31,6 @@ from ..figures.style import (
     write,
 )
 from ..frames import Frames
-from ..metrics import FIRST_EDGE
 from ..poses import pose_distances
 from .files import create_mp4, shrink, write_gif
 from .panels import COPYING, RETRIEVED, Curve, FilmMap
@@ -100,7 +99,7 @@ def render_video(
     with Frames(frames_file) as frames:
         localized = read_localized(frames, graphs_file, predictions_file)
         shown = choose_queries(localized.names, queries)
-        film = Film(frames, localized, shown, f"run {run}, {FIRST_EDGE}")
+        film = Film(frames, localized, shown, f"run {run}, {localized.estimator}")
         with create_mp4(film_files[0], WIDTH, HEIGHT, frames_per_second) as add:
             for position in tqdm(range(len(shown)), "frames", unit="frame", disable=None):
                 picture = film.draw(position)

@@ -18,6 +18,7 @@ from ..metrics import (
     present_estimators,
     read_predictions,
     score_estimator,
+    shown_estimator,
 )
 from ..poses import pose_from_quaternion
 from ..runtime import InputError
@@ -29,8 +30,9 @@ class Localized:
 
     ``query`` (N) and ``neighbours`` (N, k) index the frames of the test and training split;
     ``database`` (M, 4, 4), ``truth`` (N, 4, 4) and ``estimates`` (N, 4, 4) are ``world_from_cam``,
-    NaN where a query failed; ``metres`` and ``degrees`` (N) the errors, infinite there. ``copied``
-    is the name of the ``copied_image`` and its errors (2, N) in metres and degrees, where known.
+    NaN where a query failed; ``metres`` and ``degrees`` (N) the errors, infinite there;
+    ``estimator`` the name of the ``shown_estimator``. ``copied`` is the name of the
+    ``copied_image`` and its errors (2, N) in metres and degrees, where known.
     """
 
     names: list[str]
@@ -41,13 +43,14 @@ class Localized:
     estimates: np.ndarray
     metres: np.ndarray
     degrees: np.ndarray
+    estimator: str = FIRST_EDGE
     copied: tuple[str, np.ndarray] | None = None
 
 
 def read_localized(
     frames: Frames, graphs_file: str | Path, predictions_file: str | Path
 ) -> Localized:
-    """Return the test queries of a scene in recorded order with their first-edge estimates.
+    """Return the test queries of a scene in recorded order with their estimates.
 
     Raises:
         InputError: the files do not belong together.
@@ -72,11 +75,12 @@ def read_localized(
     order = np.argsort(query, kind="stable")
     query, neighbours = query[order], neighbours[order]
     rows = pd.Index(predicted).get_indexer(names[query])
-    metres, degrees = _errors(arrays, FIRST_EDGE)[:, rows]
-    copied = copied_image(present_estimators(arrays))
+    known = present_estimators(arrays)
+    shown, copied = shown_estimator(known), copied_image(known)
+    metres, degrees = _errors(arrays, shown)[:, rows]
     found = np.isfinite(metres)
     estimates = np.full((len(rows), 4, 4), np.nan)
-    centres, quaternions = (arrays[f"{PREFIXES[FIRST_EDGE]}_{part}"][rows] for part in "tq")
+    centres, quaternions = (arrays[f"{PREFIXES[shown]}_{part}"][rows] for part in "tq")
     estimates[found] = pose_from_quaternion(centres[found], quaternions[found])
     truth = pose_from_quaternion(arrays["targ_t"], arrays["targ_q"])[rows]
     database = frames.poses("train")
@@ -89,6 +93,7 @@ def read_localized(
         estimates,
         metres,
         degrees,
+        shown,
         (copied, _errors(arrays, copied)[:, rows]) if copied else None,
     )
 
