@@ -11,7 +11,10 @@ PARTS = ("Snakefile", "rules", "config", "envs", "profiles", "workflow")
 # Two scenes of 12 database images and 4 queries, a network of width 16, two epochs.
 TINY = """
 rendering: {width: 64, height: 48, train_sequences: 1, test_sequences: 1, frames_per_sequence: 12}
-frames: {shorter_side: 32}
+frames:
+  shorter_side: 32
+  # Too few images and too small to estimate them.
+  focal_lengths: {study: {train: 0.914, test: 0.914}, workshop: {train: 0.914, test: 0.914}}
 retrieval: {width: 64, height: 48, clusters: 4, candidates: 11}
 graphs: {neighbours: 3, stride: 2}
 model: {edges: pooled, backbone: resnet10, width: 16, iterations: 1}

@@ -72,7 +72,7 @@ def test_a_whole_run_makes_scores_tables_and_figures(finished):
     for scene in ("study", "workshop"):
         scores = pd.read_csv(results / f"runs/joint/scores/{scene}.csv")
         estimators = ["most similar image", "affine combination", "reference neighbour"]
-        estimators += ["first edge", "all edges"]
+        estimators += ["first edge", "all edges", "refined by matches"]
         assert scores["estimator"].tolist() == np.repeat(estimators, 12).tolist()
         assert scores["translation_error_m"].between(0, 10).all()
         median = scores[scores["estimator"] == "first edge"]["translation_error_m"].median()

@@ -26,7 +26,10 @@ def measure_camera(
             camera = {"focal_length": float(np.nanmedian(known)), "origin": "given"}
         else:
             images = [Path(scene_folder) / source for source in frames.sources("train")]
-            length = estimate_focal_length(images, frames.poses("train"), workers=workers)
+            try:
+                length = estimate_focal_length(images, frames.poses("train"), workers=workers)
+            except InputError as error:
+                raise InputError(f"{error}, or set localization.refinement to none") from error
             camera = {"focal_length": length, "origin": "estimated"}
     with atomic_path(camera_file) as unfinished:
         unfinished.write_text(json.dumps(camera) + "\n", encoding="utf-8")
