@@ -55,10 +55,12 @@ def match_key_points(first: KeyPoints, second: KeyPoints) -> tuple[np.ndarray, n
     """Return the rows (k,) and (k,) of key points that choose each other, and no third one."""
     if min(len(first.places), len(second.places)) < 2:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    cosine = first.descriptors @ second.descriptors.T
+    cosine, rows = first.descriptors @ second.descriptors.T, np.arange(len(first.places))
     best = cosine.argmax(axis=1)
-    runner_up, top = np.partition(cosine, -2, axis=1)[:, -2:].T
-    kept = cosine.argmax(axis=0)[best] == np.arange(len(best))
-    kept &= 1 - top < RATIO**2 * (1 - runner_up)  # squared distances of unit vectors, halved
-    rows = np.flatnonzero(kept)
+    top = cosine[rows, best]
+    mutual = top == cosine.max(axis=0)[best]
+    cosine[rows, best] = -1
+    # Squared distances of unit vectors, halved.
+    distinct = 1 - top < RATIO**2 * (1 - cosine.max(axis=1))
+    rows = np.flatnonzero(mutual & distinct)
     return rows, best[rows]

@@ -23,6 +23,7 @@ LEAST_POINTS = 12  # fewer seen where they should be: the regressed pose stays
 # Deviations between regressed and refined pose, along or about an axis, beyond which it stays too.
 GATE = 5.0
 RANSAC_ROUNDS = 1000
+ROUGH, FINE = 1e-2, 1e-6  # relative changes of the cost below which it counts as least
 
 
 class Prior(NamedTuple):
@@ -77,8 +78,9 @@ def refine_pose(
         return unchanged
     by_ransac = pose_by_ransac(points, places, tolerance)
     starts = [prior.pose] if by_ransac is None else [prior.pose, by_ransac]
-    solved = [most_probable_pose(start, points, places, prior, scale) for start in starts]
-    pose, found = min(solved, key=lambda each: each[1].cost)
+    solved = [most_probable_pose(each, points, places, prior, scale, ROUGH) for each in starts]
+    start, _ = min(solved, key=lambda each: each[1].cost)
+    pose, found = most_probable_pose(start, points, places, prior, scale)
     seen = np.count_nonzero(projection_errors(pose, points, places) < tolerance)
     if seen < LEAST_POINTS or np.abs(deviations(pose, prior)).max() > GATE:
         return unchanged
@@ -105,27 +107,39 @@ def pose_by_ransac(points: np.ndarray, places: np.ndarray, tolerance: float) -> 
 
 
 def most_probable_pose(
-    start: np.ndarray, points: np.ndarray, places: np.ndarray, prior: Prior, scale: float
+    start: np.ndarray,
+    points: np.ndarray,
+    places: np.ndarray,
+    prior: Prior,
+    scale: float,
+    precision: float = FINE,
 ) -> tuple[np.ndarray, OptimizeResult]:
     """Return the pose (4, 4) of least cost near a start, and SciPy's result.
 
-    The cost is minus the logarithm of the probability. Of a step the first three numbers are metres
-    in the world, the others a rotation vector in the start's axes.
+    The cost is minus the logarithm of the probability; below a relative change by ``precision`` it
+    counts as least. Of a step the first three numbers are metres in the world, the others a
+    rotation vector in the start's axes.
     """
+    rotation, offset = start[:3, :3], start[:3, 3] - prior.pose[:3, 3]
+    turned = Rotation.from_matrix(prior.pose[:3, :3].T @ rotation)
 
     def moved(step: np.ndarray) -> np.ndarray:
         pose = start.copy()
-        pose[:3, :3] = start[:3, :3] @ Rotation.from_rotvec(step[3:]).as_matrix()
+        pose[:3, :3] = rotation @ Rotation.from_rotvec(step[3:]).as_matrix()
         pose[:3, 3] += step[:3]
         return pose
 
     def residuals(step: np.ndarray) -> np.ndarray:
-        pose = moved(step)
-        errors = projection_errors(pose, points, places) / scale
-        # Half its square is what SciPy adds up.
-        return np.concatenate([np.sqrt(2 * np.log1p(errors**2)), deviations(pose, prior)])
+        errors = projection_errors(moved(step), points, places) / scale
+        turn = (turned * Rotation.from_rotvec(step[3:])).as_rotvec() / prior.radians
+        # Half their squares are what SciPy adds up.
+        return np.concatenate(
+            [np.sqrt(2 * np.log1p(errors**2)), (offset + step[:3]) / prior.metres, turn]
+        )
 
-    found = least_squares(residuals, np.zeros(6), method="lm", x_scale="jac", max_nfev=200)
+    found = least_squares(
+        residuals, np.zeros(6), method="lm", x_scale="jac", ftol=precision, xtol=precision
+    )
     return moved(found.x), found
 
 
