@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from generated_rooms.paths import camera_path
 from generated_rooms.rendering import Camera, render_frame
 from generated_rooms.rooms import build_room
+from relposegnn.poses import quaternion_from_matrix
 from relposegnn.storage import create_hdf5
 
 
@@ -117,6 +118,11 @@ def edited(finished, tmp_path) -> Project:
     return project
 
 
+FOCAL_LENGTH = 0.8
+QUERIES = np.arange(4, 90, 7)
+DATABASE = np.setdiff1d(np.arange(90), QUERIES)
+
+
 class RenderedRoom(NamedTuple):
     """Images of a generated room by a camera of 0.8 longer sides: paths, and poses (N, 4, 4)."""
 
@@ -134,3 +140,37 @@ def rendered_room(tmp_path_factory) -> RenderedRoom:
         paths.append(folder / f"{index:03}.png")
         Image.fromarray(render_frame(room, pose, camera)[0]).save(paths[-1])
     return RenderedRoom(paths, poses)
+
+
+@pytest.fixture(scope="session")
+def rendered_scene(rendered_room, tmp_path_factory) -> Path:
+    """Return a folder with frames, neighbours and predictions of the rendered room as a scene.
+
+    Its ``QUERIES`` are predicted 3 cm off along each axis, in another order than in the frames.
+    """
+    folder, poses = tmp_path_factory.mktemp("scene"), rendered_room.poses
+    with create_hdf5(folder / "frames.h5", "frames", {}) as file:
+        file.attrs.update(dataset="d", scene="room", mean=[0.5] * 3, variance=[0.08] * 3)
+        for split, rows in (("train", DATABASE), ("test", QUERIES)):
+            file[f"{split}/images"] = np.zeros((len(rows), 3, 4, 3), dtype=np.uint8)
+            file[f"{split}/world_from_cam"] = poses[rows]
+            names = {"name": [f"{r}" for r in rows], "source": [f"{r:03}.png" for r in rows]}
+            for label, values in names.items():
+                file.create_dataset(f"{split}/{label}", data=values, dtype=h5py.string_dtype())
+    with create_hdf5(folder / "neighbours.h5", "neighbours", {}) as file:
+        for split, rows in (("train", DATABASE), ("test", QUERIES)):
+            offset = poses[rows][:, None, :3, 3] - poses[DATABASE][:, :3, 3]
+            distance = np.linalg.norm(offset, axis=2)
+            own = int(split == "train")  # an image's nearest is itself
+            order = np.argsort(distance, axis=1, kind="stable")[:, own:70]
+            file[f"{split}/index"] = order.astype(np.int32)
+            file[f"{split}/similarity"] = 1 - np.take_along_axis(distance, order, axis=1) / 100
+    truth = poses[QUERIES]
+    centres, quaternions = truth[:, :3, 3], quaternion_from_matrix(truth[:, :3, :3])
+    arrays = {"rel_path": [f"{r}" for r in QUERIES][::-1]}
+    for prefix in ("targ", "abs", "robust", "reference"):
+        off = 0 if prefix == "targ" else 0.03
+        arrays |= {f"{prefix}_t": centres[::-1] + off, f"{prefix}_q": quaternions[::-1]}
+    arrays |= {"spread_m": np.full(len(QUERIES), 0.03), "spread_deg": np.full(len(QUERIES), 0.5)}
+    np.savez(folder / "predictions.npz", **arrays)
+    return folder

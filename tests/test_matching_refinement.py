@@ -60,6 +60,17 @@ def test_planted_pose_is_found_in_spite_of_wrong_matches(wrong, seed):
     assert refined.radians < scene.prior.radians / 10
 
 
+def test_a_focal_length_that_is_off_is_solved_for():
+    scene = Scene()
+    scene.query *= 1.04
+    exact, loose = (
+        scene.refine(scene.prior._replace(focal_length=deviation)) for deviation in (0.0, 0.05)
+    )
+    assert errors(loose.pose, scene.truth)[0] < 5e-3
+    assert errors(exact.pose, scene.truth)[0] > 2 * errors(loose.pose, scene.truth)[0]
+    assert loose.points > 100
+
+
 def test_a_regressed_pose_that_is_off_is_no_trap():
     """Where the start alone would end elsewhere, three points suffice to find the pose."""
     scene = Scene()

@@ -6,6 +6,7 @@ import cv2
 import h5py
 import numpy as np
 import pytest
+from conftest import DATABASE, FOCAL_LENGTH, QUERIES
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
@@ -21,13 +22,9 @@ from relposegnn.matching.scenes import (
     refine_predictions,
     regressed_prior,
 )
-from relposegnn.poses import pose_distances, quaternion_from_matrix
+from relposegnn.poses import pose_distances
 from relposegnn.runtime import InputError
-from relposegnn.storage import create_hdf5
 
-FOCAL_LENGTH = 0.8
-QUERIES = np.arange(4, 90, 7)
-DATABASE = np.setdiff1d(np.arange(90), QUERIES)
 METRES, DEGREES = 0.04, 1.2
 
 
@@ -103,37 +100,6 @@ def test_failed_poses_stay_failed():
     assert points.tolist() == [0]
 
 
-@pytest.fixture(scope="module")
-def scene(rendered_room, tmp_path_factory):
-    """Return the files of the rendered room as a scene: frames, neighbours, predictions, camera."""
-    folder, poses = tmp_path_factory.mktemp("scene"), rendered_room.poses
-    with create_hdf5(folder / "frames.h5", "frames", {}) as file:
-        file.attrs.update(dataset="d", scene="room", mean=[0.5] * 3, variance=[0.08] * 3)
-        for split, rows in (("train", DATABASE), ("test", QUERIES)):
-            file[f"{split}/images"] = np.zeros((len(rows), 3, 4, 3), dtype=np.uint8)
-            file[f"{split}/world_from_cam"] = poses[rows]
-            names = {"name": [f"{r}" for r in rows], "source": [f"{r:03}.png" for r in rows]}
-            for label, values in names.items():
-                file.create_dataset(f"{split}/{label}", data=values, dtype=h5py.string_dtype())
-    with create_hdf5(folder / "neighbours.h5", "neighbours", {}) as file:
-        for split, rows in (("train", DATABASE), ("test", QUERIES)):
-            offset = poses[rows][:, None, :3, 3] - poses[DATABASE][:, :3, 3]
-            distance = np.linalg.norm(offset, axis=2)
-            own = int(split == "train")  # an image's nearest is itself
-            order = np.argsort(distance, axis=1, kind="stable")[:, own:70]
-            file[f"{split}/index"] = order.astype(np.int32)
-            file[f"{split}/similarity"] = 1 - np.take_along_axis(distance, order, axis=1) / 100
-    truth = poses[QUERIES]
-    centres, quaternions = truth[:, :3, 3], quaternion_from_matrix(truth[:, :3, :3])
-    arrays = {"rel_path": [f"{r}" for r in QUERIES][::-1]}
-    for prefix in ("targ", "abs", "robust", "reference"):
-        off = 0 if prefix == "targ" else 0.03
-        arrays |= {f"{prefix}_t": centres[::-1] + off, f"{prefix}_q": quaternions[::-1]}
-    arrays |= {"spread_m": np.full(len(QUERIES), 0.03), "spread_deg": np.full(len(QUERIES), 0.5)}
-    np.savez(folder / "predictions.npz", **arrays)
-    return folder
-
-
 def refine_scene(scene, images, **files):
     names = {name: scene / f"{name}" for name in ("predictions.npz", "frames.h5", "neighbours.h5")}
     names |= files
@@ -145,25 +111,28 @@ def refine_scene(scene, images, **files):
     return np.load(scene / "refined.npz")
 
 
-def test_predictions_of_a_scene_are_refined_query_by_query(scene, rendered_room):
+def test_predictions_of_a_scene_are_refined_query_by_query(rendered_scene, rendered_room):
     images = rendered_room.paths[0].parent
-    measure_camera(scene / "frames.h5", images, scene / "camera.json")
-    camera = json.loads((scene / "camera.json").read_text())
+    measure_camera(rendered_scene / "frames.h5", images, rendered_scene / "camera.json")
+    camera = json.loads((rendered_scene / "camera.json").read_text())
     assert camera["origin"] == "estimated"
     assert camera["focal_length"] == pytest.approx(FOCAL_LENGTH, rel=0.02)
-    refined = refine_scene(scene, images)
+    refined = refine_scene(rendered_scene, images)
     error = np.linalg.norm(refined["refined_t"] - refined["targ_t"], axis=1)
     assert np.median(error) < 0.2 * 0.03 * 3**0.5  # queries stand in another order than frames
     changed = refined["refined_points"] > 0
     assert changed.mean() > 0.8
     np.testing.assert_array_equal(refined["refined_t"][~changed], refined["robust_t"][~changed])
-    original = np.load(scene / "predictions.npz")
+    original = np.load(rendered_scene / "predictions.npz")
     np.testing.assert_array_equal(refined["abs_t"], original["abs_t"])
     np.testing.assert_array_equal(refined["rel_path"], original["rel_path"])
 
 
-def test_focal_lengths_that_frames_have_come_first(scene, tmp_path):
-    with h5py.File(tmp_path / "frames.h5", "w") as file, h5py.File(scene / "frames.h5") as known:
+def test_focal_lengths_that_frames_have_come_first(rendered_scene, tmp_path):
+    with (
+        h5py.File(tmp_path / "frames.h5", "w") as file,
+        h5py.File(rendered_scene / "frames.h5") as known,
+    ):
         for name in known:
             known.copy(name, file)
         file.attrs.update(dict(known.attrs))
@@ -177,16 +146,16 @@ def test_focal_lengths_that_frames_have_come_first(scene, tmp_path):
         assert (known_focal_lengths(frames, "test", tmp_path / "camera.json") == 0.7).all()
 
 
-def test_files_that_do_not_belong_together_are_refused(scene, rendered_room, tmp_path):
-    (scene / "camera.json").write_text('{"focal_length": 0.8}')
-    arrays = dict(np.load(scene / "predictions.npz"))
+def test_files_that_do_not_belong_together_are_refused(rendered_scene, rendered_room, tmp_path):
+    (rendered_scene / "camera.json").write_text('{"focal_length": 0.8}')
+    arrays = dict(np.load(rendered_scene / "predictions.npz"))
     renamed = np.char.add("x", arrays["rel_path"])
     np.savez(tmp_path / "other.npz", **{**arrays, "rel_path": renamed})
     with pytest.raises(InputError, match=r"are not of the 13 test frames .* predict them again"):
-        refine_scene(scene, "", **{"predictions.npz": tmp_path / "other.npz"})
+        refine_scene(rendered_scene, "", **{"predictions.npz": tmp_path / "other.npz"})
     np.savez(tmp_path / "old.npz", **{k: v for k, v in arrays.items() if k != "spread_m"})
     with pytest.raises(InputError, match=r"old.npz: lacks spread_m"):
-        refine_scene(scene, "", **{"predictions.npz": tmp_path / "old.npz"})
+        refine_scene(rendered_scene, "", **{"predictions.npz": tmp_path / "old.npz"})
 
 
 def test_a_file_that_is_no_camera_is_refused(tmp_path):

@@ -8,8 +8,10 @@ from relposegnn.metrics import (
     AFFINE,
     ALL_EDGES,
     FIRST_EDGE,
+    KEPT,
     MOST_SIMILAR,
     REFERENCE,
+    REFINED,
     ROTATION,
     TRANSLATION,
     copied_image,
@@ -177,3 +179,22 @@ def test_scores_without_their_columns_are_refused(tmp_path):
     (tmp_path / "scores.csv").write_text("query,estimator\na,first edge\n")
     with pytest.raises(InputError, match="expected at least one row of query, estimator, trans"):
         read_scores(tmp_path / "scores.csv")
+
+
+def test_refined_poses_tell_how_many_were_kept(arrays, tmp_path):
+    arrays |= {f"refined_{part}": arrays[f"robust_{part}"] for part in "tq"}
+    arrays["refined_points"] = np.array([0, 31, 12, 0])
+    np.savez(tmp_path / "refined.npz", **arrays)
+    score_poses(tmp_path / "refined.npz", tmp_path / "scores.csv")
+    scores = read_scores(tmp_path / "scores.csv")
+    assert scores.loc[scores["estimator"] == REFINED, KEPT].tolist() == [1, 0, 0, 1]
+    summary = summarise(scores, []).set_index("estimator")
+    assert summary[KEPT].to_dict() == {REFERENCE: 0, FIRST_EDGE: 0, ALL_EDGES: 0, REFINED: 2}
+    assert summary.loc[REFINED, "median_translation_m"] == pytest.approx(np.median(METRES) / 2)
+
+
+def test_refined_poses_need_the_points_that_they_come_from(arrays, tmp_path):
+    arrays |= {f"refined_{part}": arrays[f"robust_{part}"] for part in "tq"}
+    np.savez(tmp_path / "refined.npz", **arrays)
+    with pytest.raises(InputError, match="lacks refined_points"):
+        score_poses(tmp_path / "refined.npz", tmp_path / "scores.csv")

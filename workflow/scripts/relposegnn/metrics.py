@@ -103,7 +103,8 @@ def read_predictions(
         raise InputError(
             f"{path}: cannot be read as npz ({error}); make it again or download it again"
         ) from error
-    missing = [name for name in widths if name not in arrays]
+    wanted = [*widths, *([POINTS] if f"{PREFIXES[REFINED]}_t" in widths else [])]
+    missing = [name for name in wanted if name not in arrays]
     if missing:
         raise InputError(
             f"{path}: lacks {', '.join(missing)} (it holds {', '.join(arrays) or 'no poses'}); "

@@ -33,11 +33,13 @@ class Prior(NamedTuple):
         pose: (4, 4).
         metres: of the camera centre along each axis.
         radians: of the rotation about each axis.
+        focal_length: of the logarithm of the focal length that places were divided by; 0: exact.
     """
 
     pose: np.ndarray
     metres: float
     radians: float
+    focal_length: float = 0.0
 
 
 class Refined(NamedTuple):
@@ -81,11 +83,12 @@ def refine_pose(
     solved = [most_probable_pose(each, points, places, prior, scale, ROUGH) for each in starts]
     start, _ = min(solved, key=lambda each: each[1].cost)
     pose, found = most_probable_pose(start, points, places, prior, scale)
+    places = places / np.exp(found.x[6:].sum())
     seen = np.count_nonzero(projection_errors(pose, points, places) < tolerance)
     if seen < LEAST_POINTS or np.abs(deviations(pose, prior)).max() > GATE:
         return unchanged
     variances = np.diagonal(np.linalg.pinv(found.jac.T @ found.jac))
-    metres, radians = np.sqrt([variances[:3].mean(), variances[3:].mean()])
+    metres, radians = np.sqrt([variances[:3].mean(), variances[3:6].mean()])
     return Refined(pose, seen, metres, radians)
 
 
@@ -117,28 +120,30 @@ def most_probable_pose(
     """Return the pose (4, 4) of least cost near a start, and SciPy's result.
 
     The cost is minus the logarithm of the probability; below a relative change by ``precision`` it
-    counts as least. Of a step the first three numbers are metres in the world, the others a
-    rotation vector in the start's axes.
+    counts as least. Of a step the first three numbers are metres in the world, the next three a
+    rotation vector in the start's axes; where the focal length is not exact, a seventh number is
+    added to its logarithm.
     """
     rotation, offset = start[:3, :3], start[:3, 3] - prior.pose[:3, 3]
     turned = Rotation.from_matrix(prior.pose[:3, :3].T @ rotation)
 
     def moved(step: np.ndarray) -> np.ndarray:
         pose = start.copy()
-        pose[:3, :3] = rotation @ Rotation.from_rotvec(step[3:]).as_matrix()
+        pose[:3, :3] = rotation @ Rotation.from_rotvec(step[3:6]).as_matrix()
         pose[:3, 3] += step[:3]
         return pose
 
     def residuals(step: np.ndarray) -> np.ndarray:
-        errors = projection_errors(moved(step), points, places) / scale
-        turn = (turned * Rotation.from_rotvec(step[3:])).as_rotvec() / prior.radians
+        longer = step[6:]  # the logarithm of a focal length's change, or nothing
+        errors = projection_errors(moved(step), points, places / np.exp(longer.sum())) / scale
+        turn = (turned * Rotation.from_rotvec(step[3:6])).as_rotvec() / prior.radians
+        near = (offset + step[:3]) / prior.metres, turn, longer / (prior.focal_length or 1)
         # Half their squares are what SciPy adds up.
-        return np.concatenate(
-            [np.sqrt(2 * np.log1p(errors**2)), (offset + step[:3]) / prior.metres, turn]
-        )
+        return np.concatenate([np.sqrt(2 * np.log1p(errors**2)), *near])
 
+    start_step = np.zeros(7 if prior.focal_length else 6)
     found = least_squares(
-        residuals, np.zeros(6), method="lm", x_scale="jac", ftol=precision, xtol=precision
+        residuals, start_step, method="lm", x_scale="jac", ftol=precision, xtol=precision
     )
     return moved(found.x), found
 

@@ -35,6 +35,8 @@ from .pose_formats import write_colmap, write_tum
 logger = logging.getLogger(__name__)
 
 PHOTOS_AT_ONCE = 64  # in memory
+# Deviations of a focal length's logarithm: by EXIF, which has whole millimetres; as the database's.
+TOLD, UNTOLD = 0.02, 0.1
 POSE = ["tx", "ty", "tz", "qw", "qx", "qy", "qz"]
 
 
@@ -173,8 +175,9 @@ def refine_photos(
     def refine(row: int) -> Refined:
         own = find_key_points(paths[row], KEY_POINTS, upright=True)
         told = focal_length or exif_focal_length_of(paths[row])
-        camera = usual if math.isnan(told) else told
-        return database.refine(own, camera, ranked[row], priors[row])
+        camera, deviation = (usual, UNTOLD) if math.isnan(told) else (told, TOLD)
+        prior = priors[row]._replace(focal_length=0 if focal_length else deviation)
+        return database.refine(own, camera, ranked[row], prior)
 
     rows = tqdm(range(len(paths)), "refining", unit="img", disable=None)
     refined = list(map_in_threads(refine, rows, workers))

@@ -1,0 +1,84 @@
+"""Photos of a rendered room: refined by its database, as a user has them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import DATABASE, FOCAL_LENGTH, QUERIES
+from PIL import ExifTags, Image
+from test_photos_place import place_in
+
+from relposegnn.frames import Frames
+from relposegnn.matching.refinement import Prior
+from relposegnn.photos.localising import refine_photos
+
+MILLIMETRES = ExifTags.Base.FocalLengthIn35mmFilm
+
+
+@pytest.fixture
+def place(rendered_scene, rendered_room, tmp_path):
+    """Return a place whose database is that of the rendered room."""
+    camera = tmp_path / "camera.json"
+    camera.write_text(f'{{"focal_length": {FOCAL_LENGTH}}}')
+    images = rendered_room.paths[0].parent
+    frames = rendered_scene / "frames.h5"
+    return replace(place_in(tmp_path), frames=frames, camera=camera, images=images)
+
+
+def refine(place, rendered_room, paths, focal_length=None):
+    """Return the errors (N,) in metres of photos that are 3 cm off, refined, and their points."""
+    truth = rendered_room.poses[QUERIES]
+    priors = [Prior(pose.copy(), 0.05, 0.02) for pose in truth]
+    for prior in priors:
+        prior.pose[:3, 3] += 0.03
+    offset = truth[:, None, :3, 3] - rendered_room.poses[DATABASE][:, :3, 3]
+    ranked = np.argsort(np.linalg.norm(offset, axis=2), axis=1)
+    with Frames(place.frames) as frames:
+        poses, points = refine_photos(place, frames, paths, ranked, priors, 2, focal_length)
+    return np.linalg.norm(poses[0] - truth[:, :3, 3], axis=1), points
+
+
+def test_photos_of_the_databases_camera_are_refined(place, rendered_room):
+    error, points = refine(place, rendered_room, [rendered_room.paths[row] for row in QUERIES])
+    assert (points > 0).mean() > 0.8
+    assert np.median(error) < 0.01
+
+
+LONGER = FOCAL_LENGTH * 256 / 180  # of photos that are cut from images of 256 pixels
+
+
+def cut_photos(rendered_room, folder: Path, tell: bool) -> list[Path]:
+    """Write the middle of the queries, as a camera of a focal length of ``LONGER`` sees them.
+
+    Sideways, with a tag that says so, and maybe one that tells the focal length.
+    """
+    paths = []
+    for row in QUERIES:
+        image = Image.open(rendered_room.paths[row])
+        middle = image.crop((38, 28, 38 + 180, 28 + 136))
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6
+        if tell:
+            longer, diagonal = max(middle.size), np.hypot(*middle.size)
+            length = LONGER * longer / diagonal * np.hypot(36, 24)
+            exif.get_ifd(ExifTags.IFD.Exif)[MILLIMETRES] = round(length)
+        paths.append(folder / f"{row}.png")
+        middle.transpose(Image.Transpose.ROTATE_90).save(paths[-1], exif=exif)
+    return paths
+
+
+@pytest.mark.parametrize("by", ["EXIF", "option"])
+def test_photos_by_another_camera_are_refined_by_their_focal_length(
+    place, rendered_room, tmp_path, by
+):
+    """EXIF has it in whole millimetres: what is missing is solved for."""
+    paths = cut_photos(rendered_room, tmp_path, tell=by == "EXIF")
+    error, points = refine(place, rendered_room, paths, None if by == "EXIF" else LONGER)
+    assert (points > 0).mean() > 0.6
+    assert np.median(error) < 0.01
+
+
+def test_photos_that_do_not_tell_their_focal_length_are_no_worse(place, rendered_room, tmp_path):
+    paths = cut_photos(rendered_room, tmp_path, tell=False)
+    assert np.median(refine(place, rendered_room, paths)[0]) < 0.03 * 3**0.5
