@@ -56,8 +56,6 @@ def test_planted_pose_is_found_in_spite_of_wrong_matches(wrong, seed):
     assert refined.points >= 80
     assert metres < 4e-3
     assert degrees < 0.06
-    assert refined.metres < scene.prior.metres / 10
-    assert refined.radians < scene.prior.radians / 10
 
 
 def test_a_focal_length_that_is_off_is_solved_for():
@@ -81,8 +79,7 @@ def test_a_regressed_pose_that_is_off_is_no_trap():
 
 def test_few_matches_leave_the_regressed_pose():
     scene = Scene(count=LEAST_POINTS - 1)
-    unchanged = Refined(scene.prior.pose, 0, scene.prior.metres, scene.prior.radians)
-    assert scene.refine() == unchanged
+    assert scene.refine() == Refined(scene.prior.pose, 0)
     blank = Scene(count=0)
     assert blank.refine().points == 0
 
@@ -112,4 +109,3 @@ def test_a_pose_that_matches_tell_little_of_stays_near_the_regressed_one():
     assert refined.points >= LEAST_POINTS
     assert np.linalg.norm(refined.pose[:3, 3] - scene.prior.pose[:3, 3]) < 3 * PRIOR["metres"]
     assert errors(refined.pose, scene.truth)[1] < errors(scene.prior.pose, scene.truth)[1]
-    assert refined.metres > 10 * Scene().refine().metres

@@ -48,14 +48,10 @@ class Refined(NamedTuple):
     Attributes:
         pose: (4, 4).
         points: that are seen where they should be; 0 where the regressed pose stays.
-        metres: deviation of the centre along each axis, in the mean, as the two terms tell.
-        radians: of the rotation about each axis, likewise.
     """
 
     pose: np.ndarray
     points: int
-    metres: float
-    radians: float
 
 
 def refine_pose(
@@ -70,7 +66,7 @@ def refine_pose(
         prior: the regressed pose, finite.
         scale: of the error of a projection, in the unit of places: about a pixel.
     """
-    unchanged = Refined(prior.pose, 0, prior.metres, prior.radians)
+    unchanged = Refined(prior.pose, 0)
     tolerance = TOLERANCE * scale
     matched = np.isfinite(views[..., 0]).sum(axis=1) >= 2
     cam_from_world = inverse_pose(cameras)[:, :3]
@@ -87,9 +83,7 @@ def refine_pose(
     seen = np.count_nonzero(projection_errors(pose, points, places) < tolerance)
     if seen < LEAST_POINTS or np.abs(deviations(pose, prior)).max() > GATE:
         return unchanged
-    variances = np.diagonal(np.linalg.pinv(found.jac.T @ found.jac))
-    metres, radians = np.sqrt([variances[:3].mean(), variances[3:6].mean()])
-    return Refined(pose, seen, metres, radians)
+    return Refined(pose, seen)
 
 
 def pose_by_ransac(points: np.ndarray, places: np.ndarray, tolerance: float) -> np.ndarray | None:

@@ -51,7 +51,7 @@ class MatchedDatabase:
             regressed: the pose to start from.
         """
         if not np.isfinite(regressed.pose).all():
-            return Refined(regressed.pose, 0, np.inf, np.inf)
+            return Refined(regressed.pose, 0)
         images = choose_apart(ranking, self._poses[:, :3, 3])
         views = np.full((len(query.places), len(images), 2), np.nan)
         for view, image in enumerate(images):
