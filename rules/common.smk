@@ -384,9 +384,9 @@ def table_remarks(wildcards):
         seen = f"match fields of {shape['encoder']}{rays}"
     return (
         f"Models: {seen}, features of {shape['width']}, {shape['iterations']} rounds of "
-        f"messages, images whose shorter side has {config['frames']['shorter_side']} pixels, {origin}; "
-        f"{graphs_remark(trained_here)}{directions}; poses of edges: {shape['pose']}."
-        f"{errors_remark(shape['pose'])}"
+        f"messages, poses of edges: {shape['pose']}, images whose shorter side has "
+        f"{config['frames']['shorter_side']} pixels, {origin}; "
+        f"{graphs_remark(trained_here)}{directions}.{errors_remark(shape['pose'])}"
     )
 
 

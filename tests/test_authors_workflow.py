@@ -31,6 +31,7 @@ TINY = {
         **{"width": 16, "iterations": 1},
     },
     "training": {"epochs": 1, "batch_size": 12},
+    "localization": {"refinement": "none"},
 }
 TARGETS = ("table_joint", "table_published", "table_predictions")
 # These jobs mostly load libraries: two at a time on two cores.

@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 from planted_scenes import TEST, TRAIN, write_colmap, write_seven_scenes, write_tables
 
-from relposegnn import cameras
 from relposegnn.frames import (
     Frames,
     Packing,
@@ -347,7 +346,7 @@ def test_focal_length_that_is_asked_for_is_estimated(tmp_path, monkeypatch):
         asked.append((len(images), poses.shape, workers))
         return 0.7
 
-    monkeypatch.setattr(cameras, "estimate_focal_length", estimate)
+    monkeypatch.setattr("relposegnn.matching.cameras.estimate_focal_length", estimate)
     path = pack(write_tables(tmp_path / "garage", "csv"), focal_lengths=(None, None), workers=3)
     assert asked == [(len(TRAIN), (len(TRAIN), 4, 4), 3)]
     with Frames(path) as frames:

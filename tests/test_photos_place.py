@@ -78,7 +78,11 @@ def test_photos_get_graphs_as_test_queries_do(tmp_path):
     """A run's own way, which may be the one that it was trained in."""
     project = Project(tmp_path, TINY + "variants: {as-trained: {graphs: {test: null}}}\n")
     results, found = tmp_path / "results/synthetic", {}
-    inputs = ("frames/study.h5", "descriptors/study.h5", "vocabularies/study.npz")
+    inputs = (
+        *("frames/study.h5", "descriptors/study.h5", "vocabularies/study.npz"),
+        "cameras/study.json",
+    )
+    (tmp_path / "resources/synthetic/scenes/study").mkdir(parents=True)
     for run in ("joint", "as-trained"):
         for path in (*inputs, f"runs/{run}/model.pt"):
             (results / path).parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +90,10 @@ def test_photos_get_graphs_as_test_queries_do(tmp_path):
         place = results / f"runs/{run}/places/study.json"
         # Alone: the inputs are there, and are not read.
         project.run("--allowed-rules", "describe_place", "--", str(place.relative_to(tmp_path)))
-        found[run] = read_place(place).sampling
+        described = read_place(place)
+        found[run] = described.sampling
+        assert described.camera == results / "cameras/study.json"
+        assert described.images == tmp_path / "resources/synthetic/scenes/study"
     assert found == {
         "joint": SamplingSettings(3, "strided", stride=1, drop_probability=0.0, seed=0),
         "as-trained": SamplingSettings(3, "strided", stride=2, drop_probability=0.5, seed=0),

@@ -18,17 +18,19 @@ BEFORE_GRAPHS = {
     *("fit_vocabulary", "describe_frames", "rank_neighbours"),
 }
 GRAPHS = {"sample_graphs", "measure_retrieval", "tabulate_retrieval", "plot_retrieval"}
+SHOWN = {"plot_trajectories", "score_poses", "plot_errors", "tabulate_experiment"}
 FROM_TRAINING = {
-    *("train_model", "plot_training", "predict_poses", "plot_trajectories"),
-    *("score_poses", "plot_errors", "tabulate_experiment", "describe_place"),
+    *("train_model", "plot_training", "predict_poses", "refine_poses", "describe_place"),
+    *SHOWN,
 }
+ALL = BEFORE_GRAPHS | GRAPHS | FROM_TRAINING | {"measure_camera"}
 
 
 def test_the_plan_has_one_job_per_step_and_scene(tmp_path):
     planned = Project(tmp_path).planned()
     assert planned["train_model"] == planned["tabulate_experiment"] == 1
     assert {planned[rule] for rule in BEFORE_GRAPHS} == {2}
-    assert planned.keys() == BEFORE_GRAPHS | GRAPHS | FROM_TRAINING
+    assert planned.keys() == ALL
 
 
 def test_scenes_on_disk_are_neither_rendered_nor_extracted(tmp_path, shared):
@@ -106,7 +108,7 @@ def test_every_job_has_log_and_benchmark(finished):
         p.relative_to(results / "benchmarks").with_suffix("") for p in results.rglob("*.tsv")
     }
     assert logs == benchmarks
-    assert {path.parts[0] for path in logs} == BEFORE_GRAPHS | GRAPHS | FROM_TRAINING
+    assert {path.parts[0] for path in logs} == ALL
 
 
 def test_a_second_run_has_nothing_to_do(finished):
@@ -129,6 +131,7 @@ def test_the_report_can_be_made(finished, tmp_path):
         ("training={learning_rate: 0.002}", FROM_TRAINING),
         ("training={seeds: [0], decay_epochs: 7}", set()),  # as before, and not read by cosine
         ("model={width: 24}", FROM_TRAINING),
+        ("localization={refinement: none}", SHOWN | {"describe_place"}),
         ("evaluation={recall: [[0.5, 10.0]]}", {"tabulate_experiment"}),
         (
             "retrieval={candidates: 8}",
@@ -143,7 +146,8 @@ def test_a_changed_setting_reruns_what_depends_on_it(finished, setting, expected
 def test_a_seed_that_is_added_trains_its_own_run_alone(finished):
     planned = finished.planned("--config", "training={seeds: [0, 3]}")
     assert planned.pop("train_model") == 1
-    assert planned == {"predict_poses": 2, "score_poses": 2, "tabulate_experiment": 1}
+    each = dict.fromkeys(("predict_poses", "refine_poses", "score_poses"), 2)
+    assert planned == {**each, "tabulate_experiment": 1}
 
 
 @pytest.mark.parametrize(

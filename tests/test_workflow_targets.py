@@ -188,14 +188,15 @@ def test_a_scene_in_cambridge_layout_goes_all_the_way(finished, tmp_path):
         finished.folder / "resources/synthetic/scenes/study", tmp_path / "scenes" / "Court"
     )
     settings = TINY.replace("iterations: 1", "iterations: 1, translation_deviation: [2, 0.5, 4]")
+    settings = settings.replace("{study: ", "{Court: {train: 0.9, test: null}, study: ")
     settings += (
         f"dataset: outdoors\nscenes: [Court]\nscenes_dir: {tmp_path / 'scenes'}\n"
         "evaluation: {recall: [[0.25, 2.0]]}\n"
     )
     settings = settings.replace(
-        "frames: {shorter_side: 32}",
-        "frames: {shorter_side: 32, statistics: {Court: {mean: [0.5, 0.5, 0.5], "
-        "variance: [0.0625, 0.0625, 0.0625]}}}",
+        "shorter_side: 32",
+        "shorter_side: 32\n  statistics: {Court: {mean: [0.5, 0.5, 0.5], "
+        "variance: [0.0625, 0.0625, 0.0625]}}",
     )
     folder = tmp_path / "project"
     folder.mkdir()
