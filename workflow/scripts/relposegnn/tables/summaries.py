@@ -14,6 +14,7 @@ AVERAGE = "average"  # stands for a scene
 MEDIANS = ["median_translation_m", "median_rotation_deg"]
 SPREADS = ["spread_translation_m", "spread_rotation_deg"]
 DIFFERENCES = ["difference_translation_m", "difference_rotation_deg"]
+EQUAL = 1e-9  # metres or degrees, between medians
 RATIOS = ["ratio_translation", "ratio_rotation"]
 
 
@@ -58,6 +59,7 @@ def summarise_scenes(
     if len(repeats) > 1:
         with np.errstate(invalid="ignore"):  # infinite medians have no spread
             spreads = medians.std(axis=0, ddof=1)
+            spreads[np.ptp(medians, axis=0) < EQUAL] = 0  # what no seed changes, rounding aside
     numbers.insert(2, "seeds", len(repeats))
     position = numbers.columns.get_loc(MEDIANS[-1]) + 1
     for column, name in enumerate(SPREADS):
