@@ -1,6 +1,7 @@
 """Queries of a rendered room refined by its database: better, and without texture no worse."""
 
 import json
+import shutil
 
 import cv2
 import h5py
@@ -144,6 +145,20 @@ def test_focal_lengths_that_frames_have_come_first(rendered_scene, tmp_path):
     with Frames(tmp_path / "frames.h5") as frames:
         assert (known_focal_lengths(frames, "train", tmp_path / "camera.json") == 0.7).all()
         assert (known_focal_lengths(frames, "test", tmp_path / "camera.json") == 0.7).all()
+
+
+def test_a_scene_whose_camera_is_unknown_keeps_its_poses(rendered_scene, tmp_path, caplog):
+    Image.new("RGB", (256, 192), (90, 80, 70)).save(tmp_path / "wall.png")
+    for row in range(90):
+        shutil.copy(tmp_path / "wall.png", tmp_path / f"{row:03}.png")
+    measure_camera(rendered_scene / "frames.h5", tmp_path, rendered_scene / "camera.json")
+    assert "no pose of this scene will be refined: " in caplog.text
+    camera = json.loads((rendered_scene / "camera.json").read_text())
+    assert camera["focal_length"] is None
+    assert "cannot be estimated" in camera["origin"]
+    refined = refine_scene(rendered_scene, tmp_path)
+    assert (refined["refined_points"] == 0).all()
+    np.testing.assert_allclose(refined["refined_t"], refined["robust_t"])
 
 
 def test_files_that_do_not_belong_together_are_refused(rendered_scene, rendered_room, tmp_path):

@@ -30,6 +30,10 @@ SEARCHED = np.geomspace(0.3, 3.0, 24)  # 118 to 19 degrees along the longer side
 AGREEMENT = 0.3  # what single pairs say: distance of their quartiles, in the estimate, at most
 
 
+class UnknownCameraError(InputError):
+    """The focal length of a camera cannot be estimated; the message says why."""
+
+
 class Matches(NamedTuple):
     """Key points of two images of known poses that show the same points.
 
@@ -60,14 +64,15 @@ def estimate_focal_length(
         workers: threads that look for key points.
 
     Raises:
-        InputError: an image cannot be read; too few pairs of cameras are apart and turned, or
-            match; or what they say does not agree.
+        InputError: an image cannot be read.
+        UnknownCameraError: too few pairs of cameras are apart and turned, or match; or what they
+            say does not agree.
     """
     pairs = choose_pairs(world_from_cam, numpy_generator(seed, "pairs of cameras"))
     matches = _match_pairs(images, world_from_cam, pairs, workers)
     where = f"{Path(images[0]).parent} and others"
     if len(matches) < LEAST_PAIRS:
-        raise InputError(
+        raise UnknownCameraError(
             f"{where}: the focal length cannot be estimated: of {len(pairs)} pairs of images whose "
             f"cameras are apart and turned by {ANGLES[0]:g} to {ANGLES[1]:g} degrees, "
             f"{len(matches)} have {LEAST_MATCHES} matches, expected {LEAST_PAIRS}; give it in "
@@ -79,7 +84,7 @@ def estimate_focal_length(
     said = f"{estimate:.4f} longer sides by {len(matches)} pairs; each alone: {low:.4f}, "
     said += f"{middle:.4f} and {high:.4f} (quartiles)"
     if high - low > AGREEMENT * estimate:
-        raise InputError(
+        raise UnknownCameraError(
             f"{where}: the focal length cannot be estimated, for pairs of images do not agree: "
             f"{said}; are poses camera-to-world with OpenCV's axes, and images of one camera? Or "
             "give it in frames.focal_lengths"

@@ -1,13 +1,17 @@
 """The camera of a scene: the focal length of frames whose own is unknown, in a small JSON file."""
 
 import json
+import logging
+import math
 from pathlib import Path
 
 import numpy as np
 
 from ..frames import Frames
 from ..runtime import InputError, atomic_path
-from .cameras import estimate_focal_length
+from .cameras import UnknownCameraError, estimate_focal_length
+
+logger = logging.getLogger(__name__)
 
 
 def measure_camera(
@@ -16,9 +20,10 @@ def measure_camera(
     """Write the focal length of a scene's camera, in longer sides, as JSON.
 
     The median of the database's where the frames file has it, else an estimate from its poses.
+    Where there is none either, null, with a warning: poses of this scene will not be refined.
 
     Raises:
-        InputError: it cannot be estimated.
+        InputError: an image cannot be read.
     """
     with Frames(frames_file) as frames:
         known = frames.focal_lengths("train")
@@ -28,9 +33,10 @@ def measure_camera(
             images = [Path(scene_folder) / source for source in frames.sources("train")]
             try:
                 length = estimate_focal_length(images, frames.poses("train"), workers=workers)
-            except InputError as error:
-                raise InputError(f"{error}, or set localization.refinement to none") from error
-            camera = {"focal_length": length, "origin": "estimated"}
+                camera = {"focal_length": length, "origin": "estimated"}
+            except UnknownCameraError as error:
+                logger.warning("no pose of this scene will be refined: %s", error)
+                camera = {"focal_length": None, "origin": f"unknown: {error}"}
     with atomic_path(camera_file) as unfinished:
         unfinished.write_text(json.dumps(camera) + "\n", encoding="utf-8")
 
@@ -42,13 +48,14 @@ def known_focal_lengths(frames: Frames, split: str, camera_file: str | Path) -> 
 
 
 def read_camera(camera_file: str | Path) -> float:
-    """Return the focal length of a scene's camera, in longer sides.
+    """Return the focal length of a scene's camera, in longer sides; NaN where it is unknown.
 
     Raises:
         InputError: the file cannot be read as one of ``measure_camera``.
     """
     try:
-        return float(json.loads(Path(camera_file).read_text(encoding="utf-8"))["focal_length"])
+        length = json.loads(Path(camera_file).read_text(encoding="utf-8"))["focal_length"]
+        return math.nan if length is None else float(length)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{camera_file}: cannot be read as a camera ({error}); make it again"

@@ -44,13 +44,15 @@ class MatchedDatabase:
     ) -> Refined:
         """Return the refined pose of an image; the regressed one where that is not finite.
 
+        And where the focal length is unknown, NaN, of the query or of the database.
+
         Args:
             query: its key points.
             focal_length: of its camera, in longer sides.
             ranking: database images, most similar first.
             regressed: the pose to start from.
         """
-        if not np.isfinite(regressed.pose).all():
+        if not (np.isfinite(regressed.pose).all() and np.isfinite(focal_length)):
             return Refined(regressed.pose, 0)
         images = choose_apart(ranking, self._poses[:, :3, 3])
         views = np.full((len(query.places), len(images), 2), np.nan)
