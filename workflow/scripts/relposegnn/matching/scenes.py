@@ -137,14 +137,14 @@ def refine_predictions(
         frames_file: of the scene.
         scene_folder: with its images.
         neighbours_file: rankings of the database for each query.
-        camera_file: see ``cameras.measure_camera``.
+        camera_file: see ``scene_cameras.measure_camera``.
         refined_file: ``.npz`` to write.
         workers: threads, each of which refines poses.
 
     Raises:
         InputError: the files do not belong together, or an image cannot be read.
     """
-    arrays = read_predictions(predictions_file, (ALL_EDGES,))
+    arrays, regressed = _read_regressed(predictions_file)
     ranking = read_ranking(neighbours_file, "test").index
     with Frames(frames_file) as frames:
         row_of = {name: row for row, name in enumerate(frames.names("test"))}
@@ -160,15 +160,6 @@ def refine_predictions(
         }
         focal_lengths = {split: known_focal_lengths(frames, split, camera_file) for split in images}
         database = MatchedDatabase(images["train"], frames.poses("train"), focal_lengths["train"])
-    lacking = [name for name in EDGE_SPREADS if name not in arrays]
-    if lacking:
-        raise InputError(
-            f"{predictions_file}: lacks {', '.join(lacking)}, expected what the prediction step "
-            "of this version writes; predict again"
-        )
-    prefix = PREFIXES[ALL_EDGES]
-    poses = arrays[f"{prefix}_t"], arrays[f"{prefix}_q"]
-    regressed = regressed_prior(*poses, *(arrays[name] for name in EDGE_SPREADS))
 
     def refine(row: int) -> Refined:
         query = queries[row]
@@ -182,3 +173,16 @@ def refine_predictions(
     arrays["refined_t"], arrays["refined_q"] = poses
     with atomic_path(refined_file) as partial_file:
         np.savez(partial_file, **arrays)
+
+
+def _read_regressed(predictions_file: str | Path) -> tuple[dict[str, np.ndarray], list[Prior]]:
+    """Return the arrays of predictions, and the poses of all edges; InputError where some lack."""
+    arrays = read_predictions(predictions_file, (ALL_EDGES,))
+    lacking = [name for name in EDGE_SPREADS if name not in arrays]
+    if lacking:
+        raise InputError(
+            f"{predictions_file}: lacks {', '.join(lacking)}, expected what the prediction step "
+            "of this version writes; predict again"
+        )
+    names = [*(f"{PREFIXES[ALL_EDGES]}_{part}" for part in "tq"), *EDGE_SPREADS]
+    return arrays, regressed_prior(*(arrays[name] for name in names))
