@@ -42,7 +42,6 @@ AUTHORS = config["authors"]
 AUTHORS_GRAPHS = config["graphs"]["source"] == "authors"  # to be tested on, at least
 AUTHORS_TRAINING_GRAPHS = AUTHORS_GRAPHS and "train" in AUTHORS["graphs"]["splits"]
 
-
 REFINEMENT = config["localization"]["refinement"] == "matches"
 
 

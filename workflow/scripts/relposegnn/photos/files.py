@@ -114,12 +114,9 @@ def exif_focal_length(image: Image.Image) -> float:
 
 
 def exif_focal_length_of(path: str | Path) -> float:
-    """Return the focal length that a photo's EXIF tells, see ``exif_focal_length``.
-
-    Raises:
-        InputError: as ``images.open_image``.
-    """
-    return exif_focal_length(open_image(path, upright=True))
+    """Return the focal length that a readable photo's EXIF tells, see ``exif_focal_length``."""
+    with Image.open(path) as image:  # its header alone: no pixels are decoded
+        return exif_focal_length(image)
 
 
 def covering_box(size: Size, packed: Size) -> tuple[float, float, float, float]:
