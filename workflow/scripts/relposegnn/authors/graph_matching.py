@@ -125,7 +125,9 @@ class FrameMatcher:
             InputError: no frame has its pose.
         """
         pose = graph.poses[node]
-        candidates = np.flatnonzero(self._pose_distance(pose, slice(None)) <= POSE_TOLERANCE)
+        reach = POSE_TOLERANCE * _distant(pose)
+        near = np.flatnonzero(translation_error(pose[:3], self._centres) <= reach)
+        candidates = near[self._pose_distance(pose, near) <= POSE_TOLERANCE]
         if candidates.size == 0:
             raise self._unknown(pose, f"{graph.label}, node {node}")
         if len(candidates) > 1:
@@ -140,8 +142,7 @@ class FrameMatcher:
         """Return how far frames are from a pose (6), in the units of ``POSE_TOLERANCE``."""
         degrees = rotation_error_deg(quaternion_exp(pose[3:]), self._quaternions[indices])
         metres = translation_error(pose[:3], self._centres[indices])
-        distant = max(1, np.linalg.norm(pose[:3]))
-        return np.hypot(metres / distant, np.radians(degrees) / 2)
+        return np.hypot(metres / _distant(pose), np.radians(degrees) / 2)
 
     def _most_similar(
         self, candidates: np.ndarray, pose: np.ndarray, image: np.ndarray
@@ -176,6 +177,11 @@ class FrameMatcher:
             "away, expected one at the same place. Is the archive of another scene or split? "
             "Then delete it, mend authors.graphs.url and run again"
         )
+
+
+def _distant(pose: np.ndarray) -> float:
+    """Return metres in a unit of ``POSE_TOLERANCE`` for the centre of a pose (6)."""
+    return max(1.0, float(np.linalg.norm(pose[:3])))
 
 
 def _as_frame(image: np.ndarray, frames: Frames) -> np.ndarray:

@@ -79,7 +79,10 @@ def _updated_by_adam(state: Mapping[str, torch.Tensor], optimizer: object) -> bo
     if len(numbers) < len(parameters):
         return None
     shapes = {key: entries.get(number) for key, number in zip(parameters, numbers, strict=False)}
-    if any(shape is not None and shape != state[key].shape for key, shape in shapes.items()):
+    if any(
+        shape is not None and shape != getattr(state[key], "shape", None)
+        for key, shape in shapes.items()
+    ):
         return None
 
     def updated(layer: str) -> bool:

@@ -86,7 +86,8 @@ def localise_photos(
         points = np.zeros(len(names), dtype=int)
         if place.images is not None:
             priors = regressed_prior(*poses, *spread)
-            poses, points = refine_photos(place, frames, paths, ranked, priors, *how[2:])
+            photos = paths, ranked, priors
+            poses, points = refine_photos(place, frames, *photos, workers, focal_length)
         table = pd.DataFrame(np.concatenate(poses, axis=1), columns=POSE)
         table.insert(0, "image", names)
         scale = similarity_scale(file["train/descriptor"])
