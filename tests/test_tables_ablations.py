@@ -93,8 +93,8 @@ def test_variants_of_several_seeds_are_compared_by_their_means(tmp_path):
     base, variant = (numbers.loc[name, "chess", FIRST_EDGE] for name in ("joint", "stride_1"))
     assert (base["seeds"], base["median_translation_m"]) == (2, pytest.approx(0.15))
     assert variant["difference_translation_m"] == pytest.approx(0.15)
-    assert row_of(markdown, "joint")[0] == "0.15 ± 0.07 / 4.0"
-    assert row_of(markdown, "stride_1") == ["0.30 / 4.0", "0.30 / 4.0", "+0.15 / 0.0"]
+    assert row_of(markdown, "joint")[0] == "0.150 ± 0.071 / 4.00"
+    assert row_of(markdown, "stride_1") == ["0.300 / 4.00", "0.300 / 4.00", "+0.150 / 0.00"]
     assert "means over 2 seeds" in " ".join(markdown.split())
 
 
@@ -113,7 +113,7 @@ def test_what_the_graph_carries_stands_beside_networks_with_messages(tmp_path):
     numbers, markdown, _ = tabulate(rows, tmp_path)
     assert markdown_rows(markdown)[0][-3:] == [OWN, ALONE, FOREIGN]
     assert row_of(markdown, "joint")[-3:] == ["no messages"] * 3
-    assert row_of(markdown, "rounds")[-3:] == ["0.10 / 3.0", "0.15 / 3.5", "0.30 / 9.0"]
+    assert row_of(markdown, "rounds")[-3:] == ["0.100 / 3.00", "0.150 / 3.50", "0.300 / 9.00"]
     assert "Does the graph carry anything" in " ".join(markdown.split())
     foreign = numbers[(numbers["estimator"] == FOREIGN) & (numbers["scene"] == "average")]
     assert foreign["median_translation_m"].tolist() == pytest.approx([0.3])
@@ -125,10 +125,10 @@ def test_the_base_stands_first_and_variants_with_their_change(rows, tmp_path):
     header, *methods = markdown_rows(markdown)
     assert header == ["method", "chess", "fire", "average", "change"]
     assert methods == [
-        ["reference neighbour", "0.50 / 20.0", "0.50 / 20.0", "0.50 / 20.0", ""],
-        ["joint", "0.10 / 4.0", "0.20 / 6.0", "0.15 / 5.0", ""],
-        ["stride_1", "0.16 / 3.0", "0.30 / 6.5", "0.23 / 4.8", "+0.08 / −0.2"],
-        ["knn 50%", "0.10 / 4.0", "0.18 / 6.0", "0.14 / 5.0", "−0.01 / 0.0"],
+        ["reference neighbour", "0.500 / 20.00", "0.500 / 20.00", "0.500 / 20.00", ""],
+        ["joint", "0.100 / 4.00", "0.200 / 6.00", "0.150 / 5.00", ""],
+        ["stride_1", "0.160 / 3.00", "0.300 / 6.50", "0.230 / 4.75", "+0.080 / −0.25"],
+        ["knn 50%", "0.100 / 4.00", "0.180 / 6.00", "0.140 / 5.00", "−0.010 / 0.00"],
     ]
 
 
@@ -143,8 +143,8 @@ def test_yardsticks_stand_above_the_base_once(tmp_path):
     _, markdown, latex = tabulate(rows, tmp_path)
     _, *methods = markdown_rows(markdown)
     assert methods[:2] == [
-        ["most similar image", "0.25 / 5.0", "0.25 / 5.0", "0.25 / 5.0", ""],
-        ["affine combination", "0.15 / 4.5", "0.15 / 4.5", "0.15 / 4.5", ""],
+        ["most similar image", "0.250 / 5.00", "0.250 / 5.00", "0.250 / 5.00", ""],
+        ["affine combination", "0.150 / 4.50", "0.150 / 4.50", "0.150 / 4.50", ""],
     ]
     assert [cells[0] for cells in methods[2:]] == list(MEDIANS)
     assert latex.count(r"\midrule") == 3  # below the head, the yardsticks, and the base
@@ -177,7 +177,7 @@ def test_our_averages_are_over_all_scenes_of_the_table_and_changes_over_ours(
 ):
     own = [row for row in rows if row[1] == "chess"]
     _, markdown, _ = tabulate(own, tmp_path, literature=literature)
-    assert row_of(markdown, "stride_1") == ["0.16 / 3.0", "—", "—", "+0.06 / −1.0"]
+    assert row_of(markdown, "stride_1") == ["0.160 / 3.00", "—", "—", "+0.060 / −1.00"]
 
 
 def test_unknown_figures_are_dashes(rows, literature, tmp_path):
@@ -203,5 +203,5 @@ def test_the_caption_says_what_changes_and_whose_reading_it_is(rows, literature,
 def test_a_failing_variant_changes_to_infinity(rows, tmp_path):
     plant(rows[2][2], (0.1, 4.0), failed=3)
     numbers, markdown, _ = tabulate(rows, tmp_path)
-    assert row_of(markdown, "stride_1") == ["∞ / ∞", "0.30 / 6.5", "∞ / ∞", "+∞ / +∞"]
+    assert row_of(markdown, "stride_1") == ["∞ / ∞", "0.300 / 6.50", "∞ / ∞", "+∞ / +∞"]
     assert numbers["failed"].max() == 3

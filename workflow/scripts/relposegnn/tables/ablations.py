@@ -24,6 +24,7 @@ from .literature import (
 from .summaries import AVERAGE, DIFFERENCES, MEDIANS, ScoresRow, seeds_text, summarise_scenes
 
 CHANGE = "change"
+FINE = (3, 2)  # decimals of our own metres and degrees: variants differ by less than methods
 CONTEXTS = (OWN, ALONE, FOREIGN)
 NO_MESSAGES = "no messages"
 CONTEXT_TEXT = (
@@ -122,7 +123,7 @@ def _yardstick_rows(numbers: pd.DataFrame, scenes: Sequence[str]) -> dict[str, d
     for name in (copied, AFFINE):
         own = base[base["estimator"] == name]
         if not own.empty:
-            cells = format_figures(our_figures(own, scenes)).to_dict()
+            cells = format_figures(our_figures(own, scenes), FINE).to_dict()
             rows[name] = cells | dict.fromkeys([CHANGE, *CONTEXTS], "")
     return rows
 
@@ -130,14 +131,16 @@ def _yardstick_rows(numbers: pd.DataFrame, scenes: Sequence[str]) -> dict[str, d
 def _our_rows(numbers: pd.DataFrame, scenes: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return the cells of the base and of each variant, first edge, and of its contexts."""
     averages = numbers[numbers["scene"] == AVERAGE].set_index("variant")
-    contexts = {name: format_figures(averages[averages["estimator"] == name]) for name in CONTEXTS}
+    contexts = {
+        name: format_figures(averages[averages["estimator"] == name], FINE) for name in CONTEXTS
+    }
     numbers = numbers[numbers["estimator"] == FIRST_EDGE]
     averages = averages[averages["estimator"] == FIRST_EDGE]
-    changes = format_pairs(averages[DIFFERENCES], DECIMALS, "+")
+    changes = format_pairs(averages[DIFFERENCES], FINE, "+")
     changes.iloc[0] = ""  # the base
     rows = {}
     for variant, own in numbers.groupby("variant", sort=False):
-        cells = format_figures(our_figures(own, scenes))
+        cells = format_figures(our_figures(own, scenes), FINE)
         measured = {name: own.get(variant, NO_MESSAGES) for name, own in contexts.items()}
         rows[str(variant)] = cells.to_dict() | {CHANGE: changes[variant]} | measured
     return rows

@@ -118,9 +118,9 @@ def our_figures(numbers: pd.DataFrame, scenes: Sequence[str]) -> pd.DataFrame:
     return figures
 
 
-def format_figures(figures: pd.DataFrame) -> pd.Series:
-    """Return the cells of ``our_figures``."""
-    return format_pairs(figures[MEDIANS], DECIMALS, spreads=figures[SPREADS])
+def format_figures(figures: pd.DataFrame, decimals: tuple[int, int] = DECIMALS) -> pd.Series:
+    """Return the cells of ``our_figures``, by default with as many decimals as papers print."""
+    return format_pairs(figures[MEDIANS], decimals, spreads=figures[SPREADS])
 
 
 def all_scenes(*figures: pd.DataFrame) -> list[str]:
