@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from generated_rooms.archive import Recording, render_archive
+from generated_rooms.archive import render_archive
 from generated_rooms.geometry import Solid, Surface, distance_to_solids
 from generated_rooms.light import Light, bake
 from generated_rooms.paths import CLEARANCE, camera_path, look
+from generated_rooms.recordings import Recording
 from generated_rooms.rendering import INVALID_DEPTH, Camera, render_frame
 from generated_rooms.rooms import Room, build_room
 from generated_rooms.textures import paint

@@ -1,6 +1,7 @@
 """Render a generated room and zip it as 7-Scenes' archives are."""
 
-from generated_rooms.archive import Recording, render_archive
+from generated_rooms.archive import render_archive
+from generated_rooms.recordings import Recording
 from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ its own wanderings about it. Training and test sequences thus see the same thing
 never along the same path.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
@@ -22,7 +24,27 @@ WANDER = np.radians((6, 4))  # yaw and pitch by which the eye strays from it, at
 SWAY = (0.008, np.radians(1.0))  # deviation of hand-held sway (metres) and roll (radians)
 
 
-def camera_path(room: Room, seed: int, sequence: int, frames: int) -> np.ndarray:
+class Habit(NamedTuple):
+    """How a sequence is walked, as factors on what is usual.
+
+    Attributes:
+        pace: steps and turns from frame to frame.
+        focus: how much one keeps an eye on the same point while one walks: 0 is to look straight
+            ahead from everywhere, and below one looks away from it.
+        stray: angles by which the eye strays from it.
+    """
+
+    pace: float = 1.0
+    focus: float = 1.0
+    stray: float = 1.0
+
+
+USUAL = Habit()
+
+
+def camera_path(
+    room: Room, seed: int, sequence: int, frames: int, habit: Habit = USUAL
+) -> np.ndarray:
     """Return the poses world_from_cam (frames, 4, 4) of one sequence.
 
     ``sequence`` counts from 1 over training and test sequences together.
@@ -32,7 +54,7 @@ def camera_path(room: Room, seed: int, sequence: int, frames: int) -> np.ndarray
     """
     rng = numpy_generator(seed, "synthetic", "path", str(sequence))
     for _ in range(100):
-        centres, angles = _walk(rng, room, frames)
+        centres, angles = _walk(rng, room, frames, habit)
         if distance_to_solids(centres, room.solids).min() > CLEARANCE:
             return look(centres, *angles.T)
     raise InputError(
@@ -62,16 +84,18 @@ def look(centres: np.ndarray, yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarr
     return poses
 
 
-def _walk(rng: np.random.Generator, room: Room, frames: int) -> tuple[np.ndarray, np.ndarray]:
+def _walk(
+    rng: np.random.Generator, room: Room, frames: int, habit: Habit
+) -> tuple[np.ndarray, np.ndarray]:
     """Return camera centres (frames, 3) and yaw, pitch, roll (frames, 3)."""
-    stops = _stops(rng, room, 4 + frames // 6)
+    stops = _stops(rng, room, 4 + frames // 6, habit)
     dense = PchipInterpolator(np.arange(len(stops)), stops)(np.linspace(0, len(stops) - 1, 6000))
     change = np.diff(dense, axis=0)
     effort = np.hypot(
         np.linalg.norm(change[:, :3], axis=1) / STEP, np.linalg.norm(change[:, 3:], axis=1) / TURN
     ) / np.sqrt(2)
     progress = np.concatenate([[0], np.cumsum(effort)])
-    wanted = np.arange(frames) * min(1.0, progress[-1] / frames)
+    wanted = np.arange(frames) * min(habit.pace, progress[-1] / frames)
     walked = np.stack([np.interp(wanted, progress, values) for values in dense.T], -1)
     walked = gaussian_filter1d(walked, 1.5, axis=0, mode="nearest")
     centres = walked[:, :3] + _sway(rng, frames, 3, SWAY[0])
@@ -79,15 +103,17 @@ def _walk(rng: np.random.Generator, room: Room, frames: int) -> tuple[np.ndarray
     return centres, angles + _sway(rng, frames, 3, SWAY[1]) * (0.25, 0.25, 1.0)
 
 
-def _stops(rng: np.random.Generator, room: Room, count: int) -> np.ndarray:
+def _stops(rng: np.random.Generator, room: Room, count: int, habit: Habit) -> np.ndarray:
     """Return places to pass, (count, 5): x, y, z, yaw, pitch; to the left and right in turn."""
     low, high = room.region
     share = rng.uniform(0, 1, (count, 3))
     side = (np.arange(count) + rng.integers(2)) % 2
     share[:, 0] = np.where(side, 1 - 0.45 * share[:, 0], 0.45 * share[:, 0])
     centres = low + share * (high - low)
-    ahead = (low + high) / 2 + [0, LOOK_AHEAD, -0.08] - centres
-    stray = rng.uniform(-1, 1, (count, 2)) * WANDER
+    middle = (low + high) / 2
+    point = middle + np.array([0, LOOK_AHEAD, -0.08])
+    ahead = point - centres + (habit.focus - 1) * (middle - centres)
+    stray = rng.uniform(-1, 1, (count, 2)) * habit.stray * WANDER
     yaw = np.arctan2(ahead[:, 0], ahead[:, 1]) + stray[:, 0]
     pitch = np.arctan2(ahead[:, 2], np.hypot(ahead[:, 0], ahead[:, 1])) + stray[:, 1]
     return np.column_stack([centres, yaw, pitch])

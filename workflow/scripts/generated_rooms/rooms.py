@@ -17,9 +17,13 @@ from . import furniture
 from .faces import door
 from .geometry import Assembly, Part, Solid, Surface, place, prism, turn
 from .light import Light, bake
-from .styles import Style, study, workshop
+from .styles import Style, mixed, study, workshop
 from .textures import boards, fabric, paint
 
+SIZE = (4.7, 4.5, 2.5), (5.5, 5.1, 2.9)  # metres along x, y, z, from and to
+ANY_SIZE = (4.2, 4.2, 2.4), (6.2, 5.8, 3.1)
+NEAREST_WALL = 1.9  # metres from the cameras to the front wall, at least
+ROOM_FOR_MIDDLE = 2.4  # metres from the cameras to the front wall for a table with chairs
 CAMERA_REGION = (2.2, 1.1, 0.3)  # metres along x, y, z in which cameras move
 EYE_HEIGHT = 1.42
 MARGIN = 0.25  # metres around that region from which a room may be looked at
@@ -63,13 +67,27 @@ PIECES: dict[str, tuple[tuple[float, float], float, Callable]] = {
 }
 
 
-def build_room(seed: int) -> Room:
-    """Return the room that belongs to ``seed``: a study or a workshop."""
+def build_room(seed: int, any_style: bool = False, arrangement: int = 0) -> Room:
+    """Return the room that belongs to ``seed``: a study or a workshop.
+
+    Args:
+        seed: of everything in it.
+        any_style: of any size, materials and furniture instead.
+        arrangement: of what stands in the middle; 0 is the room's first.
+    """
     rng = numpy_generator(seed, "synthetic", "room")
-    style = (study, workshop)[int(rng.integers(2))](rng)
-    size = tuple(float(v) for v in rng.uniform((4.7, 4.5, 2.5), (5.5, 5.1, 2.9)))
-    region = _camera_region(size)
-    assembly, lights = _lay_out(rng, size, style)
+    if any_style:
+        style, (low, high) = (study, workshop, mixed, mixed)[int(rng.integers(4))](rng), ANY_SIZE
+    else:
+        style, (low, high) = (study, workshop)[int(rng.integers(2))](rng), SIZE
+    size = tuple(float(v) for v in rng.uniform(low, high))
+    region = _any_camera_region(rng, size) if any_style else _camera_region(size)
+    middle = rng
+    if arrangement:
+        middle = numpy_generator(seed, "synthetic", "arrangement", str(arrangement))
+    if region[1, 1] + ROOM_FOR_MIDDLE > size[1]:
+        middle = None
+    assembly, lights = _lay_out(rng, size, style, middle)
     seen = [surface for surface in assembly.surfaces if _can_be_seen(surface, region)]
     textures = [surface.draw(rng) for surface in seen]
     ambient = style.ambient * np.array([1.0, 0.98, 0.95])
@@ -90,12 +108,32 @@ def _camera_region(size: Size) -> np.ndarray:
     return middle + np.array([[-0.5], [0.5]]) * CAMERA_REGION
 
 
-def _lay_out(rng: np.random.Generator, size: Size, style: Style) -> tuple[Assembly, list[Light]]:
-    """Return what stands in a room of ``size``, and its lamps and windows."""
+def _any_camera_region(rng: np.random.Generator, size: Size) -> np.ndarray:
+    """Return where cameras move in a room of any size: near its front wall, or far from it."""
+    extent = rng.uniform(0.5, 1.2) * np.array(CAMERA_REGION)
+    nearest, farthest = 0.3 + extent[1] / 2, size[1] - NEAREST_WALL - extent[1] / 2
+    y, z = rng.uniform(nearest, max(nearest, farthest)), EYE_HEIGHT + rng.uniform(-0.3, 0.2)
+    return np.array([size[0] / 2, y, z]) + np.array([[-0.5], [0.5]]) * extent
+
+
+def _lay_out(
+    rng: np.random.Generator, size: Size, style: Style, middle: np.random.Generator | None
+) -> tuple[Assembly, list[Light]]:
+    """Return what stands in a room of ``size``, and its lamps and windows.
+
+    ``middle`` draws what stands in the middle: ``rng``, another generator, after which the rest is
+    as with ``rng``, or None: nothing stands there.
+    """
     assembly, lights = Assembly(), []
     _add_shell(assembly, size, style)
     _furnish_walls(rng, assembly, size, style, lights)
-    _furnish_middle(rng, assembly, size, style)
+    usual = Assembly()
+    _furnish_middle(rng, usual, size, style)
+    if middle is rng:
+        assembly.surfaces += usual.surfaces
+        assembly.solids += usual.solids
+    elif middle is not None:
+        _furnish_middle(middle, assembly, size, style)
     _hang_lamps(rng, assembly, size, style, lights)
     return assembly, lights
 

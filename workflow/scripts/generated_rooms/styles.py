@@ -19,6 +19,11 @@ from .textures import (
     wallpaper,
 )
 
+FURNITURE = [
+    "armchair", "bookcase", "cabinet", "desk", "lamp",
+    "plant", "rack", "sofa", "window", "workbench",
+]  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Style:
@@ -81,4 +86,40 @@ def workshop(rng: np.random.Generator) -> Style:
         rug=None,
         ambient=0.33,
         beams=True,
+    )
+
+
+def mixed(rng: np.random.Generator) -> Style:
+    """Return a room of any materials, colours and furniture."""
+    colours = [tuple(colour) for colour in rng.uniform(0.1, 0.9, (8, 3)).tolist()]
+    dim, bright = colours[0], tuple((0.5 + 0.5 * rng.uniform(0.6, 1, 3)).tolist())
+    accents = colours[2:6]
+    walls = [
+        partial(wallpaper, colours=[bright, colours[6], *accents]),
+        partial(plaster, colour=bright),
+        partial(brick, colour=colours[7]),
+        partial(panelling, colour=dim),
+        partial(concrete, colour=bright),
+        partial(tiles, colours=[bright, colours[6]], size=int(rng.integers(30, 90))),
+    ]
+    tiling, wooden = int(rng.integers(30, 110)), int(rng.integers(20, 45))
+    floors = [
+        partial(boards, colour=colours[6], board=wooden, length=int(rng.integers(200, 500))),
+        partial(tiles, colours=colours[6:8], size=tiling),
+        partial(concrete, colour=colours[7]),
+        partial(rug, colours=[*accents, bright]),
+    ]
+    upper, lower, front = (walls[i] for i in rng.integers(len(walls), size=3))
+    split = partial(half_panelled, upper=upper, lower=lower, rail=int(rng.integers(150, 260)))
+    kinds = rng.permutation(FURNITURE * 2)[: int(rng.integers(6, 13))].tolist()
+    return Style(
+        colours=[dim, *accents],
+        front_wall=split if rng.random() < 0.3 else front,
+        side_wall=split if rng.random() < 0.3 else upper,
+        floor=floors[rng.integers(len(floors))],
+        ceiling=partial(plaster, colour=bright),
+        kinds=kinds,
+        rug=partial(rug, colours=[*accents, bright]) if rng.random() < 0.5 else None,
+        ambient=float(rng.uniform(0.2, 0.4)),
+        beams=bool(rng.random() < 0.3),
     )
