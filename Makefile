@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help environment demo test clean
+.PHONY: help environment demo general-model test clean
 
 # Any Python from 3.11 on:  make demo PYTHON=python3.12
 PYTHON ?= python3
@@ -16,7 +16,7 @@ REQUIREMENTS := envs/requirements$(GPU).txt
 REPORT := results/report.html
 
 help:  ## list the targets
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "make %-13s%s\n", $$1, $$2 }'
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "make %-18s%s\n", $$1, $$2 }'
 
 environment: .venv/.complete  ## .venv with everything that the pipeline needs (5 GB)
 
@@ -40,6 +40,9 @@ demo: environment  ## the whole pipeline on generated scenes, then its tables an
 	@for table in results/synthetic/tables/*.md; do echo; cat "$$table"; done
 	@echo; echo "tables:  results/synthetic/tables/"; echo "figures: results/synthetic/figures/"; \
 		echo "report:  $(REPORT)"
+
+general-model: environment  ## the network for places that it was not trained on (30 minutes)
+	$(RUN) snakemake --configfile config/general.yaml -- results/general/runs/joint/model.pt
 
 test: .venv/.complete-dev  ## every check and test
 	$(RUN) ruff check .

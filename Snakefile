@@ -7,6 +7,8 @@ min_version("9.0")
 
 
 include: "rules/common.smk"
+include: "rules/inputs.smk"
+include: "rules/captions.smk"
 include: "rules/targets.smk"
 include: "rules/downloads.smk"
 include: "rules/dataset.smk"
@@ -16,6 +18,7 @@ include: "rules/features.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/refinement.smk"
+include: "rules/calibration.smk"
 include: "rules/report.smk"
 include: "rules/photos.smk"
 

@@ -14,6 +14,7 @@ from relposegnn.localization import localize_queries
 from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.relative_poses import WORLD_DIFFERENCE
 from relposegnn.runtime import select_device
+from relposegnn.scene_files import SceneFiles
 
 SETTINGS = LocalizationSettings(both_directions=False, aggregation=MEDIAN)
 
@@ -54,7 +55,7 @@ def main() -> None:
         files = write_scene(Path(folder), arguments.database, arguments.queries, size)
         methods = {
             "graph by graph": lambda: predict_graph_by_graph(plain, *files),
-            "distinct images": lambda: localize_queries(model, *files, None, SETTINGS),
+            "distinct images": lambda: localize_queries(model, SceneFiles(*files), SETTINGS),
         }
         seconds = {name: [] for name in methods}
         for _ in range(arguments.repeats):

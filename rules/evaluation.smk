@@ -7,6 +7,8 @@ rule predict_poses:
         frames="results/{dataset}/frames/{scene}.h5",
         graphs=run_graphs,
         features=run_features,
+        camera=run_camera,
+        motions=motion_scale,
         retrieval=retrieval_files,  # of the yardsticks
     output:
         predictions="results/{dataset}/runs/{run}/predictions/{scene}.npz",
@@ -35,6 +37,8 @@ use rule predict_poses as predict_validation with:
         frames="results/{dataset}/frames/{scene}.h5",
         graphs=run_graphs,
         features=run_features,
+        camera=run_camera,
+        motions=motion_scale,
         retrieval=[],
     output:
         predictions="results/{dataset}/runs/{run}/validation/{scene}.npz",
@@ -55,6 +59,7 @@ rule measure_context:
         frames="results/{dataset}/frames/{scene}.h5",
         graphs=run_graphs,
         features=run_features,
+        camera=run_camera,
     output:
         errors="results/{dataset}/runs/{run}/context/{scene}.csv",
     log:
@@ -78,6 +83,7 @@ rule measure_context:
 rule score_poses:
     input:
         predictions=final_predictions,
+        calibration=calibration,
     output:
         scores="results/{dataset}/runs/{run}/scores/{scene}.csv",
     log:
@@ -99,6 +105,7 @@ rule score_poses:
 use rule score_poses as score_validation with:
     input:
         predictions="results/{dataset}/runs/{run}/validation/{scene}.npz",
+        calibration=[],
     output:
         scores="results/{dataset}/runs/{run}/validation/{scene}.csv",
     log:

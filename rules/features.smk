@@ -12,7 +12,7 @@ rule encode_frames:
     benchmark:
         "results/{dataset}/benchmarks/encode_frames/{encoder}/{scene}.tsv"
     wildcard_constraints:
-        encoder="[^/]+",
+        encoder=any_of(ENCODERS),
     conda:
         "../envs/torch.yaml"
     threads: 2
@@ -21,6 +21,22 @@ rule encode_frames:
         runtime=120,
         gpu=1,
     params:
+        encoder=lambda wildcards: wildcards.encoder,
+        size=None,
         code=code("encode_frames"),
     script:
         "../workflow/scripts/encode_frames.py"
+
+
+# As the general network wants them: of one size, whatever the proportions of a scene's images.
+use rule encode_frames as encode_frames_for_general with:
+    output:
+        features="results/{dataset}/features/general/{scene}.h5",
+    log:
+        "results/{dataset}/logs/encode_frames_for_general/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/encode_frames_for_general/{scene}.tsv"
+    params:
+        encoder=config["general"]["encoder"],
+        size=config["general"]["size"],
+        code=code("encode_frames"),

@@ -10,8 +10,10 @@ rule describe_place:
         descriptors="results/{dataset}/descriptors/{scene}.h5",
         vocabulary=vocabulary,
         netvlad=netvlad_weights("netvlad"),
-        # Of the refinement.
-        camera=[f"results/{DATASET}/cameras/{{scene}}.json"] if REFINEMENT else [],
+        calibration="results/{dataset}/runs/{run}/calibration/{scene}.json",
+        motions=motion_scale,
+        # Of networks that see rays, and of the refinement.
+        camera=place_camera,
         images=lambda wildcards: [scene_folder(wildcards.scene)] if REFINEMENT else [],
     output:
         place="results/{dataset}/runs/{run}/places/{scene}.json",
@@ -32,6 +34,7 @@ rule describe_place:
         ),
         candidates=config["retrieval"]["candidates"],
         minimum_confidence=config["photos"]["minimum_confidence"],
+        within=config["photos"]["within"],
         localization=localization_settings(),
         code=code("describe_place"),
     script:

@@ -30,6 +30,7 @@ rule refine_poses:
         scene=lambda wildcards: scene_folder(wildcards.scene),
         neighbours="results/{dataset}/neighbours/{scene}.h5",
         camera="results/{dataset}/cameras/{scene}.json",
+        left_out=[],
     output:
         refined="results/{dataset}/runs/{run}/refined/{scene}.npz",
     log:

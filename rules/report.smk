@@ -174,6 +174,36 @@ rule plot_trajectories:
         "../workflow/scripts/plot_trajectories.py"
 
 
+rule plot_matches:
+    input:
+        predictions="results/{dataset}/runs/{run}/refined/{scene}.npz",
+        frames="results/{dataset}/frames/{scene}.h5",
+        scene=lambda wildcards: scene_folder(wildcards.scene),
+        neighbours="results/{dataset}/neighbours/{scene}.h5",
+        camera="results/{dataset}/cameras/{scene}.json",
+    output:
+        figure=report(
+            "results/{dataset}/figures/matches/{run}/{scene}.png",
+            caption="../workflow/report/matches.rst",
+            category="Matches",
+            labels={"run": "{run}", "scene": "{scene}"},
+        ),
+    log:
+        "results/{dataset}/logs/plot_matches/{run}/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/plot_matches/{run}/{scene}.tsv"
+    conda:
+        "../envs/photos.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("plot_matches"),
+    script:
+        "../workflow/scripts/plot_matches.py"
+
+
 rule plot_errors:
     input:
         scores=first_seed_scores,

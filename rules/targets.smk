@@ -19,7 +19,7 @@ def with_seeds(evaluations):
     return [
         (again, scene)
         for run, scene in evaluations
-        for again in [run, *(r for r in RUNS if r != run and repeated(r) == run)]
+        for again in [run, *(r for r in ALL_RUNS if r != run and repeated(r) == run)]
     ]
 
 
@@ -85,8 +85,10 @@ def figure_files():
     """Return every figure of the configured experiments and variants."""
     folder = f"results/{DATASET}/figures"
     galleries = [] if AUTHORS_GRAPHS else SCENES
+    matches = f"{folder}/matches/{{run}}/{{scene}}.png"
     return [
         *evaluation_files(f"{folder}/trajectories/{{run}}/{{scene}}.png"),
+        *(evaluation_files(matches) if REFINEMENT else []),
         *[f"{folder}/errors/{experiment}.png" for experiment in config["experiments"]],
         *[f"{folder}/training/{run}.png" for run in requested_runs() if run in RUNS],
         *[f"{folder}/retrieval/{scene}.png" for scene in galleries],
@@ -161,7 +163,7 @@ def validation_rows():
 
 def validation_scores(wildcards):
     """Return the scores of validation queries that their table is made of."""
-    if AUTHORS_TRAINING_GRAPHS or not config["graphs"]["validation"]:
+    if not VALIDATION:
         raise WorkflowError(
             "graphs.validation: no frames are held out, expected a share and a stretch, of graphs "
             "that are sampled here"
@@ -184,7 +186,7 @@ def photo_files(wildcards):
     """Return what is made of the new photos."""
     photos = config["photos"]
     scene = photos["scene"] or (SCENES[0] if len(SCENES) == 1 else None)
-    runs = [*RUNS, *PUBLISHED_RUNS]
+    runs = ALL_RUNS
     if scene not in SCENES:
         raise WorkflowError(
             f"photos.scene: got {scene or 'null'}, expected one of {', '.join(SCENES)}"

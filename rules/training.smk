@@ -1,4 +1,4 @@
-# Models: trained on the graphs of some scenes, or the authors'.
+# Models: trained on the graphs of some scenes, the general one, or the authors'.
 
 
 rule train_model:
@@ -6,6 +6,7 @@ rule train_model:
         frames=training_frames,
         graphs=training_graphs,
         features=training_features,
+        camera=training_cameras,
         backbone=backbone_weights,
     output:
         model="results/{dataset}/runs/{run}/model.pt",
@@ -31,6 +32,23 @@ rule train_model:
         code=code("train_model"),
     script:
         "../workflow/scripts/train_model.py"
+
+
+# A network that was trained on other places, with a configuration of its own.
+rule take_general_model:
+    input:
+        model=general_model,
+    output:
+        model="results/{dataset}/runs/{run}/model.pt",
+    log:
+        "results/{dataset}/logs/take_general_model/{run}.log",
+    wildcard_constraints:
+        run=any_of(GENERAL_RUNS),
+    localrule: True
+    conda:
+        "../envs/data.yaml"
+    shell:
+        "cp {input.model:q} {output.model:q} 2> {log:q}"
 
 
 rule import_model:

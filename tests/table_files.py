@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from relposegnn.metrics import ROTATION, TRANSLATION
+from relposegnn.metrics import MOST_SIMILAR, REFERENCE, ROTATION, SIGMAS, TRANSLATION
 from relposegnn.tables.formats import TableFiles
 
 LITERATURE = """table,method,scene,translation_m,rotation_deg,source,note
@@ -22,8 +22,16 @@ LITERATURE = """table,method,scene,translation_m,rotation_deg,source,note
 """
 
 
-def write_scores(path: Path, medians: dict[str, tuple[float, float]], failed: int = 0) -> Path:
-    """Write scores of five queries per estimator with these medians, ``failed`` infinite."""
+def write_scores(
+    path: Path,
+    medians: dict[str, tuple[float, float]],
+    failed: int = 0,
+    sigma: tuple[float, float] | None = None,
+) -> Path:
+    """Write scores of five queries per estimator with these medians, ``failed`` infinite.
+
+    With a ``sigma``, it is stated of all estimators but copied images.
+    """
     spread = np.array([0.5, 0.75, 1.0, 2.0, 4.0])
     spread[5 - failed :] = np.inf
     parts = [
@@ -37,6 +45,10 @@ def write_scores(path: Path, medians: dict[str, tuple[float, float]], failed: in
         )
         for name, (metres, degrees) in medians.items()
     ]
+    for part, name in zip(parts, medians, strict=True):
+        if sigma:
+            copied = name in (REFERENCE, MOST_SIMILAR)
+            part[list(SIGMAS)] = (np.nan, np.nan) if copied else sigma
     path.parent.mkdir(parents=True, exist_ok=True)
     pd.concat(parts).to_csv(path, index=False)
     return path

@@ -119,6 +119,10 @@ def test_unknown_key_like_no_other_lists_what_is_allowed():
         ("model.pretrained", 1, "got 1, expected true or false"),
         ("model.width", 100, "got 100, expected an integer, at least 8, at most 16384, a multiple"),
         ("evaluation.literature", 3, "got 3, expected text or null"),
+        ("rendering.varied", ["light", "light"], 'got ["light", "light"], expected a list'),
+        ("general.models", [], "got [], expected a list, at least 1 long (files of trained"),
+        ("localization.left_out", 3, "got 3, expected an integer, at least 10"),
+        ("photos.within", [0.2], "got [0.2], expected a list, at least 2 long"),
         ("checksums.zip", "abc", "expected text (SHA-256 as 64"),
         ("weights.netvlad", None, "got null, expected text, not empty (address"),
     ],
@@ -134,6 +138,10 @@ def test_wrong_item_of_a_list_is_named_by_its_place():
     assert problems({"evaluation": {"recall": [[0.1, 5], [0.2, -1]]}})[0].startswith(
         "evaluation.recall[1][1]: got -1, expected a number, above 0 (metres, degrees)"
     )
+    (line,) = problems({"rendering": {"varied": ["light", "sound"]}})
+    assert line.startswith('rendering.varied[1]: got "sound", expected one of styles, cameras, ')
+    assert problems({"general": {"size": [176, 120]}})[0].startswith("general.size[1]: got 120, ")
+    assert problems({"photos": {"within": [0, 5]}})[0].startswith("photos.within[0]: got 0, ")
     assert problems({"evaluation": {"recall": [[0.1]]}})[0].startswith("evaluation.recall[0]: ")
 
 

@@ -3,16 +3,20 @@
 import json
 
 import pytest
+import yaml
 from configurations import (
     ADDITIONS,
     CONFIG,
     DEFAULT,
+    SCHEMA,
     SHIPPED,
     shipped,
     validated,
 )
 
+from generated_rooms.variety import KINDS
 from relposegnn.configuration import merged, refuse_duplicate_keys
+from relposegnn.encoders import encoded_size
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -120,3 +124,25 @@ def test_cambridge_has_the_published_protocol():
     assert (training["epochs"], training["decay_epochs"]) == (150, 50)
     assert training["learning_rate"] == 1e-4
     assert {*config["frames"]["statistics"]} == {*config["scenes"]}
+
+
+def test_the_general_network_is_trained_on_all_kinds_of_variety_as_it_will_be_used():
+    """What it is trained with is what the section "general" of other configurations says of it."""
+    config = validated(shipped("general.yaml"))
+    assert set(config["rendering"]["varied"]) == set(KINDS)
+    assert set(config["scenes"]) <= config["rendering"]["rooms"].keys()
+    seeds = [config["rendering"]["rooms"][scene] for scene in config["scenes"]]
+    assert len({*seeds, *DEFAULT["rendering"]["rooms"].values()}) == len(seeds) + 2
+    assert config["model"]["positions"] == "rays"
+    assert (config["model"]["edges"], config["model"]["iterations"]) == ("match_field", 0)
+    general = DEFAULT["general"]
+    assert general["encoder"] == config["model"]["encoder"]
+    images = config["rendering"]["width"], config["rendering"]["height"]
+    assert tuple(general["size"]) == encoded_size(*images)
+    assert general["models"] == [f"results/{config['dataset']}/runs/joint/model.pt"]
+
+
+def test_the_schema_knows_every_kind_of_variety():
+    schema = yaml.safe_load(SCHEMA.read_text())
+    varied = schema["properties"]["rendering"]["properties"]["varied"]
+    assert varied["items"]["enum"] == list(KINDS)

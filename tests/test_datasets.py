@@ -28,6 +28,7 @@ from relposegnn.relative_poses import (
     relative_pose,
     scene_from_world,
 )
+from relposegnn.scene_files import SceneFiles
 
 
 def test_an_item_holds_query_and_neighbours_in_order(tiny_scene):
@@ -110,9 +111,9 @@ def test_neighbours_are_shuffled_anew_each_epoch_and_repeatably(tiny_scene):
     assert not torch.equal(order(0, 0), order(1, 0))
 
 
-def files_of(scene) -> tuple:
+def files_of(scene) -> SceneFiles:
     """Return frames and graphs file of a tiny scene."""
-    return scene.frames, scene.graphs
+    return SceneFiles(scene.frames, scene.graphs)
 
 
 class Batches(NamedTuple):

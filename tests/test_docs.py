@@ -5,7 +5,8 @@ import re
 import pandas as pd
 from project import REPOSITORY
 
-from generated_rooms.archive import Recording, render_archive
+from generated_rooms.archive import render_archive
+from generated_rooms.recordings import Recording
 from relposegnn.archives import extract_scene
 
 CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)

@@ -2,7 +2,10 @@
 
 from relposegnn.experiments import (
     EXPERIMENTS,
+    GENERAL,
+    UNSEEN,
     experiments,
+    general_runs,
     published_runs,
     trained_experiment,
     trained_runs,
@@ -48,14 +51,26 @@ def test_published_experiments_are_the_trained_ones_with_published_runs():
     assert {run for table in tables.values() for run in table.values()} == {
         *runs,
         *trained_runs(SCENES, [0]),
+        GENERAL,
     }
 
 
 def test_every_experiment_has_an_experiment_that_trained_its_models():
     trained = {name: trained_experiment(name) for name in EXPERIMENTS}
     assert {name for name, own in trained.items() if name == own} == {
-        *("joint", "leave_one_out", "single_scene")
+        *("joint", "leave_one_out", "single_scene", UNSEEN)
     }
     assert trained["published"] == "joint"
     assert trained["published_leave_one_out"] == "leave_one_out"
     assert trained["published_single_scene"] == "single_scene"
+
+
+def test_the_general_network_is_tested_on_every_scene_and_trained_on_none():
+    assert experiments(SCENES)[UNSEEN] == dict.fromkeys(SCENES, GENERAL)
+    assert GENERAL not in trained_runs(SCENES, [0, 1], {"wide": [0]})
+
+
+def test_general_networks_of_several_seeds_are_runs_of_their_own():
+    assert general_runs(["a.pt"]) == {"general": "a.pt"}
+    runs = general_runs(["a.pt", "b.pt", "c.pt"])
+    assert runs == {"general": "a.pt", "general-seed1": "b.pt", "general-seed2": "c.pt"}

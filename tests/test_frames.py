@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from planted_scenes import TEST, TRAIN, write_colmap, write_seven_scenes, write_tables
 
+from relposegnn.camera_files import write_camera
 from relposegnn.frames import (
     Frames,
     Packing,
@@ -338,16 +339,28 @@ def test_focal_lengths_of_a_colmap_model(tmp_path, given, train, test):
         np.testing.assert_allclose(frames.focal_lengths("test"), test)
 
 
-def test_focal_length_that_is_asked_for_is_estimated(tmp_path, monkeypatch):
-    """Of the database alone; the queries' camera is the same."""
-    asked = []
-
-    def estimate(images, poses, workers):
-        asked.append((len(images), poses.shape, workers))
-        return 0.7
-
-    monkeypatch.setattr("relposegnn.matching.cameras.estimate_focal_length", estimate)
-    path = pack(write_tables(tmp_path / "garage", "csv"), focal_lengths=(None, None), workers=3)
-    assert asked == [(len(TRAIN), (len(TRAIN), 4, 4), 3)]
+def test_focal_lengths_that_are_unknown_stay_unknown(tmp_path):
+    """No poses tell them here: that is the camera file's, where one is needed."""
+    path = pack(write_tables(tmp_path / "garage", "csv"), focal_lengths=(None, 1.1))
     with Frames(path) as frames:
-        assert {*frames.focal_lengths("train"), *frames.focal_lengths("test")} == {0.7}
+        assert np.isnan(frames.focal_lengths("train")).all()
+        np.testing.assert_array_equal(frames.focal_lengths("test"), np.full(len(TEST), 1.1))
+
+
+def test_frames_of_unknown_focal_length_have_the_camera_files(tmp_path):
+    path = pack(write_tables(tmp_path / "garage", "csv"), focal_lengths=(0.8, None))
+    with h5py.File(path, "r+") as file:
+        file["train/focal_length"][1] = file["test/focal_length"][0] = np.nan
+    write_camera(tmp_path / "camera.json", 0.7, "planted")
+    with Frames(path, tmp_path / "camera.json") as frames:
+        np.testing.assert_array_equal(frames.focal_lengths("train"), [0.8, 0.7, 0.8, 0.8])
+        np.testing.assert_array_equal(frames.focal_lengths("test"), [0.7, 0.8])
+    bare = pack(write_tables(tmp_path / "attic", "csv"))
+    with Frames(bare, tmp_path / "camera.json") as frames:
+        np.testing.assert_array_equal(frames.focal_lengths("train"), np.full(len(TRAIN), 0.7))
+        np.testing.assert_array_equal(frames.focal_lengths("test"), np.full(len(TEST), 0.7))
+    write_camera(tmp_path / "camera.json", np.nan, "unknown")
+    with Frames(bare, tmp_path / "camera.json") as frames:
+        assert np.isnan(frames.focal_lengths("train")).all()
+    with pytest.raises(InputError, match=r"none\.json: cannot be read as a camera"):
+        Frames(bare, tmp_path / "none.json")

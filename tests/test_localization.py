@@ -12,7 +12,6 @@ from relposegnn.aggregation import MEDIAN, LocalizationSettings
 from relposegnn.checkpoints import save_model
 from relposegnn.datasets import GraphDataset, normalise_images
 from relposegnn.frames import Frames
-from relposegnn.localization import SceneFiles
 from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.poses import (
     pose_from_quaternion,
@@ -28,6 +27,7 @@ from relposegnn.relative_poses import (
     compose,
 )
 from relposegnn.retrieval.rankings import Ranking, write_ranking
+from relposegnn.scene_files import SceneFiles
 from relposegnn.storage import create_hdf5
 from relposegnn.yardsticks import yardstick_poses
 
@@ -140,7 +140,7 @@ def test_a_turned_world_turns_the_estimates(tiny_scene, tmp_path, pose):
     shape = ModelSettings.published(backbone="resnet10", width=32, pose=pose)
     model, turned = RelPoseGNN(shape).eval(), turn_world(tiny_scene, tmp_path)
     here, there = (
-        localization.localize_queries(model, frames, tiny_scene.graphs, None, SETTINGS)
+        localization.localize_queries(model, SceneFiles(frames, tiny_scene.graphs), SETTINGS)
         for frames in (tiny_scene.frames, turned)
     )
     turn = Rotation.from_rotvec(np.radians(120) * np.array([1, 1, 1]) / 3**0.5)

@@ -23,6 +23,7 @@ from relposegnn.model import MATCH_FIELD, ModelSettings
 from relposegnn.poses import quaternion_from_matrix, rotation_error_deg
 from relposegnn.relative_poses import KINDS, RELATIVE, compose, from_other_direction, relative_pose
 from relposegnn.runtime import InputError
+from relposegnn.scene_files import SceneFiles
 from relposegnn.storage import create_hdf5
 from relposegnn.training import TrainingOutputs, TrainingSettings, train_model
 
@@ -123,7 +124,7 @@ def test_rotations_from_the_field_ignore_what_the_images_look_like():
 
 def train(folder, tiny_scene, features, settings=SETTINGS, training=TRAINING):
     outputs = TrainingOutputs(*(folder / name for name in ("model.pt", "training.csv", "events")))
-    files = {"tiny": (tiny_scene.frames, tiny_scene.graphs, features)}
+    files = {"tiny": SceneFiles(tiny_scene.frames, tiny_scene.graphs, features)}
     train_model(files, outputs, settings, training, CPU)
     return outputs.model
 
@@ -132,9 +133,8 @@ def test_a_trained_network_is_read_back_and_estimates_what_it_did(tiny_scene, fe
     model = load_model(train(tmp_path, tiny_scene, features))
     assert model.maps == {"channels": 14, "grid": list(GRID)}
     dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "test", RELATIVE, features)
-    found = localization.localize_queries(
-        model, tiny_scene.frames, tiny_scene.graphs, features, FIRST
-    )
+    files = SceneFiles(tiny_scene.frames, tiny_scene.graphs, features)
+    found = localization.localize_queries(model, files, FIRST)
     with Frames(tiny_scene.frames) as frames:
         database = frames.poses("train")
     for index, graph in enumerate(dataset):
@@ -186,7 +186,9 @@ def test_a_turned_and_shifted_world_turns_and_shifts_the_estimates(tiny_scene, f
     for one, other in zip(*(model.parameters() for model in models), strict=True):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
     here, there = (
-        localization.localize_queries(models[0], frames, tiny_scene.graphs, features, BOTH)
+        localization.localize_queries(
+            models[0], SceneFiles(frames, tiny_scene.graphs, features), BOTH
+        )
         for frames in (tiny_scene.frames, turned)
     )
     expected = here["abs_t"] @ turn[:3, :3].T + turn[:3, 3]
@@ -266,15 +268,15 @@ def test_an_edge_that_is_not_finite_fails_alone(pose, value):
 def test_features_of_another_encoder_or_scene_are_refused(tiny_scene, features, tmp_path):
     model_file = tmp_path / "model.pt"
     save_model(model_file, network(), 0, ["tiny"])
-    arguments = load_model(model_file), tiny_scene.frames, tiny_scene.graphs
+    model, files = load_model(model_file), SceneFiles(tiny_scene.frames, tiny_scene.graphs)
     with pytest.raises(InputError, match=r"match fields, expected a features file"):
-        localization.localize_queries(*arguments, None, FIRST)
+        localization.localize_queries(model, files, FIRST)
     other = write_features(tmp_path / "other.h5", encoder="another")
     with pytest.raises(InputError, match=r"other\.h5: encoder, channels and grid are .*another"):
-        localization.localize_queries(*arguments, other, FIRST)
+        localization.localize_queries(model, files._replace(features=other), FIRST)
     elsewhere = write_features(tmp_path / "elsewhere.h5", scene="elsewhere")
     with pytest.raises(InputError, match=r"elsewhere\.h5: is of dataset, scene"):
-        localization.localize_queries(*arguments, elsewhere, FIRST)
+        localization.localize_queries(model, files._replace(features=elsewhere), FIRST)
 
 
 def test_scenes_of_different_maps_do_not_share_a_batch(tiny_scene, features, tmp_path):
@@ -287,8 +289,8 @@ def test_scenes_of_different_maps_do_not_share_a_batch(tiny_scene, features, tmp
             del file[f"{split}/fine"]
             file[f"{split}/fine"] = fine
     scenes = {
-        "tiny": (tiny_scene.frames, tiny_scene.graphs, features),
-        "other": (other.frames, other.graphs, theirs),
+        "tiny": SceneFiles(tiny_scene.frames, tiny_scene.graphs, features),
+        "other": SceneFiles(other.frames, other.graphs, theirs),
     }
     outputs = TrainingOutputs(*(tmp_path / name for name in ("m.pt", "t.csv", "events")))
     with pytest.raises(InputError, match="features have different shapes"):

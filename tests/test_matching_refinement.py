@@ -24,8 +24,9 @@ def turned(rng: np.random.Generator, metres: float, radians: float, pose=None) -
 class Scene:
     """Points that five posed images and a query see, with noise of the places."""
 
-    def __init__(self, count: int = 150, seed: int = 0) -> None:
-        rng = self.rng = np.random.default_rng(seed)
+    def __init__(self, count: int = 150, seed: int = 0, noise: float = 0.3) -> None:
+        rng, self.noise = np.random.default_rng(seed), noise * SCALE
+        self.rng = rng
         points = rng.uniform([-1.5, -1, 2], [1.5, 1, 5], (count, 3))
         self.cameras = np.stack([turned(rng, 0.2, 0.1) for _ in range(5)])
         self.truth = turned(rng, 0.2, 0.1)
@@ -35,7 +36,7 @@ class Scene:
 
     def seen(self, cameras: np.ndarray, points: np.ndarray) -> np.ndarray:
         places = project(inverse_pose(cameras)[:, :3], points)[0]
-        return places + self.rng.normal(0, 0.3 * SCALE, places.shape)
+        return places + self.rng.normal(0, self.noise, places.shape)
 
     def refine(self, prior: Prior | None = None) -> Refined:
         return refine_pose(self.query, self.views, self.cameras, prior or self.prior, SCALE)
@@ -79,7 +80,11 @@ def test_a_regressed_pose_that_is_off_is_no_trap():
 
 def test_few_matches_leave_the_regressed_pose():
     scene = Scene(count=LEAST_POINTS - 1)
-    assert scene.refine() == Refined(scene.prior.pose, 0)
+    refined = scene.refine()
+    assert refined.points == 0
+    assert refined.pose is scene.prior.pose
+    np.testing.assert_allclose(refined.centre, PRIOR["metres"] ** 2 * np.eye(3))
+    np.testing.assert_allclose(refined.rotation, PRIOR["radians"] ** 2 * np.eye(3))
     blank = Scene(count=0)
     assert blank.refine().points == 0
 
@@ -109,3 +114,61 @@ def test_a_pose_that_matches_tell_little_of_stays_near_the_regressed_one():
     assert refined.points >= LEAST_POINTS
     assert np.linalg.norm(refined.pose[:3, 3] - scene.prior.pose[:3, 3]) < 3 * PRIOR["metres"]
     assert errors(refined.pose, scene.truth)[1] < errors(scene.prior.pose, scene.truth)[1]
+
+
+def test_deviations_sum_up_their_axes():
+    turn = Rotation.from_rotvec([0.3, -0.2, 0.9]).as_matrix()
+    centre, rotation = (turn @ np.diag(s) @ turn.T for s in ([1.0, 4, 4], [0.01, 0.02, 0.06]))
+    refined = Refined(np.eye(4), 20, centre, rotation)
+    assert refined.metres == pytest.approx(3)
+    assert refined.radians == pytest.approx(0.3)
+    assert Prior(np.eye(4), 0.05, 0.03).unrefined().metres == pytest.approx(0.05 * 3**0.5)
+
+
+@pytest.mark.parametrize("worse", [{"count": 20}, {"noise": 3.0}])
+def test_what_fewer_and_noisier_points_tell_is_less_sure(worse):
+    fine, poor = Scene().refine(), Scene(**worse).refine()
+    assert fine.points > poor.points >= LEAST_POINTS
+    assert poor.metres > 1.5 * fine.metres
+    assert poor.radians > 1.5 * fine.radians
+    for refined in (fine, poor):  # the regressed pose alone tells as much
+        assert refined.metres < 3**0.5 * PRIOR["metres"]
+        assert refined.radians < 3**0.5 * PRIOR["radians"]
+        for covariance in (refined.centre, refined.rotation):
+            np.testing.assert_allclose(covariance, covariance.T, rtol=1e-6)
+            assert np.linalg.eigvalsh(covariance).min() > 0
+
+
+def test_errors_over_repeated_noise_are_as_large_as_the_covariance_says():
+    """Within a factor of a few: matching errors that images have in common are not planted here."""
+    found, told = [], []
+    for seed in range(40):
+        scene = Scene(count=60, seed=seed, noise=1.0)
+        refined = scene.refine()
+        turn = Rotation.from_matrix(scene.truth[:3, :3].T @ refined.pose[:3, :3]).magnitude()
+        shift = np.linalg.norm(refined.pose[:3, 3] - scene.truth[:3, 3])
+        found.append([shift, turn])
+        told.append([refined.metres, refined.radians])
+    ratio = np.sqrt(np.mean(np.square(found), axis=0) / np.mean(np.square(told), axis=0))
+    assert (ratio > 1 / 4).all(), ratio
+    assert (ratio < 2).all(), ratio
+
+
+def test_covariances_know_what_is_told_least_and_have_their_own_axes():
+    """Of a camera that looks at a distant wall: its depth, in the world; its roll, in the camera.
+
+    The world's x axis is the camera's optical one here.
+    """
+    scene, world = Scene(count=0), np.eye(4)
+    world[:3, :3] = Rotation.from_euler("y", 90, degrees=True).as_matrix()
+    points = scene.rng.uniform([-1, -1, 8], [1, 1, 12], (150, 3)) @ world[:3, :3].T
+    scene.cameras[:, :3, 3] *= 4
+    scene.cameras, scene.truth = world @ scene.cameras, world @ scene.truth
+    scene.views = scene.seen(scene.cameras, points)
+    scene.query = scene.seen(scene.truth[None], points)[:, 0]
+    refined = scene.refine(Prior(world @ scene.prior.pose, 1.0, 0.5))
+    assert refined.points >= LEAST_POINTS
+    for covariance, axis in ((refined.centre, [1, 0, 0]), (refined.rotation, [0, 0, 1])):
+        squares, directions = np.linalg.eigh(covariance)
+        assert squares[2] > 1.5 * squares[1]
+        assert abs(directions[:, 2] @ axis) > 0.95

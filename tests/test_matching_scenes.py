@@ -11,20 +11,26 @@ from conftest import DATABASE, FOCAL_LENGTH, QUERIES
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
+from relposegnn.camera_files import read_camera, write_camera
 from relposegnn.frames import Frames
+from relposegnn.graphs import LEFT_OUT, SamplingSettings, read_graphs, write_split
+from relposegnn.left_out import read_reaches, sample_left_out
 from relposegnn.matching.key_points import find_key_points
 from relposegnn.matching.refinement import Prior
-from relposegnn.matching.scene_cameras import known_focal_lengths, measure_camera, read_camera
+from relposegnn.matching.scene_cameras import measure_camera
 from relposegnn.matching.scenes import (
     KEY_POINTS,
+    LEAST_DEVIATION_DEG,
+    LEAST_DEVIATION_M,
     MatchedDatabase,
     choose_apart,
     poses_of,
     refine_predictions,
     regressed_prior,
 )
-from relposegnn.poses import pose_distances
+from relposegnn.poses import pose_distances, quaternion_from_matrix
 from relposegnn.runtime import InputError
+from relposegnn.storage import create_hdf5
 
 METRES, DEGREES = 0.04, 1.2
 
@@ -101,13 +107,14 @@ def test_failed_poses_stay_failed():
     assert points.tolist() == [0]
 
 
-def refine_scene(scene, images, **files):
+def refine_scene(scene, images, left_out=None, workers=2, **files):
     names = {name: scene / f"{name}" for name in ("predictions.npz", "frames.h5", "neighbours.h5")}
     names |= files
     refine_predictions(
         *(names["predictions.npz"], names["frames.h5"], images, names["neighbours.h5"]),
         *(scene / "camera.json", scene / "refined.npz"),
-        workers=2,
+        workers=workers,
+        left_out_file=left_out,
     )
     return np.load(scene / "refined.npz")
 
@@ -124,9 +131,53 @@ def test_predictions_of_a_scene_are_refined_query_by_query(rendered_scene, rende
     changed = refined["refined_points"] > 0
     assert changed.mean() > 0.8
     np.testing.assert_array_equal(refined["refined_t"][~changed], refined["robust_t"][~changed])
+    deviation = refined["refined_deviation_m"], refined["refined_deviation_deg"]
+    prior = np.hypot(0.03, LEAST_DEVIATION_M), np.hypot(0.5, LEAST_DEVIATION_DEG)
+    for told, regressed in zip(deviation, prior, strict=True):
+        assert (told[changed] < 3**0.5 * regressed).all()
+        np.testing.assert_allclose(told[~changed], 3**0.5 * regressed)
+    assert (error[changed] < 3 * deviation[0][changed]).mean() > 0.9
     original = np.load(rendered_scene / "predictions.npz")
     np.testing.assert_array_equal(refined["abs_t"], original["abs_t"])
     np.testing.assert_array_equal(refined["rel_path"], original["rel_path"])
+
+
+def test_left_out_frames_are_refined_without_those_around_them(
+    rendered_scene, rendered_room, tmp_path, monkeypatch
+):
+    """By others alone, and in the order of the graphs, which have their reaches."""
+    images, files = rendered_room.paths[0].parent, ("neighbours.h5", "frames.h5")
+    write_camera(rendered_scene / "camera.json", FOCAL_LENGTH, "planted")
+    sampling = SamplingSettings(7, "strided", stride=1, drop_probability=0.0, seed=0)
+    graphs = tmp_path / "graphs.h5"
+    trained = tmp_path / "trained.h5"
+    with create_hdf5(trained, "graphs", {}) as file:
+        write_split(file, "train", np.arange(1), np.ones((1, 7)))
+    sources = (*(rendered_scene / name for name in files), trained)
+    sample_left_out(*sources, graphs, sampling, 12)
+    queries, reaches = read_graphs(graphs, LEFT_OUT)[0], read_reaches(graphs)
+    truth = rendered_room.poses[DATABASE][queries]
+    arrays = {"rel_path": [f"{DATABASE[query]}" for query in queries]}
+    for prefix in ("targ", "abs", "robust", "reference"):
+        off = 0 if prefix == "targ" else 0.03
+        arrays[f"{prefix}_t"] = truth[:, :3, 3] + off
+        arrays[f"{prefix}_q"] = quaternion_from_matrix(truth[:, :3, :3])
+    arrays |= {"spread_m": np.full(len(queries), 0.03), "spread_deg": np.full(len(queries), 0.5)}
+    np.savez(tmp_path / "predictions.npz", **arrays)
+    rankings, refine = [], MatchedDatabase.refine
+
+    def remember(database, query, focal_length, ranking, regressed):
+        rankings.append(ranking)
+        return refine(database, query, focal_length, ranking, regressed)
+
+    monkeypatch.setattr(MatchedDatabase, "refine", remember)
+    predictions = {"predictions.npz": tmp_path / "predictions.npz"}
+    refined = refine_scene(rendered_scene, images, graphs, **predictions, workers=1)
+    error = np.linalg.norm(refined["refined_t"] - refined["targ_t"], axis=1)
+    assert (refined["refined_points"] > 0).mean() > 0.7
+    assert np.median(error) < 0.3 * 0.03 * 3**0.5
+    for ranking, query, reach in zip(rankings, queries, reaches, strict=True):
+        assert np.abs(ranking.astype(int) - query).min() > reach
 
 
 def test_focal_lengths_that_frames_have_come_first(rendered_scene, tmp_path):
@@ -142,9 +193,9 @@ def test_focal_lengths_that_frames_have_come_first(rendered_scene, tmp_path):
         file["train/focal_length"] = lengths
     measure_camera(tmp_path / "frames.h5", tmp_path, tmp_path / "camera.json")
     assert read_camera(tmp_path / "camera.json") == 0.7
-    with Frames(tmp_path / "frames.h5") as frames:
-        assert (known_focal_lengths(frames, "train", tmp_path / "camera.json") == 0.7).all()
-        assert (known_focal_lengths(frames, "test", tmp_path / "camera.json") == 0.7).all()
+    with Frames(tmp_path / "frames.h5", tmp_path / "camera.json") as frames:
+        assert (frames.focal_lengths("train") == 0.7).all()
+        assert (frames.focal_lengths("test") == 0.7).all()
 
 
 def test_a_scene_whose_camera_is_unknown_keeps_its_poses(rendered_scene, tmp_path, caplog):
@@ -171,9 +222,3 @@ def test_files_that_do_not_belong_together_are_refused(rendered_scene, rendered_
     np.savez(tmp_path / "old.npz", **{k: v for k, v in arrays.items() if k != "spread_m"})
     with pytest.raises(InputError, match=r"old.npz: lacks spread_m"):
         refine_scene(rendered_scene, "", **{"predictions.npz": tmp_path / "old.npz"})
-
-
-def test_a_file_that_is_no_camera_is_refused(tmp_path):
-    (tmp_path / "camera.json").write_text("{}")
-    with pytest.raises(InputError, match=r"camera.json: cannot be read as a camera"):
-        read_camera(tmp_path / "camera.json")

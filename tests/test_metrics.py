@@ -14,7 +14,9 @@ from relposegnn.metrics import (
     REFINED,
     ROTATION,
     TRANSLATION,
+    WITHIN,
     copied_image,
+    read_predictions,
     read_scores,
     recall_column,
     score_poses,
@@ -198,3 +200,58 @@ def test_refined_poses_need_the_points_that_they_come_from(arrays, tmp_path):
     np.savez(tmp_path / "refined.npz", **arrays)
     with pytest.raises(InputError, match="lacks refined_points"):
         score_poses(tmp_path / "refined.npz", tmp_path / "scores.csv")
+
+
+def test_errors_within_the_stated_ones_are_counted(arrays, tmp_path):
+    """Of queries whose error is stated; of the reference neighbour none is."""
+    asked = []
+
+    def stated(own, estimator):
+        asked.append(estimator)
+        np.testing.assert_array_equal(own["targ_t"], arrays["targ_t"])
+        if estimator == REFERENCE:
+            return np.full(4, np.nan), np.full(4, np.nan)
+        sigma = np.array([0.02, 0.02, 0.15, np.nan])
+        return sigma, 100 * sigma
+
+    np.savez(tmp_path / "predictions.npz", **arrays)
+    score_poses(tmp_path / "predictions.npz", tmp_path / "scores.csv", stated)
+    scores = read_scores(tmp_path / "scores.csv")
+    assert asked == [REFERENCE, FIRST_EDGE, ALL_EDGES]
+    own = scores[scores["estimator"] == FIRST_EDGE]
+    np.testing.assert_allclose(own["sigma_m"], [0.02, 0.02, 0.15, np.nan])
+    np.testing.assert_allclose(own["sigma_deg"], [2, 2, 15, np.nan])
+    summary = summarise(scores, []).set_index("estimator")
+    # Errors 0.01, 0.04, 0.20 m and 1, 4, 9 degrees beside 0.02, 0.02, 0.15 m and 2, 2, 15 degrees.
+    expected = {"within_1sigma_m": 1 / 3, "within_1sigma_deg": 2 / 3}
+    expected |= {"within_2sigma_m": 1, "within_2sigma_deg": 1}
+    assert list(expected) == WITHIN
+    assert summary.loc[FIRST_EDGE, WITHIN].to_dict() == pytest.approx(expected)
+    assert summary.loc[REFERENCE, WITHIN].isna().all()
+
+
+def test_where_no_errors_are_stated_none_are_counted(arrays, tmp_path):
+    summary = summarise(score(arrays, tmp_path), [])
+    assert summary[WITHIN].isna().all(axis=None)
+
+
+def test_failed_queries_are_outside_the_errors_that_are_stated(arrays, tmp_path):
+    arrays["abs_t"][0] = np.nan
+    np.savez(tmp_path / "predictions.npz", **arrays)
+    sigma = np.full(4, 0.3), np.full(4, 200.0)
+    score_poses(tmp_path / "predictions.npz", tmp_path / "scores.csv", lambda *_: sigma)
+    summary = summarise(read_scores(tmp_path / "scores.csv"), []).set_index("estimator")
+    assert summary.loc[FIRST_EDGE, WITHIN].tolist() == [0.5, 0.75, 0.75, 0.75]
+
+
+def test_deviations_of_refined_poses_are_read_and_checked(arrays, tmp_path):
+    arrays |= {f"refined_{part}": arrays[f"robust_{part}"] for part in "tq"}
+    arrays |= {"refined_points": np.full(4, 20), "refined_deviation_m": np.arange(4.0)}
+    arrays["refined_deviation_deg"] = np.arange(3.0)
+    np.savez(tmp_path / "refined.npz", **arrays)
+    with pytest.raises(InputError, match=r"refined_deviation_deg has shape \(3,\), expected \(4"):
+        read_predictions(tmp_path / "refined.npz")
+    arrays["refined_deviation_deg"] = np.arange(4.0)
+    np.savez(tmp_path / "refined.npz", **arrays)
+    found = read_predictions(tmp_path / "refined.npz")
+    np.testing.assert_array_equal(found["refined_deviation_m"], np.arange(4))

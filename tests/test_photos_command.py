@@ -2,15 +2,16 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from PIL import Image
 from project import REPOSITORY
-from test_photos_place import place_in
+from test_photos_place import place_in, write_calibration
 
-from relposegnn.photos import localising
+from relposegnn.photos import command, localising
 from relposegnn.photos.command import find_place, main
 from relposegnn.photos.place import write_place
 from relposegnn.runtime import InputError
@@ -21,6 +22,7 @@ def results(tmp_path):
     """Return a dataset's results with the scene "study" and the run "joint", described alone."""
     folder = tmp_path / "results/made"
     write_place(folder / "runs/joint/places/study.json", place_in(tmp_path))
+    write_calibration(place_in(tmp_path).calibration)
     return folder
 
 
@@ -69,6 +71,7 @@ def asked(results, tmp_path, monkeypatch):
     def pretend(*arguments):
         asked.append(arguments)
         numbers = {"tx": [1.234], "ty": [2.0], "tz": [0.5], "confidence": [0.777]}
+        numbers |= {"sigma_m": [0.01234], "sigma_deg": [0.567], "spread_m": [9.0]}
         return pd.DataFrame({"image": ["a.jpg"], **numbers, "accepted": [True]})
 
     monkeypatch.setattr(localising, "localise_photos", pretend)
@@ -80,7 +83,12 @@ def test_table_and_files_are_printed(asked, capsys):
     arguments = ["mine", "--scene", "study", "--output", "out", "--device", "cpu"]
     assert main([*arguments, "--workers", "1"]) == 0
     printed = capsys.readouterr().out
-    assert "a.jpg 1.23 2.00 0.50       0.78      True" in printed
+    lines = [line.split() for line in printed.splitlines()]
+    header, row = next(pair for pair in pairwise(lines) if "image" in pair[0])
+    columns = ["image", "tx", "ty", "tz", "sigma_m", "sigma_deg", "confidence", "accepted"]
+    assert header == columns
+    assert row == ["a.jpg", "1.23", "2.00", "0.50", "0.012", "0.57", "0.78", "True"]
+    assert "by the network alone: median error 0.080 m, 1.50 degrees (200 images)" in printed
     assert "In out:" in printed
     place, photos, output, device, workers, focal_length = asked[0]
     assert place == place_in(Path())
@@ -95,6 +103,28 @@ def test_options_override_the_place(asked):
     assert asked[0][0] == expected
 
 
+def test_a_map_is_prepared_with_the_model_asked_for(asked, tmp_path, monkeypatch):
+    prepared = []
+
+    def pretend(*arguments):
+        prepared.append(arguments)
+        return tmp_path / "results/made/runs/joint/places/study.json"
+
+    monkeypatch.setattr(command, "prepare_place", pretend)
+    for more, model in (([], None), (["--model", "mine.pt"], Path("mine.pt"))):
+        arguments = ["mine", "--map", "attic", "--device", "cpu", "--workers", "3", *more]
+        assert main(arguments) == 0
+        assert prepared.pop() == (Path("attic"), model, 3)
+    assert asked[0][0] == place_in(tmp_path)
+
+
+def test_a_place_without_its_calibration_is_told(results, tmp_path, monkeypatch, capsys):
+    place_in(tmp_path).calibration.unlink()
+    monkeypatch.chdir(tmp_path)
+    assert main(["photos", "--scene", "study", "--device", "cpu"]) == 1
+    assert "study.json: cannot be read as a calibration" in capsys.readouterr().err
+
+
 def test_focal_length_is_handed_over(asked, capsys):
     arguments = ["mine", "--scene", "study", "--device", "cpu", "--workers", "1"]
     assert main([*arguments, "--focal-length", "0.72"]) == 0
@@ -107,8 +137,8 @@ def test_focal_length_is_handed_over(asked, capsys):
 
 def test_command_at_the_root(results, tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    command = [sys.executable, str(REPOSITORY / "localise"), "photos", "--scene", "attic"]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    arguments = [sys.executable, str(REPOSITORY / "localise"), "photos", "--scene", "attic"]
+    run = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert run.returncode == 1
     assert "results: has no scene 'attic'" in run.stderr
     assert "Traceback" not in run.stderr

@@ -51,8 +51,17 @@ def test_folder_without_photos_says_what_it_holds(tmp_path):
     (tmp_path / "IMG.HEIC").write_text("")
     with pytest.raises(InputError, match=r"1 x \.heic.*expected JPEG or PNG"):
         find_photos(tmp_path)
-    with pytest.raises(InputError, match="nowhere: no such folder"):
-        find_photos(tmp_path / "nowhere")
+    for name in ("nowhere", "IMG.HEIC"):
+        message = rf"{name}: no such folder, expected a photo or a folder of photos"
+        with pytest.raises(InputError, match=message):
+            find_photos(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.jpeg", "b.PNG"])
+def test_a_photo_stands_for_itself_alone(tmp_path, pixels, name):
+    for each in ("a.jpeg", "b.PNG"):
+        save(tmp_path / each, pixels)
+    assert find_photos(tmp_path / name) == [name]
 
 
 @pytest.mark.parametrize("orientation", TURNED_BACK)

@@ -11,18 +11,25 @@ import pytest
 import torch
 from conftest import write_tiny_scene
 from PIL import Image
+from test_photos_place import write_calibration
 
 from relposegnn.aggregation import MEDIAN, LocalizationSettings
+from relposegnn.calibration import LEVELS, Scale, probability_within
+from relposegnn.camera_files import write_camera
 from relposegnn.checkpoints import save_model
 from relposegnn.feature_maps import FeatureMaps, encode_frames
 from relposegnn.frames import Frames
 from relposegnn.graphs import SamplingSettings, write_split
-from relposegnn.localization import SceneFiles, predict_poses
+from relposegnn.localization import predict_poses
 from relposegnn.match_field_network import MatchFieldGNN
+from relposegnn.matching.refinement import Refined
+from relposegnn.metrics import ALL_EDGES, REFINED
 from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.photos import localising
+from relposegnn.photos.confidence import recognition, similarity_scale
 from relposegnn.photos.localising import POSE, localise_photos, neighbours_of_photos
 from relposegnn.photos.place import Place
+from relposegnn.poses import quaternion_from_matrix, rotation_error_deg
 from relposegnn.retrieval.descriptors import (
     DescriptorSettings,
     VocabularySettings,
@@ -32,6 +39,7 @@ from relposegnn.retrieval.descriptors import (
 from relposegnn.retrieval.ranking import rank_neighbours
 from relposegnn.retrieval.rankings import read_ranking
 from relposegnn.runtime import InputError
+from relposegnn.scene_files import SceneFiles
 from relposegnn.storage import create_hdf5
 
 CPU = torch.device("cpu")
@@ -62,9 +70,12 @@ def place(tmp_path_factory):
     model = RelPoseGNN(ModelSettings.published(backbone="resnet10", width=16, iterations=1))
     save_model(folder / "model.pt", model, 0, ["tiny"])
     return Place(
-        *(folder / "model.pt", frames_file, None, descriptors, vocabulary, SAMPLING),
+        *(folder / "model.pt", frames_file, None, descriptors, vocabulary),
+        write_calibration(folder / "calibration.json"),
+        SAMPLING,
         candidates=200,
         minimum_confidence=0,
+        within=(0.25, 10.0),
         localization=LocalizationSettings(False, MEDIAN),
     )
 
@@ -110,7 +121,7 @@ def test_a_photo_does_not_depend_on_the_others(place, folder, tmp_path, monkeypa
         shutil.copy(folder / name, alone / name)
     monkeypatch.setattr(localising, "PHOTOS_AT_ONCE", 1)
     found = localise(place, alone, tmp_path / "two", workers=3).set_index("image")
-    numbers = [*POSE, "confidence", "similarity", "spread_m", "spread_deg"]
+    numbers = [*POSE, "confidence", "sigma_m", "sigma_deg", "similarity", "spread_m"]
     np.testing.assert_allclose(found[numbers], together.loc[found.index, numbers], atol=1e-4)
     assert (found["nearest"] == together.loc[found.index, "nearest"]).all()
 
@@ -137,8 +148,7 @@ def test_neighbours_follow_the_seed_and_the_name(place):
 
 def test_outputs_tell_the_same(place, folder, tmp_path, monkeypatch):
     planted = np.array([0.1, 0.9, 0.3, 0.6, 0.2, 0.8])
-    monkeypatch.setattr(localising, "agreement", lambda *_: planted)
-    monkeypatch.setattr(localising, "recognition", lambda *_: 1.0)
+    monkeypatch.setattr(localising, "confidence", lambda *_: planted.copy())
     localise(place, folder, tmp_path / "out", minimum_confidence=0.6)
     files = {path.name: path for path in (tmp_path / "out").iterdir()}
     assert set(files) == {"poses.csv", "poses.txt", "images.txt", "photos.png"}
@@ -155,6 +165,96 @@ def test_outputs_tell_the_same(place, folder, tmp_path, monkeypatch):
     assert [line.split(" ", 9)[9] for line in lines] == list(accepted["image"])
     with Image.open(files["photos.png"]) as picture:
         assert min(picture.size) > 500
+
+
+def test_one_photo_is_localised_as_it_is_among_others(place, folder, tmp_path):
+    together = localise(place, folder, tmp_path / "all").set_index("image")
+    alone = localise(place, folder / "test 3.PNG", tmp_path / "alone").set_index("image")
+    assert list(alone.index) == ["test 3.PNG"]
+    expected = together.loc[alone.index, POSE]
+    np.testing.assert_allclose(alone[POSE], expected, atol=1e-5)
+    assert (tmp_path / "alone/photos.png").is_file()
+    beside = localise(place, folder / "test 3.PNG", folder)  # where outputs of a folder may not be
+    np.testing.assert_allclose(beside[POSE], expected, atol=1e-5)
+
+
+def test_errors_are_stated_as_the_place_is_calibrated(place, folder, tmp_path):
+    """By a constant, the spread of the edges, and the motion from the first neighbour."""
+    scale = Scale([0.1, 2.0, 0.5], [1.0, 0.5, 0.25], (0.1, 1.0), 50)
+    file = write_calibration(tmp_path / "c.json", **{ALL_EDGES: scale})
+    first = replace(SAMPLING, stride=1, drop_probability=0)
+    changes = {"calibration": file, "sampling": first, "within": (1.0, 40.0)}
+    table = localise(place, folder, tmp_path / "out", **changes)
+    with Frames(place.frames) as frames:
+        rows = [frames.names("train").index(name) for name in table["nearest"]]
+        nearest = frames.poses("train")[rows]
+    metres = np.linalg.norm(table[POSE[:3]] - nearest[:, :3, 3], axis=1)
+    degrees = rotation_error_deg(
+        table[POSE[3:]].to_numpy(), quaternion_from_matrix(nearest[:, :3, :3])
+    )
+    sigma = (
+        0.1 + 2 * table["spread_m"] + 0.5 * metres,
+        1 + 0.5 * table["spread_deg"] + 0.25 * degrees,
+    )
+    np.testing.assert_allclose(table[["sigma_m", "sigma_deg"]], np.stack(sigma, 1), rtol=1e-5)
+    with h5py.File(place.descriptors) as descriptors:
+        known = recognition(table["similarity"], similarity_scale(descriptors["train/descriptor"]))
+    expected = known * probability_within([each.to_numpy() for each in sigma], (1.0, 40.0))
+    np.testing.assert_allclose(table["confidence"], expected, rtol=1e-5)
+    assert 0 < table["confidence"].min() < table["confidence"].max() < 1
+    written = pd.read_csv(tmp_path / "out/poses.csv")
+    np.testing.assert_allclose(written["sigma_m"], table["sigma_m"], rtol=1e-6)
+
+
+def test_photos_that_matches_do_not_refine_have_the_error_of_regressed_ones(
+    place, folder, tmp_path
+):
+    """The images are noise: nothing matches."""
+    scale = Scale([1e-3], [0.1], (1e-3, 0.1), 50)
+    changes = {"calibration": write_calibration(tmp_path / "c.json", **{REFINED: scale})}
+    write_camera(tmp_path / "camera.json", 0.8, "planted")
+    regressed = localise(place, folder, tmp_path / "out")
+    changes |= {"camera": tmp_path / "camera.json", "images": place.frames.parent / "scene"}
+    table = localise(place, folder, tmp_path / "out", **changes)
+    assert (table["points"] == 0).all()
+    numbers = [*POSE, "sigma_m", "sigma_deg", "confidence"]
+    np.testing.assert_allclose(table[numbers], regressed[numbers], atol=1e-6)
+    np.testing.assert_allclose(table["sigma_m"], 0.1)
+
+
+def test_photos_that_matches_refine_have_their_pose_and_error_and_need_no_recognition(
+    place, folder, tmp_path, monkeypatch
+):
+    """All but the last, which stays as regressed."""
+    planted = np.eye(4)
+    planted[:3, 3] = 1, 2, 3
+    refined = Refined(planted, 40, 0.0012 * np.eye(3), np.radians(0.5) ** 2 / 3 * np.eye(3))
+
+    def refine(place, frames, paths, ranked, priors, *_):
+        return [refined] * (len(paths) - 1) + [priors[-1].unrefined()]
+
+    monkeypatch.setattr(localising, "refine_photos", refine)
+    monkeypatch.setattr("relposegnn.photos.confidence.recognition", lambda found, _: 0 * found)
+    scale = Scale([1.5], [4.0], (0.05, 1.0), 50)
+    changes = {"calibration": write_calibration(tmp_path / "c.json", **{REFINED: scale})}
+    changes |= {"images": tmp_path, "within": (0.09, 2.0)}
+    table = localise(place, folder, tmp_path / "out", **changes)
+    assert table["points"].tolist() == [40] * 5 + [0]
+    np.testing.assert_allclose(table[POSE[:3]][:5], [[1, 2, 3]] * 5)
+    np.testing.assert_allclose(table["sigma_m"], [1.5 * 0.06] * 5 + [0.1])
+    np.testing.assert_allclose(table["sigma_deg"], [2.0] * 6)
+    np.testing.assert_allclose(table["confidence"], [LEVELS[0]] * 5 + [0])
+    assert np.linalg.norm(table[POSE[:3]].to_numpy()[5] - [1, 2, 3]) > 0.01
+
+
+def test_where_nothing_is_calibrated_no_photo_is_accepted(place, folder, tmp_path):
+    (tmp_path / "none.json").write_text("{}")
+    changes = {"calibration": tmp_path / "none.json", "minimum_confidence": 0.01}
+    table = localise(place, folder, tmp_path / "out", **changes)
+    assert table[["sigma_m", "sigma_deg"]].isna().all(axis=None)
+    assert (table["confidence"] == 0).all()
+    assert not table["accepted"].any()
+    assert np.isfinite(table[POSE]).all(axis=None)
 
 
 def test_damaged_photo_leaves_nothing(place, folder, tmp_path):
@@ -188,6 +288,7 @@ def test_photo_without_a_finite_pose_is_not_accepted(place, folder, tmp_path):
         ({"minimum_confidence": 1.5}, "minimum confidence is 1.5, expected 0 to 1"),
         ({"candidates": 2}, r"tiny-frames\.h5: 2 database images to choose from .* = 3"),
         ({"describer": Path("gone.npz")}, r"gone\.npz: cannot be read as a vocabulary"),
+        ({"calibration": Path("gone.json")}, r"gone\.json: cannot be read as a calibration"),
         ({"model": Path("gone.pt")}, r"gone\.pt: cannot be read as a checkpoint"),
     ],
 )
@@ -220,7 +321,7 @@ def test_photos_of_any_camera_by_a_network_that_sees_rays(place, folder, tmp_pat
     shutil.copy(place.frames, frames)
     with h5py.File(frames, "a") as file:
         file["train/focal_length"] = [0.8] * 11 + [0.4]
-    encode_frames(frames, place.frames.parent / "scene", features, "sift", 32)
+    encode_frames(frames, place.frames.parent / "scene", features, "sift", (48, 32))
     torch.manual_seed(0)
     shape = {"edges": "match_field", "encoder": "sift", "iterations": 0, "width": 16}
     with FeatureMaps(features) as maps:
@@ -236,3 +337,16 @@ def test_photos_of_any_camera_by_a_network_that_sees_rays(place, folder, tmp_pat
     poses = [table.loc[landscape, POSE].to_numpy() for table in (usual, same, other)]
     np.testing.assert_array_equal(poses[0], poses[1])
     assert np.abs(poses[0] - poses[2]).max() > 1e-3
+    with h5py.File(frames, "a") as file:  # where the frames do not tell it, the place's camera does
+        file["train/focal_length"][:] = np.nan
+    write_camera(tmp_path / "camera.json", 0.8, "planted")
+    with pytest.raises(InputError, match="the focal length of 12 of 12 train frames is unknown"):
+        localise(rays, folder, tmp_path / "out")
+    told, own = (
+        localise_photos(each, folder, tmp_path / "out", CPU, focal_length=value)
+        for each, value in (
+            (replace(rays, camera=tmp_path / "camera.json"), None),
+            (replace(rays, camera=tmp_path / "camera.json"), 0.8),
+        )
+    )
+    np.testing.assert_array_equal(told.loc[landscape, POSE], own.loc[landscape, POSE])

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex, to_rgba
+from matplotlib.patches import Ellipse
 from scipy.spatial.transform import Rotation
 
 from relposegnn.figures.style import PALE, save_figure
@@ -22,6 +23,7 @@ def make_table(count, **changes):
     table[["qw", "qx", "qy", "qz"]] = quaternion_from_matrix(turns.as_matrix())
     table["confidence"] = np.linspace(0, 1, count)
     table["accepted"] = True
+    table["sigma_m"] = np.linspace(0.1, 0.4, count)
     return table.assign(**changes)
 
 
@@ -83,6 +85,25 @@ def test_of_many_photos_some_of_every_confidence_are_shown():
     assert (np.diff(shown) > 0).all()
     assert np.sort(confidence[shown])[[0, -1]].tolist() == [0, 1]
     assert np.diff(np.sort(confidence[shown])).max() < 0.11
+
+
+def test_ellipses_are_of_twice_the_stated_errors_whatever_unit_covariances_have(database):
+    """Their trace is the square of twice the error: of equal axes, each has its third part."""
+    table = make_table(4, tx=[0, 1, np.nan, 3], sigma_m=[0.1, 0.2, 0.3, np.nan])
+    plain = draw(table, database)[0].axes[-2].patches
+    assert not [patch for patch in plain if isinstance(patch, Ellipse)]
+    for scale in (1.0, 50.0):
+        covariances = np.stack([scale * np.diag([1.0, 1.0, 1.0])] * 4)
+        covariances[1] = scale * np.diag([16.0, 9.0, 0.0])
+        figure, pictures = draw(table, database, covariances=covariances)
+        ellipses = [p for p in figure.axes[pictures].patches if isinstance(p, Ellipse)]
+        assert len(ellipses) == 2  # of the others no pose, or no error, is known
+        np.testing.assert_allclose([e.center for e in ellipses], [[0, 1], [1, 1]], atol=1e-12)
+        round_, long = ([ellipse.width, ellipse.height] for ellipse in ellipses)
+        np.testing.assert_allclose(round_, 2 * 0.2 / 3**0.5)
+        np.testing.assert_allclose(sorted(long), [2 * 0.4 * 3 / 5, 2 * 0.4 * 4 / 5])
+        drawn = figure.axes[pictures].transData.inverted().transform(ellipses[1].get_verts())
+        np.testing.assert_allclose(np.abs(drawn - [1, 1]).max(axis=0), [0.32, 0.24], rtol=1e-3)
 
 
 @pytest.mark.parametrize("count", [1, 2, 9, 40])

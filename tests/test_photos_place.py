@@ -7,7 +7,9 @@ import pytest
 from project import TINY, Project
 
 from relposegnn.aggregation import LocalizationSettings
+from relposegnn.calibration import Scale
 from relposegnn.graphs import SamplingSettings
+from relposegnn.metrics import ALL_EDGES
 from relposegnn.photos.place import Place, read_place, write_place
 from relposegnn.runtime import InputError
 
@@ -25,11 +27,24 @@ def place_in(project, features=True):
         features=features and results / "features/sift/study.h5",
         descriptors=results / "descriptors/study.h5",
         describer=project / "resources/weights/netvlad.tar",
+        calibration=results / "runs/joint/calibration/study.json",
         sampling=SAMPLING,
         candidates=31,
         minimum_confidence=0.4,
+        within=(0.2, 5.0),
         localization=LocalizationSettings(True, "median"),
     )
+
+
+SURE = Scale([0.1, 0.0, 0.0], [2.0, 0.0, 0.0], (0.08, 1.5), 200)
+
+
+def write_calibration(path, **scales):
+    """Write that errors are 0.1 m and 2 degrees, of all edges; more by other estimators."""
+    scales = {name: scale._asdict() for name, scale in ({ALL_EDGES: SURE} | scales).items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(scales))
+    return path
 
 
 @pytest.mark.parametrize("features", [True, None])
@@ -55,6 +70,8 @@ def test_relative_and_absolute_names_are_one(tmp_path, monkeypatch):
         lambda contents: contents.pop("frames"),
         lambda contents: contents.update(vocabulary="v.npz"),
         lambda contents: contents["sampling"].pop("stride"),
+        lambda contents: contents.pop("calibration"),
+        lambda contents: contents.update(within=None),
     ],
 )
 def test_another_file_is_refused(tmp_path, change):
@@ -82,9 +99,10 @@ def test_photos_get_graphs_as_test_queries_do(tmp_path):
         *("frames/study.h5", "descriptors/study.h5", "vocabularies/study.npz"),
         "cameras/study.json",
     )
+    own = ("model.pt", "calibration/study.json")
     (tmp_path / "resources/synthetic/scenes/study").mkdir(parents=True)
     for run in ("joint", "as-trained"):
-        for path in (*inputs, f"runs/{run}/model.pt"):
+        for path in (*inputs, *(f"runs/{run}/{name}" for name in own)):
             (results / path).parent.mkdir(parents=True, exist_ok=True)
             (results / path).touch()
         place = results / f"runs/{run}/places/study.json"
@@ -93,6 +111,8 @@ def test_photos_get_graphs_as_test_queries_do(tmp_path):
         described = read_place(place)
         found[run] = described.sampling
         assert described.camera == results / "cameras/study.json"
+        assert described.calibration == results / f"runs/{run}/calibration/study.json"
+        assert described.within == (0.25, 10.0)
         assert described.images == tmp_path / "resources/synthetic/scenes/study"
     assert found == {
         "joint": SamplingSettings(3, "strided", stride=1, drop_probability=0.0, seed=0),

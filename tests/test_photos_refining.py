@@ -11,6 +11,7 @@ from test_photos_place import place_in
 
 from relposegnn.frames import Frames
 from relposegnn.matching.refinement import Prior
+from relposegnn.matching.scenes import poses_of
 from relposegnn.photos.localising import refine_photos
 
 MILLIMETRES = ExifTags.Base.FocalLengthIn35mmFilm
@@ -34,8 +35,12 @@ def refine(place, rendered_room, paths, focal_length=None):
         prior.pose[:3, 3] += 0.03
     offset = truth[:, None, :3, 3] - rendered_room.poses[DATABASE][:, :3, 3]
     ranked = np.argsort(np.linalg.norm(offset, axis=2), axis=1)
-    with Frames(place.frames) as frames:
-        poses, points = refine_photos(place, frames, paths, ranked, priors, 2, focal_length)
+    with Frames(place.frames, place.camera) as frames:
+        refined = refine_photos(place, frames, paths, ranked, priors, 2, focal_length)
+    poses, points = poses_of(refined)
+    told = np.array([each.metres for each in refined])
+    np.testing.assert_allclose(told[points == 0], 3**0.5 * 0.05)
+    assert (told[points > 0] < 3**0.5 * 0.05).all()
     return np.linalg.norm(poses[0] - truth[:, :3, 3], axis=1), points
 
 

@@ -18,6 +18,7 @@ from relposegnn.match_fields import cell_positions, match_fields
 from relposegnn.positions import IMAGE, RAYS, REFERENCE, frame_scales, image_scales
 from relposegnn.relative_poses import RELATIVE
 from relposegnn.runtime import InputError
+from relposegnn.scene_files import SceneFiles
 from relposegnn.scene_images import SceneImages
 
 FIRST = LocalizationSettings(both_directions=False, aggregation=MEDIAN)
@@ -95,9 +96,9 @@ def test_rays_of_the_reference_camera_are_positions_in_the_image(tiny_scene, fea
     with Frames(scene.frames) as frames:
         scales = frame_scales(RAYS, frames, "test", GRID)
     torch.testing.assert_close(scales, torch.ones(5, 2))
+    files = SceneFiles(scene.frames, scene.graphs, features)
     found = [
-        localize_queries(network(positions=positions), scene.frames, scene.graphs, features, FIRST)
-        for positions in (IMAGE, RAYS)
+        localize_queries(network(positions=positions), files, FIRST) for positions in (IMAGE, RAYS)
     ]
     np.testing.assert_allclose(found[0]["robust_t"], found[1]["robust_t"], atol=1e-5)
 
@@ -121,11 +122,12 @@ def test_rays_need_every_focal_length(tiny_scene, features, tmp_path, split):
     unknown = with_cameras(tiny_scene, tmp_path / "unknown")
     with h5py.File(unknown.frames, "r+") as file:
         file[f"{split}/focal_length"][3] = np.nan
+    files = SceneFiles(unknown.frames, unknown.graphs, features)
     message = rf"frames\.h5: the focal length of 1 of \d+ {split} frames is unknown.*"
-    message += r"frames\.focal_lengths\.tiny, null to estimate it, or train .* image"
+    message += r"frames\.focal_lengths\.tiny, or train .* image"
     with pytest.raises(InputError, match=message):
-        localize_queries(network(positions=RAYS), unknown.frames, unknown.graphs, features, FIRST)
-    localize_queries(network(), unknown.frames, unknown.graphs, features, FIRST)
+        localize_queries(network(positions=RAYS), files, FIRST)
+    localize_queries(network(), files, FIRST)
     if split == "train":
         with pytest.raises(InputError, match=message):
             train(tmp_path, unknown, features, replace(SETTINGS, positions=RAYS), TRAINING)

@@ -15,7 +15,7 @@ from table_files import (
     write_scores,
 )
 
-from relposegnn.metrics import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE
+from relposegnn.metrics import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE, WITHIN
 from relposegnn.tables.experiments import tabulate_experiment
 from relposegnn.tables.literature import Literature
 
@@ -140,6 +140,39 @@ def test_failures_reach_the_table_as_infinite_errors(tmp_path):
     cells = next(c for c in markdown_rows(markdown) if c[1] == FIRST_EDGE)
     assert cells[3:6] == ["2", "0.100 / 4.00", "∞ / ∞"]
     assert r"$\infty$ / $\infty$" in latex
+
+
+def test_where_errors_are_stated_the_table_tells_how_often_they_hold(rows, tmp_path):
+    """Errors are 0.5, 0.75, 1, 2 and 4 medians: of 0.10 m, 4 degrees and of 0.14 m, 6 degrees."""
+    own = [
+        ("joint", scene, write_scores(tmp_path / f"{scene}-stated.csv", medians, sigma=(0.11, 8.0)))
+        for scene, medians in MEDIANS.items()
+    ]
+    numbers, markdown, latex = tabulate(own, tmp_path)
+    within = numbers.set_index(["scene", "estimator"])[WITHIN]
+    assert within.loc["chess", FIRST_EDGE].tolist() == pytest.approx([0.6, 0.8, 0.8, 1.0])
+    assert within.loc["fire", FIRST_EDGE].tolist() == pytest.approx([0.4, 0.6, 0.6, 0.8])
+    assert within.loc["average", FIRST_EDGE].tolist() == pytest.approx([0.5, 0.7, 0.7, 0.9])
+    assert within.xs(REFERENCE, level="estimator").isna().all(axis=None)
+    header, *body = markdown_rows(markdown)
+    assert header[-2:] == ["68 %", "95 %"]
+    assert (body[0][1], body[-2][1]) == (REFERENCE, FIRST_EDGE)  # of chess, of the average
+    assert body[0][-2:] == ["—", "—"]
+    assert body[-2][-2:] == ["50 / 70", "70 / 90"]
+    text = " ".join(markdown.split())
+    assert "68 %, 95 %: queries, in %, whose errors in metres / degrees are within those" in text
+    assert_sound_latex(latex)
+    _, markdown, _ = tabulate(rows, tmp_path)
+    assert "68 %" not in markdown
+
+
+def test_the_general_network_stands_beside_no_experiment_of_the_paper(rows, literature, tmp_path):
+    options = {"experiment": "unseen", "literature": literature}
+    _, markdown, _ = tabulate(rows, tmp_path, **options)
+    experiment, comparison = " ".join(markdown.split()).split("## Beside")
+    assert "ne model that was trained on none of the scenes, but on other places" in experiment
+    assert "the paper has no such experiment, and shown as —" in comparison
+    assert row_of(comparison_of(markdown), "RelPose-GNN (paper)") == ["—", "—", "—"]
 
 
 def test_seeds_become_means_and_their_spread(rows, literature, tmp_path):

@@ -18,6 +18,7 @@ from relposegnn.match_field_network import build_network
 from relposegnn.model import ModelSettings
 from relposegnn.relative_poses import WORLD_DIFFERENCE
 from relposegnn.runtime import InputError
+from relposegnn.scene_files import SceneFiles
 from relposegnn.storage import create_hdf5
 from relposegnn.training import (
     Learner,
@@ -47,9 +48,13 @@ SETTINGS = TrainingSettings(
 )
 
 
+def scene_files(**scenes):
+    return {name: SceneFiles(each.frames, each.graphs) for name, each in scenes.items()}
+
+
 def train(scene, folder, settings=SETTINGS, model=MODEL, code_digest="", scenes=None):
     """Train on one or more scenes; return the weights and the history."""
-    files = scenes or {"tiny": (scene.frames, scene.graphs)}
+    files = scenes or scene_files(tiny=scene)
     names = ("model.pt", "training.csv", "tensorboard")
     outputs = TrainingOutputs(*(folder / name for name in names))
     train_model(files, outputs, model, settings, CPU, code_digest)
@@ -158,7 +163,7 @@ def test_history_and_events_have_a_row_per_epoch(tiny_scene, tmp_path):
 
 def test_several_scenes_train_one_model(tiny_scene, tmp_path):
     other = write_tiny_scene(tmp_path, "other", seed=1)
-    scenes = {"tiny": (tiny_scene.frames, tiny_scene.graphs), "other": (other.frames, other.graphs)}
+    scenes = scene_files(tiny=tiny_scene, other=other)
     joint, _ = train(None, tmp_path / "joint", scenes=scenes)
     alone, _ = train(tiny_scene, tmp_path / "alone")
     assert not same(joint, alone)
@@ -166,7 +171,7 @@ def test_several_scenes_train_one_model(tiny_scene, tmp_path):
 
 def test_scenes_of_different_image_sizes_are_refused(tiny_scene, tmp_path):
     other = write_tiny_scene(tmp_path, "tall", height=48)
-    scenes = {"tiny": (tiny_scene.frames, tiny_scene.graphs), "tall": (other.frames, other.graphs)}
+    scenes = scene_files(tiny=tiny_scene, tall=other)
     with pytest.raises(InputError, match=r"tiny-frames\.h5 40x32, .*tall-frames\.h5 40x48"):
         train(None, tmp_path, scenes=scenes)
 
@@ -233,4 +238,4 @@ def test_graphs_without_a_training_part_are_refused(tiny_scene, tmp_path):
         write_split(file, "train", np.empty(0), np.empty((0, 3)))
         write_split(file, "test", np.arange(5), np.tile([0, 1, 2], (5, 1)))
     with pytest.raises(InputError, match=r"imported\.h5: has no training graphs"):
-        train(None, tmp_path, scenes={"tiny": (tiny_scene.frames, imported)})
+        train(None, tmp_path, scenes={"tiny": SceneFiles(tiny_scene.frames, imported)})

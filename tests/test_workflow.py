@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from project import Project
+from project import TINY, Project
 
 BEFORE_GRAPHS = {
     *("render_archive", "extract_scene", "pack_frames"),
@@ -19,11 +19,12 @@ BEFORE_GRAPHS = {
 }
 GRAPHS = {"sample_graphs", "measure_retrieval", "tabulate_retrieval", "plot_retrieval"}
 SHOWN = {"plot_trajectories", "score_poses", "plot_errors", "tabulate_experiment"}
+CALIBRATED = {"predict_left_out", "refine_left_out", "calibrate_errors"}
 FROM_TRAINING = {
     *("train_model", "plot_training", "predict_poses", "refine_poses", "describe_place"),
-    *SHOWN,
+    *("plot_matches", *SHOWN, *CALIBRATED),
 }
-ALL = BEFORE_GRAPHS | GRAPHS | FROM_TRAINING | {"measure_camera"}
+ALL = BEFORE_GRAPHS | GRAPHS | FROM_TRAINING | {"measure_camera", "sample_left_out"}
 
 
 def test_the_plan_has_one_job_per_step_and_scene(tmp_path):
@@ -63,6 +64,26 @@ def test_with_the_authors_graphs_nothing_is_described_for_yardsticks(tmp_path):
     assert not described & theirs.keys()
 
 
+def test_the_general_network_is_tested_without_any_training(tmp_path):
+    """On features of its own encoder and size, with cameras; once for each of its files."""
+    project = Project(tmp_path, TINY)
+    for name in ("a.pt", "b.pt"):
+        (tmp_path / name).touch()
+    settings = ("--config", "experiments=[unseen]", "general={models: [a.pt, b.pt]}")
+    planned = project.planned(*settings)
+    assert not {"train_model", "encode_frames", "predict_validation"} & planned.keys()
+    assert planned["take_general_model"] == 2
+    assert planned["encode_frames_for_general"] == planned["measure_camera"] == 2
+    assert planned["predict_poses"] == planned["calibrate_errors"] == 4
+    assert planned["tabulate_experiment"] == 1
+
+
+def test_a_general_network_that_is_not_there_is_told(tmp_path):
+    settings = ("--config", "experiments=[unseen]", "general={models: [gone.pt]}")
+    text = Project(tmp_path).run("--dry-run", *settings, expect=1)
+    assert "gone.pt: is not there, expected a network for places never seen; train one" in text
+
+
 def test_lint_finds_nothing(tmp_path):
     assert "good condition" in Project(tmp_path).run("--lint")
 
@@ -77,6 +98,15 @@ def test_a_whole_run_makes_scores_tables_and_figures(finished):
         estimators += ["first edge", "all edges", "refined by matches"]
         assert scores["estimator"].tolist() == np.repeat(estimators, 12).tolist()
         assert scores["translation_error_m"].between(0, 10).all()
+        assert {"sigma_m", "sigma_deg"} <= set(scores)
+        with (
+            h5py.File(results / f"graphs/left_out/{scene}.h5") as graphs,
+            np.load(results / f"runs/joint/left_out/refined/{scene}.npz") as left_out,
+        ):
+            query, neighbours = (graphs[f"left_out/{name}"][:] for name in ("query", "neighbours"))
+            assert (np.abs(neighbours - query[:, None]) > 1).all()
+            assert len(left_out["rel_path"]) == len(query) == 12
+        assert (results / f"runs/joint/calibration/{scene}.json").exists()
         median = scores[scores["estimator"] == "first edge"]["translation_error_m"].median()
         rows = table[table["scene"] == scene].set_index("estimator")
         assert rows.index.tolist() == estimators
@@ -96,7 +126,7 @@ def test_a_whole_run_makes_scores_tables_and_figures(finished):
             assert len(mixed) == 12
             assert 0 < mixed.sum() < 12
     figures = {path.relative_to(results / "figures") for path in results.rglob("*.png")}
-    assert len(figures) == 2 + 1 + 1 + 2
+    assert len(figures) == 2 + 1 + 1 + 2 + 2
     assert "study" in (results / "tables" / "joint.md").read_text()
     assert r"\toprule" in (results / "tables" / "joint.tex").read_text()
 
@@ -127,15 +157,21 @@ def test_the_report_can_be_made(finished, tmp_path):
     [
         ("graphs={stride: 1}", GRAPHS | FROM_TRAINING),
         ("graphs={train_mix: 0.4}", GRAPHS | FROM_TRAINING),
-        ("graphs={test: null}", GRAPHS | FROM_TRAINING),
+        ("graphs={test: null}", GRAPHS | FROM_TRAINING | {"sample_left_out"}),
         ("training={learning_rate: 0.002}", FROM_TRAINING),
         ("training={seeds: [0], decay_epochs: 7}", set()),  # as before, and not read by cosine
         ("model={width: 24}", FROM_TRAINING),
-        ("localization={refinement: none}", SHOWN | {"describe_place"}),
+        ("localization={refinement: none}", SHOWN | {"calibrate_errors", "describe_place"}),
+        (
+            "localization={left_out: 11}",
+            {"sample_left_out", "describe_place", "score_poses", "tabulate_experiment"}
+            | {"plot_errors", *CALIBRATED},
+        ),
+        ("photos={within: [0.5, 20.0]}", {"describe_place"}),
         ("evaluation={recall: [[0.5, 10.0]]}", {"tabulate_experiment"}),
         (
             "retrieval={candidates: 8}",
-            {"rank_neighbours"} | GRAPHS | FROM_TRAINING,
+            {"rank_neighbours", "sample_left_out"} | GRAPHS | FROM_TRAINING,
         ),
     ],
 )
@@ -146,7 +182,7 @@ def test_a_changed_setting_reruns_what_depends_on_it(finished, setting, expected
 def test_a_seed_that_is_added_trains_its_own_run_alone(finished):
     planned = finished.planned("--config", "training={seeds: [0, 3]}")
     assert planned.pop("train_model") == 1
-    each = dict.fromkeys(("predict_poses", "refine_poses", "score_poses"), 2)
+    each = dict.fromkeys(("predict_poses", "refine_poses", "score_poses", *CALIBRATED), 2)
     assert planned == {**each, "tabulate_experiment": 1}
 
 

@@ -55,6 +55,17 @@ def test_a_table_says_which_graphs_its_models_saw(tmp_path, config, experiment, 
     assert remark.endswith(f" pixels, {weights}; {expected}")
 
 
+def test_the_table_of_the_general_network_says_what_it_is_and_saw(tmp_path):
+    text = ASKING.format(snakefile=REPOSITORY / "Snakefile", config={}, experiment="unseen")
+    (tmp_path / "Snakefile").write_text(text)
+    told = output_of(snakemake("-n", "nothing"), tmp_path)
+    (remark,) = (line for line in told.splitlines() if line.startswith("REMARK"))
+    assert "match fields of efficientnet_lite0, in rays; its training knew none of these" in remark
+    assert remark.endswith(
+        f"scenes, and {NEAREST} are what it is tested on; both directions of an edge averaged."
+    )
+
+
 def test_a_table_names_what_differs_from_the_published_protocol(tmp_path):
     config = {"model": {"pose": "world_to_camera"}, "localization": {"both_directions": False}}
     text = ASKING.format(snakefile=REPOSITORY / "Snakefile", config=config, experiment="joint")

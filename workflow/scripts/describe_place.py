@@ -17,11 +17,14 @@ if __name__ == "__main__":
             next(map(Path, inputs.features), None),
             Path(inputs.descriptors),
             Path(describer),
+            Path(inputs.calibration),
             SamplingSettings(**params.sampling),
             params.candidates,
             params.minimum_confidence,
+            tuple(params.within),
             LocalizationSettings(**params.localization),
             next(map(Path, inputs.camera), None),
             next(map(Path, inputs.images), None),
+            next(map(Path, inputs.motions), None),
         )
         write_place(snakemake.output.place, place)

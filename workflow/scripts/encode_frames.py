@@ -9,6 +9,7 @@ if __name__ == "__main__":
             snakemake.input.frames,
             snakemake.input.scene,
             snakemake.output.features,
-            snakemake.wildcards.encoder,
+            snakemake.params.encoder,
+            snakemake.params.size,
             workers=snakemake.threads,
         )

@@ -2,15 +2,20 @@
 
 from relposegnn.aggregation import LocalizationSettings
 from relposegnn.context import measure_context
-from relposegnn.localization import SceneFiles
 from relposegnn.runtime import logging_to, select_device
+from relposegnn.scene_files import SceneFiles
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):
         files = snakemake.input
         measure_context(
             files.model,
-            SceneFiles(files.frames, files.graphs, next(iter(files.features), None)),
+            SceneFiles(
+                files.frames,
+                files.graphs,
+                next(iter(files.features), None),
+                camera=next(iter(files.camera), None),
+            ),
             snakemake.output.errors,
             LocalizationSettings(**snakemake.params.localization),
             select_device(threads=snakemake.threads),

@@ -1,8 +1,9 @@
 """Estimate the poses of a scene's test queries."""
 
 from relposegnn.aggregation import LocalizationSettings
-from relposegnn.localization import SceneFiles, predict_poses
+from relposegnn.localization import predict_poses
 from relposegnn.runtime import logging_to, select_device
+from relposegnn.scene_files import SceneFiles
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):
@@ -10,7 +11,12 @@ if __name__ == "__main__":
         predict_poses(
             files.model,
             SceneFiles(
-                files.frames, files.graphs, next(iter(files.features), None), files.retrieval
+                files.frames,
+                files.graphs,
+                next(iter(files.features), None),
+                files.retrieval,
+                next(iter(files.camera), None),
+                next(iter(files.motions), None),
             ),
             snakemake.output.predictions,
             LocalizationSettings(**snakemake.params.localization),

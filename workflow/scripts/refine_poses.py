@@ -14,4 +14,5 @@ if __name__ == "__main__":
             files.camera,
             snakemake.output.refined,
             workers=snakemake.threads,
+            left_out_file=next(iter(files.left_out), None),
         )

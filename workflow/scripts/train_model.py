@@ -2,13 +2,18 @@
 
 from relposegnn.model import ModelSettings
 from relposegnn.runtime import logging_to, select_device
+from relposegnn.scene_files import SceneFiles
 from relposegnn.training import TrainingOutputs, TrainingSettings, train_model
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):
-        # Features for each scene, or none where the network wants none.
-        kinds = snakemake.input.frames, snakemake.input.graphs, snakemake.input.features
-        files = zip(*filter(None, kinds), strict=True)
+        # Features and cameras for each scene, or none where the network wants none.
+        kinds = ("frames", "graphs", "features", "camera")
+        given = {kind: snakemake.input[kind] for kind in kinds if snakemake.input[kind]}
+        files = (
+            SceneFiles(**dict(zip(given, each, strict=True)))
+            for each in zip(*given.values(), strict=True)
+        )
         train_model(
             dict(zip(snakemake.params.scenes, files, strict=True)),
             TrainingOutputs(**dict(snakemake.output.items())),

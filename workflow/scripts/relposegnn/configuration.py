@@ -47,9 +47,9 @@ def validate_configuration(changes: dict, project: str | Path) -> dict:
 
     Text that is exactly a number, a boolean or null becomes one where the schema wants one:
     ``--config`` hands over nested values as text, and YAML reads ``1e-4`` as text. ``scenes_dir``,
-    ``photos.folder`` and ``evaluation.literature``, when relative, start at the project's folder
-    and are returned relative to the working directory. A variant is returned with its whole
-    sections ``graphs``, ``model`` and ``training``, those of the configuration changed.
+    ``photos.folder``, ``evaluation.literature`` and ``general.models``, when relative, start at the
+    project's folder and are returned relative to the working directory. A variant is returned with
+    its whole sections ``graphs``, ``model`` and ``training``, those of the configuration changed.
 
     Args:
         changes: what another file, ``--config`` or the user of a Snakemake module gives.
@@ -220,9 +220,15 @@ def _resolve_paths(config: dict, project: Path) -> None:
         (config, "scenes_dir"), (config["evaluation"], "literature"), (config["photos"], "folder")
     )  # fmt: skip
     for section, key in paths:
-        path = Path(section[key]).expanduser() if section[key] else None
-        if path:
-            section[key] = str(path if path.is_absolute() else os.path.relpath(project / path))
+        if section[key]:
+            section[key] = _resolved(section[key], project)
+    models = config["general"]["models"]
+    config["general"]["models"] = [_resolved(path, project) for path in models]
+
+
+def _resolved(path: str, project: Path) -> str:
+    expanded = Path(path).expanduser()
+    return str(expanded if expanded.is_absolute() else os.path.relpath(project / expanded))
 
 
 def _complete_variants(config: dict, schema: dict) -> list[str]:

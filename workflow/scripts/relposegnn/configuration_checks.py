@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from .experiments import PUBLISHED, experiments, trained_runs
+from .experiments import GENERAL, PUBLISHED, experiments, trained_runs
 
 AUTHORS_CLUSTERS = 64  # of their trained NetVLAD
 
@@ -136,7 +136,8 @@ def _path_problems(config: dict) -> Iterator[str]:
 
 def _variant_problems(config: dict) -> Iterator[str]:
     """Yield the variants that cannot be, whatever they change."""
-    taken = {*trained_runs(config["scenes"], [0]), "authors"}  # whose graphs have a folder
+    folders = {"authors", "left_out"}  # of graphs
+    taken = {*trained_runs(config["scenes"], [0]), GENERAL} | folders
     for name in [*config["scenes"], *config["variants"]]:
         if re.search(r"-seed\d+$", name):
             yield f"{name}: ends like the runs of further seeds, expected another name"

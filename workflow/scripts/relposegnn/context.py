@@ -19,11 +19,12 @@ from .aggregation import Candidates, LocalizationSettings
 from .checkpoints import load_model
 from .frames import Frames
 from .graphs import read_graphs
-from .localization import SceneFiles, estimate_candidates
+from .localization import estimate_candidates
 from .metrics import ALONE, FOREIGN, OWN, ROTATION, TRANSLATION, pose_errors
 from .model import PoseNetwork
 from .poses import quaternion_from_matrix
 from .runtime import InputError, atomic_path, numpy_generator
+from .scene_files import SceneFiles
 from .scene_images import SceneImages
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ def measure_context(
             f"{scene.graphs}: has {len(query)} test queries of {neighbours.shape[1]} neighbours, "
             "expected at least one query, of two neighbours"
         )
-    with Frames(scene.frames) as frames:
+    with Frames(scene.frames, scene.camera) as frames:
         draw = numpy_generator(0, "foreign neighbours", frames.scene)
         names, truth = np.asarray(frames.names("test"))[query], frames.poses("test")[query]
         images = SceneImages(model, frames, scene.features)

@@ -18,6 +18,7 @@ from .match_fields import Views
 from .positions import IMAGE, frame_scales
 from .relative_poses import relative_pose, scene_from_world
 from .runtime import InputError, numpy_generator, torch_generator
+from .scene_files import SceneFiles
 
 
 class BatchSettings(Protocol):
@@ -48,17 +49,18 @@ class GraphDataset(Dataset):
         pose: str,
         features_file: str | Path | None = None,
         positions: str = IMAGE,
+        camera_file: str | Path | None = None,
     ) -> None:
         """Read indices and poses; images or maps are read when asked for.
 
         ``split`` is ``train``, ``validation`` or ``test``, see ``graphs.read_graphs``. ``pose`` is
         the kind of the relative poses, see ``relative_poses``; ``positions`` what those in match
-        fields are, see ``positions``.
+        fields are, see ``positions``; ``camera_file`` is of the scene, for rays.
         """
         super().__init__()
         self.graphs_file, self.pose = Path(graphs_file), pose
         self.split = "train" if split == VALIDATION else split  # that the queries count in
-        self.frames = Frames(frames_file)
+        self.frames = Frames(frames_file, camera_file)
         self.scene_from_world = scene_from_world(pose, self.frames.poses("train"))
         self.features = FeatureMaps(features_file) if features_file else None
         if self.features:
@@ -159,9 +161,9 @@ def true_relative(batch: Batch, edge_index: torch.Tensor) -> torch.Tensor:
 
 
 def read_training_graphs(
-    scenes: dict[str, tuple[str, ...]], pose: str, positions: str = IMAGE
+    scenes: dict[str, SceneFiles], pose: str, positions: str = IMAGE
 ) -> tuple[ConcatDataset, ConcatDataset]:
-    """Return training and validation graphs of scenes: frames, graphs and maybe features by name.
+    """Return training and validation graphs of scenes, by name.
 
     ``pose`` and ``positions`` are as ``GraphDataset`` takes them.
 
@@ -171,7 +173,9 @@ def read_training_graphs(
     """
     datasets, validation = (
         [
-            GraphDataset(*files[:2], part, pose, *files[2:], positions=positions)
+            GraphDataset(
+                *(files.frames, files.graphs, part, pose, files.features, positions, files.camera)
+            )
             for files in scenes.values()
         ]
         for part in ("train", VALIDATION)

@@ -2,17 +2,19 @@
 
 A run is one model. An experiment is a table: which run each scene is tested with, once for each
 seed. The authors' own networks have runs and experiments too, beside those of the networks that are
-trained here.
+trained here, and so has the general network, for places that it was not trained on.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 PUBLISHED = "published"  # prefix of the runs and experiments of the authors' own networks
+GENERAL, UNSEEN = "general", "unseen"  # the run, and the experiment, of the general network
 EXPERIMENTS = {
     "joint": "one model trained on all scenes",
     "leave_one_out": "per scene, one model trained on the other scenes",
     "single_scene": "per scene, one model trained on it alone",
+    UNSEEN: "one model that was trained on none of the scenes, but on other places",
     "published": "the authors' joint model, run by this code",
     "published_leave_one_out": (
         "per scene, the authors' model trained on the other scenes, run by this code"
@@ -64,6 +66,12 @@ def trained_runs(
     }
 
 
+def general_runs(models: Sequence[str]) -> dict[str, str]:
+    """Return the files of general networks, of several seeds, by the run's name."""
+    names = [GENERAL, *(f"{GENERAL}-seed{seed}" for seed in range(1, len(models)))]
+    return dict(zip(names, models, strict=False))
+
+
 def published_runs(scenes: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Return (kind, scene) of the authors' networks, by the run's name.
 
@@ -81,7 +89,9 @@ def experiments(scenes: Sequence[str]) -> dict[str, dict[str, str]]:
     tested = {}
     for experiment in EXPERIMENTS:
         kind = trained_experiment(experiment)
-        run = TESTED_RUNS[kind] if experiment == kind else f"{PUBLISHED}-{TESTED_RUNS[kind]}"
+        run = GENERAL if experiment == UNSEEN else TESTED_RUNS[kind]
+        if experiment != kind:
+            run = f"{PUBLISHED}-{run}"
         tested[experiment] = {scene: run.format(scene=scene) for scene in scenes}
     return tested
 

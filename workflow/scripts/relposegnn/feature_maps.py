@@ -6,7 +6,7 @@ Groups ``train`` and ``test`` hold ``fine`` float16 (N, C8, h, w) and ``coarse``
 the channels over the database. Root attributes: ``dataset``, ``scene``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from .encoders import ENCODED_SIDE, Maps, encoded_size, load_encoder
+from .encoders import Maps, encoded_size, load_encoder
 from .frames import Frames
 from .images import image_size, read_image
 from .runtime import InputError, map_in_threads, select_device
@@ -99,7 +99,7 @@ def encode_frames(
     scene_folder: str | Path,
     features_file: str | Path,
     encoder: str,
-    shorter_side: int = ENCODED_SIDE,
+    size: Sequence[int] | None = None,
     device: str | None = None,
     workers: int = 1,
 ) -> None:
@@ -110,7 +110,8 @@ def encode_frames(
         scene_folder: that these paths start from. Images are read at their own size and resized.
         features_file: HDF5 file to write.
         encoder: name of an encoder, see ``encoders.load_encoder``.
-        shorter_side: of the images that it sees, in pixels, a multiple of 16.
+        size: (width, height) in pixels of the images that it sees, multiples of 16; None: 128 for
+            the shorter side, and the scene's proportions.
         device: that it runs on, see ``runtime.select_device``.
         workers: threads, each of which decodes and encodes images.
 
@@ -126,8 +127,8 @@ def encode_frames(
             split: [Path(scene_folder) / source for source in frames.sources(split)]
             for split in SPLITS
         }
-        size = encoded_size(*image_size(paths["train"][0]), shorter_side)
-        settings = {"encoder": encoder, "weights": network.weights, "shorter_side": shorter_side}
+        size = tuple(size or encoded_size(*image_size(paths["train"][0])))
+        settings = {"encoder": encoder, "weights": network.weights}
         settings |= {"width": size[0], "height": size[1]}
         with create_hdf5(features_file, "features", settings) as file:
             file.attrs.update(dataset=frames.dataset, scene=frames.scene)

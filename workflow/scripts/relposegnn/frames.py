@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
+from .camera_files import read_camera
 from .images import image_size, jitter_colours, read_images, resized_shape
 from .layouts.reading import read_scene
 from .runtime import InputError, map_in_threads, numpy_generator
@@ -39,8 +40,7 @@ class Packing(NamedTuple):
         statistics: mean (3) and variance (3) of the channels, for images in [0, 1], to record in
             place of those measured on the training images, e.g. those a model was trained with.
         focal_lengths: of the database's and of the queries' camera, in longer sides of the image,
-            or None: the first as a COLMAP model says or else estimated, the second as the first.
-            None in place of both: as a COLMAP model says, elsewhere unknown.
+            or None: the first as a COLMAP model says, elsewhere unknown, the second as the first.
         held_out: frames in a stretch, see ``scenes.hold_out``; None keeps the scene's own split.
         colour_jitter: strengths, see ``images.jitter_colours``, drawn once for each image; None:
             images as they are.
@@ -56,13 +56,14 @@ class Packing(NamedTuple):
 class Frames(StoredFrames):
     """Reader of a frames file; ``with Frames(path) as frames`` closes it.
 
-    Labels are read at once, images when they are asked for.
+    Labels are read at once, images when they are asked for. With a ``camera_file``, frames whose
+    focal length is unknown have the one in it.
 
     Raises:
-        InputError: not a frames file of this schema.
+        InputError: not a frames file of this schema, or no camera.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, camera_file: str | Path | None = None) -> None:
         """Read everything but the images."""
         super().__init__(path, "frames")
         with open_hdf5(path, "frames") as file:
@@ -80,6 +81,10 @@ class Frames(StoredFrames):
                 else np.full(len(self._names[split]), np.nan)
                 for split in SPLITS
             }
+        if camera_file is not None:
+            usual = read_camera(camera_file)
+            for lengths in self._focal_lengths.values():
+                lengths[np.isnan(lengths)] = usual
 
     def count(self, split: str) -> int:
         """Return the number of frames of ``train`` or ``test``."""
@@ -130,8 +135,7 @@ def pack_frames(
 
     Raises:
         InputError: the scene is not complete, an image is damaged, sizes differ, the statistics
-            are none, a focal length cannot be estimated, or there are too few frames to hold some
-            out.
+            are none, or there are too few frames to hold some out.
     """
     given = packing.statistics and _checked_statistics(packing.statistics, scene)
     content = read_scene(scene_folder)
@@ -139,7 +143,7 @@ def pack_frames(
         content = hold_out(content, packing.held_out)
     original = _common_size([frame.image for frame in content.train + content.test], workers)
     size = resized_shape(*original, packing.shorter_side)
-    focal_lengths = _focal_lengths(content, packing.focal_lengths, workers)
+    focal_lengths = _focal_lengths(content, packing.focal_lengths)
     recorded = packing._asdict() | {"statistics": "given" if given else "measured"}
     settings = {"dataset": dataset, "scene": scene, **recorded}
     with create_hdf5(frames_file, "frames", settings) as file:
@@ -207,23 +211,13 @@ def _common_size(paths: list[Path], workers: int) -> tuple[int, int]:
     return expected
 
 
-def _focal_lengths(
-    content: Scene, given: FocalLengths | None, workers: int
-) -> dict[str, np.ndarray]:
+def _focal_lengths(content: Scene, given: FocalLengths | None) -> dict[str, np.ndarray]:
     """Return focal lengths (N) by split, NaN where they are unknown; see ``Packing``."""
     found = {
         split: np.array([frame.focal_length for frame in content.frames(split)], dtype=np.float64)
         for split in SPLITS
     }
     train, test = given or (None, None)
-    if given is not None and train is None and np.isnan(found["train"]).all():
-        from .matching.cameras import (
-            estimate_focal_length,
-        )  # OpenCV: who only reads frames lacks it
-
-        paths = [frame.image for frame in content.train]
-        poses = np.stack([frame.world_from_cam for frame in content.train])
-        train = estimate_focal_length(paths, poses, workers=workers)
     for split, value in (("train", train), ("test", train if test is None else test)):
         if value is not None:
             found[split][:] = value

@@ -21,7 +21,8 @@ from .validation import ValidationSettings, held_out_frames, rank_among
 
 logger = logging.getLogger(__name__)
 
-VALIDATION = "validation"  # part of the training frames, and a group of a graphs file
+# Parts of the training frames, and groups of a graphs file.
+VALIDATION, LEFT_OUT = "validation", "left_out"
 
 
 @dataclass(frozen=True)
@@ -226,7 +227,7 @@ def sample_graphs(
         }
         for part, (queries, settings) in parts.items():
             split = "test" if part == "test" else "train"
-            ranked = _checked_ranking(neighbours_file, frames, split)[queries]
+            ranked = checked_ranking(neighbours_file, frames, split)[queries]
             names, among = database, None
             if part != "test" and held_out.any():
                 ranked, names, among = rank_among(ranked, kept), database[kept], kept
@@ -236,7 +237,7 @@ def sample_graphs(
             write_split(out, part, queries, neighbours, filled.sum())
 
 
-def _checked_ranking(neighbours_file: str | Path, frames: Frames, split: str) -> np.ndarray:
+def checked_ranking(neighbours_file: str | Path, frames: Frames, split: str) -> np.ndarray:
     """Return the rankings (N, K) of a split's frames; InputError where they are of others."""
     ranked = read_ranking(neighbours_file, split).index
     if len(ranked) != frames.count(split):
@@ -297,8 +298,8 @@ def write_split(
 def read_graphs(graphs_file: str | Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the frame indices of a part's graphs: query (G,) and neighbours (G, k).
 
-    Queries of ``test`` count in the test frames, those of ``train`` and of ``validation`` in the
-    training frames, and so do all neighbours. A file without validation graphs has 0 of them.
+    Queries of ``test`` count in the test frames, those of other parts in the training frames, and
+    so do all neighbours. A file without validation graphs has 0 of them.
     """
     with open_hdf5(graphs_file, "graphs") as file:
         if split == VALIDATION and split not in file:

@@ -1,9 +1,7 @@
 """Query poses from regressed relative poses (paper, section 3.4)."""
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,31 +13,17 @@ from .edges import complete_edges
 from .frames import Frames
 from .graphs import VALIDATION, read_graphs
 from .model import PoseNetwork
+from .motion_files import read_motion_scale
 from .poses import quaternion_exp, quaternion_from_matrix, vector_from_pose
 from .relative_poses import compose, from_other_direction, scene_from_world
 from .runtime import InputError, atomic_path
+from .scene_files import SceneFiles
 from .scene_images import CellsOfRows, SceneImages, StoredMaps
 from .yardsticks import yardstick_poses
 
 logger = logging.getLogger(__name__)
 
 GRAPHS_PER_PASS = 32
-
-
-class SceneFiles(NamedTuple):
-    """The files of a scene that its queries are localised with.
-
-    Attributes:
-        frames: images and poses.
-        graphs: of the queries.
-        features: where the model's edges are match fields; None elsewhere.
-        retrieval: neighbours and descriptors, for the yardsticks; none: without these.
-    """
-
-    frames: str | Path
-    graphs: str | Path
-    features: str | Path | None = None
-    retrieval: Sequence[str | Path] = ()
 
 
 def predict_poses(
@@ -52,7 +36,7 @@ def predict_poses(
 ) -> None:
     """Estimate the pose of every test query of a scene and write them as ``.npz``.
 
-    Or those of another ``part`` of its graphs, ``validation``.
+    Or those of another ``part`` of its graphs, ``validation`` or ``left_out``.
 
     The arrays are those of ``localize_queries``, and of ``yardstick_poses`` where there is what
     the images were ranked by.
@@ -61,8 +45,7 @@ def predict_poses(
         InputError: the scene has no test queries, or its files do not fit the model or each other.
     """
     model = load_model(model_file).to(device, memory_format=torch.channels_last)
-    files = scene.frames, scene.graphs, scene.features
-    predictions = localize_queries(model, *files, settings, part)
+    predictions = localize_queries(model, scene, settings, part)
     if scene.retrieval:
         query, _ = read_graphs(scene.graphs, "test")
         yardsticks = yardstick_poses(scene.frames, *scene.retrieval)
@@ -73,9 +56,7 @@ def predict_poses(
 
 def localize_queries(
     model: PoseNetwork,
-    frames_file: str | Path,
-    graphs_file: str | Path,
-    features_file: str | Path | None,
+    scene: SceneFiles,
     settings: LocalizationSettings,
     part: str = "test",
 ) -> dict[str, np.ndarray]:
@@ -88,31 +69,30 @@ def localize_queries(
 
     Args:
         model: in evaluation mode; it is fastest with its weights in ``channels_last``.
-        frames_file: of the scene.
-        graphs_file: of the scene.
-        features_file: of the scene, where the model's edges are match fields; None elsewhere.
+        scene: its files; those of retrieval are not read.
         settings: how poses follow from relative ones.
-        part: whose queries: ``test``, or ``validation``, which are training frames.
+        part: whose queries: ``test``; or ``validation`` or ``left_out``, which are training frames.
 
     Raises:
         InputError: the scene has no such queries, or its files do not fit the model.
     """
-    query, neighbours = read_graphs(graphs_file, part)
+    query, neighbours = read_graphs(scene.graphs, part)
     if len(query) == 0:
         raise InputError(
-            f"{graphs_file}: has no {part} queries, expected at least one"
+            f"{scene.graphs}: has no {part} queries, expected at least one"
             + ("; a larger graphs.validation or shorter stretches" if part == VALIDATION else "")
         )
-    split = "train" if part == VALIDATION else part
-    with Frames(frames_file) as frames:
+    split = "test" if part == "test" else "train"
+    with Frames(scene.frames, scene.camera) as frames:
         database = vector_from_pose(frames.poses("train"))
         truth = vector_from_pose(frames.poses(split)[query])
-        images = SceneImages(model, frames, features_file)
+        images = SceneImages(model, frames, scene.features)
         seen = images.of_frames(split, query)
-        candidates = estimate_candidates(images, seen, neighbours, settings.both_directions)
+        scale = read_motion_scale(scene.motions) if scene.motions else None
+        candidates = estimate_candidates(images, seen, neighbours, settings.both_directions, scale)
     robust_t, robust_q = aggregate(candidates, settings.aggregation)
     if failed := np.isnan(robust_t).any(axis=1).sum():
-        logger.warning("%s: %d of %d queries have no finite pose", graphs_file, failed, len(query))
+        logger.warning("%s: %d of %d queries have no finite pose", scene.graphs, failed, len(query))
     spread_m, spread_deg = pair_spread(candidates.translation, candidates.quaternion)
     reference = database[neighbours[:, 0]]
     return {
@@ -135,6 +115,7 @@ def estimate_candidates(
     queries: "torch.Tensor | StoredMaps",
     neighbours: np.ndarray,
     both_directions: bool = False,
+    motion_scale: np.ndarray | None = None,
 ) -> Candidates:
     """Return the pose estimates of queries, frames or photos, by their graphs; failed ones are NaN.
 
@@ -143,13 +124,13 @@ def estimate_candidates(
         queries: G of them, as the network sees them.
         neighbours: (G, k) of the queries, in the training frames.
         both_directions: see ``LocalizationSettings``.
+        motion_scale: factors (3,) of motions along the axes of cameras, see ``motion_scale``; None:
+            they are as regressed.
     """
     kind = images.model.settings.pose
-    features, nodes = images.graphs(queries, neighbours)
-    relative, back, source = relate_graphs(images.model, features, nodes, both_directions)
-    told_back = np.isfinite(back).all(axis=-1)
-    opposite = from_other_direction(kind, back[told_back])
-    relative[told_back] = (relative[told_back] + opposite) / 2
+    relative, source = relate_to_neighbours(images, queries, neighbours, both_directions)
+    if motion_scale is not None:
+        relative[..., :3] *= motion_scale
     database = images.frames.poses("train")
     turn = scene_from_world(kind, database)
     sources = turn @ database[np.take_along_axis(neighbours, source - 1, axis=1)]
@@ -160,6 +141,24 @@ def estimate_candidates(
     translation = np.where(found, poses[..., :3, 3], np.nan)
     quaternion = np.where(found, quaternion_from_matrix(poses[..., :3, :3]), np.nan)
     return Candidates(translation, quaternion, np.where(found[..., 0], lengths, np.nan), source)
+
+
+def relate_to_neighbours(
+    images: SceneImages,
+    queries: "torch.Tensor | StoredMaps",
+    neighbours: np.ndarray,
+    both_directions: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return relative poses (G, e, 6) on the edges into queries, and these edges' sources (G, e).
+
+    The arguments are of ``estimate_candidates``; a source is a node of the graph, from 1 on.
+    """
+    features, nodes = images.graphs(queries, neighbours)
+    relative, back, source = relate_graphs(images.model, features, nodes, both_directions)
+    told_back = np.isfinite(back).all(axis=-1)
+    opposite = from_other_direction(images.model.settings.pose, back[told_back])
+    relative[told_back] = (relative[told_back] + opposite) / 2
+    return relative, source
 
 
 @torch.inference_mode()

@@ -5,7 +5,7 @@ one such query makes a mean infinite.
 """
 
 import logging
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +34,23 @@ PREFIXES = {
 # Arrays (N,) of a predictions file, where they are: how far the estimates by single edges lie
 # apart, and the points by which a pose was refined, 0 where it was not.
 EDGE_SPREADS, POINTS = ["spread_m", "spread_deg"], "refined_points"
+DEVIATIONS = ["refined_deviation_m", "refined_deviation_deg"]  # by the curvature of the cost
 COPIES = [MOST_SIMILAR, REFERENCE]  # an image's pose; the first that is known is what ratios are to
+SINGLE = [*EDGE_SPREADS, POINTS, *DEVIATIONS]
 TRANSLATION, ROTATION = "translation_error_m", "rotation_error_deg"
+SIGMAS = ("sigma_m", "sigma_deg")  # stated errors, columns of scores
+# Columns of a summary: shares of queries within once and twice the stated errors.
+WITHIN = [f"within_{times}{name}" for times in (1, 2) for name in SIGMAS]
 KEPT = "kept"  # 1 of a query whose pose could not be refined, 0 of others; a column of scores
 NAMES, WIDTHS = "rel_path", {"t": 3, "q": 4}  # of predictions; columns of a pair of arrays
 SHORTEST_QUATERNION = 1e-6  # below it has no direction
 
 
-def score_poses(predictions_file: str | Path, scores_file: str | Path) -> None:
+def score_poses(
+    predictions_file: str | Path,
+    scores_file: str | Path,
+    stated: Callable[[Mapping[str, np.ndarray], str], tuple[np.ndarray, np.ndarray]] | None = None,
+) -> None:
     """Write the errors of every query and estimator of one scene.
 
     Args:
@@ -49,12 +58,18 @@ def score_poses(predictions_file: str | Path, scores_file: str | Path) -> None:
             metres, ``targ_q`` (N, 4) wxyz, and the same pair per estimator, with the
             prefixes of ``PREFIXES``.
         scores_file: CSV to write, one row per query and estimator.
+        stated: the errors in metres and degrees (N,) that an estimator states of the poses in the
+            arrays, see ``calibration.stated_errors``; None: none are stated.
 
     Raises:
         InputError: see ``read_predictions``.
     """
     arrays = read_predictions(predictions_file, (REFERENCE, FIRST_EDGE, ALL_EDGES))
     parts = [score_estimator(arrays, name) for name in present_estimators(arrays)]
+    if stated is not None:
+        for scores in parts:
+            sigma = stated(arrays, scores["estimator"].iloc[0])
+            scores[list(SIGMAS)] = np.stack(sigma, axis=1)
     scores = pd.concat(parts, ignore_index=True)
     with atomic_path(scores_file) as partial:
         scores.to_csv(partial, index=False, float_format="%.9g")
@@ -96,7 +111,7 @@ def read_predictions(
             known = [p for p in PREFIXES.values() if {f"{p}_t", f"{p}_q"} & set(file.files)]
             prefixes = dict.fromkeys(["targ", *(PREFIXES[name] for name in estimators), *known])
             widths = {f"{p}_{part}": width for p in prefixes for part, width in WIDTHS.items()}
-            single = [name for name in (*EDGE_SPREADS, POINTS) if name in file.files]
+            single = [name for name in SINGLE if name in file.files]
             arrays = {name: file[name] for name in (*widths, *single) if name in file.files}
             names = _text_names(file)
     except Exception as error:  # damaged bytes end in nearly every kind of exception
@@ -259,8 +274,8 @@ def summarise(scores: pd.DataFrame, recall: Sequence[tuple[float, float]]) -> pd
         Columns ``estimator``, ``queries``, ``failed``, ``kept`` (poses that a refinement left
         as they were, 0 of other estimators), ``median_translation_m``,
         ``median_rotation_deg``, ``mean_translation_m``, ``mean_rotation_deg`` and a share of
-        queries (0 to 1) per pair of thresholds. Failed queries are infinite errors throughout, so
-        a mean over them is infinite.
+        queries (0 to 1) per pair of thresholds, then those of ``WITHIN``. Failed queries are
+        infinite errors throughout, so a mean over them is infinite.
     """
     groups = scores.groupby("estimator", sort=False)
     return pd.DataFrame([_summarise_estimator(str(name), own, recall) for name, own in groups])
@@ -284,4 +299,16 @@ def _summarise_estimator(
     for limit_m, limit_deg in recall:
         within = (metres <= limit_m) & (degrees <= limit_deg)
         row[recall_column(limit_m, limit_deg)] = np.mean(within)
+    for times in (1, 2):
+        for name, errors in zip(SIGMAS, (metres, degrees), strict=True):
+            row[f"within_{times}{name}"] = _share_within(errors, scores.get(name), times)
     return row
+
+
+def _share_within(errors: np.ndarray, sigma: pd.Series | None, times: int) -> float:
+    """Return the share of errors within a multiple of the stated ones; NaN where none is stated."""
+    if sigma is None or not sigma.notna().any():
+        return np.nan
+    known = sigma.notna().to_numpy() | np.isinf(errors)  # a failed query is never within
+    within = np.isfinite(errors) & (errors <= times * sigma.to_numpy())
+    return float(np.mean(within[known]))

@@ -28,8 +28,7 @@ def frame_scales(positions: str, frames: Frames, split: str, grid: tuple[int, in
         raise InputError(
             f"{frames.path}: the focal length of {unknown} of {len(focal_lengths)} {split} frames "
             "is unknown, but the network sees rays (model.positions: rays); give it in "
-            f"frames.focal_lengths.{frames.scene}, null to estimate it, or train a network with "
-            "model.positions: image"
+            f"frames.focal_lengths.{frames.scene}, or train a network with model.positions: image"
         )
     return image_scales(positions, focal_lengths, frames.image_shape, grid)
 

@@ -37,6 +37,7 @@ from .match_field_network import build_network
 from .match_fields import Views
 from .model import ModelSettings, PoseNetwork
 from .runtime import InputError, atomic_path, derive_seed, torch_generator
+from .scene_files import SceneFiles
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class TrainingOutputs(NamedTuple):
 
 
 def train_model(
-    scenes: dict[str, tuple[str, ...]],
+    scenes: dict[str, SceneFiles],
     outputs: TrainingOutputs,
     model_settings: ModelSettings,
     settings: TrainingSettings,
@@ -83,7 +84,7 @@ def train_model(
     code_digest: str = "",
     backbone_weights: str | Path | None = None,
 ) -> None:
-    """Train one model on the graphs of ``scenes``: frames, graphs and maybe features file by name.
+    """Train one model on the graphs of ``scenes``, by name.
 
     ``backbone_weights`` are torchvision's of ImageNet. A training that was killed goes on after its
     last complete epoch if settings, data and code, for which ``code_digest`` stands, are the same.

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.colors import to_rgba_array
+from matplotlib.colors import to_rgba, to_rgba_array
+from matplotlib.patches import Ellipse
 
 from .style import PALE
 
@@ -147,6 +148,17 @@ class Map:
         for sequence in dict.fromkeys(sequences.tolist()):
             path = self.place(centres[sequences == sequence])
             self.axes.plot(*path.T, color=colour, linewidth=0.8)
+
+    def draw_ellipse(self, centre: np.ndarray, covariance: np.ndarray, colour: np.ndarray) -> None:
+        """Draw the ellipse that one deviation of a point (3) with a covariance (3, 3) makes."""
+        axes = self.view.map_from_world[self.sides]
+        squares, turns = np.linalg.eigh(axes @ covariance @ axes.T)
+        width, height = 2 * np.sqrt(np.maximum(squares, 0))
+        angle = np.degrees(np.arctan2(*turns[::-1, 0]))
+        ellipse = Ellipse(self.place(centre), width, height, angle=angle)
+        ellipse.set(facecolor=to_rgba(colour, 0.12), edgecolor=to_rgba(colour, 0.6), zorder=2)
+        ellipse.set_linewidth(0.6)
+        self.axes.add_patch(ellipse)
 
     def draw_cameras(
         self, world_from_cam: np.ndarray, colours: np.ndarray, **style: object

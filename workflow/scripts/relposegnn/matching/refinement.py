@@ -45,6 +45,10 @@ class Prior(NamedTuple):
     radians: float
     focal_length: float = 0.0
 
+    def unrefined(self) -> "Refined":
+        """Return the regressed pose as it stays where matches do not refine it."""
+        return Refined(self.pose, 0, self.metres**2 * np.eye(3), self.radians**2 * np.eye(3))
+
 
 class Refined(NamedTuple):
     """A refined pose.
@@ -52,10 +56,24 @@ class Refined(NamedTuple):
     Attributes:
         pose: (4, 4).
         points: that are seen where they should be; 0 where the regressed pose stays.
+        centre: (3, 3) covariance of the camera centre, by the cost's curvature.
+        rotation: (3, 3) of the rotation vector in the camera's axes, likewise.
     """
 
     pose: np.ndarray
     points: int
+    centre: np.ndarray
+    rotation: np.ndarray
+
+    @property
+    def metres(self) -> float:
+        """The root mean square error of the camera centre that this comes to."""
+        return float(np.sqrt(np.trace(self.centre)))
+
+    @property
+    def radians(self) -> float:
+        """The root mean square angle of the rotation's error that this comes to."""
+        return float(np.sqrt(np.trace(self.rotation)))
 
 
 def refine_pose(
@@ -70,7 +88,7 @@ def refine_pose(
         prior: the regressed pose, finite.
         scale: of the error of a projection, in the unit of places: about a pixel.
     """
-    unchanged = Refined(prior.pose, 0)
+    unchanged = prior.unrefined()
     tolerance = TOLERANCE * scale
     matched = np.isfinite(views[..., 0]).sum(axis=1) >= 2
     cam_from_world = inverse_pose(cameras)[:, :3]
@@ -87,7 +105,8 @@ def refine_pose(
     seen = np.count_nonzero(projection_errors(pose, points, places) < tolerance)
     if seen < LEAST_POINTS or np.abs(deviations(pose, prior)).max() > GATE:
         return unchanged
-    return Refined(pose, seen)
+    covariance = np.linalg.inv(found.jac.T @ found.jac)
+    return Refined(pose, seen, covariance[:3, :3], covariance[3:6, 3:6])
 
 
 def pose_by_ransac(points: np.ndarray, places: np.ndarray, tolerance: float) -> np.ndarray | None:

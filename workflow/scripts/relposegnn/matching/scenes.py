@@ -9,13 +9,21 @@ import numpy as np
 from tqdm import tqdm
 
 from ..frames import Frames
-from ..metrics import ALL_EDGES, EDGE_SPREADS, NAMES, POINTS, PREFIXES, read_predictions
+from ..left_out import rank_outside, read_reaches
+from ..metrics import (
+    ALL_EDGES,
+    DEVIATIONS,
+    EDGE_SPREADS,
+    NAMES,
+    POINTS,
+    PREFIXES,
+    read_predictions,
+)
 from ..poses import inverse_pose, pose_from_quaternion, quaternion_from_matrix
 from ..retrieval.rankings import read_ranking
 from ..runtime import InputError, atomic_path, map_in_threads
 from .key_points import SIDE, KeyPoints, find_key_points, match_key_points
 from .refinement import Prior, Refined, refine_pose
-from .scene_cameras import known_focal_lengths
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +61,7 @@ class MatchedDatabase:
             regressed: the pose to start from.
         """
         if not (np.isfinite(regressed.pose).all() and np.isfinite(focal_length)):
-            return Refined(regressed.pose, 0)
+            return regressed.unrefined()
         images = choose_apart(ranking, self._poses[:, :3, 3])
         views = np.full((len(query.places), len(images), 2), np.nan)
         for view, image in enumerate(images):
@@ -114,8 +122,12 @@ def poses_of(refined: Sequence[Refined]) -> tuple[tuple[np.ndarray, np.ndarray],
     found = np.isfinite(poses).all(axis=(1, 2))
     quaternions = np.full((len(poses), 4), np.nan)
     quaternions[found] = quaternion_from_matrix(poses[found, :3, :3])
-    logger.info("%d of %d poses refined", np.count_nonzero(points), len(points))
     return (poses[:, :3, 3], quaternions), points
+
+
+def tell_refined(refined: Sequence[Refined]) -> None:
+    """Log how many poses were refined."""
+    logger.info("%d of %d poses refined", sum(each.points > 0 for each in refined), len(refined))
 
 
 def refine_predictions(
@@ -126,51 +138,62 @@ def refine_predictions(
     camera_file: str | Path,
     refined_file: str | Path,
     workers: int = 1,
+    left_out_file: str | Path | None = None,
 ) -> None:
     """Write the predictions of a scene's test queries, with refined poses beside the others.
 
     ``refined_t`` (N, 3) and ``refined_q`` (N, 4) start from the poses of all edges and are these
-    where ``refined_points`` (N), the points seen where they should be, is 0.
+    where ``refined_points`` (N), the points seen where they should be, is 0. Beside them
+    ``refined_deviation_m``, ``refined_deviation_deg`` (N), see ``refinement.Refined``.
 
     Args:
         predictions_file: of ``localization.predict_poses``.
         frames_file: of the scene.
         scene_folder: with its images.
         neighbours_file: rankings of the database for each query.
-        camera_file: see ``scene_cameras.measure_camera``.
+        camera_file: of the scene, see ``camera_files``.
         refined_file: ``.npz`` to write.
         workers: threads, each of which refines poses.
+        left_out_file: graphs of database frames whose predictions these are, each refined without
+            the frames around it, see ``left_out``; None: the queries are the test frames.
 
     Raises:
         InputError: the files do not belong together, or an image cannot be read.
     """
     arrays, regressed = _read_regressed(predictions_file)
-    ranking = read_ranking(neighbours_file, "test").index
-    with Frames(frames_file) as frames:
-        row_of = {name: row for row, name in enumerate(frames.names("test"))}
+    split = "train" if left_out_file else "test"
+    ranking = read_ranking(neighbours_file, split).index
+    with Frames(frames_file, camera_file) as frames:
+        row_of = {name: row for row, name in enumerate(frames.names(split))}
         queries = [row_of.get(str(name)) for name in arrays.get(NAMES, ())]
         if not queries or None in queries or len(ranking) != len(row_of):
             raise InputError(
-                f"{predictions_file} and {neighbours_file}: are not of the {len(row_of)} test "
+                f"{predictions_file} and {neighbours_file}: are not of the {len(row_of)} {split} "
                 f"frames of {frames_file}; rank and predict them again"
             )
         images = {
             split: [Path(scene_folder) / source for source in frames.sources(split)]
             for split in ("train", "test")
         }
-        focal_lengths = {split: known_focal_lengths(frames, split, camera_file) for split in images}
+        focal_lengths = {split: frames.focal_lengths(split) for split in images}
         database = MatchedDatabase(images["train"], frames.poses("train"), focal_lengths["train"])
+
+    ranked = [ranking[query] for query in queries]
+    if left_out_file:
+        reaches = read_reaches(left_out_file)
+        ranked = list(map(rank_outside, ranked, queries, reaches))
 
     def refine(row: int) -> Refined:
         query = queries[row]
-        own = find_key_points(images["test"][query], KEY_POINTS)
-        camera = focal_lengths["test"][query]
-        return database.refine(own, camera, ranking[query], regressed[row])
+        own = find_key_points(images[split][query], KEY_POINTS)
+        return database.refine(own, focal_lengths[split][query], ranked[row], regressed[row])
 
     rows = tqdm(range(len(queries)), "refining", disable=None)
     refined = list(map_in_threads(refine, rows, workers))
-    poses, arrays[POINTS] = poses_of(refined)
-    arrays["refined_t"], arrays["refined_q"] = poses
+    tell_refined(refined)
+    (arrays["refined_t"], arrays["refined_q"]), arrays[POINTS] = poses_of(refined)
+    arrays[DEVIATIONS[0]] = np.array([each.metres for each in refined])
+    arrays[DEVIATIONS[1]] = np.degrees([each.radians for each in refined])
     with atomic_path(refined_file) as partial_file:
         np.savez(partial_file, **arrays)
 

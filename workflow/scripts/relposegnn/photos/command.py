@@ -1,4 +1,4 @@
-"""The command ``localise``: photos in a folder, their poses out, by files in a results folder."""
+"""The command ``localise``: photos in, their poses out, by files in a results folder."""
 
 import argparse
 import logging
@@ -9,13 +9,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ..calibration import read_calibration
 from ..runtime import InputError, select_device
+from .files import find_photos
+from .new_place import prepare_place, tell_quality
 from .place import read_place
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 1 with a message where the user's input is wrong."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.map is None and options.model:
+        parser.error("--model is for --map; a run's own network is chosen with --run")
+    if options.map is not None and (options.run or options.results):
+        parser.error("--run and --results are for --scene, expected neither with --map")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("faiss.loader").setLevel(logging.WARNING)
     try:
@@ -29,12 +37,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="localise",
-        description="Estimate the camera poses of new photos of a scene, with a trained run.",
+        description="Estimate the camera poses of new photos: of a scene, with a trained run, or "
+        "of any place that there are images with poses of, with the general network.",
     )
     add = parser.add_argument
-    add("photos", type=Path, help="folder of photos, JPEG or PNG")
-    add("--scene", required=True, help="scene that they show")
-    add("--run", default="joint", help="trained model to use (default: %(default)s)")
+    add("photos", type=Path, help="photo, or folder of photos, JPEG or PNG")
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--scene", help="scene that they show")
+    place.add_argument("--map", type=Path, help="folder of images with poses, of the place that "
+        "they show; nothing is trained")  # fmt: skip
+    add("--model", type=Path, help="general network for --map (default: of make general-model)")
+    add("--run", help="trained model to use (default: joint)")
     add("--results", type=Path, help="folder of the pipeline's results; default: the one in "
         "results/ that has the scene")  # fmt: skip
     add("--output", type=Path, default=Path("localised"), help="folder to write to "
@@ -68,7 +81,12 @@ def _focal_length(text: str) -> float:
 
 
 def _run(options: argparse.Namespace) -> None:
-    place = read_place(find_place(options.results, options.scene, options.run))
+    find_photos(options.photos)  # minutes before the photos are read, where a map is made
+    if options.map is None:
+        place = read_place(find_place(options.results, options.scene, options.run or "joint"))
+    else:
+        place = read_place(prepare_place(options.map, options.model, options.workers))
+    print(f"{tell_quality(read_calibration(place.calibration))}\n", flush=True)
     if options.netvlad is not None:
         place = replace(place, describer=options.netvlad)
     if options.min_confidence is not None:
@@ -78,11 +96,11 @@ def _run(options: argparse.Namespace) -> None:
     device = select_device(options.device, options.workers)
     paths = options.photos, options.output
     table = localise_photos(place, *paths, device, options.workers, options.focal_length)
-    columns = ["image", "tx", "ty", "tz", "confidence", "accepted"]
-    formats = dict.fromkeys(columns[1:5], "{:.2f}".format)
+    columns = ["image", "tx", "ty", "tz", "sigma_m", "sigma_deg", "confidence", "accepted"]
+    formats = dict.fromkeys(columns[1:7], "{:.2f}".format) | {"sigma_m": "{:.3f}".format}
     print(table[columns].to_string(index=False, formatters=formats))
     print(f"\nIn {options.output}:")
-    print("  poses.csv    all photos: camera-to-world poses, confidence")
+    print("  poses.csv    all photos: camera-to-world poses, their errors, confidence")
     print("  poses.txt    accepted photos: TUM trajectory")
     print("  images.txt   accepted photos: COLMAP, world-to-camera")
     print("  photos.png   the photos on a map")

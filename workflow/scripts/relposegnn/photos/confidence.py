@@ -1,22 +1,16 @@
-"""How far an estimated pose can be trusted, from 0 to 1.
+"""How far an estimated pose can be trusted: the probability that it is right to within limits.
 
-Two questions, each answered in [0, 1]. Recognition: is the most similar database image as similar
-to the photo as the database's images are to each other? Agreement: do the neighbours' estimates
-of the pose lie together, compared with how far the database's cameras lie apart? The confidence is
-the product. It has no unit, and does not depend on the place's size, axes or kind of descriptor.
-
-On the demo's rooms and on real frames it is recognition that tells photos of the place from others
-and good estimates from bad ones. Agreement adds little: all estimates share the query's features,
-so the network agrees with itself on a photo of another place too. It is there for a network that
-fails. Confidence orders estimates; it is no probability.
+Two questions. Is the photo of this place? A pose that matches have refined answers it; elsewhere
+recognition does: is the most similar database image as similar to the photo as the database's
+images are to each other? And if it is, are its errors within the limits? The errors that are stated
+with the pose tell, see ``calibration``. The confidence is the product.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from ..aggregation import pair_spread
-from ..poses import quaternion_from_matrix
+from ..calibration import probability_within
 
 SAMPLE = 512  # database images that stand for all, evenly spread
 
@@ -61,30 +55,24 @@ def recognition(similarity: np.ndarray, scale: SimilarityScale) -> np.ndarray:
     return np.clip((np.asarray(similarity) - scale.unrelated) / span, 0, 1)
 
 
-def agreement(
-    spread_m: np.ndarray, spread_deg: np.ndarray, world_from_cam: np.ndarray
+def confidence(
+    similarity: np.ndarray,
+    scale: SimilarityScale,
+    refined: np.ndarray,
+    sigma: tuple[np.ndarray, np.ndarray],
+    within: tuple[float, float],
 ) -> np.ndarray:
-    """Return 1 (G,) where the estimates coincide, 0 where they lie apart as the database's cameras.
-
-    The smaller value of translation and rotation; 0 where an estimate is not finite.
+    """Return the probability (G,) that poses are within limits; 0 where no error is stated.
 
     Args:
-        spread_m: (G,) of each query's estimates, from ``aggregation.pair_spread``.
-        spread_deg: (G,) likewise.
-        world_from_cam: (M, 4, 4) poses of the database.
+        similarity: (G,) to the most similar database image.
+        scale: of similarities in this database.
+        refined: (G,) whether matches with the database have refined the pose.
+        sigma: stated errors in metres and degrees, (G,) each.
+        within: the limits, metres and degrees.
     """
-    poses = world_from_cam[_evenly(len(world_from_cam))]
-    extent_m, extent_deg = pair_spread(
-        poses[None, :, :3, 3], quaternion_from_matrix(poses[None, :, :3, :3])
-    )
-    share = np.maximum(_ratio(spread_m, extent_m[0]), _ratio(spread_deg, extent_deg[0]))
-    return np.clip(1 - np.nan_to_num(share, nan=1.0), 0, 1)
-
-
-def _ratio(spread: np.ndarray, extent: float) -> np.ndarray:
-    """Return spread / extent; of 0 / 0, no spread at all, 0."""
-    full = np.where(np.asarray(spread) > 0, np.inf, np.asarray(spread))
-    return np.divide(spread, extent, out=full, where=extent > 0)
+    of_this_place = np.where(refined, 1.0, recognition(similarity, scale))
+    return of_this_place * probability_within(sigma, within)
 
 
 def _evenly(count: int) -> np.ndarray:

@@ -37,14 +37,20 @@ class Photo(NamedTuple):
 def find_photos(folder: str | Path) -> list[str]:
     """Return the photos in a folder and its sub-folders, as sorted paths relative to it.
 
+    A file stands for itself alone, by its name.
+
     Hidden files and folders are not looked at; files of other kinds are counted in the log.
 
     Raises:
         InputError: there is no such folder, or no photo in it.
     """
     folder = Path(folder)
+    if folder.is_file() and folder.suffix.lower() in SUFFIXES:
+        return [folder.name]
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder, expected a folder of photos (JPEG or PNG)")
+        raise InputError(
+            f"{folder}: no such folder, expected a photo or a folder of photos (JPEG or PNG)"
+        )
     relative = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     visible = [path for path in relative if not any(part.startswith(".") for part in path.parts)]
     photos = sorted(path.as_posix() for path in visible if path.suffix.lower() in SUFFIXES)

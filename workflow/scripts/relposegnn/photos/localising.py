@@ -13,20 +13,29 @@ import torch
 from tqdm import tqdm
 
 from ..aggregation import aggregate, pair_spread
+from ..calibration import read_calibration, stated_errors
 from ..checkpoints import load_model
 from ..frames import Frames
 from ..graphs import SamplingSettings, check_choice, choose_neighbours
 from ..localization import estimate_candidates
 from ..matching.key_points import find_key_points
 from ..matching.refinement import Prior, Refined
-from ..matching.scene_cameras import known_focal_lengths
-from ..matching.scenes import KEY_POINTS, MatchedDatabase, poses_of, regressed_prior
+from ..matching.scenes import (
+    KEY_POINTS,
+    MatchedDatabase,
+    poses_of,
+    regressed_prior,
+    tell_refined,
+)
+from ..metrics import ALL_EDGES, DEVIATIONS, EDGE_SPREADS, POINTS, REFINED
+from ..motion_files import read_motion_scale
+from ..poses import quaternion_from_matrix
 from ..retrieval.describers import Describer, load_describer
 from ..retrieval.ranking import build_index, rank
 from ..runtime import InputError, atomic_path, map_in_threads, numpy_generator
 from ..scene_images import SceneImages, StoredMaps
 from ..storage import open_hdf5, read_settings
-from .confidence import agreement, recognition, similarity_scale
+from .confidence import confidence, similarity_scale
 from .files import exif_focal_length_of, find_photos, read_photo
 from .picture import plot_photos
 from .place import Place
@@ -53,14 +62,14 @@ def localise_photos(
     ``poses.csv`` and the map ``photos.png`` show all photos, ``poses.txt`` (TUM) and ``images.txt``
     (COLMAP) the accepted ones. A row per photo: ``image``; ``tx ty tz`` in metres, ``qw qx qy qz``,
     camera-to-world, the aggregate of all edges into it, refined where the place is prepared for
-    that, not finite where it failed; ``confidence``; ``accepted``; ``similarity`` to the
-    ``nearest`` database image; ``spread_m``, ``spread_deg``, medians between two edges' estimates;
-    ``points`` by which the pose was refined, 0 where it was not. Photos do not change each other's
-    pose.
+    that, not finite where it failed; ``confidence``; ``accepted``; ``sigma_m``, ``sigma_deg``,
+    errors that hold in 68 % of the cases, twice as much in 95 %; ``similarity`` to the ``nearest``
+    database image; ``spread_m``, ``spread_deg``, medians between two edges' estimates; ``points``
+    by which the pose was refined, 0 where it was not. Photos do not change each other's pose.
 
     Args:
         place: that the photos show. The seed of its sampling and a photo's name fix its neighbours.
-        photo_folder: with JPEG and PNG files, also in sub-folders.
+        photo_folder: with JPEG and PNG files, also in sub-folders; or one such file.
         output_folder: to write to, not among the photos.
         device: to compute on.
         workers: threads that read photos.
@@ -70,36 +79,58 @@ def localise_photos(
         InputError: a photo cannot be read, there is none, or the files do not belong together.
     """
     names = _requested_photos(place, photo_folder, output_folder)
+    if Path(photo_folder).is_file():
+        photo_folder = Path(photo_folder).parent
     model = load_model(place.model).to(device, memory_format=torch.channels_last)
-    with Frames(place.frames) as frames, open_hdf5(place.descriptors, "descriptors") as file:
+    calibration = read_calibration(place.calibration)
+    with (
+        Frames(place.frames, place.camera) as frames,
+        open_hdf5(place.descriptors, "descriptors") as file,
+    ):
         length = _ranking_length(place, frames, file)
         images = SceneImages(model, frames, place.features)
         paths = [Path(photo_folder, name) for name in names]
         how = _describer_of(file, place.describer, device, workers), length, workers, focal_length
         seen, ranked, similarity = recognise(paths, images, file, *how)
         neighbours = neighbours_of_photos(names, ranked, frames, place.sampling)
+        scale = read_motion_scale(place.motions) if place.motions else None
         candidates = estimate_candidates(
-            images, seen, neighbours, place.localization.both_directions
+            images, seen, neighbours, place.localization.both_directions, scale
         )
         poses = aggregate(candidates, place.localization.aggregation)
         spread = pair_spread(candidates.translation, candidates.quaternion)
-        points = np.zeros(len(names), dtype=int)
+        told = dict(zip(EDGE_SPREADS, spread, strict=True))
+        told["robust_t"], told["robust_q"] = poses
+        reference = frames.poses("train")[neighbours[:, 0]]
+        told["reference_t"] = reference[:, :3, 3]
+        told["reference_q"] = quaternion_from_matrix(reference[:, :3, :3])
+        priors = regressed_prior(*poses, *spread)
+        refined = [prior.unrefined() for prior in priors]
         if place.images is not None:
-            priors = regressed_prior(*poses, *spread)
             photos = paths, ranked, priors
-            poses, points = refine_photos(place, frames, *photos, workers, focal_length)
+            refined = refine_photos(place, frames, *photos, workers, focal_length)
+            tell_refined(refined)
+            told[DEVIATIONS[0]] = np.array([each.metres for each in refined])
+            told[DEVIATIONS[1]] = np.degrees([each.radians for each in refined])
+            told["refined_t"] = told["robust_t"]
+        poses, told[POINTS] = poses_of(refined)
+        estimator = ALL_EDGES if place.images is None else REFINED
+        sigma = stated_errors(told, estimator, calibration)
         table = pd.DataFrame(np.concatenate(poses, axis=1), columns=POSE)
         table.insert(0, "image", names)
         scale = similarity_scale(file["train/descriptor"])
-        sure = agreement(*spread, frames.poses("train")) * recognition(similarity, scale)
+        sure = confidence(similarity, scale, told[POINTS] > 0, sigma, place.within)
+        sure[np.isnan(table["tx"])] = 0
         table["confidence"] = sure
         table["accepted"] = np.isfinite(table["tx"]) & (sure >= place.minimum_confidence)
+        table["sigma_m"], table["sigma_deg"] = sigma
         table["similarity"] = similarity
         table["spread_m"], table["spread_deg"] = spread
-        table["points"] = points
+        table["points"] = told[POINTS]
         table["nearest"] = np.asarray(frames.names("train"))[ranked[:, 0]]
         picture = Path(output_folder, "photos.png")
-        plot_photos(table, photo_folder, frames, place.minimum_confidence, picture)
+        covariances = np.stack([each.centre for each in refined])
+        plot_photos(table, photo_folder, frames, place.minimum_confidence, picture, covariances)
     _write(table, Path(output_folder))
     return table
 
@@ -154,8 +185,8 @@ def refine_photos(
     priors: list[Prior],
     workers: int,
     focal_length: float | None = None,
-) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
-    """Return refined poses, t (N, 3) and q (N, 4), of N photos, and by how many points (N,).
+) -> list[Refined]:
+    """Return the refined poses of N photos.
 
     Args:
         place: with ``camera`` and ``images``.
@@ -170,7 +201,7 @@ def refine_photos(
         InputError: an image cannot be read.
     """
     images = [place.images / source for source in frames.sources("train")]
-    lengths = known_focal_lengths(frames, "train", place.camera)
+    lengths = frames.focal_lengths("train")
     database, usual = MatchedDatabase(images, frames.poses("train"), lengths), np.median(lengths)
 
     def refine(row: int) -> Refined:
@@ -181,8 +212,7 @@ def refine_photos(
         return database.refine(own, camera, ranked[row], prior)
 
     rows = tqdm(range(len(paths)), "refining", unit="img", disable=None)
-    refined = list(map_in_threads(refine, rows, workers))
-    return poses_of(refined)
+    return list(map_in_threads(refine, rows, workers))
 
 
 def neighbours_of_photos(
@@ -217,7 +247,8 @@ def _requested_photos(
     """Return the names of the photos, once the request has been checked."""
     if not 0 <= place.minimum_confidence <= 1:
         raise InputError(f"minimum confidence is {place.minimum_confidence}, expected 0 to 1")
-    if Path(output_folder).resolve().is_relative_to(Path(photo_folder).resolve()):
+    photos, output = Path(photo_folder).resolve(), Path(output_folder).resolve()
+    if photos.is_dir() and output.is_relative_to(photos):
         raise InputError(
             f"{output_folder}: lies among the photos of {photo_folder}, and its photos.png would "
             "be localised itself the next time; choose another output folder"

@@ -44,6 +44,7 @@ def plot_photos(
     frames: Frames,
     minimum_confidence: float,
     figure_file: str | Path,
+    covariances: np.ndarray,
 ) -> None:
     """Draw localised photos and where they were taken.
 
@@ -53,6 +54,7 @@ def plot_photos(
         frames: the scene's database.
         minimum_confidence: of accepted photos, for the title.
         figure_file: PNG or PDF to write.
+        covariances: (N, 3, 3) of the photos' camera centres, up to a factor, for ellipses.
     """
     shown = choose_shown(table["confidence"].to_numpy())
     pictures = []
@@ -63,7 +65,8 @@ def plot_photos(
     title = f"{frames.scene}: {len(table)} photo{'s' * (len(table) != 1)} localised"
     if minimum_confidence > 0:
         title += f", {table['accepted'].sum()} with confidence of at least {minimum_confidence:g}"
-    figure = draw_photos(table, shown, pictures, frames.poses("train"), title, minimum_confidence)
+    known = frames.poses("train"), title, minimum_confidence, covariances
+    figure = draw_photos(table, shown, pictures, *known)
     save_figure(figure, figure_file)
 
 
@@ -81,6 +84,7 @@ def draw_photos(
     database: np.ndarray,
     title: str,
     minimum_confidence: float = 0.0,
+    covariances: np.ndarray | None = None,
 ) -> Figure:
     """Return pictures with names and confidences beside the map.
 
@@ -91,6 +95,7 @@ def draw_photos(
         database: (M, 4, 4) poses, camera-to-world, metres.
         title: of the figure.
         minimum_confidence: of accepted photos, where the colours start.
+        covariances: (N, 3, 3) of camera centres, up to a factor; None: no ellipses.
     """
     columns = next(columns for columns in (1, 2, 3) if len(pictures) <= (2, 6, SHOWN)[columns - 1])
     step = np.array([CELL[0] + GAP, CELL[1] + CAPTION])
@@ -114,6 +119,8 @@ def draw_photos(
         panel = Map(place_axes(figure, (left, top, WIDTH, up)), view, low, high)
         panel.axes.set(xlabel=view.labels[0], ylabel=view.labels[1])
         panel.draw_database(database)
+        if covariances is not None:
+            _draw_ellipses(panel, table, rgba, covariances)
         _draw_cameras(panel, table, rgba, shown)
         write(figure, (MARGIN, 0.28), title, weight="bold", size=10.5)
         accepted = "" if table["accepted"].all() else ", photos not accepted"
@@ -149,6 +156,17 @@ def _draw_cameras(panel: Map, table: pd.DataFrame, rgba: np.ndarray, shown: np.n
                 weight="bold", ha="center", va="center", zorder=3, path_effects=HALO,
                 annotation_clip=True,
             )  # fmt: skip
+
+
+def _draw_ellipses(
+    panel: Map, table: pd.DataFrame, rgba: np.ndarray, covariances: np.ndarray
+) -> None:
+    """Draw where the cameras probably are: twice the stated error, shared among the axes."""
+    sizes = np.sqrt(np.trace(covariances, axis1=1, axis2=2))
+    for row in np.flatnonzero(np.isfinite(table["tx"]) & np.isfinite(table["sigma_m"])):
+        scale = 2 * table["sigma_m"][row] / sizes[row]
+        centre = table.loc[[row], ["tx", "ty", "tz"]].to_numpy(dtype=np.float64)
+        panel.draw_ellipse(centre[0], scale**2 * covariances[row], rgba[row])
 
 
 def _add_legend(

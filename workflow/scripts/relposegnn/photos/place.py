@@ -12,7 +12,10 @@ from ..aggregation import LocalizationSettings
 from ..graphs import SamplingSettings
 from ..runtime import InputError, atomic_path
 
-FILES = ("model", "frames", "features", "descriptors", "describer", "camera", "images")
+FILES = (
+    *("model", "frames", "features", "descriptors", "describer", "calibration"),
+    *("camera", "images", "motions"),
+)
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,16 @@ class Place:
         features: of the scene, where the model's edges are match fields; None elsewhere.
         descriptors: of the scene; photos are described as these were.
         describer: vocabulary or checkpoint that they were made with.
+        calibration: what errors the model's estimates have here, see ``calibration``.
         sampling: how the neighbours of a photo are chosen.
         candidates: length of the ranking that they are chosen from.
         minimum_confidence: 0 to 1, of estimates that are accepted.
+        within: metres and degrees that a pose is within, as probably as its confidence says.
         localization: how a pose follows from what the model regresses.
-        camera: of the scene, where poses are refined by matches; None elsewhere.
-        images: folder of the database's images, likewise.
+        camera: of the scene, where the model sees rays or poses are refined by matches; None
+            elsewhere.
+        images: folder of the database's images, where poses are refined; None elsewhere.
+        motions: their scale, where the model was not trained on the scene; None elsewhere.
     """
 
     model: Path
@@ -38,12 +45,15 @@ class Place:
     features: Path | None
     descriptors: Path
     describer: Path
+    calibration: Path
     sampling: SamplingSettings
     candidates: int
     minimum_confidence: float
+    within: tuple[float, float]
     localization: LocalizationSettings
     camera: Path | None = None
     images: Path | None = None
+    motions: Path | None = None
 
 
 def write_place(place_file: str | Path, place: Place) -> None:
@@ -69,6 +79,7 @@ def read_place(place_file: str | Path) -> Place:
         contents |= {name: Path(os.path.normpath(folder / contents[name])) for name in named}
         contents["sampling"] = SamplingSettings(**contents["sampling"])
         contents["localization"] = LocalizationSettings(**contents["localization"])
+        contents["within"] = tuple(contents["within"])
         return Place(**contents)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(

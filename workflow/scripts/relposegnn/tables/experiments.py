@@ -14,6 +14,7 @@ from ..metrics import (
     MOST_SIMILAR,
     REFERENCE,
     REFINED,
+    WITHIN,
     copied_image,
     recall_column,
 )
@@ -44,6 +45,10 @@ ESTIMATOR_TEXTS = {
         "stored; kept: queries with too few of them, whose aggregate stays"
     ),
 }
+STATED_TEXT = (
+    "68 %, 95 %: queries, in %, whose errors in metres / degrees are within those that are stated "
+    "for so many. "
+)
 TESTING_TEXT = (
     "Unlike in the published protocol, dropout is off at test time, and graphs that this code "
     "samples have a fixed seed."
@@ -98,10 +103,12 @@ def _printed_figures(literature: Literature, experiment: str) -> tuple[pd.DataFr
         return known[kind], text
     text = "figures of this dataset are not known to this project"
     if known:
-        text = (
-            f"the figures of this experiment are in the paper ({IN_PAPER[kind]}), but not known to "
-            "this project"
-        )
+        text = "the paper has no such experiment"
+        if kind in IN_PAPER:
+            text = (
+                f"the figures of this experiment are in the paper ({IN_PAPER[kind]}), but not "
+                "known to this project"
+            )
     return UNKNOWN_FIGURES, f"{text}, and shown as —"
 
 
@@ -132,6 +139,10 @@ def _experiment_table(
     for metres, degrees in recall:
         shares = 100 * numbers[recall_column(metres, degrees)]
         cells[f"{100 * metres:.4g} cm {degrees:.4g}°"] = [format_number(s, 1) for s in shares]
+    stated = numbers[WITHIN].notna().any(axis=None)
+    for column, names in zip(("68 %", "95 %"), (WITHIN[:2], WITHIN[2:]), strict=True):
+        if stated:
+            cells[column] = format_pairs(100 * numbers[names], (0, 0))
     about, known = EXPERIMENTS[experiment], numbers["estimator"].tolist()
     copied = copied_image(known)
     ratio = f"ratio of the median to that of the {copied}; " if copied else ""
@@ -140,7 +151,8 @@ def _experiment_table(
     )
     caption = (
         f"{about[0].upper()}{about[1:]}. Median and mean error over the test queries, in "
-        f"metres / degrees; {ratio}recall in % of the queries within both thresholds. A failed "
+        f"metres / degrees; {ratio}recall in % of the queries within both thresholds. "
+        f"{STATED_TEXT if stated else ''}A failed "
         "query counts as an infinite error. Average: mean over scenes, queries and failures "
         f"summed.{seeds_text(numbers)} {explained[0].upper()}{explained[1:]}. {remarks}".rstrip()
     )

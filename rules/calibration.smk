@@ -1,0 +1,116 @@
+# What errors the estimates of a run have in a scene: told from the scene's own database, frame by frame
+# without the frames around it.
+
+
+rule sample_left_out:
+    input:
+        neighbours="results/{dataset}/neighbours/{scene}.h5",
+        frames="results/{dataset}/frames/{scene}.h5",
+        trained="results/{dataset}/graphs/{scene}.h5",
+    output:
+        graphs="results/{dataset}/graphs/left_out/{scene}.h5",
+    log:
+        "results/{dataset}/logs/sample_left_out/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/sample_left_out/{scene}.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        sampling=sampling_settings(config["graphs"], "test"),
+        frames=config["localization"]["left_out"],
+        code=code("sample_left_out"),
+    script:
+        "../workflow/scripts/sample_left_out.py"
+
+
+# Of the general network: how long motions are here.
+rule measure_motions:
+    input:
+        model="results/{dataset}/runs/{run}/model.pt",
+        frames="results/{dataset}/frames/{scene}.h5",
+        graphs="results/{dataset}/graphs/left_out/{scene}.h5",
+        features=run_features,
+        camera=run_camera,
+    output:
+        scale="results/{dataset}/runs/{run}/motions/{scene}.json",
+    log:
+        "results/{dataset}/logs/measure_motions/{run}/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/measure_motions/{run}/{scene}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 8
+    resources:
+        mem_mb=8000,
+        runtime=60,
+        gpu=1,
+    params:
+        both_directions=config["localization"]["both_directions"],
+        code=code("measure_motions"),
+    script:
+        "../workflow/scripts/measure_motions.py"
+
+
+use rule predict_poses as predict_left_out with:
+    input:
+        model="results/{dataset}/runs/{run}/model.pt",
+        frames="results/{dataset}/frames/{scene}.h5",
+        graphs="results/{dataset}/graphs/left_out/{scene}.h5",
+        features=run_features,
+        camera=run_camera,
+        motions=motion_scale,
+        retrieval=[],
+    output:
+        predictions="results/{dataset}/runs/{run}/left_out/{scene}.npz",
+    log:
+        "results/{dataset}/logs/predict_left_out/{run}/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/predict_left_out/{run}/{scene}.tsv"
+    params:
+        localization=localization_settings(),
+        part="left_out",
+        code=code("predict_poses"),
+
+
+use rule refine_poses as refine_left_out with:
+    input:
+        predictions="results/{dataset}/runs/{run}/left_out/{scene}.npz",
+        frames="results/{dataset}/frames/{scene}.h5",
+        scene=lambda wildcards: scene_folder(wildcards.scene),
+        neighbours="results/{dataset}/neighbours/{scene}.h5",
+        camera="results/{dataset}/cameras/{scene}.json",
+        left_out=["results/{dataset}/graphs/left_out/{scene}.h5"],
+    output:
+        refined="results/{dataset}/runs/{run}/left_out/refined/{scene}.npz",
+    log:
+        "results/{dataset}/logs/refine_left_out/{run}/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/refine_left_out/{run}/{scene}.tsv"
+
+
+rule calibrate_errors:
+    input:
+        predictions=left_out_predictions,
+        graphs="results/{dataset}/graphs/left_out/{scene}.h5",
+        # Of a scene that the network was trained on, it knows all frames but those for validation.
+        trained=known_graphs,
+    output:
+        calibration="results/{dataset}/runs/{run}/calibration/{scene}.json",
+    log:
+        "results/{dataset}/logs/calibrate_errors/{run}/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/calibrate_errors/{run}/{scene}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("calibrate_errors"),
+    script:
+        "../workflow/scripts/calibrate_errors.py"

@@ -1,0 +1,92 @@
+# What captions say of the settings.
+
+
+def sampling_remark(split):
+    """Return in words which database images the graphs of a split take."""
+    sampling = sampling_settings(config["graphs"], split)
+    mix = config["graphs"]["train_mix"] if split == "train" else 0
+    stride, dropped = sampling["stride"], sampling["drop_probability"]
+    nearest = (stride, dropped) == (1, 0) or mix == 1
+    strided = f"stride {stride} with drop probability {dropped:g}"
+    mixed = f"{strided} ({mix:g} of the graphs: the nearest)" if mix else strided
+    choice = {
+        "strided": "the nearest" if nearest else mixed,
+        "random": "drawn at random",
+        "sequential": "the best-ranked and those recorded after it",
+    }[sampling["selection"]]
+    descriptor = config["retrieval"]["descriptor"]
+    return f"graphs of {sampling['neighbours']} neighbours by {descriptor}, {choice}"
+
+
+def graphs_remark(trained_here):
+    """Return what a caption says of the graphs that models are trained on, and tested on."""
+    theirs = "the authors' graphs"
+    tested = theirs if AUTHORS_GRAPHS else sampling_remark("test")
+    trained = theirs if AUTHORS_TRAINING_GRAPHS else sampling_remark("train")
+    if not trained_here:
+        return f"tested on {tested}"
+    if trained == tested:
+        return f"trained and tested on {tested}"
+    return f"trained on {trained}; tested on {tested}"
+
+
+def directions_remark():
+    """Return what a caption says of the directions of edges that are asked."""
+    both = config["localization"]["both_directions"]
+    return "; both directions of an edge averaged" if both else ""
+
+
+def errors_remark(pose):
+    """Return what a caption says of errors that are not those that the authors measured."""
+    if pose != "world_to_camera":
+        return ""
+    return (
+        " Translation errors are of camera centres c; the authors' are of t = -R c, of which a centre "
+        "alone is no function."
+    )
+
+
+def table_remarks(wildcards):
+    """Return what a table's caption says of the models behind it."""
+    if wildcards.experiment == UNSEEN:
+        return (
+            f"Model: match fields of {config['general']['encoder']}, in rays; its training knew "
+            f"none of these scenes, and {sampling_remark('test')} are what it is tested on"
+            f"{directions_remark()}."
+        )
+    trained_here = not wildcards.experiment.startswith(PUBLISHED)
+    shape = config["model"] if trained_here else AUTHORS["profile"]
+    epochs = config["training"]["epochs"]
+    if wildcards.experiment == "single_scene":
+        epochs = config["training"]["single_scene_epochs"] or epochs
+    origin = (
+        f"{epochs} epochs" if trained_here else "the authors' weights, run by this code"
+    )
+    seen = f"{shape['backbone']}, pooled"
+    if shape.get("edges") == "match_field":
+        rays = ", in rays" if shape["positions"] == "rays" else ""
+        seen = f"match fields of {shape['encoder']}{rays}"
+    return (
+        f"Models: {seen}, features of {shape['width']}, {shape['iterations']} rounds of "
+        f"messages, poses of edges: {shape['pose']}, images whose shorter side has "
+        f"{config['frames']['shorter_side']} pixels, {origin}; "
+        f"{graphs_remark(trained_here)}{directions_remark()}.{errors_remark(shape['pose'])}"
+    )
+
+
+def variant_texts():
+    """Return in words what each variant changes, and whose the authors' run is."""
+    theirs = {}
+    if PUBLISHED in config["experiments"]:
+        theirs = dict.fromkeys(
+            EXPERIMENTS[PUBLISHED].values(), "the authors' own network"
+        )
+    return theirs | {
+        variant: ", ".join(
+            f"{name}.{key} {value}"
+            for name, own in sections.items()
+            for key, value in own.items()
+            if value != config[name][key]
+        )
+        for variant, sections in VARIANTS.items()
+    }

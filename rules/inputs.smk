@@ -1,0 +1,173 @@
+# What the rules take in. Where something may not be needed, it is a list of one file or none. What
+# is the user's own is "local": a module's prefix is for what the workflow makes.
+
+
+def scene_folder(scene):
+    """Return the folder of a scene: the user's own, or the one that is extracted."""
+    if config["scenes_dir"]:
+        return local(f"{config['scenes_dir']}/{scene}")
+    return f"resources/{DATASET}/scenes/{scene}"
+
+
+def backbone_weights(wildcards):
+    """Return the ImageNet weights that training starts from."""
+    model = section("model", wildcards.run)
+    wanted = model["pretrained"] and model["edges"] == "pooled"
+    return [f"resources/weights/{model['backbone']}.pth"] if wanted else []
+
+
+def netvlad_weights(name):
+    """Return the file of weights where NetVLAD starts from it.
+
+    ``name`` is "netvlad", which needs no vocabulary, or "vgg16", which one is fitted with.
+    """
+    retrieval = config["retrieval"]
+    chosen = {"authors": "netvlad", "imagenet": "vgg16"}.get(
+        retrieval["netvlad_weights"]
+    )
+    wanted = retrieval["descriptor"] == "netvlad" and chosen == name
+    return [f"resources/weights/{name}.pth"] if wanted else []
+
+
+def vocabulary(wildcards):
+    """Return the vocabulary of a scene where it is fitted from data."""
+    if netvlad_weights("netvlad"):
+        return []
+    return [f"results/{DATASET}/vocabularies/{wildcards.scene}.npz"]
+
+
+def graphs_file(run, scene, authors=AUTHORS_GRAPHS):
+    """Return the graphs of a run in a scene: the authors', the dataset's, or a variant's own."""
+    folder = f"results/{DATASET}/graphs"
+    if authors:
+        return f"{folder}/authors/{scene}.h5"
+    own = section("graphs", run) != config["graphs"]
+    return f"{folder}/{f'{repeated(run)}/' if own else ''}{scene}.h5"
+
+
+def run_graphs(wildcards):
+    """Return the graphs that a run is tested on in a scene."""
+    return graphs_file(wildcards.run, wildcards.scene)
+
+
+def retrieval_files(wildcards):
+    """Return neighbours and descriptors of a scene, where graphs are sampled from them."""
+    kinds = [] if AUTHORS_GRAPHS else ["neighbours", "descriptors"]
+    return [f"results/{DATASET}/{kind}/{wildcards.scene}.h5" for kind in kinds]
+
+
+def final_predictions(wildcards):
+    """Return the estimates of a run in a scene: refined ones where the settings say so."""
+    kind = "refined" if REFINEMENT else "predictions"
+    return f"results/{DATASET}/runs/{wildcards.run}/{kind}/{wildcards.scene}.npz"
+
+
+def left_out_predictions(wildcards):
+    """Return the estimates of a run for left-out database frames of a scene."""
+    kind = "left_out/refined" if REFINEMENT else "left_out"
+    return f"results/{DATASET}/runs/{wildcards.run}/{kind}/{wildcards.scene}.npz"
+
+
+def known_graphs(wildcards):
+    """Return the graphs of a scene where a run was trained on them; of the authors', as sampled."""
+    run, scene = wildcards.run, wildcards.scene
+    if run in PUBLISHED_RUNS:
+        kind, other = PUBLISHED_RUNS[run]
+        trained = kind == "joint" or (kind == "single_scene") == (scene == other)
+    else:
+        trained = run in RUNS and scene in RUNS[run].scenes
+    return [graphs_file(run, scene, AUTHORS_TRAINING_GRAPHS)] if trained else []
+
+
+def calibration(wildcards):
+    """Return how a run's errors in a scene are stated, where they are."""
+    if AUTHORS_GRAPHS:  # nothing is ranked here
+        return []
+    return [
+        f"results/{DATASET}/runs/{wildcards.run}/calibration/{wildcards.scene}.json"
+    ]
+
+
+def training_graphs(wildcards):
+    """Return the graphs of the scenes that a run is trained on."""
+    return [
+        graphs_file(wildcards.run, scene, AUTHORS_TRAINING_GRAPHS)
+        for scene in RUNS[wildcards.run].scenes
+    ]
+
+
+def features_file(run, scene):
+    """Return the features that a run sees of a scene, where its edges are match fields."""
+    if run in GENERAL_RUNS:
+        return [f"results/{DATASET}/features/general/{scene}.h5"]
+    model = section("model", run)
+    if run in PUBLISHED_RUNS or model["edges"] != "match_field":
+        return []
+    return [f"results/{DATASET}/features/{model['encoder']}/{scene}.h5"]
+
+
+def run_features(wildcards):
+    """Return the features of a scene that a run is tested with."""
+    return features_file(wildcards.run, wildcards.scene)
+
+
+def training_features(wildcards):
+    """Return the features of the scenes that a run is trained on."""
+    run = wildcards.run
+    return [path for scene in RUNS[run].scenes for path in features_file(run, scene)]
+
+
+def camera_file(run, scene):
+    """Return the camera of a scene where a run sees rays."""
+    rays = run in GENERAL_RUNS or (
+        run in RUNS and section("model", run)["positions"] == "rays"
+    )
+    return [f"results/{DATASET}/cameras/{scene}.json"] if rays else []
+
+
+def run_camera(wildcards):
+    """Return the camera of a scene that a run is tested with."""
+    return camera_file(wildcards.run, wildcards.scene)
+
+
+def motion_scale(wildcards):
+    """Return how long motions are in a scene that the network was not trained on."""
+    run, scene = wildcards.run, wildcards.scene
+    if run not in GENERAL_RUNS:
+        return []
+    return [f"results/{DATASET}/runs/{run}/motions/{scene}.json"]
+
+
+def place_camera(wildcards):
+    """Return the camera of a scene where new photos need it, for rays or for refinement."""
+    camera = [f"results/{DATASET}/cameras/{wildcards.scene}.json"]
+    return camera if REFINEMENT else run_camera(wildcards)
+
+
+def training_cameras(wildcards):
+    """Return the cameras of the scenes that a run is trained on."""
+    run = wildcards.run
+    return [path for scene in RUNS[run].scenes for path in camera_file(run, scene)]
+
+
+def general_model(wildcards):
+    """Return the file of a general network."""
+    path = Path(GENERAL_RUNS[wildcards.run])
+    if not path.exists():
+        raise WorkflowError(
+            f"{path}: is not there, expected a network for places never seen; train one, with "
+            '"make general-model", or name it in general.models'
+        )
+    return [local(str(path))]
+
+
+def training_frames(wildcards):
+    """Return the frames of the scenes that a run is trained on."""
+    scenes = RUNS[wildcards.run].scenes
+    return [f"results/{DATASET}/frames/{scene}.h5" for scene in scenes]
+
+
+def literature(wildcards):
+    """Return the file of the literature's results."""
+    file = config["evaluation"]["literature"]
+    return [local(file)] if file else []

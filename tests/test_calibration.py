@@ -1,0 +1,261 @@
+"""Stated errors: planted ones are covered as often as is stated, whatever their unit and spread."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from relposegnn.calibration import (
+    FEWEST,
+    LEVELS,
+    SHAPE,
+    Scale,
+    calibrate_errors,
+    probability_within,
+    read_calibration,
+    share_within,
+    stated_errors,
+)
+from relposegnn.metrics import ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFINED
+from relposegnn.poses import quaternion_from_matrix
+from relposegnn.runtime import InputError
+
+PREFIX = {FIRST_EDGE: "abs", ALL_EDGES: "robust", REFINED: "refined"}
+
+
+def turned_and_shifted(rng, poses, metres, degrees):
+    """Return centres (N, 3) and rotations this far from others, in any direction."""
+    direction = rng.standard_normal((2, len(metres), 3))
+    direction /= np.linalg.norm(direction, axis=2, keepdims=True)
+    turn = Rotation.from_rotvec(np.radians(degrees)[:, None] * direction[1])
+    return poses[0] + metres[:, None] * direction[0], poses[1] * turn
+
+
+def quaternions(rotations):
+    return quaternion_from_matrix(rotations.as_matrix())
+
+
+PLANTED = {"metres": [0.01, 0.5, 0.2], "degrees": [0.3, 1.0, 0.1]}  # of a constant, spread, motion
+
+
+def predictions(count=3000, seed=0, refined=False, factor=1.0):
+    """Return predictions whose errors are what is told of them, times factors and draws.
+
+    Of refined poses, the first third stay as regressed; those of others are nearer.
+    """
+    rng = np.random.default_rng(seed)
+    spread, motion = rng.lognormal(np.log([[0.1], [0.3]]), 0.8, (2, count))
+    told = np.stack([np.ones(count), spread, motion], axis=1)
+    told = {"metres": told, "degrees": told * [1, 20, 40]}
+    sizes = [factor * told[unit] @ PLANTED[unit] for unit in PLANTED]
+    truth = np.zeros((count, 3)), Rotation.identity(count)
+    arrays = {"targ_t": truth[0], "targ_q": quaternions(truth[1])}
+    arrays["rel_path"] = np.array([f"seq-01/{number}" for number in range(count)])
+    draws = rng.weibull(SHAPE, (2, count))
+    pose = turned_and_shifted(rng, truth, sizes[0] * draws[0], sizes[1] * draws[1])
+    first = turned_and_shifted(rng, pose, motion, 40 * motion)
+    for prefix, (centres, rotations) in (("abs", pose), ("robust", pose), ("reference", first)):
+        arrays |= {f"{prefix}_t": centres.copy(), f"{prefix}_q": quaternions(rotations)}
+    arrays |= {"spread_m": spread, "spread_deg": 20 * spread}
+    if refined:
+        deviation = rng.lognormal(np.log(0.005), 0.8, count)
+        draws = factor * 2 * rng.weibull(1.2, (2, count))
+        near = turned_and_shifted(rng, truth, deviation * draws[0], 30 * deviation * draws[1])
+        stays = np.arange(count) < count // 3
+        told = np.where(stays, 3**0.5 * spread, deviation)
+        arrays |= {"refined_deviation_m": told, "refined_deviation_deg": 20 * told}
+        arrays["refined_points"] = np.where(stays, 0, 50)
+        for part, own in (("t", near[0]), ("q", quaternions(near[1]))):
+            arrays[f"refined_{part}"] = np.where(stays[:, None], arrays[f"robust_{part}"], own)
+    return arrays
+
+
+def calibrate(folder, arrays, known=False):
+    """Return the calibration by predictions of left-out frames, some of which may be known."""
+    np.savez(folder / "predictions.npz", **arrays)
+    known = np.broadcast_to(known, len(arrays["targ_t"]))
+    calibrate_errors(folder / "predictions.npz", folder / "calibration.json", known)
+    return read_calibration(folder / "calibration.json")
+
+
+def covered(arrays, estimator, calibration):
+    """Return which errors in metres, degrees are within once and twice the stated (2, 2, N)."""
+    sigma = np.stack(stated_errors(arrays, estimator, calibration))
+    centres, quaternions = (arrays[f"{PREFIX[estimator]}_{part}"] for part in "tq")
+    turns = Rotation.from_quat(quaternions, scalar_first=True).magnitude()
+    errors = np.stack([np.linalg.norm(centres, axis=1), np.degrees(turns)])
+    return np.stack([errors <= times * sigma for times in (1, 2)])
+
+
+@pytest.mark.parametrize("estimator", [FIRST_EDGE, ALL_EDGES, REFINED])
+def test_planted_errors_of_other_frames_are_covered_as_stated(tmp_path, estimator):
+    """Of all, and of the sure and the unsure alone."""
+    calibration = calibrate(tmp_path, predictions(refined=True))
+    arrays = predictions(seed=1, refined=True)
+    found = covered(arrays, estimator, calibration)
+    sigma = stated_errors(arrays, estimator, calibration)[0]
+    parts = np.ones(3000, dtype=bool), sigma < np.median(sigma), sigma >= np.median(sigma)
+    for part in parts:
+        np.testing.assert_allclose(found[0][:, part].mean(axis=1), LEVELS[0], atol=0.05)
+        np.testing.assert_allclose(found[1][:, part].mean(axis=1), LEVELS[1], atol=0.03)
+
+
+def test_planted_factors_are_found_but_for_a_common_one(tmp_path):
+    scale = calibrate(tmp_path, predictions())[ALL_EDGES]
+    for unit, factors in PLANTED.items():
+        ratio = np.divide(getattr(scale, unit), factors)
+        np.testing.assert_allclose(ratio / ratio.mean(), 1, atol=0.3)
+
+
+def test_what_is_told_comes_to_what_is_stated():
+    scale = Scale([0.1, 0.5, 0.25], [1.0, 2.0, 0.0], (0.1, 1.0), 200)
+    pose, first = np.zeros((3, 3)), np.array([[0, 0, 0], [0, 2, 0], [0, 0, 4.0]])
+    turns = Rotation.from_rotvec([[0, 0, 0], [0.1, 0, 0], [0, 1, 0]])
+    arrays = {"robust_t": pose, "robust_q": quaternions(Rotation.identity(3))}
+    arrays |= {"reference_t": first, "reference_q": quaternions(turns)}
+    arrays |= {"spread_m": np.array([0, 0.4, 2]), "spread_deg": np.array([3, 0, np.nan])}
+    metres, degrees = stated_errors(arrays, ALL_EDGES, {ALL_EDGES: scale})
+    np.testing.assert_allclose(metres, [0.1, 0.8, 2.1])
+    np.testing.assert_allclose(degrees, [7.0, 1.0, np.nan])
+
+
+def test_the_factors_grow_as_the_errors_do(tmp_path):
+    one, three = (
+        calibrate(tmp_path, predictions(refined=True, factor=factor)) for factor in (1, 3)
+    )
+    for name in (FIRST_EDGE, ALL_EDGES, REFINED):
+        np.testing.assert_allclose(three[name].median, 3 * np.array(one[name].median), rtol=0.05)
+        assert three[name].frames == (2000 if name == REFINED else 3000)
+    for unit in PLANTED:
+        ratio = np.divide(getattr(three[REFINED], unit), getattr(one[REFINED], unit))
+        np.testing.assert_allclose(ratio, 3, rtol=0.01)
+    arrays = predictions(seed=1)
+    sigma = (np.stack(stated_errors(arrays, ALL_EDGES, each)) for each in (one, three))
+    ratio = np.divide(*sigma)
+    np.testing.assert_allclose(ratio, 1 / 3, rtol=0.1)
+
+
+def test_poses_that_stay_as_regressed_have_the_error_of_regressed_ones(tmp_path):
+    arrays = predictions(refined=True)
+    calibration = calibrate(tmp_path, arrays)
+    stays = arrays["refined_points"] == 0
+    regressed, refined = (
+        np.stack(stated_errors(arrays, name, calibration)) for name in (ALL_EDGES, REFINED)
+    )
+    np.testing.assert_array_equal(refined[:, stays], regressed[:, stays])
+    assert (refined[:, ~stays] < regressed[:, ~stays]).mean() > 0.9
+    del calibration[REFINED]
+    alone = np.stack(stated_errors(arrays, REFINED, calibration))
+    np.testing.assert_array_equal(alone[:, stays], regressed[:, stays])
+    assert np.isnan(alone[:, ~stays]).all()
+
+
+def joined(*parts):
+    """Return the predictions of several sets of frames as one."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def test_of_regressed_poses_frames_that_the_network_does_not_know_tell(tmp_path):
+    """Of refined ones all."""
+    unknown, own = predictions(800, 1, factor=4, refined=True), predictions(600, 2, refined=True)
+    arrays, known = joined(unknown, own), np.arange(1400) >= 800
+    calibration, alone = calibrate(tmp_path, arrays, known), calibrate(tmp_path, unknown)
+    assert calibration[ALL_EDGES] == alone[ALL_EDGES]
+    assert calibration[FIRST_EDGE].frames == 800
+    assert calibration[REFINED].frames == 1400 - 1400 // 3
+
+
+def test_of_a_network_that_knows_nearly_all_frames_too_small_errors_are_told_of(tmp_path, caplog):
+    arrays = predictions(200)
+    known = np.arange(200) >= FEWEST - 1
+    assert calibrate(tmp_path, arrays, known) == calibrate(tmp_path, arrays)
+    (told,) = (record.getMessage() for record in caplog.records)
+    assert f"knows all but {FEWEST - 1} of 200 frames" in told
+    assert "graphs.validation" in told
+
+
+def test_predictions_of_other_frames_are_refused(tmp_path):
+    np.savez(tmp_path / "p.npz", **predictions(40))
+    with pytest.raises(InputError, match=r"p\.npz: is of 40 frames, expected the 30 that are left"):
+        calibrate_errors(tmp_path / "p.npz", tmp_path / "c.json", np.zeros(30, dtype=bool))
+
+
+def test_of_too_few_frames_nothing_is_stated(tmp_path, caplog):
+    """Those without a finite pose, and of refined ones those that stay, do not count."""
+    arrays = predictions(FEWEST + 2, refined=True)
+    calibration = calibrate(tmp_path, arrays)
+    assert calibration.keys() == {FIRST_EDGE, ALL_EDGES}
+    told = f"{REFINED}: fewer than {FEWEST} frames to tell errors from; none are stated"
+    assert [record.getMessage() for record in caplog.records] == [told]
+    arrays["robust_t"][:3] = np.nan
+    assert calibrate(tmp_path, arrays).keys() == {FIRST_EDGE}
+    arrays["abs_q"][4:7] = np.inf
+    assert calibrate(tmp_path, arrays) == {}
+    assert np.isnan(stated_errors(arrays, ALL_EDGES, {})).all()
+
+
+def test_nothing_is_stated_of_copied_poses(tmp_path):
+    arrays = predictions(40)
+    arrays |= {f"similar_{part}": arrays[f"abs_{part}"] for part in "tq"}
+    calibration = calibrate(tmp_path, arrays)
+    assert np.isnan(stated_errors(arrays, MOST_SIMILAR, calibration)).all()
+    assert np.shape(stated_errors(arrays, MOST_SIMILAR, calibration)) == (2, 40)
+
+
+def test_failed_estimates_are_left_out_of_the_scale(tmp_path):
+    arrays = predictions(500)
+    expected = calibrate(tmp_path, {name: each[5:] for name, each in arrays.items()})
+    arrays["robust_t"][:5] = np.nan
+    assert calibrate(tmp_path, arrays)[ALL_EDGES] == expected[ALL_EDGES]
+
+
+@pytest.mark.parametrize("sigma", [0.02, 3.0])
+def test_errors_are_within_once_and_twice_sigma_as_stated(sigma):
+    sigmas = np.full(1, sigma)
+    for times, level in zip((1, 2), LEVELS, strict=True):
+        np.testing.assert_allclose(share_within(times * sigma, sigmas), level)
+    shares = [float(share_within(times * sigma, sigmas)[0]) for times in (0, 0.1, 0.7, 1.5, 5)]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0, pytest.approx(1, abs=1e-4))
+    draws = np.random.default_rng(0).weibull(SHAPE, 100_000)  # sigma is not its unit
+    draws *= sigma / np.quantile(draws, LEVELS[0])
+    assert float(share_within(1.5 * sigma, sigmas)[0]) == pytest.approx(
+        np.mean(draws <= 1.5 * sigma), abs=0.01
+    )
+
+
+def test_unknown_errors_are_within_nothing_and_none_at_all_within_all():
+    np.testing.assert_array_equal(share_within(0.1, np.array([np.nan, 0, np.inf])), [0, 1, 0])
+
+
+def test_both_parts_of_an_error_are_within_their_limits_as_the_less_sure_is():
+    metres, degrees = np.array([0.1, 0.1, 0.2, np.nan]), np.array([5, 10, 5, 5.0])
+    found = probability_within((metres, degrees), (0.2, 10.0))
+    np.testing.assert_allclose(found, [LEVELS[1], LEVELS[0], LEVELS[0], 0])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "3", '{"all edges": 3}', '{"all edges": {"metres": [1]}}']
+)
+def test_a_file_that_is_no_calibration_is_refused(tmp_path, text):
+    (tmp_path / "calibration.json").write_text(text)
+    with pytest.raises(InputError, match=r"calibration\.json: cannot be read as a calibration"):
+        read_calibration(tmp_path / "calibration.json")
+    with pytest.raises(InputError, match=r"none\.json: cannot be read as a calibration"):
+        read_calibration(tmp_path / "none.json")
+
+
+def test_predictions_that_cannot_be_read_leave_no_calibration(tmp_path):
+    (tmp_path / "broken.npz").write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"broken\.npz: cannot be read"):
+        calibrate_errors(tmp_path / "broken.npz", tmp_path / "calibration.json", np.zeros(1))
+    assert not (tmp_path / "calibration.json").exists()
+
+
+def test_the_file_holds_the_scales_by_estimator(tmp_path):
+    calibrate(tmp_path, predictions(40))
+    contents = json.loads((tmp_path / "calibration.json").read_text())
+    assert contents.keys() == {FIRST_EDGE, ALL_EDGES}
+    assert contents[ALL_EDGES].keys() == {"metres", "degrees", "median", "frames"}
+    assert contents[ALL_EDGES]["frames"] == 40

@@ -1,0 +1,135 @@
+"""Places without training: what is asked of a user, and what the pipeline is asked for."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from configurations import validated
+from test_photos_place import write_calibration
+
+from relposegnn.calibration import Scale, read_calibration
+from relposegnn.metrics import ALL_EDGES, FIRST_EDGE, REFINED
+from relposegnn.photos import new_place
+from relposegnn.photos.command import main
+from relposegnn.photos.new_place import PROJECT, prepare_place, tell_quality
+from relposegnn.runtime import InputError
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Return the commands that would run, and their options; none does. The first fails."""
+    commands = []
+
+    def pretend(command, **options):
+        commands.append((command, options))
+        return subprocess.CompletedProcess(command, returncode=int(len(commands) == 1))
+
+    monkeypatch.setattr(new_place.subprocess, "run", pretend)
+    return commands
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Return the file of a general network; nobody reads it here."""
+    (tmp_path / "general.pt").touch()
+    return tmp_path / "general.pt"
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path, model, asked):
+    with pytest.raises(InputError, match=r"nowhere: no such folder, expected one of images with"):
+        prepare_place(tmp_path / "nowhere", model, 1)
+    with pytest.raises(InputError, match=r"general\.pt: no such folder"):
+        prepare_place(model, model, 1)
+    assert not asked
+
+
+@pytest.mark.parametrize("name", ["my attic", "_attic", "Küche", "-n", ".attic"])
+def test_a_name_that_no_scene_can_have_is_told(tmp_path, model, asked, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=rf"{name}: its name is the place's, expected letters"):
+        prepare_place(tmp_path / name, model, 1)
+    assert not asked
+
+
+def test_without_a_general_network_it_is_told_how_to_get_one(tmp_path, asked, monkeypatch):
+    (tmp_path / "attic").mkdir()
+    message = r'{}\.pt: is not there.*"make general-model", or name its file with --model'
+    with pytest.raises(InputError, match=message.format("gone")):
+        prepare_place(tmp_path / "attic", tmp_path / "gone.pt", 1)
+    monkeypatch.setattr(new_place, "MODEL", tmp_path / "usual.pt")
+    with pytest.raises(InputError, match=message.format("usual")):
+        prepare_place(tmp_path / "attic", None, 1)
+    assert not asked
+
+
+def test_a_step_that_fails_says_that_finished_ones_are_kept(tmp_path, model, asked):
+    (tmp_path / "attic").mkdir()
+    with pytest.raises(InputError, match=r"attic: this place could not be prepared.*are kept"):
+        prepare_place(tmp_path / "attic", model, 1)
+    assert len(asked) == 1
+
+
+def test_the_pipeline_is_asked_for_the_place_alone(tmp_path, model, asked, monkeypatch):
+    """With settings that are valid, of absolute paths: it runs in the project's folder."""
+    (tmp_path / "Attic-2").mkdir()
+    monkeypatch.chdir(tmp_path)
+    asked.append(None)  # no failure
+    place = prepare_place(Path("Attic-2"), Path("general.pt"), 3)
+    (command, options) = asked[1]
+    assert command[:3] == [sys.executable, "-m", "snakemake"]
+    assert place == PROJECT / command[3]
+    assert command[3] == "results/maps/runs/general/places/Attic-2.json"
+    assert command[command.index("--cores") + 1] == "3"
+    assert options["cwd"] == PROJECT
+    pairs = (each.partition("=") for each in command[command.index("--config") + 1 :])
+    config = validated({key: yaml.safe_load(value) for key, _, value in pairs})
+    assert config["scenes"] == ["Attic-2"]
+    assert config["general"]["models"] == [str(model)]
+    assert Path(config["scenes_dir"]).resolve() == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--map", "nowhere"], "localise: .*nowhere: no such folder"),
+        (["--map", "an attic"], "localise: .*an attic: its name is the place's"),
+        (["--map", "attic", "--model", "gone.pt"], r"localise: .*gone\.pt: is not there"),
+    ],
+)
+def test_the_command_tells_what_is_wrong(tmp_path, asked, monkeypatch, capsys, options, message):
+    for name in ("photos", "attic", "an attic"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["photos", *options]) == 1
+    error = capsys.readouterr().err
+    assert re.search(message, error)
+    assert not asked
+
+
+@pytest.mark.parametrize("options", [[], ["--map", "attic", "--scene", "study"]])
+def test_a_place_is_a_scene_or_a_map(capsys, options):
+    with pytest.raises(SystemExit):
+        main(["photos", *options])
+    error = capsys.readouterr().err
+    assert "--scene" in error
+    assert "--map" in error
+
+
+def test_how_well_photos_can_be_localised_is_told_in_figures(tmp_path):
+    scales = {
+        FIRST_EDGE: Scale([0.1, 0, 0], [2, 0, 0], (0.3, 4.0), 180),
+        ALL_EDGES: Scale([0.1, 0, 0], [2, 0, 0], (0.1234, 2.0), 180),
+        REFINED: Scale([1.5], [1.2], (0.0126, 0.345), 157),
+    }
+    file = write_calibration(tmp_path / "c.json", **scales)
+    assert tell_quality(read_calibration(file)).splitlines() == [
+        "Images of this place, each localised without those taken around it:",
+        "  refined by matches: median error 0.013 m, 0.34 degrees (157 images)",
+        "  by the network alone: median error 0.123 m, 2.00 degrees (180 images)",
+    ]
+    del scales[REFINED]
+    assert "refined" not in tell_quality(scales)
+    assert "not known: too few images" in tell_quality({})

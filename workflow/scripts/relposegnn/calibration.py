@@ -1,0 +1,214 @@
+"""Errors in metres and degrees that estimates are stated with, calibrated on frames of known pose.
+
+What an estimate itself tells of its error orders estimates well, but its scale differs between
+places and networks. Of a regressed pose: how far the estimates by single edges lie apart, and how
+far the camera has moved from the first neighbour's; of a refined one: how sharply matches fix it.
+The scale is measured on database frames that were localised without those around (``left_out``).
+
+A stated error sigma is meant to hold in 68 % of the cases, twice as much in 95 %. Between and
+beyond, errors are taken to follow the Weibull distribution that has both levels.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import nnls
+
+from .metrics import (
+    ALL_EDGES,
+    DEVIATIONS,
+    EDGE_SPREADS,
+    FIRST_EDGE,
+    POINTS,
+    PREFIXES,
+    REFERENCE,
+    REFINED,
+    pose_arrays,
+    pose_errors,
+    present_estimators,
+    read_predictions,
+)
+from .runtime import InputError, atomic_path
+
+logger = logging.getLogger(__name__)
+
+LEVELS = (0.68, 0.95)  # shares of errors within sigma, and within twice sigma
+SHAPE = float(np.log2(np.log1p(-LEVELS[1]) / np.log1p(-LEVELS[0])))  # of the Weibull distribution
+FEWEST = 10  # frames that a scale is told from
+ROUNDS = 5  # of reweighted least squares
+
+
+class Scale(NamedTuple):
+    """From what an estimate tells of its error to the error that is stated.
+
+    Attributes:
+        metres: factors (F) of what is told in metres, see ``_told``.
+        degrees: factors (F) of what is told in degrees.
+        median: of the errors in metres and degrees that were measured.
+        frames: that it was measured on.
+    """
+
+    metres: list[float]
+    degrees: list[float]
+    median: tuple[float, float]
+    frames: int
+
+
+Calibration = dict[str, Scale]  # by estimator
+
+
+def share_within(error: float, sigma: np.ndarray) -> np.ndarray:
+    """Return the probability (N,) that errors of stated sizes (N,) are within ``error``."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(sigma > 0, error / sigma, np.inf)
+    return np.where(np.isnan(sigma), 0.0, -np.expm1(np.log1p(-LEVELS[0]) * ratio**SHAPE))
+
+
+def probability_within(
+    sigma: tuple[np.ndarray, np.ndarray], limit: tuple[float, float]
+) -> np.ndarray:
+    """Return the probability (N,) that both parts of an error are within limits (metres, degrees).
+
+    That of the less sure part: both are large together.
+    """
+    return np.minimum(*(share_within(most, each) for most, each in zip(limit, sigma, strict=True)))
+
+
+def calibrate_errors(
+    predictions_file: str | Path, calibration_file: str | Path, known: np.ndarray
+) -> None:
+    """Write the scales of stated errors, as JSON.
+
+    Refined poses are measured on all frames: they hardly depend on the network. Regressed ones on
+    those that it does not know; where these are fewer than ``FEWEST``, on all, with a warning.
+
+    Args:
+        predictions_file: of left-out frames, refined where poses are to be refined.
+        calibration_file: to write.
+        known: (N,) which of these frames the network was trained with, see
+            ``left_out.known_frames``.
+
+    Raises:
+        InputError: the predictions are not of the prediction step, or of other frames.
+    """
+    arrays = read_predictions(predictions_file, (FIRST_EDGE, ALL_EDGES))
+    if len(known) != len(arrays["targ_t"]):
+        raise InputError(
+            f"{predictions_file}: is of {len(arrays['targ_t'])} frames, expected the {len(known)} "
+            "that are left out; predict them again"
+        )
+    if (~known).sum() < FEWEST and known.any():
+        logger.warning(
+            "%s: the network knows all but %d of %d frames, expected %d that it does not know, for "
+            "validation (graphs.validation): regressed poses have larger errors than are stated",
+            *(predictions_file, (~known).sum(), len(known), FEWEST),
+        )
+        known = np.zeros(len(known), dtype=bool)
+    scales = {name: _scale(arrays, name, ~known) for name in (FIRST_EDGE, ALL_EDGES)}
+    if REFINED in present_estimators(arrays):
+        scales[REFINED] = _scale(arrays, REFINED, arrays[POINTS] > 0)
+    for name, scale in scales.items():
+        if scale is None:
+            logger.warning(
+                "%s: fewer than %d frames to tell errors from; none are stated", name, FEWEST
+            )
+            continue
+        logger.info(
+            "%s: median error %.3f m, %.2f degrees on %d left-out frames",
+            *(name, *scale.median, scale.frames),
+        )
+    known = {name: scale._asdict() for name, scale in scales.items() if scale is not None}
+    with atomic_path(calibration_file) as unfinished:
+        unfinished.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+
+
+def read_calibration(calibration_file: str | Path) -> Calibration:
+    """Return the scales of stated errors.
+
+    Raises:
+        InputError: the file cannot be read as one of ``calibrate_errors``.
+    """
+    try:
+        scales = json.loads(Path(calibration_file).read_text(encoding="utf-8"))
+        return {str(name): Scale(**scale) for name, scale in scales.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{calibration_file}: cannot be read as a calibration ({error}); make it again"
+        ) from error
+
+
+def stated_errors(
+    arrays: Mapping[str, np.ndarray], estimator: str, calibration: Calibration
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the errors in metres and degrees, (N,) each, stated with estimates of N queries.
+
+    NaN where nothing is known; a pose that stays as regressed has the error of the regressed one.
+
+    Args:
+        arrays: of predictions, see ``metrics.read_predictions``.
+        estimator: whose estimates.
+        calibration: of the same run and place.
+    """
+    told, scale = _told(arrays, estimator), calibration.get(estimator)
+    if told is None or scale is None:
+        sigma = tuple(np.full(len(arrays[f"{PREFIXES[estimator]}_t"]), np.nan) for _ in range(2))
+    else:
+        sigma = told[0] @ np.array(scale.metres), told[1] @ np.array(scale.degrees)
+    if estimator == REFINED:
+        regressed, stays = stated_errors(arrays, ALL_EDGES, calibration), arrays[POINTS] == 0
+        sigma = tuple(map(np.where, [stays] * 2, regressed, sigma))
+    return sigma
+
+
+def _told(arrays: Mapping[str, np.ndarray], estimator: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return what N estimates tell of their errors in metres and in degrees, (N, F) each.
+
+    Of regressed poses F = 3: a constant, the spread of the edges, and the motion from the first
+    neighbour's camera. Of refined ones F = 1: the deviation by the cost's curvature. None where
+    the arrays have it not.
+    """
+    if estimator == REFINED and DEVIATIONS[0] in arrays:
+        return tuple(arrays[name][:, None] for name in DEVIATIONS)
+    if estimator not in (FIRST_EDGE, ALL_EDGES) or EDGE_SPREADS[0] not in arrays:
+        return None
+    own, first = (pose_arrays(arrays, PREFIXES[each]) for each in (estimator, REFERENCE))
+    motions = pose_errors(own, first)
+    constant = np.ones(len(motions[0]))
+    spreads = (arrays[name] for name in EDGE_SPREADS)
+    return tuple(
+        np.stack([constant, spread, motion], axis=1)
+        for spread, motion in zip(spreads, motions, strict=True)
+    )
+
+
+def _scale(arrays: Mapping[str, np.ndarray], estimator: str, used: np.ndarray) -> Scale | None:
+    """Return an estimator's scale by some of N predictions, ``used`` (N,); None by too few."""
+    told = _told(arrays, estimator)
+    if told is None:
+        return None
+    estimates, truths = (pose_arrays(arrays, p) for p in (PREFIXES[estimator], "targ"))
+    error = np.stack(pose_errors(estimates, truths), axis=1)
+    used = used & np.isfinite(np.hstack([*told, error])).all(axis=1)
+    if used.sum() < FEWEST:
+        return None
+    error = error[used]
+    factors = (_factors(part[used], error[:, column]) for column, part in enumerate(told))
+    return Scale(*factors, tuple(np.median(error, axis=0).tolist()), len(error))
+
+
+def _factors(told: np.ndarray, error: np.ndarray) -> list[float]:
+    """Return factors (F), none negative, by which what is told (N, F) comes to stated errors.
+
+    Least squares relative to what they come to, then scaled to hold as often as is stated.
+    """
+    floor = max(1e-3 * float(np.median(error)), 1e-12)
+    weight = np.ones(len(error))
+    for _ in range(ROUNDS):
+        factors, _ = nnls(told * weight[:, None], error * weight)
+        weight = 1 / np.maximum(told @ factors, floor)
+    low, high = np.quantile(error * weight, LEVELS)
+    return (factors * np.sqrt(low * high / 2)).tolist()  # as near to one level as to the other

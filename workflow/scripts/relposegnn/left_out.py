@@ -1,0 +1,112 @@
+"""Database frames as queries of their own place, each without the stretch of video around it.
+
+How well a place can be localised in is told from its own database, whose poses are known. A frame
+beside a query is nearly its copy, and is left out of the query's neighbours, and so are those next
+to it: some on either side, by turns few and many, so that near and far neighbours both occur.
+"""
+
+import logging
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from .frames import Frames
+from .graphs import (
+    LEFT_OUT,
+    VALIDATION,
+    SamplingSettings,
+    checked_ranking,
+    read_graphs,
+    subsample_ranking,
+    write_split,
+)
+from .runtime import InputError, numpy_generator
+from .storage import create_hdf5, open_hdf5
+
+logger = logging.getLogger(__name__)
+
+# Frames on either side of a query that are left out with it, by turns.
+REACHES = (4, 10, 25, 60)
+
+
+def reaches(count: int, database: int) -> np.ndarray:
+    """Return how many frames on either side are left out with each of ``count`` queries (count,).
+
+    At most a tenth of the ``database``, so that enough is left of a small one.
+    """
+    return np.minimum(np.resize(REACHES, count), database // 10)
+
+
+def rank_outside(ranked: np.ndarray, query: int, reach: int) -> np.ndarray:
+    """Return a ranking (K,) of database frames without a query and the frames within its reach."""
+    return ranked[np.abs(ranked.astype(np.int64) - query) > reach]
+
+
+def sample_left_out(
+    neighbours_file: str | Path,
+    frames_file: str | Path,
+    trained_file: str | Path,
+    graphs_file: str | Path,
+    sampling: SamplingSettings,
+    count: int,
+) -> None:
+    """Write the graphs of database frames, evenly spread, whose surroundings are left out.
+
+    The validation queries are among them: networks that are trained here know all the others.
+
+    The file is as one of ``sample_graphs``, with the one part ``left_out`` and, beside its graphs,
+    their ``reach``. Neighbours are strided along the rankings, whatever the selection is.
+
+    Args:
+        neighbours_file: rankings of the database images for each frame.
+        frames_file: of the scene.
+        trained_file: graphs of the scene, for the frames that are held out from training.
+        graphs_file: to write.
+        sampling: of the graphs, as of those of test queries.
+        count: of the frames, beside those for validation; all where there are fewer.
+
+    Raises:
+        InputError: the two files do not belong together, or no ranking is long enough.
+    """
+    with Frames(frames_file) as frames:
+        ranked = checked_ranking(neighbours_file, frames, "train")
+        scene = frames.scene
+    spread = np.linspace(0, len(ranked) - 1, min(count, len(ranked))).astype(int)
+    queries = np.union1d(spread, read_graphs(trained_file, VALIDATION)[0])
+    draw = numpy_generator(sampling.seed, "graphs", scene, LEFT_OUT)
+    chosen = []
+    for query, reach in zip(queries, reaches(len(queries), len(ranked)), strict=True):
+        left = rank_outside(ranked[query], query, reach)
+        if len(left) >= sampling.neighbours:
+            positions, _ = subsample_ranking(len(left), sampling, draw)
+            chosen.append((query, reach, left[positions]))
+    if not chosen:
+        raise InputError(
+            f"{neighbours_file} ({scene}): no ranking holds graphs.neighbours = "
+            f"{sampling.neighbours} images outside its query's surroundings; the scene has too few "
+            "training frames, or retrieval.candidates is too small"
+        )
+    query, reach, neighbours = map(np.array, zip(*chosen, strict=True))
+    with create_hdf5(graphs_file, "graphs", asdict(sampling) | {"count": count}) as out:
+        write_split(out, LEFT_OUT, query, neighbours)
+        out[f"{LEFT_OUT}/reach"] = reach.astype(np.int32)
+
+
+def read_reaches(graphs_file: str | Path) -> np.ndarray:
+    """Return how many frames on either side are left out with each query (G,)."""
+    with open_hdf5(graphs_file, "graphs") as file:
+        return file[f"{LEFT_OUT}/reach"][:]
+
+
+def known_frames(graphs_file: str | Path, trained_file: str | Path | None) -> np.ndarray:
+    """Return which left-out frames (G,) a network was trained with.
+
+    Args:
+        graphs_file: of the left-out frames.
+        trained_file: graphs that the network was trained on; None: on other places.
+    """
+    query, _ = read_graphs(graphs_file, LEFT_OUT)
+    if trained_file is None:
+        return np.zeros(len(query), dtype=bool)
+    return ~np.isin(query, read_graphs(trained_file, VALIDATION)[0])

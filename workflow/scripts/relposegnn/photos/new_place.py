@@ -1,0 +1,85 @@
+"""A place from a folder of images with poses, without training: what the general network needs.
+
+The pipeline makes it, so that what is there already is not made again: descriptors, features,
+graphs, the camera, and how large errors are, image by image without those around it.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from ..calibration import Calibration
+from ..experiments import GENERAL
+from ..metrics import ALL_EDGES, REFINED
+from ..runtime import InputError
+
+PROJECT = Path(__file__).resolve().parents[4]
+MODEL = PROJECT / "results/general/runs/joint/model.pt"
+DATASET = "maps"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of scenes, see config.schema.yaml
+
+
+def prepare_place(images: Path, model: Path | None, workers: int) -> Path:
+    """Make what photos are localised with from images with poses; return the place's file.
+
+    Args:
+        images: folder of the images and their poses, in any layout of docs/own-places.md; its name
+            is the place's.
+        model: file of a general network; None: the one that ``make general-model`` trains.
+        workers: threads, of all steps together.
+
+    Raises:
+        InputError: there is no such folder, its name cannot be a scene's, there is no model, or a
+            step failed.
+    """
+    images, model = images.resolve(), (model or MODEL).resolve()
+    if not images.is_dir():
+        raise InputError(f"{images}: no such folder, expected one of images with poses")
+    if not NAME.fullmatch(images.name):
+        raise InputError(
+            f"{images}: its name is the place's, expected letters, digits, dot, - and _; rename it"
+        )
+    if not model.is_file():
+        raise InputError(
+            f"{model}: is not there, expected a network for places never seen; train one, with "
+            '"make general-model", or name its file with --model'
+        )
+    place = Path("results", DATASET, "runs", GENERAL, "places", f"{images.name}.json")
+    configuration = {
+        "dataset": DATASET,
+        "scenes": [images.name],
+        "scenes_dir": str(images.parent),
+        "source": "download",
+        "experiments": ["unseen"],
+        "general": {"models": [str(model)]},
+    }
+    settings = [f"{key}={json.dumps(value)}" for key, value in configuration.items()]
+    command = [sys.executable, "-m", "snakemake", str(place), "--cores", str(workers)]
+    command += ["--quiet", "all", "--config", *settings]
+    # Its own messages are of jobs and files; those of a step that failed say what is wrong.
+    done = subprocess.run(command, cwd=PROJECT, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+    if done.returncode:
+        raise InputError(
+            f"{images}: this place could not be prepared; what is above says why. Mend it and run "
+            "the same command again: finished steps are kept"
+        )
+    return PROJECT / place
+
+
+def tell_quality(calibration: Calibration) -> str:
+    """Return in words and figures how well a place can be localised in, by its own images."""
+    lines = []
+    for name, text in ((REFINED, "refined by matches"), (ALL_EDGES, "by the network alone")):
+        if scale := calibration.get(name):
+            metres, degrees = scale.median
+            lines.append(
+                f"  {text}: median error {metres:.3f} m, {degrees:.2f} degrees ({scale.frames} "
+                "images)"
+            )
+    if not lines:
+        return "How well photos can be localised here is not known: too few images of this place"
+    heading = "Images of this place, each localised without those taken around it:"
+    return "\n".join([heading, *lines])

@@ -1,0 +1,25 @@
+"""The files of a scene that a network is trained with, or that its queries are localised with."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+
+class SceneFiles(NamedTuple):
+    """The files of a scene.
+
+    Attributes:
+        frames: images and poses.
+        graphs: of the queries.
+        features: where the model's edges are match fields; None elsewhere.
+        retrieval: neighbours and descriptors, for the yardsticks; none: without these.
+        camera: where the model sees rays; None elsewhere.
+        motions: scale of motions, of a scene that the model was not trained on; None elsewhere.
+    """
+
+    frames: str | Path
+    graphs: str | Path
+    features: str | Path | None = None
+    retrieval: Sequence[str | Path] = ()
+    camera: str | Path | None = None
+    motions: str | Path | None = None
