@@ -82,7 +82,6 @@ def localise_photos(
     if Path(photo_folder).is_file():
         photo_folder = Path(photo_folder).parent
     model = load_model(place.model).to(device, memory_format=torch.channels_last)
-    calibration = read_calibration(place.calibration)
     with (
         Frames(place.frames, place.camera) as frames,
         open_hdf5(place.descriptors, "descriptors") as file,
@@ -93,40 +92,20 @@ def localise_photos(
         how = _describer_of(file, place.describer, device, workers), length, workers, focal_length
         seen, ranked, similarity = recognise(paths, images, file, *how)
         neighbours = neighbours_of_photos(names, ranked, frames, place.sampling)
-        scale = read_motion_scale(place.motions) if place.motions else None
-        candidates = estimate_candidates(
-            images, seen, neighbours, place.localization.both_directions, scale
-        )
-        poses = aggregate(candidates, place.localization.aggregation)
-        spread = pair_spread(candidates.translation, candidates.quaternion)
-        told = dict(zip(EDGE_SPREADS, spread, strict=True))
-        told["robust_t"], told["robust_q"] = poses
-        reference = frames.poses("train")[neighbours[:, 0]]
-        told["reference_t"] = reference[:, :3, 3]
-        told["reference_q"] = quaternion_from_matrix(reference[:, :3, :3])
-        priors = regressed_prior(*poses, *spread)
-        refined = [prior.unrefined() for prior in priors]
-        if place.images is not None:
-            photos = paths, ranked, priors
-            refined = refine_photos(place, frames, *photos, workers, focal_length)
-            tell_refined(refined)
-            told[DEVIATIONS[0]] = np.array([each.metres for each in refined])
-            told[DEVIATIONS[1]] = np.degrees([each.radians for each in refined])
-            told["refined_t"] = told["robust_t"]
-        poses, told[POINTS] = poses_of(refined)
-        estimator = ALL_EDGES if place.images is None else REFINED
-        sigma = stated_errors(told, estimator, calibration)
+        chosen = paths, seen, ranked, neighbours
+        refined, told, sigma = estimate_poses(place, images, *chosen, workers, focal_length)
+        poses, points = poses_of(refined)
         table = pd.DataFrame(np.concatenate(poses, axis=1), columns=POSE)
         table.insert(0, "image", names)
         scale = similarity_scale(file["train/descriptor"])
-        sure = confidence(similarity, scale, told[POINTS] > 0, sigma, place.within)
+        sure = confidence(similarity, scale, points > 0, sigma, place.within)
         sure[np.isnan(table["tx"])] = 0
         table["confidence"] = sure
         table["accepted"] = np.isfinite(table["tx"]) & (sure >= place.minimum_confidence)
         table["sigma_m"], table["sigma_deg"] = sigma
         table["similarity"] = similarity
-        table["spread_m"], table["spread_deg"] = spread
-        table["points"] = told[POINTS]
+        table[EDGE_SPREADS] = np.stack([told[name] for name in EDGE_SPREADS], axis=1)
+        table["points"] = points
         table["nearest"] = np.asarray(frames.names("train"))[ranked[:, 0]]
         picture = Path(output_folder, "photos.png")
         covariances = np.stack([each.centre for each in refined])
@@ -175,6 +154,55 @@ def recognise(
         )
     seen, ranked, similarity = zip(*blocks, strict=True)
     return images.join(seen), np.concatenate(ranked), np.concatenate(similarity)
+
+
+def estimate_poses(
+    place: Place,
+    images: SceneImages,
+    paths: list[Path],
+    seen: torch.Tensor | StoredMaps,
+    ranked: np.ndarray,
+    neighbours: np.ndarray,
+    workers: int,
+    focal_length: float | None = None,
+) -> tuple[list[Refined], dict[str, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Return the poses of N photos, refined where the place is prepared for that.
+
+    Args:
+        place: that they show.
+        images: of its scene.
+        paths: of the photos.
+        seen: what the network sees of them.
+        ranked: (N, K) database images, most similar first.
+        neighbours: (N, k) in their graphs.
+        workers: threads.
+        focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
+
+    Returns:
+        the poses; arrays of them as in a predictions file; stated errors in metres and in degrees,
+        (N,) each.
+    """
+    frames, calibration = images.frames, read_calibration(place.calibration)
+    scale = read_motion_scale(place.motions) if place.motions else None
+    both_directions = place.localization.both_directions
+    candidates = estimate_candidates(images, seen, neighbours, both_directions, scale)
+    poses = aggregate(candidates, place.localization.aggregation)
+    spread = pair_spread(candidates.translation, candidates.quaternion)
+    told = dict(zip(EDGE_SPREADS, spread, strict=True))
+    told["robust_t"], told["robust_q"] = poses
+    reference = frames.poses("train")[neighbours[:, 0]]
+    told["reference_t"] = reference[:, :3, 3]
+    told["reference_q"] = quaternion_from_matrix(reference[:, :3, :3])
+    priors = regressed_prior(*poses, *spread)
+    if place.images is None:
+        refined = [prior.unrefined() for prior in priors]
+        return refined, told, stated_errors(told, ALL_EDGES, calibration)
+    refined = refine_photos(place, frames, paths, ranked, priors, workers, focal_length)
+    tell_refined(refined)
+    told[DEVIATIONS[0]] = np.array([each.metres for each in refined])
+    told[DEVIATIONS[1]] = np.degrees([each.radians for each in refined])
+    (told["refined_t"], told["refined_q"]), told[POINTS] = poses_of(refined)
+    return refined, told, stated_errors(told, REFINED, calibration)
 
 
 def refine_photos(
