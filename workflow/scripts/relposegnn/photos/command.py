@@ -81,10 +81,10 @@ def _focal_length(text: str) -> float:
 
 
 def _run(options: argparse.Namespace) -> None:
-    find_photos(options.photos)  # minutes before the photos are read, where a map is made
     if options.map is None:
         place = read_place(find_place(options.results, options.scene, options.run or "joint"))
     else:
+        find_photos(options.photos)  # to make a place may take minutes
         place = read_place(prepare_place(options.map, options.model, options.workers))
     print(f"{tell_quality(read_calibration(place.calibration))}\n", flush=True)
     if options.netvlad is not None:
