@@ -48,6 +48,8 @@ def test_variants_are_returned_with_their_whole_sections():
     [
         ({"joint": {"model": {"knn": 2}}}, "variants.joint: is a name that is taken"),
         ({"only-study": {"model": {"knn": 2}}}, "variants.only-study: is a name that is taken"),
+        ({"general": {"model": {"knn": 2}}}, "variants.general: is a name that is taken"),
+        ({"left_out": {"model": {"knn": 2}}}, "variants.left_out: is a name that is taken"),
         ({"a": {"model": {"knm": 2}}}, "variants.a: model.knm: is unknown, did you mean model.knn"),
         ({"a": {"graphs": {"stride": 0}}}, "variants.a: graphs.stride: got 0, expected"),
         ({"a": {"model": {"knn": 9}}}, "variants.a: model.knn: got 9, expected at most as many"),

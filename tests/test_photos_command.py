@@ -111,6 +111,7 @@ def test_a_map_is_prepared_with_the_model_asked_for(asked, tmp_path, monkeypatch
         return tmp_path / "results/made/runs/joint/places/study.json"
 
     monkeypatch.setattr(command, "prepare_place", pretend)
+    monkeypatch.setattr(command, "find_photos", lambda photos: [str(photos)])
     for more, model in (([], None), (["--model", "mine.pt"], Path("mine.pt"))):
         arguments = ["mine", "--map", "attic", "--device", "cpu", "--workers", "3", *more]
         assert main(arguments) == 0

@@ -102,10 +102,34 @@ def test_the_pipeline_is_asked_for_the_place_alone(tmp_path, model, asked, monke
 def test_the_command_tells_what_is_wrong(tmp_path, asked, monkeypatch, capsys, options, message):
     for name in ("photos", "attic", "an attic"):
         (tmp_path / name).mkdir()
+    (tmp_path / "photos/one.jpg").touch()
     monkeypatch.chdir(tmp_path)
     assert main(["photos", *options]) == 1
     error = capsys.readouterr().err
     assert re.search(message, error)
+    assert not asked
+
+
+def test_photos_are_looked_for_before_a_map_is_made(tmp_path, asked, monkeypatch, capsys):
+    (tmp_path / "attic").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["photos", "--map", "attic"]) == 1
+    assert "photos: no such folder, expected a photo" in capsys.readouterr().err
+    assert not asked
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--scene", "study", "--model", "mine.pt"],
+        ["--map", "attic", "--run", "joint"],
+        ["--map", "attic", "--results", "results/made"],
+    ],
+)
+def test_options_of_the_other_kind_of_place_are_refused(asked, capsys, options):
+    with pytest.raises(SystemExit):
+        main(["photos", *options])
+    assert "--map" in capsys.readouterr().err
     assert not asked
 
 
