@@ -127,13 +127,10 @@ def test_the_factors_grow_as_the_errors_do(tmp_path):
     for name in (FIRST_EDGE, ALL_EDGES, REFINED):
         np.testing.assert_allclose(three[name].median, 3 * np.array(one[name].median), rtol=0.05)
         assert three[name].frames == (2000 if name == REFINED else 3000)
-    for unit in PLANTED:
-        ratio = np.divide(getattr(three[REFINED], unit), getattr(one[REFINED], unit))
-        np.testing.assert_allclose(ratio, 3, rtol=0.01)
-    arrays = predictions(seed=1)
-    sigma = (np.stack(stated_errors(arrays, ALL_EDGES, each)) for each in (one, three))
-    ratio = np.divide(*sigma)
-    np.testing.assert_allclose(ratio, 1 / 3, rtol=0.1)
+    arrays = predictions(seed=1, refined=True)
+    for name in (ALL_EDGES, REFINED):
+        ratio = np.divide(*(np.stack(stated_errors(arrays, name, each)) for each in (one, three)))
+        np.testing.assert_allclose(np.median(ratio, axis=1), 1 / 3, rtol=0.1)
 
 
 def test_poses_that_stay_as_regressed_have_the_error_of_regressed_ones(tmp_path):
@@ -208,6 +205,25 @@ def test_failed_estimates_are_left_out_of_the_scale(tmp_path):
     expected = calibrate(tmp_path, {name: each[5:] for name, each in arrays.items()})
     arrays["robust_t"][:5] = np.nan
     assert calibrate(tmp_path, arrays)[ALL_EDGES] == expected[ALL_EDGES]
+
+
+def test_errors_of_refined_poses_grow_with_the_way_to_the_first_neighbour(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = predictions(refined=True)
+    arrays["refined_points"][:] = 50
+    arrays["refined_deviation_m"] = np.full(3000, 0.01)
+    arrays["refined_deviation_deg"] = np.full(3000, 0.1)
+    way = rng.uniform(0, 0.5, 3000)
+    direction = rng.standard_normal((2, 3000, 3))
+    direction /= np.linalg.norm(direction, axis=2, keepdims=True)
+    size = 0.01 * (1 + 4 * way) * rng.weibull(SHAPE, 3000)
+    arrays["refined_t"] = size[:, None] * direction[0]
+    arrays["reference_t"] = arrays["refined_t"] + way[:, None] * direction[1]
+    sigma, _ = stated_errors(arrays, REFINED, calibrate(tmp_path, arrays))
+    near, far = way < 0.1, way > 0.4
+    assert np.median(sigma[far]) / np.median(sigma[near]) == pytest.approx(2.8 / 1.2, rel=0.15)
+    for part in (near, far):
+        assert np.mean(size[part] <= sigma[part]) == pytest.approx(LEVELS[0], abs=0.06)
 
 
 @pytest.mark.parametrize("sigma", [0.02, 3.0])

@@ -168,15 +168,18 @@ def _told(arrays: Mapping[str, np.ndarray], estimator: str) -> tuple[np.ndarray,
     """Return what N estimates tell of their errors in metres and in degrees, (N, F) each.
 
     Of regressed poses F = 3: a constant, the spread of the edges, and the motion from the first
-    neighbour's camera. Of refined ones F = 1: the deviation by the cost's curvature. None where
-    the arrays have it not.
+    neighbour's camera. Of refined ones F = 2: the deviation by the cost's curvature, and that times
+    the metres to the first neighbour: away from it, errors that the database's poses have in common
+    act as on a lever. None where the arrays have it not.
     """
-    if estimator == REFINED and DEVIATIONS[0] in arrays:
-        return tuple(arrays[name][:, None] for name in DEVIATIONS)
-    if estimator not in (FIRST_EDGE, ALL_EDGES) or EDGE_SPREADS[0] not in arrays:
+    names = DEVIATIONS if estimator == REFINED else EDGE_SPREADS
+    if estimator not in (FIRST_EDGE, ALL_EDGES, REFINED) or names[0] not in arrays:
         return None
     own, first = (pose_arrays(arrays, PREFIXES[each]) for each in (estimator, REFERENCE))
     motions = pose_errors(own, first)
+    if estimator == REFINED:
+        lever = np.stack([np.ones(len(motions[0])), motions[0]], axis=1)
+        return tuple(arrays[name][:, None] * lever for name in DEVIATIONS)
     constant = np.ones(len(motions[0]))
     spreads = (arrays[name] for name in EDGE_SPREADS)
     return tuple(
