@@ -252,7 +252,12 @@ def test_both_parts_of_an_error_are_within_their_limits_as_the_less_sure_is():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "3", '{"all edges": 3}', '{"all edges": {"metres": [1]}}']
+    "text",
+    [
+        *("", "{", "[]", "3", '{"all edges": 3}', '{"all edges": {"metres": [1]}}'),
+        '{"all edges": {"metres": [1], "degrees": [1], "median": [1, 1], "frames": 20}}',
+        '{"copies": {"metres": [1], "degrees": [1], "median": [1, 1], "frames": 20}}',
+    ],
 )
 def test_a_file_that_is_no_calibration_is_refused(tmp_path, text):
     (tmp_path / "calibration.json").write_text(text)

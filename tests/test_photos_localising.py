@@ -210,7 +210,7 @@ def test_photos_that_matches_do_not_refine_have_the_error_of_regressed_ones(
     place, folder, tmp_path
 ):
     """The images are noise: nothing matches."""
-    scale = Scale([1e-3], [0.1], (1e-3, 0.1), 50)
+    scale = Scale([1e-3, 0], [0.1, 0], (1e-3, 0.1), 50)
     changes = {"calibration": write_calibration(tmp_path / "c.json", **{REFINED: scale})}
     write_camera(tmp_path / "camera.json", 0.8, "planted")
     regressed = localise(place, folder, tmp_path / "out")
@@ -235,7 +235,7 @@ def test_photos_that_matches_refine_have_their_pose_and_error_and_need_no_recogn
 
     monkeypatch.setattr(localising, "refine_photos", refine)
     monkeypatch.setattr("relposegnn.photos.confidence.recognition", lambda found, _: 0 * found)
-    scale = Scale([1.5], [4.0], (0.05, 1.0), 50)
+    scale = Scale([1.5, 0], [4.0, 0], (0.05, 1.0), 50)
     changes = {"calibration": write_calibration(tmp_path / "c.json", **{REFINED: scale})}
     changes |= {"images": tmp_path, "within": (0.09, 2.0)}
     table = localise(place, folder, tmp_path / "out", **changes)

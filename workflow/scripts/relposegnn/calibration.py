@@ -40,6 +40,7 @@ LEVELS = (0.68, 0.95)  # shares of errors within sigma, and within twice sigma
 SHAPE = float(np.log2(np.log1p(-LEVELS[1]) / np.log1p(-LEVELS[0])))  # of the Weibull distribution
 FEWEST = 10  # frames that a scale is told from
 ROUNDS = 5  # of reweighted least squares
+FACTORS = {FIRST_EDGE: 3, ALL_EDGES: 3, REFINED: 2}  # of what each estimator tells
 
 
 class Scale(NamedTuple):
@@ -134,8 +135,12 @@ def read_calibration(calibration_file: str | Path) -> Calibration:
     """
     try:
         scales = json.loads(Path(calibration_file).read_text(encoding="utf-8"))
-        return {str(name): Scale(**scale) for name, scale in scales.items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        read = {str(name): Scale(**scale) for name, scale in scales.items()}
+        for name, scale in read.items():
+            if {len(scale.metres), len(scale.degrees)} != {FACTORS[name]}:
+                raise ValueError(f"{name} has other factors than the {FACTORS[name]} expected")
+        return read
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{calibration_file}: cannot be read as a calibration ({error}); make it again"
         ) from error
