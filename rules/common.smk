@@ -54,7 +54,6 @@ AUTHORS_GRAPHS = config["graphs"]["source"] == "authors"  # to be tested on, at 
 AUTHORS_TRAINING_GRAPHS = AUTHORS_GRAPHS and "train" in AUTHORS["graphs"]["splits"]
 
 REFINEMENT = config["localization"]["refinement"] == "matches"
-VALIDATION = bool(config["graphs"]["validation"]) and not AUTHORS_TRAINING_GRAPHS
 
 
 def any_of(names):

@@ -163,7 +163,7 @@ def validation_rows():
 
 def validation_scores(wildcards):
     """Return the scores of validation queries that their table is made of."""
-    if not VALIDATION:
+    if AUTHORS_TRAINING_GRAPHS or not config["graphs"]["validation"]:
         raise WorkflowError(
             "graphs.validation: no frames are held out, expected a share and a stretch, of graphs "
             "that are sampled here"

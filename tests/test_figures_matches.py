@@ -72,6 +72,24 @@ def test_best_typical_and_worst_query_are_drawn(
         assert min(picture.size) > 500
 
 
+def test_a_failed_query_is_the_worst_and_no_match_agrees(
+    refined, rendered_scene, rendered_room, monkeypatch
+):
+    from relposegnn.figures import matches
+
+    arrays = dict(np.load(refined / "refined.npz"))
+    for part in "tq":
+        arrays[f"refined_{part}"][7] = np.nan
+    arrays["refined_points"][7] = 0
+    np.savez(refined / "failed.npz", **arrays)
+    drawn, draw = [], matches.draw_matches
+    monkeypatch.setattr(matches, "draw_matches", lambda *a: drawn.extend(a[0]) or draw(*a))
+    plot(refined, rendered_scene, rendered_room, "failed.npz")
+    assert str(arrays["rel_path"][7]) in drawn[2].caption
+    assert "not refined" in drawn[2].caption
+    assert not drawn[2].agreeing.any()
+
+
 def test_predictions_of_other_frames_are_refused(refined, rendered_scene, rendered_room):
     arrays = dict(np.load(refined / "refined.npz"))
     arrays["rel_path"] = np.char.add("x", arrays["rel_path"])

@@ -10,12 +10,7 @@ if __name__ == "__main__":
         files = snakemake.input
         measure_context(
             files.model,
-            SceneFiles(
-                files.frames,
-                files.graphs,
-                next(iter(files.features), None),
-                camera=next(iter(files.camera), None),
-            ),
+            SceneFiles.of_job(files),
             snakemake.output.errors,
             LocalizationSettings(**snakemake.params.localization),
             select_device(threads=snakemake.threads),

@@ -9,12 +9,7 @@ if __name__ == "__main__":
         files = snakemake.input
         measure_motion_scale(
             files.model,
-            SceneFiles(
-                files.frames,
-                files.graphs,
-                next(iter(files.features), None),
-                camera=next(iter(files.camera), None),
-            ),
+            SceneFiles.of_job(files),
             snakemake.output.scale,
             snakemake.params.both_directions,
             select_device(threads=snakemake.threads),

@@ -10,14 +10,7 @@ if __name__ == "__main__":
         files = snakemake.input
         predict_poses(
             files.model,
-            SceneFiles(
-                files.frames,
-                files.graphs,
-                next(iter(files.features), None),
-                files.retrieval,
-                next(iter(files.camera), None),
-                next(iter(files.motions), None),
-            ),
+            SceneFiles.of_job(files),
             snakemake.output.predictions,
             LocalizationSettings(**snakemake.params.localization),
             select_device(threads=snakemake.threads),

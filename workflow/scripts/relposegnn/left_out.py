@@ -5,7 +5,6 @@ beside a query is nearly its copy, and is left out of the query's neighbours, an
 to it: some on either side, by turns few and many, so that near and far neighbours both occur.
 """
 
-import logging
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,8 +22,6 @@ from .graphs import (
 )
 from .runtime import InputError, numpy_generator
 from .storage import create_hdf5, open_hdf5
-
-logger = logging.getLogger(__name__)
 
 # Frames on either side of a query that are left out with it, by turns.
 REACHES = (4, 10, 25, 60)

@@ -1,8 +1,8 @@
 """The files of a scene that a network is trained with, or that its queries are localised with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class SceneFiles(NamedTuple):
@@ -23,3 +23,15 @@ class SceneFiles(NamedTuple):
     retrieval: Sequence[str | Path] = ()
     camera: str | Path | None = None
     motions: str | Path | None = None
+
+    @classmethod
+    def of_job(cls, inputs: Mapping[str, Any]) -> "SceneFiles":
+        """Return the files among a job's inputs, by their names in a rule.
+
+        What a network may not need is there a list of one file or none; retrieval is a list.
+        """
+        single = {"features", "camera", "motions"} & {*inputs.keys()}
+        optional = {name: next(iter(inputs[name]), None) for name in single}
+        return cls(
+            inputs["frames"], inputs["graphs"], retrieval=inputs.get("retrieval", ()), **optional
+        )

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from PIL import Image
 
 from ..frames import Frames
 from ..images import open_image
@@ -82,7 +81,9 @@ def plot_matches(
                 for split, row in (("test", query), ("train", database))
             ]
             lengths = frames.focal_lengths("test")[query], frames.focal_lengths("train")[database]
-            pose = pose_from_quaternion(estimates[0][[index]], estimates[1][[index]])[0]
+            pose = None  # of a failed query
+            if np.isfinite(errors[0][index]):
+                pose = pose_from_quaternion(*(part[index] for part in estimates))
             other = frames.poses("train")[database]
             points = int(arrays[POINTS][index])
             how = f"refined by {points} points" if points else "not refined"
@@ -112,34 +113,32 @@ def epipolar_errors(places: np.ndarray, poses: tuple[np.ndarray, np.ndarray]) ->
 
 def draw_matches(shown: list[Shown], scene: str) -> Figure:
     """Return pairs of pictures, one below another, with matches between them."""
-    heights = [_side_by_side(each.pictures)[0].shape for each in shown]
-    heights = [WIDTH * height / width for height, width, _ in heights]
+    height, width = shown[0].pictures[0].shape[:2]  # of all: a scene's images have one size
+    down = CAPTION + WIDTH * height / (2 * width) + GAP
     with house_style():
-        size = WIDTH + 2 * MARGIN, TOP + sum(heights) + len(shown) * (CAPTION + GAP) + MARGIN
-        figure, top = Figure(figsize=size), TOP
+        figure = Figure(figsize=(WIDTH + 2 * MARGIN, TOP + len(shown) * down + MARGIN))
         title = f"{scene}: best, typical and worst query (left), and matches"
         write(figure, (MARGIN, 0.25), title, weight="bold", size=10)
-        for each, height in zip(shown, heights, strict=True):
-            box = MARGIN, top + CAPTION, WIDTH, height
-            axes, (picture, offset) = place_axes(figure, box), _side_by_side(each.pictures)
-            draw_picture(axes, picture, each.caption, SOFT, 0.7)
-            first, second = (_pixels(each.places[:, side], each.pictures[side]) for side in (0, 1))
-            second[:, 0] += offset
-            ends = np.stack([first, second], axis=1)
+        for row, each in enumerate(shown):
+            box = MARGIN, TOP + row * down + CAPTION, WIDTH, down - CAPTION - GAP
+            axes = place_axes(figure, box)
+            draw_picture(axes, np.concatenate(each.pictures, axis=1), each.caption, SOFT, 0.7)
+            # From longer sides, from the middle, to pixels; the second picture is to the right.
+            ends = each.places * max(height, width) + (np.array([width, height]) - 1) / 2
+            ends[:, 1, 0] += width
             for colour, drawn in ((OTHER, ~each.agreeing), (AGREEING, each.agreeing)):
                 lines = LineCollection(ends[drawn], colors=colour, linewidths=0.35, alpha=0.6)
                 axes.add_collection(lines, autolim=False)
-            top += CAPTION + height + GAP
     return figure
 
 
 def _show(
     caption: str,
     paths: list[Path],
-    poses: tuple[np.ndarray, np.ndarray],
+    poses: tuple[np.ndarray | None, np.ndarray],
     focal_lengths: tuple[float, float],
 ) -> Shown:
-    """Return a query and a database image with their matches."""
+    """Return a query and a database image with their matches; none agrees with no pose."""
     key_points = [find_key_points(path, KEY_POINTS) for path in paths]
     rows = match_key_points(*key_points)
     places = np.stack(
@@ -147,25 +146,10 @@ def _show(
     )
     rays = places / np.array(focal_lengths)[:, None]
     agreeing = np.zeros(len(places), dtype=bool)
-    if np.isfinite(rays).all() and np.isfinite(poses[0]).all():
+    if np.isfinite(rays).all() and poses[0] is not None:
         limit = TOLERANCE * MATCHING_ERROR / focal_lengths[1]
         agreeing = epipolar_errors(rays, poses) < limit
     pictures = [np.array(open_image(path).convert("RGB")) for path in paths]
     return Shown(
         f"{caption}, {len(places)} matches, {agreeing.sum()} agree", pictures, places, agreeing
     )
-
-
-def _side_by_side(pictures: list[np.ndarray]) -> tuple[np.ndarray, int]:
-    """Return two pictures as one, the second as high as the first, and where it starts."""
-    first, second = pictures
-    if second.shape[0] != first.shape[0]:
-        width = round(second.shape[1] * first.shape[0] / second.shape[0])
-        second = np.array(Image.fromarray(second).resize((width, first.shape[0])))
-    return np.concatenate([first, second], axis=1), first.shape[1]
-
-
-def _pixels(places: np.ndarray, picture: np.ndarray) -> np.ndarray:
-    """Return places (k, 2), in longer sides from the middle, in pixels of a picture."""
-    height, width = picture.shape[:2]
-    return places * max(height, width) + (np.array([width, height]) - 1) / 2
