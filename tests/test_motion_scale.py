@@ -66,18 +66,26 @@ def test_motions_are_scaled_along_the_axes_of_the_source(tiny_scene, features, t
         np.testing.assert_allclose(longer @ source, FACTORS * (moved @ source), atol=1e-6)
 
 
-def test_a_scene_is_measured_on_its_left_out_frames(tiny_scene, features, tmp_path):
-    """Measured again with its factors, motions are as long as they should be."""
-    save_model(tmp_path / "model.pt", network(), 0, ["elsewhere"])
+def test_a_scene_is_measured_on_its_left_out_frames(tiny_scene, features, tmp_path, caplog):
+    """Here of one edge each, whose motions the predictions have; bounds are told of."""
+    model, cpu = network(), torch.device("cpu")
+    save_model(tmp_path / "model.pt", model, 0, ["elsewhere"])
     graphs = tmp_path / "left.h5"
     with create_hdf5(graphs, "graphs", {}) as file:
-        write_split(file, LEFT_OUT, np.arange(6), np.array([[7, 8, 9]] * 6))
+        write_split(file, LEFT_OUT, np.arange(6), np.array([[7], [8], [9]] * 2))
     files = SceneFiles(tiny_scene.frames, graphs, features)
-    cpu, scale = torch.device("cpu"), tmp_path / "scale.json"
-    measure_motion_scale(tmp_path / "model.pt", files, scale, False, cpu)
-    factors = read_motion_scale(scale)
-    assert ((factors >= LEAST) & (factors <= MOST)).all()
-    assert (factors != 1).any()
+    measure_motion_scale(tmp_path / "model.pt", files, tmp_path / "scale.json", False, cpu)
+    found = localize_queries(model, files, FIRST, LEFT_OUT)
+    with Frames(tiny_scene.frames) as frames:
+        axes = frames.poses("train")[[7, 8, 9] * 2, :3, :3]
+    regressed, truth = (
+        np.einsum("nji,nj->ni", axes, found[name] - found["reference_t"])
+        for name in ("abs_t", "targ_t")
+    )
+    expected = fit_motion_scale(regressed, truth)
+    np.testing.assert_allclose(read_motion_scale(tmp_path / "scale.json"), expected, rtol=1e-4)
+    at_bound = np.isin(expected, (LEAST, MOST)).any()
+    assert ("is at its bound" in caplog.text) == at_bound
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"factors": [1, 2]}', '{"factors": [1, 0, 1]}'])

@@ -58,6 +58,11 @@ def measure_motion_scale(
         truth = relative_pose(RELATIVE, sources, poses[query][:, None])
         scale = fit_motion_scale(relative[..., :3].reshape(-1, 3), truth[..., :3].reshape(-1, 3))
         logger.info("motions are %.2f, %.2f and %.2f times as long as regressed", *scale)
+        if np.isin(scale, (LEAST, MOST)).any():
+            logger.warning(
+                "%s: a factor is at its bound, %g or %g: this network tells little of motions here",
+                *(scene.frames, LEAST, MOST),
+            )
     write_motion_scale(scale_file, scale)
 
 
