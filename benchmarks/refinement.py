@@ -1,10 +1,8 @@
 """Poses by matches with points made for each query, against a model triangulated from all images.
 
-The model is COLMAP's: SIFT in all images, matches of each with 20 similar ones, triangulation with
-the known poses of the database, then PnP by a query's matches with the points that its similar
-images see (hloc's way). Both get the same focal length, estimated from the database's poses, and
-the same similar images, by their true poses. The regressed poses that ours starts from are
-imitated: the truth with Gaussian noise.
+The model is COLMAP's, see ``triangulated_model``. Both get the same focal length, estimated from
+the database's poses, and the same similar images, by their true poses. The regressed poses that
+ours starts from are imitated: the truth with Gaussian noise.
 """
 
 import argparse
@@ -14,9 +12,9 @@ from pathlib import Path
 
 import inputs  # noqa: F401  # puts the library on the path
 import numpy as np
-import pycolmap
 from PIL import Image
 from scipy.spatial.transform import Rotation
+from triangulated_model import TriangulatedModel
 
 from generated_rooms.paths import camera_path
 from generated_rooms.rendering import Camera, render_frame
@@ -26,9 +24,8 @@ from relposegnn.matching.cameras import estimate_focal_length
 from relposegnn.matching.key_points import find_key_points
 from relposegnn.matching.refinement import Prior
 from relposegnn.matching.scenes import KEY_POINTS, MatchedDatabase
-from relposegnn.poses import inverse_pose, pose_distances
+from relposegnn.poses import pose_distances
 
-SIMILAR, PAIRED = 10, 20  # database images that the model matches with a query; with any image
 WIDTH, HEIGHT = 320, 240
 
 
@@ -85,60 +82,6 @@ def by_query_time_points(posed: Posed, focal_length: float, noise: tuple[float, 
     return regressed, np.stack(refined)
 
 
-def by_triangulated_model(posed: Posed, focal_length: float, folder: Path) -> np.ndarray:
-    """Return poses (N, 4, 4), NaN where none was found."""
-    pycolmap.logging.minloglevel = pycolmap.logging.Level.ERROR.value
-    images, file = folder / "images", folder / "database.db"
-    images.mkdir()
-    names = [f"{row:05}.png" for row in range(len(posed.paths))]
-    for path, name in zip(posed.paths, names, strict=True):
-        (images / name).symlink_to(path.resolve())
-    width, height = Image.open(posed.paths[0]).size
-    intrinsics = [focal_length * max(width, height), width / 2, height / 2]
-    reader = pycolmap.ImageReaderOptions(
-        camera_model="SIMPLE_PINHOLE", camera_params=",".join(map(str, intrinsics))
-    )
-    pycolmap.extract_features(
-        file, images, camera_mode=pycolmap.CameraMode.SINGLE, reader_options=reader
-    )
-    pairs = [(names[i], names[j]) for i in range(len(names)) for j in posed.similar(i)[:PAIRED]]
-    (folder / "pairs.txt").write_text("".join(f"{first} {second}\n" for first, second in pairs))
-    listed = pycolmap.ImportedPairingOptions(match_list_path=folder / "pairs.txt")
-    pycolmap.match_image_pairs(file, pairing_options=listed)
-    with pycolmap.Database.open(file) as database:
-        ids = [database.read_image_with_name(name).image_id for name in names]
-        (camera,) = database.read_all_cameras()
-        empty = pycolmap.Reconstruction()
-        empty.add_camera_with_trivial_rig(camera)
-        for row in range(posed.count):
-            image = pycolmap.Image(name=names[row], camera_id=camera.camera_id, image_id=ids[row])
-            cam_from_world = pycolmap.Rigid3d(inverse_pose(posed.database[row])[:3])
-            empty.add_image_with_trivial_frame(image, cam_from_world)
-        model = pycolmap.triangulate_points(empty, file, images, folder)
-        poses = np.full((len(posed.queries), 4, 4), np.nan)
-        for query in range(len(poses)):
-            found = _pose_in_model(model, database, ids, posed, query, camera)
-            if found is not None:
-                poses[query] = found
-    return poses
-
-
-def _pose_in_model(model, database, ids, posed, query, camera) -> np.ndarray | None:
-    """Return the pose (4, 4) of a query by its matches with points of a model."""
-    own = ids[posed.count + query]
-    places, points, known = database.read_keypoints(own)[:, :2], [], []
-    for row in posed.similar(posed.count + query)[:SIMILAR]:
-        for mine, theirs in database.read_two_view_geometry(own, ids[row]).inlier_matches:
-            point = model.images[ids[row]].points2D[theirs]
-            if point.has_point3D():
-                known.append(places[mine])
-                points.append(model.points3D[point.point3D_id].xyz)
-    if len(points) < 4:
-        return None
-    found = pycolmap.estimate_and_refine_absolute_pose(np.array(known), np.array(points), camera)
-    return found and inverse_pose(np.vstack([found["cam_from_world"].matrix(), [0, 0, 0, 1]]))
-
-
 def main() -> None:
     """Print median errors, recall and seconds of both."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -158,7 +101,14 @@ def main() -> None:
         regressed, refined = by_query_time_points(posed, focal_length, arguments.noise)
         ours = time.perf_counter() - started
         started = time.perf_counter()
-        modelled = by_triangulated_model(posed, focal_length, folder)
+        database, similar = (
+            posed.paths[: posed.count],
+            list(map(posed.similar, range(len(posed.paths)))),
+        )
+        model = TriangulatedModel(
+            folder, database, posed.database, focal_length, similar[: posed.count]
+        )
+        modelled = model.localise(posed.paths[posed.count :], similar[posed.count :])
         theirs = time.perf_counter() - started
     print(f"{posed.count} database images, {len(posed.queries)} queries, focal length "
           f"{focal_length:.3f}")  # fmt: skip

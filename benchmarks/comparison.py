@@ -1,0 +1,224 @@
+"""One table of a place: errors, time and disk of each way to localise its queries.
+
+    python benchmarks/comparison.py results/7scenes-small redkitchen path/to/redkitchen
+
+The pipeline's rows come from what its steps left: scores, and the seconds and files of each step,
+database and queries told apart by their share of the images. A step's seconds include its start.
+The last row is measured now: a model that COLMAP triangulates from the database, see
+``triangulated_model``, with the pipeline's focal length and its ranking of similar images. What
+both need beside is not counted as disk: the images themselves.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import inputs  # noqa: F401  # puts the library on the path
+import numpy as np
+import pandas as pd
+from triangulated_model import TriangulatedModel
+
+from relposegnn.camera_files import read_camera
+from relposegnn.frames import Frames
+from relposegnn.metrics import (
+    AFFINE,
+    ALL_EDGES,
+    FIRST_EDGE,
+    KEPT,
+    MOST_SIMILAR,
+    REFINED,
+    ROTATION,
+    TRANSLATION,
+    read_scores,
+    summarise,
+)
+from relposegnn.poses import pose_distances
+from relposegnn.retrieval.rankings import read_ranking
+
+RECALL = [(0.05, 5.0), (0.10, 5.0)]
+FIGURES = ["median_translation_m", "median_rotation_deg", "recall_5cm_5deg", "recall_10cm_5deg"]
+COLUMNS = ["median, m / degrees", "5 cm 5°", "10 cm 5°", "failed", "not refined"]
+COLUMNS += ["ms a query", "set-up", "disk"]
+PUBLISHED = "published network and protocol"
+MODEL = "triangulated model, by COLMAP"
+
+# Steps by what they work on, each with what the step before had: of all images alike, of the
+# database once, of each query. A run does not have them all.
+IMAGES, ONCE, EACH = "images", "once", "each"
+RETRIEVAL = {
+    "pack_frames": IMAGES,
+    "fit_vocabulary": ONCE,
+    "describe_frames": IMAGES,
+    "rank_neighbours": IMAGES,
+}
+REGRESSION = {
+    "sample_graphs": IMAGES,
+    "sample_variant_graphs": IMAGES,
+    "encode_frames": IMAGES,
+    "train_model": ONCE,
+    "measure_motions": ONCE,
+    "sample_left_out": ONCE,
+    "predict_left_out": ONCE,
+    "predict_poses": EACH,
+}
+REFINEMENT = {
+    "measure_camera": ONCE,
+    "refine_left_out": ONCE,
+    "calibrate_errors": ONCE,
+    "refine_poses": EACH,
+}
+WAYS = {
+    MOST_SIMILAR: RETRIEVAL,
+    AFFINE: RETRIEVAL,
+    FIRST_EDGE: RETRIEVAL | REGRESSION,
+    ALL_EDGES: RETRIEVAL | REGRESSION,
+    REFINED: RETRIEVAL | REGRESSION | REFINEMENT,
+}
+# What a way keeps of the database, beside its images: kinds of files, and the run's model.
+KEPT_FILES = {MOST_SIMILAR: ["descriptors"], AFFINE: ["descriptors"]}
+KEPT_OF_RUNS = ["descriptors", "features/{encoder}", "frames"]
+
+
+class Cost(NamedTuple):
+    """What a way costs.
+
+    Attributes:
+        query_s: seconds a query.
+        setup_s: seconds of the database, trainings included.
+        bytes: on disk.
+    """
+
+    query_s: float
+    setup_s: float
+    bytes: float
+
+
+class Place:
+    """A scene in a folder of results."""
+
+    def __init__(self, results: Path, scene: str) -> None:
+        self.results, self.scene = results, scene
+        with Frames(results / f"frames/{scene}.h5") as frames:
+            self.counts = frames.count("train"), frames.count("test")
+            self.sources = {split: frames.sources(split) for split in ("train", "test")}
+            self.poses = {split: frames.poses(split) for split in ("train", "test")}
+            self.names = frames.names("test")
+
+    def cost(self, way: str, run: str, encoder: str | None) -> Cost:
+        """Return what a way cost by a run, whose features are those of an encoder."""
+        database = self.counts[0] / sum(self.counts)
+        seconds = {IMAGES: 0.0, ONCE: 0.0, EACH: 0.0}
+        for step, kind in WAYS[way].items():
+            seconds[kind] += self._seconds(step, run, encoder)
+        queries = seconds[EACH] + (1 - database) * seconds[IMAGES]
+        setup = seconds[ONCE] + database * seconds[IMAGES]
+        kept = KEPT_FILES.get(way, KEPT_OF_RUNS)
+        kept = [folder.format(encoder=encoder) for folder in kept if encoder or "{" not in folder]
+        paths = [self.results / folder / f"{self.scene}.h5" for folder in kept]
+        size = database * sum(path.stat().st_size for path in paths)
+        if way not in KEPT_FILES:
+            size += (self.results / f"runs/{run}/model.pt").stat().st_size
+        return Cost(queries / self.counts[1], setup, size)
+
+    def _seconds(self, step: str, run: str, encoder: str | None) -> float:
+        """Return the seconds of a step, 0 where this run has none."""
+        names = [f"{step}/{self.scene}", f"{step}/{run}/{self.scene}", f"{step}/{run}"]
+        if step == "encode_frames":
+            names = [f"{step}/{encoder}/{self.scene}", f"{step}_for_{encoder}/{self.scene}"]
+        paths = [self.results / f"benchmarks/{name}.tsv" for name in names]
+        return sum(pd.read_csv(path, sep="\t")["s"].mean() for path in paths if path.exists())
+
+
+def measure_model(place: Place, images: Path) -> tuple[pd.DataFrame, Cost]:
+    """Return errors of the queries by a triangulated model, as scores have them, and its cost."""
+    focal_length = read_camera(place.results / f"cameras/{place.scene}.json")
+    similar = {
+        split: read_ranking(place.results / f"neighbours/{place.scene}.h5", split).index
+        for split in ("train", "test")
+    }
+    paths = {split: [images / source for source in place.sources[split]] for split in similar}
+    with tempfile.TemporaryDirectory() as name:
+        started = time.perf_counter()
+        model = TriangulatedModel(
+            Path(name), paths["train"], place.poses["train"], focal_length, similar["train"]
+        )
+        setup_s = time.perf_counter() - started
+        size = sum(file.stat().st_size for file in Path(name).iterdir() if file.is_file())
+        started = time.perf_counter()
+        poses = model.localise(paths["test"], similar["test"])
+        query_s = (time.perf_counter() - started) / len(poses)
+    found = np.isfinite(poses).all(axis=(1, 2))
+    metres, degrees = np.full((2, len(poses)), np.inf)
+    metres[found], degrees[found] = pose_distances(poses[found], place.poses["test"][found])
+    errors = {"query": place.names, "estimator": MODEL, TRANSLATION: metres, ROTATION: degrees}
+    return pd.DataFrame(errors), Cost(query_s, setup_s, size)
+
+
+def tabulate(scores: Sequence[pd.DataFrame], costs: dict[str, Cost]) -> str:
+    """Return a Markdown table of scores, one a seed, of the same estimators; costs by estimator."""
+    seeds = pd.concat([summarise(own, RECALL) for own in scores]).groupby("estimator", sort=False)
+    means, spreads = seeds.mean(), seeds.std(ddof=1)
+    several = len(scores) > 1
+    lines = [
+        f"| | {' | '.join(COLUMNS)} |",
+        f"|{'---|' * (len(COLUMNS) + 1)}",
+    ]
+    for name, cost in costs.items():
+        row, spread = means.loc[name], spreads.loc[name]
+        both = [
+            f"{row[column]:.{digits}f}"
+            + (f" ± {spread[column]:.{digits}f}" if several and spread[column] > 1e-9 else "")
+            for column, digits in zip(FIGURES[:2], (4, 2), strict=True)
+        ]
+        kept = f"{row[KEPT]:.3g}" if name == REFINED else ""
+        recall = " | ".join(f"{100 * row[column]:.1f} %" for column in FIGURES[2:])
+        lines.append(
+            f"| {name} | {' / '.join(both)} | {recall} | {row['failed']:.3g} | "
+            f"{kept} | {1000 * cost.query_s:.0f} | {cost.setup_s:.0f} s | "
+            f"{cost.bytes / 1e6:.0f} MB |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the table, or one for each group of queries."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=Path, help="folder results/{dataset}, with scores of runs")
+    parser.add_argument("scene", help="its name")
+    parser.add_argument("images", type=Path, help="folder of the scene, with its images")
+    parser.add_argument("--runs", nargs="+", default=["joint"], help="one for each seed")
+    parser.add_argument("--encoder", default="efficientnet_lite0", help="folder of their features")
+    parser.add_argument("--published", nargs="+", help="pooled runs, one for each seed")
+    parser.add_argument("--groups", type=Path, help="CSV file of query and kind: a table each")
+    arguments = parser.parse_args()
+    place = Place(arguments.results, arguments.scene)
+
+    def scores_of(run: str) -> pd.DataFrame:
+        return read_scores(place.results / f"runs/{run}/scores/{place.scene}.csv")
+
+    scores = [scores_of(run) for run in arguments.runs]
+    ways = [way for way in WAYS if way in set(scores[0]["estimator"])]
+    costs = {way: place.cost(way, arguments.runs[0], arguments.encoder) for way in ways}
+    if arguments.published:
+        published = [scores_of(run) for run in arguments.published]
+        published = [own[own["estimator"] == FIRST_EDGE] for own in published]
+        published = [own.assign(estimator=PUBLISHED) for own in published]
+        scores = [pd.concat(pair) for pair in zip(scores, published, strict=True)]
+        costs[PUBLISHED] = place.cost(FIRST_EDGE, arguments.published[0], None)
+    modelled, costs[MODEL] = measure_model(place, arguments.images)
+    scores = [pd.concat([own, modelled]) for own in scores]
+    groups = {"": set(place.names)}
+    if arguments.groups:
+        kinds = pd.read_csv(arguments.groups)
+        groups = {str(kind): set(own["query"]) for kind, own in kinds.groupby("kind", sort=False)}
+    print(f"{place.scene}: {place.counts[0]} database images, {len(arguments.runs)} seeds")
+    for kind, queries in groups.items():
+        print(f"\n{kind or 'all'}: {len(queries)} queries\n")
+        print(tabulate([own[own["query"].isin(queries)] for own in scores], costs))
+
+
+if __name__ == "__main__":
+    main()
