@@ -159,10 +159,10 @@ def authors_predictions_address(wildcards):
 
 def rendering_settings(wildcards):
     """Return how the room of a scene is rendered."""
-    settings = {
-        key: value for key, value in config["rendering"].items() if key != "rooms"
-    }
-    return {**settings, "seed": config["rendering"]["rooms"].get(wildcards.scene)}
+    settings, scene = dict(config["rendering"]), wildcards.scene
+    settings["seed"] = settings.pop("rooms").get(scene)
+    settings["varied"] = settings.pop("varied_by_room").get(scene, settings["varied"])
+    return settings
 
 
 def packing_settings(wildcards):

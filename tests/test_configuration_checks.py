@@ -74,6 +74,12 @@ def test_addresses_of_one_network_a_scene_name_it():
     assert line.startswith("authors.profile.knn: got 9, expected at most")
 
 
+def test_rooms_with_a_variety_of_their_own_are_rooms():
+    own = {"study": ["light"], "stduy": []}
+    (line,) = problems({"rendering": {"varied_by_room": own}})
+    assert line.startswith("rendering.varied_by_room.stduy: is no room, expected one of study, wor")
+
+
 def test_photos_lie_in_a_folder_that_exists():
     (line,) = problems({"photos": {"folder": "nowhere"}})
     assert line.startswith("photos.folder: got ")

@@ -14,6 +14,7 @@ AUTHORS_CLUSTERS = 64  # of their trained NetVLAD
 def contradictions(config: dict) -> Iterator[str]:
     """Yield one line for each contradiction in a configuration that its schema accepts."""
     yield from _source_problems(config)
+    yield from _rendering_problems(config)
     yield from _experiment_problems(config)
     yield from _authors_problems(config)
     yield from _method_problems(config)
@@ -40,6 +41,15 @@ def _source_problems(config: dict) -> Iterator[str]:
     else:
         reason = "since source is download; or set scenes_dir to a folder that holds the scenes"
         yield from _lacking_places("archive_url", config["archive_url"], ["scene"], reason)
+
+
+def _rendering_problems(config: dict) -> Iterator[str]:
+    """Yield the rooms of which something is said that are none."""
+    rooms = config["rendering"]["rooms"]
+    for name in config["rendering"]["varied_by_room"]:
+        if name not in rooms:
+            known = ", ".join(rooms) or "none"
+            yield f"rendering.varied_by_room.{name}: is no room, expected one of {known}"
 
 
 def _unknown_scenes(scenes: list[str], known: list[str], where: str) -> Iterator[str]:
