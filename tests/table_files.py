@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from relposegnn.metrics import MOST_SIMILAR, REFERENCE, ROTATION, SIGMAS, TRANSLATION
+from relposegnn.metrics import MOST_SIMILAR, REFERENCE, ROTATION, STATED, TRANSLATION
 from relposegnn.tables.formats import TableFiles
 
 LITERATURE = """table,method,scene,translation_m,rotation_deg,source,note
@@ -48,7 +48,7 @@ def write_scores(
     for part, name in zip(parts, medians, strict=True):
         if sigma:
             copied = name in (REFERENCE, MOST_SIMILAR)
-            part[list(SIGMAS)] = (np.nan, np.nan) if copied else sigma
+            part[STATED] = np.nan if copied else np.outer([1, 2], sigma).ravel()
     path.parent.mkdir(parents=True, exist_ok=True)
     pd.concat(parts).to_csv(path, index=False)
     return path

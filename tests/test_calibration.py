@@ -7,10 +7,12 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from relposegnn.calibration import (
+    DECADES,
     FEWEST,
     LEVELS,
-    SHAPE,
+    USUAL_RATIO,
     Scale,
+    StatedErrors,
     calibrate_errors,
     probability_within,
     read_calibration,
@@ -21,6 +23,7 @@ from relposegnn.metrics import ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFINED
 from relposegnn.poses import quaternion_from_matrix
 from relposegnn.runtime import InputError
 
+SHAPE = DECADES / np.log(USUAL_RATIO)  # of the Weibull distribution that has the usual ratio
 PREFIX = {FIRST_EDGE: "abs", ALL_EDGES: "robust", REFINED: "refined"}
 
 
@@ -80,12 +83,12 @@ def calibrate(folder, arrays, known=False):
 
 
 def covered(arrays, estimator, calibration):
-    """Return which errors in metres, degrees are within once and twice the stated (2, 2, N)."""
-    sigma = np.stack(stated_errors(arrays, estimator, calibration))
+    """Return which errors in metres, degrees are within the stated ones (levels, 2, N)."""
+    stated = np.stack(stated_errors(arrays, estimator, calibration), axis=1)
     centres, quaternions = (arrays[f"{PREFIX[estimator]}_{part}"] for part in "tq")
     turns = Rotation.from_quat(quaternions, scalar_first=True).magnitude()
     errors = np.stack([np.linalg.norm(centres, axis=1), np.degrees(turns)])
-    return np.stack([errors <= times * sigma for times in (1, 2)])
+    return errors <= stated
 
 
 @pytest.mark.parametrize("estimator", [FIRST_EDGE, ALL_EDGES, REFINED])
@@ -94,7 +97,7 @@ def test_planted_errors_of_other_frames_are_covered_as_stated(tmp_path, estimato
     calibration = calibrate(tmp_path, predictions(refined=True))
     arrays = predictions(seed=1, refined=True)
     found = covered(arrays, estimator, calibration)
-    sigma = stated_errors(arrays, estimator, calibration)[0]
+    sigma = stated_errors(arrays, estimator, calibration).metres[0]
     parts = np.ones(3000, dtype=bool), sigma < np.median(sigma), sigma >= np.median(sigma)
     for part in parts:
         np.testing.assert_allclose(found[0][:, part].mean(axis=1), LEVELS[0], atol=0.05)
@@ -109,15 +112,15 @@ def test_planted_factors_are_found_but_for_a_common_one(tmp_path):
 
 
 def test_what_is_told_comes_to_what_is_stated():
-    scale = Scale([0.1, 0.5, 0.25], [1.0, 2.0, 0.0], (0.1, 1.0), 200)
+    scale = Scale([0.1, 0.5, 0.25], [1.0, 2.0, 0.0], (2, 1.5), (0.1, 1.0), 200)
     pose, first = np.zeros((3, 3)), np.array([[0, 0, 0], [0, 2, 0], [0, 0, 4.0]])
     turns = Rotation.from_rotvec([[0, 0, 0], [0.1, 0, 0], [0, 1, 0]])
     arrays = {"robust_t": pose, "robust_q": quaternions(Rotation.identity(3))}
     arrays |= {"reference_t": first, "reference_q": quaternions(turns)}
     arrays |= {"spread_m": np.array([0, 0.4, 2]), "spread_deg": np.array([3, 0, np.nan])}
     metres, degrees = stated_errors(arrays, ALL_EDGES, {ALL_EDGES: scale})
-    np.testing.assert_allclose(metres, [0.1, 0.8, 2.1])
-    np.testing.assert_allclose(degrees, [7.0, 1.0, np.nan])
+    np.testing.assert_allclose(metres, np.outer([1, 2], [0.1, 0.8, 2.1]))
+    np.testing.assert_allclose(degrees, np.outer([1, 1.5], [7.0, 1.0, np.nan]))
 
 
 def test_the_factors_grow_as_the_errors_do(tmp_path):
@@ -130,7 +133,7 @@ def test_the_factors_grow_as_the_errors_do(tmp_path):
     arrays = predictions(seed=1, refined=True)
     for name in (ALL_EDGES, REFINED):
         ratio = np.divide(*(np.stack(stated_errors(arrays, name, each)) for each in (one, three)))
-        np.testing.assert_allclose(np.median(ratio, axis=1), 1 / 3, rtol=0.1)
+        np.testing.assert_allclose(np.median(ratio, axis=2), 1 / 3, rtol=0.1)
 
 
 def test_poses_that_stay_as_regressed_have_the_error_of_regressed_ones(tmp_path):
@@ -140,12 +143,12 @@ def test_poses_that_stay_as_regressed_have_the_error_of_regressed_ones(tmp_path)
     regressed, refined = (
         np.stack(stated_errors(arrays, name, calibration)) for name in (ALL_EDGES, REFINED)
     )
-    np.testing.assert_array_equal(refined[:, stays], regressed[:, stays])
-    assert (refined[:, ~stays] < regressed[:, ~stays]).mean() > 0.9
+    np.testing.assert_array_equal(refined[..., stays], regressed[..., stays])
+    assert (refined[..., ~stays] < regressed[..., ~stays]).mean() > 0.9
     del calibration[REFINED]
     alone = np.stack(stated_errors(arrays, REFINED, calibration))
-    np.testing.assert_array_equal(alone[:, stays], regressed[:, stays])
-    assert np.isnan(alone[:, ~stays]).all()
+    np.testing.assert_array_equal(alone[..., stays], regressed[..., stays])
+    assert np.isnan(alone[..., ~stays]).all()
 
 
 def joined(*parts):
@@ -197,7 +200,7 @@ def test_nothing_is_stated_of_copied_poses(tmp_path):
     arrays |= {f"similar_{part}": arrays[f"abs_{part}"] for part in "tq"}
     calibration = calibrate(tmp_path, arrays)
     assert np.isnan(stated_errors(arrays, MOST_SIMILAR, calibration)).all()
-    assert np.shape(stated_errors(arrays, MOST_SIMILAR, calibration)) == (2, 40)
+    assert np.shape(stated_errors(arrays, MOST_SIMILAR, calibration)) == (2, 2, 40)
 
 
 def test_failed_estimates_are_left_out_of_the_scale(tmp_path):
@@ -219,7 +222,7 @@ def test_errors_of_refined_poses_grow_with_the_way_to_the_first_neighbour(tmp_pa
     size = 0.01 * (1 + 4 * way) * rng.weibull(SHAPE, 3000)
     arrays["refined_t"] = size[:, None] * direction[0]
     arrays["reference_t"] = arrays["refined_t"] + way[:, None] * direction[1]
-    sigma, _ = stated_errors(arrays, REFINED, calibrate(tmp_path, arrays))
+    sigma = stated_errors(arrays, REFINED, calibrate(tmp_path, arrays)).metres[0]
     near, far = way < 0.1, way > 0.4
     assert np.median(sigma[far]) / np.median(sigma[near]) == pytest.approx(2.8 / 1.2, rel=0.15)
     for part in (near, far):
@@ -227,36 +230,62 @@ def test_errors_of_refined_poses_grow_with_the_way_to_the_first_neighbour(tmp_pa
 
 
 @pytest.mark.parametrize("sigma", [0.02, 3.0])
-def test_errors_are_within_once_and_twice_sigma_as_stated(sigma):
-    sigmas = np.full(1, sigma)
-    for times, level in zip((1, 2), LEVELS, strict=True):
-        np.testing.assert_allclose(share_within(times * sigma, sigmas), level)
-    shares = [float(share_within(times * sigma, sigmas)[0]) for times in (0, 0.1, 0.7, 1.5, 5)]
+@pytest.mark.parametrize("ratio", [1.3, 2.0, 2.7])
+def test_errors_are_within_the_stated_ones_as_often_as_is_stated(sigma, ratio):
+    stated = sigma * np.array([[1], [ratio]])
+    for error, level in zip(stated, LEVELS, strict=True):
+        np.testing.assert_allclose(share_within(error, stated), level)
+    shares = [float(share_within(times * sigma, stated)[0]) for times in (0, 0.1, 0.7, 1.5, 9)]
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0, pytest.approx(1, abs=1e-4))
-    draws = np.random.default_rng(0).weibull(SHAPE, 100_000)  # sigma is not its unit
-    draws *= sigma / np.quantile(draws, LEVELS[0])
-    assert float(share_within(1.5 * sigma, sigmas)[0]) == pytest.approx(
+    draws = np.random.default_rng(0).weibull(DECADES / np.log(ratio), 100_000)
+    draws *= sigma / np.quantile(draws, LEVELS[0])  # sigma is not its unit
+    assert float(share_within(1.5 * sigma, stated)[0]) == pytest.approx(
         np.mean(draws <= 1.5 * sigma), abs=0.01
     )
 
 
 def test_unknown_errors_are_within_nothing_and_none_at_all_within_all():
-    np.testing.assert_array_equal(share_within(0.1, np.array([np.nan, 0, np.inf])), [0, 1, 0])
+    stated = np.array([np.nan, 0, np.inf]) * np.array([[1], [2]])
+    np.testing.assert_array_equal(share_within(0.1, stated), [0, 1, 0])
 
 
 def test_both_parts_of_an_error_are_within_their_limits_as_the_less_sure_is():
     metres, degrees = np.array([0.1, 0.1, 0.2, np.nan]), np.array([5, 10, 5, 5.0])
-    found = probability_within((metres, degrees), (0.2, 10.0))
+    stated = StatedErrors(*(np.outer([1, 2], each) for each in (metres, degrees)))
+    found = probability_within(stated, (0.2, 10.0))
     np.testing.assert_allclose(found, [LEVELS[1], LEVELS[0], LEVELS[0], 0])
+
+
+@pytest.mark.parametrize("ratio", [1.5, 2.6])
+def test_the_ratio_of_the_levels_is_measured_where_there_are_frames_enough(tmp_path, ratio):
+    """Of few frames the usual one counts for more."""
+    rng = np.random.default_rng(0)
+
+    def measured(count):
+        arrays = predictions(count)
+        size = 0.1 * rng.weibull(DECADES / np.log(ratio), count)
+        direction = rng.standard_normal((count, 3))
+        direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+        arrays["robust_t"] = size[:, None] * direction
+        arrays["reference_t"] = arrays["robust_t"] + 0.3 * direction
+        arrays["spread_m"] = np.full(count, 0.1)
+        return calibrate(tmp_path, arrays)[ALL_EDGES].ratios[0]
+
+    many, few = measured(3000), np.mean([measured(12) for _ in range(10)])
+    assert many == pytest.approx(ratio, rel=0.06)
+    assert abs(np.log(few / USUAL_RATIO)) < 0.6 * abs(np.log(many / USUAL_RATIO))
 
 
 @pytest.mark.parametrize(
     "text",
     [
         *("", "{", "[]", "3", '{"all edges": 3}', '{"all edges": {"metres": [1]}}'),
-        '{"all edges": {"metres": [1], "degrees": [1], "median": [1, 1], "frames": 20}}',
-        '{"copies": {"metres": [1], "degrees": [1], "median": [1, 1], "frames": 20}}',
+        *(
+            f'{{"{name}": {{"metres": [1], "degrees": [1], "ratios": [2, 2], "median": [1, 1], '
+            '"frames": 20}}'
+            for name in ("all edges", "copies")
+        ),
     ],
 )
 def test_a_file_that_is_no_calibration_is_refused(tmp_path, text):
@@ -278,5 +307,5 @@ def test_the_file_holds_the_scales_by_estimator(tmp_path):
     calibrate(tmp_path, predictions(40))
     contents = json.loads((tmp_path / "calibration.json").read_text())
     assert contents.keys() == {FIRST_EDGE, ALL_EDGES}
-    assert contents[ALL_EDGES].keys() == {"metres", "degrees", "median", "frames"}
+    assert contents[ALL_EDGES].keys() == {"metres", "degrees", "ratios", "median", "frames"}
     assert contents[ALL_EDGES]["frames"] == 40

@@ -210,9 +210,9 @@ def test_errors_within_the_stated_ones_are_counted(arrays, tmp_path):
         asked.append(estimator)
         np.testing.assert_array_equal(own["targ_t"], arrays["targ_t"])
         if estimator == REFERENCE:
-            return np.full(4, np.nan), np.full(4, np.nan)
+            return np.full((2, 2, 4), np.nan)
         sigma = np.array([0.02, 0.02, 0.15, np.nan])
-        return sigma, 100 * sigma
+        return np.multiply.outer([[1, 2], [100, 200]], sigma)
 
     np.savez(tmp_path / "predictions.npz", **arrays)
     score_poses(tmp_path / "predictions.npz", tmp_path / "scores.csv", stated)
@@ -221,10 +221,12 @@ def test_errors_within_the_stated_ones_are_counted(arrays, tmp_path):
     own = scores[scores["estimator"] == FIRST_EDGE]
     np.testing.assert_allclose(own["sigma_m"], [0.02, 0.02, 0.15, np.nan])
     np.testing.assert_allclose(own["sigma_deg"], [2, 2, 15, np.nan])
+    np.testing.assert_allclose(own["sigma95_m"], [0.04, 0.04, 0.3, np.nan])
+    np.testing.assert_allclose(own["sigma95_deg"], [4, 4, 30, np.nan])
     summary = summarise(scores, []).set_index("estimator")
     # Errors 0.01, 0.04, 0.20 m and 1, 4, 9 degrees beside 0.02, 0.02, 0.15 m and 2, 2, 15 degrees.
-    expected = {"within_1sigma_m": 1 / 3, "within_1sigma_deg": 2 / 3}
-    expected |= {"within_2sigma_m": 1, "within_2sigma_deg": 1}
+    expected = {"within_sigma_m": 1 / 3, "within_sigma_deg": 2 / 3}
+    expected |= {"within_sigma95_m": 1, "within_sigma95_deg": 1}
     assert list(expected) == WITHIN
     assert summary.loc[FIRST_EDGE, WITHIN].to_dict() == pytest.approx(expected)
     assert summary.loc[REFERENCE, WITHIN].isna().all()
@@ -238,8 +240,8 @@ def test_where_no_errors_are_stated_none_are_counted(arrays, tmp_path):
 def test_failed_queries_are_outside_the_errors_that_are_stated(arrays, tmp_path):
     arrays["abs_t"][0] = np.nan
     np.savez(tmp_path / "predictions.npz", **arrays)
-    sigma = np.full(4, 0.3), np.full(4, 200.0)
-    score_poses(tmp_path / "predictions.npz", tmp_path / "scores.csv", lambda *_: sigma)
+    stated = np.array([[[0.3], [0.6]], [[200.0], [400.0]]]) * np.ones(4)
+    score_poses(tmp_path / "predictions.npz", tmp_path / "scores.csv", lambda *_: stated)
     summary = summarise(read_scores(tmp_path / "scores.csv"), []).set_index("estimator")
     assert summary.loc[FIRST_EDGE, WITHIN].tolist() == [0.5, 0.75, 0.75, 0.75]
 

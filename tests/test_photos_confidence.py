@@ -2,7 +2,7 @@ import h5py
 import numpy as np
 import pytest
 
-from relposegnn.calibration import LEVELS
+from relposegnn.calibration import LEVELS, StatedErrors
 from relposegnn.photos.confidence import (
     SimilarityScale,
     confidence,
@@ -16,8 +16,8 @@ WITHIN = (0.2, 10.0)
 
 def told(similarity=0.8, refined=False, metres=0.2, degrees=0.1):
     """Return the confidence in one photo."""
-    sigma = np.array([metres]), np.array([degrees])
-    found = confidence(np.array([similarity]), SCALE, np.array([refined]), sigma, WITHIN)
+    stated = StatedErrors(*(np.array([[sigma], [2 * sigma]]) for sigma in (metres, degrees)))
+    found = confidence(np.array([similarity]), SCALE, np.array([refined]), stated, WITHIN)
     return float(found[0])
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from test_photos_place import write_calibration
 
 from relposegnn.aggregation import MEDIAN, LocalizationSettings
-from relposegnn.calibration import LEVELS, Scale, probability_within
+from relposegnn.calibration import LEVELS, Scale, StatedErrors, probability_within
 from relposegnn.camera_files import write_camera
 from relposegnn.checkpoints import save_model
 from relposegnn.feature_maps import FeatureMaps, encode_frames
@@ -23,7 +23,7 @@ from relposegnn.graphs import SamplingSettings, write_split
 from relposegnn.localization import predict_poses
 from relposegnn.match_field_network import MatchFieldGNN
 from relposegnn.matching.refinement import Refined
-from relposegnn.metrics import ALL_EDGES, REFINED
+from relposegnn.metrics import ALL_EDGES, REFINED, STATED
 from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.photos import localising
 from relposegnn.photos.confidence import recognition, similarity_scale
@@ -180,7 +180,7 @@ def test_one_photo_is_localised_as_it_is_among_others(place, folder, tmp_path):
 
 def test_errors_are_stated_as_the_place_is_calibrated(place, folder, tmp_path):
     """By a constant, the spread of the edges, and the motion from the first neighbour."""
-    scale = Scale([0.1, 2.0, 0.5], [1.0, 0.5, 0.25], (0.1, 1.0), 50)
+    scale = Scale([0.1, 2.0, 0.5], [1.0, 0.5, 0.25], (2, 2), (0.1, 1.0), 50)
     file = write_calibration(tmp_path / "c.json", **{ALL_EDGES: scale})
     first = replace(SAMPLING, stride=1, drop_probability=0)
     changes = {"calibration": file, "sampling": first, "within": (1.0, 40.0)}
@@ -199,7 +199,9 @@ def test_errors_are_stated_as_the_place_is_calibrated(place, folder, tmp_path):
     np.testing.assert_allclose(table[["sigma_m", "sigma_deg"]], np.stack(sigma, 1), rtol=1e-5)
     with h5py.File(place.descriptors) as descriptors:
         known = recognition(table["similarity"], similarity_scale(descriptors["train/descriptor"]))
-    expected = known * probability_within([each.to_numpy() for each in sigma], (1.0, 40.0))
+    stated = StatedErrors(*(np.outer([1, 2], each) for each in sigma))
+    np.testing.assert_allclose(table[STATED[2:]], 2 * table[STATED[:2]], rtol=1e-5)
+    expected = known * probability_within(stated, (1.0, 40.0))
     np.testing.assert_allclose(table["confidence"], expected, rtol=1e-5)
     assert 0 < table["confidence"].min() < table["confidence"].max() < 1
     written = pd.read_csv(tmp_path / "out/poses.csv")
@@ -210,7 +212,7 @@ def test_photos_that_matches_do_not_refine_have_the_error_of_regressed_ones(
     place, folder, tmp_path
 ):
     """The images are noise: nothing matches."""
-    scale = Scale([1e-3, 0], [0.1, 0], (1e-3, 0.1), 50)
+    scale = Scale([1e-3, 0], [0.1, 0], (2, 2), (1e-3, 0.1), 50)
     changes = {"calibration": write_calibration(tmp_path / "c.json", **{REFINED: scale})}
     write_camera(tmp_path / "camera.json", 0.8, "planted")
     regressed = localise(place, folder, tmp_path / "out")
@@ -235,7 +237,7 @@ def test_photos_that_matches_refine_have_their_pose_and_error_and_need_no_recogn
 
     monkeypatch.setattr(localising, "refine_photos", refine)
     monkeypatch.setattr("relposegnn.photos.confidence.recognition", lambda found, _: 0 * found)
-    scale = Scale([1.5, 0], [4.0, 0], (0.05, 1.0), 50)
+    scale = Scale([1.5, 0], [4.0, 0], (2, 2), (0.05, 1.0), 50)
     changes = {"calibration": write_calibration(tmp_path / "c.json", **{REFINED: scale})}
     changes |= {"images": tmp_path, "within": (0.09, 2.0)}
     table = localise(place, folder, tmp_path / "out", **changes)

@@ -23,7 +23,7 @@ def make_table(count, **changes):
     table[["qw", "qx", "qy", "qz"]] = quaternion_from_matrix(turns.as_matrix())
     table["confidence"] = np.linspace(0, 1, count)
     table["accepted"] = True
-    table["sigma_m"] = np.linspace(0.1, 0.4, count)
+    table["sigma95_m"] = np.linspace(0.2, 0.8, count)
     return table.assign(**changes)
 
 
@@ -87,9 +87,9 @@ def test_of_many_photos_some_of_every_confidence_are_shown():
     assert np.diff(np.sort(confidence[shown])).max() < 0.11
 
 
-def test_ellipses_are_of_twice_the_stated_errors_whatever_unit_covariances_have(database):
-    """Their trace is the square of twice the error: of equal axes, each has its third part."""
-    table = make_table(4, tx=[0, 1, np.nan, 3], sigma_m=[0.1, 0.2, 0.3, np.nan])
+def test_ellipses_are_of_the_errors_stated_for_95_percent_whatever_unit_covariances_have(database):
+    """Their trace is the square of the error: of equal axes, each has its third part."""
+    table = make_table(4, tx=[0, 1, np.nan, 3], sigma95_m=[0.2, 0.4, 0.6, np.nan])
     plain = draw(table, database)[0].axes[-2].patches
     assert not [patch for patch in plain if isinstance(patch, Ellipse)]
     for scale in (1.0, 50.0):

@@ -36,7 +36,7 @@ def place_in(project, features=True):
     )
 
 
-SURE = Scale([0.1, 0.0, 0.0], [2.0, 0.0, 0.0], (0.08, 1.5), 200)
+SURE = Scale([0.1, 0.0, 0.0], [2.0, 0.0, 0.0], (2, 2), (0.08, 1.5), 200)
 
 
 def write_calibration(path, **scales):

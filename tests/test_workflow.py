@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 from project import TINY, Project
 
+from relposegnn.metrics import STATED
+
 BEFORE_GRAPHS = {
     *("render_archive", "extract_scene", "pack_frames"),
     *("fit_vocabulary", "describe_frames", "rank_neighbours"),
@@ -101,7 +103,7 @@ def test_a_whole_run_makes_scores_tables_and_figures(finished):
         estimators += ["first edge", "all edges", "refined by matches"]
         assert scores["estimator"].tolist() == np.repeat(estimators, 12).tolist()
         assert scores["translation_error_m"].between(0, 10).all()
-        assert {"sigma_m", "sigma_deg"} <= set(scores)
+        assert {*STATED} <= set(scores)
         with (
             h5py.File(results / f"graphs/left_out/{scene}.h5") as graphs,
             np.load(results / f"runs/joint/left_out/refined/{scene}.npz") as left_out,

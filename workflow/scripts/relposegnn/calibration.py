@@ -5,8 +5,8 @@ places and networks. Of a regressed pose: how far the estimates by single edges 
 far the camera has moved from the first neighbour's; of a refined one: how sharply matches fix it.
 The scale is measured on database frames that were localised without those around (``left_out``).
 
-A stated error sigma is meant to hold in 68 % of the cases, twice as much in 95 %. Between and
-beyond, errors are taken to follow the Weibull distribution that has both levels.
+Two errors are stated: sigma, meant to hold in 68 % of the cases, and one that holds in 95 %.
+Between and beyond, errors are taken to follow the Weibull distribution that has both levels.
 """
 
 import json
@@ -36,8 +36,11 @@ from .runtime import InputError, atomic_path
 
 logger = logging.getLogger(__name__)
 
-LEVELS = (0.68, 0.95)  # shares of errors within sigma, and within twice sigma
-SHAPE = float(np.log2(np.log1p(-LEVELS[1]) / np.log1p(-LEVELS[0])))  # of the Weibull distribution
+LEVELS = (0.68, 0.95)  # shares of errors within the two that are stated
+DECADES = float(np.log(np.log1p(-LEVELS[1]) / np.log1p(-LEVELS[0])))  # between them, of a Weibull's
+USUAL_RATIO = 2.0  # of the two, as in a normal distribution
+LEAST_RATIO = 1.1
+USUAL_FRAMES = 20  # as many frames as that counts for
 FEWEST = 10  # frames that a scale is told from
 ROUNDS = 5  # of reweighted least squares
 FACTORS = {FIRST_EDGE: 3, ALL_EDGES: 3, REFINED: 2}  # of what each estimator tells
@@ -47,36 +50,50 @@ class Scale(NamedTuple):
     """From what an estimate tells of its error to the error that is stated.
 
     Attributes:
-        metres: factors (F) of what is told in metres, see ``_told``.
+        metres: factors (F) of what is told in metres, see ``_told``, to sigma.
         degrees: factors (F) of what is told in degrees.
+        ratios: of the error that holds in 95 % of the cases to sigma, in metres and degrees.
         median: of the errors in metres and degrees that were measured.
         frames: that it was measured on.
     """
 
     metres: list[float]
     degrees: list[float]
+    ratios: tuple[float, float]
     median: tuple[float, float]
     frames: int
+
+
+class StatedErrors(NamedTuple):
+    """What is stated of N estimates: errors that hold in 68 % of the cases, and in 95 %.
+
+    Attributes:
+        metres: (2, N), NaN where nothing is known.
+        degrees: (2, N).
+    """
+
+    metres: np.ndarray
+    degrees: np.ndarray
 
 
 Calibration = dict[str, Scale]  # by estimator
 
 
-def share_within(error: float, sigma: np.ndarray) -> np.ndarray:
-    """Return the probability (N,) that errors of stated sizes (N,) are within ``error``."""
+def share_within(error: float, stated: np.ndarray) -> np.ndarray:
+    """Return the probability (N,) that errors of stated sizes (2, N) are within ``error``."""
+    sigma, wide = stated
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(sigma > 0, error / sigma, np.inf)
-    return np.where(np.isnan(sigma), 0.0, -np.expm1(np.log1p(-LEVELS[0]) * ratio**SHAPE))
+        shape = DECADES / np.log(np.where(np.isfinite(wide / sigma), wide / sigma, USUAL_RATIO))
+    return np.where(np.isnan(sigma), 0.0, -np.expm1(np.log1p(-LEVELS[0]) * ratio**shape))
 
 
-def probability_within(
-    sigma: tuple[np.ndarray, np.ndarray], limit: tuple[float, float]
-) -> np.ndarray:
+def probability_within(stated: StatedErrors, limit: tuple[float, float]) -> np.ndarray:
     """Return the probability (N,) that both parts of an error are within limits (metres, degrees).
 
     That of the less sure part: both are large together.
     """
-    return np.minimum(*(share_within(most, each) for most, each in zip(limit, sigma, strict=True)))
+    return np.minimum(*(share_within(most, each) for most, each in zip(limit, stated, strict=True)))
 
 
 def calibrate_errors(
@@ -148,8 +165,8 @@ def read_calibration(calibration_file: str | Path) -> Calibration:
 
 def stated_errors(
     arrays: Mapping[str, np.ndarray], estimator: str, calibration: Calibration
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the errors in metres and degrees, (N,) each, stated with estimates of N queries.
+) -> StatedErrors:
+    """Return the errors that are stated with estimates of N queries.
 
     NaN where nothing is known; a pose that stays as regressed has the error of the regressed one.
 
@@ -160,13 +177,14 @@ def stated_errors(
     """
     told, scale = _told(arrays, estimator), calibration.get(estimator)
     if told is None or scale is None:
-        sigma = tuple(np.full(len(arrays[f"{PREFIXES[estimator]}_t"]), np.nan) for _ in range(2))
+        stated = np.full((2, 2, len(arrays[f"{PREFIXES[estimator]}_t"])), np.nan)
     else:
         sigma = told[0] @ np.array(scale.metres), told[1] @ np.array(scale.degrees)
+        stated = [np.outer([1, wide], own) for wide, own in zip(scale.ratios, sigma, strict=True)]
     if estimator == REFINED:
         regressed, stays = stated_errors(arrays, ALL_EDGES, calibration), arrays[POINTS] == 0
-        sigma = tuple(map(np.where, [stays] * 2, regressed, sigma))
-    return sigma
+        stated = np.where(stays, regressed, stated)
+    return StatedErrors(*stated)
 
 
 def _told(arrays: Mapping[str, np.ndarray], estimator: str) -> tuple[np.ndarray, np.ndarray] | None:
@@ -204,14 +222,16 @@ def _scale(arrays: Mapping[str, np.ndarray], estimator: str, used: np.ndarray) -
     if used.sum() < FEWEST:
         return None
     error = error[used]
-    factors = (_factors(part[used], error[:, column]) for column, part in enumerate(told))
-    return Scale(*factors, tuple(np.median(error, axis=0).tolist()), len(error))
+    fitted = [_factors(part[used], error[:, column]) for column, part in enumerate(told)]
+    factors, ratios = zip(*fitted, strict=True)
+    return Scale(*factors, ratios, tuple(np.median(error, axis=0).tolist()), len(error))
 
 
-def _factors(told: np.ndarray, error: np.ndarray) -> list[float]:
-    """Return factors (F), none negative, by which what is told (N, F) comes to stated errors.
+def _factors(told: np.ndarray, error: np.ndarray) -> tuple[list[float], float]:
+    """Return factors (F), none negative, by which what is told (N, F) comes to sigma; the ratio.
 
-    Least squares relative to what they come to, then scaled to hold as often as is stated.
+    Least squares relative to what they come to, then scaled to hold as often as is stated. The
+    fewer frames there are, the nearer is the ratio of the errors at the two levels to the usual.
     """
     floor = max(1e-3 * float(np.median(error)), 1e-12)
     weight = np.ones(len(error))
@@ -219,4 +239,7 @@ def _factors(told: np.ndarray, error: np.ndarray) -> list[float]:
         factors, _ = nnls(told * weight[:, None], error * weight)
         weight = 1 / np.maximum(told @ factors, floor)
     low, high = np.quantile(error * weight, LEVELS)
-    return (factors * np.sqrt(low * high / 2)).tolist()  # as near to one level as to the other
+    usual = USUAL_FRAMES / (USUAL_FRAMES + len(error))
+    ratio = USUAL_RATIO**usual * max(high / max(low, floor), LEAST_RATIO) ** (1 - usual)
+    # As near to one level as to the other.
+    return (factors * np.sqrt(low * high / ratio)).tolist(), float(ratio)

@@ -38,9 +38,9 @@ DEVIATIONS = ["refined_deviation_m", "refined_deviation_deg"]  # by the curvatur
 COPIES = [MOST_SIMILAR, REFERENCE]  # an image's pose; the first that is known is what ratios are to
 SINGLE = [*EDGE_SPREADS, POINTS, *DEVIATIONS]
 TRANSLATION, ROTATION = "translation_error_m", "rotation_error_deg"
-SIGMAS = ("sigma_m", "sigma_deg")  # stated errors, columns of scores
-# Columns of a summary: shares of queries within once and twice the stated errors.
-WITHIN = [f"within_{times}{name}" for times in (1, 2) for name in SIGMAS]
+# Stated errors, columns of scores: those that hold in 68 % of the cases, and in 95 %.
+STATED = ["sigma_m", "sigma_deg", "sigma95_m", "sigma95_deg"]
+WITHIN = [f"within_{name}" for name in STATED]  # columns of a summary: shares of queries
 KEPT = "kept"  # 1 of a query whose pose could not be refined, 0 of others; a column of scores
 NAMES, WIDTHS = "rel_path", {"t": 3, "q": 4}  # of predictions; columns of a pair of arrays
 SHORTEST_QUATERNION = 1e-6  # below it has no direction
@@ -49,7 +49,7 @@ SHORTEST_QUATERNION = 1e-6  # below it has no direction
 def score_poses(
     predictions_file: str | Path,
     scores_file: str | Path,
-    stated: Callable[[Mapping[str, np.ndarray], str], tuple[np.ndarray, np.ndarray]] | None = None,
+    stated: Callable[[Mapping[str, np.ndarray], str], np.ndarray] | None = None,
 ) -> None:
     """Write the errors of every query and estimator of one scene.
 
@@ -58,8 +58,8 @@ def score_poses(
             metres, ``targ_q`` (N, 4) wxyz, and the same pair per estimator, with the
             prefixes of ``PREFIXES``.
         scores_file: CSV to write, one row per query and estimator.
-        stated: the errors in metres and degrees (N,) that an estimator states of the poses in the
-            arrays, see ``calibration.stated_errors``; None: none are stated.
+        stated: the errors in metres and in degrees at both levels, (2, 2, N), that an estimator
+            states of the poses in the arrays, see ``calibration.stated_errors``; None: none are.
 
     Raises:
         InputError: see ``read_predictions``.
@@ -68,14 +68,18 @@ def score_poses(
     parts = [score_estimator(arrays, name) for name in present_estimators(arrays)]
     if stated is not None:
         for scores in parts:
-            sigma = stated(arrays, scores["estimator"].iloc[0])
-            scores[list(SIGMAS)] = np.stack(sigma, axis=1)
+            scores[STATED] = stated_columns(stated(arrays, scores["estimator"].iloc[0]))
     scores = pd.concat(parts, ignore_index=True)
     with atomic_path(scores_file) as partial:
         scores.to_csv(partial, index=False, float_format="%.9g")
     for name, errors in scores.groupby("estimator", sort=False):
         medians = np.median(errors[TRANSLATION]), np.median(errors[ROTATION])
         logger.info("%s: median error %.3f m, %.2f degrees", name, *medians)
+
+
+def stated_columns(stated: np.ndarray) -> np.ndarray:
+    """Return stated errors (2, 2, N), metres and degrees at each level, as columns ``STATED``."""
+    return np.asarray(stated).transpose(2, 1, 0).reshape(-1, len(STATED))
 
 
 def present_estimators(arrays: Mapping[str, np.ndarray]) -> list[str]:
@@ -299,16 +303,15 @@ def _summarise_estimator(
     for limit_m, limit_deg in recall:
         within = (metres <= limit_m) & (degrees <= limit_deg)
         row[recall_column(limit_m, limit_deg)] = np.mean(within)
-    for times in (1, 2):
-        for name, errors in zip(SIGMAS, (metres, degrees), strict=True):
-            row[f"within_{times}{name}"] = _share_within(errors, scores.get(name), times)
+    for name, errors in zip(STATED, (metres, degrees) * 2, strict=True):
+        row[f"within_{name}"] = _share_within(errors, scores.get(name))
     return row
 
 
-def _share_within(errors: np.ndarray, sigma: pd.Series | None, times: int) -> float:
-    """Return the share of errors within a multiple of the stated ones; NaN where none is stated."""
-    if sigma is None or not sigma.notna().any():
+def _share_within(errors: np.ndarray, stated: pd.Series | None) -> float:
+    """Return the share of errors within the stated ones; NaN where none is stated."""
+    if stated is None or not stated.notna().any():
         return np.nan
-    known = sigma.notna().to_numpy() | np.isinf(errors)  # a failed query is never within
-    within = np.isfinite(errors) & (errors <= times * sigma.to_numpy())
+    known = stated.notna().to_numpy() | np.isinf(errors)  # a failed query is never within
+    within = np.isfinite(errors) & (errors <= stated.to_numpy())
     return float(np.mean(within[known]))

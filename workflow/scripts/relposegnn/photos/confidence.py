@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..calibration import probability_within
+from ..calibration import StatedErrors, probability_within
 
 SAMPLE = 512  # database images that stand for all, evenly spread
 
@@ -59,7 +59,7 @@ def confidence(
     similarity: np.ndarray,
     scale: SimilarityScale,
     refined: np.ndarray,
-    sigma: tuple[np.ndarray, np.ndarray],
+    stated: StatedErrors,
     within: tuple[float, float],
 ) -> np.ndarray:
     """Return the probability (G,) that poses are within limits; 0 where no error is stated.
@@ -68,11 +68,11 @@ def confidence(
         similarity: (G,) to the most similar database image.
         scale: of similarities in this database.
         refined: (G,) whether matches with the database have refined the pose.
-        sigma: stated errors in metres and degrees, (G,) each.
+        stated: errors of G poses.
         within: the limits, metres and degrees.
     """
     of_this_place = np.where(refined, 1.0, recognition(similarity, scale))
-    return of_this_place * probability_within(sigma, within)
+    return of_this_place * probability_within(stated, within)
 
 
 def _evenly(count: int) -> np.ndarray:

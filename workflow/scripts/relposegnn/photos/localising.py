@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from ..aggregation import aggregate, pair_spread
-from ..calibration import read_calibration, stated_errors
+from ..calibration import StatedErrors, read_calibration, stated_errors
 from ..checkpoints import load_model
 from ..frames import Frames
 from ..graphs import SamplingSettings, check_choice, choose_neighbours
@@ -27,7 +27,15 @@ from ..matching.scenes import (
     regressed_prior,
     tell_refined,
 )
-from ..metrics import ALL_EDGES, DEVIATIONS, EDGE_SPREADS, POINTS, REFINED
+from ..metrics import (
+    ALL_EDGES,
+    DEVIATIONS,
+    EDGE_SPREADS,
+    POINTS,
+    REFINED,
+    STATED,
+    stated_columns,
+)
 from ..motion_files import read_motion_scale
 from ..poses import quaternion_from_matrix
 from ..retrieval.describers import Describer, load_describer
@@ -63,9 +71,10 @@ def localise_photos(
     (COLMAP) the accepted ones. A row per photo: ``image``; ``tx ty tz`` in metres, ``qw qx qy qz``,
     camera-to-world, the aggregate of all edges into it, refined where the place is prepared for
     that, not finite where it failed; ``confidence``; ``accepted``; ``sigma_m``, ``sigma_deg``,
-    errors that hold in 68 % of the cases, twice as much in 95 %; ``similarity`` to the ``nearest``
-    database image; ``spread_m``, ``spread_deg``, medians between two edges' estimates; ``points``
-    by which the pose was refined, 0 where it was not. Photos do not change each other's pose.
+    errors that hold in 68 % of the cases, and ``sigma95_m``, ``sigma95_deg``, in 95 %;
+    ``similarity`` to the ``nearest`` database image; ``spread_m``, ``spread_deg``, medians between
+    two edges' estimates; ``points`` by which the pose was refined, 0 where it was not. Photos do
+    not change each other's pose.
 
     Args:
         place: that the photos show. The seed of its sampling and a photo's name fix its neighbours.
@@ -93,16 +102,16 @@ def localise_photos(
         seen, ranked, similarity = recognise(paths, images, file, *how)
         neighbours = neighbours_of_photos(names, ranked, frames, place.sampling)
         chosen = paths, seen, ranked, neighbours
-        refined, told, sigma = estimate_poses(place, images, *chosen, workers, focal_length)
+        refined, told, stated = estimate_poses(place, images, *chosen, workers, focal_length)
         poses, points = poses_of(refined)
         table = pd.DataFrame(np.concatenate(poses, axis=1), columns=POSE)
         table.insert(0, "image", names)
         scale = similarity_scale(file["train/descriptor"])
-        sure = confidence(similarity, scale, points > 0, sigma, place.within)
+        sure = confidence(similarity, scale, points > 0, stated, place.within)
         sure[np.isnan(table["tx"])] = 0
         table["confidence"] = sure
         table["accepted"] = np.isfinite(table["tx"]) & (sure >= place.minimum_confidence)
-        table["sigma_m"], table["sigma_deg"] = sigma
+        table[STATED] = stated_columns(stated)
         table["similarity"] = similarity
         table[EDGE_SPREADS] = np.stack([told[name] for name in EDGE_SPREADS], axis=1)
         table["points"] = points
@@ -165,7 +174,7 @@ def estimate_poses(
     neighbours: np.ndarray,
     workers: int,
     focal_length: float | None = None,
-) -> tuple[list[Refined], dict[str, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+) -> tuple[list[Refined], dict[str, np.ndarray], StatedErrors]:
     """Return the poses of N photos, refined where the place is prepared for that.
 
     Args:
@@ -179,8 +188,7 @@ def estimate_poses(
         focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
 
     Returns:
-        the poses; arrays of them as in a predictions file; stated errors in metres and in degrees,
-        (N,) each.
+        the poses; arrays of them as in a predictions file; the errors that are stated.
     """
     frames, calibration = images.frames, read_calibration(place.calibration)
     scale = read_motion_scale(place.motions) if place.motions else None

@@ -161,10 +161,10 @@ def _draw_cameras(panel: Map, table: pd.DataFrame, rgba: np.ndarray, shown: np.n
 def _draw_ellipses(
     panel: Map, table: pd.DataFrame, rgba: np.ndarray, covariances: np.ndarray
 ) -> None:
-    """Draw where the cameras probably are: twice the stated error, shared among the axes."""
+    """Draw where the cameras probably are: the error stated for 95 %, shared among the axes."""
     sizes = np.sqrt(np.trace(covariances, axis1=1, axis2=2))
-    for row in np.flatnonzero(np.isfinite(table["tx"]) & np.isfinite(table["sigma_m"])):
-        scale = 2 * table["sigma_m"][row] / sizes[row]
+    for row in np.flatnonzero(np.isfinite(table["tx"]) & np.isfinite(table["sigma95_m"])):
+        scale = table["sigma95_m"][row] / sizes[row]
         centre = table.loc[[row], ["tx", "ty", "tz"]].to_numpy(dtype=np.float64)
         panel.draw_ellipse(centre[0], scale**2 * covariances[row], rgba[row])
 
