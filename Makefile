@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help environment demo general-model test clean
+.PHONY: help environment demo general-model test benchmark clean
 
 # Any Python from 3.11 on:  make demo PYTHON=python3.12
 PYTHON ?= python3
@@ -50,6 +50,9 @@ test: .venv/.complete-dev  ## every check and test
 	$(RUN) snakefmt --check Snakefile rules
 	$(RUN) snakemake --lint
 	$(RUN) pytest
+
+benchmark: environment  ## every stage's speed and memory against a floor of the same run
+	.venv/bin/python benchmarks/run.py
 
 clean:  ## remove what "make demo" and the tests made; .venv and downloads stay
 	rm -rf {results,resources}/synthetic $(REPORT) .pytest_cache .ruff_cache

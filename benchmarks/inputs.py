@@ -5,10 +5,16 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
+from generated_rooms.paths import camera_path
+from generated_rooms.rendering import Camera, render_frame
+from generated_rooms.rooms import build_room
 from relposegnn.storage import create_hdf5
+
+VIEWS = 12  # of the room, that images show
 
 
 def write_scene(
@@ -38,3 +44,23 @@ def write_scene(
             file[f"{split}/query"] = np.arange(count, dtype=np.int32)
             file[f"{split}/neighbours"] = np.array(chosen, dtype=np.int32)
     return frames, graphs
+
+
+def write_images(folder: Path, count: int, size: tuple[int, int] = (640, 480)) -> list[Path]:
+    """Write a scene of ``count`` PNG files in 7-Scenes' layout, views of a generated room.
+
+    There are ``VIEWS`` of them, which repeat. The first frame is the only query.
+    """
+    room, camera = build_room(11), Camera(*size, 0.914 * max(size))
+    poses = camera_path(room, 11, 1, min(count, VIEWS))
+    images = [Image.fromarray(render_frame(room, pose, camera)[0]) for pose in poses]
+    paths = []
+    for index in range(count):
+        sequence = folder / f"seq-0{1 if index else 2}"
+        sequence.mkdir(parents=True, exist_ok=True)
+        paths.append(sequence / f"frame-{index:06}.color.png")
+        images[index % VIEWS].save(paths[-1])
+        np.savetxt(sequence / f"frame-{index:06}.pose.txt", poses[index % VIEWS])
+    (folder / "TrainSplit.txt").write_text("sequence1\n")
+    (folder / "TestSplit.txt").write_text("sequence2\n")
+    return paths

@@ -1,10 +1,11 @@
 """HDF5 files: provenance, refusal of other kinds and schemas, nothing half-written."""
 
 import h5py
+import numpy as np
 import pytest
 
 from relposegnn.runtime import InputError
-from relposegnn.storage import create_hdf5, open_hdf5, read_settings
+from relposegnn.storage import StoredFrames, create_hdf5, open_hdf5, read_settings
 from relposegnn.version import VERSION
 
 
@@ -43,3 +44,28 @@ def test_a_failed_writer_leaves_no_file(tmp_path):
     with pytest.raises(RuntimeError), create_hdf5(tmp_path / "a.h5", "graphs", {}):
         raise RuntimeError
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("chunks", [None, (1, 3, 2)])
+@pytest.mark.parametrize("dtype", ["<f2", ">f4", "|u1"])
+def test_rows_are_the_same_however_they_are_stored(tmp_path, chunks, dtype):
+    rows = np.arange(30).reshape(5, 3, 2).astype(dtype)
+    with create_hdf5(tmp_path / "a.h5", "frames", {}) as file:
+        file.create_dataset("x", data=rows, chunks=chunks)
+    with StoredFrames(tmp_path / "a.h5", "frames") as stored:
+        found = stored.rows("x", [4, 0, 4])
+        np.testing.assert_array_equal(found, rows[[4, 0, 4]])
+        assert type(found) is np.ndarray
+        assert found.dtype == dtype
+        found[:] = 0  # a copy, that may be written to
+        assert stored.rows("x", []).shape == (0, 3, 2)
+        np.testing.assert_array_equal(stored.rows("x", [4]), rows[[4]])
+
+
+def test_rows_of_an_array_without_any(tmp_path):
+    with create_hdf5(tmp_path / "a.h5", "frames", {}) as file:
+        file.create_dataset("x", (0, 3), np.uint8, fill_time="never")
+    with StoredFrames(tmp_path / "a.h5", "frames") as stored:
+        assert stored.rows("x", []).shape == (0, 3)
+        with pytest.raises(IndexError, match="got"):
+            stored.rows("x", [0])

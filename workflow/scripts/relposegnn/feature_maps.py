@@ -180,6 +180,5 @@ def _write_maps(group: h5py.Group, maps: Iterator[list[np.ndarray]], count: int)
     for index, parts in enumerate(tqdm(maps, f"encode {split}", count, unit="img", disable=None)):
         for name, part in zip(Maps._fields, parts, strict=True):
             if index == 0:
-                chunks = (1, *part.shape) if part.size else None  # HDF5 has no empty chunks
-                group.create_dataset(name, (count, *part.shape), np.float16, chunks=chunks)
+                group.create_dataset(name, (count, *part.shape), np.float16, fill_time="never")
             group[name][index] = part

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import h5py
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 from .camera_files import read_camera
@@ -171,7 +172,7 @@ def pack_frames(
 
 def channel_histogram(image: np.ndarray) -> np.ndarray:
     """Return how often each value occurs (3, 256) in the channels of a uint8 image (H, W, 3)."""
-    return np.stack([np.bincount(image[..., c].ravel(), minlength=256) for c in range(3)])
+    return np.reshape(Image.fromarray(image).histogram(), (3, 256))
 
 
 def channel_statistics(histogram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -247,8 +248,7 @@ def _write_images(
 ) -> np.ndarray:
     """Write the resized images; return their channel histogram (3, 256), exact counts."""
     shape = (size[1], size[0], 3)
-    chunks = (1, *shape) if count else None  # HDF5 refuses a chunk larger than its dataset
-    written = group.create_dataset("images", (count, *shape), np.uint8, chunks=chunks)
+    written = group.create_dataset("images", (count, *shape), np.uint8, fill_time="never")
     histogram = np.zeros((3, 256), dtype=np.int64)
     description = Path(group.name).name
     for row, image in enumerate(tqdm(images, description, count, unit="img", disable=None)):

@@ -63,8 +63,9 @@ def read_settings(file: h5py.File) -> dict[str, Any]:
 class StoredFrames:
     """Reader of arrays with a row a frame; ``with`` closes its file.
 
-    Each process opens the file for itself at first use, so that an instance may be pickled or
-    inherited by data loading workers.
+    Arrays that lie in the file as they do in memory are mapped: a row is then copied once. Each
+    process opens the file for itself at first use, so that an instance may be pickled or inherited
+    by data loading workers.
 
     Attributes:
         path: of the file.
@@ -75,7 +76,7 @@ class StoredFrames:
         self.path, self._kind = Path(path), kind
         self._file: h5py.File | None = None
         self._process: int | None = None
-        self._arrays: dict[str, h5py.Dataset] = {}
+        self._arrays: dict[str, h5py.Dataset | np.memmap] = {}
 
     def rows(self, name: str, indices: np.ndarray | list[int]) -> np.ndarray:
         """Return rows (n, ...) of the array ``name``, in any order, repeats allowed.
@@ -86,6 +87,8 @@ class StoredFrames:
         array, indices = self._array(name), np.asarray(indices, dtype=np.int64).reshape(-1)
         if indices.size and (indices.min() < 0 or indices.max() >= len(array)):
             raise IndexError(f"{self.path}: {name} has frames 0 to {len(array) - 1}, got {indices}")
+        if isinstance(array, np.memmap):
+            return array[indices]
         rows = np.empty((len(indices), *array.shape[1:]), dtype=array.dtype)
         # One read a frame: h5py takes increasing indices at once too, 100 times slower.
         for row, index in enumerate(indices.tolist()):
@@ -110,11 +113,15 @@ class StoredFrames:
         """Return what travels to another process: everything but the open file."""
         return {**self.__dict__, "_file": None, "_process": None, "_arrays": {}}
 
-    def _array(self, name: str) -> h5py.Dataset:
+    def _array(self, name: str) -> h5py.Dataset | np.memmap:
         """Return an array in a file that this process has opened."""
         if self._file is None or self._process != os.getpid():
             self._file, self._process = open_hdf5(self.path, self._kind), os.getpid()
             self._arrays = {}
         if name not in self._arrays:
-            self._arrays[name] = self._file[name]
+            array = self._file[name]
+            offset = array.id.get_offset()  # None: it is in chunks, or empty
+            if offset is not None and array.dtype.isnative:
+                array = np.memmap(self.path, array.dtype, "r", offset, array.shape)
+            self._arrays[name] = array
         return self._arrays[name]

@@ -1,0 +1,142 @@
+"""Measuring by turns, and the table of what was measured."""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+PACKAGES = ("numpy", "h5py", "pillow", "opencv-python-headless", "torch", "torch-geometric")
+
+
+class Figure(NamedTuple):
+    """What one stage costs beside a floor, or gains over a baseline.
+
+    Attributes:
+        stage: of the pipeline.
+        measure: what was measured, with its unit, e.g. ``images/s``.
+        ours: a value of each repetition.
+        base: what ours is compared with, of the same repetitions.
+        against: what that is.
+        least: the ratio of ours to it that is wanted, at least; None: ``most`` is wanted.
+        most: likewise, at most.
+    """
+
+    stage: str
+    measure: str
+    ours: Sequence[float]
+    base: Sequence[float]
+    against: str
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def ratios(self) -> list[float]:
+        """Return the ratio of ours to the base of each repetition, ascending."""
+        return sorted(ours / base for ours, base in zip(self.ours, self.base, strict=True))
+
+    def row(self) -> dict[str, object]:
+        """Return a row of the table."""
+        ratio = statistics.median(self.ratios)
+        wanted = f"at least {self.least:g}" if self.least is not None else f"at most {self.most:g}"
+        met = ratio >= self.least if self.least is not None else ratio <= self.most
+        return {
+            "stage": self.stage,
+            "measure": self.measure,
+            "ours": statistics.median(self.ours),
+            "base": statistics.median(self.base),
+            "against": self.against,
+            "ratio": ratio,
+            "lowest": self.ratios[0],
+            "highest": self.ratios[-1],
+            "wanted": wanted,
+            "met": "yes" if met else "no",
+        }
+
+
+def by_turns(repeats: int, *functions: Callable[[], object]) -> list[list[float]]:
+    """Return the seconds of each function, ``repeats`` of them, after one call that warms it up.
+
+    They take turns, so that a machine that is busy for a while slows them alike.
+    """
+    for function in functions:
+        function()
+    seconds: list[list[float]] = [[] for _ in functions]
+    for _ in range(repeats):
+        for function, taken in zip(functions, seconds, strict=True):
+            started = time.perf_counter()
+            function()
+            taken.append(time.perf_counter() - started)
+    return seconds
+
+
+def rates(count: float, seconds: Sequence[float]) -> list[float]:
+    """Return how many of ``count`` things a second were done."""
+    return [count / each for each in seconds]
+
+
+def peak_memory() -> int:
+    """Return the bytes that this process has held at most since ``forget_peak_memory``."""
+    return _status("VmHWM")
+
+
+def held_memory() -> int:
+    """Return the bytes that this process holds."""
+    return _status("VmRSS")
+
+
+def forget_peak_memory() -> None:
+    """Let ``peak_memory`` start anew (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def machine() -> str:
+    """Return the machine, its threads and the versions that figures are of."""
+    import torch
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    cpu = next(
+        (line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if "model name" in line),
+        platform.processor(),
+    )
+    threads = len(os.sched_getaffinity(0))
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return f"{cpu}, {threads} threads, {', '.join(gpus) or 'no GPU'}; Python " + (
+        f"{platform.python_version()}, {packages}"
+    )
+
+
+def write_table(figures: Iterator[Figure], folder: Path) -> str:
+    """Write ``benchmarks.csv`` and ``.md`` anew with each figure that comes; return the latter."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows, text = [], ""
+    for figure in figures:
+        rows.append(figure.row())
+        table = pd.DataFrame(rows)
+        table.assign(machine=machine()).to_csv(folder / "benchmarks.csv", index=False)
+        shown = table.assign(
+            ours=table["ours"].map("{:.4g}".format),
+            base=table["base"].map("{:.4g}, ".format) + table["against"],
+            ratio=table["ratio"].map("{:.2f}".format),
+            spread=table["lowest"].map("{:.2f}–".format) + table["highest"].map("{:.2f}".format),
+        )
+        columns = ["stage", "measure", "ours", "base", "ratio", "spread", "wanted", "met"]
+        text = f"{machine()}\n\n{shown[columns].to_markdown(index=False, disable_numparse=True)}\n"
+        (folder / "benchmarks.md").write_text(text)
+        print(shown[columns].tail(1).to_string(index=False, header=len(rows) == 1), flush=True)
+    return text
+
+
+def _status(name: str) -> int:
+    """Return a line of the kernel's about this process, in bytes (Linux)."""
+    line = next(line for line in _lines("/proc/self/status") if line.startswith(f"{name}:"))
+    return int(line.split()[1]) * 1024
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).exists() else []

@@ -1,0 +1,194 @@
+"""Training, message passing, prediction and localising, and what a step costs before its work."""
+
+import multiprocessing
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from inputs import write_scene
+from measuring import Figure, by_turns, rates
+from prediction import predict_graph_by_graph
+from torch import nn
+from torch.nn.functional import relu
+from torch.optim import Adam
+
+from relposegnn.aggregation import MEDIAN, LocalizationSettings
+from relposegnn.datasets import batches, read_training_graphs, shuffled_batches
+from relposegnn.edges import complete_edges
+from relposegnn.localization import localize_queries
+from relposegnn.match_field_network import build_network
+from relposegnn.message_passing import EdgeModel
+from relposegnn.model import ModelSettings, RelPoseGNN
+from relposegnn.runtime import select_device, torch_generator
+from relposegnn.scene_files import SceneFiles
+from relposegnn.training import Learner, TrainingSettings, train_epoch
+
+SIZE = (341, 256)
+PLAIN = LocalizationSettings(both_directions=False, aggregation=MEDIAN)
+TRAINING = TrainingSettings(
+    epochs=1, batch_size=8, learning_rate=1e-4, schedule="cosine", decay_epochs=None,
+    decay_factor=None, weight_decay=0.0, initial_s_t=0.0, initial_s_q=-3.0, shuffle_once=False,
+    drop_last_batch=True, mixed_precision=True, seed=0,
+)  # fmt: skip
+
+
+def train(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
+    """Epochs from files against the same steps on a batch that is on the device already."""
+    device = select_device()
+    gpu = device.type == "cuda"
+    count = 16 if quick else (400 if gpu else 32)
+    scene = SceneFiles(*write_scene(folder, count, 8, SIZE))
+    shape = ModelSettings.published(width=256 if quick else 2048)
+    graphs, _ = read_training_graphs({"scene": scene}, shape.pose)
+    torch.manual_seed(0)
+    learner = Learner(build_network(shape, None), TRAINING, device)
+    optimizer = Adam(learner.parameters(), fused=True)
+    steps = count // TRAINING.batch_size
+    held = next(iter(batches(graphs, TRAINING.batch_size, device))).to(device)
+
+    def ours() -> None:
+        loader = shuffled_batches(graphs, TRAINING, device, 0, 0)
+        train_epoch(learner, optimizer, loader, TRAINING, 0)
+
+    def bare() -> None:
+        learner.train()
+        generator = torch_generator(0, "edge dropout")
+        for _ in range(steps):
+            loss = learner(held.clone(), generator)
+            optimizer.zero_grad(set_to_none=True)
+            loss.total.backward()
+            optimizer.step()
+        if gpu:
+            torch.cuda.synchronize()
+
+    seconds = by_turns(repeats, ours, bare)
+    graphs_done = steps * TRAINING.batch_size
+    pair = (rates(graphs_done, taken) for taken in seconds)
+    yield Figure("train", "graphs/s", *pair, "a batch on the device", 0.9 if gpu else 0.95)
+
+
+class PlainEdgeModel(nn.Module):
+    """The edge update on concatenated features, as published."""
+
+    def __init__(self, model: EdgeModel) -> None:
+        super().__init__()
+        self.edge_mlp = model.edge_mlp
+
+    def forward(self, nodes: torch.Tensor, edge_index: torch.Tensor, edges: torch.Tensor):
+        """Return the updated edge features (E, C)."""
+        source, target = edge_index
+        return self.edge_mlp(torch.cat([nodes[source], nodes[target], edges], dim=1))
+
+
+def gnn_step(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
+    """The update of edges, a node's product computed once, against concatenated features."""
+    device, width, graphs = select_device(), 256 if quick else 2048, 8
+    ours = EdgeModel(width).to(device)
+    plain = PlainEdgeModel(ours)
+    one = torch.from_numpy(complete_edges(8))
+    edge_index = torch.cat([one + 8 * graph for graph in range(graphs)], dim=1).to(device)
+    nodes = torch.randn(8 * graphs, width, device=device, requires_grad=True)
+    edges = torch.randn(edge_index.shape[1], width, device=device, requires_grad=True)
+
+    def forward(model: nn.Module) -> None:
+        with torch.no_grad():
+            relu(model(nodes, edge_index, edges)).sum().item()
+
+    def both(model: nn.Module) -> None:
+        relu(model(nodes, edge_index, edges)).sum().backward()
+        edges.grad[0, 0].item()
+
+    for name, step in (("forward", forward), ("forward, backward", both)):
+        taken = by_turns(3 * repeats, lambda s=step: s(ours), lambda s=step: s(plain))
+        pair = (rates(graphs, each) for each in taken)
+        yield Figure("GNN step", f"graphs/s, {name}", *pair, "concatenated features", 1.3)
+
+
+def predict(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
+    """Localising a scene against passing the eight images of every graph."""
+    device = select_device()
+    queries, database = (8, 4) if quick else (200, 50)
+    torch.manual_seed(0)
+    shape = ModelSettings.published(width=256 if quick else 2048)
+    plain = RelPoseGNN(shape).eval().to(device)
+    model = RelPoseGNN(shape).eval().to(device, memory_format=torch.channels_last)
+    neighbours = 3 if quick else 7
+    files = write_scene(folder, database, queries, SIZE, neighbours)
+
+    def ours() -> None:
+        localize_queries(model, SceneFiles(*files), PLAIN)
+
+    seconds = by_turns(
+        1 if device.type == "cpu" else repeats, ours, lambda: predict_graph_by_graph(plain, *files)
+    )
+    pair = (rates(queries, taken) for taken in seconds)
+    yield Figure("predict", "queries/s", *pair, "the eight images of every graph", 5)
+
+
+STARTS = {
+    "score_poses": "from relposegnn.calibration import read_calibration, stated_errors;"
+    "from relposegnn.metrics import score_poses;from relposegnn.runtime import logging_to",
+    "sample_graphs": "from relposegnn.graphs import sample_graphs;"
+    "from relposegnn.runtime import logging_to",
+}
+
+
+def start(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
+    """Seconds from the start of a step's process to its first work, against half a second."""
+    library = Path(__file__).parents[1] / "workflow/scripts"
+    for step, imports in STARTS.items():
+        code = f"import sys; sys.path.insert(0, {str(library)!r}); {imports}"
+        (seconds,) = by_turns(3 * repeats, lambda c=code: subprocess.run([sys.executable, "-c", c]))
+        yield Figure("start", f"s, {step}", seconds, [0.5] * len(seconds), "0.5 s", most=1)
+
+
+def _spin(stop: object) -> None:
+    while not stop.is_set():
+        sum(range(10_000))
+
+
+def beside(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
+    """A training step while another process keeps one core busy, against one that is alone.
+
+    Each in a process of its own, as the pipeline starts it: OpenMP reads its settings once.
+    """
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import stages_network;"
+    code += f"stages_network.print_step_time({3 if quick else 15})"
+    alone, shared = [], []
+    for _ in range(repeats):
+        for values, busy in ((alone, False), (shared, True)):
+            stop = multiprocessing.Event()
+            other = multiprocessing.Process(target=_spin, args=(stop,))
+            if busy:
+                other.start()
+            run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+            if busy:
+                stop.set()
+                other.join()
+            values.append(float(run.stdout))
+    yield Figure("beside a busy process", "s a training step", shared, alone, "alone", most=2.2)
+
+
+def print_step_time(steps: int) -> None:
+    """Print the median seconds of a training step on edges of match fields, as the demo's."""
+    shape = ModelSettings.published(
+        edges="match_field", pose="relative", iterations=0, width=256, dropout=0.0
+    )
+    torch.manual_seed(0)
+    network = build_network(shape, {"channels": 152, "grid": (16, 22)})
+    cells = network.encode(
+        (torch.randn(32, 40, 16, 22), torch.randn(32, 112, 8, 11), torch.ones(32, 2))
+    )
+    one = torch.from_numpy(complete_edges(8))
+    edge_index = torch.cat([one + 8 * graph for graph in range(4)], dim=1)
+    graph = torch.arange(4).repeat_interleave(8)
+    seconds = []
+    for _ in range(steps + 2):
+        started = time.perf_counter()
+        network.relate(cells, edge_index, graph).relative.sum().backward()
+        seconds.append(time.perf_counter() - started)
+    print(statistics.median(seconds[2:]))
