@@ -3,6 +3,7 @@ import h5py
 import numpy as np
 import pytest
 
+from relposegnn.retrieval import ranking
 from relposegnn.retrieval.ranking import rank_neighbours
 from relposegnn.retrieval.rankings import read_ranking
 from relposegnn.runtime import InputError
@@ -117,6 +118,18 @@ def test_descriptor_that_is_no_unit_vector(tmp_path, bad):
 def test_a_single_training_frame(tmp_path):
     with pytest.raises(InputError, match="has 1 training frames, expected at least 2"):
         ranked(tmp_path, np.eye(1, 4), np.eye(4), candidates=2)
+
+
+def test_blocks_change_nothing(tmp_path, monkeypatch):
+    """Of 7 database images and 3 queries; a ranking is longer than such a block."""
+    train, test = unit_rows(50, 8, 0), unit_rows(11, 8, 1)
+    expected = ranked(tmp_path, train, test, candidates=12)
+    monkeypatch.setattr(ranking, "DATABASE_BYTES", 7 * 4 * 8)
+    monkeypatch.setattr(ranking, "QUERY_BYTES", 3 * 4 * 8)
+    found = ranked(tmp_path, train, test, candidates=12)
+    for split in ("train", "test"):
+        np.testing.assert_array_equal(found[split][0], expected[split][0])
+        np.testing.assert_allclose(found[split][1], expected[split][1], atol=1e-6)
 
 
 @pytest.mark.gpu

@@ -48,7 +48,7 @@ def logging_to(log_file: str | Path) -> Iterator[None]:
         force=True,
     )
     logging.captureWarnings(True)
-    logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it tells each variant it tries
+    logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells each variant it tries
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with logging_redirect_tqdm():

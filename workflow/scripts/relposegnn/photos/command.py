@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.map is not None and (options.run or options.results):
         parser.error("--run and --results are for --scene, expected neither with --map")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("faiss.loader").setLevel(logging.WARNING)
+    logging.getLogger("faiss").setLevel(logging.WARNING)
     try:
         _run(options)
     except InputError as error:

@@ -39,7 +39,7 @@ from ..metrics import (
 from ..motion_files import read_motion_scale
 from ..poses import quaternion_from_matrix
 from ..retrieval.describers import Describer, load_describer
-from ..retrieval.ranking import build_index, rank
+from ..retrieval.ranking import rank
 from ..runtime import InputError, atomic_path, map_in_threads, numpy_generator
 from ..scene_images import SceneImages, StoredMaps
 from ..storage import open_hdf5, read_settings
@@ -141,7 +141,7 @@ def recognise(
     settings, database = read_settings(descriptors), descriptors["train/descriptor"]
     packed = images.frames.image_shape[::-1]
     sizes = (settings["width"], settings["height"]), images.size, packed, settings["crop"]
-    index, blocks, cut = build_index(database, length + 1), [], 0
+    blocks, cut = [], 0
     usual = np.median(images.frames.focal_lengths("train"))
     read = partial(read_photo, focal_length=focal_length)
     reading = map_in_threads(lambda path: read(path, *sizes), paths, workers)
@@ -149,7 +149,7 @@ def recognise(
     count = min(PHOTOS_AT_ONCE, images.at_once)
     while photos := list(itertools.islice(progress, count)):
         rows = np.stack(list(describer.rows(photo.describing for photo in photos)))
-        ranked, similarity = rank(index, rows, length)
+        ranked, similarity = rank(database, rows, length)
         told = np.array([photo.focal_length for photo in photos])
         focal_lengths = np.where(np.isnan(told), usual, told)
         seen = images.encode(np.stack([photo.seen for photo in photos]), focal_lengths)

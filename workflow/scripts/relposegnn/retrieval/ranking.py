@@ -7,6 +7,7 @@ from pathlib import Path
 import faiss
 import h5py
 import numpy as np
+from faiss.contrib.exhaustive_search import knn_ground_truth
 from tqdm import tqdm
 
 from ..runtime import InputError, gpu_allowed
@@ -15,7 +16,9 @@ from .rankings import Ranking, write_ranking
 
 logger = logging.getLogger(__name__)
 
-ROWS = 512  # descriptors read and searched at once
+# Queries searched at once, and of the database: all of it is read for each block of queries.
+QUERY_BYTES, DATABASE_BYTES = 256 * 2**20, 64 * 2**20
+MOST_ROWS = 8192  # of a block; with a ranking of each query
 GPU_LONGEST_RANKING = 2048  # faiss's limit
 
 
@@ -37,41 +40,36 @@ def rank_neighbours(
                 f"{descriptors_file}: has {len(database)} training frames, expected at least 2; "
                 "a frame is not its own neighbour"
             )
-        length = min(candidates, len(database) - 1)
+        total = len(database)
+        length = min(candidates, total - 1)
         settings = {"candidates": candidates, "descriptors": read_settings(file)}
-        index = build_index(database, length + 1)
         with create_hdf5(neighbours_file, "neighbours", settings) as output:
             for split in SPLITS:
-                ranking = _rank_frames(index, file[f"{split}/descriptor"], length)
+                ranking = _rank_frames(database, file[f"{split}/descriptor"], length)
                 write_ranking(output, split, ranking)
-    logger.info("ranked %d of %d training frames per query", length, index.ntotal)
-
-
-def build_index(database: h5py.Dataset, longest_ranking: int) -> faiss.Index:
-    """Return an exact index over descriptors (N, D), on a GPU where faiss finds one."""
-    index = faiss.IndexFlatIP(database.shape[1])
-    # faiss-cpu of some channels lacks the function.
-    gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
-    if gpus > 0 and gpu_allowed() and longest_ranking <= GPU_LONGEST_RANKING:
-        index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
-    for _, rows in _blocks(database):
-        index.add(rows)
-    return index
+    logger.info("ranked %d of %d training frames per query", length, total)
 
 
 def rank(
-    index: faiss.Index, queries: np.ndarray, length: int, own: np.ndarray | None = None
+    database: h5py.Dataset, queries: np.ndarray, length: int, own: np.ndarray | None = None
 ) -> Ranking:
     """Return the database images most similar to queries; equal similarities by their index.
 
+    Exact, on a GPU where faiss finds one; of the database, a block is in memory at a time.
+
     Args:
-        index: of the database.
+        database: (M, D) unit rows.
         queries: (N, D) float32 unit rows.
-        length: K, less than the size of the database.
+        length: K, less than M.
         own: (N,) each query's own index in the database, which its ranking leaves out; None where
             the queries are not in it.
+
+    Raises:
+        InputError: a row of the database is no unit vector.
     """
-    similarity, found = index.search(queries, length + 1)
+    rows = (rows for _, rows in _blocks(database, DATABASE_BYTES))
+    inner, gpus = faiss.METRIC_INNER_PRODUCT, _usable_gpus(length + 1)
+    similarity, found = knn_ground_truth(queries, rows, length + 1, inner, ngpu=gpus)
     # Exact copies of a query are as similar as itself: it is told by its index. Among more copies
     # than a ranking holds it may be missing, then the last entry is one too many.
     itself = np.zeros_like(found) if own is None else (found == own[:, None]).astype(found.dtype)
@@ -82,27 +80,34 @@ def rank(
     )
 
 
-def _rank_frames(index: faiss.Index, queries: h5py.Dataset, length: int) -> Ranking:
+def _usable_gpus(longest_ranking: int) -> int:
+    # faiss-cpu of some channels lacks the function.
+    gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
+    return int(gpus > 0 and gpu_allowed() and longest_ranking <= GPU_LONGEST_RANKING)
+
+
+def _rank_frames(database: h5py.Dataset, queries: h5py.Dataset, length: int) -> Ranking:
     """Return the ranking of a split's frames; those of train are the database itself."""
     name, shape = Path(queries.parent.name).name, (len(queries), length)
     ranking = Ranking(np.empty(shape, np.int32), np.empty(shape, np.float32))
     with tqdm(desc=f"rank {name}", total=len(queries), unit="img", disable=None) as progress:
-        for start, rows in _blocks(queries):
+        for start, rows in _blocks(queries, QUERY_BYTES):
             part = slice(start, start + len(rows))
             own = np.arange(start, part.stop) if name == "train" else None
-            ranking.index[part], ranking.similarity[part] = rank(index, rows, length, own)
+            ranking.index[part], ranking.similarity[part] = rank(database, rows, length, own)
             progress.update(len(rows))
     return ranking
 
 
-def _blocks(descriptors: h5py.Dataset) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (first row, rows (n, D)) of descriptors (N, D).
+def _blocks(descriptors: h5py.Dataset, most: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (first row, rows (n, D) float32) of descriptors (N, D), of ``most`` bytes.
 
     Raises:
         InputError: a row is no unit vector.
     """
-    for start in range(0, len(descriptors), ROWS):
-        rows = np.ascontiguousarray(descriptors[start : start + ROWS], dtype=np.float32)
+    count = min(MOST_ROWS, max(1, most // (4 * descriptors.shape[1])))
+    for start in range(0, len(descriptors), count):
+        rows = np.ascontiguousarray(descriptors[start : start + count], dtype=np.float32)
         wrong = np.flatnonzero(~(np.abs(np.linalg.norm(rows, axis=1) - 1) < 1e-3))
         if len(wrong):
             length = np.linalg.norm(rows[wrong[0]])
