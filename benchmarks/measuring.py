@@ -23,8 +23,8 @@ class Figure(NamedTuple):
         ours: a value of each repetition.
         base: what ours is compared with, of the same repetitions.
         against: what that is.
-        least: the ratio of ours to it that is wanted, at least; None: ``most`` is wanted.
-        most: likewise, at most.
+        least: the ratio of ours to it that is wanted, at least.
+        most: likewise, at most; neither: none is.
     """
 
     stage: str
@@ -43,8 +43,11 @@ class Figure(NamedTuple):
     def row(self) -> dict[str, object]:
         """Return a row of the table."""
         ratio = statistics.median(self.ratios)
-        wanted = f"at least {self.least:g}" if self.least is not None else f"at most {self.most:g}"
-        met = ratio >= self.least if self.least is not None else ratio <= self.most
+        wanted, met = "—", True
+        if self.least is not None:
+            wanted, met = f"at least {self.least:g}", ratio >= self.least
+        elif self.most is not None:
+            wanted, met = f"at most {self.most:g}", ratio <= self.most
         return {
             "stage": self.stage,
             "measure": self.measure,

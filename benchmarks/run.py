@@ -24,6 +24,7 @@ STAGES = {
     "train": network.train,
     "gnn": network.gnn_step,
     "predict": network.predict,
+    "localise": network.localise,
     "start": network.start,
     "beside": network.beside,
 }

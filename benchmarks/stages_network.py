@@ -1,15 +1,18 @@
 """Training, message passing, prediction and localising, and what a step costs before its work."""
 
 import multiprocessing
+import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
-from inputs import write_scene
+from inputs import write_images, write_scene
 from measuring import Figure, by_turns, rates
 from prediction import predict_graph_by_graph
 from torch import nn
@@ -17,17 +20,32 @@ from torch.nn.functional import relu
 from torch.optim import Adam
 
 from relposegnn.aggregation import MEDIAN, LocalizationSettings
+from relposegnn.camera_files import write_camera
+from relposegnn.checkpoints import save_model
 from relposegnn.datasets import batches, read_training_graphs, shuffled_batches
 from relposegnn.edges import complete_edges
+from relposegnn.feature_maps import FeatureMaps, encode_frames
+from relposegnn.frames import Packing, pack_frames
+from relposegnn.graphs import SamplingSettings
 from relposegnn.localization import localize_queries
 from relposegnn.match_field_network import build_network
 from relposegnn.message_passing import EdgeModel
 from relposegnn.model import ModelSettings, RelPoseGNN
+from relposegnn.photos.files import read_photo
+from relposegnn.photos.localiser import Localiser
+from relposegnn.photos.place import Place
+from relposegnn.retrieval.descriptors import (
+    DescriptorSettings,
+    VocabularySettings,
+    describe_frames,
+    fit_vocabulary,
+)
 from relposegnn.runtime import select_device, torch_generator
 from relposegnn.scene_files import SceneFiles
 from relposegnn.training import Learner, TrainingSettings, train_epoch
 
 SIZE = (341, 256)
+CORES = len(os.sched_getaffinity(0))
 PLAIN = LocalizationSettings(both_directions=False, aggregation=MEDIAN)
 TRAINING = TrainingSettings(
     epochs=1, batch_size=8, learning_rate=1e-4, schedule="cosine", decay_epochs=None,
@@ -127,6 +145,55 @@ def predict(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
     )
     pair = (rates(queries, taken) for taken in seconds)
     yield Figure("predict", "queries/s", *pair, "the eight images of every graph", 5)
+
+
+def localise(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
+    """One photo in a loaded place against what it takes to describe and to encode it.
+
+    With refinement by matches too, whose key points of the database are known by then.
+    """
+    count, device = 40 if quick else 300, select_device()
+    paths = write_images(folder / "scene", count)
+    place = _prepare_place(folder, folder / "scene", device)
+    for label, changes, most in (
+        ("regressed", {}, 1.6),
+        ("refined", {"images": folder / "scene"}, None),
+    ):
+        with Localiser(replace(place, **changes), device, CORES) as loaded:
+
+            def bare(loaded: Localiser = loaded) -> None:
+                photo = read_photo(paths[0], (320, 240), loaded._images.size, SIZE, 1.0)
+                list(loaded._describer.rows([photo.describing]))
+                loaded._images.encode(photo.seen[None], np.array([0.914]))
+
+            seconds = by_turns(5 * repeats, lambda own=loaded: own.localise([paths[0]]), bare)
+        pair = ([1000 * each for each in taken] for taken in seconds)
+        against = "reading, describing and encoding it"
+        yield Figure("localise", f"ms a photo, {label}", *pair, against, most=most)
+
+
+def _prepare_place(folder: Path, scene: Path, device: torch.device) -> Place:
+    """Return a described and encoded place with a network of random weights."""
+    files = [folder / f"{kind}.h5" for kind in ("frames", "features", "descriptors")]
+    pack_frames(scene, files[0], "d", "s", Packing(48, focal_lengths=(0.914, None)), CORES)
+    encode_frames(files[0], scene, files[1], "efficientnet_lite0", workers=CORES)
+    settings, words = DescriptorSettings("vlad", 320, 240, 1.0), folder / "words.npz"
+    fit_vocabulary(files[0], scene, words, VocabularySettings("vlad", 320, 240, 1.0, 64, 0))
+    describe_frames(files[0], scene, files[2], settings, words, workers=CORES)
+    with FeatureMaps(files[1]) as maps:
+        shape = {"edges": "match_field", "pose": "relative", "iterations": 0, "width": 256}
+        network = build_network(
+            ModelSettings.published(**shape), {"channels": maps.channels, "grid": maps.grid}
+        )
+    save_model(folder / "model.pt", network, 0, ["s"])
+    (folder / "calibration.json").write_text("{}")
+    write_camera(folder / "camera.json", 0.914, "as rendered")
+    return Place(
+        *(folder / "model.pt", files[0], files[1], files[2], words, folder / "calibration.json"),
+        *(SamplingSettings(7, "strided", 1, 0.0, 0), 200, 0.5, (0.25, 10.0)),
+        localization=LocalizationSettings(both_directions=True, aggregation=MEDIAN),
+        camera=folder / "camera.json",
+    )
 
 
 STARTS = {

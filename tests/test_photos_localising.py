@@ -25,10 +25,12 @@ from relposegnn.match_field_network import MatchFieldGNN
 from relposegnn.matching.refinement import Refined
 from relposegnn.metrics import ALL_EDGES, REFINED, STATED
 from relposegnn.model import ModelSettings, RelPoseGNN
-from relposegnn.photos import localising
+from relposegnn.photos import localiser
 from relposegnn.photos.confidence import recognition, similarity_scale
-from relposegnn.photos.localising import POSE, localise_photos, neighbours_of_photos
+from relposegnn.photos.localiser import POSE, Localiser, neighbours_of_photos
+from relposegnn.photos.localising import localise_photos
 from relposegnn.photos.place import Place
+from relposegnn.photos.refining import PhotoRefiner
 from relposegnn.poses import quaternion_from_matrix, rotation_error_deg
 from relposegnn.retrieval.descriptors import (
     DescriptorSettings,
@@ -36,7 +38,7 @@ from relposegnn.retrieval.descriptors import (
     describe_frames,
     fit_vocabulary,
 )
-from relposegnn.retrieval.ranking import rank_neighbours
+from relposegnn.retrieval.ranking import Ranker, rank_neighbours
 from relposegnn.retrieval.rankings import read_ranking
 from relposegnn.runtime import InputError
 from relposegnn.scene_files import SceneFiles
@@ -119,7 +121,7 @@ def test_a_photo_does_not_depend_on_the_others(place, folder, tmp_path, monkeypa
     (alone / "Walk").mkdir(parents=True)
     for name in ("test 3.PNG", "Walk/portrait.jpg"):
         shutil.copy(folder / name, alone / name)
-    monkeypatch.setattr(localising, "PHOTOS_AT_ONCE", 1)
+    monkeypatch.setattr(localiser, "PHOTOS_AT_ONCE", 1)
     found = localise(place, alone, tmp_path / "two", workers=3).set_index("image")
     numbers = [*POSE, "confidence", "sigma_m", "sigma_deg", "similarity", "spread_m"]
     np.testing.assert_allclose(found[numbers], together.loc[found.index, numbers], atol=1e-4)
@@ -148,7 +150,7 @@ def test_neighbours_follow_the_seed_and_the_name(place):
 
 def test_outputs_tell_the_same(place, folder, tmp_path, monkeypatch):
     planted = np.array([0.1, 0.9, 0.3, 0.6, 0.2, 0.8])
-    monkeypatch.setattr(localising, "confidence", lambda *_: planted.copy())
+    monkeypatch.setattr(localiser, "confidence", lambda *_: planted.copy())
     localise(place, folder, tmp_path / "out", minimum_confidence=0.6)
     files = {path.name: path for path in (tmp_path / "out").iterdir()}
     assert set(files) == {"poses.csv", "poses.txt", "images.txt", "photos.png"}
@@ -232,10 +234,10 @@ def test_photos_that_matches_refine_have_their_pose_and_error_and_need_no_recogn
     planted[:3, 3] = 1, 2, 3
     refined = Refined(planted, 40, 0.0012 * np.eye(3), np.radians(0.5) ** 2 / 3 * np.eye(3))
 
-    def refine(place, frames, paths, ranked, priors, *_):
+    def refine(self, paths, ranked, priors, *_):
         return [refined] * (len(paths) - 1) + [priors[-1].unrefined()]
 
-    monkeypatch.setattr(localising, "refine_photos", refine)
+    monkeypatch.setattr(PhotoRefiner, "refine", refine)
     monkeypatch.setattr("relposegnn.photos.confidence.recognition", lambda found, _: 0 * found)
     scale = Scale([1.5, 0], [4.0, 0], (2, 2), (0.05, 1.0), 50)
     changes = {"calibration": write_calibration(tmp_path / "c.json", **{REFINED: scale})}
@@ -257,6 +259,25 @@ def test_where_nothing_is_calibrated_no_photo_is_accepted(place, folder, tmp_pat
     assert (table["confidence"] == 0).all()
     assert not table["accepted"].any()
     assert np.isfinite(table[POSE]).all(axis=None)
+
+
+def test_a_loaded_place_localises_photos_as_often_as_one_likes(place, folder, tmp_path):
+    """One at a time and together, with the database in memory and without."""
+    expected = localise(place, folder, tmp_path / "out").set_index("image")
+    numbers = [*POSE, *STATED, "confidence", "similarity"]
+    with Localiser(place, CPU) as loaded:
+        for name in ("test 3.PNG", "test 1.PNG", "test 3.PNG"):
+            found = loaded.localise([folder / name]).table
+            assert found["image"].tolist() == [name]
+            np.testing.assert_allclose(found[numbers], expected.loc[[name], numbers], atol=1e-5)
+        together = loaded.localise([folder / name for name in expected.index], expected.index)
+        np.testing.assert_allclose(together.table[numbers], expected[numbers], atol=1e-5)
+        assert together.covariances.shape == (6, 3, 3)
+        loaded._ranker = Ranker(loaded._descriptors["train/descriptor"], most_bytes=0)
+        streamed = loaded.localise([folder / "test 3.PNG"]).table
+        np.testing.assert_allclose(
+            streamed[numbers], expected.loc[["test 3.PNG"], numbers], atol=1e-5
+        )
 
 
 def test_damaged_photo_leaves_nothing(place, folder, tmp_path):

@@ -12,7 +12,7 @@ from test_photos_place import place_in
 from relposegnn.frames import Frames
 from relposegnn.matching.refinement import Prior
 from relposegnn.matching.scenes import poses_of
-from relposegnn.photos.localising import refine_photos
+from relposegnn.photos.refining import PhotoRefiner
 
 MILLIMETRES = ExifTags.Base.FocalLengthIn35mmFilm
 
@@ -36,7 +36,8 @@ def refine(place, rendered_room, paths, focal_length=None):
     offset = truth[:, None, :3, 3] - rendered_room.poses[DATABASE][:, :3, 3]
     ranked = np.argsort(np.linalg.norm(offset, axis=2), axis=1)
     with Frames(place.frames, place.camera) as frames:
-        refined = refine_photos(place, frames, paths, ranked, priors, 2, focal_length)
+        refiner = PhotoRefiner(frames, place.images)
+        refined = refiner.refine(paths, ranked, priors, 2, focal_length)
     poses, points = poses_of(refined)
     told = np.array([each.metres for each in refined])
     np.testing.assert_allclose(told[points == 0], 3**0.5 * 0.05)

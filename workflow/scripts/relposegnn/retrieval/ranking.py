@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 # Queries searched at once, and of the database: all of it is read for each block of queries.
 QUERY_BYTES, DATABASE_BYTES = 256 * 2**20, 64 * 2**20
+HELD_BYTES = 2**30  # of a database that is searched again and again
 MOST_ROWS = 8192  # of a block; with a ranking of each query
 GPU_LONGEST_RANKING = 2048  # faiss's limit
 
@@ -73,6 +74,29 @@ def rank(
     # Exact copies of a query are as similar as itself: it is told by its index. Among more copies
     # than a ranking holds it may be missing, then the last entry is one too many.
     itself = np.zeros_like(found) if own is None else (found == own[:, None]).astype(found.dtype)
+    return _ordered(similarity, found, itself, length)
+
+
+class Ranker:
+    """Ranks one database again and again; it is held in memory where it is small enough."""
+
+    def __init__(self, database: h5py.Dataset, most_bytes: int = HELD_BYTES) -> None:
+        """Take a database (M, D) of unit rows; InputError where one is none."""
+        self._database, self._held = database, None
+        if 4 * database.size <= most_bytes:
+            self._held = np.concatenate([rows for _, rows in _blocks(database, DATABASE_BYTES)])
+
+    def rank(self, queries: np.ndarray, length: int) -> Ranking:
+        """Return the ranking of queries (N, D) that are not in the database, see ``rank``."""
+        if self._held is None:
+            return rank(self._database, queries, length)
+        inner = faiss.METRIC_INNER_PRODUCT
+        similarity, found = faiss.knn(queries, self._held, length + 1, metric=inner)
+        return _ordered(similarity, found, np.zeros_like(found), length)
+
+
+def _ordered(similarity: np.ndarray, found: np.ndarray, itself: np.ndarray, length: int) -> Ranking:
+    """Return what was found (N, K + 1) in order, equal similarities by their index, itself last."""
     order = np.lexsort((found, -similarity, itself), axis=1)[:, :length]
     return Ranking(
         np.take_along_axis(found, order, axis=1).astype(np.int32),

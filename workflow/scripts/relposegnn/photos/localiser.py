@@ -1,0 +1,258 @@
+"""A place that stays loaded: photos in, their poses and errors out, as often as one likes."""
+
+import itertools
+import logging
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import h5py
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from ..aggregation import aggregate, pair_spread
+from ..calibration import StatedErrors, read_calibration, stated_errors
+from ..checkpoints import load_model
+from ..frames import Frames
+from ..graphs import SamplingSettings, check_choice, choose_neighbours
+from ..localization import estimate_candidates
+from ..matching.refinement import Refined
+from ..matching.scenes import poses_of, regressed_prior, tell_refined
+from ..metrics import (
+    ALL_EDGES,
+    DEVIATIONS,
+    EDGE_SPREADS,
+    POINTS,
+    REFINED,
+    STATED,
+    stated_columns,
+)
+from ..motion_files import read_motion_scale
+from ..poses import quaternion_from_matrix
+from ..retrieval.describers import Describer, load_describer
+from ..retrieval.ranking import Ranker
+from ..runtime import InputError, map_in_threads, numpy_generator
+from ..scene_images import SceneImages, StoredMaps
+from ..storage import open_hdf5, read_settings
+from .confidence import confidence, similarity_scale
+from .files import read_photo
+from .place import Place
+from .refining import PhotoRefiner
+
+logger = logging.getLogger(__name__)
+
+PHOTOS_AT_ONCE = 64  # in memory
+POSE = ["tx", "ty", "tz", "qw", "qx", "qy", "qz"]
+
+
+class Localised(NamedTuple):
+    """What was found of some photos.
+
+    Attributes:
+        table: a row per photo, see ``Localiser.localise``.
+        covariances: (N, 3, 3) of the camera centres, in a unit of their own.
+    """
+
+    table: pd.DataFrame
+    covariances: np.ndarray
+
+
+class _Recognised(NamedTuple):
+    """Photos, by what they look like.
+
+    Attributes:
+        seen: what the network sees of them.
+        ranked: (N, K) database images, most similar first.
+        similarity: (N,) to the first of them.
+    """
+
+    seen: "torch.Tensor | StoredMaps"
+    ranked: np.ndarray
+    similarity: np.ndarray
+
+
+class Localiser:
+    """Localises photos in a place; ``with`` closes its files.
+
+    Everything of the database is read once: the descriptors where they are small enough for it, key
+    points when they are needed first.
+    """
+
+    def __init__(self, place: Place, device: torch.device, workers: int = 1) -> None:
+        """Load a place.
+
+        Args:
+            place: that photos show.
+            device: to compute on.
+            workers: threads that read and refine photos.
+
+        Raises:
+            InputError: a file of the place cannot be read, or they do not belong together.
+        """
+        if not 0 <= place.minimum_confidence <= 1:
+            raise InputError(f"minimum confidence is {place.minimum_confidence}, expected 0 to 1")
+        self.place, self.frames = place, Frames(place.frames, place.camera)
+        self._workers, self._calibration = workers, read_calibration(place.calibration)
+        model = load_model(place.model).to(device, memory_format=torch.channels_last)
+        self._images = SceneImages(model, self.frames, place.features)
+        self._descriptors = open_hdf5(place.descriptors, "descriptors")
+        self._length = _ranking_length(place, self.frames, self._descriptors)
+        self._settings = read_settings(self._descriptors)
+        self._describer = _describer_of(self._descriptors, place.describer, device, workers)
+        self._similarity_scale = similarity_scale(self._descriptors["train/descriptor"])
+        self._ranker = Ranker(self._descriptors["train/descriptor"])
+        self._motions = read_motion_scale(place.motions) if place.motions else None
+        self._refiner = PhotoRefiner(self.frames, place.images) if place.images else None
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the files of the place."""
+        self.frames.close()
+        self._descriptors.close()
+
+    def localise(
+        self,
+        photos: Sequence[str | Path],
+        names: Sequence[str] | None = None,
+        focal_length: float | None = None,
+    ) -> Localised:
+        """Return the poses of N photos, each as it would be alone.
+
+        A row per photo: ``image``; ``tx ty tz`` in metres, ``qw qx qy qz``, camera-to-world, the
+        aggregate of all edges into it, refined where the place is prepared for that, not finite
+        where it failed; ``confidence``; ``accepted``; ``sigma_m``, ``sigma_deg``, errors that hold
+        in 68 % of the cases, and ``sigma95_m``, ``sigma95_deg``, in 95 %; ``similarity`` to the
+        ``nearest`` database image; ``spread_m``, ``spread_deg``, medians between two edges'
+        estimates; ``points`` by which the pose was refined, 0 where it was not.
+
+        Args:
+            photos: JPEG and PNG files.
+            names: that the table calls them by; None: those of the files. A name and the seed of
+                the place's sampling fix the neighbours of a photo.
+            focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
+
+        Raises:
+            InputError: a photo cannot be read.
+        """
+        paths = [Path(photo) for photo in photos]
+        names = [path.name for path in paths] if names is None else list(names)
+        known = self._recognise(paths, focal_length)
+        refined, told, stated = self._estimate(paths, names, known, focal_length)
+        poses, points = poses_of(refined)
+        table = pd.DataFrame(np.concatenate(poses, axis=1), columns=POSE)
+        table.insert(0, "image", names)
+        matched = points > 0
+        scale, within = self._similarity_scale, self.place.within
+        sure = confidence(known.similarity, scale, matched, stated, within)
+        sure[np.isnan(table["tx"])] = 0
+        table["confidence"] = sure
+        table["accepted"] = np.isfinite(table["tx"]) & (sure >= self.place.minimum_confidence)
+        table[STATED] = stated_columns(stated)
+        table["similarity"] = known.similarity
+        table[EDGE_SPREADS] = np.stack([told[name] for name in EDGE_SPREADS], axis=1)
+        table["points"] = points
+        table["nearest"] = np.asarray(self.frames.names("train"))[known.ranked[:, 0]]
+        return Localised(table, np.stack([each.centre for each in refined]))
+
+    def _recognise(self, paths: list[Path], focal_length: float | None) -> _Recognised:
+        """Read photos, describe them, rank the database for them and encode them."""
+        packed, settings = self.frames.image_shape[::-1], self._settings
+        described = settings["width"], settings["height"]
+        sizes = described, self._images.size, packed, settings["crop"]
+        usual = np.median(self.frames.focal_lengths("train"))
+        read = partial(read_photo, focal_length=focal_length)
+        reading = map_in_threads(lambda path: read(path, *sizes), paths, self._workers)
+        progress = iter(tqdm(reading, "reading photos", len(paths), unit="img", disable=None))
+        blocks, cut = [], 0
+        while photos := list(itertools.islice(progress, min(PHOTOS_AT_ONCE, self._images.at_once))):
+            rows = np.stack(list(self._describer.rows(photo.describing for photo in photos)))
+            ranked, similarity = self._ranker.rank(rows, self._length)
+            told = np.array([photo.focal_length for photo in photos])
+            lengths = np.where(np.isnan(told), usual, told)
+            seen = self._images.encode(np.stack([photo.seen for photo in photos]), lengths)
+            blocks.append((seen, ranked, similarity[:, 0]))
+            cut += sum(photo.cut for photo in photos)
+        if cut:
+            logger.warning(
+                "%d of %d photos have another aspect than the scene's images (%d x %d): only their "
+                "centre is used",
+                *(cut, len(paths), *packed),
+            )
+        seen, ranked, similarity = zip(*blocks, strict=True)
+        return _Recognised(
+            self._images.join(seen), np.concatenate(ranked), np.concatenate(similarity)
+        )
+
+    def _estimate(
+        self, paths: list[Path], names: list[str], known: _Recognised, focal_length: float | None
+    ) -> tuple[list[Refined], dict[str, np.ndarray], StatedErrors]:
+        """Return poses, arrays of them as in a predictions file, and the errors that are stated."""
+        neighbours = neighbours_of_photos(names, known.ranked, self.frames, self.place.sampling)
+        how = self.place.localization
+        candidates = estimate_candidates(
+            self._images, known.seen, neighbours, how.both_directions, self._motions
+        )
+        poses = aggregate(candidates, how.aggregation)
+        spread = pair_spread(candidates.translation, candidates.quaternion)
+        told = dict(zip(EDGE_SPREADS, spread, strict=True))
+        told["robust_t"], told["robust_q"] = poses
+        reference = self.frames.poses("train")[neighbours[:, 0]]
+        told["reference_t"] = reference[:, :3, 3]
+        told["reference_q"] = quaternion_from_matrix(reference[:, :3, :3])
+        priors = regressed_prior(*poses, *spread)
+        if self._refiner is None:
+            refined = [prior.unrefined() for prior in priors]
+            return refined, told, stated_errors(told, ALL_EDGES, self._calibration)
+        refined = self._refiner.refine(paths, known.ranked, priors, self._workers, focal_length)
+        tell_refined(refined)
+        told[DEVIATIONS[0]] = np.array([each.metres for each in refined])
+        told[DEVIATIONS[1]] = np.degrees([each.radians for each in refined])
+        (told["refined_t"], told["refined_q"]), told[POINTS] = poses_of(refined)
+        return refined, told, stated_errors(told, REFINED, self._calibration)
+
+
+def neighbours_of_photos(
+    names: list[str], ranked: np.ndarray, frames: Frames, sampling: SamplingSettings
+) -> np.ndarray:
+    """Return the neighbours (N, k) of each photo, drawn by a generator of its name."""
+    database = frames.names("train")
+    draws = (numpy_generator(sampling.seed, "photos", frames.scene, name) for name in names)
+    chosen = [
+        choose_neighbours(ranking[None], database, sampling, generator, within=False)[0]
+        for ranking, generator in zip(ranked, draws, strict=True)
+    ]
+    return np.concatenate(chosen)
+
+
+def _ranking_length(place: Place, frames: Frames, descriptors: h5py.File) -> int:
+    """Return the length of a photo's ranking, once the place's files have been checked."""
+    count = len(descriptors["train/descriptor"])
+    if count != frames.count("train"):
+        raise InputError(
+            f"{descriptors.filename}: describes {count} database images, expected the "
+            f"{frames.count('train')} of {frames.path}; describe the frames again"
+        )
+    length = min(place.candidates, count - 1)
+    check_choice(place.sampling, length, count, str(frames.path))
+    return length
+
+
+def _describer_of(
+    descriptors: h5py.File, describer_file: Path, device: torch.device, workers: int
+) -> Describer:
+    """Return the describer that made the descriptors; refuse another one than was recorded."""
+    settings = read_settings(descriptors)
+    describer = load_describer(settings["descriptor"], describer_file, str(device), workers)
+    recorded = {key: settings.get(key) for key in describer.made_by}
+    if recorded != describer.made_by:
+        raise InputError(
+            f"{describer_file}: is {describer.made_by}, but {descriptors.filename} was made with "
+            f"{recorded}; give the same file, or describe the frames again"
+        )
+    return describer

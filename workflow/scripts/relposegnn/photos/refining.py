@@ -1,0 +1,60 @@
+"""New photos, refined by matches with the database; their cameras may be unknown."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ..frames import Frames
+from ..matching.key_points import find_key_points
+from ..matching.refinement import Prior, Refined
+from ..matching.scenes import KEY_POINTS, MatchedDatabase
+from ..runtime import map_in_threads
+from .files import exif_focal_length_of
+
+# Deviations of a focal length's logarithm: by EXIF, which has whole millimetres; as the database's.
+TOLD, UNTOLD = 0.02, 0.1
+
+
+class PhotoRefiner:
+    """The images of a database, kept with their key points, to refine photos by."""
+
+    def __init__(self, frames: Frames, image_folder: Path) -> None:
+        """Take the frames of the scene, their cameras known, and the folder of its images."""
+        images = [image_folder / source for source in frames.sources("train")]
+        lengths = frames.focal_lengths("train")
+        self._database = MatchedDatabase(images, frames.poses("train"), lengths)
+        self._usual = np.median(lengths)
+
+    def refine(
+        self,
+        paths: Sequence[Path],
+        ranked: np.ndarray,
+        priors: Sequence[Prior],
+        workers: int,
+        focal_length: float | None = None,
+    ) -> list[Refined]:
+        """Return the refined poses of N photos.
+
+        Args:
+            paths: of the photos.
+            ranked: (N, K) database images, most similar first.
+            priors: their regressed poses.
+            workers: threads.
+            focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
+
+        Raises:
+            InputError: an image cannot be read.
+        """
+
+        def refine(row: int) -> Refined:
+            own = find_key_points(paths[row], KEY_POINTS, upright=True)
+            told = focal_length or exif_focal_length_of(paths[row])
+            camera, deviation = (self._usual, UNTOLD) if math.isnan(told) else (told, TOLD)
+            prior = priors[row]._replace(focal_length=0 if focal_length else deviation)
+            return self._database.refine(own, camera, ranked[row], prior)
+
+        rows = tqdm(range(len(paths)), "refining", unit="img", disable=None)
+        return list(map_in_threads(refine, rows, workers))
