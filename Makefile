@@ -41,7 +41,7 @@ demo: environment  ## the whole pipeline on generated scenes, then its tables an
 	@echo; echo "tables:  results/synthetic/tables/"; echo "figures: results/synthetic/figures/"; \
 		echo "report:  $(REPORT)"
 
-general-model: environment  ## the network for places that it was not trained on (40 minutes of one core)
+general-model: environment  ## the network for places that it was not trained on (half an hour on two cores)
 	$(RUN) snakemake --configfile config/general.yaml -- results/general/runs/joint/model.pt
 
 test: .venv/.complete-dev  ## every check and test

@@ -59,7 +59,7 @@ REGRESSION = {
     "sample_variant_graphs": IMAGES,
     "encode_frames": IMAGES,
     "train_model": ONCE,
-    "measure_motions": ONCE,
+    "adapt_model": ONCE,
     "sample_left_out": ONCE,
     "predict_left_out": ONCE,
     "predict_poses": EACH,

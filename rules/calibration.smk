@@ -27,8 +27,9 @@ rule sample_left_out:
         "../workflow/scripts/sample_left_out.py"
 
 
-# Of the general network: how long motions are here.
-rule measure_motions:
+# The general network, fitted to a place by its left-out frames; and how it does on these, each by what
+# the others tell.
+rule adapt_model:
     input:
         model="results/{dataset}/runs/{run}/model.pt",
         frames="results/{dataset}/frames/{scene}.h5",
@@ -36,11 +37,14 @@ rule measure_motions:
         features=run_features,
         camera=run_camera,
     output:
-        scale="results/{dataset}/runs/{run}/motions/{scene}.json",
+        model="results/{dataset}/runs/{run}/adapted/{scene}.pt",
+        predictions="results/{dataset}/runs/{run}/left_out/{scene}.npz",
     log:
-        "results/{dataset}/logs/measure_motions/{run}/{scene}.log",
+        "results/{dataset}/logs/adapt_model/{run}/{scene}.log",
     benchmark:
-        "results/{dataset}/benchmarks/measure_motions/{run}/{scene}.tsv"
+        "results/{dataset}/benchmarks/adapt_model/{run}/{scene}.tsv"
+    wildcard_constraints:
+        run=any_of(GENERAL_RUNS),
     conda:
         "../envs/torch.yaml"
     threads: 8
@@ -49,10 +53,10 @@ rule measure_motions:
         runtime=60,
         gpu=1,
     params:
-        both_directions=config["localization"]["both_directions"],
-        code=code("measure_motions"),
+        localization=localization_settings(),
+        code=code("adapt_model"),
     script:
-        "../workflow/scripts/measure_motions.py"
+        "../workflow/scripts/adapt_model.py"
 
 
 use rule predict_poses as predict_left_out with:
@@ -62,7 +66,6 @@ use rule predict_poses as predict_left_out with:
         graphs="results/{dataset}/graphs/left_out/{scene}.h5",
         features=run_features,
         camera=run_camera,
-        motions=motion_scale,
         retrieval=[],
     output:
         predictions="results/{dataset}/runs/{run}/left_out/{scene}.npz",
@@ -70,6 +73,8 @@ use rule predict_poses as predict_left_out with:
         "results/{dataset}/logs/predict_left_out/{run}/{scene}.log",
     benchmark:
         "results/{dataset}/benchmarks/predict_left_out/{run}/{scene}.tsv"
+    wildcard_constraints:
+        run=any_of([*RUNS, *PUBLISHED_RUNS]),
     params:
         localization=localization_settings(),
         part="left_out",

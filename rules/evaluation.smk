@@ -3,12 +3,11 @@
 
 rule predict_poses:
     input:
-        model="results/{dataset}/runs/{run}/model.pt",
+        model=model_in_scene,
         frames="results/{dataset}/frames/{scene}.h5",
         graphs=run_graphs,
         features=run_features,
         camera=run_camera,
-        motions=motion_scale,
         retrieval=retrieval_files,  # of the yardsticks
     output:
         predictions="results/{dataset}/runs/{run}/predictions/{scene}.npz",
@@ -33,12 +32,11 @@ rule predict_poses:
 
 use rule predict_poses as predict_validation with:
     input:
-        model="results/{dataset}/runs/{run}/model.pt",
+        model=model_in_scene,
         frames="results/{dataset}/frames/{scene}.h5",
         graphs=run_graphs,
         features=run_features,
         camera=run_camera,
-        motions=motion_scale,
         retrieval=[],
     output:
         predictions="results/{dataset}/runs/{run}/validation/{scene}.npz",
@@ -55,7 +53,7 @@ use rule predict_poses as predict_validation with:
 # Does the graph carry anything? Asked for by the table of ablations alone.
 rule measure_context:
     input:
-        model="results/{dataset}/runs/{run}/model.pt",
+        model=model_in_scene,
         frames="results/{dataset}/frames/{scene}.h5",
         graphs=run_graphs,
         features=run_features,

@@ -130,12 +130,11 @@ def run_camera(wildcards):
     return camera_file(wildcards.run, wildcards.scene)
 
 
-def motion_scale(wildcards):
-    """Return how long motions are in a scene that the network was not trained on."""
-    run, scene = wildcards.run, wildcards.scene
-    if run not in GENERAL_RUNS:
-        return []
-    return [f"results/{DATASET}/runs/{run}/motions/{scene}.json"]
+def model_in_scene(wildcards):
+    """Return the model of a run, adapted to a scene where it was trained on other places."""
+    run, folder = wildcards.run, f"results/{DATASET}/runs/{wildcards.run}"
+    adapted = f"{folder}/adapted/{wildcards.scene}.pt"
+    return adapted if run in GENERAL_RUNS else f"{folder}/model.pt"
 
 
 def place_camera(wildcards):

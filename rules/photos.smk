@@ -4,14 +4,13 @@
 # What photos are localised with, in one small file: for the rule below and the command ./localise.
 rule describe_place:
     input:
-        model="results/{dataset}/runs/{run}/model.pt",
+        model=model_in_scene,
         frames="results/{dataset}/frames/{scene}.h5",
         features=run_features,
         descriptors="results/{dataset}/descriptors/{scene}.h5",
         vocabulary=vocabulary,
         netvlad=netvlad_weights("netvlad"),
         calibration="results/{dataset}/runs/{run}/calibration/{scene}.json",
-        motions=motion_scale,
         # Of networks that see rays, and of the refinement.
         camera=place_camera,
         images=lambda wildcards: [scene_folder(wildcards.scene)] if REFINEMENT else [],

@@ -389,9 +389,8 @@ def plant(folder: Path, function: str) -> None:
     [
         (
             "select_device",
-            "describe_frames encode_frames fit_vocabulary localise_photos measure_context "
-            "measure_motions "
-            "predict_poses train_model",
+            "adapt_model describe_frames encode_frames fit_vocabulary localise_photos "
+            "measure_context predict_poses train_model",
         ),
         ("gpu_allowed", "localise_photos rank_neighbours"),
         ("torch_generator", "fit_vocabulary train_model"),

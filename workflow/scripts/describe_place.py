@@ -25,6 +25,5 @@ if __name__ == "__main__":
             LocalizationSettings(**params.localization),
             next(map(Path, inputs.camera), None),
             next(map(Path, inputs.images), None),
-            next(map(Path, inputs.motions), None),
         )
         write_place(snakemake.output.place, place)

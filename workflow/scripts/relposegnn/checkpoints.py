@@ -61,6 +61,8 @@ def load_model(path: str | Path) -> PoseNetwork:
             f"{path}: holds settings of another version ({error}); train or import it again"
         ) from error
     model = build_network(settings, contents["maps"])
+    if any(name.startswith("adaptation.") for name in contents["model_state_dict"]):
+        model.add_adaptation()
     load_weights(model, contents["model_state_dict"], path)
     return model.eval()
 

@@ -1,6 +1,7 @@
 """Query poses from regressed relative poses (paper, section 3.4)."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ from .checkpoints import load_model
 from .edges import complete_edges
 from .frames import Frames
 from .graphs import VALIDATION, read_graphs
+from .match_fields import Cells
 from .model import PoseNetwork
-from .motion_files import read_motion_scale
 from .poses import quaternion_exp, quaternion_from_matrix, vector_from_pose
 from .relative_poses import compose, from_other_direction, scene_from_world
 from .runtime import InputError, atomic_path
@@ -59,6 +60,7 @@ def localize_queries(
     scene: SceneFiles,
     settings: LocalizationSettings,
     part: str = "test",
+    rows: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Return the estimated and true poses of every test query of a scene.
 
@@ -72,6 +74,7 @@ def localize_queries(
         scene: its files; those of retrieval are not read.
         settings: how poses follow from relative ones.
         part: whose queries: ``test``; or ``validation`` or ``left_out``, which are training frames.
+        rows: of these queries, some; None: all.
 
     Raises:
         InputError: the scene has no such queries, or its files do not fit the model.
@@ -82,14 +85,15 @@ def localize_queries(
             f"{scene.graphs}: has no {part} queries, expected at least one"
             + ("; a larger graphs.validation or shorter stretches" if part == VALIDATION else "")
         )
+    if rows is not None:
+        query, neighbours = query[rows], neighbours[rows]
     split = "test" if part == "test" else "train"
     with Frames(scene.frames, scene.camera) as frames:
         database = vector_from_pose(frames.poses("train"))
         truth = vector_from_pose(frames.poses(split)[query])
         images = SceneImages(model, frames, scene.features)
         seen = images.of_frames(split, query)
-        scale = read_motion_scale(scene.motions) if scene.motions else None
-        candidates = estimate_candidates(images, seen, neighbours, settings.both_directions, scale)
+        candidates = estimate_candidates(images, seen, neighbours, settings.both_directions)
     robust_t, robust_q = aggregate(candidates, settings.aggregation)
     if failed := np.isnan(robust_t).any(axis=1).sum():
         logger.warning("%s: %d of %d queries have no finite pose", scene.graphs, failed, len(query))
@@ -115,7 +119,6 @@ def estimate_candidates(
     queries: "torch.Tensor | StoredMaps",
     neighbours: np.ndarray,
     both_directions: bool = False,
-    motion_scale: np.ndarray | None = None,
 ) -> Candidates:
     """Return the pose estimates of queries, frames or photos, by their graphs; failed ones are NaN.
 
@@ -124,13 +127,9 @@ def estimate_candidates(
         queries: G of them, as the network sees them.
         neighbours: (G, k) of the queries, in the training frames.
         both_directions: see ``LocalizationSettings``.
-        motion_scale: factors (3,) of motions along the axes of cameras, see ``motion_scale``; None:
-            they are as regressed.
     """
     kind = images.model.settings.pose
     relative, source = relate_to_neighbours(images, queries, neighbours, both_directions)
-    if motion_scale is not None:
-        relative[..., :3] *= motion_scale
     database = images.frames.poses("train")
     turn = scene_from_world(kind, database)
     sources = turn @ database[np.take_along_axis(neighbours, source - 1, axis=1)]
@@ -182,21 +181,37 @@ def relate_graphs(
         (G, e), their nodes s in the graph, 1 <= s < n.
     """
     size = nodes.shape[1]
-    edges = torch.from_numpy(complete_edges(size))
     into, back, source = [], [], []
+    for start, seen, *graphs in graph_passes(features, nodes):
+        count = len(nodes[start : start + GRAPHS_PER_PASS])
+        used, regressed = model.relate_at(seen, *graphs, both_directions)
+        used, regressed = used.cpu(), regressed.double().cpu()
+        of_query = used[1] % size == 0
+        into.append(regressed[of_query].view(count, -1, 6))
+        source.append((used[0, of_query] % size).view(count, -1))
+        out = torch.full((count, size, 6), torch.nan, dtype=torch.float64)
+        out[used[0, ~of_query] // size, used[1, ~of_query] % size] = regressed[~of_query]
+        back.append(out.gather(1, source[-1][..., None].expand(-1, -1, 6)))
+    return tuple(torch.cat(each).numpy() for each in (into, back, source))
+
+
+def graph_passes(
+    features: torch.Tensor | CellsOfRows, nodes: np.ndarray
+) -> Iterator[tuple[int, torch.Tensor | Cells, torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Yield graphs in passes that fit into memory, as the network takes them.
+
+    The arguments are of ``relate_graphs``.
+
+    Yields:
+        index of the first graph; what is seen of the nodes; their edges (2, E); each node's graph
+        (N,); whether it is the query (N,).
+    """
+    size = nodes.shape[1]
+    edges = torch.from_numpy(complete_edges(size))
     for start in tqdm(range(0, len(nodes), GRAPHS_PER_PASS), "relating graphs", disable=None):
         part = torch.from_numpy(nodes[start : start + GRAPHS_PER_PASS])
         offsets = torch.arange(len(part)) * size
         edge_index = (edges[:, None, :] + offsets[:, None]).flatten(1).to(features.device)
         graph = torch.arange(len(part), device=features.device).repeat_interleave(size)
         queries = torch.arange(len(graph), device=features.device) % size == 0
-        seen = features[part.flatten().to(features.device)]
-        used, regressed = model.relate_at(seen, edge_index, graph, queries, both_directions)
-        used, regressed = used.cpu(), regressed.double().cpu()
-        of_query = used[1] % size == 0
-        into.append(regressed[of_query].view(len(part), -1, 6))
-        source.append((used[0, of_query] % size).view(len(part), -1))
-        out = torch.full((len(part), size, 6), torch.nan, dtype=torch.float64)
-        out[used[0, ~of_query] // size, used[1, ~of_query] % size] = regressed[~of_query]
-        back.append(out.gather(1, source[-1][..., None].expand(-1, -1, 6)))
-    return tuple(torch.cat(each).numpy() for each in (into, back, source))
+        yield start, features[part.flatten().to(features.device)], edge_index, graph, queries

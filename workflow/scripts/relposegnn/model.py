@@ -140,6 +140,13 @@ class PoseNetwork(nn.Module):
         self.fc_wpqr_R = nn.Linear(width, 3)
         deviation = torch.tensor(settings.translation_deviation, dtype=torch.float32)
         self.register_buffer("translation_deviation", deviation, persistent=False)
+        self.adaptation: nn.Linear | None = None  # to a place, see ``adaptation``
+
+    def add_adaptation(self) -> nn.Linear:
+        """Add a layer, (6) numbers of the features of an edge, to what the heads regress."""
+        kinds = 2 if self.settings.edges == MATCH_FIELD and self.settings.rotation_from_field else 1
+        self.adaptation = nn.Linear(kinds * self.settings.width, 6).to(self.fc_xyz_R.weight.device)
+        return self.adaptation
 
     def encode(self, seen: Tensor | Views) -> Tensor | Cells:
         """Return the features of N images, by what the kind of network sees of them."""
@@ -198,7 +205,7 @@ class PoseNetwork(nn.Module):
             nodes_NC, edges_EC = layer(nodes_NC, edge_index, edges_EC)
         return PoseEstimates(
             edge_index=edge_index,
-            relative=self._relative(edges_EC, rotations_EC),
+            relative=self.regress(edges_EC, rotations_EC),
             absolute=self.absolute_poses(nodes_NC),
         )
 
@@ -210,9 +217,25 @@ class PoseNetwork(nn.Module):
         nodes_N: Tensor,
         both_directions: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """Regress the poses on the edges into some nodes, in evaluation mode.
+        """Regress the poses on the edges into some nodes, in evaluation mode; see ``edges_at``.
 
-        The same numbers as those of ``relate``. In the last round only these edges are updated,
+        Returns:
+            edge_index (2, T) of these edges, in their order; relative (T, 6).
+        """
+        edge_index, *state = self.edges_at(features, edge_index, graph_N, nodes_N, both_directions)
+        return edge_index, self.regress(*state)
+
+    def edges_at(
+        self,
+        features: Tensor | Cells,
+        edge_index: Tensor,
+        graph_N: Tensor,
+        nodes_N: Tensor,
+        both_directions: bool = False,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return what the heads take of the edges into some nodes, in evaluation mode.
+
+        The same numbers as in ``relate``. In the last round only these edges are updated,
         and no node: nothing else reaches the result. Without rounds they alone are looked at.
 
         Args:
@@ -223,7 +246,8 @@ class PoseNetwork(nn.Module):
             both_directions: the edges out of these nodes too.
 
         Returns:
-            edge_index (2, T) of these edges, in their order; relative (T, 6).
+            edge_index (2, T) of these edges, in their order; their features (T, C); those of
+            rotations (T, C), None where they have none of their own.
         """
         nodes_NC = self.node_features(features)
         edge_index = self._rewired(nodes_NC, edge_index, graph_N)
@@ -232,7 +256,7 @@ class PoseNetwork(nn.Module):
             wanted = wanted | nodes_N[edge_index[0]]
         if not self.settings.iterations:
             edge_index = edge_index[:, wanted]
-            return edge_index, self._relative(*self.edge_features(features, edge_index))
+            return edge_index, *self.edge_features(features, edge_index)
         edges_EC, rotations_EC = self.edge_features(features, edge_index)
         *first, last = self._rounds()
         for layer in first:
@@ -240,7 +264,7 @@ class PoseNetwork(nn.Module):
         edge_index, edges_EC = edge_index[:, wanted], edges_EC[wanted]
         edges_EC = relu(last.edge_model(nodes_NC, edge_index, edges_EC))
         own = None if rotations_EC is None else rotations_EC[wanted]
-        return edge_index, self._relative(edges_EC, own)
+        return edge_index, edges_EC, own
 
     def initialise_kaiming(self) -> None:
         """Draw the weights of the paper's own layers anew: Kaiming normal, biases zero.
@@ -268,8 +292,14 @@ class PoseNetwork(nn.Module):
             return nearest_edges(nodes_NC, graph_N, self.settings.knn)
         return edge_index
 
-    def _relative(self, edges_EC: Tensor, rotations_EC: Tensor | None) -> Tensor:
-        return self._poses(edges_EC, rotations_EC, self.fc_xyz_R, self.fc_wpqr_R)
+    def regress(self, edges_EC: Tensor, rotations_EC: Tensor | None) -> Tensor:
+        """Return relative poses (E, 6) by the features of edges, and those of rotations."""
+        relative_E6 = self._poses(edges_EC, rotations_EC, self.fc_xyz_R, self.fc_wpqr_R)
+        if self.adaptation is None:
+            return relative_E6
+        with torch.autocast(edges_EC.device.type, enabled=False):
+            known = edges_EC if rotations_EC is None else torch.cat([edges_EC, rotations_EC], dim=1)
+            return relative_E6 + self.adaptation(known.float())
 
     def _poses(
         self,

@@ -14,7 +14,6 @@ class SceneFiles(NamedTuple):
         features: where the model's edges are match fields; None elsewhere.
         retrieval: neighbours and descriptors, for the yardsticks; none: without these.
         camera: where the model sees rays; None elsewhere.
-        motions: scale of motions, of a scene that the model was not trained on; None elsewhere.
     """
 
     frames: str | Path
@@ -22,7 +21,6 @@ class SceneFiles(NamedTuple):
     features: str | Path | None = None
     retrieval: Sequence[str | Path] = ()
     camera: str | Path | None = None
-    motions: str | Path | None = None
 
     @classmethod
     def of_job(cls, inputs: Mapping[str, Any]) -> "SceneFiles":
@@ -30,7 +28,7 @@ class SceneFiles(NamedTuple):
 
         What a network may not need is there a list of one file or none; retrieval is a list.
         """
-        single = {"features", "camera", "motions"} & {*inputs.keys()}
+        single = {"features", "camera"} & {*inputs.keys()}
         optional = {name: next(iter(inputs[name]), None) for name in single}
         return cls(
             inputs["frames"], inputs["graphs"], retrieval=inputs.get("retrieval", ()), **optional

@@ -30,7 +30,6 @@ from ..metrics import (
     STATED,
     stated_columns,
 )
-from ..motion_files import read_motion_scale
 from ..poses import quaternion_from_matrix
 from ..retrieval.describers import Describer, load_describer
 from ..retrieval.ranking import Ranker
@@ -104,7 +103,6 @@ class Localiser:
         self._describer = _describer_of(self._descriptors, place.describer, device, workers)
         self._similarity_scale = similarity_scale(self._descriptors["train/descriptor"])
         self._ranker = Ranker(self._descriptors["train/descriptor"])
-        self._motions = read_motion_scale(place.motions) if place.motions else None
         self._refiner = PhotoRefiner(self.frames, place.images) if place.images else None
 
     def __enter__(self) -> Self:
@@ -195,9 +193,7 @@ class Localiser:
         """Return poses, arrays of them as in a predictions file, and the errors that are stated."""
         neighbours = neighbours_of_photos(names, known.ranked, self.frames, self.place.sampling)
         how = self.place.localization
-        candidates = estimate_candidates(
-            self._images, known.seen, neighbours, how.both_directions, self._motions
-        )
+        candidates = estimate_candidates(self._images, known.seen, neighbours, how.both_directions)
         poses = aggregate(candidates, how.aggregation)
         spread = pair_spread(candidates.translation, candidates.quaternion)
         told = dict(zip(EDGE_SPREADS, spread, strict=True))

@@ -14,7 +14,7 @@ from ..runtime import InputError, atomic_path
 
 FILES = (
     *("model", "frames", "features", "descriptors", "describer", "calibration"),
-    *("camera", "images", "motions"),
+    *("camera", "images"),
 )
 
 
@@ -23,7 +23,7 @@ class Place:
     """A scene and a trained run.
 
     Attributes:
-        model: of the run.
+        model: of the run, adapted to the scene where it was not trained on it.
         frames: of the scene, its database.
         features: of the scene, where the model's edges are match fields; None elsewhere.
         descriptors: of the scene; photos are described as these were.
@@ -37,7 +37,6 @@ class Place:
         camera: of the scene, where the model sees rays or poses are refined by matches; None
             elsewhere.
         images: folder of the database's images, where poses are refined; None elsewhere.
-        motions: their scale, where the model was not trained on the scene; None elsewhere.
     """
 
     model: Path
@@ -53,7 +52,6 @@ class Place:
     localization: LocalizationSettings
     camera: Path | None = None
     images: Path | None = None
-    motions: Path | None = None
 
 
 def write_place(place_file: str | Path, place: Place) -> None:

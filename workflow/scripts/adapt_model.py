@@ -1,0 +1,17 @@
+"""Fit a network that was trained on other places to a scene, and predict the scene's own frames."""
+
+from relposegnn.adaptation import adapt_model
+from relposegnn.aggregation import LocalizationSettings
+from relposegnn.runtime import logging_to, select_device
+from relposegnn.scene_files import SceneFiles
+
+if __name__ == "__main__":
+    with logging_to(snakemake.log[0]):
+        adapt_model(
+            snakemake.input.model,
+            SceneFiles.of_job(snakemake.input),
+            snakemake.output.model,
+            snakemake.output.predictions,
+            LocalizationSettings(**snakemake.params.localization),
+            select_device(threads=snakemake.threads),
+        )
