@@ -43,6 +43,7 @@ FIGURES = ["median_translation_m", "median_rotation_deg", "recall_5cm_5deg", "re
 COLUMNS = ["median, m / degrees", "5 cm 5°", "10 cm 5°", "failed", "not refined"]
 COLUMNS += ["ms a query", "set-up", "disk"]
 PUBLISHED = "published network and protocol"
+SHOWN = {FIRST_EDGE: "first edge, the published protocol", ALL_EDGES: "all edges, regressed"}
 MODEL = "triangulated model, by COLMAP"
 
 # Steps by what they work on, each with what the step before had: of all images alike, of the
@@ -176,7 +177,7 @@ def tabulate(scores: Sequence[pd.DataFrame], costs: dict[str, Cost]) -> str:
         kept = f"{row[KEPT]:.3g}" if name == REFINED else ""
         recall = " | ".join(f"{100 * row[column]:.1f} %" for column in FIGURES[2:])
         lines.append(
-            f"| {name} | {' / '.join(both)} | {recall} | {row['failed']:.3g} | "
+            f"| {SHOWN.get(name, name)} | {' / '.join(both)} | {recall} | {row['failed']:.3g} | "
             f"{kept} | {1000 * cost.query_s:.0f} | {cost.setup_s:.0f} s | "
             f"{cost.bytes / 1e6:.0f} MB |"
         )
