@@ -49,7 +49,7 @@ test: .venv/.complete-dev  ## every check and test
 	$(RUN) ruff format --check .
 	$(RUN) snakefmt --check Snakefile rules
 	$(RUN) snakemake --lint
-	$(RUN) pytest
+	OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses auto --dist loadfile
 
 benchmark: environment  ## every stage's speed and memory against a floor of the same run
 	.venv/bin/python benchmarks/run.py

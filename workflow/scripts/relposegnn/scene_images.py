@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,12 +34,21 @@ class SceneImages:
     """
 
     def __init__(
-        self, model: PoseNetwork, frames: Frames, features_file: str | Path | None
+        self,
+        model: PoseNetwork,
+        frames: Frames,
+        features_file: str | Path | None,
+        kept: int = 0,
     ) -> None:
-        """Take the frames of the scene, and its features where the network wants them."""
+        """Take the frames of the scene, and its features where the network wants them.
+
+        So many database images stay in memory as the network sees them, those used last: for
+        queries that come one at a time.
+        """
         self.model, self.frames, self.features = model, frames, None
         self.device = next(model.parameters()).device
         self._encoder = cache(self._load_encoder)
+        self._kept = lru_cache(kept)(self._database_image) if kept else None
         if model.settings.edges != MATCH_FIELD:
             return
         if features_file is None:
@@ -138,13 +147,35 @@ class SceneImages:
         """
         distinct, row = np.unique(neighbours, return_inverse=True)
         nodes = np.arange(len(queries))[:, None], len(queries) + row.reshape(neighbours.shape)
-        seen = self.of_frames("train", distinct)
         features = (
-            torch.cat([queries, seen])
+            torch.cat([queries, self._database(distinct)])
             if self.features is None
-            else CellsOfRows(self.model, self.device, queries, seen)
+            else CellsOfRows(
+                self.model, self.device, queries, lambda rows: self._database(distinct[rows])
+            )
         )
         return features, np.concatenate(nodes, axis=1)
+
+    @torch.inference_mode()
+    def _database(self, indices: np.ndarray) -> torch.Tensor | Cells:
+        """Return features or cells of database images, by distinct indices (n)."""
+        if self._kept is not None:
+            images = [self._kept(index) for index in indices.tolist()]
+            if self.features is None:
+                return torch.cat(images)
+            return Cells(*(torch.cat(each) for each in zip(*images, strict=True)))
+        seen = self.of_frames("train", indices)
+        if self.features is None:
+            return seen
+        views = seen.read(np.arange(len(indices)))
+        return self.model.encode(Views(*(each.to(self.device) for each in views)))
+
+    def _database_image(self, index: int) -> torch.Tensor | Cells:
+        """Return the features (1, C), or the cells, of a database image."""
+        if self.features is None:
+            return self.encode(self.frames.images("train", [index]))
+        view = self.of_frames("train", np.array([index])).read(np.array([0]))
+        return self.model.encode(Views(*(each.to(self.device) for each in view)))
 
 
 class StoredMaps(NamedTuple):
@@ -166,7 +197,8 @@ class StoredMaps(NamedTuple):
 class CellsOfRows:
     """Cells of images by row, queries first, computed from their maps when they are asked for.
 
-    Maps of a whole scene do not fit into memory: 0.2 MB an image.
+    Maps of a whole scene do not fit into memory: 0.2 MB an image. ``database`` returns the cells of
+    rows of the database's.
     """
 
     def __init__(
@@ -174,7 +206,7 @@ class CellsOfRows:
         model: PoseNetwork,
         device: torch.device,
         queries: StoredMaps,
-        database: StoredMaps,
+        database: Callable[[np.ndarray], Cells],
     ) -> None:
         self.model, self.device = model, device
         self.queries, self.database = queries, database
@@ -183,10 +215,10 @@ class CellsOfRows:
         """Return the cells of rows (n), repeats allowed; each distinct one is read once."""
         distinct, place = np.unique(rows.cpu().numpy(), return_inverse=True)
         count = len(self.queries)
+        views = self.queries.read(distinct[distinct < count])
         parts = (
-            self.queries.read(distinct[distinct < count]),
-            self.database.read(distinct[distinct >= count] - count),
+            self.model.encode(Views(*(each.to(self.device) for each in views))),
+            self.database(distinct[distinct >= count] - count),
         )
-        views = (torch.cat(each).to(self.device) for each in zip(*parts, strict=True))
-        cells = self.model.encode(Views(*views))
+        cells = (torch.cat(each) for each in zip(*parts, strict=True))
         return Cells(*(each[torch.from_numpy(place)] for each in cells))

@@ -44,6 +44,7 @@ from .refining import PhotoRefiner
 logger = logging.getLogger(__name__)
 
 PHOTOS_AT_ONCE = 64  # in memory
+KEPT_IMAGES = 256  # of the database, as the network sees them; up to 0.5 MB each
 POSE = ["tx", "ty", "tz", "qw", "qx", "qy", "qz"]
 
 
@@ -96,7 +97,7 @@ class Localiser:
         self.place, self.frames = place, Frames(place.frames, place.camera)
         self._workers, self._calibration = workers, read_calibration(place.calibration)
         model = load_model(place.model).to(device, memory_format=torch.channels_last)
-        self._images = SceneImages(model, self.frames, place.features)
+        self._images = SceneImages(model, self.frames, place.features, KEPT_IMAGES)
         self._descriptors = open_hdf5(place.descriptors, "descriptors")
         self._length = _ranking_length(place, self.frames, self._descriptors)
         self._settings = read_settings(self._descriptors)
