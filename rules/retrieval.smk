@@ -70,6 +70,8 @@ rule rank_neighbours:
         gpu=1,
     params:
         candidates=config["retrieval"]["candidates"],
+        factory=config["retrieval"]["index"],
+        seed=config["retrieval"]["seed"],
         code=code("rank_neighbours"),
     script:
         "../workflow/scripts/rank_neighbours.py"

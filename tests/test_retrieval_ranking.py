@@ -1,9 +1,11 @@
+import logging
+
 import faiss
 import h5py
 import numpy as np
 import pytest
 
-from relposegnn.retrieval import ranking
+from relposegnn.retrieval import approximate, ranking
 from relposegnn.retrieval.ranking import rank_neighbours
 from relposegnn.retrieval.rankings import read_ranking
 from relposegnn.runtime import InputError
@@ -130,6 +132,59 @@ def test_blocks_change_nothing(tmp_path, monkeypatch):
     for split in ("train", "test"):
         np.testing.assert_array_equal(found[split][0], expected[split][0])
         np.testing.assert_allclose(found[split][1], expected[split][1], atol=1e-6)
+
+
+def clustered_rows(count, seed):
+    """Return unit rows around twenty directions."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(9).standard_normal((20, 32))
+    rows = centres[rng.integers(0, 20, count)] + 0.4 * rng.standard_normal((count, 32))
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("factory", "least"),
+    [("IVF16,Flat", 0.9), ("HNSW16", 0.9), ("PCAW16,L2norm,Flat", 0.4), ("OPQ8,IVF4,PQ8", 0.5)],
+)
+def test_approximate_rankings_find_most_of_the_exact_ones(tmp_path, caplog, factory, least):
+    train, test = clustered_rows(1000, 0), clustered_rows(60, 1)
+    exact = ranked(tmp_path, train, test, candidates=20)
+    with caplog.at_level(logging.INFO):
+        rank_neighbours(tmp_path / "descriptors.h5", tmp_path / "near.h5", 20, factory)
+    for split, count in (("train", 1000), ("test", 60)):
+        index, similarity = read_ranking(tmp_path / "near.h5", split)
+        assert index.shape == similarity.shape == (count, 20)
+        assert ((index >= 0) & (index < 1000)).all()
+        assert (np.diff(np.sort(index, axis=1), axis=1) > 0).all()  # each image once
+        found = [np.isin(*pair).mean() for pair in zip(exact[split][0], index, strict=True)]
+        assert np.mean(found) > least
+        with h5py.File(tmp_path / "near.h5") as file:
+            recall = file[split].attrs["recall"]
+            assert read_settings(file)["index"] == factory
+        assert recall == pytest.approx(np.mean(found), abs=0.06)  # of a hundred queries
+        assert f"{factory}, {split}: holds {recall:.3f} of the exact ranking" in caplog.text
+    own = read_ranking(tmp_path / "near.h5", "train").index
+    assert not (own == np.arange(1000)[:, None]).any()
+
+
+def test_rankings_that_an_index_does_not_fill_are_exact(tmp_path, monkeypatch):
+    """It visits one list of sixteen, which holds fewer images than a ranking."""
+    monkeypatch.setattr(approximate, "LEAST_PROBED", 1)
+    monkeypatch.setattr(approximate, "PROBED", 1 / 16)
+    train, test = clustered_rows(640, 0), clustered_rows(5, 1)
+    exact = ranked(tmp_path, train, test, candidates=600)
+    rank_neighbours(tmp_path / "descriptors.h5", tmp_path / "near.h5", 600, "IVF16,Flat")
+    for split in ("train", "test"):
+        found = read_ranking(tmp_path / "near.h5", split).index
+        np.testing.assert_array_equal(found, exact[split][0])
+
+
+@pytest.mark.parametrize("factory", ["flat", "IVF", "IVF500,Flat", "PQ7"])
+def test_an_index_that_faiss_cannot_make_is_refused(tmp_path, factory):
+    write(tmp_path / "d.h5", unit_rows(50, 16, 0), unit_rows(5, 16, 1))
+    with pytest.raises(InputError, match=r"retrieval\.index: got '.*faiss cannot make it for 50"):
+        rank_neighbours(tmp_path / "d.h5", tmp_path / "n.h5", 10, factory)
+    assert not (tmp_path / "n.h5").exists()
 
 
 @pytest.mark.gpu

@@ -6,5 +6,9 @@ from relposegnn.runtime import logging_to
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):
         rank_neighbours(
-            snakemake.input.descriptors, snakemake.output.neighbours, snakemake.params.candidates
+            snakemake.input.descriptors,
+            snakemake.output.neighbours,
+            snakemake.params.candidates,
+            snakemake.params.factory,
+            snakemake.params.seed,
         )

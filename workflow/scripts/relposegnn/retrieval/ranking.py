@@ -1,7 +1,8 @@
 """Ranking the training frames of a scene by the similarity of their descriptors to a query's."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import faiss
@@ -12,27 +13,40 @@ from tqdm import tqdm
 
 from ..runtime import InputError, gpu_allowed
 from ..storage import SPLITS, create_hdf5, open_hdf5, read_settings
-from .rankings import Ranking, write_ranking
+from .rankings import Ranking, in_order, write_ranking
 
 logger = logging.getLogger(__name__)
 
 # Queries searched at once, and of the database: all of it is read for each block of queries.
 QUERY_BYTES, DATABASE_BYTES = 256 * 2**20, 64 * 2**20
 HELD_BYTES = 2**30  # of a database that is searched again and again
+EXACT = "Flat"  # faiss's name of the index that compares each query with all of the database
 MOST_ROWS = 8192  # of a block; with a ranking of each query
 GPU_LONGEST_RANKING = 2048  # faiss's limit
 
 
 def rank_neighbours(
-    descriptors_file: str | Path, neighbours_file: str | Path, candidates: int
+    descriptors_file: str | Path,
+    neighbours_file: str | Path,
+    candidates: int,
+    factory: str = EXACT,
+    seed: int = 0,
 ) -> None:
     """Rank the training frames for every frame of a scene and write the file of ``rankings``.
 
     A ranking has ``candidates`` entries, or all training frames but one where these are fewer. A
     training frame is no neighbour of itself.
 
+    Args:
+        descriptors_file: of the scene.
+        neighbours_file: to write.
+        candidates: length of a ranking.
+        factory: of the index that is searched, ``EXACT`` or see ``approximate``.
+        seed: of the sample that an index is trained on.
+
     Raises:
-        InputError: there are fewer than two training frames, or a descriptor is no unit vector.
+        InputError: there are fewer than two training frames, a descriptor is no unit vector, or
+            there is no such index.
     """
     with open_hdf5(descriptors_file, "descriptors") as file:
         database = file["train/descriptor"]
@@ -44,10 +58,21 @@ def rank_neighbours(
         total = len(database)
         length = min(candidates, total - 1)
         settings = {"candidates": candidates, "descriptors": read_settings(file)}
+        search = partial(rank, database)
+        if factory != EXACT:
+            from .approximate import ApproximateRanker
+
+            settings["index"] = factory
+            ranker = ApproximateRanker(database, factory, length + 1, seed)
+            search = ranker.rank
         with create_hdf5(neighbours_file, "neighbours", settings) as output:
             for split in SPLITS:
-                ranking = _rank_frames(database, file[f"{split}/descriptor"], length)
-                write_ranking(output, split, ranking)
+                queries = file[f"{split}/descriptor"]
+                write_ranking(output, split, _rank_frames(search, queries, length))
+                if factory != EXACT and len(queries):
+                    recall = ranker.recall(queries, length, split == "train")
+                    output[split].attrs["recall"] = recall
+                    logger.info("%s, %s: holds %.3f of the exact ranking", factory, split, recall)
     logger.info("ranked %d of %d training frames per query", length, total)
 
 
@@ -68,13 +93,10 @@ def rank(
     Raises:
         InputError: a row of the database is no unit vector.
     """
-    rows = (rows for _, rows in _blocks(database, DATABASE_BYTES))
+    rows = (rows for _, rows in read_blocks(database, DATABASE_BYTES))
     inner, gpus = faiss.METRIC_INNER_PRODUCT, _usable_gpus(length + 1)
     similarity, found = knn_ground_truth(queries, rows, length + 1, inner, ngpu=gpus)
-    # Exact copies of a query are as similar as itself: it is told by its index. Among more copies
-    # than a ranking holds it may be missing, then the last entry is one too many.
-    itself = np.zeros_like(found) if own is None else (found == own[:, None]).astype(found.dtype)
-    return _ordered(similarity, found, itself, length)
+    return in_order(similarity, found, own, length)
 
 
 class Ranker:
@@ -84,7 +106,7 @@ class Ranker:
         """Take a database (M, D) of unit rows; InputError where one is none."""
         self._database, self._held = database, None
         if 4 * database.size <= most_bytes:
-            self._held = np.concatenate([rows for _, rows in _blocks(database, DATABASE_BYTES)])
+            self._held = np.concatenate([rows for _, rows in read_blocks(database, DATABASE_BYTES)])
 
     def rank(self, queries: np.ndarray, length: int) -> Ranking:
         """Return the ranking of queries (N, D) that are not in the database, see ``rank``."""
@@ -92,16 +114,7 @@ class Ranker:
             return rank(self._database, queries, length)
         inner = faiss.METRIC_INNER_PRODUCT
         similarity, found = faiss.knn(queries, self._held, length + 1, metric=inner)
-        return _ordered(similarity, found, np.zeros_like(found), length)
-
-
-def _ordered(similarity: np.ndarray, found: np.ndarray, itself: np.ndarray, length: int) -> Ranking:
-    """Return what was found (N, K + 1) in order, equal similarities by their index, itself last."""
-    order = np.lexsort((found, -similarity, itself), axis=1)[:, :length]
-    return Ranking(
-        np.take_along_axis(found, order, axis=1).astype(np.int32),
-        np.take_along_axis(similarity, order, axis=1),
-    )
+        return in_order(similarity, found, None, length)
 
 
 def _usable_gpus(longest_ranking: int) -> int:
@@ -110,20 +123,20 @@ def _usable_gpus(longest_ranking: int) -> int:
     return int(gpus > 0 and gpu_allowed() and longest_ranking <= GPU_LONGEST_RANKING)
 
 
-def _rank_frames(database: h5py.Dataset, queries: h5py.Dataset, length: int) -> Ranking:
+def _rank_frames(search: Callable[..., Ranking], queries: h5py.Dataset, length: int) -> Ranking:
     """Return the ranking of a split's frames; those of train are the database itself."""
     name, shape = Path(queries.parent.name).name, (len(queries), length)
     ranking = Ranking(np.empty(shape, np.int32), np.empty(shape, np.float32))
     with tqdm(desc=f"rank {name}", total=len(queries), unit="img", disable=None) as progress:
-        for start, rows in _blocks(queries, QUERY_BYTES):
+        for start, rows in read_blocks(queries, QUERY_BYTES):
             part = slice(start, start + len(rows))
             own = np.arange(start, part.stop) if name == "train" else None
-            ranking.index[part], ranking.similarity[part] = rank(database, rows, length, own)
+            ranking.index[part], ranking.similarity[part] = search(rows, length, own)
             progress.update(len(rows))
     return ranking
 
 
-def _blocks(descriptors: h5py.Dataset, most: int) -> Iterator[tuple[int, np.ndarray]]:
+def read_blocks(descriptors: h5py.Dataset, most: int) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (first row, rows (n, D) float32) of descriptors (N, D), of ``most`` bytes.
 
     Raises:

@@ -25,6 +25,27 @@ class Ranking(NamedTuple):
     similarity: np.ndarray
 
 
+def in_order(
+    similarity: np.ndarray, found: np.ndarray, own: np.ndarray | None, length: int
+) -> Ranking:
+    """Return what a search of K + 1 images found in order, equal similarities by their index.
+
+    Args:
+        similarity: (N, K + 1).
+        found: (N, K + 1) indices, -1 for none.
+        own: (N,) each query's own index, which its ranking leaves out; None: they have none.
+        length: K.
+    """
+    # Exact copies of a query are as similar as itself: it is told by its index. Among more copies
+    # than a ranking holds it may be missing, then the last entry is one too many.
+    itself = np.zeros_like(found) if own is None else (found == own[:, None]).astype(found.dtype)
+    order = np.lexsort((found, -similarity, itself), axis=1)[:, :length]
+    return Ranking(
+        np.take_along_axis(found, order, axis=1).astype(np.int32),
+        np.take_along_axis(similarity, order, axis=1),
+    )
+
+
 def write_ranking(file: h5py.File, split: str, ranking: Ranking) -> None:
     """Write the ranking of a split's frames."""
     file[f"{split}/index"] = ranking.index.astype(np.int32)

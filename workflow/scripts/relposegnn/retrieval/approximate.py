@@ -1,0 +1,99 @@
+"""Approximate rankings of large databases, by any index that faiss makes from a text.
+
+The text is of faiss's index factory: ``IVF1024,Flat`` visits a part of the database, ``HNSW32``
+walks along a graph, ``PCAW256,L2norm,Flat`` compares whitened principal components,
+``OPQ64,IVF1024,PQ64`` keeps 64 bytes an image. How many of the exactly ranked images such a ranking
+holds is measured.
+"""
+
+import logging
+
+import faiss
+import h5py
+import numpy as np
+
+from ..runtime import InputError, derive_seed
+from .ranking import DATABASE_BYTES, rank, read_blocks
+from .rankings import Ranking, in_order
+
+logger = logging.getLogger(__name__)
+
+TRAINING_BYTES = 2**30  # of the descriptors that an index is trained on
+PROBED, LEAST_PROBED = 1 / 8, 8  # of an inverted file's lists: visited share, and least number
+MEASURED = 100  # queries that the recall is measured on
+
+
+class ApproximateRanker:
+    """An index over a database, which stays on disk: rows that it lacks are ranked exactly."""
+
+    def __init__(self, database: h5py.Dataset, factory: str, longest: int, seed: int) -> None:
+        """Train an index on a sample of a database (M, D) of unit rows, and add all of it.
+
+        Args:
+            database: of unit rows.
+            factory: what faiss's factory makes the index from.
+            longest: of rankings.
+            seed: of the sample.
+
+        Raises:
+            InputError: faiss cannot make such an index, or train it on so few images.
+        """
+        self._database = database
+        try:
+            self._index = _empty_index(database, factory, longest)
+            self._index.train(_sample(database, seed))
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise InputError(
+                f"retrieval.index: got {factory!r}, but faiss cannot make it for {len(database)} "
+                f"images with {database.shape[1]} numbers each ({reason}); take Flat, or an index "
+                "with fewer parts"
+            ) from error
+        for _, rows in read_blocks(database, DATABASE_BYTES):
+            self._index.add(rows)
+
+    def rank(self, queries: np.ndarray, length: int, own: np.ndarray | None = None) -> Ranking:
+        """Return rankings as ``ranking.rank`` does, with similarities as the index has them."""
+        similarity, found = self._index.search(queries, length + 1)
+        ranking = in_order(similarity, found, own, length)
+        lacking = (ranking.index < 0).any(axis=1)
+        if lacking.any():
+            others = None if own is None else own[lacking]
+            exact = rank(self._database, queries[lacking], length, others)
+            ranking.index[lacking], ranking.similarity[lacking] = exact
+        return ranking
+
+    def recall(self, queries: h5py.Dataset, length: int, of_database: bool) -> float:
+        """Return the share of the exactly ranked images that rankings of some queries hold.
+
+        Args:
+            queries: (N, D), of which some are taken, evenly spread.
+            length: of the rankings.
+            of_database: whether the queries are the database itself.
+        """
+        rows = np.unique(np.linspace(0, len(queries) - 1, min(MEASURED, len(queries))).astype(int))
+        chosen, own = queries[rows].astype(np.float32), rows if of_database else None
+        exact = rank(self._database, chosen, length, own).index
+        found = self.rank(chosen, length, own).index
+        return float(np.mean([np.isin(*pair).mean() for pair in zip(exact, found, strict=True)]))
+
+
+def _empty_index(database: h5py.Dataset, factory: str, longest: int) -> faiss.Index:
+    """Return an index that searches thoroughly enough for rankings of a length."""
+    index = faiss.index_factory(database.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+    inner = index
+    while isinstance(inner, faiss.IndexPreTransform):
+        inner = faiss.downcast_index(inner.index)
+    if isinstance(inner, faiss.IndexIVF):
+        inner.nprobe = min(inner.nlist, max(LEAST_PROBED, int(PROBED * inner.nlist)))
+    if isinstance(inner, faiss.IndexHNSW):
+        inner.hnsw.efSearch = 2 * longest
+    return index
+
+
+def _sample(database: h5py.Dataset, seed: int) -> np.ndarray:
+    """Return descriptors that an index is trained on, all of a small database."""
+    count = min(len(database), max(1, TRAINING_BYTES // (4 * database.shape[1])))
+    draw = np.random.default_rng(derive_seed(seed, "index"))
+    rows = np.sort(draw.choice(len(database), count, replace=False))
+    return np.ascontiguousarray(database[rows], dtype=np.float32)
