@@ -124,6 +124,10 @@ class Place:
             size += (self.results / f"runs/{run}/model.pt").stat().st_size
         return Cost(queries / self.counts[1], setup, size)
 
+    def mean_cost(self, way: str, runs: Sequence[str], encoder: str | None) -> Cost:
+        """Return the mean of what a way cost by runs that differ in their seed."""
+        return Cost(*np.mean([self.cost(way, run, encoder) for run in runs], axis=0).tolist())
+
     def _seconds(self, step: str, run: str, encoder: str | None) -> float:
         """Return the seconds of a step, 0 where this run has none."""
         names = [f"{step}/{self.scene}", f"{step}/{run}/{self.scene}", f"{step}/{run}"]
@@ -202,13 +206,13 @@ def main() -> None:
 
     scores = [scores_of(run) for run in arguments.runs]
     ways = [way for way in WAYS if way in set(scores[0]["estimator"])]
-    costs = {way: place.cost(way, arguments.runs[0], arguments.encoder) for way in ways}
+    costs = {way: place.mean_cost(way, arguments.runs, arguments.encoder) for way in ways}
     if arguments.published:
         published = [scores_of(run) for run in arguments.published]
         published = [own[own["estimator"] == FIRST_EDGE] for own in published]
         published = [own.assign(estimator=PUBLISHED) for own in published]
         scores = [pd.concat(pair) for pair in zip(scores, published, strict=True)]
-        costs[PUBLISHED] = place.cost(FIRST_EDGE, arguments.published[0], None)
+        costs[PUBLISHED] = place.mean_cost(FIRST_EDGE, arguments.published, None)
     modelled, costs[MODEL] = measure_model(place, arguments.images)
     scores = [pd.concat([own, modelled]) for own in scores]
     groups = {"": set(place.names)}
