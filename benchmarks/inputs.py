@@ -27,9 +27,7 @@ def write_scene(
         file.attrs.update(dataset="random", scene="random", mean=[0.5] * 3, variance=[0.08] * 3)
         for split, count in (("train", database), ("test", queries)):
             shape = (size[1], size[0], 3)
-            images = file.create_dataset(
-                f"{split}/images", (count, *shape), np.uint8, chunks=(1, *shape)
-            )
+            images = file.create_dataset(f"{split}/images", (count, *shape), np.uint8)
             for index in range(count):
                 images[index] = rng.integers(0, 256, shape, dtype=np.uint8)
             world_from_cam = np.tile(np.eye(4), (count, 1, 1))

@@ -43,7 +43,7 @@ class Figure(NamedTuple):
     def row(self) -> dict[str, object]:
         """Return a row of the table."""
         ratio = statistics.median(self.ratios)
-        wanted, met = "—", True
+        wanted, met = "—", None
         if self.least is not None:
             wanted, met = f"at least {self.least:g}", ratio >= self.least
         elif self.most is not None:
@@ -58,7 +58,7 @@ class Figure(NamedTuple):
             "lowest": self.ratios[0],
             "highest": self.ratios[-1],
             "wanted": wanted,
-            "met": "yes" if met else "no",
+            "met": {True: "yes", False: "no", None: "—"}[met],
         }
 
 

@@ -47,7 +47,7 @@ class SceneImages:
         """
         self.model, self.frames, self.features = model, frames, None
         self.device = next(model.parameters()).device
-        self._encoder = cache(self._load_encoder)
+        self._encoder, self._scales = cache(self._load_encoder), cache(self._frame_scales)
         self._kept = lru_cache(kept)(self._database_image) if kept else None
         if model.settings.edges != MATCH_FIELD:
             return
@@ -65,7 +65,7 @@ class SceneImages:
                 f"{features_file}: encoder, channels and grid are {found}, expected {expected} as "
                 "in the training of the model; make the features again, or train it anew"
             )
-        self.scales("train")  # may raise
+        self._scales("train")  # may raise
 
     @property
     def size(self) -> tuple[int, int]:
@@ -78,14 +78,10 @@ class SceneImages:
         pixels = PIXELS_PER_PASS_CPU if self.device.type == "cpu" else PIXELS_PER_PASS_GPU
         return max(1, pixels // math.prod(self.size))
 
-    def scales(self, split: str) -> torch.Tensor:
-        """Return the scales (N, 2) of positions in the frames of a split, see ``positions``."""
-        return frame_scales(self.model.settings.positions, self.frames, split, self.features.grid)
-
     def of_frames(self, split: str, indices: np.ndarray) -> "torch.Tensor | StoredMaps":
         """Return what the network sees of some frames of a split, one after another."""
         if self.features is not None:
-            maps, scales = self.features.maps, self.scales(split)[indices]
+            maps, scales = self.features.maps, self._scales(split)[indices]
             read = lambda rows: Views(*maps(split, indices[rows]), scales[rows])  # noqa: E731
             return StoredMaps(read, len(indices))
         distinct, row = np.unique(indices, return_inverse=True)
@@ -123,6 +119,10 @@ class SceneImages:
         return self.model.encode(
             normalise_images(packed.permute(0, 3, 1, 2), mean, variance.sqrt())
         )
+
+    def _frame_scales(self, split: str) -> torch.Tensor:
+        """Return the scales (N, 2) of positions in the frames of a split, see ``positions``."""
+        return frame_scales(self.model.settings.positions, self.frames, split, self.features.grid)
 
     def _load_encoder(self) -> nn.Module:
         """Return the encoder that made the features.

@@ -60,6 +60,14 @@ def read_settings(file: h5py.File) -> dict[str, Any]:
     return json.loads(file.attrs["settings"])
 
 
+def mapped(array: h5py.Dataset) -> h5py.Dataset | np.memmap:
+    """Return an array of an open file mapped, where it lies there as in memory; else itself."""
+    offset = array.id.get_offset()  # None: it is in chunks, or empty
+    if offset is None or not array.dtype.isnative:
+        return array
+    return np.memmap(array.file.filename, array.dtype, "r", offset, array.shape)
+
+
 class StoredFrames:
     """Reader of arrays with a row a frame; ``with`` closes its file.
 
@@ -119,9 +127,5 @@ class StoredFrames:
             self._file, self._process = open_hdf5(self.path, self._kind), os.getpid()
             self._arrays = {}
         if name not in self._arrays:
-            array = self._file[name]
-            offset = array.id.get_offset()  # None: it is in chunks, or empty
-            if offset is not None and array.dtype.isnative:
-                array = np.memmap(self.path, array.dtype, "r", offset, array.shape)
-            self._arrays[name] = array
+            self._arrays[name] = mapped(self._file[name])
         return self._arrays[name]
