@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from relposegnn.matching.triangulation import project, triangulate, triangulate_agreeing
+from relposegnn.matching.triangulation import (
+    project,
+    slopes,
+    triangulate,
+    triangulate_agreeing,
+    uncertainty,
+)
 
 TOLERANCE = 3e-3
 
@@ -42,7 +48,8 @@ def test_wrong_views_are_left_out(planted):
     places[:, 1] += rng.uniform(0.05, 0.2, (40, 2))  # a wrong match in the second view
     places[:20, 4] = np.nan
     found, views = triangulate_agreeing(cameras, places, TOLERANCE)
-    np.testing.assert_array_equal(views, [3] * 20 + [4] * 20)
+    np.testing.assert_array_equal(views.sum(axis=1), [3] * 20 + [4] * 20)
+    assert not views[:, 1].any()
     np.testing.assert_allclose(found, points, atol=1e-6)
 
 
@@ -53,13 +60,38 @@ def test_points_that_no_two_views_agree_on_are_none(planted):
     places[2, 2:], places[2, 1] = np.nan, places[2, 1] + [0.0, 0.3]  # off the epipolar line
     places[3] = -places[3]  # behind the cameras, for most
     found, views = triangulate_agreeing(cameras, places, TOLERANCE)
-    np.testing.assert_array_equal(views[:3], 0)
+    assert not views[:3].any()
     assert np.isnan(found[:3]).all()
-    assert (views[4:] == 5).all()
+    assert views[4:].all()
 
 
 def test_views_from_one_place_tell_no_depth(planted):
     cameras, points, _ = planted
     cameras[:, :, 3] = 0
     turned_only = project(cameras, points)[0]
-    assert (triangulate_agreeing(cameras, turned_only, TOLERANCE)[1] == 0).all()
+    assert not triangulate_agreeing(cameras, turned_only, TOLERANCE)[1].any()
+
+
+def test_slopes_are_differences_of_projections(planted):
+    cameras, points, places = planted
+    for axis in range(3):
+        step = np.zeros(3)
+        step[axis] = 1e-6
+        change = (project(cameras, points + step)[0] - places) / 1e-6
+        np.testing.assert_allclose(slopes(cameras, points)[..., axis], change, atol=1e-4)
+    assert (slopes(cameras, -points)[:, :1] == 0).all()  # behind
+
+
+def test_uncertainty_is_the_spread_of_points_by_noisy_places(planted):
+    cameras, points, places = planted
+    cameras, points, places = cameras[:3], points[:5], places[:5, :3]
+    seen, error = np.ones((5, 3), dtype=bool), 1e-4
+    seen[0, 2] = False
+    rng = np.random.default_rng(3)
+    tries = [places + rng.normal(0, error, places.shape) for _ in range(2000)]
+    found = np.stack([triangulate(cameras, noisy, seen) for noisy in tries])
+    told = uncertainty(cameras, points, seen, error)
+    for point, covariance in enumerate(told):
+        spread = np.sqrt(np.diag(np.cov(found[:, point].T)))
+        np.testing.assert_allclose(np.sqrt(np.diag(covariance)), spread, rtol=0.15)
+    assert np.trace(told[0]) > np.trace(uncertainty(cameras, points, seen | True, error)[0])

@@ -3,7 +3,8 @@
 Points are triangulated from database images of known poses, and the camera is put where it sees
 them at its own key points. The pose is that of greatest probability, given two things: the
 projections of the points, with errors of Cauchy's distribution, of which wrong matches spoil
-little; and the regressed pose, with a Gaussian error. The latter carries where texture fails.
+little, wider where a point itself is less certain; and the regressed pose, with a Gaussian error.
+The latter carries where texture fails.
 
 Poses are ``world_from_cam``; places in images are x/z and y/z of rays. Of n points and m views.
 """
@@ -16,17 +17,20 @@ from scipy.optimize import OptimizeResult, least_squares
 from scipy.spatial.transform import Rotation
 
 from ..poses import inverse_pose
-from .triangulation import triangulate_agreeing
+from .triangulation import slopes, triangulate_agreeing, uncertainty
 
 TOLERANCE = 3.0  # of a projection that counts as seen, in scales of the matching error
 LEAST_POINTS = 12  # fewer seen where they should be: the regressed pose stays
 # Deviations between regressed and refined pose, along or about an axis, beyond which it stays too.
 GATE = 5.0
 RANSAC_ROUNDS = 1000
+# Of the places that points are computed from, in scales of the matching error: cameras of the
+# database are not quite where their poses say.
+VIEW_ERROR = 3.0
 # Of a projection, beside the regressed pose: matches have errors in common, those of the database's
-# poses and of the focal length, so that some sixteen tell as much as one. Chosen on database frames
-# of the real kitchen, each placed by the others: docs/accuracy.md has the figures.
-WEIGHT = 1 / 16
+# poses and of the focal length, so that some eight tell as much as one. This and VIEW_ERROR were
+# chosen on database frames of the real kitchen, each placed by the others: see docs/accuracy.md.
+WEIGHT = 1 / 8
 ROUGH, FINE = 1e-2, 1e-6  # relative changes of the cost below which it counts as least
 
 
@@ -92,17 +96,20 @@ def refine_pose(
     tolerance = TOLERANCE * scale
     matched = np.isfinite(views[..., 0]).sum(axis=1) >= 2
     cam_from_world = inverse_pose(cameras)[:, :3]
-    points, count = triangulate_agreeing(cam_from_world, views[matched], tolerance)
-    points, places = points[count >= 2], query[matched][count >= 2]
+    points, agreeing = triangulate_agreeing(cam_from_world, views[matched], tolerance)
+    fine = agreeing.any(axis=1)
+    points, places = points[fine], query[matched][fine]
     if len(points) < LEAST_POINTS:
         return unchanged
+    spread = uncertainty(cam_from_world, points, agreeing[fine], VIEW_ERROR * scale)
+    scales = np.hypot(scale, projected_error(prior.pose, points, spread))
     by_ransac = pose_by_ransac(points, places, tolerance)
     starts = [prior.pose] if by_ransac is None else [prior.pose, by_ransac]
-    solved = [most_probable_pose(each, points, places, prior, scale, ROUGH) for each in starts]
+    solved = [most_probable_pose(each, points, places, prior, scales, ROUGH) for each in starts]
     start, _ = min(solved, key=lambda each: each[1].cost)
-    pose, found = most_probable_pose(start, points, places, prior, scale)
+    pose, found = most_probable_pose(start, points, places, prior, scales)
     places = places / np.exp(found.x[6:].sum())
-    seen = np.count_nonzero(projection_errors(pose, points, places) < tolerance)
+    seen = np.count_nonzero(projection_errors(pose, points, places) < TOLERANCE * scales)
     if seen < LEAST_POINTS or np.abs(deviations(pose, prior)).max() > GATE:
         return unchanged
     covariance = np.linalg.inv(found.jac.T @ found.jac)
@@ -131,15 +138,15 @@ def most_probable_pose(
     points: np.ndarray,
     places: np.ndarray,
     prior: Prior,
-    scale: float,
+    scales: np.ndarray,
     precision: float = FINE,
 ) -> tuple[np.ndarray, OptimizeResult]:
     """Return the pose (4, 4) of least cost near a start, and SciPy's result.
 
     The cost is minus the logarithm of the probability; below a relative change by ``precision`` it
-    counts as least. Of a step the first three numbers are metres in the world, the next three a
-    rotation vector in the start's axes; where the focal length is not exact, a seventh number is
-    added to its logarithm.
+    counts as least. ``scales`` (n,) are of the errors of projections. Of a step the first three
+    numbers are metres in the world, the next three a rotation vector in the start's axes; where the
+    focal length is not exact, a seventh number is added to its logarithm.
     """
     rotation, offset = start[:3, :3], start[:3, 3] - prior.pose[:3, 3]
     turned = Rotation.from_matrix(prior.pose[:3, :3].T @ rotation)
@@ -152,7 +159,7 @@ def most_probable_pose(
 
     def residuals(step: np.ndarray) -> np.ndarray:
         longer = step[6:]  # the logarithm of a focal length's change, or nothing
-        errors = projection_errors(moved(step), points, places / np.exp(longer.sum())) / scale
+        errors = projection_errors(moved(step), points, places / np.exp(longer.sum())) / scales
         turn = (turned * Rotation.from_rotvec(step[3:6])).as_rotvec() / prior.radians
         near = (offset + step[:3]) / prior.metres, turn, longer / (prior.focal_length or 1)
         # Half their squares are what SciPy adds up.
@@ -163,6 +170,15 @@ def most_probable_pose(
         residuals, start_step, method="lm", x_scale="jac", ftol=precision, xtol=precision
     )
     return moved(found.x), found
+
+
+def projected_error(pose: np.ndarray, points: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Return how uncertain the places of points of some covariance (n, 3, 3) are in a camera, (n,).
+
+    The root mean square along an axis; 0 of what lies behind it.
+    """
+    change = slopes(inverse_pose(pose)[None, :3], points)[:, 0]
+    return np.sqrt(np.trace(change @ covariance @ change.mT, axis1=1, axis2=2) / 2)
 
 
 def projection_errors(pose: np.ndarray, points: np.ndarray, places: np.ndarray) -> np.ndarray:

@@ -34,15 +34,42 @@ def project(cameras: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.nda
         return turned[..., :2] / depth[..., None], depth
 
 
+def slopes(cameras: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return how places change with points (n, 3) in each view, (n, m, 2, 3); 0 behind it."""
+    places, depth = project(cameras, points)
+    before = depth > 0
+    inverse = 1 / np.where(before, depth, np.inf)
+    places = np.where(before[..., None], places, 0)
+    rotations = cameras[None, :, :, :3]
+    return inverse[..., None, None] * (
+        rotations[:, :, :2] - places[..., None] * rotations[:, :, 2:]
+    )
+
+
+def uncertainty(
+    cameras: np.ndarray, points: np.ndarray, seen: np.ndarray, error: float
+) -> np.ndarray:
+    """Return the covariance (n, 3, 3) of triangulated points, to first order.
+
+    Args:
+        cameras: (m, 3, 4).
+        points: (n, 3).
+        seen: (n, m), the views that each is computed from, two or more that see it with parallax.
+        error: of a place along either axis.
+    """
+    change = np.where(seen[..., None, None], slopes(cameras, points), 0)
+    return error**2 * np.linalg.pinv((change.mT @ change).sum(axis=1), hermitian=True)
+
+
 def triangulate_agreeing(
     cameras: np.ndarray, places: np.ndarray, tolerance: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points of the views that agree most, (n, 3), and how many views do, (n,).
+    """Return the points of the views that agree most, (n, 3), and which views do, (n, m).
 
     Each pair of views of a point is tried: it counts where the point lies before both, is seen with
     enough parallax, and is projected to within ``tolerance`` of the places in both. Of the pairs
-    the one that most other views agree with is taken, and the point computed from all of these. 0
-    views and NaN where there is no such pair.
+    the one that most other views agree with is taken, and the point computed from all of these. No
+    view and NaN where there is no such pair.
 
     Args:
         cameras: (m, 3, 4).
@@ -69,10 +96,9 @@ def triangulate_agreeing(
         count, before = agreeing.sum(axis=1), best[rows].sum(axis=1)
         better = fine & ((count > before) | ((count == before) & (total < error[rows])))
         best[rows[better]], error[rows[better]] = agreeing[better], total[better]
-    views, points = best.sum(axis=1), np.full((len(places), 3), np.nan)
-    found = views >= 2
+    points, found = np.full((len(places), 3), np.nan), best.any(axis=1)
     points[found] = triangulate(cameras, places[found], best[found])
-    return points, views
+    return points, best
 
 
 def _parallax(points: np.ndarray, centres: np.ndarray, pair: tuple[int, int]) -> np.ndarray:
