@@ -13,6 +13,8 @@ import pytest
 import torch
 from conftest import with_validation
 from project import REPOSITORY
+from test_match_field_network import CHANNELS, GRID, write_features
+from test_match_field_network import SETTINGS as MATCH_MODEL
 from test_training import MODEL, SETTINGS, scene_files
 
 from relposegnn import training
@@ -24,6 +26,7 @@ from relposegnn.training import TrainingOutputs, train_model
 
 # Batch norms, both dropouts, heads without a gradient under weight decay.
 RANDOM = replace(MODEL, edge_dropout=0.5, dropout=0.5)
+MATCH_FIELDS = replace(MATCH_MODEL, edge_dropout=0.5, dropout=0.5)
 # Small steps: with larger ones, a few of them make much of rounding, in one process as in two.
 # Nine training graphs are two batches that are split, and one graph that both processes compute.
 SMALL_STEPS = replace(SETTINGS, learning_rate=1e-5)
@@ -49,11 +52,11 @@ def results(folder):
     return load_model(folder / "model.pt").state_dict(), history
 
 
-def assert_close(found, expected):
+def assert_close(found, expected, model=RANDOM, maps=None):
     """Losses agree to 1e-5; of the way that weights went, what differs is below 1 %."""
     pd.testing.assert_frame_equal(found[1], expected[1], rtol=1e-5)
     torch.manual_seed(training.derive_seed(SETTINGS.seed, "initial weights"))
-    start = training.build_network(RANDOM, None).state_dict()
+    start = training.build_network(model, maps).state_dict()
     for key, weights in expected[0].items():
         way = (weights.double() - start[key].double()).norm()
         assert (found[0][key].double() - weights.double()).norm() <= 0.01 * way, key
@@ -107,25 +110,29 @@ def test_two_processes_compute_what_one_does_also_after_one_was_killed(scene, tm
     assert not (tmp_path / "model.pt.ckpt").exists()
 
 
-def train_from_outside(frames, graphs, folder):
-    """Train as a script does that torchrun starts."""
+def train_from_outside(frames, graphs, features, folder):
+    """Train as a script does that torchrun may start."""
     names = ("model.pt", "training.csv", "tensorboard")
     outputs, cpu = TrainingOutputs(*(f"{folder}/{name}" for name in names)), torch.device("cpu")
+    scenes = {"tiny": SceneFiles(frames, graphs, features)}
     with process_group(cpu):
-        train_model({"tiny": SceneFiles(frames, graphs)}, outputs, RANDOM, SMALL_STEPS, cpu)
+        train_model(scenes, outputs, MATCH_FIELDS, SMALL_STEPS, cpu)
 
 
 @pytest.mark.slow
-def test_torchrun_starts_the_same_training(scene, tmp_path, expected):
+def test_torchrun_starts_the_same_training(scene, tmp_path):
+    files = (scene.frames, scene.graphs, write_features(tmp_path / "features.h5"))
+    train_from_outside(*files, tmp_path / "one")
     folders = [str(REPOSITORY / each) for each in ("workflow/scripts", "tests")]
     (tmp_path / "train.py").write_text(
         f"import sys; sys.path[:0] = {folders}\n"
         "from test_processes import train_from_outside; train_from_outside(*sys.argv[1:])\n"
     )
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone")
-    script = ("--nproc-per-node", "2", tmp_path / "train.py", scene.frames, scene.graphs, tmp_path)
+    script = ("--nproc-per-node", "2", tmp_path / "train.py", *files, tmp_path / "two")
     subprocess.run([*torchrun, *script], check=True)
-    assert_close(results(tmp_path), expected)
+    one, two = (results(tmp_path / name) for name in ("one", "two"))
+    assert_close(two, one, MATCH_FIELDS, {"channels": sum(CHANNELS.values()), "grid": GRID})
 
 
 @pytest.mark.slow

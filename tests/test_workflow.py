@@ -234,7 +234,7 @@ def test_two_processes_train_on_gpus_asked_for_and_another_number_reruns_nothing
     edited.run(*enough, *asked, "--forcerun", "train_model", "--", model)
     log = (edited.folder / "results/synthetic/logs/train_model/joint.log").read_text()
     assert "starting 2 processes" in log
-    columns = ["epoch", "learning_rate", "train_loss"]
+    columns = ["learning_rate", "train_translation_loss", "train_rotation_loss"]
     pd.testing.assert_frame_equal(pd.read_csv(history)[columns], one[columns], rtol=0.05)
 
 
