@@ -33,6 +33,16 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
+# Snakemake cuts what a job asks for to what all jobs may have together, and says nothing.
+most_gpus = workflow.global_resources.get("gpu").value  # 0 and None: no limit
+for rule_name, resources in workflow.resource_settings.overwrite_resources.items():
+    asked = resources["gpu"].raw if "gpu" in resources else 0
+    if most_gpus and int(asked) > most_gpus:
+        raise WorkflowError(
+            f"--set-resources {rule_name}:gpu={asked}: all jobs together may have {most_gpus}, "
+            f"expected at least {asked}: raise it too, with --resources gpu={asked}"
+        )
+
 DATASET = config["dataset"]
 SCENES = config["scenes"]
 

@@ -24,7 +24,7 @@ rule train_model:
     resources:
         mem_mb=16000,
         runtime=2880,
-        gpu=1,
+        gpu=1,  # processes too: with more, each trains on its part of every batch
     params:
         scenes=lambda wildcards: RUNS[wildcards.run].scenes,
         model=model_settings,

@@ -221,6 +221,23 @@ def test_a_touched_input_reruns_nothing(edited):
     assert edited.planned() == {}
 
 
+def test_two_processes_train_on_gpus_asked_for_and_another_number_reruns_nothing(
+    edited, monkeypatch
+):
+    monkeypatch.setenv("RELPOSEGNN_DEVICE", "cpu")
+    asked, enough = ("--set-resources", "train_model:gpu=2"), ("--resources", "gpu=2")
+    assert edited.planned(*enough, *asked) == {}
+    assert "all jobs together may have 1, expected at least 2" in edited.run(*asked, expect=1)
+    model = "results/synthetic/runs/joint/model.pt"
+    history = edited.folder / "results/synthetic/runs/joint/training.csv"
+    one = pd.read_csv(history)
+    edited.run(*enough, *asked, "--forcerun", "train_model", "--", model)
+    log = (edited.folder / "results/synthetic/logs/train_model/joint.log").read_text()
+    assert "starting 2 processes" in log
+    columns = ["learning_rate", "train_translation_loss", "train_rotation_loss"]
+    pd.testing.assert_frame_equal(pd.read_csv(history)[columns], one[columns], rtol=0.05)
+
+
 def test_a_killed_training_resumes_in_the_workflow(edited):
     """SIGKILL takes Snakemake and its job at once; the next run goes on from the last epoch."""
     edited.edit("tiny.yaml", "epochs: 2", "epochs: 12")

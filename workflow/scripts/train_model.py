@@ -1,7 +1,10 @@
 """Train one model."""
 
+from functools import partial
+
 from relposegnn.model import ModelSettings
-from relposegnn.runtime import logging_to, select_device
+from relposegnn.processes import run_in_processes
+from relposegnn.runtime import logging_to
 from relposegnn.scene_files import SceneFiles
 from relposegnn.training import TrainingOutputs, TrainingSettings, train_model
 
@@ -14,12 +17,13 @@ if __name__ == "__main__":
             SceneFiles(**dict(zip(given, each, strict=True)))
             for each in zip(*given.values(), strict=True)
         )
-        train_model(
+        train = partial(
+            train_model,
             dict(zip(snakemake.params.scenes, files, strict=True)),
             TrainingOutputs(**dict(snakemake.output.items())),
             ModelSettings(**snakemake.params.model),
             TrainingSettings(**snakemake.params.training),
-            select_device(threads=snakemake.threads),
             code_digest=snakemake.params.code,
             backbone_weights=next(iter(snakemake.input.backbone), None),
         )
+        run_in_processes(snakemake.resources.gpu, snakemake.threads, snakemake.log[0], train)

@@ -16,9 +16,11 @@ from .frames import Frames
 from .graphs import VALIDATION, read_graphs
 from .match_fields import Views
 from .positions import IMAGE, frame_scales
+from .processes import process_count
 from .relative_poses import relative_pose, scene_from_world
 from .runtime import InputError, numpy_generator, torch_generator
 from .scene_files import SceneFiles
+from .split_batches import PartSampler
 
 
 class BatchSettings(Protocol):
@@ -222,18 +224,17 @@ def batches(
 ) -> DataLoader:
     """Return batches of ``size`` graphs, in an order drawn from a generator where one is given.
 
-    The last batch may be shorter, or else is dropped.
+    The last batch may be shorter, or else is dropped. Of several processes, each gets its part of
+    them, see ``split_batches``.
 
     Of the threads that torch may use, a GPU leaves all but one to processes that read graphs. On a
     CPU the network needs them all.
     """
     gpu = device.type == "cuda"
-    return DataLoader(
-        graphs,
-        batch_size=size,
-        shuffle=order is not None,
-        generator=order,
-        drop_last=drop_last,
-        num_workers=min(torch.get_num_threads() - 1, len(graphs)) if gpu else 0,
-        pin_memory=gpu,
-    )
+    workers = min(torch.get_num_threads() - 1, len(graphs)) if gpu else 0
+    how = {"generator": order, "num_workers": workers, "pin_memory": gpu}
+    shuffle = order is not None
+    whole = DataLoader(graphs, batch_size=size, shuffle=shuffle, drop_last=drop_last, **how)
+    if process_count() == 1:
+        return whole
+    return DataLoader(graphs, batch_sampler=PartSampler(whole.batch_sampler), **how)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch_geometric.utils import scatter, to_dense_batch
 
 from .runtime import InputError
+from .split_batches import drawn_for_rows
 
 
 def complete_edges(nodes: int) -> np.ndarray:
@@ -59,7 +60,8 @@ def drop_edge_pairs(
     lower, upper = edge_index.amin(dim=0), edge_index.amax(dim=0)
     pairs, pair_of_edge = torch.unique(lower * len(graph_N) + upper, return_inverse=True)
     graph_of_pair = graph_N[pairs // len(graph_N)]
-    score = torch.rand(len(pairs), generator=generator).to(edge_index.device)
+    score = drawn_for_rows(lambda count: torch.rand(count, generator=generator), len(pairs))
+    score = score.to(edge_index.device)
     best = scatter(score, graph_of_pair, dim_size=int(graph_N[-1]) + 1, reduce="max")
     keep = (score >= probability) | (score == best[graph_of_pair])
     return edge_index[:, keep[pair_of_edge]]

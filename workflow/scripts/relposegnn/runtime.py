@@ -39,17 +39,8 @@ def logging_to(log_file: str | Path) -> Iterator[None]:
     are removed.
     """
     Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-    handlers = [logging.StreamHandler(), logging.FileHandler(log_file, mode="w")]
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%H:%M:%S",
-        handlers=handlers,
-        force=True,
-    )
-    logging.captureWarnings(True)
-    logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells each variant it tries
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    Path(log_file).unlink(missing_ok=True)
+    enter_process(log_file)
     try:
         with logging_redirect_tqdm():
             yield
@@ -59,6 +50,20 @@ def logging_to(log_file: str | Path) -> Iterator[None]:
     except Exception:
         logging.exception("the step failed")
         sys.exit(1)
+
+
+def enter_process(log_file: str | Path, level: int = logging.INFO) -> None:
+    """Log to the terminal and to the end of ``log_file``; let SIGTERM raise ``SystemExit``."""
+    logging.basicConfig(
+        level=level,
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=[logging.StreamHandler(), logging.FileHandler(log_file)],
+        force=True,
+    )
+    logging.captureWarnings(True)
+    logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells each variant it tries
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 @contextmanager

@@ -9,8 +9,8 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -36,8 +36,10 @@ from .losses import RelativePoseCriterion, RelativePoseLoss
 from .match_field_network import build_network
 from .match_fields import Views
 from .model import ModelSettings, PoseNetwork
+from .processes import process_count, process_index
 from .runtime import InputError, atomic_path, derive_seed, torch_generator
 from .scene_files import SceneFiles
+from .split_batches import averaged, in_parts, weighted_by_rows, with_averaged_gradients
 
 logger = logging.getLogger(__name__)
 
@@ -88,19 +90,16 @@ def train_model(
 
     ``backbone_weights`` are torchvision's of ImageNet. A training that was killed goes on after its
     last complete epoch if settings, data and code, for which ``code_digest`` stands, are the same.
+    Inside ``processes.process_group`` all processes train it together, and the first one writes.
 
     Raises:
-        InputError: scenes that cannot be trained on together, or a loss that is not finite.
+        InputError: scenes that cannot be trained on together, batches that cannot be made of them
+            or split over the processes, or a loss that is not finite.
     """
     train_set, validation_set = read_training_graphs(
         scenes, model_settings.pose, model_settings.positions
     )
-    if settings.drop_last_batch and len(train_set) < settings.batch_size:
-        raise InputError(
-            f"{', '.join(scenes)}: {len(train_set)} training graphs make no full batch of "
-            f"training.batch_size = {settings.batch_size}, and training.drop_last_batch leaves the "
-            "rest out; lower the one or turn off the other"
-        )
+    _check_batches(settings, len(train_set), scenes)
 
     torch.manual_seed(derive_seed(settings.seed, "initial weights"))
     network = build_network(model_settings, train_set.datasets[0].maps, backbone_weights)
@@ -115,20 +114,25 @@ def train_model(
     history = restore_state(state_file, key, learner=learner, optimizer=optimizer)
     if history:
         logger.info("resuming after epoch %d of %d", len(history), settings.epochs)
+    trained, first = with_averaged_gradients(learner), process_index() == 0
 
-    with _event_writer(outputs.tensorboard, history) as writer:
-        for epoch in tqdm(range(len(history), settings.epochs), "epochs", disable=None):
+    with _event_writer(outputs.tensorboard, history) if first else nullcontext() as writer:
+        epochs = range(len(history), settings.epochs)
+        for epoch in tqdm(epochs, "epochs", disable=None if first else True):
             started = time.monotonic()
             loader = shuffled_batches(train_set, settings, device, settings.seed, epoch)
             row = {"epoch": epoch, "learning_rate": learning_rate_at(settings, epoch)}
-            row |= train_epoch(learner, optimizer, loader, settings, epoch)
+            row |= train_epoch(trained, optimizer, loader, settings, epoch)
             row |= validate(learner, batches(validation_set, settings.batch_size, device), epoch)
             row |= {"s_t": learner.criterion.s_t.item(), "s_q": learner.criterion.s_q.item()}
             history.append(row | {"seconds": time.monotonic() - started})
-            _write_events(writer, history[-1])
-            save_state(state_file, key, history, learner=learner, optimizer=optimizer)
+            if first:
+                _write_events(writer, history[-1])
+                save_state(state_file, key, history, learner=learner, optimizer=optimizer)
             _log_epoch(history[-1], settings.epochs)
 
+    if not first:
+        return
     with atomic_path(outputs.history) as unfinished:
         pd.DataFrame(history).to_csv(unfinished, index=False)
     save_model(outputs.model, learner.model, settings.epochs - 1, list(scenes))
@@ -167,18 +171,20 @@ class Learner(nn.Module):
             )
         with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
             estimates = self.model(seen, batch.edge_index, batch.batch, edge_generator)
-        return self.criterion(estimates.relative, true_relative(batch, estimates.edge_index))
+        edges = estimates.edge_index
+        loss = self.criterion(estimates.relative, true_relative(batch, edges))
+        return weighted_by_rows(loss, edges.shape[1])
 
 
 def train_epoch(
-    learner: Learner, optimizer: Adam, loader: DataLoader, settings: TrainingSettings, epoch: int
+    learner: nn.Module, optimizer: Adam, loader: DataLoader, settings: TrainingSettings, epoch: int
 ) -> dict[str, float]:
     """Pass once over the training batches; return the mean losses."""
     torch.manual_seed(derive_seed(settings.seed, "dropout", str(epoch)))
     edge_generator = torch_generator(settings.seed, "edge dropout", str(epoch))
     learner.train()
     losses = []
-    for step, batch in enumerate(loader):
+    for step, batch in enumerate(in_parts(loader)):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate_at(settings, epoch + step / len(loader))
         loss = learner(batch, edge_generator)
@@ -193,7 +199,8 @@ def train_epoch(
 def validate(learner: Learner, loader: DataLoader, epoch: int) -> dict[str, float]:
     """Return the mean losses over validation batches; NaN where there are none."""
     learner.eval()
-    return _mean_losses("validation", [torch.stack(learner(batch)) for batch in loader], epoch)
+    losses = [torch.stack(learner(batch)) for batch in in_parts(loader)]
+    return _mean_losses("validation", losses, epoch)
 
 
 def learning_rate_at(settings: TrainingSettings, epochs_done: float) -> float:
@@ -206,7 +213,7 @@ def learning_rate_at(settings: TrainingSettings, epochs_done: float) -> float:
 
 def _mean_losses(prefix: str, losses: list[torch.Tensor], epoch: int) -> dict[str, float]:
     # The mean over batches, as the optimizer saw them: a short last batch counts as a full one.
-    mean = torch.stack(losses).mean(dim=0).tolist() if losses else [math.nan] * 3
+    mean = averaged(torch.stack(losses)).mean(dim=0).tolist() if losses else [math.nan] * 3
     if losses and not all(map(math.isfinite, mean)):
         raise InputError(
             f"epoch {epoch}: the {prefix} loss is {mean[0]}, expected a finite number; lower "
@@ -214,6 +221,26 @@ def _mean_losses(prefix: str, losses: list[torch.Tensor], epoch: int) -> dict[st
         )
     names = (f"{prefix}_loss", f"{prefix}_translation_loss", f"{prefix}_rotation_loss")
     return dict(zip(names, mean, strict=True))
+
+
+def _check_batches(settings: TrainingSettings, graphs: int, scenes: Iterable[str]) -> None:
+    """Refuse batches that cannot be made or split.
+
+    Raises:
+        InputError: as said.
+    """
+    if settings.drop_last_batch and graphs < settings.batch_size:
+        raise InputError(
+            f"{', '.join(scenes)}: {graphs} training graphs make no full batch of "
+            f"training.batch_size = {settings.batch_size}, and training.drop_last_batch leaves the "
+            "rest out; lower the one or turn off the other"
+        )
+    if settings.batch_size % process_count():
+        raise InputError(
+            f"training.batch_size = {settings.batch_size} graphs cannot be split evenly over "
+            f"{process_count()} processes; expected a multiple: train on another number of GPUs "
+            "(resource gpu of train_model) or change the batch size, and so the result"
+        )
 
 
 def _digest(weights: str | Path | None) -> str | None:
