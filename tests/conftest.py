@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
-from project import REPOSITORY, Project
+from project import REPOSITORY, Project, output_of
 from scipy.spatial.transform import Rotation
 
 from generated_rooms.paths import camera_path
@@ -104,7 +104,7 @@ def tiny_scene(tmp_path_factory) -> TinyScene:
 def finished(tmp_path_factory) -> Project:
     """Return a project in which everything has been made. Tests leave it as it is."""
     project = Project(tmp_path_factory.mktemp("finished"))
-    project.run()
+    output_of(project.command(), project.folder)  # by the command itself, as a user runs it
     return project
 
 

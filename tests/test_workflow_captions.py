@@ -1,7 +1,7 @@
 """What captions of tables say of the settings, asked of the rules themselves."""
 
 import pytest
-from project import REPOSITORY, output_of, snakemake
+from project import REPOSITORY, snakemake_output
 
 ASKING = """
 module relpose:
@@ -48,7 +48,7 @@ NEAREST = f"{GRAPHS}, the nearest"
 def test_a_table_says_which_graphs_its_models_saw(tmp_path, config, experiment, expected):
     text = ASKING.format(snakefile=REPOSITORY / "Snakefile", config=config, experiment=experiment)
     (tmp_path / "Snakefile").write_text(text)
-    told = output_of(snakemake("-n", "nothing"), tmp_path)
+    told = snakemake_output(["-n", "nothing"], tmp_path)
     (remark,) = (line for line in told.splitlines() if line.startswith("REMARK"))
     weights = "the authors' weights, run by this code" if experiment == "published" else "6 epochs"
     expected = f"{expected.removesuffix('.')}; both directions of an edge averaged."
@@ -58,7 +58,7 @@ def test_a_table_says_which_graphs_its_models_saw(tmp_path, config, experiment, 
 def test_the_table_of_the_general_network_says_what_it_is_and_saw(tmp_path):
     text = ASKING.format(snakefile=REPOSITORY / "Snakefile", config={}, experiment="unseen")
     (tmp_path / "Snakefile").write_text(text)
-    told = output_of(snakemake("-n", "nothing"), tmp_path)
+    told = snakemake_output(["-n", "nothing"], tmp_path)
     (remark,) = (line for line in told.splitlines() if line.startswith("REMARK"))
     assert "match fields of efficientnet_lite0, in rays; its training knew none of these" in remark
     assert remark.endswith(
@@ -70,7 +70,7 @@ def test_a_table_names_what_differs_from_the_published_protocol(tmp_path):
     config = {"model": {"pose": "world_to_camera"}, "localization": {"both_directions": False}}
     text = ASKING.format(snakefile=REPOSITORY / "Snakefile", config=config, experiment="joint")
     (tmp_path / "Snakefile").write_text(text)
-    told = output_of(snakemake("-n", "nothing"), tmp_path)
+    told = snakemake_output(["-n", "nothing"], tmp_path)
     (remark,) = (line for line in told.splitlines() if line.startswith("REMARK"))
     assert "both directions" not in remark
     assert "Translation errors are of camera centres c; the authors' are of t = -R c" in remark
