@@ -86,6 +86,7 @@ class Project:
     """A copy of the project, to run and to edit."""
 
     def __init__(self, folder: Path, settings: str = TINY) -> None:
+        folder.mkdir(exist_ok=True)
         for part in PARTS:
             source = REPOSITORY / part
             copy = shutil.copytree if source.is_dir() else shutil.copy
@@ -93,6 +94,13 @@ class Project:
         self.folder = folder
         self.settings = folder / "tiny.yaml"
         self.settings.write_text(settings)
+
+    @classmethod
+    def made(cls, folder: Path) -> "Project":
+        """Return the copy that is in a folder."""
+        project = cls.__new__(cls)
+        project.folder, project.settings = folder, folder / "tiny.yaml"
+        return project
 
     def command(self, *arguments: str) -> list[str]:
         return snakemake(*self._arguments(arguments))

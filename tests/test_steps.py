@@ -16,6 +16,7 @@ HEAVY = {"PIL", "cv2", "faiss", "h5py", "matplotlib", "pandas", "requests", "sci
         ("sample_graphs", {"h5py"}),
         ("sample_left_out", {"h5py"}),
         ("pack_frames", {"PIL", "h5py"}),
+        ("describe_frames", {"PIL", "cv2", "faiss", "h5py"}),
         ("tabulate_ablations", {"pandas"}),
         ("extract_scene", set()),
     ],

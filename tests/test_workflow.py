@@ -15,6 +15,8 @@ from project import TINY, Project
 
 from relposegnn.metrics import STATED
 
+pytestmark = pytest.mark.slow
+
 BEFORE_GRAPHS = {
     *("render_archive", "extract_scene", "pack_frames"),
     *("fit_vocabulary", "describe_frames", "rank_neighbours"),
