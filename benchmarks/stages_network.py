@@ -40,7 +40,7 @@ from relposegnn.retrieval.descriptors import (
     describe_frames,
     fit_vocabulary,
 )
-from relposegnn.runtime import select_device, torch_generator
+from relposegnn.runtime import leave_cores_to_others, select_device, torch_generator
 from relposegnn.scene_files import SceneFiles
 from relposegnn.training import Learner, TrainingSettings, train_epoch
 
@@ -220,6 +220,7 @@ def beside(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
     """
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import stages_network;"
     code += f"stages_network.print_step_time({3 if quick else 15})"
+    leave_cores_to_others()
     alone, shared = [], []
     for _ in range(repeats):
         for values, busy in ((alone, False), (shared, True)):
