@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help environment demo general-model test benchmark clean
+.PHONY: help environment demo general-model style check test benchmark clean
 
 # Any Python from 3.11 on:  make demo PYTHON=python3.12
 PYTHON ?= python3
@@ -44,12 +44,20 @@ demo: environment  ## the whole pipeline on generated scenes, then its tables an
 general-model: environment  ## the network for places that it was not trained on (half an hour on two cores)
 	$(RUN) snakemake --configfile config/general.yaml -- results/general/runs/joint/model.pt
 
-test: .venv/.complete-dev  ## every check and test
+# Each test on one thread; a worker for each core, and the tests of one file in one worker.
+TESTS := OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+style: .venv/.complete-dev
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) snakefmt --check Snakefile rules
+
+check: style  ## the fast part of "make test": no training, no rendering, no run of the workflow
+	$(TESTS) -m "not slow"
+
+test: style  ## every check and test
 	$(RUN) snakemake --lint
-	OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses auto --dist loadfile
+	$(TESTS)
 
 benchmark: environment  ## every stage's speed and memory against a floor of the same run
 	.venv/bin/python benchmarks/run.py

@@ -25,12 +25,12 @@ from relposegnn.checkpoints import save_model
 from relposegnn.datasets import batches, read_training_graphs, shuffled_batches
 from relposegnn.edges import complete_edges
 from relposegnn.feature_maps import FeatureMaps, encode_frames
-from relposegnn.frames import Packing, pack_frames
 from relposegnn.graphs import SamplingSettings
 from relposegnn.localization import localize_queries
 from relposegnn.match_field_network import build_network
 from relposegnn.message_passing import EdgeModel
 from relposegnn.model import ModelSettings, RelPoseGNN
+from relposegnn.packing import Packing, pack_frames
 from relposegnn.photos.files import read_photo
 from relposegnn.photos.localiser import Localiser
 from relposegnn.photos.place import Place
@@ -40,7 +40,7 @@ from relposegnn.retrieval.descriptors import (
     describe_frames,
     fit_vocabulary,
 )
-from relposegnn.runtime import select_device, torch_generator
+from relposegnn.runtime import leave_cores_to_others, select_device, torch_generator
 from relposegnn.scene_files import SceneFiles
 from relposegnn.training import Learner, TrainingSettings, train_epoch
 
@@ -196,19 +196,14 @@ def _prepare_place(folder: Path, scene: Path, device: torch.device) -> Place:
     )
 
 
-STARTS = {
-    "score_poses": "from relposegnn.calibration import read_calibration, stated_errors;"
-    "from relposegnn.metrics import score_poses;from relposegnn.runtime import logging_to",
-    "sample_graphs": "from relposegnn.graphs import sample_graphs;"
-    "from relposegnn.runtime import logging_to",
-}
+STARTS = ("score_poses", "sample_graphs")
 
 
 def start(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
     """Seconds from the start of a step's process to its first work, against half a second."""
-    library = Path(__file__).parents[1] / "workflow/scripts"
-    for step, imports in STARTS.items():
-        code = f"import sys; sys.path.insert(0, {str(library)!r}); {imports}"
+    scripts = Path(__file__).parents[1] / "workflow/scripts"
+    for step in STARTS:
+        code = f"import sys; sys.path.insert(0, {str(scripts)!r}); import {step}"
         (seconds,) = by_turns(3 * repeats, lambda c=code: subprocess.run([sys.executable, "-c", c]))
         yield Figure("start", f"s, {step}", seconds, [0.5] * len(seconds), "0.5 s", most=1)
 
@@ -225,6 +220,7 @@ def beside(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
     """
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import stages_network;"
     code += f"stages_network.print_step_time({3 if quick else 15})"
+    leave_cores_to_others()
     alone, shared = [], []
     for _ in range(repeats):
         for values, busy in ((alone, False), (shared, True)):

@@ -22,7 +22,9 @@ from relposegnn.experiments import (
     published_runs,
     trained_runs,
 )
-from relposegnn.runtime import InputError
+from relposegnn.runtime import InputError, leave_cores_to_others
+
+leave_cores_to_others()  # jobs inherit it
 
 # Not the directive configfile: a module with settings of its own would be without the default ones.
 workflow.configfiles.append(PROJECT / "config" / "config.yaml")  # for the report

@@ -1,5 +1,6 @@
 """Fixtures of all tests."""
 
+import fcntl
 import os
 import shutil
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
-from project import REPOSITORY, Project
+from project import REPOSITORY, Project, output_of
 from scipy.spatial.transform import Rotation
 
 from generated_rooms.paths import camera_path
@@ -18,6 +19,13 @@ from generated_rooms.rendering import Camera, render_frame
 from generated_rooms.rooms import build_room
 from relposegnn.poses import quaternion_from_matrix
 from relposegnn.storage import create_hdf5
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let workers begin with the slow files, so that none is left alone with one at the end."""
+    if hasattr(config, "workerinput"):
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")
@@ -101,10 +109,20 @@ def tiny_scene(tmp_path_factory) -> TinyScene:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Project:
-    """Return a project in which everything has been made. Tests leave it as it is."""
-    project = Project(tmp_path_factory.mktemp("finished"))
-    project.run()
+def finished(tmp_path_factory, worker_id) -> Project:
+    """Return a project in which everything has been made. Tests leave it as it is.
+
+    Workers share one: the first makes it, by the command itself as a user does, the others wait.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "finished"
+    with folder.with_suffix(".lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if lock.tell():  # it has been made
+            return Project.made(folder)
+        project = Project(folder)
+        output_of(project.command(), folder)
+        lock.write("made")
     return project
 
 
@@ -113,9 +131,7 @@ def edited(finished, tmp_path) -> Project:
     """Return a copy of the finished project, to edit."""
     folder = tmp_path / "project"
     shutil.copytree(finished.folder, folder, copy_function=shutil.copy2)
-    project = Project.__new__(Project)
-    project.folder, project.settings = folder, folder / "tiny.yaml"
-    return project
+    return Project.made(folder)
 
 
 FOCAL_LENGTH = 0.8

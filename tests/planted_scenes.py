@@ -87,6 +87,23 @@ def write_seven_scenes(folder: Path) -> Path:
     return folder
 
 
+def write_noise(folder: Path, size: tuple[int, int] = (40, 30)) -> Path:
+    """Write noise in 7-Scenes' layout: sequences 1 and 3 train (5 + 4 frames), 2 test (3)."""
+    rng = np.random.default_rng(7)
+    for sequence, count in ((1, 5), (2, 3), (3, 4)):
+        place = folder / f"seq-{sequence:02d}"
+        place.mkdir(parents=True)
+        for frame in range(count):
+            pixels = rng.integers(0, 200 + 5 * sequence, (size[1], size[0], 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(place / f"frame-{frame:06d}.color.png")
+            pose = np.eye(4)
+            pose[:3, 3] = sequence, frame, 0
+            np.savetxt(place / f"frame-{frame:06d}.pose.txt", pose)
+    (folder / "TrainSplit.txt").write_text("sequence1\nsequence3\n")
+    (folder / "TestSplit.txt").write_text("sequence2\n")
+    return folder
+
+
 def colmap_model(names: tuple[str, ...] = TRAIN + TEST) -> pycolmap.Reconstruction:
     """Return a COLMAP model of the planted poses, without points."""
     model = pycolmap.Reconstruction()

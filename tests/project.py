@@ -1,9 +1,13 @@
 """A copy of the project that tests run and edit, as a user does."""
 
+import multiprocessing
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
@@ -21,6 +25,16 @@ model: {edges: pooled, backbone: resnet10, width: 16, iterations: 1}
 training: {epochs: 2, batch_size: 4}
 """
 EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
+
+# Snakemake's command loads libraries for longer than it plans. It runs in copies of a process that
+# has loaded them and nothing of this project, which is read in the folder that it runs in.
+COPIES = multiprocessing.get_context("forkserver")
+COPIES.set_forkserver_preload(
+    [
+        *("snakemake.cli", "snakemake.report.html_reporter", "smart_open", "nbformat", "yte"),
+        *("jsonschema", "numpy", "tqdm.contrib.logging"),
+    ]
+)
 
 
 def snakemake(*arguments: str) -> list[str]:
@@ -45,10 +59,34 @@ def output_of(
     return done.stdout
 
 
+def snakemake_output(arguments: Sequence[str], folder: Path, expect: int = 0) -> str:
+    """Run Snakemake's command in a folder as ``output_of`` does, without loading it anew."""
+    with tempfile.NamedTemporaryFile("r") as output:
+        copy = COPIES.Process(target=_run_snakemake, args=(arguments, folder, output.name))
+        copy.start()
+        copy.join()
+        text = output.read()
+    assert copy.exitcode == expect, text[-6000:]
+    return text
+
+
+def _run_snakemake(arguments: Sequence[str], folder: Path, output: str) -> None:
+    """Become Snakemake's command, whose output goes to a file."""
+    from snakemake.cli import main  # has been loaded by then
+
+    with Path(output).open("w") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    os.chdir(folder)
+    sys.argv[1:] = arguments
+    main()
+
+
 class Project:
     """A copy of the project, to run and to edit."""
 
     def __init__(self, folder: Path, settings: str = TINY) -> None:
+        folder.mkdir(exist_ok=True)
         for part in PARTS:
             source = REPOSITORY / part
             copy = shutil.copytree if source.is_dir() else shutil.copy
@@ -57,13 +95,19 @@ class Project:
         self.settings = folder / "tiny.yaml"
         self.settings.write_text(settings)
 
+    @classmethod
+    def made(cls, folder: Path) -> "Project":
+        """Return the copy that is in a folder."""
+        project = cls.__new__(cls)
+        project.folder, project.settings = folder, folder / "tiny.yaml"
+        return project
+
     def command(self, *arguments: str) -> list[str]:
-        # An option behind --configfile: it takes every word that follows for a file.
-        return snakemake("--configfile", str(self.settings), "--cores", "2", *arguments)
+        return snakemake(*self._arguments(arguments))
 
     def run(self, *arguments: str, expect: int = 0) -> str:
         """Run Snakemake, check its exit code, return what it printed."""
-        return output_of(self.command(*arguments), self.folder, expect)
+        return snakemake_output(self._arguments(arguments), self.folder, expect)
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """Return how often each rule would run."""
@@ -77,3 +121,7 @@ class Project:
         text = file.read_text()
         assert old in text
         file.write_text(text.replace(old, new))
+
+    def _arguments(self, more: Sequence[str]) -> list[str]:
+        # An option behind --configfile: it takes every word that follows for a file.
+        return ["--configfile", str(self.settings), "--cores", "2", *more]

@@ -24,6 +24,8 @@ from relposegnn.relative_poses import RELATIVE
 from relposegnn.scene_files import SceneFiles
 from relposegnn.storage import create_hdf5
 
+pytestmark = pytest.mark.slow
+
 WEIGHT = np.random.default_rng(5).standard_normal((6, 8)) / 10
 BIAS = np.array([0.3, -0.2, 0.1, 0.05, 0, -0.1])
 QUERIES, NEIGHBOURS = np.arange(10), np.array([[10, 11, 1], [11, 0, 3]] * 5)

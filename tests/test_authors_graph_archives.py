@@ -78,6 +78,7 @@ def test_images_of_no_size_are_refused(x, message, tmp_path):
         read_all(tar, (16, 16))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 def test_no_graph_is_kept_while_the_next_one_is_read(tmp_path):
     rng = np.random.default_rng(0)

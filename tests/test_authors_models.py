@@ -19,6 +19,8 @@ from relposegnn.edges import complete_edges
 from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.runtime import InputError
 
+pytestmark = pytest.mark.slow
+
 PROFILES = {
     "full-3-2": ModelSettings.published(width=64),
     "knn4-2-1": ModelSettings.published(width=64, iterations=2, knn=4),
@@ -181,7 +183,6 @@ def test_both_readings_of_the_second_layer_can_be_evaluated(tmp_path, caplog):
     torch.testing.assert_close(first.absolute, expected)
 
 
-@pytest.mark.slow
 def test_a_checkpoint_of_full_size_is_imported(tmp_path):
     torch.manual_seed(0)
     with torch.device("meta"):

@@ -30,6 +30,8 @@ from relposegnn.poses import vector_from_pose
 from relposegnn.retrieval.netvlad import load_netvlad
 from relposegnn.weights import read_checkpoint
 
+pytestmark = pytest.mark.slow
+
 MODELS = "relpose-gnn/models"
 
 
@@ -203,7 +205,6 @@ def test_the_server_breaks_what_it_is_told_to(tmp_path):
         assert len(requests.get(url, timeout=5).content) == 100
 
 
-@pytest.mark.slow
 def test_a_checkpoint_of_full_size_has_the_authors_number_of_weights(shared, tmp_path):
     path = tmp_path / "full.pth.tar"
     write_checkpoint(path, shared, width=2048)

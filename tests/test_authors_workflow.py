@@ -20,6 +20,8 @@ from relposegnn.downloads import CHUNK_BYTES
 from relposegnn.frames import Frames
 from relposegnn.weights import read_checkpoint
 
+pytestmark = pytest.mark.slow
+
 DATASET = "small-7scenes"
 TINY = {
     "dataset": DATASET,

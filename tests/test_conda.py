@@ -14,6 +14,8 @@ import pytest
 import yaml
 from project import EMPTY_ZIP, TINY, Project, output_of
 
+pytestmark = pytest.mark.slow
+
 CONDA = """#!{python}
 import json, pathlib, subprocess, sys, venv
 arguments = sys.argv[1:]

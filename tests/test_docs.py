@@ -3,11 +3,14 @@
 import re
 
 import pandas as pd
+import pytest
 from project import REPOSITORY
 
 from generated_rooms.archive import render_archive
 from generated_rooms.recordings import Recording
 from relposegnn.archives import extract_scene
+
+pytestmark = pytest.mark.slow
 
 CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 

@@ -12,8 +12,9 @@ from planted_scenes import TRAIN, write_tables
 from relposegnn import feature_maps
 from relposegnn.encoders import Maps, load_encoder
 from relposegnn.feature_maps import FeatureMaps, channel_statistics, encode_frames
-from relposegnn.frames import Frames, Packing, pack_frames
+from relposegnn.frames import Frames
 from relposegnn.images import read_image
+from relposegnn.packing import Packing, pack_frames
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5, open_hdf5, read_settings
 

@@ -11,6 +11,8 @@ from relposegnn.figures.matches import epipolar_errors, plot_matches
 from relposegnn.poses import inverse_pose
 from relposegnn.runtime import InputError
 
+pytestmark = pytest.mark.slow
+
 
 def seen(points, pose):
     """Return x/z and y/z (k, 2) of points (k, 3) in a camera."""

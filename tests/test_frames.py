@@ -1,7 +1,5 @@
-"""Frames files: labels and pixels survive, statistics too; reading in any order and process."""
+"""Frames files: labels and pixels come back, in any order and process."""
 
-import json
-import logging
 import multiprocessing
 import pickle
 from concurrent.futures import ProcessPoolExecutor
@@ -10,46 +8,20 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from PIL import Image
-from planted_scenes import TEST, TRAIN, write_colmap, write_seven_scenes, write_tables
+from planted_scenes import TEST, TRAIN, write_noise, write_tables
 
 from relposegnn.camera_files import write_camera
-from relposegnn.frames import (
-    Frames,
-    Packing,
-    channel_histogram,
-    channel_statistics,
-    pack_frames,
-)
+from relposegnn.frames import Frames
 from relposegnn.images import read_image
 from relposegnn.layouts.reading import read_scene
+from relposegnn.packing import Packing, pack_frames
 from relposegnn.runtime import InputError
-from relposegnn.storage import SPLITS, open_hdf5, read_settings
-
-GIVEN = ([0.45, 0.5, 0.55], [0.06, 0.07, 0.08])
-
-
-def write_scene(folder: Path, size: tuple[int, int] = (40, 30)) -> Path:
-    """Write a scene of noise: sequences 1 and 3 train (5 + 4 frames), 2 test (3)."""
-    rng = np.random.default_rng(7)
-    for sequence, count in ((1, 5), (2, 3), (3, 4)):
-        place = folder / f"seq-{sequence:02d}"
-        place.mkdir(parents=True)
-        for frame in range(count):
-            pixels = rng.integers(0, 200 + 5 * sequence, (size[1], size[0], 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(place / f"frame-{frame:06d}.color.png")
-            pose = np.eye(4)
-            pose[:3, 3] = sequence, frame, 0
-            np.savetxt(place / f"frame-{frame:06d}.pose.txt", pose)
-    (folder / "TrainSplit.txt").write_text("sequence1\nsequence3\n")
-    (folder / "TestSplit.txt").write_text("sequence2\n")
-    return folder
 
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory) -> tuple[Path, Path]:
     """Return a scene's folder and its frames file."""
-    folder = write_scene(tmp_path_factory.mktemp("scenes") / "attic")
+    folder = write_noise(tmp_path_factory.mktemp("scenes") / "attic")
     pack_frames(folder, folder.parent / "attic.h5", "synthetic", "attic", Packing(12), workers=2)
     return folder, folder.parent / "attic.h5"
 
@@ -72,17 +44,6 @@ def test_everything_comes_back(packed):
                 f.image for f in expected
             ]
     assert frames.sources("test")[0] == "seq-02/frame-000000.color.png"
-
-
-def test_file_layout(packed):
-    with h5py.File(packed[1]) as file:
-        assert file.attrs["kind"] == "frames"
-        assert json.loads(file.attrs["settings"])["shorter_side"] == 12
-        assert set(file) == {"train", "test"}
-        for group in file.values():
-            assert group["images"].chunks is None
-            assert group["images"].dtype == np.uint8
-            assert group["world_from_cam"].dtype == np.float64
 
 
 @pytest.mark.parametrize("indices", [[8, 0, 3], [4, 4, 4], [2, 1, 2, 8, 1], [5], []])
@@ -159,203 +120,17 @@ def test_not_a_frames_file(tmp_path):
         Frames(tmp_path / "graphs.h5")
 
 
-def pack(folder: Path, workers: int = 1, **options) -> Path:
-    """Pack a scene with a shorter side of 24 pixels; return the frames file."""
-    path = folder.parent / f"{folder.name}.h5"
-    pack_frames(folder, path, "mine", folder.name, Packing(24, **options), workers)
-    return path
-
-
-def settings_of(path: Path) -> dict:
-    """Return the settings recorded in a frames file."""
-    with open_hdf5(path, "frames") as file:
-        return read_settings(file)
-
-
-@pytest.mark.parametrize(
-    ("stretch", "queries"), [(4, [4, 5, 6, 7]), (5, [5, 6, 7, 8, 9]), (3, [3, 4, 5, 9, 10, 11])]
-)
-def test_whole_stretches_are_held_out_of_all_frames(tmp_path, stretch, queries):
-    folder = write_scene(tmp_path / "garage")
-    with Frames(pack(folder)) as frames:
-        names = sorted(frames.names("train") + frames.names("test"))
-        images = {
-            name: frames.images(split, [row])
-            for split in SPLITS
-            for row, name in enumerate(frames.names(split))
-        }
-    with Frames(pack(folder, held_out=stretch)) as frames:
-        expected = [names[i] for i in queries]
-        assert frames.names("test") == expected
-        assert frames.names("train") == [name for name in names if name not in expected]
-        for split in SPLITS:
-            for row, name in enumerate(frames.names(split)):
-                np.testing.assert_array_equal(frames.images(split, [row]), images[name])
-    with pytest.raises(InputError, match="garage: has 12 frames, expected more"):
-        pack(folder, held_out=12)
-
-
-def test_colours_are_jittered_once_for_each_image_and_its_name(tmp_path):
-    folder = write_scene(tmp_path / "garage")
-    strengths = (0.5, 0.5, 0.5, 0.2)
-    with Frames(pack(folder)) as plain:
-        original = plain.images("train", range(9)).astype(int)
-    with Frames(pack(folder, colour_jitter=strengths)) as frames:
-        jittered = frames.images("train", range(9)).astype(int)
-    with Frames(pack(folder, colour_jitter=strengths)) as frames:
-        np.testing.assert_array_equal(frames.images("train", range(9)), jittered)
-    change = np.abs(jittered - original).mean(axis=(1, 2, 3))
-    assert (change > 1).all()
-    assert len(set(change.round(6))) == 9
-
-
-def test_statistics_are_those_of_the_training_images(tmp_path):
-    path = pack(write_tables(tmp_path / "garage", "csv"))
-    with Frames(path) as frames:
-        values = frames.images("train", range(4)).reshape(-1, 3) / 255
-        np.testing.assert_allclose(frames.mean, values.mean(axis=0), rtol=1e-12)
-        np.testing.assert_allclose(frames.variance, values.var(axis=0), rtol=1e-12)
-    assert settings_of(path)["statistics"] == "measured"
-
-
-def test_statistics_of_planted_values():
-    """A channel that is half 0 and half 255 has mean 1/2 and variance 1/4; a flat one none."""
-    image = np.zeros((2, 4, 3), dtype=np.uint8)
-    image[0, :, 0] = 255
-    image[..., 2] = 51
-    mean, variance = channel_statistics(channel_histogram(image) * 10**14)  # no overflow, no drift
-    np.testing.assert_allclose(mean, [0.5, 0.0, 0.2], atol=1e-15)
-    np.testing.assert_allclose(variance, [0.25, 0.0, 0.0], atol=1e-15)
-
-
-def test_given_statistics_are_recorded(tmp_path, caplog):
-    path = pack(write_tables(tmp_path / "garage", "csv"), statistics=GIVEN)
-    with Frames(path) as frames:
-        np.testing.assert_array_equal(frames.mean, GIVEN[0])
-        np.testing.assert_array_equal(frames.variance, GIVEN[1])
-    assert settings_of(path)["statistics"] == "given"
-    assert "the given mean" not in caplog.text
-
-
-def test_given_mean_of_another_scene_is_suspicious(tmp_path, caplog):
-    """Noise has mean 0.5."""
-    with caplog.at_level(logging.WARNING):
-        pack(write_tables(tmp_path / "garage", "csv"), statistics=([0.5, 0.5, 0.38], GIVEN[1]))
-    assert "the given mean [0.5, 0.5, 0.38] is more than 0.1 from" in caplog.text
-
-
-@pytest.mark.parametrize(
-    "statistics",
-    [
-        ([0.5, 0.5], [0.1, 0.1]),
-        ([0.5, 0.5, 1.5], [0.1, 0.1, 0.1]),
-        ([0.5, 0.5, 0.5], [0.1, 0.1, 0.0]),
-        ([0.5, 0.5, 0.5], [0.1, 0.1, 0.3]),
-        ([0.5, 0.5, 0.5], [0.1, 0.1, float("nan")]),
-    ],
-)
-def test_impossible_statistics(tmp_path, statistics):
-    with pytest.raises(InputError, match=r"statistics of garage: got mean .*expected three"):
-        pack(tmp_path / "garage", statistics=statistics)
-
-
-def test_scene_without_queries(tmp_path):
-    folder = write_tables(tmp_path / "garage", "csv")
-    (folder / "test.csv").unlink()
-    path = pack(folder)
-    with Frames(path) as frames:
-        assert (frames.count("train"), frames.count("test")) == (len(TRAIN), 0)
-        assert frames.names("test") == frames.sources("test") == []
-        assert frames.poses("test").shape == (0, 4, 4)
-        assert frames.images("test", []).shape == (0, 24, 32, 3)
-        assert frames.images("train", [0]).std() > 0
-    with h5py.File(path) as file:
-        assert file["test/images"].dtype == np.uint8
-        assert file["test/world_from_cam"].dtype == np.float64
-
-
-def test_real_scene(shared, tmp_path):
-    """Statistics of a stretch of RedKitchen lie near those of the whole scene."""
-    file = tmp_path / "redkitchen.h5"
-    pack_frames(
-        shared / "data/7scenes/redkitchen", file, "7scenes", "redkitchen", Packing(64), workers=2
-    )
-    reference = json.loads((shared / "reference/normalisation.json").read_text())["redkitchen"]
-    with Frames(file) as frames:
-        assert frames.image_shape == (64, 85)
-        np.testing.assert_allclose(frames.mean, reference["mean"], atol=0.03)
-        np.testing.assert_allclose(frames.variance, reference["variance"], rtol=0.15)
-
-
-def test_sizes_differ(tmp_path):
-    folder = write_seven_scenes(tmp_path / "attic")
-    Image.new("RGB", (48, 64)).save(folder / "seq-03/frame-000002.color.png")
-    message = r"frame-000002\.color\.png: is 48x64 .*expected 64x48 .*leave out .*resize"
-    with pytest.raises(InputError, match=message):
-        pack(folder)
-    assert [path.name for path in tmp_path.iterdir()] == ["attic"]
-
-
-def test_damaged_image_leaves_no_file(tmp_path):
-    folder = write_tables(tmp_path / "garage", "txt")
-    broken = folder / f"{TEST[1]}.png"
-    broken.write_bytes(broken.read_bytes()[:-300])
-    with pytest.raises(InputError, match=r"seq3/frame00002\.png: cannot be read"):
-        pack(folder, workers=2)
-    assert [path.name for path in tmp_path.iterdir()] == ["garage"]
-
-
-@pytest.mark.parametrize(
-    ("given", "train", "test"),
-    [
-        (None, np.nan, np.nan),
-        ((0.8, None), 0.8, 0.8),
-        ((0.8, 1.1), 0.8, 1.1),
-    ],
-)
-def test_focal_lengths_are_recorded(tmp_path, given, train, test):
-    path = pack(write_tables(tmp_path / "garage", "csv"), focal_lengths=given)
-    with Frames(path) as frames:
-        np.testing.assert_array_equal(frames.focal_lengths("train"), np.full(len(TRAIN), train))
-        np.testing.assert_array_equal(frames.focal_lengths("test"), np.full(len(TEST), test))
-    with h5py.File(path) as file:
-        assert ("focal_length" in file["train"]) == (given is not None)
-
-
-@pytest.mark.parametrize(
-    ("given", "train", "test"),
-    [
-        (None, 60 / 64, 60 / 64),
-        ((None, None), 60 / 64, 60 / 64),
-        ((None, 1.1), 60 / 64, 1.1),
-        ((0.8, None), 0.8, 0.8),
-    ],
-)
-def test_focal_lengths_of_a_colmap_model(tmp_path, given, train, test):
-    """Taken where no others are given; nothing is estimated."""
-    path = pack(write_colmap(tmp_path / "garage"), focal_lengths=given)
-    with Frames(path) as frames:
-        np.testing.assert_allclose(frames.focal_lengths("train"), train)
-        np.testing.assert_allclose(frames.focal_lengths("test"), test)
-
-
-def test_focal_lengths_that_are_unknown_stay_unknown(tmp_path):
-    """No poses tell them here: that is the camera file's, where one is needed."""
-    path = pack(write_tables(tmp_path / "garage", "csv"), focal_lengths=(None, 1.1))
-    with Frames(path) as frames:
-        assert np.isnan(frames.focal_lengths("train")).all()
-        np.testing.assert_array_equal(frames.focal_lengths("test"), np.full(len(TEST), 1.1))
-
-
 def test_frames_of_unknown_focal_length_have_the_camera_files(tmp_path):
-    path = pack(write_tables(tmp_path / "garage", "csv"), focal_lengths=(0.8, None))
+    folder, path, bare = tmp_path / "garage", tmp_path / "given.h5", tmp_path / "bare.h5"
+    write_tables(folder, "csv")
+    for file, given in ((path, (0.8, None)), (bare, None)):
+        pack_frames(folder, file, "mine", "garage", Packing(24, focal_lengths=given))
     with h5py.File(path, "r+") as file:
         file["train/focal_length"][1] = file["test/focal_length"][0] = np.nan
     write_camera(tmp_path / "camera.json", 0.7, "planted")
     with Frames(path, tmp_path / "camera.json") as frames:
         np.testing.assert_array_equal(frames.focal_lengths("train"), [0.8, 0.7, 0.8, 0.8])
         np.testing.assert_array_equal(frames.focal_lengths("test"), [0.7, 0.8])
-    bare = pack(write_tables(tmp_path / "attic", "csv"))
     with Frames(bare, tmp_path / "camera.json") as frames:
         np.testing.assert_array_equal(frames.focal_lengths("train"), np.full(len(TRAIN), 0.7))
         np.testing.assert_array_equal(frames.focal_lengths("test"), np.full(len(TEST), 0.7))

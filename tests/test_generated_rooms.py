@@ -21,6 +21,8 @@ from generated_rooms.textures import paint
 from relposegnn.poses import check_pose, quaternion_from_matrix, rotation_error_deg
 from relposegnn.runtime import InputError
 
+pytestmark = pytest.mark.slow
+
 CAMERA = Camera.seven_scenes(320, 240)
 SMALL = Recording(11, 64, 48, train_sequences=2, test_sequences=1, frames_per_sequence=4)
 

@@ -28,6 +28,8 @@ from generated_rooms.variety import (
 )
 from relposegnn.runtime import InputError
 
+pytestmark = pytest.mark.slow
+
 SMALL = Recording(11, 64, 48, train_sequences=2, test_sequences=1, frames_per_sequence=3)
 COLOUR, DEPTH, POSE = "color.png", "depth.png", "pose.txt"
 Files = dict[str, dict[tuple[int, int], bytes]]  # by suffix, then by sequence and frame

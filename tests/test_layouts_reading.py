@@ -14,8 +14,9 @@ from planted_scenes import (
     write_tables,
 )
 
-from relposegnn.frames import Frames, Packing, pack_frames
+from relposegnn.frames import Frames
 from relposegnn.layouts.reading import read_scene
+from relposegnn.packing import Packing, pack_frames
 from relposegnn.runtime import InputError
 
 

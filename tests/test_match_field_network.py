@@ -149,6 +149,7 @@ def test_a_trained_network_is_read_back_and_estimates_what_it_did(tiny_scene, fe
         assert rotation_error_deg(found["abs_q"][index], quaternion) < 0.01
 
 
+@pytest.mark.slow
 def test_training_graphs_are_learned(tiny_scene, features):
     """The loss on a fixed batch falls to a small share."""
     dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", RELATIVE, features)

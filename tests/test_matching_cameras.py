@@ -17,6 +17,8 @@ from relposegnn.matching.cameras import (
 )
 from relposegnn.runtime import InputError
 
+pytestmark = pytest.mark.slow
+
 FOCAL_LENGTH = 0.75
 
 

@@ -32,6 +32,8 @@ from relposegnn.poses import pose_distances, quaternion_from_matrix
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
 
+pytestmark = pytest.mark.slow
+
 METRES, DEGREES = 0.04, 1.2
 
 

@@ -63,6 +63,7 @@ def test_outputs_agree_with_the_published_implementation(reference, case):
         np.testing.assert_allclose(getattr(estimates, name), expected[name], atol=1e-4 * scale)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_training_steps_agree_with_the_published_implementation(reference, case):
     expected = np.load(reference / f"model-{case}.npz")

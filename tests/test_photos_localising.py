@@ -44,6 +44,8 @@ from relposegnn.runtime import InputError
 from relposegnn.scene_files import SceneFiles
 from relposegnn.storage import create_hdf5
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 SAMPLING = SamplingSettings(
     neighbours=3, selection="strided", stride=2, drop_probability=0.3, seed=0

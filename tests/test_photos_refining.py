@@ -14,6 +14,8 @@ from relposegnn.matching.refinement import Prior
 from relposegnn.matching.scenes import poses_of
 from relposegnn.photos.refining import PhotoRefiner
 
+pytestmark = pytest.mark.slow
+
 MILLIMETRES = ExifTags.Base.FocalLengthIn35mmFilm
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from PIL import Image
 
-from relposegnn.frames import Frames, Packing, pack_frames
+from relposegnn.frames import Frames
+from relposegnn.packing import Packing, pack_frames
 from relposegnn.poses import pose_from_quaternion
 from relposegnn.retrieval.descriptors import (
     DescriptorSettings,

@@ -142,6 +142,7 @@ def clustered_rows(count, seed):
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("factory", "least"),
     [("IVF16,Flat", 0.9), ("HNSW16", 0.9), ("PCAW16,L2norm,Flat", 0.4), ("OPQ8,IVF4,PQ8", 0.5)],

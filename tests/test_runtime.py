@@ -162,3 +162,10 @@ def test_errors_reach_the_log_file_and_the_exit_code(tmp_path, error, traceback)
     assert "working" in text
     assert str(error) in text
     assert ("Traceback" in text) == traceback
+
+
+def test_waiting_threads_sleep_soon_unless_the_user_says_otherwise(monkeypatch):
+    for own in ({}, {"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "ACTIVE"}):
+        monkeypatch.setattr(os, "environ", {"HOME": "/", **own})
+        runtime.leave_cores_to_others()
+        assert os.environ == {"HOME": "/", **(own or runtime.WAITING)}

@@ -29,6 +29,8 @@ from relposegnn.training import (
     train_model,
 )
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 MODEL = ModelSettings.published(backbone="resnet10", width=16, iterations=1)
 SETTINGS = TrainingSettings(

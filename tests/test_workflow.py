@@ -11,9 +11,12 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from project import TINY, Project
+from project import REPOSITORY, TINY, Project, snakemake_output
 
 from relposegnn.metrics import STATED
+from relposegnn.runtime import WAITING
+
+pytestmark = pytest.mark.slow
 
 BEFORE_GRAPHS = {
     *("render_archive", "extract_scene", "pack_frames"),
@@ -87,6 +90,13 @@ def test_a_general_network_that_is_not_there_is_told(tmp_path):
     settings = ("--config", "experiments=[unseen]", "general={models: [gone.pt]}")
     text = Project(tmp_path).run("--dry-run", *settings, expect=1)
     assert "gone.pt: is not there, expected a network for places never seen; train one" in text
+
+
+def test_jobs_are_told_how_long_threads_wait(tmp_path):
+    text = f'include: "{REPOSITORY}/rules/common.smk"\n\nrule told:\n    output: "told"\n'
+    (tmp_path / "Snakefile").write_text(f"{text}    shell: 'echo $GOMP_SPINCOUNT > {{output}}'\n")
+    snakemake_output(["--cores", "1"], tmp_path)
+    assert (tmp_path / "told").read_text().strip() == WAITING["GOMP_SPINCOUNT"]
 
 
 def test_lint_finds_nothing(tmp_path):

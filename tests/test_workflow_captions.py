@@ -1,19 +1,24 @@
 """What captions of tables say of the settings, asked of the rules themselves."""
 
+from pathlib import Path
+
 import pytest
-from project import REPOSITORY, output_of, snakemake
+from project import REPOSITORY, snakemake_output
 
+pytestmark = pytest.mark.slow
+
+# The rules' own functions; what plans jobs is left out.
 ASKING = """
-module relpose:
-    snakefile: "{snakefile}"
-    config: {config}
+config.update({config})
 
-use rule graphs from relpose
+include: "{rules}/common.smk"
+include: "{rules}/inputs.smk"
+include: "{rules}/captions.smk"
 
 class Wildcards:
     experiment = "{experiment}"
 
-print("REMARK", relpose.table_remarks(Wildcards))
+print("REMARK", table_remarks(Wildcards))
 
 rule nothing:
 """
@@ -24,6 +29,15 @@ GRAPHS = "graphs of 7 neighbours by vlad"
 STRIDED = f"{GRAPHS}, stride 5 with drop probability 0.5"
 MIXED = f"{STRIDED} (0.5 of the graphs: the nearest)"
 NEAREST = f"{GRAPHS}, the nearest"
+
+
+def remark_of(folder: Path, config: dict, experiment: str) -> str:
+    """Return what the rules remark on the table of an experiment."""
+    text = ASKING.format(rules=REPOSITORY / "rules", config=config, experiment=experiment)
+    (folder / "Snakefile").write_text(text)
+    told = snakemake_output(["-n", "nothing"], folder)
+    (remark,) = (line for line in told.splitlines() if line.startswith("REMARK"))
+    return remark
 
 
 @pytest.mark.parametrize(
@@ -46,20 +60,14 @@ NEAREST = f"{GRAPHS}, the nearest"
     ],
 )
 def test_a_table_says_which_graphs_its_models_saw(tmp_path, config, experiment, expected):
-    text = ASKING.format(snakefile=REPOSITORY / "Snakefile", config=config, experiment=experiment)
-    (tmp_path / "Snakefile").write_text(text)
-    told = output_of(snakemake("-n", "nothing"), tmp_path)
-    (remark,) = (line for line in told.splitlines() if line.startswith("REMARK"))
+    remark = remark_of(tmp_path, config, experiment)
     weights = "the authors' weights, run by this code" if experiment == "published" else "6 epochs"
     expected = f"{expected.removesuffix('.')}; both directions of an edge averaged."
     assert remark.endswith(f" pixels, {weights}; {expected}")
 
 
 def test_the_table_of_the_general_network_says_what_it_is_and_saw(tmp_path):
-    text = ASKING.format(snakefile=REPOSITORY / "Snakefile", config={}, experiment="unseen")
-    (tmp_path / "Snakefile").write_text(text)
-    told = output_of(snakemake("-n", "nothing"), tmp_path)
-    (remark,) = (line for line in told.splitlines() if line.startswith("REMARK"))
+    remark = remark_of(tmp_path, {}, "unseen")
     assert "match fields of efficientnet_lite0, in rays; its training knew none of these" in remark
     assert remark.endswith(
         f"scenes, and {NEAREST} are what it is tested on; both directions of an edge averaged."
@@ -68,9 +76,6 @@ def test_the_table_of_the_general_network_says_what_it_is_and_saw(tmp_path):
 
 def test_a_table_names_what_differs_from_the_published_protocol(tmp_path):
     config = {"model": {"pose": "world_to_camera"}, "localization": {"both_directions": False}}
-    text = ASKING.format(snakefile=REPOSITORY / "Snakefile", config=config, experiment="joint")
-    (tmp_path / "Snakefile").write_text(text)
-    told = output_of(snakemake("-n", "nothing"), tmp_path)
-    (remark,) = (line for line in told.splitlines() if line.startswith("REMARK"))
+    remark = remark_of(tmp_path, config, "joint")
     assert "both directions" not in remark
     assert "Translation errors are of camera centres c; the authors' are of t = -R c" in remark

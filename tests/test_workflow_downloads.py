@@ -9,6 +9,8 @@ import h5py
 import pytest
 from project import EMPTY_ZIP, TINY, Project
 
+pytestmark = pytest.mark.slow
+
 ARCHIVE = "resources/synthetic/archives/study.zip"
 
 

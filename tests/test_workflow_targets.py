@@ -15,6 +15,8 @@ from project import REPOSITORY, TINY, Project
 from relposegnn.layouts.reading import read_scene
 from relposegnn.poses import canonical_quaternion, quaternion_from_matrix
 
+pytestmark = pytest.mark.slow
+
 VARIANT = "variants: {random-pairs: {graphs: {selection: random}, model: {iterations: 0}}}\n"
 MATCH_FIELDS = (
     "variants: {match-fields: {model: {edges: match_field, encoder: sift, iterations: 0}}}\n"

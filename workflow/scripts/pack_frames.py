@@ -1,6 +1,6 @@
 """Resize the images of a scene and pack them with their poses."""
 
-from relposegnn.frames import Packing, pack_frames
+from relposegnn.packing import Packing, pack_frames
 from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import nnls
 
 from .metrics import (
     ALL_EDGES,
@@ -233,6 +232,8 @@ def _factors(told: np.ndarray, error: np.ndarray) -> tuple[list[float], float]:
     Least squares relative to what they come to, then scaled to hold as often as is stated. The
     fewer frames there are, the nearer is the ratio of the errors at the two levels to the usual.
     """
+    from scipy.optimize import nnls  # a third of a second to load; whoever states errors needs none
+
     floor = max(1e-3 * float(np.median(error)), 1e-12)
     weight = np.ones(len(error))
     for _ in range(ROUNDS):

@@ -42,6 +42,7 @@ COMPUTED = {  # what imports or looks up by a name that may be computed
     "sys.modules",
 }
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+NAMED, IMPORTS = (ast.Name, ast.Attribute), (ast.Import, ast.ImportFrom)
 
 Dotted = tuple[str, ...]  # a dotted name: ("relposegnn", "runtime", "InputError")
 
@@ -202,17 +203,22 @@ class _Tree:
 
     def written(self, node: object) -> str:
         """Return a tree as text, without positions, bare constants and empty fields."""
-        if isinstance(node, list):
+        kind = type(node)
+        if kind is list:
             return f"[{','.join([self.written(each) for each in _counting(node)])}]"
         if not isinstance(node, ast.AST):
             return repr(node)
-        if name := _dotted(node):
+        if kind in NAMED and (name := _dotted(node)):
             self.names.add(name)
             return f"{'.'.join(name)} {type(node.ctx).__name__}"
-        self.imports += _imports(node, self.package)
-        fields = [(name, getattr(node, name, None)) for name in node._fields]
-        parts = [f"{name}={self.written(each)}" for name, each in fields if each not in (None, [])]
-        return f"{type(node).__name__}({','.join(parts)})"
+        if kind in IMPORTS:
+            self.imports += _imports(node, self.package)
+        parts = [
+            f"{name}={self.written(each)}"
+            for name in kind._fields
+            if (each := getattr(node, name, None)) is not None and each != []
+        ]
+        return f"{kind.__name__}({','.join(parts)})"
 
 
 def _counting(nodes: Iterable) -> Iterator:

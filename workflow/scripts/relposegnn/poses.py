@@ -7,7 +7,6 @@ translation is the camera centre. Quaternions are (w, x, y, z), unit, with w >= 
 """
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from .runtime import InputError
 
@@ -16,6 +15,8 @@ ORTHONORMAL_TOLERANCE = 1e-3  # 7-Scenes' own poses are off by up to some 1e-5
 
 def quaternion_from_matrix(rotation: np.ndarray) -> np.ndarray:
     """Return the unit quaternions (..., 4) of rotation matrices (..., 3, 3)."""
+    from scipy.spatial.transform import Rotation  # .2 s to load; many steps convert no pose
+
     rotation = np.asarray(rotation, dtype=np.float64)
     flat = Rotation.from_matrix(rotation.reshape(-1, 3, 3))
     quaternion = flat.as_quat(canonical=True, scalar_first=True)
@@ -24,6 +25,8 @@ def quaternion_from_matrix(rotation: np.ndarray) -> np.ndarray:
 
 def matrix_from_quaternion(quaternion: np.ndarray) -> np.ndarray:
     """Return the rotation matrices (..., 3, 3) of quaternions (..., 4)."""
+    from scipy.spatial.transform import Rotation  # .2 s to load; many steps convert no pose
+
     quaternion = np.array(quaternion, dtype=np.float64)  # scipy refuses read-only arrays
     flat = Rotation.from_quat(quaternion.reshape(-1, 4), scalar_first=True)
     return flat.as_matrix().reshape(*quaternion.shape[:-1], 3, 3)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import torch
 
 DEVICE_VARIABLE = "RELPOSEGNN_DEVICE"
+# Turns for which a thread of GNU's OpenMP, which torch uses, keeps its core busy while it waits for
+# others, before it sleeps: 300,000 where nothing is set, ten milliseconds and more.
+WAITING = {"GOMP_SPINCOUNT": "10000"}
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
@@ -137,6 +140,17 @@ def select_device(name: str | None = None, threads: int | None = None) -> "torch
             "expected auto, cpu or one of this machine's GPUs, such as cuda:0"
         ) from error
     return device
+
+
+def leave_cores_to_others() -> None:
+    """Let torch's waiting threads sleep soon, here and in processes that start from now on.
+
+    Where another process is busy, threads of a step wait for the one that shares its core: those
+    that keep theirs busy meanwhile lengthen the wait. OpenMP reads this once, as torch is loaded.
+    What a user has set of it, or as OMP_WAIT_POLICY, stays.
+    """
+    if not {*WAITING, "OMP_WAIT_POLICY"} & os.environ.keys():
+        os.environ.update(WAITING)
 
 
 def gpu_allowed() -> bool:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..calibration import read_calibration
-from ..runtime import InputError, select_device
+from ..runtime import InputError, leave_cores_to_others, select_device
 from .files import find_photos
 from .new_place import prepare_place, tell_quality
 from .place import read_place
@@ -18,6 +18,7 @@ from .place import read_place
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 1 with a message where the user's input is wrong."""
+    leave_cores_to_others()  # before torch is loaded
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.map is None and options.model:

@@ -9,11 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import torch
 
 from ..runtime import map_in_threads, select_device
-from ..weights import load_weights
-from .netvlad import NetVLAD, load_netvlad, run_in_batches
 from .vlad import local_features, vlad
 from .vocabulary import load_vocabulary
 
@@ -57,12 +54,9 @@ def load_describer(
         return Describer(
             lambda images: map_in_threads(describe, images, workers), {"vocabulary": fitted}
         )
-    if Path(describer_file).suffix == ".npz":
-        arrays, fitted = load_vocabulary(describer_file, "netvlad")
-        model, made_by = NetVLAD(fitted["clusters"]).eval(), {"vocabulary": fitted}
-        load_weights(model, {k: torch.from_numpy(v) for k, v in arrays.items()}, describer_file)
-    else:
-        model, made_by = load_netvlad(describer_file), {"checkpoint": Path(describer_file).name}
+    from .netvlad import read_netvlad, run_in_batches  # they load torch, which VLAD does without
+
+    model, made_by = read_netvlad(describer_file)
     where = select_device(device, workers)
     model.to(where)
     return Describer(lambda images: run_in_batches(model, images, where), made_by)

@@ -6,6 +6,7 @@ Descriptors are made of the original images at their own size, as the packed fra
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -17,13 +18,6 @@ from ..images import read_images
 from ..runtime import map_in_threads, numpy_generator, select_device
 from ..storage import SPLITS, create_hdf5
 from .describers import Descriptor, load_describer
-from .netvlad import (
-    NetVLAD,
-    initialise_from_data,
-    load_vgg16,
-    randomise_vgg16,
-    run_in_batches,
-)
 from .vlad import local_features
 from .vocabulary import POINTS_PER_CLUSTER, fit_centroids, save_vocabulary
 
@@ -96,20 +90,19 @@ def fit_vocabulary(
     images = read_images(paths, settings.size, workers, settings.crop)
     recorded = asdict(settings)
     del recorded["descriptor"]  # the file tells it
+    sample, scene = partial(_sample, images=len(paths), settings=settings), str(scene_folder)
     if settings.descriptor == "vlad":
-        features = map_in_threads(local_features, images, workers)
-        sample = _sample(features, len(paths), settings)
-        centroids = fit_centroids(sample, settings.clusters, settings.seed, str(scene_folder))
+        drawn = sample(map_in_threads(local_features, images, workers))
+        centroids = fit_centroids(drawn, settings.clusters, settings.seed, scene)
         arrays = {"centroids": centroids}
     else:
-        model, where = _untrained_netvlad(settings, vgg16_weights), select_device(device, workers)
-        model.to(where)
-        features = run_in_batches(lambda batch: model.local_descriptors(batch).mT, images, where)
-        sample = _sample(features, len(paths), settings)
-        alpha = initialise_from_data(model.cpu(), sample, settings.seed, str(scene_folder))
-        vgg16 = Path(vgg16_weights).name if vgg16_weights else "random"
-        recorded |= {"alpha": alpha, "vgg16": vgg16}
-        arrays = {key: tensor.numpy() for key, tensor in model.state_dict().items()}
+        from .netvlad import fit_netvlad  # it loads torch, which VLAD does without
+
+        where = select_device(device, workers)
+        arrays, more = fit_netvlad(
+            images, sample, settings.clusters, settings.seed, scene, vgg16_weights, where
+        )
+        recorded |= more
     save_vocabulary(vocabulary_file, settings.descriptor, arrays, recorded)
     logger.info("%s: %d words from %d images", settings.descriptor, settings.clusters, len(paths))
 
@@ -167,16 +160,6 @@ def _sample(
     share = -(-POINTS_PER_CLUSTER * settings.clusters // images)
     progress = tqdm(features, "local features", images, unit="img", disable=None)
     return np.concatenate([generator.permutation(local)[:share] for local in progress])
-
-
-def _untrained_netvlad(settings: VocabularySettings, vgg16_weights: str | Path | None) -> NetVLAD:
-    """Return NetVLAD with an encoder, its pooling layer yet to be initialised."""
-    model = NetVLAD(settings.clusters)
-    if vgg16_weights is None:
-        randomise_vgg16(model, settings.seed)
-    else:
-        load_vgg16(model, vgg16_weights)
-    return model
 
 
 def _write_rows(group: h5py.Group, rows: Iterator[np.ndarray], count: int) -> None:

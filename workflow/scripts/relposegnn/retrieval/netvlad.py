@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from torch.nn import functional
 
 from ..runtime import InputError, torch_generator
 from ..weights import load_weights, read_checkpoint
-from .vocabulary import fit_centroids
+from .vocabulary import fit_centroids, load_vocabulary
 
 CHANNELS = 512
 CLUSTERS = 64
@@ -86,6 +87,20 @@ def vgg16_encoder() -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def read_netvlad(describer_file: str | Path) -> tuple[NetVLAD, dict[str, Any]]:
+    """Return the network in a vocabulary's or a checkpoint's file, and which it is, to record.
+
+    Raises:
+        InputError: see ``vocabulary.load_vocabulary`` and ``load_netvlad``.
+    """
+    if Path(describer_file).suffix != ".npz":
+        return load_netvlad(describer_file), {"checkpoint": Path(describer_file).name}
+    arrays, fitted = load_vocabulary(describer_file, "netvlad")
+    model = NetVLAD(fitted["clusters"]).eval()
+    load_weights(model, {k: torch.from_numpy(v) for k, v in arrays.items()}, describer_file)
+    return model, {"vocabulary": fitted}
+
+
 def load_netvlad(path: str | Path) -> NetVLAD:
     """Return the network of a checkpoint in the published layout, on the CPU, for evaluation.
 
@@ -127,6 +142,39 @@ def randomise_vgg16(model: NetVLAD, seed: int) -> None:
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
             nn.init.zeros_(layer.bias)
+
+
+def fit_netvlad(
+    images: Iterable[np.ndarray],
+    sample: Callable[[Iterable[np.ndarray]], np.ndarray],
+    clusters: int,
+    seed: int,
+    scene: str,
+    vgg16_weights: str | Path | None,
+    device: torch.device,
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the arrays of a network fitted on images, and what is worth recording of it.
+
+    Args:
+        images: (H, W, 3) uint8 RGB, of one size.
+        sample: draws local features (N, D) from those of each image (n, D).
+        clusters: of the pooling layer.
+        seed: of random weights and of the clusters.
+        scene: whose clusters they are.
+        vgg16_weights: see ``load_vgg16``; None: random weights.
+        device: to compute local features on.
+    """
+    model = NetVLAD(clusters)
+    if vgg16_weights is None:
+        randomise_vgg16(model, seed)
+    else:
+        load_vgg16(model, vgg16_weights)
+    model.to(device)
+    features = run_in_batches(lambda batch: model.local_descriptors(batch).mT, images, device)
+    alpha = initialise_from_data(model.cpu(), sample(features), seed, scene)
+    vgg16 = Path(vgg16_weights).name if vgg16_weights else "random"
+    arrays = {key: tensor.numpy() for key, tensor in model.state_dict().items()}
+    return arrays, {"alpha": alpha, "vgg16": vgg16}
 
 
 @torch.no_grad()

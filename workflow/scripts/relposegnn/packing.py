@@ -1,0 +1,186 @@
+"""Packing the frames of a scene: resized, with their poses and names, in the file of ``frames``."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from .images import image_size, jitter_colours, read_images, resized_shape
+from .layouts.reading import read_scene
+from .runtime import InputError, map_in_threads, numpy_generator
+from .scenes import Frame, Scene, hold_out
+from .storage import SPLITS, create_hdf5
+
+logger = logging.getLogger(__name__)
+
+Statistics = tuple[Sequence[float], Sequence[float]]  # mean (3), variance (3)
+FocalLengths = tuple[float | None, float | None]  # of the database, of the queries
+
+MEAN_TOLERANCE = 0.1  # given means farther from the measured ones are worth a warning
+
+
+class Packing(NamedTuple):
+    """How the frames of a scene are packed, and what is known of them beside their files.
+
+    Attributes:
+        shorter_side: of the resized images, in pixels.
+        statistics: mean (3) and variance (3) of the channels, for images in [0, 1], to record in
+            place of those measured on the training images, e.g. those a model was trained with.
+        focal_lengths: of the database's and of the queries' camera, in longer sides of the image,
+            or None: the first as a COLMAP model says, elsewhere unknown, the second as the first.
+        held_out: frames in a stretch, see ``scenes.hold_out``; None keeps the scene's own split.
+        colour_jitter: strengths, see ``images.jitter_colours``, drawn once for each image; None:
+            images as they are.
+    """
+
+    shorter_side: int
+    statistics: Statistics | None = None
+    focal_lengths: FocalLengths | None = None
+    held_out: int | None = None
+    colour_jitter: Sequence[float] | None = None
+
+
+def pack_frames(
+    scene_folder: str | Path,
+    frames_file: str | Path,
+    dataset: str,
+    scene: str,
+    packing: Packing,
+    workers: int = 1,
+) -> None:
+    """Resize all images of a scene and write its frames file.
+
+    Args:
+        scene_folder: folder in a layout that ``layouts.reading`` knows; it may have no queries.
+        frames_file: HDF5 file to write.
+        dataset: recorded in the file.
+        scene: recorded in the file.
+        packing: how.
+        workers: decoding threads.
+
+    Raises:
+        InputError: the scene is not complete, an image is damaged, sizes differ, the statistics
+            are none, or there are too few frames to hold some out.
+    """
+    given = packing.statistics and _checked_statistics(packing.statistics, scene)
+    content = read_scene(scene_folder)
+    if packing.held_out:
+        content = hold_out(content, packing.held_out)
+    original = _common_size([frame.image for frame in content.train + content.test], workers)
+    size = resized_shape(*original, packing.shorter_side)
+    focal_lengths = _focal_lengths(content, packing.focal_lengths)
+    recorded = packing._asdict() | {"statistics": "given" if given else "measured"}
+    settings = {"dataset": dataset, "scene": scene, **recorded}
+    with create_hdf5(frames_file, "frames", settings) as file:
+        for split in SPLITS:
+            frames = content.frames(split)
+            group = file.create_group(split)
+            _write_labels(group, frames, Path(scene_folder))
+            if np.isfinite(focal_lengths[split]).any():
+                group.create_dataset("focal_length", data=focal_lengths[split])
+            images = read_images([frame.image for frame in frames], size, workers)
+            if packing.colour_jitter:
+                images = _jittered(images, frames, packing.colour_jitter, scene)
+            histogram = _write_images(group, images, len(frames), size)
+            if split == "train":
+                measured = channel_statistics(histogram)
+        mean, variance = given or measured
+        if np.abs(mean - measured[0]).max() > MEAN_TOLERANCE:
+            logger.warning(
+                "the given mean %s is more than %s from that of the training images, %s; are "
+                "these the statistics of another scene?",
+                *(mean.round(4).tolist(), MEAN_TOLERANCE, measured[0].round(4).tolist()),
+            )
+        file.attrs.update(dataset=dataset, scene=scene, mean=mean, variance=variance)
+
+
+def channel_histogram(image: np.ndarray) -> np.ndarray:
+    """Return how often each value occurs (3, 256) in the channels of a uint8 image (H, W, 3)."""
+    return np.reshape(Image.fromarray(image).histogram(), (3, 256))
+
+
+def channel_statistics(histogram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean (3) and variance (3) of values scaled to [0, 1] from counts (3, 256)."""
+    share = histogram / histogram.sum(axis=1, keepdims=True)
+    values = np.arange(256) / 255
+    mean = share @ values
+    return mean, np.sum(share * (values - mean[:, None]) ** 2, axis=1)
+
+
+def _checked_statistics(statistics: Statistics, scene: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean (3) and variance (3) as given; InputError where they are none."""
+    mean, variance = (np.asarray(values, dtype=np.float64) for values in statistics)
+    fine = mean.shape == variance.shape == (3,) and ((mean >= 0) & (mean <= 1)).all()
+    # No values in [0, 1] vary more than halves of zeros and ones.
+    if not fine or not ((variance > 0) & (variance <= 0.25)).all():
+        raise InputError(
+            f"statistics of {scene}: got mean {mean.tolist()} and variance {variance.tolist()}, "
+            "expected three numbers each, of images in [0, 1]: means from 0 to 1, variances "
+            "(squared deviations) above 0 and up to 0.25"
+        )
+    return mean, variance
+
+
+def _common_size(paths: list[Path], workers: int) -> tuple[int, int]:
+    """Return the (width, height) that all images share; checked before the long work starts."""
+    expected = None
+    for path, size in zip(paths, map_in_threads(image_size, paths, workers), strict=True):
+        expected = expected or size
+        if size != expected:
+            raise InputError(
+                f"{path}: is {size[0]}x{size[1]} pixels, expected {expected[0]}x{expected[1]} as "
+                f"{paths[0]}; all images of a scene must have one size: leave out those that "
+                "differ, or crop or resize the files to one size (and turn the pixels of photos "
+                "held upright, before their poses are found)"
+            )
+    return expected
+
+
+def _focal_lengths(content: Scene, given: FocalLengths | None) -> dict[str, np.ndarray]:
+    """Return focal lengths (N) by split, NaN where they are unknown; see ``Packing``."""
+    found = {
+        split: np.array([frame.focal_length for frame in content.frames(split)], dtype=np.float64)
+        for split in SPLITS
+    }
+    train, test = given or (None, None)
+    for split, value in (("train", train), ("test", train if test is None else test)):
+        if value is not None:
+            found[split][:] = value
+    return found
+
+
+def _write_labels(group: h5py.Group, frames: list[Frame], folder: Path) -> None:
+    """Write what is known of the frames beside their pixels."""
+    sources = [frame.image.relative_to(folder).as_posix() for frame in frames]
+    group.create_dataset("name", data=[f.name for f in frames], dtype=h5py.string_dtype())
+    group.create_dataset("source", data=sources, dtype=h5py.string_dtype())
+    poses = np.array([f.world_from_cam for f in frames], dtype=np.float64)
+    group.create_dataset("world_from_cam", data=poses.reshape(-1, 4, 4))
+
+
+def _jittered(
+    images: Iterable[np.ndarray], frames: list[Frame], strengths: Sequence[float], scene: str
+) -> Iterator[np.ndarray]:
+    """Yield images with changed colours, each drawn by its frame's name."""
+    for image, frame in zip(images, frames, strict=True):
+        draw = numpy_generator(0, "colour jitter", scene, frame.name)
+        yield jitter_colours(image, strengths, draw)
+
+
+def _write_images(
+    group: h5py.Group, images: Iterable[np.ndarray], count: int, size: tuple[int, int]
+) -> np.ndarray:
+    """Write the resized images; return their channel histogram (3, 256), exact counts."""
+    shape = (size[1], size[0], 3)
+    written = group.create_dataset("images", (count, *shape), np.uint8, fill_time="never")
+    histogram = np.zeros((3, 256), dtype=np.int64)
+    description = Path(group.name).name
+    for row, image in enumerate(tqdm(images, description, count, unit="img", disable=None)):
+        written[row] = image
+        histogram += channel_histogram(image)
+    return histogram
