@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from .camera_files import read_camera
 from .images import image_size, jitter_colours, read_images, resized_shape
-from .layouts.reading import read_scene
+from .layouts.reading import REFUSE, read_scene
 from .runtime import InputError, map_in_threads, numpy_generator
 from .scenes import Frame, Scene, hold_out
 from .storage import SPLITS, StoredFrames, create_hdf5, open_hdf5
@@ -45,6 +45,7 @@ class Packing(NamedTuple):
         held_out: frames in a stretch, see ``scenes.hold_out``; None keeps the scene's own split.
         colour_jitter: strengths, see ``images.jitter_colours``, drawn once for each image; None:
             images as they are.
+        lost_poses: what becomes of frames whose pose is not finite, see ``reading.read_scene``.
     """
 
     shorter_side: int
@@ -52,6 +53,7 @@ class Packing(NamedTuple):
     focal_lengths: FocalLengths | None = None
     held_out: int | None = None
     colour_jitter: Sequence[float] | None = None
+    lost_poses: str = REFUSE
 
 
 class Frames(StoredFrames):
@@ -139,7 +141,7 @@ def pack_frames(
             are none, or there are too few frames to hold some out.
     """
     given = packing.statistics and _checked_statistics(packing.statistics, scene)
-    content = read_scene(scene_folder)
+    content = read_scene(scene_folder, packing.lost_poses)
     if packing.held_out:
         content = hold_out(content, packing.held_out)
     original = _common_size([frame.image for frame in content.train + content.test], workers)

@@ -12,6 +12,9 @@ from scipy.spatial.transform import Rotation
 from .runtime import InputError
 
 ORTHONORMAL_TOLERANCE = 1e-3  # 7-Scenes' own poses are off by up to some 1e-5
+# Metres along an axis. No map projection, zone numbers in front included, comes to more; beyond it
+# steps of float64 grow towards what poses are measured to.
+LARGEST_POSITION = 1e8
 
 
 def quaternion_from_matrix(rotation: np.ndarray) -> np.ndarray:
@@ -122,8 +125,8 @@ def check_pose(world_from_cam: np.ndarray, source: str) -> None:
     """Check one pose.
 
     Raises:
-        InputError: not 4x4, not finite, rotation not orthonormal or last row not 0 0 0 1. The
-            message starts with ``source``.
+        InputError: not 4x4, not finite, rotation not orthonormal, last row not 0 0 0 1, or no
+            camera can be there. The message starts with ``source``.
     """
     if world_from_cam.shape != (4, 4):
         shape = "x".join(map(str, world_from_cam.shape))
@@ -142,3 +145,9 @@ def check_pose(world_from_cam: np.ndarray, source: str) -> None:
         )
     if np.abs(world_from_cam[3] - [0, 0, 0, 1]).max() > ORTHONORMAL_TOLERANCE:
         raise InputError(f"{source}: last row is {world_from_cam[3]}, expected 0 0 0 1")
+    farthest = np.abs(world_from_cam[:3, 3]).max()
+    if farthest > LARGEST_POSITION:
+        raise InputError(
+            f"{source}: position is {farthest:.3g} m along an axis, expected at most "
+            f"{LARGEST_POSITION:.0e}, more than any map's coordinates; check its unit"
+        )

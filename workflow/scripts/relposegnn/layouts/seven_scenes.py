@@ -10,7 +10,7 @@ from ..runtime import InputError
 from ..scenes import Frame, Scene
 from ..storage import SPLITS
 from .files import SEVEN_SCENES_SPLITS
-from .posed_images import read_lines
+from .posed_images import parse_numbers, read_lines, read_text
 
 IMAGE_FOLDERS = ("", "rgb")  # beside the poses, or apart
 POSE_FOLDERS = ("", "poses")
@@ -52,19 +52,22 @@ def read_seven_scenes(folder: Path) -> Scene:
 def read_pose(path: str | Path) -> np.ndarray:
     """Return the camera-to-world pose (4, 4), float64, of a text file.
 
-    Four rows of four numbers, apart by blanks, tabs or commas.
+    Four rows of four numbers, apart by blanks, tabs or commas; some may not be finite.
 
     Raises:
         InputError: missing, not numbers, or no pose (see ``poses.check_pose``).
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").replace(",", " ").splitlines()
-        pose = np.array([line.split() for line in lines if line.strip()], dtype=np.float64)
-    except (OSError, ValueError) as error:
+    lines = read_text(Path(path)).replace(",", " ").splitlines()
+    rows = [line.split() for line in lines if line.strip()]
+    lengths = {len(row) for row in rows}
+    if len(lengths) > 1:
         raise InputError(
-            f"{path}: cannot be read as numbers ({error}), expected a 4x4 camera-to-world pose"
-        ) from error
-    check_pose(pose, str(path))
+            f"{path}: has rows of {min(lengths)} and of {max(lengths)} numbers, expected a 4x4 "
+            "camera-to-world pose"
+        )
+    pose = np.array([parse_numbers(row, str(path)) for row in rows])
+    if pose.shape != (4, 4) or np.isfinite(pose).all():
+        check_pose(pose, str(path))
     return pose
 
 
@@ -101,7 +104,12 @@ def _read_sequence(folder: Path, number: int) -> list[Frame]:
             raise InputError(f"{images[frame]}: has no pose, expected frame-{frame:06d}.pose.txt")
         raise InputError(f"{poses[frame]}: has no image, expected frame-{frame:06d}.color.png")
     return [
-        Frame(f"{_sequence_name(number)}/frame-{frame:06d}", images[frame], read_pose(poses[frame]))
+        Frame(
+            f"{_sequence_name(number)}/frame-{frame:06d}",
+            images[frame],
+            read_pose(poses[frame]),
+            where=str(poses[frame]),
+        )
         for frame in sorted(images)
     ]
 
