@@ -10,6 +10,7 @@ taken.
 import logging
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,8 +18,12 @@ from ..poses import check_pose
 from ..runtime import InputError
 from ..scenes import Scene
 from .colmap_lengths import check_lengths
+from .colmap_text import check_text
 from .files import COLMAP_FOLDERS
 from .posed_images import listed_frame, read_lines, scene_of_lists
+
+if TYPE_CHECKING:
+    import pycolmap
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +73,7 @@ def read_model(model: Path) -> tuple[dict[str, np.ndarray], dict[str, float]]:
             f"{model}: a COLMAP model is read by pycolmap, which cannot be imported ({error}); "
             "pip install pycolmap"
         ) from error
-    check_lengths(model)
+    names = _check_files(model)
     try:
         reconstruction = pycolmap.Reconstruction(model)
     except (ValueError, LookupError, RuntimeError, OSError, MemoryError) as error:
@@ -77,18 +82,37 @@ def read_model(model: Path) -> tuple[dict[str, np.ndarray], dict[str, float]]:
             "expected cameras, images and points3D, all .bin or all .txt; export it again"
         ) from error
     poses, focal_lengths = {}, {}
-    for image in reconstruction.images.values():
-        if image.has_pose:
-            pose = np.vstack([image.cam_from_world().inverse().matrix(), [0, 0, 0, 1]])
-            check_pose(pose, f"{model}: {image.name}")
-            poses[image.name] = pose
-            camera = image.camera
-            pinhole = camera.model.name in PINHOLES
-            pixels = camera.mean_focal_length() if pinhole else math.nan
-            focal_lengths[image.name] = pixels / max(camera.width, camera.height)
+    for number, image in reconstruction.images.items():
+        if not image.has_pose:
+            continue
+        name = names.get(number, image.name)  # of text, pycolmap knows the start, up to a blank
+        if name in poses:
+            raise InputError(f"{model}: has two images {name!r}, expected each once; remove one")
+        pose = np.vstack([image.cam_from_world().inverse().matrix(), [0, 0, 0, 1]])
+        check_pose(pose, f"{model}: {name}")
+        poses[name], focal_lengths[name] = pose, _focal_length(image.camera, model)
     if not poses:
         raise InputError(f"{model}: has no image with a pose, expected at least one")
     return poses, focal_lengths
+
+
+def _check_files(model: Path) -> dict[int, str]:
+    """Check the files that pycolmap will read; return the names of images in text by number."""
+    if all((model / f"{name}.bin").is_file() for name in ("cameras", "images", "points3D")):
+        check_lengths(model)
+        return {}
+    return check_text(model)
+
+
+def _focal_length(camera: "pycolmap.Camera", model: Path) -> float:
+    """Return the focal length of a camera in longer sides of its images; NaN of no pinhole."""
+    pixels, side = camera.mean_focal_length(), max(camera.width, camera.height)
+    if not (0 < pixels < math.inf and side):
+        raise InputError(
+            f"{model}: camera {camera.camera_id} has a focal length of {pixels:.4g} pixels in "
+            f"images of {camera.width} x {camera.height}, expected numbers above 0"
+        )
+    return pixels / side if camera.model.name in PINHOLES else math.nan
 
 
 def _find_model(folder: Path) -> Path:

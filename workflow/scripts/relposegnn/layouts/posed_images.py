@@ -101,7 +101,7 @@ def check_quaternion(quaternion: Sequence[float], where: str) -> None:
     Raises:
         InputError: they are not.
     """
-    length = np.linalg.norm(quaternion)
+    length = math.hypot(*quaternion)
     if not abs(length - 1) <= UNIT_TOLERANCE:  # neither is NaN
         shown = " ".join(f"{number:.6g}" for number in quaternion)
         raise InputError(
