@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import write_tiny_scene
-from PIL import Image
+from PIL import ExifTags, Image
 from test_photos_place import write_calibration
 
 from relposegnn.aggregation import MEDIAN, LocalizationSettings
@@ -113,6 +113,23 @@ def test_copies_of_queries_get_the_poses_of_the_prediction(place, folder, tmp_pa
     np.testing.assert_allclose(copies[POSE[:3]], expected["robust_t"], atol=1e-5)
     np.testing.assert_allclose(copies[POSE[3:]], expected["robust_q"], atol=1e-5)
     np.testing.assert_allclose(copies["similarity"], similarity[:, 0], atol=1e-5)
+
+
+def test_photos_stored_as_the_database_is_are_found_as_its_images_are(place, folder, tmp_path):
+    """A phone held upright gives both the same tag: neither is turned."""
+    untagged = localise(place, folder, tmp_path / "untagged").set_index("image")
+    frames = shutil.copy(place.frames, tmp_path / "frames.h5")
+    with h5py.File(frames, "a") as file:
+        file.attrs["orientation"] = 6
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    for path in folder.glob("*.PNG"):
+        with Image.open(path) as image:
+            image.load()
+        image.save(path, exif=exif)
+    tagged = localise(place, folder, tmp_path / "tagged", frames=frames).set_index("image")
+    names, columns = [f"test {i}.PNG" for i in range(5)], [*POSE, "similarity"]
+    np.testing.assert_allclose(tagged.loc[names, columns], untagged.loc[names, columns], atol=1e-6)
 
 
 def test_a_photo_does_not_depend_on_the_others(place, folder, tmp_path, monkeypatch):

@@ -3,12 +3,13 @@
 Groups ``train`` and ``test`` hold ``images`` uint8 (N, H, W, 3), one frame a chunk;
 ``world_from_cam`` float64 (N, 4, 4); ``name``; ``source``, the image's path relative to the
 scene's folder; where it is known of some frame, ``focal_length`` float64 (N) in longer sides of
-the image, NaN where it is not. Root attributes: ``dataset``, ``scene``, and ``mean`` (3) and
-``variance`` (3) of the channels of the training images in [0, 1]. A scene without queries has 0 of
-them.
+the image, NaN where it is not. Root attributes: ``dataset``, ``scene``, ``mean`` (3) and
+``variance`` (3) of the channels of the training images in [0, 1], and ``orientation``, EXIF's, that
+most of them have. A scene without queries has 0 of them.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from .camera_files import read_camera
-from .images import image_size, jitter_colours, read_images, resized_shape
+from .images import UPRIGHT, jitter_colours, read_images, resized_shape, size_and_orientation
 from .layouts.reading import REFUSE, read_scene
 from .runtime import InputError, map_in_threads, numpy_generator
 from .scenes import Frame, Scene, hold_out
@@ -74,6 +75,7 @@ class Frames(StoredFrames):
             self.scene = str(file.attrs["scene"])
             self.mean = np.array(file.attrs["mean"])
             self.variance = np.array(file.attrs["variance"])
+            self.orientation = int(file.attrs.get("orientation", UPRIGHT))
             self.image_shape: tuple[int, int] = file["train/images"].shape[1:3]
             self._names = {split: list(file[split]["name"].asstr()[:]) for split in SPLITS}
             self._sources = {split: list(file[split]["source"].asstr()[:]) for split in SPLITS}
@@ -144,7 +146,7 @@ def pack_frames(
     content = read_scene(scene_folder, packing.lost_poses)
     if packing.held_out:
         content = hold_out(content, packing.held_out)
-    original = _common_size([frame.image for frame in content.train + content.test], workers)
+    original, orientation = _common_size(content, workers)
     size = resized_shape(*original, packing.shorter_side)
     focal_lengths = _focal_lengths(content, packing.focal_lengths)
     recorded = packing._asdict() | {"statistics": "given" if given else "measured"}
@@ -170,6 +172,7 @@ def pack_frames(
                 *(mean.round(4).tolist(), MEAN_TOLERANCE, measured[0].round(4).tolist()),
             )
         file.attrs.update(dataset=dataset, scene=scene, mean=mean, variance=variance)
+        file.attrs["orientation"] = orientation
 
 
 def channel_histogram(image: np.ndarray) -> np.ndarray:
@@ -199,10 +202,16 @@ def _checked_statistics(statistics: Statistics, scene: str) -> tuple[np.ndarray,
     return mean, variance
 
 
-def _common_size(paths: list[Path], workers: int) -> tuple[int, int]:
-    """Return the (width, height) that all images share; checked before the long work starts."""
-    expected = None
-    for path, size in zip(paths, map_in_threads(image_size, paths, workers), strict=True):
+def _common_size(content: Scene, workers: int) -> tuple[tuple[int, int], int]:
+    """Return the (width, height) that all images share, and most database images' orientation.
+
+    Checked before the long work starts.
+    """
+    paths = [frame.image for frame in content.train + content.test]
+    expected, orientations = None, []
+    for path, (size, orientation) in zip(
+        paths, map_in_threads(size_and_orientation, paths, workers), strict=True
+    ):
         expected = expected or size
         if size != expected:
             raise InputError(
@@ -211,7 +220,17 @@ def _common_size(paths: list[Path], workers: int) -> tuple[int, int]:
                 "differ, or crop or resize the files to one size (and turn the pixels of photos "
                 "held upright, before their poses are found)"
             )
-    return expected
+        orientations.append(orientation)
+    found = [f"{count} x {value}" for value, count in Counter(orientations).most_common()]
+    if len(found) > 1:
+        examples = [f"{value}: {paths[orientations.index(value)]}" for value in set(orientations)]
+        logger.warning(
+            "orientation tags (EXIF) differ, %s (%s); pixels are taken as stored, as poses are of "
+            "them, but images seen sideways are hardly recognised by the others. Turn the pixels "
+            "before poses are found, or leave out those that differ",
+            *(", ".join(found), ", ".join(examples)),
+        )
+    return expected, Counter(orientations[: len(content.train)]).most_common(1)[0][0]
 
 
 def _focal_lengths(content: Scene, given: FocalLengths | None) -> dict[str, np.ndarray]:

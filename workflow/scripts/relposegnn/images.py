@@ -4,18 +4,34 @@ Pillow's bilinear filter, which widens with the scale and so does not alias, rep
 the last bit; those of OpenCV and of torch differ by up to one grey value and more.
 """
 
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import ExifTags, Image, ImageEnhance
 
 from .runtime import InputError, map_in_threads
 
 EIGHT_BIT_MODES = {"RGB", "RGBA", "L", "LA", "P", "CMYK", "YCbCr"}  # Pillow's names
+UPRIGHT = 1  # EXIF's orientation of pixels that are stored as they are seen
+# What makes pixels with one of the other orientations upright, and what stores upright ones so.
+TO_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+FROM_UPRIGHT = {**TO_UPRIGHT, 6: TO_UPRIGHT[8], 8: TO_UPRIGHT[6]}
 # What Pillow raises for damaged files, by format.
-DECODING_ERRORS = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+DECODING_ERRORS = (
+    *(OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError),
+    *(struct.error, TypeError, LookupError),  # of damaged tags
+)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -24,32 +40,61 @@ def image_size(path: str | Path) -> tuple[int, int]:
     Raises:
         InputError: the file is missing or not an image.
     """
+    return size_and_orientation(path)[0]
+
+
+def size_and_orientation(path: str | Path) -> tuple[tuple[int, int], int]:
+    """Return (width, height) in pixels as stored, and EXIF's orientation, from an image's header.
+
+    Raises:
+        InputError: the file is missing or not an image.
+    """
     try:
         with Image.open(path) as image:
-            return image.size
+            return image.size, _orientation(image)
     except DECODING_ERRORS as error:
         raise _unreadable(path, error) from error
 
 
-def open_image(path: str | Path, upright: bool = False) -> Image.Image:
+def open_image(path: str | Path, orientation: int | None = None) -> Image.Image:
     """Return a decoded RGB image.
 
     Pixels stay in the order of the file, for an orientation tag would not turn a frame's pose with
-    them; ``upright`` applies the tag, for photos whose pose is yet to be found.
+    them. For photos whose pose is yet to be found there is ``orientation``: they are turned as
+    their own tag says, and then stored as images with that one are, as those of the database.
 
     Raises:
         InputError: the file is missing, damaged, not an image, or has more than 8 bits a channel.
     """
     try:
         with Image.open(path) as image:
-            if image.mode in EIGHT_BIT_MODES:
-                return (ImageOps.exif_transpose(image) if upright else image).convert("RGB")
+            own = _orientation(image)
+            # Pillow reads 16 bits of colours as 8.
+            if image.mode in EIGHT_BIT_MODES and not any(";16" in str(t[3]) for t in image.tile):
+                image = image.convert("RGB")
+                return image if orientation in (None, own) else _turned(image, own, orientation)
     except DECODING_ERRORS as error:
         raise _unreadable(path, error) from error
     raise InputError(
-        f"{path}: has pixels of Pillow's mode {image.mode}, expected a colour image with 8 bits a "
-        "channel; is it a depth image?"
+        f"{path}: has pixels of Pillow's mode {image.mode}, or more than 8 bits, expected a colour "
+        "image with 8 bits a channel; is it a depth image? If not, convert it"
     )
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return EXIF's orientation of an image, 1 to 8; upright where it tells none."""
+    if image.format == "TIFF":  # which Pillow turns itself
+        return UPRIGHT
+    # Not PNG's own method: it decodes the pixels, to look for a tag behind them.
+    found = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
+    return found if found in TO_UPRIGHT else UPRIGHT
+
+
+def _turned(image: Image.Image, own: int, wanted: int) -> Image.Image:
+    """Return an image whose pixels are stored in one orientation as stored in another."""
+    for turn in (TO_UPRIGHT.get(own), FROM_UPRIGHT.get(wanted)):
+        image = image if turn is None else image.transpose(turn)
+    return image
 
 
 def read_image(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image
 
-from ..images import crop_centre, open_image, resized_shape
+from ..images import UPRIGHT, crop_centre, open_image, resized_shape
 from ..runtime import InputError
 
 logger = logging.getLogger(__name__)
@@ -75,12 +75,14 @@ def read_photo(
     packed: Size,
     crop: float = 1,
     focal_length: float | None = None,
+    orientation: int = UPRIGHT,
 ) -> Photo:
     """Return a photo in two sizes, cut to the aspect of the packed frames.
 
-    It is turned as its EXIF orientation says: a phone stores the sensor's rows as they come, and
-    how it was held in a tag. A photo of the scene's own camera is resized exactly as the frames
-    were. From any other one, the centre with the frames' aspect is taken.
+    It is turned as its EXIF orientation says, and then as the database's images are stored: a phone
+    stores the sensor's rows as they come, and how it was held in a tag. A photo of the scene's own
+    camera is resized exactly as the frames were. From any other one, the centre with the frames'
+    aspect is taken.
 
     Args:
         path: of the photo.
@@ -89,11 +91,12 @@ def read_photo(
         packed: size of the packed frames.
         crop: share of what the descriptor sees that is left of it, see ``images.crop_centre``.
         focal_length: in longer sides of the photo; None: as its EXIF says.
+        orientation: EXIF's, of the database's images.
 
     Raises:
         InputError: as ``images.open_image``.
     """
-    image = open_image(path, upright=True)
+    image = open_image(path, orientation)
     box = covering_box(image.size, packed)
     described = image if crop == 1 else crop_centre(image.crop(map(round, box)), crop)
     part = box if crop == 1 else None
