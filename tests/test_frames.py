@@ -402,3 +402,10 @@ def test_frames_of_unknown_focal_length_have_the_camera_files(tmp_path):
         assert np.isnan(frames.focal_lengths("train")).all()
     with pytest.raises(InputError, match=r"none\.json: cannot be read as a camera"):
         Frames(bare, tmp_path / "none.json")
+
+
+def test_images_of_one_colour_are_no_database(tmp_path):
+    folder = write_seven_scenes(tmp_path / "attic")
+    with pytest.raises(InputError, match=r"attic: all database images have one .* expected photos"):
+        pack_frames(folder, tmp_path / "attic.h5", "mine", "attic", Packing(24))
+    assert not (tmp_path / "attic.h5").exists()

@@ -165,6 +165,12 @@ def pack_frames(
             if split == "train":
                 measured = channel_statistics(histogram)
         mean, variance = given or measured
+        if not (variance > 0).all():
+            raise InputError(
+                f"{scene_folder}: all database images have one and the same value in a channel "
+                f"(variances {variance.tolist()}), expected photos; are the files the right ones?"
+            )
+        logger.info("%s: mean and variance are %s", scene, recorded["statistics"])
         if np.abs(mean - measured[0]).max() > MEAN_TOLERANCE:
             logger.warning(
                 "the given mean %s is more than %s from that of the training images, %s; are "
