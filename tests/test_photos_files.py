@@ -53,10 +53,24 @@ def test_folder_without_photos_says_what_it_holds(tmp_path):
     (tmp_path / "IMG.HEIC").write_text("")
     with pytest.raises(InputError, match=r"1 x \.heic.*expected JPEG or PNG"):
         find_photos(tmp_path)
-    for name in ("nowhere", "IMG.HEIC"):
-        message = rf"{name}: no such folder, expected a photo or a folder of photos"
+    for name, found in (("nowhere", "no such folder"), ("IMG.HEIC", "is a file")):
+        message = rf"{name}: {found}, expected a photo or a folder of photos"
         with pytest.raises(InputError, match=message):
             find_photos(tmp_path / name)
+
+
+def test_links_to_other_folders_are_followed_and_need_not_end(tmp_path, pixels, caplog):
+    album, phone = tmp_path / "album", tmp_path / "elsewhere/phone"
+    for path in (album / "a.png", album / "walk/b.png", phone / "c.png", phone / "deep/d.png"):
+        save(path, pixels)
+    (album / "from-phone").symlink_to(phone)
+    (album / "again").symlink_to(album / "walk")  # its photos have a name already
+    (phone / "back").symlink_to(album)
+    (album / "lost.png").symlink_to(tmp_path / "nowhere.png")
+    with caplog.at_level(logging.WARNING):
+        found = find_photos(album)
+    assert found == ["a.png", "from-phone/c.png", "from-phone/deep/d.png", "walk/b.png"]
+    assert "lost.png: is a link to nothing" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["a.jpeg", "b.PNG"])

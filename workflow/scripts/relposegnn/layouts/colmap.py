@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..folders import files_below, refuse_no_folder
 from ..poses import check_pose
 from ..runtime import InputError
 from ..scenes import Scene
@@ -44,8 +45,7 @@ def read_colmap(folder: Path) -> Scene:
             no pose.
     """
     images = folder / IMAGES
-    if not images.is_dir():
-        raise InputError(f"{images}: no such folder, expected the images of the COLMAP model")
+    refuse_no_folder(images, "the folder of the COLMAP model's images")
     model = _find_model(folder)
     poses, focal_lengths = read_model(model)
     queries = _read_queries(folder / QUERIES, poses, model)
@@ -150,7 +150,7 @@ def _read_queries(path: Path, poses: dict[str, np.ndarray], model: Path) -> dict
 
 
 def _log_unregistered(images: Path, poses: dict[str, np.ndarray], model: Path) -> None:
-    files = (path for path in images.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    files = (path for path in files_below(images) if path.suffix.lower() in IMAGE_SUFFIXES)
     missing = sum(path.relative_to(images).as_posix() not in poses for path in files)
     if missing:
         logger.warning("%s: %d images have no pose in %s and are left out", images, missing, model)

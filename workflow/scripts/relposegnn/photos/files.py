@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image
 
+from ..folders import files_below, refuse_no_folder
 from ..images import UPRIGHT, crop_centre, open_image, resized_shape
 from ..runtime import InputError
 
@@ -37,7 +38,7 @@ class Photo(NamedTuple):
 def find_photos(folder: str | Path) -> list[str]:
     """Return the photos in a folder and its sub-folders, as sorted paths relative to it.
 
-    A file stands for itself alone, by its name.
+    A file stands for itself alone, by its name. Links to other folders are followed.
 
     Hidden files and folders are not looked at; files of other kinds are counted in the log.
 
@@ -47,11 +48,8 @@ def find_photos(folder: str | Path) -> list[str]:
     folder = Path(folder)
     if folder.is_file() and folder.suffix.lower() in SUFFIXES:
         return [folder.name]
-    if not folder.is_dir():
-        raise InputError(
-            f"{folder}: no such folder, expected a photo or a folder of photos (JPEG or PNG)"
-        )
-    relative = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    refuse_no_folder(folder, "a photo or a folder of photos (JPEG or PNG)")
+    relative = [path.relative_to(folder) for path in files_below(folder)]
     visible = [path for path in relative if not any(part.startswith(".") for part in path.parts)]
     photos = sorted(path.as_posix() for path in visible if path.suffix.lower() in SUFFIXES)
     others = Counter(
