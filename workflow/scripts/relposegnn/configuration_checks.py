@@ -31,7 +31,7 @@ def _source_problems(config: dict) -> Iterator[str]:
     if config["scenes_dir"]:
         folder = Path(config["scenes_dir"])
         if not folder.is_dir():
-            yield f"scenes_dir: got {folder}, expected a folder that exists"
+            yield f"scenes_dir: got {folder}{_kind(folder)}, expected a folder that exists"
             return
         known = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
         yield from _unknown_scenes(config["scenes"], known, f"folders in {folder}")
@@ -195,9 +195,15 @@ def _path_problems(config: dict) -> Iterator[str]:
     """Yield paths at which there is nothing."""
     literature, photos = config["evaluation"]["literature"], config["photos"]["folder"]
     if literature and not Path(literature).is_file():
-        yield f"evaluation.literature: got {literature}, expected a CSV file that exists"
+        kind = _kind(Path(literature))
+        yield f"evaluation.literature: got {literature}{kind}, expected a CSV file that exists"
     if photos and not Path(photos).is_dir():
-        yield f"photos.folder: got {photos}, expected a folder that exists"
+        yield f"photos.folder: got {photos}{_kind(Path(photos))}, expected a folder that exists"
+
+
+def _kind(path: Path) -> str:
+    """Return what is at a path instead of what was expected there."""
+    return ", a file" if path.is_file() else ", a folder" if path.is_dir() else ""
 
 
 def _variant_problems(config: dict) -> Iterator[str]:
