@@ -233,7 +233,7 @@ def test_photos_that_matches_do_not_refine_have_the_error_of_regressed_ones(
     """The images are noise: nothing matches."""
     scale = Scale([1e-3, 0], [0.1, 0], (2, 2), (1e-3, 0.1), 50)
     changes = {"calibration": write_calibration(tmp_path / "c.json", **{REFINED: scale})}
-    write_camera(tmp_path / "camera.json", 0.8, "planted")
+    write_camera(tmp_path / "camera.json", 0.8, "planted", "tiny")
     regressed = localise(place, folder, tmp_path / "out")
     changes |= {"camera": tmp_path / "camera.json", "images": place.frames.parent / "scene"}
     table = localise(place, folder, tmp_path / "out", **changes)
@@ -329,7 +329,7 @@ def test_photo_without_a_finite_pose_is_not_accepted(place, folder, tmp_path):
         ({"candidates": 2}, r"tiny-frames\.h5: 2 database images to choose from .* = 3"),
         ({"describer": Path("gone.npz")}, r"gone\.npz: cannot be read as a vocabulary"),
         ({"calibration": Path("gone.json")}, r"gone\.json: cannot be read as a calibration"),
-        ({"model": Path("gone.pt")}, r"gone\.pt: cannot be read as a checkpoint"),
+        ({"model": Path("gone.pt")}, r"gone\.pt: no such file, expected a checkpoint"),
     ],
 )
 def test_wrong_requests(place, folder, tmp_path, changes, message):
@@ -379,7 +379,7 @@ def test_photos_of_any_camera_by_a_network_that_sees_rays(place, folder, tmp_pat
     assert np.abs(poses[0] - poses[2]).max() > 1e-3
     with h5py.File(frames, "a") as file:  # where the frames do not tell it, the place's camera does
         file["train/focal_length"][:] = np.nan
-    write_camera(tmp_path / "camera.json", 0.8, "planted")
+    write_camera(tmp_path / "camera.json", 0.8, "planted", "tiny")
     with pytest.raises(InputError, match="the focal length of 12 of 12 train frames is unknown"):
         localise(rays, folder, tmp_path / "out")
     told, own = (

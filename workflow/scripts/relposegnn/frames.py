@@ -20,9 +20,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from .camera_files import read_camera
-from .images import UPRIGHT, jitter_colours, read_images, resized_shape, size_and_orientation
+from .images import UPRIGHT, common_size, jitter_colours, read_images, resized_shape
 from .layouts.reading import REFUSE, read_scene
-from .runtime import InputError, map_in_threads, numpy_generator
+from .runtime import InputError, numpy_generator
 from .scenes import Frame, Scene, hold_out
 from .storage import SPLITS, StoredFrames, create_hdf5, open_hdf5
 
@@ -71,25 +71,46 @@ class Frames(StoredFrames):
         """Read everything but the images."""
         super().__init__(path, "frames")
         with open_hdf5(path, "frames") as file:
-            self.dataset = str(file.attrs["dataset"])
-            self.scene = str(file.attrs["scene"])
-            self.mean = np.array(file.attrs["mean"])
-            self.variance = np.array(file.attrs["variance"])
-            self.orientation = int(file.attrs.get("orientation", UPRIGHT))
-            self.image_shape: tuple[int, int] = file["train/images"].shape[1:3]
-            self._names = {split: list(file[split]["name"].asstr()[:]) for split in SPLITS}
-            self._sources = {split: list(file[split]["source"].asstr()[:]) for split in SPLITS}
-            self._poses = {split: file[split]["world_from_cam"][:] for split in SPLITS}
-            self._focal_lengths = {
-                split: file[split]["focal_length"][:]
-                if "focal_length" in file[split]
-                else np.full(len(self._names[split]), np.nan)
-                for split in SPLITS
-            }
+            try:
+                self._read_labels(file)
+            except (KeyError, ValueError, TypeError) as error:
+                raise InputError(
+                    f"{path}: is no complete frames file ({error}), expected labels, poses and "
+                    "images of both splits, and what they are standardised with; make it again"
+                ) from error
         if camera_file is not None:
-            usual = read_camera(camera_file)
+            usual = read_camera(camera_file, self.scene)
             for lengths in self._focal_lengths.values():
                 lengths[np.isnan(lengths)] = usual
+
+    def _read_labels(self, file: h5py.File) -> None:
+        """Read everything but the images; it raises an error where they are not whole."""
+        self.dataset = str(file.attrs["dataset"])
+        self.scene = str(file.attrs["scene"])
+        self.mean = np.array(file.attrs["mean"])
+        self.variance = np.array(file.attrs["variance"])
+        self.orientation = int(file.attrs.get("orientation", UPRIGHT))
+        self.image_shape: tuple[int, int] = file["train/images"].shape[1:3]
+        self._names = {split: list(file[split]["name"].asstr()[:]) for split in SPLITS}
+        self._sources = {split: list(file[split]["source"].asstr()[:]) for split in SPLITS}
+        self._poses = {split: file[split]["world_from_cam"][:] for split in SPLITS}
+        self._focal_lengths = {
+            split: file[split]["focal_length"][:]
+            if "focal_length" in file[split]
+            else np.full(len(self._names[split]), np.nan)
+            for split in SPLITS
+        }
+        if not (self.mean.shape == self.variance.shape == (3,) and (self.variance > 0).all()):
+            raise ValueError(f"mean {self.mean} and variance {self.variance}")
+        for split in SPLITS:
+            count = len(self._names[split])
+            lengths = {len(file[split]["images"]), len(self._sources[split])}
+            if lengths | {len(self._focal_lengths[split])} != {count}:
+                raise ValueError(f"{count} names in {split}, and another number of images")
+            if self._poses[split].shape != (count, 4, 4):
+                raise ValueError(f"poses of shape {self._poses[split].shape} in {split}")
+            if not np.isfinite(self._poses[split]).all():
+                raise ValueError(f"poses that are not finite in {split}")
 
     def count(self, split: str) -> int:
         """Return the number of frames of ``train`` or ``test``."""
@@ -146,7 +167,8 @@ def pack_frames(
     content = read_scene(scene_folder, packing.lost_poses)
     if packing.held_out:
         content = hold_out(content, packing.held_out)
-    original, orientation = _common_size(content, workers)
+    paths = [frame.image for frame in content.train + content.test]
+    original, orientations = common_size(paths, workers)
     size = resized_shape(*original, packing.shorter_side)
     focal_lengths = _focal_lengths(content, packing.focal_lengths)
     recorded = packing._asdict() | {"statistics": "given" if given else "measured"}
@@ -178,7 +200,8 @@ def pack_frames(
                 *(mean.round(4).tolist(), MEAN_TOLERANCE, measured[0].round(4).tolist()),
             )
         file.attrs.update(dataset=dataset, scene=scene, mean=mean, variance=variance)
-        file.attrs["orientation"] = orientation
+        usual = Counter(orientations[: len(content.train)]).most_common(1)[0][0]
+        file.attrs["orientation"] = usual
 
 
 def channel_histogram(image: np.ndarray) -> np.ndarray:
@@ -206,37 +229,6 @@ def _checked_statistics(statistics: Statistics, scene: str) -> tuple[np.ndarray,
             "(squared deviations) above 0 and up to 0.25"
         )
     return mean, variance
-
-
-def _common_size(content: Scene, workers: int) -> tuple[tuple[int, int], int]:
-    """Return the (width, height) that all images share, and most database images' orientation.
-
-    Checked before the long work starts.
-    """
-    paths = [frame.image for frame in content.train + content.test]
-    expected, orientations = None, []
-    for path, (size, orientation) in zip(
-        paths, map_in_threads(size_and_orientation, paths, workers), strict=True
-    ):
-        expected = expected or size
-        if size != expected:
-            raise InputError(
-                f"{path}: is {size[0]}x{size[1]} pixels, expected {expected[0]}x{expected[1]} as "
-                f"{paths[0]}; all images of a scene must have one size: leave out those that "
-                "differ, or crop or resize the files to one size (and turn the pixels of photos "
-                "held upright, before their poses are found)"
-            )
-        orientations.append(orientation)
-    found = [f"{count} x {value}" for value, count in Counter(orientations).most_common()]
-    if len(found) > 1:
-        examples = [f"{value}: {paths[orientations.index(value)]}" for value in set(orientations)]
-        logger.warning(
-            "orientation tags (EXIF) differ, %s (%s); pixels are taken as stored, as poses are of "
-            "them, but images seen sideways are hardly recognised by the others. Turn the pixels "
-            "before poses are found, or leave out those that differ",
-            *(", ".join(found), ", ".join(examples)),
-        )
-    return expected, Counter(orientations[: len(content.train)]).most_common(1)[0][0]
 
 
 def _focal_lengths(content: Scene, given: FocalLengths | None) -> dict[str, np.ndarray]:

@@ -4,7 +4,9 @@ Pillow's bilinear filter, which widens with the scale and so does not alias, rep
 the last bit; those of OpenCV and of torch differ by up to one grey value and more.
 """
 
+import logging
 import struct
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +15,8 @@ import numpy as np
 from PIL import ExifTags, Image, ImageEnhance
 
 from .runtime import InputError, map_in_threads
+
+logger = logging.getLogger(__name__)
 
 EIGHT_BIT_MODES = {"RGB", "RGBA", "L", "LA", "P", "CMYK", "YCbCr"}  # Pillow's names
 UPRIGHT = 1  # EXIF's orientation of pixels that are stored as they are seen
@@ -54,6 +58,36 @@ def size_and_orientation(path: str | Path) -> tuple[tuple[int, int], int]:
             return image.size, _orientation(image)
     except DECODING_ERRORS as error:
         raise _unreadable(path, error) from error
+
+
+def common_size(paths: Sequence[Path], workers: int) -> tuple[tuple[int, int], list[int]]:
+    """Return the (width, height) that the images of a scene share, and the orientation of each.
+
+    Raises:
+        InputError: sizes differ, or as ``size_and_orientation``.
+    """
+    expected, orientations = None, []
+    headers = map_in_threads(size_and_orientation, paths, workers)
+    for path, (size, orientation) in zip(paths, headers, strict=True):
+        expected = expected or size
+        if size != expected:
+            raise InputError(
+                f"{path}: is {size[0]}x{size[1]} pixels, expected {expected[0]}x{expected[1]} as "
+                f"{paths[0]}; all images of a scene must have one size: leave out those that "
+                "differ, or crop or resize the files to one size (and turn the pixels of photos "
+                "held upright, before their poses are found)"
+            )
+        orientations.append(orientation)
+    found = [f"{count} x {value}" for value, count in Counter(orientations).most_common()]
+    if len(found) > 1:
+        examples = [f"{value}: {paths[orientations.index(value)]}" for value in set(orientations)]
+        logger.warning(
+            "orientation tags (EXIF) differ, %s (%s); pixels are taken as stored, as poses are of "
+            "them, but images seen sideways are hardly recognised by the others. Turn the pixels "
+            "before poses are found, or leave out those that differ",
+            *(", ".join(found), ", ".join(examples)),
+        )
+    return expected, orientations
 
 
 def open_image(path: str | Path, orientation: int | None = None) -> Image.Image:
