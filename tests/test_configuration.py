@@ -226,8 +226,8 @@ def test_duplicate_keys_are_refused_with_their_lines(tmp_path):
     with pytest.raises(InputError) as caught:
         refuse_duplicate_keys(path)
     assert str(caught.value).splitlines() == [
-        f"{path}: line 4: graphs.stride stands in line 2 too, keep one of them",
-        f"{path}: line 6: graphs stands in line 1 too, keep one of them",
+        f"{path}: line 4: graphs.stride stands in line 2 too, expected once: keep one of them",
+        f"{path}: line 6: graphs stands in line 1 too, expected once: keep one of them",
     ]
 
 

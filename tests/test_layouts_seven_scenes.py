@@ -192,7 +192,7 @@ class TestSplitFile:
     def test_absent_sequence(self, folder, name):
         with (folder / name).open("a") as file:
             file.write("sequence8\n")
-        with pytest.raises(InputError, match=rf"{name}: names sequence 8, but .*seq-08"):
+        with pytest.raises(InputError, match=rf"{name}: names sequence 8, expected a .*seq-08"):
             read_scene(folder)
 
     def test_repeated_sequence(self, folder, name):
@@ -210,7 +210,9 @@ def test_sequence_in_both_splits(folder):
 
 def test_sequence_folder_twice(folder):
     (folder / "seq-1").mkdir()
-    with pytest.raises(InputError, match=r"seq-1: has the number of .*seq-01; remove one"):
+    with pytest.raises(
+        InputError, match=r"seq-1: has the number of .*seq-01, expected one of each; remove one"
+    ):
         read_scene(folder)
 
 

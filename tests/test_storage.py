@@ -100,5 +100,5 @@ def test_a_file_that_another_process_writes_is_not_to_be_made_again(tmp_path):
 def test_what_is_no_file_is_called_what_it_is(tmp_path):
     with pytest.raises(InputError, match=r"none\.h5: .*no such file.*make it first"):
         open_hdf5(tmp_path / "none.h5", "graphs")
-    with pytest.raises(InputError, match=r"it is a folder.*, expected a file"):
+    with pytest.raises(InputError, match=r"it is a folder; name the file"):
         open_hdf5(tmp_path, "graphs")

@@ -196,6 +196,8 @@ def _naming_damage(label: str) -> Iterator[None]:
             "to where it is"
         ) from error
     except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise InputError(f"{label}: no such file, expected an archive; download it") from error
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             raise InputError(f"{label}: the disk filled up; free space") from error
         if isinstance(error, OSError) and error.errno not in IMPOSSIBLE_PLACE:

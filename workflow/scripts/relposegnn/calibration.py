@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import nnls
 
-from .json_files import READING_ERRORS, check_keys, numbers, read_object, whole_number
+from .json_files import READING_ERRORS, check_keys, numbers, read_object, unreadable, whole_number
 from .metrics import (
     ALL_EDGES,
     DEVIATIONS,
@@ -156,9 +156,7 @@ def read_calibration(calibration_file: str | Path) -> Calibration:
             name: _read_scale(name, told) for name, told in read_object(calibration_file).items()
         }
     except READING_ERRORS as error:
-        raise InputError(
-            f"{calibration_file}: cannot be read as a calibration ({error}); make it again"
-        ) from error
+        raise unreadable(calibration_file, "a calibration", error, "make it again") from error
 
 
 def _read_scale(name: str, told: dict) -> Scale:

@@ -5,7 +5,7 @@ import math
 import sys
 from pathlib import Path
 
-from .json_files import READING_ERRORS, check_keys, number, read_object
+from .json_files import READING_ERRORS, check_keys, number, read_object, unreadable
 from .runtime import InputError, atomic_path
 
 
@@ -30,9 +30,7 @@ def read_camera(camera_file: str | Path, scene: str) -> float:
         if length is not None:
             number(length, "focal_length", sys.float_info.min)
     except READING_ERRORS as error:
-        raise InputError(
-            f"{camera_file}: cannot be read as a camera ({error}); make it again"
-        ) from error
+        raise unreadable(camera_file, "a camera", error, "make it again") from error
     if contents["scene"] != scene:
         raise InputError(
             f"{camera_file}: is the camera of the scene {contents['scene']!r}, expected that of "

@@ -92,9 +92,14 @@ def refuse_duplicate_keys(path: str | Path) -> None:
         root = yaml.compose(Path(path).read_text(encoding="utf-8"))
         problems = list(_duplicate_keys(root, "", set()))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is no valid YAML in UTF-8: {error}") from error
+        raise InputError(
+            f"{path}: is no valid YAML, expected sections and keys in UTF-8: {error}; correct it, "
+            "or save it anew"
+        ) from error
     except RecursionError as error:
-        raise InputError(f"{path}: is nested too deeply, expected sections and keys") from error
+        raise InputError(
+            f"{path}: is nested too deeply, expected sections and keys; correct it"
+        ) from error
     if problems:
         raise InputError("\n".join(f"{path}: {problem}" for problem in problems))
 
@@ -114,7 +119,10 @@ def _duplicate_keys(node: yaml.Node | None, place: str, known: set[int]) -> Iter
         line = key.start_mark.line + 1
         name = f"{place}{key.value}"
         if name in first_lines:
-            yield f"line {line}: {name} stands in line {first_lines[name]} too, keep one of them"
+            yield (
+                f"line {line}: {name} stands in line {first_lines[name]} too, expected once: keep "
+                "one of them"
+            )
         first_lines.setdefault(name, line)
         yield from _duplicate_keys(value, f"{name}.", known)
 

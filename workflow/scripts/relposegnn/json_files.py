@@ -5,6 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from .runtime import InputError
+
 # What reading such a file, and looking into it, raises.
 READING_ERRORS = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
@@ -19,6 +21,14 @@ def read_object(path: str | Path) -> dict[str, Any]:
     if not isinstance(contents, dict):
         raise ValueError(f"it holds a {type(contents).__name__}, expected an object")
     return contents
+
+
+def unreadable(path: str | Path, kind: str, error: Exception, remedy: str) -> InputError:
+    """Return the error of a file that is not ``kind``, for one of ``READING_ERRORS``."""
+    return InputError(
+        f"{path}: cannot be read as {kind} ({error}), expected it as this version writes it; "
+        f"{remedy}"
+    )
 
 
 def check_keys(contents: dict[str, Any], expected: set[str]) -> None:

@@ -128,23 +128,28 @@ def check_pose(world_from_cam: np.ndarray, source: str) -> None:
         InputError: not 4x4, not finite, rotation not orthonormal, last row not 0 0 0 1, or no
             camera can be there. The message starts with ``source``.
     """
+    remedy = "is this a camera-to-world pose, without a scale?"
     if world_from_cam.shape != (4, 4):
         shape = "x".join(map(str, world_from_cam.shape))
-        raise InputError(f"{source}: holds {shape} numbers, expected a 4x4 camera-to-world pose")
+        raise InputError(
+            f"{source}: holds {shape} numbers, expected a 4x4 camera-to-world pose; {remedy}"
+        )
     if not np.isfinite(world_from_cam).all():
-        raise InputError(f"{source}: holds numbers that are not finite, expected a pose")
+        raise InputError(f"{source}: holds numbers that are not finite, expected a pose; {remedy}")
     rotation = world_from_cam[:3, :3]
     determinant = np.linalg.det(rotation)
-    if abs(determinant - 1) > ORTHONORMAL_TOLERANCE:
-        raise InputError(f"{source}: rotation has determinant {determinant:.3g}, expected 1")
+    if not abs(determinant - 1) <= ORTHONORMAL_TOLERANCE:  # NaN where it overflows
+        raise InputError(
+            f"{source}: rotation has determinant {determinant:.3g}, expected 1; {remedy}"
+        )
     deviation = np.abs(rotation @ rotation.T - np.eye(3)).max()
-    if deviation > ORTHONORMAL_TOLERANCE:
+    if not deviation <= ORTHONORMAL_TOLERANCE:
         raise InputError(
             f"{source}: rotation is not orthonormal (R R^T is off by {deviation:.3g}), "
-            f"expected at most {ORTHONORMAL_TOLERANCE}"
+            f"expected at most {ORTHONORMAL_TOLERANCE}; {remedy}"
         )
     if np.abs(world_from_cam[3] - [0, 0, 0, 1]).max() > ORTHONORMAL_TOLERANCE:
-        raise InputError(f"{source}: last row is {world_from_cam[3]}, expected 0 0 0 1")
+        raise InputError(f"{source}: last row is {world_from_cam[3]}, expected 0 0 0 1; {remedy}")
     farthest = np.abs(world_from_cam[:3, 3]).max()
     if farthest > LARGEST_POSITION:
         raise InputError(

@@ -46,7 +46,9 @@ def open_hdf5(path: str | Path, kind: str) -> h5py.File:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise InputError(f"{path}: cannot be read as HDF5 {_explain(path, error)}") from error
+        raise InputError(
+            f"{path}: cannot be read as HDF5, expected {kind!r}: {_explain(path, error)}"
+        ) from error
     found_kind, schema = file.attrs.get("kind"), str(file.attrs.get("schema"))
     if found_kind == kind and schema.split(".")[0] == SCHEMA.split(".")[0]:
         return file
@@ -60,17 +62,17 @@ def open_hdf5(path: str | Path, kind: str) -> h5py.File:
 def _explain(path: str | Path, error: OSError) -> str:
     """Return why a file cannot be opened, and what to do: it may be whole."""
     if isinstance(error, FileNotFoundError):
-        return "(no such file); make it first"
+        return "no such file; make it first"
     if isinstance(error, PermissionError):
-        return "(it may not be read); change its permissions"
+        return "it may not be read; change its permissions"
     if Path(path).is_dir():
-        return "(it is a folder), expected a file"
-    if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK) or "lock" in str(error):
+        return "it is a folder; name the file"
+    if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK) or "unable to lock" in str(error):
         return (
-            f"({error}): another process has it open; wait for its end. Where there is none, the "
-            "disk has no locks: set HDF5_USE_FILE_LOCKING=FALSE"
+            f"another process has it open; wait for its end. Where there is none, the disk has no "
+            f"locks: set HDF5_USE_FILE_LOCKING=FALSE ({error})"
         )
-    return f"({error}); make it again"
+    return f"{error}; make it again"
 
 
 def read_settings(file: h5py.File) -> dict[str, Any]:

@@ -44,7 +44,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         with torch.serialization.safe_globals(NUMPY_VALUES):
             contents = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file, expected a checkpoint") from error
+        raise InputError(
+            f"{path}: no such file, expected a checkpoint; download or make it"
+        ) from error
     except Exception as error:  # damaged bytes end in nearly every kind of exception
         refused = REFUSED.search(str(error))
         advice = (

@@ -110,7 +110,8 @@ def _focal_length(camera: "pycolmap.Camera", model: Path) -> float:
     if not (0 < pixels < math.inf and side):
         raise InputError(
             f"{model}: camera {camera.camera_id} has a focal length of {pixels:.4g} pixels in "
-            f"images of {camera.width} x {camera.height}, expected numbers above 0"
+            f"images of {camera.width} x {camera.height}, expected numbers above 0; correct the "
+            "camera"
         )
     return pixels / side if camera.model.name in PINHOLES else math.nan
 

@@ -69,7 +69,9 @@ def _image_names(lines: list[Line]) -> dict[int, str]:
             raise InputError(f"{where}: says {line!r}, expected {IMAGE}; {AGAIN}")
         number, name = _integer(fields[0], where), fields[9]
         if number in names:
-            raise InputError(f"{where}: has the number of {names[number]}; {AGAIN}")
+            raise InputError(
+                f"{where}: has the number of {names[number]}, expected each once; {AGAIN}"
+            )
         _check_rotation(fields[1:8], where)
         _integer(fields[8], where)
         place, points = next(rest, (where, None))

@@ -73,7 +73,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, str, list[str]]]:
         if len(values) != len(header):
             raise InputError(
                 f"{where}: has more or fewer fields than the header, {len(values)}, expected "
-                f"{len(header)}"
+                f"{len(header)}; correct the line"
             )
         row = dict(zip(header, values, strict=True))
         yield where, row["image"].strip(), [row[column].strip() for column in CSV_COLUMNS[1:]]

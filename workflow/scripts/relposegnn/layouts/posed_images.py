@@ -59,7 +59,7 @@ def split_line(line: str, where: str, columns: str) -> tuple[str, list[str]]:
     """
     image, *numbers = line.rsplit(maxsplit=7)
     if len(numbers) != 7:
-        raise InputError(f"{where}: says {line!r}, expected {columns}")
+        raise InputError(f"{where}: says {line!r}, expected {columns}; correct the line")
     return image, numbers
 
 
@@ -74,7 +74,9 @@ def parse_numbers(fields: Sequence[str], where: str) -> np.ndarray:
             raise ValueError(f"{' '.join(fields)!r} holds an underscore")
         return np.array([WINDOWS_NAN.sub("nan", field) for field in fields], dtype=np.float64)
     except ValueError as error:
-        raise InputError(f"{where}: {error}, expected the numbers of a pose") from error
+        raise InputError(
+            f"{where}: {error}, expected the numbers of a pose; correct it, or remove the frame"
+        ) from error
 
 
 def parse_pose(fields: Sequence[str], where: str, inverse: bool = False) -> np.ndarray:
@@ -124,13 +126,15 @@ def listed_frame(
     """
     path = PurePosixPath(image)
     if path.is_absolute() or ".." in path.parts:
-        raise InputError(f"{where}: names {image!r}, expected a path inside {folder}")
+        raise InputError(
+            f"{where}: names {image!r}, expected a path inside {folder}; name it relative to there"
+        )
     try:
         found = (folder / path).is_file()
     except OSError as error:
         raise InputError(
             f"{where}: names {image[:40]!r}..., {len(image)} characters, which cannot be opened "
-            f"({error.strerror}), expected a path inside {folder}"
+            f"({error.strerror}), expected a path inside {folder}; shorten it"
         ) from error
     if not found:
         raise InputError(
@@ -150,8 +154,8 @@ def _advice(image: str) -> str:
     if "\\" in image:
         return "; folders are divided by backslashes, expected slashes: replace each \\ by /"
     if TIME.fullmatch(image.split(" ")[-1]):
-        return "; are there more than seven numbers behind the image?"
-    return "; correct the name, or remove what is said of it"
+        return "; are there more than seven numbers behind the image? expected just those of a pose"
+    return ", expected its file there; correct the name, or remove the frame"
 
 
 def scene_of_lists(folder: Path, train: list[Frame], test: list[Frame]) -> Scene:
@@ -168,7 +172,7 @@ def scene_of_lists(folder: Path, train: list[Frame], test: list[Frame]) -> Scene
             raise InputError(
                 f"{frame.where}: {frame.image.name} is listed before as {frame.name} in "
                 f"{first[frame.name]}, expected every image once, in one split, with a name of its "
-                "own before the suffix"
+                "own before the suffix; remove one"
             )
         first[frame.name] = frame.where
     return Scene(folder.name, train, test)

@@ -34,7 +34,7 @@ def read_seven_scenes(folder: Path) -> Scene:
     if shared:
         raise InputError(
             f"{folder}: sequence {shared[0]} is named in both {SEVEN_SCENES_SPLITS['train']} and "
-            f"{SEVEN_SCENES_SPLITS['test']}, expected in one"
+            f"{SEVEN_SCENES_SPLITS['test']}, expected in one; remove it from the other"
         )
     sequences = _numbered([folder], SEQUENCE)
     frames = {split: [] for split in SPLITS}
@@ -42,8 +42,8 @@ def read_seven_scenes(folder: Path) -> Scene:
         for number in numbers:
             if number not in sequences:
                 raise InputError(
-                    f"{folder / SEVEN_SCENES_SPLITS[split]}: names sequence {number}, but there "
-                    f"is no folder {folder / _sequence_name(number)}; extract the scene again"
+                    f"{folder / SEVEN_SCENES_SPLITS[split]}: names sequence {number}, expected a "
+                    f"folder {folder / _sequence_name(number)}; extract the scene again"
                 )
             frames[split] += _read_sequence(sequences[number], number)
     return Scene(folder.name, frames["train"], frames["test"])
@@ -63,7 +63,7 @@ def read_pose(path: str | Path) -> np.ndarray:
     if len(lengths) > 1:
         raise InputError(
             f"{path}: has rows of {min(lengths)} and of {max(lengths)} numbers, expected a 4x4 "
-            "camera-to-world pose"
+            "camera-to-world pose; extract or export it again"
         )
     pose = np.array([parse_numbers(row, str(path)) for row in rows])
     if pose.shape != (4, 4) or np.isfinite(pose).all():
@@ -84,9 +84,11 @@ def _read_split(path: Path) -> list[int]:
             continue
         match = SEQUENCE.fullmatch(line)
         if match is None:
-            raise InputError(f"{where}: says {line!r}, expected sequence1 or alike")
+            raise InputError(f"{where}: says {line!r}, expected sequence1 or alike, one a line")
         if int(match[1]) in numbers:
-            raise InputError(f"{where}: names sequence {match[1]} a second time")
+            raise InputError(
+                f"{where}: names sequence {match[1]} a second time, expected each once; remove one"
+            )
         numbers.append(int(match[1]))
     if not numbers:
         raise InputError(f"{path}: names no sequence, expected at least one (sequence1)")
@@ -101,8 +103,14 @@ def _read_sequence(folder: Path, number: int) -> list[Frame]:
         raise InputError(f"{folder}: holds no frames, expected frame-000000.color.png or .jpg")
     for frame in sorted(images.keys() ^ poses.keys()):
         if frame in images:
-            raise InputError(f"{images[frame]}: has no pose, expected frame-{frame:06d}.pose.txt")
-        raise InputError(f"{poses[frame]}: has no image, expected frame-{frame:06d}.color.png")
+            raise InputError(
+                f"{images[frame]}: has no pose, expected frame-{frame:06d}.pose.txt; extract it, "
+                "or remove the image"
+            )
+        raise InputError(
+            f"{poses[frame]}: has no image, expected frame-{frame:06d}.color.png; extract it, or "
+            "remove the pose"
+        )
     return [
         Frame(
             f"{_sequence_name(number)}/frame-{frame:06d}",
@@ -123,7 +131,9 @@ def _numbered(places: list[Path], pattern: re.Pattern) -> dict[int, Path]:
             continue
         number = int(match[1])
         if number in found:
-            raise InputError(f"{path}: has the number of {found[number]}; remove one")
+            raise InputError(
+                f"{path}: has the number of {found[number]}, expected one of each; remove one"
+            )
         found[number] = path
     return found
 

@@ -10,8 +10,16 @@ from pathlib import Path
 
 from ..aggregation import MEDIAN, NEARNESS, LocalizationSettings
 from ..graphs import SamplingSettings
-from ..json_files import READING_ERRORS, check_keys, number, numbers, read_object, whole_number
-from ..runtime import InputError, atomic_path
+from ..json_files import (
+    READING_ERRORS,
+    check_keys,
+    number,
+    numbers,
+    read_object,
+    unreadable,
+    whole_number,
+)
+from ..runtime import atomic_path
 
 FILES = (
     *("model", "frames", "features", "descriptors", "describer", "calibration"),
@@ -77,7 +85,10 @@ def read_place(place_file: str | Path) -> Place:
         contents = read_object(place_file)
         check_keys(contents, {field.name for field in fields(Place)})
         named = [name for name in FILES if contents[name] is not None or name not in OPTIONAL]
-        contents |= {name: Path(os.path.normpath(folder / contents[name])) for name in named}
+        for name in named:
+            if not isinstance(contents[name], str):
+                raise ValueError(f"{name} is {contents[name]!r:.60}, expected a path")
+            contents[name] = Path(os.path.normpath(folder / contents[name]))
         contents["sampling"] = _read_sampling(contents["sampling"])
         contents["localization"] = _read_localization(contents["localization"])
         contents["within"] = tuple(numbers(contents["within"], "within", 2, least=0))
@@ -85,10 +96,8 @@ def read_place(place_file: str | Path) -> Place:
         number(contents["minimum_confidence"], "minimum_confidence", least=0, most=1)
         return Place(**contents)
     except READING_ERRORS as error:
-        raise InputError(
-            f"{place_file}: cannot be read as a place ({error}); make it again, with the target "
-            "models or photos"
-        ) from error
+        remedy = "make it again, with the target models or photos"
+        raise unreadable(place_file, "a place", error, remedy) from error
 
 
 def _read_sampling(told: dict) -> SamplingSettings:
