@@ -58,6 +58,8 @@ LISTS = {
     "txt": ("train.txt", "test.txt"),
     "Cambridge Landmarks": ("dataset_train.txt", "dataset_test.txt"),
     "7-Scenes": ("seq-01/frame-000002.pose.txt", "TrainSplit.txt", "TestSplit.txt"),
+    "12-Scenes": ("split.txt",),
+    "NeRF's transforms": ("transforms.json",),
     "COLMAP": ("test.txt",),
 }
 PARTS = ("cameras", "images", "points3D", "frames", "rigs")

@@ -31,6 +31,9 @@ def test_all_layouts_give_the_planted_poses(tmp_path, layout):
         frames = scene.frames(split)
         if layout == "7-Scenes":
             expected = [f"seq-{int(n[3]):02d}/frame-{int(n[-5:]):06d}" for n in names]
+        elif layout == "12-Scenes":
+            first = "seq-00/frame-{:06}" if split == "test" else "seq-01/frame-{:06}"
+            expected = [first.format((TEST + TRAIN).index(name)) for name in names]
         else:
             expected = list(names)
         assert [frame.name for frame in frames] == expected
@@ -93,6 +96,7 @@ LOST = {  # by layout: the file and line of a frame, here of TRAIN[1] and of TES
     "txt": ("train.txt:3", "test.txt:3"),
     "Cambridge Landmarks": ("dataset_train.txt:5", "dataset_test.txt:5"),
     "7-Scenes": ("seq-01/frame-000002.pose.txt", "seq-03/frame-000002.pose.txt"),
+    "12-Scenes": ("data/frame-000003.pose.txt", "data/frame-000001.pose.txt"),
 }
 
 

@@ -8,7 +8,10 @@ from typing import Any
 from .runtime import InputError
 
 # What reading such a file, and looking into it, raises.
-READING_ERRORS = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+READING_ERRORS = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError),
+    *(RecursionError, OverflowError),
+)
 
 
 def read_object(path: str | Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from ..scenes import Scene
 from .colmap_lengths import check_lengths
 from .colmap_text import check_text
 from .files import COLMAP_FOLDERS
-from .posed_images import listed_frame, read_lines, scene_of_lists
+from .posed_images import QUERIES, listed_frame, read_queries, scene_of_lists
 
 if TYPE_CHECKING:
     import pycolmap
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 IMAGES = "images"
-QUERIES = "test.txt"
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg"}
 # Cameras that are a pinhole but for a distortion.
 PINHOLES = {"SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV"}
@@ -48,7 +47,7 @@ def read_colmap(folder: Path) -> Scene:
     refuse_no_folder(images, "the folder of the COLMAP model's images")
     model = _find_model(folder)
     poses, focal_lengths = read_model(model)
-    queries = _read_queries(folder / QUERIES, poses, model)
+    queries = read_queries(folder / QUERIES, poses, model)
     _log_unregistered(images, poses, model)
     listed = {
         name: listed_frame(images, name, pose, queries.get(name, str(model)), focal_lengths[name])
@@ -126,28 +125,6 @@ def _find_model(folder: Path) -> Path:
             *(folder / "sparse", len(others), found[0]),
         )
     return found[0]
-
-
-def _read_queries(path: Path, poses: dict[str, np.ndarray], model: Path) -> dict[str, str]:
-    """Return where each query is listed, by the image's name."""
-    if not path.is_file():
-        logger.info("%s: no such file, so this scene has no queries", path)
-        return {}
-    queries: dict[str, str] = {}
-    for where, name in read_lines(path):
-        if not name or name.startswith("#"):
-            continue
-        if name not in poses:
-            raise InputError(
-                f"{where}: names {name!r}, which has no pose in {model}, expected one of its "
-                f"images, such as {min(poses)!r}, one a line"
-            )
-        if name in queries:
-            raise InputError(f"{where}: names {name!r} again, see {queries[name]}; remove one")
-        queries[name] = where
-    if not queries:
-        raise InputError(f"{path}: names no image, expected at least one; or remove the file")
-    return queries
 
 
 def _log_unregistered(images: Path, poses: dict[str, np.ndarray], model: Path) -> None:

@@ -12,6 +12,8 @@ from .colmap import read_colmap
 from .files import describe_layouts, layouts_of
 from .pose_tables import read_pose_tables
 from .seven_scenes import read_seven_scenes
+from .transforms import read_transforms
+from .twelve_scenes import read_twelve_scenes
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +21,8 @@ READERS = {
     "7-Scenes": read_seven_scenes,
     "Cambridge Landmarks": read_cambridge,
     "a COLMAP model": read_colmap,
+    "12-Scenes": read_twelve_scenes,
+    "NeRF's transforms": read_transforms,
     "plain tables of poses": read_pose_tables,
 }
 REFUSE, LEAVE_OUT = "refuse", "leave_out"  # what to do with frames whose tracking was lost

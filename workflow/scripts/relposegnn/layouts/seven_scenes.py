@@ -97,10 +97,25 @@ def _read_split(path: Path) -> list[int]:
 
 def _read_sequence(folder: Path, number: int) -> list[Frame]:
     """Return the frames of one sequence, by frame number."""
-    images = _numbered([folder / place for place in IMAGE_FOLDERS], COLOUR_FILE)
-    poses = _numbered([folder / place for place in POSE_FOLDERS], POSE_FILE)
+    images, poses = ([folder / place for place in each] for each in (IMAGE_FOLDERS, POSE_FOLDERS))
+    return [
+        posed_frame(number, frame, *files) for frame, files in paired_files(images, poses).items()
+    ]
+
+
+def paired_files(image_folders: list[Path], pose_folders: list[Path]) -> dict[int, list[Path]]:
+    """Return the image and the pose of each frame in some folders, by its number, increasing.
+
+    Raises:
+        InputError: there is none, or an image or a pose is missing, or there twice.
+    """
+    images = _numbered(image_folders, COLOUR_FILE)
+    poses = _numbered(pose_folders, POSE_FILE)
     if not images:
-        raise InputError(f"{folder}: holds no frames, expected frame-000000.color.png or .jpg")
+        raise InputError(
+            f"{image_folders[0]}: holds no frames, expected frame-000000.color.png or .jpg; "
+            "extract the scene again"
+        )
     for frame in sorted(images.keys() ^ poses.keys()):
         if frame in images:
             raise InputError(
@@ -111,15 +126,13 @@ def _read_sequence(folder: Path, number: int) -> list[Frame]:
             f"{poses[frame]}: has no image, expected frame-{frame:06d}.color.png; extract it, or "
             "remove the pose"
         )
-    return [
-        Frame(
-            f"{_sequence_name(number)}/frame-{frame:06d}",
-            images[frame],
-            read_pose(poses[frame]),
-            where=str(poses[frame]),
-        )
-        for frame in sorted(images)
-    ]
+    return {frame: [images[frame], poses[frame]] for frame in sorted(images)}
+
+
+def posed_frame(sequence: int, number: int, image: Path, pose: Path) -> Frame:
+    """Return a frame of a sequence by its two files."""
+    name = f"{_sequence_name(sequence)}/frame-{number:06d}"
+    return Frame(name, image, read_pose(pose), where=str(pose))
 
 
 def _numbered(places: list[Path], pattern: re.Pattern) -> dict[int, Path]:
