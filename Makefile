@@ -63,4 +63,4 @@ benchmark: environment  ## every stage's speed and memory against a floor of the
 	.venv/bin/python benchmarks/run.py
 
 clean:  ## remove what "make demo" and the tests made; .venv and downloads stay
-	rm -rf {results,resources}/synthetic $(REPORT) .pytest_cache .ruff_cache
+	rm -rf {results,resources}/synthetic $(REPORT) .pytest_cache .ruff_cache .hypothesis

@@ -139,7 +139,7 @@ class Place:
 
 def measure_model(place: Place, images: Path) -> tuple[pd.DataFrame, Cost]:
     """Return errors of the queries by a triangulated model, as scores have them, and its cost."""
-    focal_length = read_camera(place.results / f"cameras/{place.scene}.json")
+    focal_length = read_camera(place.results / f"cameras/{place.scene}.json", place.scene)
     similar = {
         split: read_ranking(place.results / f"neighbours/{place.scene}.h5", split).index
         for split in ("train", "test")

@@ -187,7 +187,7 @@ def _prepare_place(folder: Path, scene: Path, device: torch.device) -> Place:
         )
     save_model(folder / "model.pt", network, 0, ["s"])
     (folder / "calibration.json").write_text("{}")
-    write_camera(folder / "camera.json", 0.914, "as rendered")
+    write_camera(folder / "camera.json", 0.914, "as rendered", "s")
     return Place(
         *(folder / "model.pt", files[0], files[1], files[2], words, folder / "calibration.json"),
         *(SamplingSettings(7, "strided", 1, 0.0, 0), 200, 0.5, (0.25, 10.0)),

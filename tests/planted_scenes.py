@@ -1,5 +1,6 @@
 """Small scenes with known poses, written in every layout."""
 
+import json
 from pathlib import Path
 
 # The order matters: pycolmap imported before both NumPy and Pillow can corrupt the heap, and the
@@ -104,6 +105,36 @@ def write_noise(folder: Path, size: tuple[int, int] = (40, 30)) -> Path:
     return folder
 
 
+def write_twelve_scenes(folder: Path) -> Path:
+    """Write 12-Scenes' layout: queries come first; its names differ: ``seq-01/frame-000002``."""
+    (folder / "data").mkdir(parents=True)
+    poses = planted_poses()
+    for number, name in enumerate(TEST + TRAIN):
+        Image.new("RGB", SIZE).save(folder / f"data/frame-{number:06d}.color.jpg")
+        np.savetxt(folder / f"data/frame-{number:06d}.pose.txt", poses[name])
+    (folder / "split.txt").write_text(
+        "sequence0 [frames=2]  [start=0 ; end=1]\nsequence1 [frames=4]  [start=2 ; end=5]\n"
+    )
+    return folder
+
+
+def write_transforms(folder: Path, **more: object) -> Path:
+    """Write a ``transforms.json``, with cameras that have y up and look backwards."""
+    write_images(folder)
+    frames = [
+        {
+            "file_path": f"./{name}.png",
+            "transform_matrix": (pose @ np.diag([1, -1, -1, 1])).tolist(),
+        }
+        for name, pose in planted_poses().items()
+    ]
+    camera = {"camera_model": "OPENCV", "w": SIZE[0], "h": SIZE[1], "fl_x": 60.0, "fl_y": 60.0}
+    queries = {"test_filenames": [f"{name}.png" for name in TEST]}
+    contents = camera | queries | more | {"frames": frames}
+    (folder / "transforms.json").write_text(json.dumps(contents))
+    return folder
+
+
 def colmap_model(names: tuple[str, ...] = TRAIN + TEST) -> pycolmap.Reconstruction:
     """Return a COLMAP model of the planted poses, without points."""
     model = pycolmap.Reconstruction()
@@ -141,4 +172,6 @@ WRITERS = {
     "COLMAP in sparse": lambda folder: write_colmap(folder, place="sparse"),
     "COLMAP in the folder": lambda folder: write_colmap(folder, binary=False, place="."),
     "7-Scenes": write_seven_scenes,
+    "12-Scenes": write_twelve_scenes,
+    "NeRF's transforms": write_transforms,
 }

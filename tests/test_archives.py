@@ -260,3 +260,37 @@ def test_random_damage_is_told_as_such_or_does_no_harm(tmp_path):
         else:
             assert (folder / "TrainSplit.txt").exists()
     assert refused > 75
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("attic/notes.txt", "attic/notes.txt"),
+        ("attic/notes.txt", "attic/Notes.TXT"),
+        ("attic/caf\u00e9.txt", "attic/cafe\u0301.txt"),
+        ("attic\\notes.txt", "attic/notes.txt"),
+        ("attic/seq-01/frame-000000.color.png", "attic/seq-01.zip"),
+        ("attic/Seq-01.zip", "attic/seq-01.zip"),
+        ("attic/SEQ-01/frame-000000.color.png", "attic/seq-01.zip"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_entries_that_would_land_in_one_place(tmp_path, first, second):
+    """Merged, one of them would be lost."""
+    archive = tmp_path / "attic.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, text in SPLITS.items():
+            file.writestr(f"attic/{name}", text)
+        for name in (first, second):
+            file.writestr(name, zipped(sequence_files(1)))
+    assert_fails(archive, "entries .* and .* would both become .*, expected one")
+
+
+def test_entries_of_a_sequence_that_would_land_in_one_place(tmp_path):
+    """With the folder inside and without it."""
+    files = sequence_files(1)
+    files |= {f"seq-01/{name}": b"another" for name in ("frame-000001.pose.txt", "more.txt")}
+    outer = {f"attic/{name}": text for name, text in SPLITS.items()}
+    archive = tmp_path / "attic.zip"
+    archive.write_bytes(zipped({**outer, "attic/seq-01.zip": zipped(files)}))
+    assert_fails(archive, r"attic/seq-01\.zip: entries .*become frame-000001\.pose\.txt")

@@ -11,16 +11,31 @@ from relposegnn.runtime import InputError
 
 @pytest.mark.parametrize("length", [0.8125, math.nan])
 def test_a_focal_length_is_read_as_it_was_written(tmp_path, length):
-    write_camera(tmp_path / "camera.json", length, "planted")
-    assert read_camera(tmp_path / "camera.json") == pytest.approx(length, rel=0, abs=0, nan_ok=True)
-    contents = json.loads((tmp_path / "camera.json").read_text())
-    assert contents == {"focal_length": None if math.isnan(length) else length, "origin": "planted"}
+    path = tmp_path / "camera.json"
+    write_camera(path, length, "planted", "attic")
+    assert read_camera(path, "attic") == pytest.approx(length, rel=0, abs=0, nan_ok=True)
+    known = None if math.isnan(length) else length
+    expected = {"scene": "attic", "focal_length": known, "origin": "planted"}
+    assert json.loads(path.read_text()) == expected
+    with pytest.raises(
+        InputError, match=r"is the camera of the scene 'attic', expected that of 'c"
+    ):
+        read_camera(path, "cellar")
 
 
-@pytest.mark.parametrize("text", ["{}", "", "[]", "3", '{"focal_length": "long"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("{}", "", "[]", "3", '{"focal_length": "long"}', "[" * 100_000),
+        *(
+            f'{{"scene": "attic", "origin": "", "focal_length": {value}}}'
+            for value in ("-1", "0", "NaN", "1e999", "true", '"0.8"')
+        ),
+    ],
+)
 def test_a_file_that_is_no_camera_is_refused(tmp_path, text):
     (tmp_path / "camera.json").write_text(text)
     with pytest.raises(InputError, match=r"camera\.json: cannot be read as a camera .*make it aga"):
-        read_camera(tmp_path / "camera.json")
+        read_camera(tmp_path / "camera.json", "attic")
     with pytest.raises(InputError, match=r"none\.json: cannot be read as a camera"):
-        read_camera(tmp_path / "none.json")
+        read_camera(tmp_path / "none.json", "attic")

@@ -1,5 +1,10 @@
 """Files of the network: round trips, other people's layouts, refusals."""
 
+import argparse
+import datetime
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -12,6 +17,7 @@ from relposegnn.checkpoints import (
 )
 from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.runtime import InputError
+from relposegnn.weights import read_checkpoint
 
 SETTINGS = ModelSettings.published(backbone="resnet18", width=16, iterations=2, knn=2)
 
@@ -114,3 +120,38 @@ def test_a_damaged_training_state_is_not_resumed(tmp_path, caplog):
     path.write_bytes(path.read_bytes()[:100])
     assert restore_state(path, "key", **fresh) == []
     assert "starts over" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("stranger", "name"),
+    [
+        (argparse.Namespace(epochs=3), "argparse.Namespace"),
+        (Path("model.pt"), "pathlib.PosixPath"),
+        (np.array([None]), "numpy.dtypes.ObjectDType"),
+        (datetime.date(2020, 1, 1), "datetime.date"),
+    ],
+)
+def test_what_is_refused_in_a_checkpoint_is_named(tmp_path, stranger, name):
+    """And nobody is told how to run it."""
+    path = tmp_path / "model.pt"
+    torch.save({"state_dict": {}, "args": stranger}, path)
+    with pytest.raises(InputError, match=rf"model\.pt: .*\(it holds {name}\); expected") as caught:
+        read_checkpoint(path)
+    text = str(caught.value)
+    assert "store the weights without it" in text
+    for advice in ("weights_only", "add_safe_globals", "\x1b", "options"):
+        assert advice not in text
+
+
+def test_arrays_beside_the_weights_are_read_as_data(tmp_path):
+    arrays = {"recall": np.linspace(0, 1, 5), "found": np.array([[True], [False]])}
+    torch.save({"state_dict": {}, **arrays, "best": np.float32(0.5)}, tmp_path / "model.pt")
+    contents = read_checkpoint(tmp_path / "model.pt")
+    for key, array in arrays.items():
+        np.testing.assert_array_equal(contents[key], array)
+    assert contents["best"] == 0.5
+
+
+def test_a_checkpoint_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match=r"model\.pt: no such file, expected a checkpoint"):
+        read_checkpoint(tmp_path / "model.pt")

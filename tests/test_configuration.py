@@ -226,8 +226,8 @@ def test_duplicate_keys_are_refused_with_their_lines(tmp_path):
     with pytest.raises(InputError) as caught:
         refuse_duplicate_keys(path)
     assert str(caught.value).splitlines() == [
-        f"{path}: line 4: graphs.stride stands in line 2 too, keep one of them",
-        f"{path}: line 6: graphs stands in line 1 too, keep one of them",
+        f"{path}: line 4: graphs.stride stands in line 2 too, expected once: keep one of them",
+        f"{path}: line 6: graphs stands in line 1 too, expected once: keep one of them",
     ]
 
 
@@ -259,3 +259,22 @@ def test_import_stays_light():
         check=True,
     )
     assert result.stdout.strip() == ""
+
+
+def test_aliases_that_multiply_are_read_once(tmp_path):
+    """A list of nine aliases of the one before, forty times: 9 ** 40 nodes."""
+    lines = ["a0: &a0 {x: 1, y: 2}", *(f"a{i}: &a{i} [{f'*a{i - 1}, ' * 9}]" for i in range(1, 40))]
+    path = tmp_path / "config.yaml"
+    path.write_text("\n".join(lines))
+    refuse_duplicate_keys(path)
+    path.write_text("&a [*a, {x: 1, x: 2}]")
+    with pytest.raises(InputError, match="line 1: x stands in line 1 too"):
+        refuse_duplicate_keys(path)
+
+
+@pytest.mark.parametrize("content", ["dataset: mine".encode("utf-16"), b"a: \xe4", b"[" * 5000])
+def test_what_is_no_text_or_no_sections(tmp_path, content):
+    path = tmp_path / "config.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"config\.yaml: is (no valid YAML|nested too deeply)"):
+        refuse_duplicate_keys(path)

@@ -201,3 +201,70 @@ def test_the_authors_netvlad_has_its_number_of_clusters():
     retrieval = {"descriptor": "netvlad", "netvlad_weights": "authors", "clusters": 32}
     assert problems({"retrieval": retrieval})[0].startswith("retrieval.clusters: got 32")
     assert validated({"retrieval": {**retrieval, "netvlad_weights": "none"}})
+
+
+STATISTICS = {"mean": [0.5, 0.5, 0.5], "variance": [0.06, 0.06, 0.06]}
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "value", "meant"),
+    [
+        ("frames.statistics", "Study", STATISTICS, "study"),
+        ("frames.statistics", "workshp", STATISTICS, "workshop"),
+        ("frames.statistics", "study\n", STATISTICS, "study"),
+        ("frames.focal_lengths", "stuyd", {"train": 0.8, "test": None}, "study"),
+        ("authors.predictions", "the-workshop", "https://here/a.npz", "workshop"),
+        ("checksums", "Study.zip", "0" * 64, "study.zip"),
+        ("checksums", "study_zip", "0" * 64, "study.zip"),
+        ("checksums", "netvlad.pt", "0" * 64, "netvlad.pth"),
+        ("checksums", "publishd-joint.pth", "0" * 64, "published-joint.pth"),
+        ("checksums", "study-tset.tar", "0" * 64, "study-test.tar"),
+    ],
+)
+def test_misspelt_names_are_refused(place, name, value, meant):
+    """What they tell would be told in vain: a checksum that nothing is compared with."""
+    lines = problems(nested(place, {name: value}))
+    assert lines[0].startswith(f"{place}: nothing is called ")
+    assert f"did you mean '{meant}'? Correct the name" in lines[0]
+
+
+def test_misspelt_addresses_are_refused():
+    addresses = {"study": "https://here/a.zip", "workshops": "https://here/b.zip"}
+    lines = problems({"source": "download", "archive_url": addresses})
+    assert any(
+        "nothing is called \"workshops\", did you mean 'workshop'?" in line for line in lines
+    )
+
+
+def test_names_of_other_scenes_are_no_mistake():
+    """One configuration of several scenes serves for one of them, and for one that is like them."""
+    names = ["study", "garage", "workshop2", "study2"]
+    statistics = dict.fromkeys(names, STATISTICS)
+    given = {"frames": {"statistics": statistics}, "checksums": {"garage.zip": "0" * 64}}
+    assert validated(given)["frames"]["statistics"] == statistics
+
+
+@pytest.mark.parametrize("name", ["garage.rar", "garage", "resnet99.pth", "garage-val.tar"])
+def test_checksums_of_what_is_never_downloaded_are_refused(name):
+    (line,) = problems({"checksums": {name: "0" * 64}})
+    assert line.startswith(f'checksums: "{name}" is no file that is downloaded, expected a name')
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dataset": "mine\n"},
+        {"scenes": ["study\n"]},
+        {"checksums": {"study.zip": "0" * 64 + "\n"}},
+        {"model": {"encoder": "sift\n"}},
+        {"variants": {"calm\n": {"model": {"knn": 2}}}},
+    ],
+)
+def test_a_line_break_is_no_part_of_a_name(changes):
+    assert ": got " in problems(changes)[0]
+
+
+def test_scenes_that_differ_in_capitals_alone():
+    rooms = {"study": 1, "Study": 2}
+    (line,) = problems({"scenes": ["study", "Study"], "rendering": {"rooms": rooms}})
+    assert line.startswith("scenes: study and Study differ in capitals alone")

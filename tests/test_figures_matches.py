@@ -42,7 +42,7 @@ def refined(rendered_scene, tmp_path):
     arrays["refined_t"][4] += 0.5
     arrays["refined_points"] = np.full(len(QUERIES), 30)
     np.savez(tmp_path / "refined.npz", **arrays)
-    write_camera(tmp_path / "camera.json", FOCAL_LENGTH, "planted")
+    write_camera(tmp_path / "camera.json", FOCAL_LENGTH, "planted", "room")
     return tmp_path
 
 

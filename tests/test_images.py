@@ -160,6 +160,16 @@ def test_depth_image_is_refused(tmp_path):
         read_image(path)
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("name", ["deep.png", "deep.tif"])
+def test_sixteen_bits_of_colours_are_refused(tmp_path, channels, name):
+    """Pillow reads them as eight."""
+    deep = np.random.default_rng(0).integers(0, 65536, (4, 6, channels), dtype=np.uint16)
+    assert cv2.imwrite(str(tmp_path / name), deep)
+    with pytest.raises(InputError, match=rf"{name}: .* more than 8 bits, .* If not, convert it"):
+        read_image(tmp_path / name)
+
+
 def test_error_in_a_thread_names_the_file(tmp_path, picture):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"")

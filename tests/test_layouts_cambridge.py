@@ -56,9 +56,10 @@ def test_image_names_may_hold_blanks(folder):
     ("line", "message"),
     [
         (f"{TRAIN[1]}.png 1 2 3 1 0 0", "says 'seq1/frame00002.png 1 2 3 1 0 0', expected seq1"),
-        (f"{TRAIN[1]}.png 1 2 x 1 0 0 0", "could not convert .*'x'.*expected seven numbers"),
-        (f"{TRAIN[1]}.png 1 nan 3 1 0 0 0", "not finite"),
-        (f"{TRAIN[1]}.png 1 2 inf 1 0 0 0", "not finite"),
+        (
+            f"{TRAIN[1]}.png 1 2 x 1 0 0 0",
+            "could not convert .*'x'.*expected the numbers of a pose",
+        ),
         (f"{TRAIN[1]}.png 1 2 3 0.5 0 0 0", "quaternion 0.5 0 0 0 has length 0.5, expected 1"),
         (f"seq1/gone.png {POSE}", r"names 'seq1/gone.png', but there is no image .*college/seq1"),
         (f"../college/{TRAIN[1]}.png {POSE}", "expected a path inside"),
@@ -98,5 +99,5 @@ def test_missing_and_empty_lists(folder, name):
 
 def test_binary_list(folder):
     (folder / "dataset_test.txt").write_bytes(b"\xff\xfe\x00\x80")
-    with pytest.raises(InputError, match=r"dataset_test\.txt: is no text .*expected UTF-8"):
+    with pytest.raises(InputError, match=r"dataset_test\.txt: is no text.*expected UTF-8"):
         read_scene(folder)

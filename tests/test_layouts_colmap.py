@@ -188,3 +188,106 @@ def test_other_layouts_do_without_pycolmap(folder, tmp_path, monkeypatch):
     assert len(read_scene(tmp_path / "tables").train) == len(TRAIN)
     with pytest.raises(InputError, match=r"no pycolmap here.*pip install pycolmap"):
         read_scene(folder)
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    """Return a scene of a text model with key points in every other image."""
+    folder = write_colmap(tmp_path / "garage", binary=False)
+    path = folder / "sparse/0/images.txt"
+    lines = path.read_text().split("\n")
+    for row in range(5, len(lines), 4):
+        lines[row] = "1.5 2 -1 3 4.5 -1"
+    path.write_text("\n".join(lines))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["cameras", "images", "points3D", "frames", "rigs"])
+def test_text_models_cut_off_anywhere(text, name):
+    """Either nothing that counts was lost, or the model is refused."""
+    path, whole = text / f"sparse/0/{name}.txt", read_scene(text)
+    content, read = path.read_bytes(), 0
+    for left in range(0, len(content), 5):
+        path.write_bytes(content[:left])
+        try:
+            scene = read_scene(text)
+        except InputError:
+            continue
+        read += 1
+        for kept, frame in zip(scene.train + scene.test, whole.train + whole.test, strict=True):
+            assert kept.name == frame.name
+            np.testing.assert_allclose(kept.world_from_cam, frame.world_from_cam, atol=1e-9)
+            np.testing.assert_allclose(kept.focal_length, frame.focal_length)
+    assert read < len(content) / 15 or name == "points3D"  # of which there are none here
+
+
+def test_removed_empty_lines_are_told_by_line(text):
+    path = text / "sparse/0/images.txt"
+    path.write_text("\n".join(line for line in path.read_text().split("\n") if line))
+    with pytest.raises(InputError, match=r"images\.txt:8: says '4 .*were the empty lines between"):
+        read_scene(text)
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_names_with_blanks(tmp_path, binary):
+    folder = write_colmap(tmp_path / "garage", binary=binary)
+    (folder / "images/seq1").rename(folder / "images/seq 1 (phone)")
+    model = colmap_model()
+    for image in model.images.values():
+        image.name = image.name.replace("seq1", "seq 1 (phone)")
+    (model.write_binary if binary else model.write_text)(folder / "sparse/0")
+    names = [name.replace("seq1", "seq 1 (phone)") for name in TRAIN]
+    assert sorted(names) == [frame.name for frame in read_scene(folder).train]
+
+
+@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize("quaternion", ["0 0 0 0", "nan 0 0 0", "1e200 1e200 0 0", "2 0 0 0"])
+@pytest.mark.parametrize("file", ["images", "frames"])
+def test_what_is_no_rotation_is_refused(folder, binary, quaternion, file):
+    model, row = folder / "sparse/0", {"images": 4, "frames": 3}[file]
+    if binary:
+        path, start = model / f"{file}.bin", {"images": 12, "frames": 16}[file]
+        content = path.read_bytes()
+        changed = np.array(quaternion.split(), dtype=np.float64).tobytes()
+        path.write_bytes(content[:start] + changed + content[start + 32 :])
+    else:
+        for path in model.iterdir():
+            path.unlink()
+        colmap_model().write_text(model)
+        path, first = model / f"{file}.txt", {"images": 1, "frames": 2}[file]
+        lines = path.read_text().split("\n")
+        fields = lines[row].split(" ")
+        lines[row] = " ".join([*fields[:first], *quaternion.split(), *fields[first + 4 :]])
+        path.write_text("\n".join(lines))
+    with pytest.raises(InputError, match=rf"{file}\.(bin|txt):.* has length .*, expected 1"):
+        read_scene(folder)
+
+
+def test_two_images_of_one_name(folder):
+    model = colmap_model()
+    for number in (1, 2):
+        model.images[number].name = f"{TRAIN[0]}.png"
+    model.write_binary(folder / "sparse/0")
+    with pytest.raises(InputError, match=r"sparse/0: has two images 'seq1/frame00001\.png'"):
+        read_scene(folder)
+
+
+def test_bytes_behind_the_records(rigged):
+    """A count that is too small loses images."""
+    path = rigged / "images.bin"
+    content = path.read_bytes()
+    path.write_bytes(
+        (int.from_bytes(content[:8], "little") - 1).to_bytes(8, "little") + content[8:]
+    )
+    with pytest.raises(InputError, match=r"images\.bin: has \d+ bytes behind as many records"):
+        read_model(rigged)
+
+
+@pytest.mark.parametrize(
+    ("camera", "message"),
+    [("SIMPLE_PINHOLE 0 0 60 0 0", "images of 0 x 0"), ("PINHOLE 64 48 -6 -6 3 2", "of -6 pixels")],
+)
+def test_cameras_that_cannot_be(text, camera, message):
+    (text / "sparse/0/cameras.txt").write_text(f"1 {camera}\n")
+    with pytest.raises(InputError, match=rf"camera 1 has .*{message}.*, expected numbers above 0"):
+        read_scene(text)

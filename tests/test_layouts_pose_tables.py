@@ -82,8 +82,7 @@ def test_comments_and_blanks_in_text(tmp_path):
     [
         (f"{TRAIN[1]}.png", [1, 0, 0, 0.1], "has length 1.005, expected 1"),
         (f"{TRAIN[1]}.png", [0, 0, 0, 0], "has length 0, expected 1"),
-        (f"{TRAIN[1]}.png", [1, 0, "nan", 0], "not finite"),
-        (f"{TRAIN[1]}.png", [1, 0, "a", 0], "expected seven numbers"),
+        (f"{TRAIN[1]}.png", [1, 0, "a", 0], "expected the numbers of a pose"),
         ("seq1/gone.png", [1, 0, 0, 0], "there is no image"),
         ("../garage/seq1/frame00002.png", [1, 0, 0, 0], "expected a path inside"),
         ("/etc/passwd", [1, 0, 0, 0], "expected a path inside"),
@@ -176,7 +175,7 @@ def test_a_column_without_a_name(csv_folder, trailing):
     for frame in scene.train:
         np.testing.assert_allclose(frame.world_from_cam, poses[frame.name], atol=1e-9)
     path.write_text(path.read_text() + "0,a.png,1,2,3,1,0,0,0,9")
-    with pytest.raises(InputError, match=r"train\.csv:6: has more or .* header, expected 9"):
+    with pytest.raises(InputError, match=r"train\.csv:6: has more or .* header, 10, expected 9"):
         read_scene(csv_folder)
 
 

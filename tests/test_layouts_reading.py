@@ -1,5 +1,8 @@
 """Every layout of one scene reads the same, and folders of none or of two are refused."""
 
+import logging
+from pathlib import Path
+
 import numpy as np
 import pytest
 from planted_scenes import (
@@ -15,7 +18,7 @@ from planted_scenes import (
 )
 
 from relposegnn.frames import Frames
-from relposegnn.layouts.reading import read_scene
+from relposegnn.layouts.reading import LEAVE_OUT, read_scene
 from relposegnn.packing import Packing, pack_frames
 from relposegnn.runtime import InputError
 
@@ -29,6 +32,9 @@ def test_all_layouts_give_the_planted_poses(tmp_path, layout):
         frames = scene.frames(split)
         if layout == "7-Scenes":
             expected = [f"seq-{int(n[3]):02d}/frame-{int(n[-5:]):06d}" for n in names]
+        elif layout == "12-Scenes":
+            first = "seq-00/frame-{:06}" if split == "test" else "seq-01/frame-{:06}"
+            expected = [first.format((TEST + TRAIN).index(name)) for name in names]
         else:
             expected = list(names)
         assert [frame.name for frame in frames] == expected
@@ -84,3 +90,65 @@ def test_unknown_scene_lists_the_known(tmp_path):
     (tmp_path / "notes").mkdir()
     with pytest.raises(InputError, match=r"cellar: no such scene; .* holds attic, college, garage"):
         read_scene(tmp_path / "cellar")
+
+
+LOST = {  # by layout: the file and line of a frame, here of TRAIN[1] and of TEST[1]
+    "csv": ("train.csv:3", "test.csv:3"),
+    "txt": ("train.txt:3", "test.txt:3"),
+    "Cambridge Landmarks": ("dataset_train.txt:5", "dataset_test.txt:5"),
+    "7-Scenes": ("seq-01/frame-000002.pose.txt", "seq-03/frame-000002.pose.txt"),
+    "12-Scenes": ("data/frame-000003.pose.txt", "data/frame-000001.pose.txt"),
+}
+
+
+def lose_tracking(folder: Path, place: str, number: str) -> None:
+    """Write a number in place of all numbers of a file, or of a line of a list."""
+    name, _, line = place.partition(":")
+    lines = (folder / name).read_text().splitlines()
+    for row in [int(line) - 1] if line else range(len(lines)):
+        comma = "," in lines[row]
+        fields = lines[row].split("," if comma else None)
+        kept = fields[:1] if line else []
+        lines[row] = ("," if comma else " ").join([*kept, *[number] * (len(fields) - len(kept))])
+    (folder / name).write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("number", ["nan", "-inf", "-1.#INF", "1.#QNAN0"])
+@pytest.mark.parametrize("layout", LOST)
+def test_all_lost_poses_are_told_at_once_or_left_out(tmp_path, caplog, layout, number):
+    folder = WRITERS[layout](tmp_path / "garage")
+    for place in LOST[layout]:
+        lose_tracking(folder, place, number)
+    told = f"garage: 2 of 6 poses are not finite: {', '.join(LOST[layout])}"
+    with pytest.raises(InputError, match="remove the frames, or leave them out by") as caught:
+        read_scene(folder)
+    assert told in str(caught.value)
+    with caplog.at_level(logging.WARNING):
+        scene = read_scene(folder, LEAVE_OUT)
+    assert f"{told}; these frames are left out" in caplog.text
+    assert (len(scene.train), len(scene.test)) == (3, 1)
+    for frame in scene.train + scene.test:
+        assert np.isfinite(frame.world_from_cam).all()
+
+
+def test_a_database_that_was_lost_altogether(tmp_path):
+    folder = write_tables(tmp_path / "garage", "csv")
+    for line in range(2, 6):
+        lose_tracking(folder, f"train.csv:{line}", "nan")
+    with pytest.raises(InputError, match=r"4 of 6 poses .* expected some in the database"):
+        read_scene(folder, LEAVE_OUT)
+
+
+def test_packing_leaves_lost_frames_out_where_it_is_told_to(tmp_path):
+    folder = write_tables(tmp_path / "garage", "csv")
+    lose_tracking(folder, "train.csv:3", "nan")
+    packing = Packing(24, lost_poses=LEAVE_OUT)
+    pack_frames(folder, tmp_path / "garage.h5", "mine", "garage", packing)
+    with Frames(tmp_path / "garage.h5") as frames:
+        assert frames.names("train") == [name for name in TRAIN if name != TRAIN[1]]
+
+
+def test_a_file_is_not_called_a_missing_scene(tmp_path):
+    (tmp_path / "garage.zip").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"garage\.zip: is a file, expected the folder of a scene"):
+        read_scene(tmp_path / "garage.zip")

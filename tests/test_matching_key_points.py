@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
+from relposegnn.images import UPRIGHT
 from relposegnn.matching.key_points import KeyPoints, find_key_points, match_key_points
 
 
@@ -46,7 +47,7 @@ def test_a_photo_is_turned_as_its_tag_says(picture, tmp_path):
     image.save(tmp_path / "upright.png")
     upright = find_key_points(tmp_path / "upright.png", 1000)
     np.testing.assert_array_equal(
-        find_key_points(tmp_path / "tagged.png", 1000, upright=True).places, upright.places
+        find_key_points(tmp_path / "tagged.png", 1000, orientation=UPRIGHT).places, upright.places
     )
     as_stored = find_key_points(tmp_path / "tagged.png", 1000).places
     assert np.abs(as_stored[:, 1]).max() > np.abs(upright.places[:, 1]).max()

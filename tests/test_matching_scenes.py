@@ -149,7 +149,7 @@ def test_left_out_frames_are_refined_without_those_around_them(
 ):
     """By others alone, and in the order of the graphs, which have their reaches."""
     images, files = rendered_room.paths[0].parent, ("neighbours.h5", "frames.h5")
-    write_camera(rendered_scene / "camera.json", FOCAL_LENGTH, "planted")
+    write_camera(rendered_scene / "camera.json", FOCAL_LENGTH, "planted", "room")
     sampling = SamplingSettings(7, "strided", stride=1, drop_probability=0.0, seed=0)
     graphs = tmp_path / "graphs.h5"
     trained = tmp_path / "trained.h5"
@@ -194,7 +194,7 @@ def test_focal_lengths_that_frames_have_come_first(rendered_scene, tmp_path):
         lengths[3] = np.nan
         file["train/focal_length"] = lengths
     measure_camera(tmp_path / "frames.h5", tmp_path, tmp_path / "camera.json")
-    assert read_camera(tmp_path / "camera.json") == 0.7
+    assert read_camera(tmp_path / "camera.json", "room") == 0.7
     with Frames(tmp_path / "frames.h5", tmp_path / "camera.json") as frames:
         assert (frames.focal_lengths("train") == 0.7).all()
         assert (frames.focal_lengths("test") == 0.7).all()
@@ -215,7 +215,7 @@ def test_a_scene_whose_camera_is_unknown_keeps_its_poses(rendered_scene, tmp_pat
 
 
 def test_files_that_do_not_belong_together_are_refused(rendered_scene, rendered_room, tmp_path):
-    (rendered_scene / "camera.json").write_text('{"focal_length": 0.8}')
+    write_camera(rendered_scene / "camera.json", 0.8, "planted", "room")
     arrays = dict(np.load(rendered_scene / "predictions.npz"))
     renamed = np.char.add("x", arrays["rel_path"])
     np.savez(tmp_path / "other.npz", **{**arrays, "rel_path": renamed})

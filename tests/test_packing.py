@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from planted_scenes import (
     TEST,
     TRAIN,
@@ -19,6 +19,7 @@ from planted_scenes import (
 
 from relposegnn.frames import Frames
 from relposegnn.packing import Packing, channel_histogram, channel_statistics, pack_frames
+from relposegnn.photos.files import read_photo
 from relposegnn.runtime import InputError
 from relposegnn.storage import SPLITS, open_hdf5, read_settings
 
@@ -222,3 +223,47 @@ def test_focal_lengths_that_are_unknown_stay_unknown(tmp_path):
     with Frames(path) as frames:
         assert np.isnan(frames.focal_lengths("train")).all()
         np.testing.assert_array_equal(frames.focal_lengths("test"), np.full(len(TEST), 1.1))
+
+
+def with_tags(folder: Path, tags: dict[str, int]) -> Path:
+    """Give images orientation tags, by the start of their names; the pixels stay."""
+    for path in folder.rglob("*.png"):
+        for start, tag in tags.items():
+            if path.relative_to(folder).as_posix().startswith(start):
+                exif = Image.Exif()
+                exif[ExifTags.Base.Orientation] = tag
+                with Image.open(path) as image:
+                    image.load()
+                image.save(path, exif=exif)
+    return folder
+
+
+@pytest.mark.parametrize("tag", [1, 6])
+def test_the_databases_orientation_is_recorded(tmp_path, caplog, tag):
+    """Photos that a phone stored in the same way are then seen as its database images are."""
+    folder = with_tags(write_noise(tmp_path / "attic"), {"seq": tag})
+    pack_frames(folder, tmp_path / "attic.h5", "synthetic", "attic", Packing(12))
+    with Frames(tmp_path / "attic.h5") as frames:
+        assert frames.orientation == tag
+        photo = read_photo(
+            folder / frames.sources("train")[2], (40, 30), (16, 12), (16, 12), orientation=tag
+        )
+        np.testing.assert_array_equal(photo.seen, frames.images("train", [2])[0])
+    assert "orientation" not in caplog.text
+
+
+def test_orientations_that_differ_are_told_by_name(tmp_path, caplog):
+    folder = with_tags(write_noise(tmp_path / "attic"), {"seq-03": 6, "seq-02": 8})
+    pack_frames(folder, tmp_path / "attic.h5", "synthetic", "attic", Packing(12))
+    with Frames(tmp_path / "attic.h5") as frames:
+        assert frames.orientation == 1  # of 5 images, against 4
+    assert "orientation tags (EXIF) differ, 5 x 1, 4 x 6, 3 x 8 (" in caplog.text
+    assert f"6: {folder}/seq-03/frame-000000.color.png" in caplog.text
+    assert f"8: {folder}/seq-02/frame-000000.color.png" in caplog.text
+
+
+def test_images_of_one_colour_are_no_database(tmp_path):
+    folder = write_seven_scenes(tmp_path / "attic")
+    with pytest.raises(InputError, match=r"attic: all database images have one .* expected photos"):
+        pack_frames(folder, tmp_path / "attic.h5", "mine", "attic", Packing(24))
+    assert not (tmp_path / "attic.h5").exists()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from relposegnn.images import open_image, read_image
+from relposegnn.images import UPRIGHT, open_image, read_image, size_and_orientation
 from relposegnn.photos.files import covering_box, find_photos, read_photo
 from relposegnn.runtime import InputError
 
@@ -14,7 +14,9 @@ TURNED_BACK = {  # by its value: what a viewer does with the stored pixels
     2: lambda pixels: pixels[:, ::-1],
     3: lambda pixels: pixels[::-1, ::-1],
     4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
     6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
     8: lambda pixels: np.rot90(pixels),
 }
 
@@ -51,10 +53,24 @@ def test_folder_without_photos_says_what_it_holds(tmp_path):
     (tmp_path / "IMG.HEIC").write_text("")
     with pytest.raises(InputError, match=r"1 x \.heic.*expected JPEG or PNG"):
         find_photos(tmp_path)
-    for name in ("nowhere", "IMG.HEIC"):
-        message = rf"{name}: no such folder, expected a photo or a folder of photos"
+    for name, found in (("nowhere", "no such folder"), ("IMG.HEIC", "is a file")):
+        message = rf"{name}: {found}, expected a photo or a folder of photos"
         with pytest.raises(InputError, match=message):
             find_photos(tmp_path / name)
+
+
+def test_links_to_other_folders_are_followed_and_need_not_end(tmp_path, pixels, caplog):
+    album, phone = tmp_path / "album", tmp_path / "elsewhere/phone"
+    for path in (album / "a.png", album / "walk/b.png", phone / "c.png", phone / "deep/d.png"):
+        save(path, pixels)
+    (album / "from-phone").symlink_to(phone)
+    (album / "again").symlink_to(album / "walk")  # its photos have a name already
+    (phone / "back").symlink_to(album)
+    (album / "lost.png").symlink_to(tmp_path / "nowhere.png")
+    with caplog.at_level(logging.WARNING):
+        found = find_photos(album)
+    assert found == ["a.png", "from-phone/c.png", "from-phone/deep/d.png", "walk/b.png"]
+    assert "lost.png: is a link to nothing" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["a.jpeg", "b.PNG"])
@@ -68,9 +84,30 @@ def test_a_photo_stands_for_itself_alone(tmp_path, pixels, name):
 def test_orientation_is_applied(tmp_path, pixels, orientation):
     path = save(tmp_path / "photo.png", pixels, orientation)
     expected = TURNED_BACK[orientation](pixels)
-    np.testing.assert_array_equal(np.array(open_image(path, upright=True)), expected)
+    np.testing.assert_array_equal(np.array(open_image(path, UPRIGHT)), expected)
     jpeg = save(tmp_path / "photo.jpg", pixels, orientation, quality=95)
-    assert np.abs(np.array(open_image(jpeg, upright=True)) - expected.astype(float)).mean() < 8
+    assert np.abs(np.array(open_image(jpeg, UPRIGHT)) - expected.astype(float)).mean() < 8
+
+
+@pytest.mark.parametrize("database", TURNED_BACK)
+@pytest.mark.parametrize("own", TURNED_BACK)
+def test_photos_are_turned_as_the_database_is_stored(tmp_path, pixels, own, database):
+    """Whatever the two tags are: what a viewer shows upright is then stored in the same way."""
+    photo = save(tmp_path / "photo.png", pixels, own)
+    turned = np.array(open_image(photo, database))
+    seen, expected = TURNED_BACK[database](turned), TURNED_BACK[own](pixels)
+    np.testing.assert_array_equal(seen, expected)
+    if own == database:
+        np.testing.assert_array_equal(turned, np.array(open_image(photo)))
+        read = read_photo(photo, (64, 48), (53, 40), (53, 40), orientation=database)
+        np.testing.assert_array_equal(read.describing, read_image(photo, (64, 48)))
+
+
+@pytest.mark.parametrize("tag", [0, 9, 65535])
+def test_a_tag_that_is_none_counts_as_upright(tmp_path, pixels, tag):
+    photo = save(tmp_path / "photo.png", pixels, tag)
+    assert size_and_orientation(photo) == ((160, 120), UPRIGHT)
+    np.testing.assert_array_equal(np.array(open_image(photo, UPRIGHT)), pixels)
 
 
 def test_photo_of_the_scenes_camera_is_resized_as_frames_are(tmp_path, pixels):
@@ -134,7 +171,7 @@ def test_portrait_is_cut_above_and_below():
 def test_depth_image_is_refused(tmp_path):
     Image.fromarray(np.zeros((4, 4), np.uint16)).save(tmp_path / "depth.png")
     with pytest.raises(InputError, match=r"depth\.png: .*mode I;16.*8 bits a channel"):
-        open_image(tmp_path / "depth.png", upright=True)
+        open_image(tmp_path / "depth.png", UPRIGHT)
 
 
 @pytest.mark.parametrize("name", ["photo.jpg", "photo.png"])
@@ -142,4 +179,4 @@ def test_damaged_photo_is_named(tmp_path, pixels, name):
     path = save(tmp_path / name, pixels)
     path.write_bytes(path.read_bytes()[:600])
     with pytest.raises(InputError, match=rf"{name}: cannot be read as an image"):
-        open_image(path, upright=True)
+        open_image(path, UPRIGHT)

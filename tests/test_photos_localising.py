@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import write_tiny_scene
-from PIL import Image
+from PIL import ExifTags, Image
 from test_photos_place import write_calibration
 
 from relposegnn.aggregation import MEDIAN, LocalizationSettings
@@ -117,6 +117,23 @@ def test_copies_of_queries_get_the_poses_of_the_prediction(place, folder, tmp_pa
     np.testing.assert_allclose(copies["similarity"], similarity[:, 0], atol=1e-5)
 
 
+def test_photos_stored_as_the_database_is_are_found_as_its_images_are(place, folder, tmp_path):
+    """A phone held upright gives both the same tag: neither is turned."""
+    untagged = localise(place, folder, tmp_path / "untagged").set_index("image")
+    frames = shutil.copy(place.frames, tmp_path / "frames.h5")
+    with h5py.File(frames, "a") as file:
+        file.attrs["orientation"] = 6
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    for path in folder.glob("*.PNG"):
+        with Image.open(path) as image:
+            image.load()
+        image.save(path, exif=exif)
+    tagged = localise(place, folder, tmp_path / "tagged", frames=frames).set_index("image")
+    names, columns = [f"test {i}.PNG" for i in range(5)], [*POSE, "similarity"]
+    np.testing.assert_allclose(tagged.loc[names, columns], untagged.loc[names, columns], atol=1e-6)
+
+
 def test_a_photo_does_not_depend_on_the_others(place, folder, tmp_path, monkeypatch):
     together = localise(place, folder, tmp_path / "all").set_index("image")
     alone = tmp_path / "alone"
@@ -218,7 +235,7 @@ def test_photos_that_matches_do_not_refine_have_the_error_of_regressed_ones(
     """The images are noise: nothing matches."""
     scale = Scale([1e-3, 0], [0.1, 0], (2, 2), (1e-3, 0.1), 50)
     changes = {"calibration": write_calibration(tmp_path / "c.json", **{REFINED: scale})}
-    write_camera(tmp_path / "camera.json", 0.8, "planted")
+    write_camera(tmp_path / "camera.json", 0.8, "planted", "tiny")
     regressed = localise(place, folder, tmp_path / "out")
     changes |= {"camera": tmp_path / "camera.json", "images": place.frames.parent / "scene"}
     table = localise(place, folder, tmp_path / "out", **changes)
@@ -314,7 +331,7 @@ def test_photo_without_a_finite_pose_is_not_accepted(place, folder, tmp_path):
         ({"candidates": 2}, r"tiny-frames\.h5: 2 database images to choose from .* = 3"),
         ({"describer": Path("gone.npz")}, r"gone\.npz: cannot be read as a vocabulary"),
         ({"calibration": Path("gone.json")}, r"gone\.json: cannot be read as a calibration"),
-        ({"model": Path("gone.pt")}, r"gone\.pt: cannot be read as a checkpoint"),
+        ({"model": Path("gone.pt")}, r"gone\.pt: no such file, expected a checkpoint"),
     ],
 )
 def test_wrong_requests(place, folder, tmp_path, changes, message):
@@ -364,7 +381,7 @@ def test_photos_of_any_camera_by_a_network_that_sees_rays(place, folder, tmp_pat
     assert np.abs(poses[0] - poses[2]).max() > 1e-3
     with h5py.File(frames, "a") as file:  # where the frames do not tell it, the place's camera does
         file["train/focal_length"][:] = np.nan
-    write_camera(tmp_path / "camera.json", 0.8, "planted")
+    write_camera(tmp_path / "camera.json", 0.8, "planted", "tiny")
     with pytest.raises(InputError, match="the focal length of 12 of 12 train frames is unknown"):
         localise(rays, folder, tmp_path / "out")
     told, own = (

@@ -39,9 +39,9 @@ def model(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path, model, asked):
-    with pytest.raises(InputError, match=r"nowhere: no such folder, expected one of images with"):
+    with pytest.raises(InputError, match=r"nowhere: no such folder, expected a folder of images"):
         prepare_place(tmp_path / "nowhere", model, 1)
-    with pytest.raises(InputError, match=r"general\.pt: no such folder"):
+    with pytest.raises(InputError, match=r"general\.pt: is a file, expected a folder of images"):
         prepare_place(model, model, 1)
     assert not asked
 

@@ -102,7 +102,8 @@ def test_unreadable_checkpoint(reference_state, tmp_path, damage):
         torch.save({"state_dict": Malicious()}, path)
     elif damage == "no state_dict":
         torch.save({"model": {}}, path)
-    message = "holds model" if damage == "no state_dict" else "cannot be read as a checkpoint"
+    messages = {"absent": "no such file", "no state_dict": "holds model"}
+    message = messages.get(damage, "cannot be read as a checkpoint")
     with pytest.raises(InputError, match=rf"bad\.tar: {message}"):
         load_netvlad(path)
 

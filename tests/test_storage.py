@@ -1,5 +1,8 @@
 """HDF5 files: provenance, refusal of other kinds and schemas, nothing half-written."""
 
+import subprocess
+import sys
+
 import h5py
 import numpy as np
 import pytest
@@ -69,3 +72,33 @@ def test_rows_of_an_array_without_any(tmp_path):
         assert stored.rows("x", []).shape == (0, 3)
         with pytest.raises(IndexError, match="got"):
             stored.rows("x", [0])
+
+
+WRITER = """
+import sys
+import h5py
+file = h5py.File(sys.argv[1], "a")
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_file_that_another_process_writes_is_not_to_be_made_again(tmp_path):
+    path = tmp_path / "a.h5"
+    with create_hdf5(path, "graphs", {}):
+        pass
+    command = [sys.executable, "-c", WRITER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout.readline() == b"open\n"
+        with pytest.raises(InputError, match="another process has it open; wait") as caught:
+            open_hdf5(path, "graphs")
+        writer.stdin.close()
+    assert "make it again" not in str(caught.value)
+    open_hdf5(path, "graphs").close()
+
+
+def test_what_is_no_file_is_called_what_it_is(tmp_path):
+    with pytest.raises(InputError, match=r"none\.h5: .*no such file.*make it first"):
+        open_hdf5(tmp_path / "none.h5", "graphs")
+    with pytest.raises(InputError, match=r"it is a folder; name the file"):
+        open_hdf5(tmp_path, "graphs")

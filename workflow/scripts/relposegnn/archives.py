@@ -10,6 +10,7 @@ import errno
 import logging
 import re
 import shutil
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -51,6 +52,7 @@ def extract_scene(archive: str | Path, folder: str | Path, scene: str, workers: 
         entries = _entries(outer, str(archive))
         root = _scene_root(archive, entries, scene)
         members = _members(entries, root)
+        _refuse_places_taken(members, str(archive))
         partial.mkdir()
         size = sum(entry.file_size for entry in members.values())
         with tqdm(desc=scene, total=size, unit="B", unit_scale=True, disable=None) as bar:
@@ -77,7 +79,11 @@ def _extract_member(
     ):
         entries = _entries(inner, label)
         # Forward only: each step back would decompress the sequence from its start again.
-        for inner_path, item in sorted(entries.items(), key=lambda pair: pair[1].header_offset):
+        forward = sorted(entries.items(), key=lambda pair: pair[1].header_offset)
+        places = _Places(label)
+        for inner_path, item in forward:
+            places.take(_below(inner_path, sequence), item.filename)
+        for inner_path, item in forward:
             target = folder / sequence / _below(inner_path, sequence)
             _copy_entry(inner, item, target, f"{label}/{item.filename}")
             bar.update(item.compress_size)
@@ -101,9 +107,9 @@ def _entries(zipped: zipfile.ZipFile, label: str) -> dict[PurePosixPath, zipfile
     """Return the files of a zip by path.
 
     Raises:
-        InputError: a path is absolute, leads upwards or starts with a drive.
+        InputError: a path is absolute, leads upwards or starts with a drive, or two are one.
     """
-    entries = {}
+    entries, places = {}, _Places(label)
     for entry in zipped.infolist():
         path = PureWindowsPath(entry.filename)  # knows drives, and both kinds of slashes
         if path.anchor or ".." in path.parts:
@@ -112,8 +118,44 @@ def _entries(zipped: zipfile.ZipFile, label: str) -> dict[PurePosixPath, zipfile
                 "do not use this archive, download it again from a place that you trust"
             )
         if not entry.is_dir():
+            places.take(PurePosixPath(*path.parts), entry.filename)
             entries[PurePosixPath(*path.parts)] = entry
     return entries
+
+
+class _Places:
+    """Where the entries of an archive land: no two in one place, on any disk.
+
+    Some disks do not tell capitals from small letters, nor letters with accents from letters and
+    accents: an entry would replace the one before it.
+    """
+
+    def __init__(self, label: str) -> None:
+        self._label, self._taken = label, {}
+
+    def take(self, path: PurePosixPath, entry: str) -> None:
+        """Note where an entry lands; InputError where another one does."""
+        key = unicodedata.normalize("NFC", str(path).casefold())
+        if key in self._taken:
+            raise InputError(
+                f"{self._label}: entries {self._taken[key]!r} and {entry!r} would both become "
+                f"{path}, expected one; unzip it with another program, keep the right one of them "
+                "and set scenes_dir to where it is"
+            )
+        self._taken[key] = entry
+
+
+def _refuse_places_taken(members: dict[PurePosixPath, zipfile.ZipInfo], label: str) -> None:
+    """Refuse sequences that an archive holds twice: as archives inside, or as one and a folder."""
+    places = _Places(label)
+    folders = {}
+    for path, entry in members.items():
+        if match := SEQUENCE_ARCHIVE.fullmatch(str(path)):
+            places.take(PurePosixPath(match[1]), entry.filename)
+        elif len(path.parts) > 1:
+            folders.setdefault(path.parts[0].casefold(), (path.parts[0], entry.filename))
+    for folder, first in folders.values():
+        places.take(PurePosixPath(folder), first)
 
 
 def _members(
@@ -154,6 +196,8 @@ def _naming_damage(label: str) -> Iterator[None]:
             "to where it is"
         ) from error
     except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise InputError(f"{label}: no such file, expected an archive; download it") from error
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             raise InputError(f"{label}: the disk filled up; free space") from error
         if isinstance(error, OSError) and error.errno not in IMPOSSIBLE_PLACE:

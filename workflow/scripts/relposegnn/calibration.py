@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .json_files import READING_ERRORS, check_keys, numbers, read_object, unreadable, whole_number
 from .metrics import (
     ALL_EDGES,
     DEVIATIONS,
@@ -150,16 +151,24 @@ def read_calibration(calibration_file: str | Path) -> Calibration:
         InputError: the file cannot be read as one of ``calibrate_errors``.
     """
     try:
-        scales = json.loads(Path(calibration_file).read_text(encoding="utf-8"))
-        read = {str(name): Scale(**scale) for name, scale in scales.items()}
-        for name, scale in read.items():
-            if {len(scale.metres), len(scale.degrees)} != {FACTORS[name]}:
-                raise ValueError(f"{name} has other factors than the {FACTORS[name]} expected")
-        return read
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{calibration_file}: cannot be read as a calibration ({error}); make it again"
-        ) from error
+        return {
+            name: _read_scale(name, told) for name, told in read_object(calibration_file).items()
+        }
+    except READING_ERRORS as error:
+        raise unreadable(calibration_file, "a calibration", error, "make it again") from error
+
+
+def _read_scale(name: str, told: dict) -> Scale:
+    """Return an estimator's scale as a file tells it; it raises one of ``READING_ERRORS``."""
+    if name not in FACTORS:
+        raise ValueError(f"it tells of {name!r}, expected {', '.join(FACTORS)}")
+    check_keys(told, set(Scale._fields))
+    for field in ("metres", "degrees"):
+        numbers(told[field], f"{name}, {field}", FACTORS[name], least=0)
+    for field in ("ratios", "median"):
+        numbers(told[field], f"{name}, {field}", 2, least=0)
+    whole_number(told["frames"], f"{name}, frames", least=1)
+    return Scale(**told)
 
 
 def stated_errors(

@@ -2,29 +2,38 @@
 
 import json
 import math
+import sys
 from pathlib import Path
 
+from .json_files import READING_ERRORS, check_keys, number, read_object, unreadable
 from .runtime import InputError, atomic_path
 
 
-def write_camera(camera_file: str | Path, focal_length: float, origin: str) -> None:
+def write_camera(camera_file: str | Path, focal_length: float, origin: str, scene: str) -> None:
     """Write a focal length, in longer sides of the image, NaN where unknown, and what told it."""
     known = focal_length if math.isfinite(focal_length) else None
+    contents = {"scene": scene, "focal_length": known, "origin": origin}
     with atomic_path(camera_file) as unfinished:
-        contents = json.dumps({"focal_length": known, "origin": origin})
-        unfinished.write_text(contents + "\n", encoding="utf-8")
+        unfinished.write_text(json.dumps(contents) + "\n", encoding="utf-8")
 
 
-def read_camera(camera_file: str | Path) -> float:
+def read_camera(camera_file: str | Path, scene: str) -> float:
     """Return the focal length of a scene's camera, in longer sides; NaN where it is unknown.
 
     Raises:
-        InputError: the file cannot be read as one of ``write_camera``.
+        InputError: the file cannot be read as one of ``write_camera``, or is another scene's.
     """
     try:
-        length = json.loads(Path(camera_file).read_text(encoding="utf-8"))["focal_length"]
-        return math.nan if length is None else float(length)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        contents = read_object(camera_file)
+        check_keys(contents, {"scene", "focal_length", "origin"})
+        length = contents["focal_length"]
+        if length is not None:
+            number(length, "focal_length", sys.float_info.min)
+    except READING_ERRORS as error:
+        raise unreadable(camera_file, "a camera", error, "make it again") from error
+    if contents["scene"] != scene:
         raise InputError(
-            f"{camera_file}: cannot be read as a camera ({error}); make it again"
-        ) from error
+            f"{camera_file}: is the camera of the scene {contents['scene']!r}, expected that of "
+            f"{scene!r}; give the right one, or make it again"
+        )
+    return math.nan if length is None else float(length)

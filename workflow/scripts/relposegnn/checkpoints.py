@@ -104,7 +104,7 @@ def restore_state(
     except InputError as error:
         logger.warning("%s; the training starts over", error)
         return []
-    if contents["key"] != key:
+    if contents.get("key") != key:
         logger.warning(
             "%s belongs to a training with other settings, code or data; the training starts over",
             path,

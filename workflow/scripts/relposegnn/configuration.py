@@ -86,21 +86,32 @@ def refuse_duplicate_keys(path: str | Path) -> None:
     """Check that no key of a YAML file appears twice: YAML would silently take the last.
 
     Raises:
-        InputError: a key appears twice in one section, or the file is no YAML.
+        InputError: a key appears twice in one section, or the file is no YAML in UTF-8.
     """
     try:
-        root = yaml.compose(Path(path).read_text())
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: is no valid YAML: {error}") from error
-    problems = list(_duplicate_keys(root, ""))
+        root = yaml.compose(Path(path).read_text(encoding="utf-8"))
+        problems = list(_duplicate_keys(root, "", set()))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: is no valid YAML, expected sections and keys in UTF-8: {error}; correct it, "
+            "or save it anew"
+        ) from error
+    except RecursionError as error:
+        raise InputError(
+            f"{path}: is nested too deeply, expected sections and keys; correct it"
+        ) from error
     if problems:
         raise InputError("\n".join(f"{path}: {problem}" for problem in problems))
 
 
-def _duplicate_keys(node: yaml.Node | None, place: str) -> Iterator[str]:
+def _duplicate_keys(node: yaml.Node | None, place: str, known: set[int]) -> Iterator[str]:
+    """Yield the keys that appear twice below a node; what several aliases stand for counts once."""
+    if id(node) in known:
+        return
+    known.add(id(node))
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            yield from _duplicate_keys(item, place)
+            yield from _duplicate_keys(item, place, known)
     if not isinstance(node, yaml.MappingNode):
         return
     first_lines: dict[str, int] = {}
@@ -108,9 +119,12 @@ def _duplicate_keys(node: yaml.Node | None, place: str) -> Iterator[str]:
         line = key.start_mark.line + 1
         name = f"{place}{key.value}"
         if name in first_lines:
-            yield f"line {line}: {name} stands in line {first_lines[name]} too, keep one of them"
+            yield (
+                f"line {line}: {name} stands in line {first_lines[name]} too, expected once: keep "
+                "one of them"
+            )
         first_lines.setdefault(name, line)
-        yield from _duplicate_keys(value, f"{name}.")
+        yield from _duplicate_keys(value, f"{name}.", known)
 
 
 def _converted(value: Any, schema: dict) -> Any:

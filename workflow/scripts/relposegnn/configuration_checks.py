@@ -6,14 +6,18 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from .experiments import GENERAL, PUBLISHED, experiments, trained_runs
+from .experiments import GENERAL, PUBLISHED, experiments, published_runs, trained_runs
 
 AUTHORS_CLUSTERS = 64  # of their trained NetVLAD
+LIKENESS = 0.75  # least, 0 to 1, of a misspelt name to the one that was meant
+# Names of files that are downloaded, for scenes that are not among those of a configuration too.
+DOWNLOADED = re.compile(r"[^/]+(?:\.zip|\.npz|-(?:train|test)\.tar)|published-[^/]+\.pth")
 
 
 def contradictions(config: dict) -> Iterator[str]:
     """Yield one line for each contradiction in a configuration that its schema accepts."""
     yield from _source_problems(config)
+    yield from _name_problems(config)
     yield from _rendering_problems(config)
     yield from _experiment_problems(config)
     yield from _authors_problems(config)
@@ -27,7 +31,7 @@ def _source_problems(config: dict) -> Iterator[str]:
     if config["scenes_dir"]:
         folder = Path(config["scenes_dir"])
         if not folder.is_dir():
-            yield f"scenes_dir: got {folder}, expected a folder that exists"
+            yield f"scenes_dir: got {folder}{_kind(folder)}, expected a folder that exists"
             return
         known = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
         yield from _unknown_scenes(config["scenes"], known, f"folders in {folder}")
@@ -41,6 +45,58 @@ def _source_problems(config: dict) -> Iterator[str]:
     else:
         reason = "since source is download; or set scenes_dir to a folder that holds the scenes"
         yield from _lacking_places("archive_url", config["archive_url"], ["scene"], reason)
+
+
+def _name_problems(config: dict) -> Iterator[str]:
+    """Yield names, of which something is told, that are misspelt: it would be told in vain.
+
+    Names of other scenes may stand there: a configuration of several serves for one of them too.
+    """
+    scenes, frames, authors = config["scenes"], config["frames"], config["authors"]
+    by_scene = {
+        "frames.statistics": frames["statistics"],
+        "frames.focal_lengths": frames["focal_lengths"],
+        "authors.predictions": authors["predictions"],
+        "archive_url": config["archive_url"],
+    }
+    for place, section in by_scene.items():
+        if isinstance(section, dict):
+            yield from _misspelt(place, section, scenes)
+    weights = [*config["weights"], *published_runs(scenes)]
+    files = [f"{name}.pth" for name in weights]
+    for scene in scenes:
+        files += [f"{scene}{end}" for end in (".zip", ".npz", "-train.tar", "-test.tar")]
+    yield from _misspelt("checksums", config["checksums"], files)
+    for name in config["checksums"]:
+        if name not in files and not DOWNLOADED.fullmatch(str(name)):
+            yield (
+                f"checksums: {json.dumps(name)} is no file that is downloaded, expected a name "
+                "such as chess.zip, netvlad.pth, published-joint.pth, chess-test.tar or chess.npz"
+            )
+    alike = {scene.casefold(): scene for scene in scenes}
+    for scene in scenes:
+        if alike[scene.casefold()] != scene:
+            yield (
+                f"scenes: {scene} and {alike[scene.casefold()]} differ in capitals alone, expected "
+                "names that no disk takes for one"
+            )
+
+
+def _misspelt(place: str, given: dict, known: list[str]) -> Iterator[str]:
+    """Yield the names given that are like one that is known and not given, numbers alike too."""
+    lacking = {name.casefold(): name for name in known if name not in given}
+    for name in given:
+        if name in known:
+            continue
+        text = str(name).casefold()  # YAML may have numbers as keys
+        numbers = re.findall(r"\d+", text)
+        near = difflib.get_close_matches(text, lacking, n=3, cutoff=LIKENESS)
+        meant = [lacking[each] for each in near if re.findall(r"\d+", each) == numbers]
+        if meant:
+            yield (
+                f"{place}: nothing is called {json.dumps(name)}, did you mean {meant[0]!r}? "
+                "Correct the name, or remove it"
+            )
 
 
 def _rendering_problems(config: dict) -> Iterator[str]:
@@ -139,9 +195,15 @@ def _path_problems(config: dict) -> Iterator[str]:
     """Yield paths at which there is nothing."""
     literature, photos = config["evaluation"]["literature"], config["photos"]["folder"]
     if literature and not Path(literature).is_file():
-        yield f"evaluation.literature: got {literature}, expected a CSV file that exists"
+        kind = _kind(Path(literature))
+        yield f"evaluation.literature: got {literature}{kind}, expected a CSV file that exists"
     if photos and not Path(photos).is_dir():
-        yield f"photos.folder: got {photos}, expected a folder that exists"
+        yield f"photos.folder: got {photos}{_kind(Path(photos))}, expected a folder that exists"
+
+
+def _kind(path: Path) -> str:
+    """Return what is at a path instead of what was expected there."""
+    return ", a file" if path.is_file() else ", a folder" if path.is_dir() else ""
 
 
 def _variant_problems(config: dict) -> Iterator[str]:
@@ -149,7 +211,7 @@ def _variant_problems(config: dict) -> Iterator[str]:
     folders = {"authors", "left_out"}  # of graphs
     taken = {*trained_runs(config["scenes"], [0]), GENERAL} | folders
     for name in [*config["scenes"], *config["variants"]]:
-        if re.search(r"-seed\d+$", name):
+        if re.search(r"-seed\d+\Z", name):
             yield f"{name}: ends like the runs of further seeds, expected another name"
     for name, changes in config["variants"].items():
         if name in taken or name.startswith(PUBLISHED):

@@ -81,6 +81,8 @@ def download(
             _fetch(url, partial, attempts, wait, timeout)
         _check_whole(url, partial, sha256)
         partial.replace(target)
+        told = f"has SHA-256 {sha256}, as it should" if sha256 else "is not compared: no checksum"
+        logger.info("%s: %s (checksums: %s)", url, told, target.name)
         _memory(partial).unlink(missing_ok=True)
     except OSError as error:
         trouble = f"cannot be written ({error.strerror}); check the folder and its permissions"

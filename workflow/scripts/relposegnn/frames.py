@@ -3,16 +3,18 @@
 Groups ``train`` and ``test`` hold ``images`` uint8 (N, H, W, 3), one frame a chunk;
 ``world_from_cam`` float64 (N, 4, 4); ``name``; ``source``, the image's path relative to the
 scene's folder; where it is known of some frame, ``focal_length`` float64 (N) in longer sides of
-the image, NaN where it is not. Root attributes: ``dataset``, ``scene``, and ``mean`` (3) and
-``variance`` (3) of the channels of the training images in [0, 1]. A scene without queries has 0 of
-them. ``packing`` writes it.
+the image, NaN where it is not. Root attributes: ``dataset``, ``scene``, ``mean`` (3) and
+``variance`` (3) of the channels of the training images in [0, 1], and ``orientation``, EXIF's, that
+most of them have. A scene without queries has 0 of them. ``packing`` writes it.
 """
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from .camera_files import read_camera
+from .runtime import InputError
 from .storage import SPLITS, StoredFrames, open_hdf5
 
 
@@ -30,24 +32,46 @@ class Frames(StoredFrames):
         """Read everything but the images."""
         super().__init__(path, "frames")
         with open_hdf5(path, "frames") as file:
-            self.dataset = str(file.attrs["dataset"])
-            self.scene = str(file.attrs["scene"])
-            self.mean = np.array(file.attrs["mean"])
-            self.variance = np.array(file.attrs["variance"])
-            self.image_shape: tuple[int, int] = file["train/images"].shape[1:3]
-            self._names = {split: list(file[split]["name"].asstr()[:]) for split in SPLITS}
-            self._sources = {split: list(file[split]["source"].asstr()[:]) for split in SPLITS}
-            self._poses = {split: file[split]["world_from_cam"][:] for split in SPLITS}
-            self._focal_lengths = {
-                split: file[split]["focal_length"][:]
-                if "focal_length" in file[split]
-                else np.full(len(self._names[split]), np.nan)
-                for split in SPLITS
-            }
+            try:
+                self._read_labels(file)
+            except (KeyError, ValueError, TypeError) as error:
+                raise InputError(
+                    f"{path}: is no complete frames file ({error}), expected labels, poses and "
+                    "images of both splits, and what they are standardised with; make it again"
+                ) from error
         if camera_file is not None:
-            usual = read_camera(camera_file)
+            usual = read_camera(camera_file, self.scene)
             for lengths in self._focal_lengths.values():
                 lengths[np.isnan(lengths)] = usual
+
+    def _read_labels(self, file: h5py.File) -> None:
+        """Read everything but the images; it raises an error where they are not whole."""
+        self.dataset = str(file.attrs["dataset"])
+        self.scene = str(file.attrs["scene"])
+        self.mean = np.array(file.attrs["mean"])
+        self.variance = np.array(file.attrs["variance"])
+        self.orientation = int(file.attrs.get("orientation", 1))  # 1: as it is seen
+        self.image_shape: tuple[int, int] = file["train/images"].shape[1:3]
+        self._names = {split: list(file[split]["name"].asstr()[:]) for split in SPLITS}
+        self._sources = {split: list(file[split]["source"].asstr()[:]) for split in SPLITS}
+        self._poses = {split: file[split]["world_from_cam"][:] for split in SPLITS}
+        self._focal_lengths = {
+            split: file[split]["focal_length"][:]
+            if "focal_length" in file[split]
+            else np.full(len(self._names[split]), np.nan)
+            for split in SPLITS
+        }
+        if not (self.mean.shape == self.variance.shape == (3,) and (self.variance > 0).all()):
+            raise ValueError(f"mean {self.mean} and variance {self.variance}")
+        for split in SPLITS:
+            count = len(self._names[split])
+            lengths = {len(file[split]["images"]), len(self._sources[split])}
+            if lengths | {len(self._focal_lengths[split])} != {count}:
+                raise ValueError(f"{count} names in {split}, and another number of images")
+            if self._poses[split].shape != (count, 4, 4):
+                raise ValueError(f"poses of shape {self._poses[split].shape} in {split}")
+            if not np.isfinite(self._poses[split]).all():
+                raise ValueError(f"poses that are not finite in {split}")
 
     def count(self, split: str) -> int:
         """Return the number of frames of ``train`` or ``test``."""

@@ -4,18 +4,38 @@ Pillow's bilinear filter, which widens with the scale and so does not alias, rep
 the last bit; those of OpenCV and of torch differ by up to one grey value and more.
 """
 
+import logging
+import struct
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import ExifTags, Image, ImageEnhance
 
 from .runtime import InputError, map_in_threads
 
+logger = logging.getLogger(__name__)
+
 EIGHT_BIT_MODES = {"RGB", "RGBA", "L", "LA", "P", "CMYK", "YCbCr"}  # Pillow's names
+UPRIGHT = 1  # EXIF's orientation of pixels that are stored as they are seen
+# What makes pixels with one of the other orientations upright, and what stores upright ones so.
+TO_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+FROM_UPRIGHT = {**TO_UPRIGHT, 6: TO_UPRIGHT[8], 8: TO_UPRIGHT[6]}
 # What Pillow raises for damaged files, by format.
-DECODING_ERRORS = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+DECODING_ERRORS = (
+    *(OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError),
+    *(struct.error, TypeError, LookupError),  # of damaged tags
+)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -24,32 +44,91 @@ def image_size(path: str | Path) -> tuple[int, int]:
     Raises:
         InputError: the file is missing or not an image.
     """
+    return size_and_orientation(path)[0]
+
+
+def size_and_orientation(path: str | Path) -> tuple[tuple[int, int], int]:
+    """Return (width, height) in pixels as stored, and EXIF's orientation, from an image's header.
+
+    Raises:
+        InputError: the file is missing or not an image.
+    """
     try:
         with Image.open(path) as image:
-            return image.size
+            return image.size, _orientation(image)
     except DECODING_ERRORS as error:
         raise _unreadable(path, error) from error
 
 
-def open_image(path: str | Path, upright: bool = False) -> Image.Image:
+def common_size(paths: Sequence[Path], workers: int) -> tuple[tuple[int, int], list[int]]:
+    """Return the (width, height) that the images of a scene share, and the orientation of each.
+
+    Raises:
+        InputError: sizes differ, or as ``size_and_orientation``.
+    """
+    expected, orientations = None, []
+    headers = map_in_threads(size_and_orientation, paths, workers)
+    for path, (size, orientation) in zip(paths, headers, strict=True):
+        expected = expected or size
+        if size != expected:
+            raise InputError(
+                f"{path}: is {size[0]}x{size[1]} pixels, expected {expected[0]}x{expected[1]} as "
+                f"{paths[0]}; all images of a scene must have one size: leave out those that "
+                "differ, or crop or resize the files to one size (and turn the pixels of photos "
+                "held upright, before their poses are found)"
+            )
+        orientations.append(orientation)
+    found = [f"{count} x {value}" for value, count in Counter(orientations).most_common()]
+    if len(found) > 1:
+        examples = [f"{value}: {paths[orientations.index(value)]}" for value in set(orientations)]
+        logger.warning(
+            "orientation tags (EXIF) differ, %s (%s); pixels are taken as stored, as poses are of "
+            "them, but images seen sideways are hardly recognised by the others. Turn the pixels "
+            "before poses are found, or leave out those that differ",
+            *(", ".join(found), ", ".join(examples)),
+        )
+    return expected, orientations
+
+
+def open_image(path: str | Path, orientation: int | None = None) -> Image.Image:
     """Return a decoded RGB image.
 
     Pixels stay in the order of the file, for an orientation tag would not turn a frame's pose with
-    them; ``upright`` applies the tag, for photos whose pose is yet to be found.
+    them. For photos whose pose is yet to be found there is ``orientation``: they are turned as
+    their own tag says, and then stored as images with that one are, as those of the database.
 
     Raises:
         InputError: the file is missing, damaged, not an image, or has more than 8 bits a channel.
     """
     try:
         with Image.open(path) as image:
-            if image.mode in EIGHT_BIT_MODES:
-                return (ImageOps.exif_transpose(image) if upright else image).convert("RGB")
+            own = _orientation(image)
+            # Pillow reads 16 bits of colours as 8.
+            if image.mode in EIGHT_BIT_MODES and not any(";16" in str(t[3]) for t in image.tile):
+                image = image.convert("RGB")
+                return image if orientation in (None, own) else _turned(image, own, orientation)
     except DECODING_ERRORS as error:
         raise _unreadable(path, error) from error
     raise InputError(
-        f"{path}: has pixels of Pillow's mode {image.mode}, expected a colour image with 8 bits a "
-        "channel; is it a depth image?"
+        f"{path}: has pixels of Pillow's mode {image.mode}, or more than 8 bits, expected a colour "
+        "image with 8 bits a channel; is it a depth image? If not, convert it"
     )
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return EXIF's orientation of an image, 1 to 8; upright where it tells none."""
+    if image.format == "TIFF":  # which Pillow turns itself
+        return UPRIGHT
+    # Not PNG's own method: it decodes the pixels, to look for a tag behind them.
+    found = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
+    return found if found in TO_UPRIGHT else UPRIGHT
+
+
+def _turned(image: Image.Image, own: int, wanted: int) -> Image.Image:
+    """Return an image whose pixels are stored in one orientation as stored in another."""
+    for turn in (TO_UPRIGHT.get(own), FROM_UPRIGHT.get(wanted)):
+        image = image if turn is None else image.transpose(turn)
+    return image
 
 
 def read_image(

@@ -1,6 +1,7 @@
 """Packing the frames of a scene: resized, with their poses and names, in the file of ``frames``."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,9 +11,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from .images import image_size, jitter_colours, read_images, resized_shape
-from .layouts.reading import read_scene
-from .runtime import InputError, map_in_threads, numpy_generator
+from .images import common_size, jitter_colours, read_images, resized_shape
+from .layouts.reading import REFUSE, read_scene
+from .runtime import InputError, numpy_generator
 from .scenes import Frame, Scene, hold_out
 from .storage import SPLITS, create_hdf5
 
@@ -36,6 +37,7 @@ class Packing(NamedTuple):
         held_out: frames in a stretch, see ``scenes.hold_out``; None keeps the scene's own split.
         colour_jitter: strengths, see ``images.jitter_colours``, drawn once for each image; None:
             images as they are.
+        lost_poses: what becomes of frames whose pose is not finite, see ``reading.read_scene``.
     """
 
     shorter_side: int
@@ -43,6 +45,7 @@ class Packing(NamedTuple):
     focal_lengths: FocalLengths | None = None
     held_out: int | None = None
     colour_jitter: Sequence[float] | None = None
+    lost_poses: str = REFUSE
 
 
 def pack_frames(
@@ -68,10 +71,11 @@ def pack_frames(
             are none, or there are too few frames to hold some out.
     """
     given = packing.statistics and _checked_statistics(packing.statistics, scene)
-    content = read_scene(scene_folder)
+    content = read_scene(scene_folder, packing.lost_poses)
     if packing.held_out:
         content = hold_out(content, packing.held_out)
-    original = _common_size([frame.image for frame in content.train + content.test], workers)
+    paths = [frame.image for frame in content.train + content.test]
+    original, orientations = common_size(paths, workers)
     size = resized_shape(*original, packing.shorter_side)
     focal_lengths = _focal_lengths(content, packing.focal_lengths)
     recorded = packing._asdict() | {"statistics": "given" if given else "measured"}
@@ -90,6 +94,12 @@ def pack_frames(
             if split == "train":
                 measured = channel_statistics(histogram)
         mean, variance = given or measured
+        if not (variance > 0).all():
+            raise InputError(
+                f"{scene_folder}: all database images have one and the same value in a channel "
+                f"(variances {variance.tolist()}), expected photos; are the files the right ones?"
+            )
+        logger.info("%s: mean and variance are %s", scene, recorded["statistics"])
         if np.abs(mean - measured[0]).max() > MEAN_TOLERANCE:
             logger.warning(
                 "the given mean %s is more than %s from that of the training images, %s; are "
@@ -97,6 +107,8 @@ def pack_frames(
                 *(mean.round(4).tolist(), MEAN_TOLERANCE, measured[0].round(4).tolist()),
             )
         file.attrs.update(dataset=dataset, scene=scene, mean=mean, variance=variance)
+        usual = Counter(orientations[: len(content.train)]).most_common(1)[0][0]
+        file.attrs["orientation"] = usual
 
 
 def channel_histogram(image: np.ndarray) -> np.ndarray:
@@ -124,21 +136,6 @@ def _checked_statistics(statistics: Statistics, scene: str) -> tuple[np.ndarray,
             "(squared deviations) above 0 and up to 0.25"
         )
     return mean, variance
-
-
-def _common_size(paths: list[Path], workers: int) -> tuple[int, int]:
-    """Return the (width, height) that all images share; checked before the long work starts."""
-    expected = None
-    for path, size in zip(paths, map_in_threads(image_size, paths, workers), strict=True):
-        expected = expected or size
-        if size != expected:
-            raise InputError(
-                f"{path}: is {size[0]}x{size[1]} pixels, expected {expected[0]}x{expected[1]} as "
-                f"{paths[0]}; all images of a scene must have one size: leave out those that "
-                "differ, or crop or resize the files to one size (and turn the pixels of photos "
-                "held upright, before their poses are found)"
-            )
-    return expected
 
 
 def _focal_lengths(content: Scene, given: FocalLengths | None) -> dict[str, np.ndarray]:

@@ -11,6 +11,9 @@ import numpy as np
 from .runtime import InputError
 
 ORTHONORMAL_TOLERANCE = 1e-3  # 7-Scenes' own poses are off by up to some 1e-5
+# Metres along an axis. No map projection, zone numbers in front included, comes to more; beyond it
+# steps of float64 grow towards what poses are measured to.
+LARGEST_POSITION = 1e8
 
 
 def quaternion_from_matrix(rotation: np.ndarray) -> np.ndarray:
@@ -125,23 +128,34 @@ def check_pose(world_from_cam: np.ndarray, source: str) -> None:
     """Check one pose.
 
     Raises:
-        InputError: not 4x4, not finite, rotation not orthonormal or last row not 0 0 0 1. The
-            message starts with ``source``.
+        InputError: not 4x4, not finite, rotation not orthonormal, last row not 0 0 0 1, or no
+            camera can be there. The message starts with ``source``.
     """
+    remedy = "is this a camera-to-world pose, without a scale?"
     if world_from_cam.shape != (4, 4):
         shape = "x".join(map(str, world_from_cam.shape))
-        raise InputError(f"{source}: holds {shape} numbers, expected a 4x4 camera-to-world pose")
+        raise InputError(
+            f"{source}: holds {shape} numbers, expected a 4x4 camera-to-world pose; {remedy}"
+        )
     if not np.isfinite(world_from_cam).all():
-        raise InputError(f"{source}: holds numbers that are not finite, expected a pose")
+        raise InputError(f"{source}: holds numbers that are not finite, expected a pose; {remedy}")
     rotation = world_from_cam[:3, :3]
     determinant = np.linalg.det(rotation)
-    if abs(determinant - 1) > ORTHONORMAL_TOLERANCE:
-        raise InputError(f"{source}: rotation has determinant {determinant:.3g}, expected 1")
+    if not abs(determinant - 1) <= ORTHONORMAL_TOLERANCE:  # NaN where it overflows
+        raise InputError(
+            f"{source}: rotation has determinant {determinant:.3g}, expected 1; {remedy}"
+        )
     deviation = np.abs(rotation @ rotation.T - np.eye(3)).max()
-    if deviation > ORTHONORMAL_TOLERANCE:
+    if not deviation <= ORTHONORMAL_TOLERANCE:
         raise InputError(
             f"{source}: rotation is not orthonormal (R R^T is off by {deviation:.3g}), "
-            f"expected at most {ORTHONORMAL_TOLERANCE}"
+            f"expected at most {ORTHONORMAL_TOLERANCE}; {remedy}"
         )
     if np.abs(world_from_cam[3] - [0, 0, 0, 1]).max() > ORTHONORMAL_TOLERANCE:
-        raise InputError(f"{source}: last row is {world_from_cam[3]}, expected 0 0 0 1")
+        raise InputError(f"{source}: last row is {world_from_cam[3]}, expected 0 0 0 1; {remedy}")
+    farthest = np.abs(world_from_cam[:3, 3]).max()
+    if farthest > LARGEST_POSITION:
+        raise InputError(
+            f"{source}: position is {farthest:.3g} m along an axis, expected at most "
+            f"{LARGEST_POSITION:.0e}, more than any map's coordinates; check its unit"
+        )

@@ -19,14 +19,17 @@ class Frame:
     Attributes:
         name: unique in its scene: the image's path without its suffix, seq-03/frame-000017.
         image: path of the colour image.
-        world_from_cam: pose (4, 4), float64, metres, OpenCV camera axes.
+        world_from_cam: pose (4, 4), float64, metres, OpenCV camera axes. Not finite where the
+            tracking was lost, until ``layouts.reading`` has seen to it.
         focal_length: in longer sides of the image; NaN where the layout does not tell it.
+        where: what tells its pose: a file, and the line of a list; for messages.
     """
 
     name: str
     image: Path
     world_from_cam: np.ndarray
     focal_length: float = math.nan
+    where: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ A file is written beside its target and renamed when complete. Its root attribut
 ``schema`` (e.g. ``1.0``), ``version`` (of this package) and ``settings`` (JSON).
 """
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -39,12 +40,15 @@ def open_hdf5(path: str | Path, kind: str) -> h5py.File:
     """Open a file of the pipeline for reading.
 
     Raises:
-        InputError: not an HDF5 file, another kind, or a schema of another major version.
+        InputError: not an HDF5 file, one that another process writes or that may not be read,
+            another kind, or a schema of another major version.
     """
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise InputError(f"{path}: cannot be read as HDF5 ({error}); make it again") from error
+        raise InputError(
+            f"{path}: cannot be read as HDF5, expected {kind!r}: {_explain(path, error)}"
+        ) from error
     found_kind, schema = file.attrs.get("kind"), str(file.attrs.get("schema"))
     if found_kind == kind and schema.split(".")[0] == SCHEMA.split(".")[0]:
         return file
@@ -53,6 +57,22 @@ def open_hdf5(path: str | Path, kind: str) -> h5py.File:
         f"{path}: holds {found_kind!r} in schema {schema}, "
         f"expected {kind!r} in schema {SCHEMA.split('.')[0]}.x; make it again with this version"
     )
+
+
+def _explain(path: str | Path, error: OSError) -> str:
+    """Return why a file cannot be opened, and what to do: it may be whole."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file; make it first"
+    if isinstance(error, PermissionError):
+        return "it may not be read; change its permissions"
+    if Path(path).is_dir():
+        return "it is a folder; name the file"
+    if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK) or "unable to lock" in str(error):
+        return (
+            f"another process has it open; wait for its end. Where there is none, the disk has no "
+            f"locks: set HDF5_USE_FILE_LOCKING=FALSE ({error})"
+        )
+    return f"{error}; make it again"
 
 
 def read_settings(file: h5py.File) -> dict[str, Any]:

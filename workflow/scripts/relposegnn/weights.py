@@ -3,6 +3,7 @@
 ``torch.load`` runs with ``weights_only=True``: no file can run code.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,34 +17,60 @@ from .runtime import InputError
 SHOWN_PROBLEMS = 20  # more are counted, not listed
 SHOWN_KEYS = 6
 
-# Training scripts of the time stored scores, beside the weights, as NumPy scalars, under the name
-# that NumPy 1 had for them. They hold plain numbers, so reading them is safe.
-NUMPY_SCALARS = [
-    (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
-    np.float64(0).__reduce__()[0],
-    np.dtype,
-    *(type(np.dtype(name)) for name in ("bool", "int32", "int64", "float32", "float64")),
+# Training scripts store scores and arrays of NumPy beside the weights; those of the time under the
+# names that NumPy 1 had for them. They hold plain numbers, so reading them is safe.
+_SCALAR, _ARRAY = np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]
+NUMPY_VALUES = [
+    *(_SCALAR, (_SCALAR, "numpy.core.multiarray.scalar")),
+    *(_ARRAY, (_ARRAY, "numpy.core.multiarray._reconstruct")),
+    *(np.ndarray, np.dtype),
+    *(type(np.dtype(code)) for code in np.typecodes["All"] if code not in "OSUVMm"),
+    type(np.dtype(bool)),
 ]
+ESCAPES = re.compile(r"\x1b\[[0-9;]*m")  # what makes a terminal print bold
+REFUSED = re.compile(  # of which it would have to run code
+    r"(?:GLOBAL |Unsupported class |unrecognized function |but got <class ')([\w.]+)"
+)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Return the contents of a file written by ``torch.save``, tensors on the CPU.
 
     Raises:
-        InputError: missing, damaged, no dict, or holding objects other than tensors and numbers.
+        InputError: missing, damaged, no dict, or holding objects other than tensors, numbers and
+            arrays.
     """
     try:
-        with torch.serialization.safe_globals(NUMPY_SCALARS):
+        with torch.serialization.safe_globals(NUMPY_VALUES):
             contents = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged bytes end in nearly every kind of exception
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+    except FileNotFoundError as error:
         raise InputError(
-            f"{path}: cannot be read as a checkpoint ({reason}); expected a file of torch.save "
-            "that holds tensors and plain values only; download or make it again"
+            f"{path}: no such file, expected a checkpoint; download or make it"
+        ) from error
+    except Exception as error:  # damaged bytes end in nearly every kind of exception
+        refused = REFUSED.search(str(error))
+        advice = (
+            f"it would have to run code of {refused[1]} to read it; store the weights without it"
+            if refused
+            else "download or make it again"
+        )
+        raise InputError(
+            f"{path}: cannot be read as a checkpoint ({refusal(error)}); expected a file of "
+            f"torch.save that holds tensors, arrays and plain values only; {advice}"
         ) from error
     if not isinstance(contents, dict):
         raise InputError(f"{path}: holds a {type(contents).__name__}, expected a dict of tensors")
     return contents
+
+
+def refusal(error: Exception) -> str:
+    """Return in one line why torch does not read a file, without advice to run what is in it."""
+    text = str(error)
+    refused = REFUSED.search(text)
+    if refused:
+        return f"it holds {refused[1]}"
+    reason = ESCAPES.sub("", text).split("WeightsUnpickler error: ")[-1].split("In PyTorch 2.6")[0]
+    return next(iter(reason.strip().splitlines()), type(error).__name__)
 
 
 def load_weights(module: nn.Module, state: Mapping[str, torch.Tensor], source: str | Path) -> None:

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from ..weights import refusal
+
 
 class _Graph:
     """In place of PyTorch Geometric's ``Data``."""
@@ -98,8 +100,7 @@ def _without_advice() -> Iterator[None]:
     try:
         yield
     except pickle.UnpicklingError as error:
-        reason = str(error).split("WeightsUnpickler error: ")[-1].split(" was not an allowed")[0]
-        raise pickle.UnpicklingError(reason.strip()) from None
+        raise pickle.UnpicklingError(refusal(error)) from None
 
 
 def _array(state: dict, key: str) -> np.ndarray:

@@ -6,13 +6,10 @@ and the world-to-camera rotation.
 
 from pathlib import Path
 
-import numpy as np
-
-from ..poses import pose_from_quaternion
 from ..runtime import InputError
-from ..scenes import Scene
+from ..scenes import Frame, Scene
 from .files import CAMBRIDGE_SPLITS
-from .posed_images import Listed, listed_frame, parse_pose, read_lines, scene_of_lists, split_line
+from .posed_images import listed_frame, parse_pose, read_lines, scene_of_lists, split_line
 
 HEADER_LINES = 3
 COLUMNS = "seq1/frame00001.png tx ty tz qw qx qy qz"
@@ -29,7 +26,7 @@ def read_cambridge(folder: Path) -> Scene:
     return scene_of_lists(folder, train, test)
 
 
-def _read_list(folder: Path, path: Path) -> list[Listed]:
+def _read_list(folder: Path, path: Path) -> list[Frame]:
     if not path.is_file():
         raise InputError(
             f"{path}: no such file, expected three header lines, then lines like {COLUMNS}; is "
@@ -47,11 +44,9 @@ def _read_list(folder: Path, path: Path) -> list[Listed]:
     return listed
 
 
-def _read_line(folder: Path, line: str, where: str) -> Listed:
+def _read_line(folder: Path, line: str, where: str) -> Frame:
     image, numbers = split_line(line, where, COLUMNS)
-    centre, cam_from_world = parse_pose(numbers, where)
-    world_from_cam = cam_from_world * np.array([1, -1, -1, -1])  # the inverse rotation
-    return listed_frame(folder, image, pose_from_quaternion(centre, world_from_cam), where)
+    return listed_frame(folder, image, parse_pose(numbers, where, inverse=True), where)
 
 
 def _is_pose(line: str) -> bool:

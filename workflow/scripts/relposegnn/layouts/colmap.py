@@ -10,20 +10,25 @@ taken.
 import logging
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..folders import files_below, refuse_no_folder
 from ..poses import check_pose
 from ..runtime import InputError
 from ..scenes import Scene
 from .colmap_lengths import check_lengths
+from .colmap_text import check_text
 from .files import COLMAP_FOLDERS
-from .posed_images import listed_frame, read_lines, scene_of_lists
+from .posed_images import QUERIES, listed_frame, read_queries, scene_of_lists
+
+if TYPE_CHECKING:
+    import pycolmap
 
 logger = logging.getLogger(__name__)
 
 IMAGES = "images"
-QUERIES = "test.txt"
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg"}
 # Cameras that are a pinhole but for a distortion.
 PINHOLES = {"SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV"}
@@ -39,11 +44,10 @@ def read_colmap(folder: Path) -> Scene:
             no pose.
     """
     images = folder / IMAGES
-    if not images.is_dir():
-        raise InputError(f"{images}: no such folder, expected the images of the COLMAP model")
+    refuse_no_folder(images, "the folder of the COLMAP model's images")
     model = _find_model(folder)
     poses, focal_lengths = read_model(model)
-    queries = _read_queries(folder / QUERIES, poses, model)
+    queries = read_queries(folder / QUERIES, poses, model)
     _log_unregistered(images, poses, model)
     listed = {
         name: listed_frame(images, name, pose, queries.get(name, str(model)), focal_lengths[name])
@@ -68,7 +72,7 @@ def read_model(model: Path) -> tuple[dict[str, np.ndarray], dict[str, float]]:
             f"{model}: a COLMAP model is read by pycolmap, which cannot be imported ({error}); "
             "pip install pycolmap"
         ) from error
-    check_lengths(model)
+    names = _check_files(model)
     try:
         reconstruction = pycolmap.Reconstruction(model)
     except (ValueError, LookupError, RuntimeError, OSError, MemoryError) as error:
@@ -77,18 +81,38 @@ def read_model(model: Path) -> tuple[dict[str, np.ndarray], dict[str, float]]:
             "expected cameras, images and points3D, all .bin or all .txt; export it again"
         ) from error
     poses, focal_lengths = {}, {}
-    for image in reconstruction.images.values():
-        if image.has_pose:
-            pose = np.vstack([image.cam_from_world().inverse().matrix(), [0, 0, 0, 1]])
-            check_pose(pose, f"{model}: {image.name}")
-            poses[image.name] = pose
-            camera = image.camera
-            pinhole = camera.model.name in PINHOLES
-            pixels = camera.mean_focal_length() if pinhole else math.nan
-            focal_lengths[image.name] = pixels / max(camera.width, camera.height)
+    for number, image in reconstruction.images.items():
+        if not image.has_pose:
+            continue
+        name = names.get(number, image.name)  # of text, pycolmap knows the start, up to a blank
+        if name in poses:
+            raise InputError(f"{model}: has two images {name!r}, expected each once; remove one")
+        pose = np.vstack([image.cam_from_world().inverse().matrix(), [0, 0, 0, 1]])
+        check_pose(pose, f"{model}: {name}")
+        poses[name], focal_lengths[name] = pose, _focal_length(image.camera, model)
     if not poses:
         raise InputError(f"{model}: has no image with a pose, expected at least one")
     return poses, focal_lengths
+
+
+def _check_files(model: Path) -> dict[int, str]:
+    """Check the files that pycolmap will read; return the names of images in text by number."""
+    if all((model / f"{name}.bin").is_file() for name in ("cameras", "images", "points3D")):
+        check_lengths(model)
+        return {}
+    return check_text(model)
+
+
+def _focal_length(camera: "pycolmap.Camera", model: Path) -> float:
+    """Return the focal length of a camera in longer sides of its images; NaN of no pinhole."""
+    pixels, side = camera.mean_focal_length(), max(camera.width, camera.height)
+    if not (0 < pixels < math.inf and side):
+        raise InputError(
+            f"{model}: camera {camera.camera_id} has a focal length of {pixels:.4g} pixels in "
+            f"images of {camera.width} x {camera.height}, expected numbers above 0; correct the "
+            "camera"
+        )
+    return pixels / side if camera.model.name in PINHOLES else math.nan
 
 
 def _find_model(folder: Path) -> Path:
@@ -103,30 +127,8 @@ def _find_model(folder: Path) -> Path:
     return found[0]
 
 
-def _read_queries(path: Path, poses: dict[str, np.ndarray], model: Path) -> dict[str, str]:
-    """Return where each query is listed, by the image's name."""
-    if not path.is_file():
-        logger.info("%s: no such file, so this scene has no queries", path)
-        return {}
-    queries: dict[str, str] = {}
-    for where, name in read_lines(path):
-        if not name or name.startswith("#"):
-            continue
-        if name not in poses:
-            raise InputError(
-                f"{where}: names {name!r}, which has no pose in {model}, expected one of its "
-                f"images, such as {min(poses)!r}, one a line"
-            )
-        if name in queries:
-            raise InputError(f"{where}: names {name!r} again, see {queries[name]}; remove one")
-        queries[name] = where
-    if not queries:
-        raise InputError(f"{path}: names no image, expected at least one; or remove the file")
-    return queries
-
-
 def _log_unregistered(images: Path, poses: dict[str, np.ndarray], model: Path) -> None:
-    files = (path for path in images.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    files = (path for path in files_below(images) if path.suffix.lower() in IMAGE_SUFFIXES)
     missing = sum(path.relative_to(images).as_posix() not in poses for path in files)
     if missing:
         logger.warning("%s: %d images have no pose in %s and are left out", images, missing, model)

@@ -1,8 +1,8 @@
 """Whether the binary files of a COLMAP model are complete.
 
-pycolmap does not check: where a list is cut off it reads on for ever, or reads a wrong pose. Each
-of the files is a number of records (64 bits) and the records, of different lengths; all numbers are
-little-endian.
+pycolmap does not check: where a list is cut off it reads on for ever, or reads a wrong pose, and it
+takes a rotation of zeros for none. Each of the files is a number of records (64 bits) and the
+records, of different lengths; all numbers are little-endian.
 """
 
 import mmap
@@ -11,44 +11,75 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..runtime import InputError
+from .posed_images import check_quaternion
 
 COUNT_64 = struct.Struct("<Q")
 COUNT_32 = struct.Struct("<I")
+QUATERNION = struct.Struct("<4d")
 POSE = 56  # bytes of a quaternion and a translation
 # Numbers in a camera, by COLMAP's number of its model.
 PARAMETERS = (3, 4, 4, 5, 8, 8, 12, 5, 4, 5, 12, 16, 4, 5, 3, 4, 6, 2)
 BEYOND_THE_END = (struct.error, IndexError, ValueError, OverflowError)  # what reading there raises
+AGAIN = "copy or export it again"
+
+
+class _NoRecordError(Exception):
+    """What is wrong with a record of a file that is known elsewhere."""
 
 
 def check_lengths(model: Path) -> None:
-    """Raise InputError where a binary file of a model is cut off; one may be missing."""
+    """Raise InputError where a binary file of a model is not whole; one may be missing."""
     for name, end_of in RECORDS.items():
         path = model / name
-        if path.is_file() and not _is_complete(path, end_of):
-            raise InputError(
-                f"{path}: is cut off after {path.stat().st_size} bytes, expected a complete COLMAP "
-                "model; copy or export it again"
-            )
+        if path.is_file():
+            _check_length(path, end_of)
 
 
-def _is_complete(path: Path, end_of: Callable[[mmap.mmap, int], int]) -> bool:
+def _check_length(path: Path, end_of: Callable[[mmap.mmap, int], int]) -> None:
     """Step over the records; nothing is copied into memory but the counts in them."""
     size = path.stat().st_size
-    if size < COUNT_64.size:
-        return False
+    try:
+        position = _end_of_records(path, end_of)
+    except _NoRecordError as error:
+        raise InputError(f"{path}: {error}; {AGAIN}") from error
+    except BEYOND_THE_END:
+        position = size + 1
+    if position > size:
+        raise InputError(
+            f"{path}: is cut off after {size} bytes, expected a complete COLMAP model; {AGAIN}"
+        )
+    if position < size:
+        raise InputError(
+            f"{path}: has {size - position} bytes behind as many records as it tells, expected "
+            f"none; {AGAIN}"
+        )
+
+
+def _end_of_records(path: Path, end_of: Callable[[mmap.mmap, int], int]) -> int:
+    position = COUNT_64.size
+    if path.stat().st_size < position:
+        return position
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        position = COUNT_64.size
-        try:
-            for _ in range(COUNT_64.unpack_from(content)[0]):
-                position = end_of(content, position)
-        except BEYOND_THE_END:
-            return False
-    return position <= size
+        for _ in range(COUNT_64.unpack_from(content)[0]):
+            position = end_of(content, position)
+    return position
+
+
+def _check_rotation(content: mmap.mmap, start: int, owner: str) -> None:
+    try:
+        check_quaternion(QUATERNION.unpack_from(content, start), owner)
+    except InputError as error:
+        raise _NoRecordError(error) from error
 
 
 def _camera_end(content: mmap.mmap, start: int) -> int:
     """Skip id, model, width, height, and 8 bytes for each number of this model."""
-    return start + 24 + 8 * PARAMETERS[COUNT_32.unpack_from(content, start + 4)[0]]
+    camera, model = struct.unpack_from("<II", content, start)
+    if model >= len(PARAMETERS):
+        raise _NoRecordError(
+            f"camera {camera} has the model {model}, expected one below {len(PARAMETERS)}"
+        )
+    return start + 24 + 8 * PARAMETERS[model]
 
 
 def _image_end(content: mmap.mmap, start: int) -> int:
@@ -56,6 +87,10 @@ def _image_end(content: mmap.mmap, start: int) -> int:
     name_end = content.find(b"\0", start + 8 + POSE)
     if name_end < 0:
         raise ValueError("a name without an end")
+    name = content[start + 8 + POSE : name_end].decode(errors="surrogateescape")
+    if not name.isprintable():
+        raise _NoRecordError(f"an image is called {name[:80]!r}, expected text in UTF-8")
+    _check_rotation(content, start + 4, f"image {name}")
     return name_end + 9 + 24 * COUNT_64.unpack_from(content, name_end + 1)[0]
 
 
@@ -66,6 +101,7 @@ def _point_end(content: mmap.mmap, start: int) -> int:
 
 def _frame_end(content: mmap.mmap, start: int) -> int:
     """Skip id, rig, pose, number of sensors' data, and 16 bytes for each."""
+    _check_rotation(content, start + 8, f"frame {COUNT_32.unpack_from(content, start)[0]}")
     return start + 12 + POSE + 16 * COUNT_32.unpack_from(content, start + 8 + POSE)[0]
 
 
@@ -74,7 +110,10 @@ def _rig_end(content: mmap.mmap, start: int) -> int:
     sensors = COUNT_32.unpack_from(content, start + 4)[0]
     end = start + (16 if sensors else 8)
     for _ in range(sensors - 1):
-        end += 9 + (POSE if content[end + 8] else 0)
+        posed = content[end + 8]
+        if posed:
+            _check_rotation(content, end + 9, "a sensor of a rig")
+        end += 9 + (POSE if posed else 0)
     return end
 
 

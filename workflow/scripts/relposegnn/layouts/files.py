@@ -8,6 +8,8 @@ from pathlib import Path, PurePosixPath
 
 SEVEN_SCENES_SPLITS = {"train": "TrainSplit.txt", "test": "TestSplit.txt"}
 CAMBRIDGE_SPLITS = {"train": "dataset_train.txt", "test": "dataset_test.txt"}
+TWELVE_SCENES_SPLIT = "split.txt"
+TRANSFORMS = "transforms.json"
 COLMAP_FOLDERS = ("sparse/0", "sparse", ".")  # where a model may lie in the scene's folder
 # By their names in messages: files, relative to the scene's folder, any one of which tells them.
 LAYOUTS = {
@@ -18,6 +20,8 @@ LAYOUTS = {
         for folder in COLMAP_FOLDERS
         for suffix in ("bin", "txt")
     ],
+    "12-Scenes": [TWELVE_SCENES_SPLIT],
+    "NeRF's transforms": [TRANSFORMS],
     "plain tables of poses": ["train.csv", "train.txt"],
 }
 

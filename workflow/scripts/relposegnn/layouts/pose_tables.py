@@ -10,10 +10,9 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..poses import pose_from_quaternion
 from ..runtime import InputError
-from ..scenes import Scene
-from .posed_images import Listed, listed_frame, parse_pose, read_lines, scene_of_lists, split_line
+from ..scenes import Frame, Scene
+from .posed_images import listed_frame, parse_pose, read_lines, scene_of_lists, split_line
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +40,7 @@ def read_pose_tables(folder: Path) -> Scene:
     return scene_of_lists(folder, train, test or [])
 
 
-def _read_split(folder: Path, split: str) -> list[Listed] | None:
+def _read_split(folder: Path, split: str) -> list[Frame] | None:
     """Return the listed frames of a split; None where it has no table."""
     paths = [path for suffix in ("csv", "txt") if (path := folder / f"{split}.{suffix}").is_file()]
     if not paths:
@@ -49,10 +48,10 @@ def _read_split(folder: Path, split: str) -> list[Listed] | None:
     if len(paths) > 1:
         raise InputError(f"{folder}: holds {split}.csv and {split}.txt, expected one; remove one")
     rows = _csv_rows(paths[0]) if paths[0].suffix == ".csv" else _txt_rows(paths[0])
-    listed = []
-    for where, image, numbers in rows:
-        pose = pose_from_quaternion(*parse_pose(numbers, where))
-        listed.append(listed_frame(folder, image, pose, where))
+    listed = [
+        listed_frame(folder, image, parse_pose(numbers, where), where)
+        for where, image, numbers in rows
+    ]
     if not listed:
         raise InputError(f"{paths[0]}: lists no image, expected at least one; or remove the file")
     return listed
@@ -60,29 +59,34 @@ def _read_split(folder: Path, split: str) -> list[Listed] | None:
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, str, list[str]]]:
     """Yield where, image and numbers (tx ty tz qw qx qy qz) of each row of a CSV."""
-    lines = [line for _, line in read_lines(path)]
-    reader = csv.DictReader(lines, skipinitialspace=True)
+    lines = [(where, line) for where, line in read_lines(path) if line]
+    fields = (_csv_fields(line, where) for where, line in lines)
+    header = [name.strip() for name in next(fields, [])]
+    for column in CSV_COLUMNS:
+        if header.count(column) != 1:
+            raise InputError(
+                f"{path}: has {header.count(column)} columns {column!r} in its header "
+                f"{','.join(header)!r}, expected one each of {','.join(CSV_COLUMNS)}, comma "
+                "between"
+            )
+    for (where, _), values in zip(lines[1:], fields, strict=True):
+        if len(values) != len(header):
+            raise InputError(
+                f"{where}: has more or fewer fields than the header, {len(values)}, expected "
+                f"{len(header)}; correct the line"
+            )
+        row = dict(zip(header, values, strict=True))
+        yield where, row["image"].strip(), [row[column].strip() for column in CSV_COLUMNS[1:]]
+
+
+def _csv_fields(line: str, where: str) -> list[str]:
+    """Return the fields of one line: a quote that is not closed there would swallow the next."""
     try:
-        header = [name.strip() for name in reader.fieldnames or []]
-        for column in CSV_COLUMNS:
-            if header.count(column) != 1:
-                raise InputError(
-                    f"{path}: has {header.count(column)} columns {column!r} in its header "
-                    f"{','.join(header)!r}, expected one each of {','.join(CSV_COLUMNS)}, comma "
-                    "between"
-                )
-        reader.fieldnames = header
-        for row in reader:
-            where = f"{path}:{reader.line_num}"
-            if None in row or None in row.values():  # so csv marks fields too many or too few
-                raise InputError(
-                    f"{where}: has more or fewer fields than the header, expected {len(header)}"
-                )
-            yield where, row["image"].strip(), [row[column] for column in CSV_COLUMNS[1:]]
+        return next(csv.reader([line], skipinitialspace=True, strict=True))
     except csv.Error as error:
         raise InputError(
-            f"{path}:{reader.reader.line_num}: is no row of a CSV ({error}), expected "
-            f"{','.join(CSV_COLUMNS)}"
+            f"{where}: is no row of a CSV ({error}), expected {','.join(CSV_COLUMNS)}; each row "
+            "has a line of its own"
         ) from error
 
 

@@ -1,36 +1,57 @@
 """Posed images as a file lists them: one image and one pose a line, checked."""
 
+import logging
 import math
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 import numpy as np
 
+from ..poses import check_pose, pose_from_quaternion
 from ..runtime import InputError
 from ..scenes import Frame, Scene
 
+logger = logging.getLogger(__name__)
+
+QUERIES = "test.txt"  # names images of a model that are queries
 UNIT_TOLERANCE = 1e-3  # how far the length of a quaternion may be from 1
+# As Windows' programs write what is not finite: 1.#INF, -1.#QNAN0.
+WINDOWS_NAN = re.compile(r"[+-]?\d\.#(?:INF|IND|QNAN|SNAN)\d*", re.IGNORECASE)
+TIME = re.compile(r"\d+(?:\.\d*)?")
 
 
-class Listed(NamedTuple):
-    """A frame, and where it is listed: file and line, for messages."""
+def read_text(path: Path) -> str:
+    """Return the text of a file in UTF-8.
 
-    where: str
-    frame: Frame
+    Raises:
+        InputError: the file cannot be read, or is no such text.
+    """
+    try:
+        content = path.read_bytes()
+        if b"\0" in content:  # every other byte of English in UTF-16
+            raise InputError(
+                f"{path}: is no text, or text in UTF-16 (it holds bytes of zero), expected UTF-8; "
+                "save it anew as UTF-8"
+            )
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: is no text ({error}), expected UTF-8; save it anew as UTF-8"
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}), expected a file of text"
+        ) from error
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
     """Yield where (``file:line``, from 1) and the text of every line, blank ones too.
 
     Raises:
-        InputError: the file is not text in UTF-8.
+        InputError: as ``read_text``.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is no text ({error}), expected UTF-8") from error
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         yield f"{path}:{number}", line.strip()
 
 
@@ -42,29 +63,57 @@ def split_line(line: str, where: str, columns: str) -> tuple[str, list[str]]:
     """
     image, *numbers = line.rsplit(maxsplit=7)
     if len(numbers) != 7:
-        raise InputError(f"{where}: says {line!r}, expected {columns}")
+        raise InputError(f"{where}: says {line!r}, expected {columns}; correct the line")
     return image, numbers
 
 
-def parse_pose(fields: Sequence[str], where: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return translation (3) and quaternion (4) of seven fields, in their order.
+def parse_numbers(fields: Sequence[str], where: str) -> np.ndarray:
+    """Return numbers of text, float64, as finite or not as they are written.
 
     Raises:
-        InputError: not finite numbers, or no unit quaternion.
+        InputError: a field is no number.
     """
     try:
-        numbers = np.array(fields, dtype=np.float64)
+        if any("_" in field for field in fields):  # Python takes it for a separator
+            raise ValueError(f"{' '.join(fields)!r} holds an underscore")
+        return np.array([WINDOWS_NAN.sub("nan", field) for field in fields], dtype=np.float64)
     except ValueError as error:
-        raise InputError(f"{where}: {error}, expected seven numbers of a pose") from error
-    if not np.isfinite(numbers).all():
-        raise InputError(f"{where}: holds numbers that are not finite, expected a pose")
-    length = np.linalg.norm(numbers[3:])
-    if abs(length - 1) > UNIT_TOLERANCE:
         raise InputError(
-            f"{where}: the quaternion {' '.join(fields[3:])} has length {length:.4g}, expected 1; "
-            "are the columns in the order that this layout has?"
+            f"{where}: {error}, expected the numbers of a pose; correct it, or remove the frame"
+        ) from error
+
+
+def parse_pose(fields: Sequence[str], where: str, inverse: bool = False) -> np.ndarray:
+    """Return the pose ``world_from_cam`` (4, 4) of seven fields, camera centre and quaternion.
+
+    NaN where a number is not finite, see ``reading.read_scene``. The quaternion's rotation is taken
+    backwards where it is the ``inverse``.
+
+    Raises:
+        InputError: no numbers, no unit quaternion, or no camera can be there.
+    """
+    numbers = parse_numbers(fields, where)
+    if not np.isfinite(numbers).all():
+        return np.full((4, 4), np.nan)
+    check_quaternion(numbers[3:], where)
+    pose = pose_from_quaternion(numbers[:3], numbers[3:] * ([1, -1, -1, -1] if inverse else 1))
+    check_pose(pose, where)
+    return pose
+
+
+def check_quaternion(quaternion: Sequence[float], where: str) -> None:
+    """Check that four numbers are a unit quaternion, to what four decimals leave of it.
+
+    Raises:
+        InputError: they are not.
+    """
+    length = math.hypot(*quaternion)
+    if not abs(length - 1) <= UNIT_TOLERANCE:  # neither is NaN
+        shown = " ".join(f"{number:.6g}" for number in quaternion)
+        raise InputError(
+            f"{where}: the quaternion {shown} has length {length:.4g}, expected 1; are the columns "
+            "in the order that this layout has?"
         )
-    return numbers[:3], numbers[3:]
 
 
 def listed_frame(
@@ -73,7 +122,7 @@ def listed_frame(
     world_from_cam: np.ndarray,
     where: str,
     focal_length: float = math.nan,
-) -> Listed:
+) -> Frame:
     """Return the frame of an image, named by its path in ``folder`` without the suffix.
 
     Raises:
@@ -81,21 +130,65 @@ def listed_frame(
     """
     path = PurePosixPath(image)
     if path.is_absolute() or ".." in path.parts:
-        raise InputError(f"{where}: names {image!r}, expected a path inside {folder}")
+        raise InputError(
+            f"{where}: names {image!r}, expected a path inside {folder}; name it relative to there"
+        )
     try:
         found = (folder / path).is_file()
     except OSError as error:
         raise InputError(
             f"{where}: names {image[:40]!r}..., {len(image)} characters, which cannot be opened "
-            f"({error.strerror}), expected a path inside {folder}"
+            f"({error.strerror}), expected a path inside {folder}; shorten it"
         ) from error
     if not found:
-        raise InputError(f"{where}: names {image!r}, but there is no image {folder / path}")
+        raise InputError(
+            f"{where}: names {image!r}, but there is no image {folder / path}{_advice(image)}"
+        )
     name = path.with_suffix("").as_posix()
-    return Listed(where, Frame(name, folder / path, world_from_cam, focal_length))
+    return Frame(name, folder / path, world_from_cam, focal_length, where)
 
 
-def scene_of_lists(folder: Path, train: list[Listed], test: list[Listed]) -> Scene:
+def _advice(image: str) -> str:
+    """Return what the name of an image that is not there may be instead, with what to do."""
+    if TIME.fullmatch(image):
+        return (
+            "; this is a time, as in TUM's trajectories, expected the path of the image that was "
+            "taken then, such as rgb/0001.png, in its place"
+        )
+    if "\\" in image:
+        return "; folders are divided by backslashes, expected slashes: replace each \\ by /"
+    if TIME.fullmatch(image.split(" ")[-1]):
+        return "; are there more than seven numbers behind the image? expected just those of a pose"
+    return ", expected its file there; correct the name, or remove the frame"
+
+
+def read_queries(path: Path, images: Collection[str], model: Path) -> dict[str, str]:
+    """Return where each query is listed, by the image's name; none where there is no list.
+
+    Raises:
+        InputError: an image is none of a model's, or named twice, or the list is empty.
+    """
+    if not path.is_file():
+        logger.info("%s: no such file, so this scene has no queries", path)
+        return {}
+    queries: dict[str, str] = {}
+    for where, name in read_lines(path):
+        if not name or name.startswith("#"):
+            continue
+        if name not in images:
+            raise InputError(
+                f"{where}: names {name!r}, which has no pose in {model}, expected one of its "
+                f"images, such as {min(images)!r}, one a line"
+            )
+        if name in queries:
+            raise InputError(f"{where}: names {name!r} again, see {queries[name]}; remove one")
+        queries[name] = where
+    if not queries:
+        raise InputError(f"{path}: names no image, expected at least one; or remove the file")
+    return queries
+
+
+def scene_of_lists(folder: Path, train: list[Frame], test: list[Frame]) -> Scene:
     """Return the scene of two lists.
 
     Raises:
@@ -104,12 +197,12 @@ def scene_of_lists(folder: Path, train: list[Listed], test: list[Listed]) -> Sce
     if not train:
         raise InputError(f"{folder}: its database is empty, expected images with poses")
     first: dict[str, str] = {}
-    for where, frame in train + test:
+    for frame in train + test:
         if frame.name in first:
             raise InputError(
-                f"{where}: {frame.image.name} is listed before as {frame.name} in "
+                f"{frame.where}: {frame.image.name} is listed before as {frame.name} in "
                 f"{first[frame.name]}, expected every image once, in one split, with a name of its "
-                "own before the suffix"
+                "own before the suffix; remove one"
             )
-        first[frame.name] = where
-    return Scene(folder.name, [frame for _, frame in train], [frame for _, frame in test])
+        first[frame.name] = frame.where
+    return Scene(folder.name, train, test)

@@ -3,13 +3,17 @@
 import logging
 from pathlib import Path
 
+import numpy as np
+
 from ..runtime import InputError
-from ..scenes import Scene
+from ..scenes import Frame, Scene
 from .cambridge import read_cambridge
 from .colmap import read_colmap
 from .files import describe_layouts, layouts_of
 from .pose_tables import read_pose_tables
 from .seven_scenes import read_seven_scenes
+from .transforms import read_transforms
+from .twelve_scenes import read_twelve_scenes
 
 logger = logging.getLogger(__name__)
 
@@ -17,19 +21,26 @@ READERS = {
     "7-Scenes": read_seven_scenes,
     "Cambridge Landmarks": read_cambridge,
     "a COLMAP model": read_colmap,
+    "12-Scenes": read_twelve_scenes,
+    "NeRF's transforms": read_transforms,
     "plain tables of poses": read_pose_tables,
 }
+REFUSE, LEAVE_OUT = "refuse", "leave_out"  # what to do with frames whose tracking was lost
+SHOWN_POSES = 100  # more are counted, not listed
 
 
-def read_scene(folder: str | Path) -> Scene:
+def read_scene(folder: str | Path, lost_poses: str = REFUSE) -> Scene:
     """Read the scene in a folder.
+
+    Trackers write poses that are not finite where they are lost: the scene is refused with all of
+    them, or read without these frames, counted in the log, by ``lost_poses``.
 
     Raises:
         InputError: no such folder, files of no layout or of two, or the scene is not complete.
     """
     folder = Path(folder)
     layout = _recognise_layout(folder)
-    scene = READERS[layout](folder)
+    scene = _with_finite_poses(READERS[layout](folder), folder, lost_poses)
     logger.info(
         "%s: %s, %d database images, %d queries",
         *(folder, layout, len(scene.train), len(scene.test)),
@@ -37,8 +48,38 @@ def read_scene(folder: str | Path) -> Scene:
     return scene
 
 
+def _with_finite_poses(scene: Scene, folder: Path, lost_poses: str) -> Scene:
+    frames = scene.train + scene.test
+    lost = [frame for frame in frames if not np.isfinite(frame.world_from_cam).all()]
+    if not lost:
+        return scene
+    places = [frame.where.removeprefix(f"{folder}/") for frame in lost]
+    if len(lost) > SHOWN_POSES:
+        places[SHOWN_POSES:] = ["..."]
+    found = f"{len(lost)} of {len(frames)} poses are not finite: {', '.join(places)}"
+    if lost_poses != LEAVE_OUT:
+        raise InputError(
+            f"{folder}: {found}; expected numbers. Where a tracker was lost, remove the frames, or "
+            f"leave them out by frames.lost_poses: {LEAVE_OUT}"
+        )
+    kept = Scene(scene.name, _finite(scene.train), _finite(scene.test))
+    if not kept.train:
+        raise InputError(f"{folder}: {found}, expected some in the database that are")
+    logger.warning("%s: %s; these frames are left out", folder, found)
+    return kept
+
+
+def _finite(frames: list[Frame]) -> list[Frame]:
+    return [frame for frame in frames if np.isfinite(frame.world_from_cam).all()]
+
+
 def _recognise_layout(folder: Path) -> str:
     """Return the layout of the scene in a folder."""
+    if folder.is_file():
+        raise InputError(
+            f"{folder}: is a file, expected the folder of a scene; a zip archive is extracted by "
+            "the pipeline, source: download"
+        )
     if not folder.is_dir():
         raise InputError(
             f"{folder}: no such scene; {folder.parent} holds {_known_scenes(folder.parent)}"

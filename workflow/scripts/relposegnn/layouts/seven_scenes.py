@@ -10,7 +10,7 @@ from ..runtime import InputError
 from ..scenes import Frame, Scene
 from ..storage import SPLITS
 from .files import SEVEN_SCENES_SPLITS
-from .posed_images import read_lines
+from .posed_images import parse_numbers, read_lines, read_text
 
 IMAGE_FOLDERS = ("", "rgb")  # beside the poses, or apart
 POSE_FOLDERS = ("", "poses")
@@ -34,7 +34,7 @@ def read_seven_scenes(folder: Path) -> Scene:
     if shared:
         raise InputError(
             f"{folder}: sequence {shared[0]} is named in both {SEVEN_SCENES_SPLITS['train']} and "
-            f"{SEVEN_SCENES_SPLITS['test']}, expected in one"
+            f"{SEVEN_SCENES_SPLITS['test']}, expected in one; remove it from the other"
         )
     sequences = _numbered([folder], SEQUENCE)
     frames = {split: [] for split in SPLITS}
@@ -42,8 +42,8 @@ def read_seven_scenes(folder: Path) -> Scene:
         for number in numbers:
             if number not in sequences:
                 raise InputError(
-                    f"{folder / SEVEN_SCENES_SPLITS[split]}: names sequence {number}, but there "
-                    f"is no folder {folder / _sequence_name(number)}; extract the scene again"
+                    f"{folder / SEVEN_SCENES_SPLITS[split]}: names sequence {number}, expected a "
+                    f"folder {folder / _sequence_name(number)}; extract the scene again"
                 )
             frames[split] += _read_sequence(sequences[number], number)
     return Scene(folder.name, frames["train"], frames["test"])
@@ -52,19 +52,22 @@ def read_seven_scenes(folder: Path) -> Scene:
 def read_pose(path: str | Path) -> np.ndarray:
     """Return the camera-to-world pose (4, 4), float64, of a text file.
 
-    Four rows of four numbers, apart by blanks, tabs or commas.
+    Four rows of four numbers, apart by blanks, tabs or commas; some may not be finite.
 
     Raises:
         InputError: missing, not numbers, or no pose (see ``poses.check_pose``).
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").replace(",", " ").splitlines()
-        pose = np.array([line.split() for line in lines if line.strip()], dtype=np.float64)
-    except (OSError, ValueError) as error:
+    lines = read_text(Path(path)).replace(",", " ").splitlines()
+    rows = [line.split() for line in lines if line.strip()]
+    lengths = {len(row) for row in rows}
+    if len(lengths) > 1:
         raise InputError(
-            f"{path}: cannot be read as numbers ({error}), expected a 4x4 camera-to-world pose"
-        ) from error
-    check_pose(pose, str(path))
+            f"{path}: has rows of {min(lengths)} and of {max(lengths)} numbers, expected a 4x4 "
+            "camera-to-world pose; extract or export it again"
+        )
+    pose = np.array([parse_numbers(row, str(path)) for row in rows])
+    if pose.shape != (4, 4) or np.isfinite(pose).all():
+        check_pose(pose, str(path))
     return pose
 
 
@@ -81,9 +84,11 @@ def _read_split(path: Path) -> list[int]:
             continue
         match = SEQUENCE.fullmatch(line)
         if match is None:
-            raise InputError(f"{where}: says {line!r}, expected sequence1 or alike")
+            raise InputError(f"{where}: says {line!r}, expected sequence1 or alike, one a line")
         if int(match[1]) in numbers:
-            raise InputError(f"{where}: names sequence {match[1]} a second time")
+            raise InputError(
+                f"{where}: names sequence {match[1]} a second time, expected each once; remove one"
+            )
         numbers.append(int(match[1]))
     if not numbers:
         raise InputError(f"{path}: names no sequence, expected at least one (sequence1)")
@@ -92,18 +97,42 @@ def _read_split(path: Path) -> list[int]:
 
 def _read_sequence(folder: Path, number: int) -> list[Frame]:
     """Return the frames of one sequence, by frame number."""
-    images = _numbered([folder / place for place in IMAGE_FOLDERS], COLOUR_FILE)
-    poses = _numbered([folder / place for place in POSE_FOLDERS], POSE_FILE)
+    images, poses = ([folder / place for place in each] for each in (IMAGE_FOLDERS, POSE_FOLDERS))
+    return [
+        posed_frame(number, frame, *files) for frame, files in paired_files(images, poses).items()
+    ]
+
+
+def paired_files(image_folders: list[Path], pose_folders: list[Path]) -> dict[int, list[Path]]:
+    """Return the image and the pose of each frame in some folders, by its number, increasing.
+
+    Raises:
+        InputError: there is none, or an image or a pose is missing, or there twice.
+    """
+    images = _numbered(image_folders, COLOUR_FILE)
+    poses = _numbered(pose_folders, POSE_FILE)
     if not images:
-        raise InputError(f"{folder}: holds no frames, expected frame-000000.color.png or .jpg")
+        raise InputError(
+            f"{image_folders[0]}: holds no frames, expected frame-000000.color.png or .jpg; "
+            "extract the scene again"
+        )
     for frame in sorted(images.keys() ^ poses.keys()):
         if frame in images:
-            raise InputError(f"{images[frame]}: has no pose, expected frame-{frame:06d}.pose.txt")
-        raise InputError(f"{poses[frame]}: has no image, expected frame-{frame:06d}.color.png")
-    return [
-        Frame(f"{_sequence_name(number)}/frame-{frame:06d}", images[frame], read_pose(poses[frame]))
-        for frame in sorted(images)
-    ]
+            raise InputError(
+                f"{images[frame]}: has no pose, expected frame-{frame:06d}.pose.txt; extract it, "
+                "or remove the image"
+            )
+        raise InputError(
+            f"{poses[frame]}: has no image, expected frame-{frame:06d}.color.png; extract it, or "
+            "remove the pose"
+        )
+    return {frame: [images[frame], poses[frame]] for frame in sorted(images)}
+
+
+def posed_frame(sequence: int, number: int, image: Path, pose: Path) -> Frame:
+    """Return a frame of a sequence by its two files."""
+    name = f"{_sequence_name(sequence)}/frame-{number:06d}"
+    return Frame(name, image, read_pose(pose), where=str(pose))
 
 
 def _numbered(places: list[Path], pattern: re.Pattern) -> dict[int, Path]:
@@ -115,7 +144,9 @@ def _numbered(places: list[Path], pattern: re.Pattern) -> dict[int, Path]:
             continue
         number = int(match[1])
         if number in found:
-            raise InputError(f"{path}: has the number of {found[number]}; remove one")
+            raise InputError(
+                f"{path}: has the number of {found[number]}, expected one of each; remove one"
+            )
         found[number] = path
     return found
 

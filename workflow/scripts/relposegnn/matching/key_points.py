@@ -25,18 +25,18 @@ class KeyPoints(NamedTuple):
     descriptors: np.ndarray
 
 
-def find_key_points(path: str | Path, count: int, upright: bool = False) -> KeyPoints:
+def find_key_points(path: str | Path, count: int, orientation: int | None = None) -> KeyPoints:
     """Return at most ``count`` key points of an image, the strongest.
 
     Args:
         path: of the image.
         count: of key points.
-        upright: turn the image as its EXIF orientation says, see ``images.open_image``.
+        orientation: of photos, see ``images.open_image``; None: pixels as stored.
 
     Raises:
         InputError: as ``images.open_image``.
     """
-    image = open_image(path, upright).convert("L")
+    image = open_image(path, orientation).convert("L")
     scale = min(1.0, SIDE / max(image.size))
     size = tuple(round(side * scale) for side in image.size)
     pixels = np.array(image.resize(size, Image.Resampling.BILINEAR))

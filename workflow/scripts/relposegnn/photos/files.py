@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image
 
-from ..images import crop_centre, open_image, resized_shape
+from ..folders import files_below, refuse_no_folder
+from ..images import UPRIGHT, crop_centre, open_image, resized_shape
 from ..runtime import InputError
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class Photo(NamedTuple):
 def find_photos(folder: str | Path) -> list[str]:
     """Return the photos in a folder and its sub-folders, as sorted paths relative to it.
 
-    A file stands for itself alone, by its name.
+    A file stands for itself alone, by its name. Links to other folders are followed.
 
     Hidden files and folders are not looked at; files of other kinds are counted in the log.
 
@@ -47,11 +48,8 @@ def find_photos(folder: str | Path) -> list[str]:
     folder = Path(folder)
     if folder.is_file() and folder.suffix.lower() in SUFFIXES:
         return [folder.name]
-    if not folder.is_dir():
-        raise InputError(
-            f"{folder}: no such folder, expected a photo or a folder of photos (JPEG or PNG)"
-        )
-    relative = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    refuse_no_folder(folder, "a photo or a folder of photos (JPEG or PNG)")
+    relative = [path.relative_to(folder) for path in files_below(folder)]
     visible = [path for path in relative if not any(part.startswith(".") for part in path.parts)]
     photos = sorted(path.as_posix() for path in visible if path.suffix.lower() in SUFFIXES)
     others = Counter(
@@ -75,12 +73,14 @@ def read_photo(
     packed: Size,
     crop: float = 1,
     focal_length: float | None = None,
+    orientation: int = UPRIGHT,
 ) -> Photo:
     """Return a photo in two sizes, cut to the aspect of the packed frames.
 
-    It is turned as its EXIF orientation says: a phone stores the sensor's rows as they come, and
-    how it was held in a tag. A photo of the scene's own camera is resized exactly as the frames
-    were. From any other one, the centre with the frames' aspect is taken.
+    It is turned as its EXIF orientation says, and then as the database's images are stored: a phone
+    stores the sensor's rows as they come, and how it was held in a tag. A photo of the scene's own
+    camera is resized exactly as the frames were. From any other one, the centre with the frames'
+    aspect is taken.
 
     Args:
         path: of the photo.
@@ -89,11 +89,12 @@ def read_photo(
         packed: size of the packed frames.
         crop: share of what the descriptor sees that is left of it, see ``images.crop_centre``.
         focal_length: in longer sides of the photo; None: as its EXIF says.
+        orientation: EXIF's, of the database's images.
 
     Raises:
         InputError: as ``images.open_image``.
     """
-    image = open_image(path, upright=True)
+    image = open_image(path, orientation)
     box = covering_box(image.size, packed)
     described = image if crop == 1 else crop_centre(image.crop(map(round, box)), crop)
     part = box if crop == 1 else None

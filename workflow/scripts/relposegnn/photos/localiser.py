@@ -165,7 +165,7 @@ class Localiser:
         described = settings["width"], settings["height"]
         sizes = described, self._images.size, packed, settings["crop"]
         usual = np.median(self.frames.focal_lengths("train"))
-        read = partial(read_photo, focal_length=focal_length)
+        read = partial(read_photo, focal_length=focal_length, orientation=self.frames.orientation)
         reading = map_in_threads(lambda path: read(path, *sizes), paths, self._workers)
         progress = iter(tqdm(reading, "reading photos", len(paths), unit="img", disable=None))
         blocks, cut = [], 0

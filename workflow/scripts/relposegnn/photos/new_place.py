@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..calibration import Calibration
 from ..experiments import GENERAL
+from ..folders import refuse_no_folder
 from ..metrics import ALL_EDGES, REFINED
 from ..runtime import InputError
 
@@ -36,8 +37,7 @@ def prepare_place(images: Path, model: Path | None, workers: int) -> Path:
             step failed.
     """
     images, model = images.resolve(), (model or MODEL).resolve()
-    if not images.is_dir():
-        raise InputError(f"{images}: no such folder, expected one of images with poses")
+    refuse_no_folder(images, "a folder of images with poses")
     if not NAME.fullmatch(images.name):
         raise InputError(
             f"{images}: its name is the place's, expected letters, digits, dot, - and _; rename it"

@@ -26,7 +26,7 @@ from ..figures.style import (
     write,
 )
 from ..frames import Frames
-from ..images import open_image
+from ..images import UPRIGHT, open_image
 from ..poses import pose_from_quaternion
 
 SHOWN = 12  # photos with a picture
@@ -59,7 +59,7 @@ def plot_photos(
     shown = choose_shown(table["confidence"].to_numpy())
     pictures = []
     for row in shown:
-        picture = open_image(Path(photo_folder) / table["image"][row], upright=True)
+        picture = open_image(Path(photo_folder) / table["image"][row], UPRIGHT)
         picture.thumbnail((PIXELS, PIXELS), Image.Resampling.LANCZOS)
         pictures.append(np.array(picture))
     title = f"{frames.scene}: {len(table)} photo{'s' * (len(table) != 1)} localised"

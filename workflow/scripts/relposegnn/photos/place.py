@@ -5,17 +5,27 @@ The file is JSON, and names the others relative to itself.
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from ..aggregation import LocalizationSettings
+from ..aggregation import MEDIAN, NEARNESS, LocalizationSettings
 from ..graphs import SamplingSettings
-from ..runtime import InputError, atomic_path
+from ..json_files import (
+    READING_ERRORS,
+    check_keys,
+    number,
+    numbers,
+    read_object,
+    unreadable,
+    whole_number,
+)
+from ..runtime import atomic_path
 
 FILES = (
     *("model", "frames", "features", "descriptors", "describer", "calibration"),
     *("camera", "images"),
 )
+OPTIONAL = ("features", "camera", "images")
 
 
 @dataclass(frozen=True)
@@ -72,15 +82,39 @@ def read_place(place_file: str | Path) -> Place:
     """
     folder = Path(place_file).parent
     try:
-        contents = json.loads(Path(place_file).read_text(encoding="utf-8"))
-        named = [name for name in FILES if contents[name] is not None]
-        contents |= {name: Path(os.path.normpath(folder / contents[name])) for name in named}
-        contents["sampling"] = SamplingSettings(**contents["sampling"])
-        contents["localization"] = LocalizationSettings(**contents["localization"])
-        contents["within"] = tuple(contents["within"])
+        contents = read_object(place_file)
+        check_keys(contents, {field.name for field in fields(Place)})
+        named = [name for name in FILES if contents[name] is not None or name not in OPTIONAL]
+        for name in named:
+            if not isinstance(contents[name], str):
+                raise ValueError(f"{name} is {contents[name]!r:.60}, expected a path")
+            contents[name] = Path(os.path.normpath(folder / contents[name]))
+        contents["sampling"] = _read_sampling(contents["sampling"])
+        contents["localization"] = _read_localization(contents["localization"])
+        contents["within"] = tuple(numbers(contents["within"], "within", 2, least=0))
+        whole_number(contents["candidates"], "candidates", least=1)
+        number(contents["minimum_confidence"], "minimum_confidence", least=0, most=1)
         return Place(**contents)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{place_file}: cannot be read as a place ({error}); make it again, with the target "
-            "models or photos"
-        ) from error
+    except READING_ERRORS as error:
+        remedy = "make it again, with the target models or photos"
+        raise unreadable(place_file, "a place", error, remedy) from error
+
+
+def _read_sampling(told: dict) -> SamplingSettings:
+    check_keys(told, {field.name for field in fields(SamplingSettings)})
+    if told["selection"] not in ("strided", "random", "sequential"):
+        raise ValueError(f"selection is {told['selection']!r:.60}")
+    for name, least in (("neighbours", 1), ("stride", 1), ("seed", 0)):
+        whole_number(told[name], name, least)
+    number(told["drop_probability"], "drop_probability", least=0, most=1)
+    return SamplingSettings(**told)
+
+
+def _read_localization(told: dict) -> LocalizationSettings:
+    check_keys(told, set(LocalizationSettings._fields))
+    if not isinstance(told["both_directions"], bool) or told["aggregation"] not in (
+        MEDIAN,
+        NEARNESS,
+    ):
+        raise ValueError(f"localization is {told}")
+    return LocalizationSettings(**told)

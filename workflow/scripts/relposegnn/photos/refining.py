@@ -26,7 +26,7 @@ class PhotoRefiner:
         images = [image_folder / source for source in frames.sources("train")]
         lengths = frames.focal_lengths("train")
         self._database = MatchedDatabase(images, frames.poses("train"), lengths)
-        self._usual = np.median(lengths)
+        self._usual, self._orientation = np.median(lengths), frames.orientation
 
     def refine(
         self,
@@ -50,7 +50,7 @@ class PhotoRefiner:
         """
 
         def refine(row: int) -> Refined:
-            own = find_key_points(paths[row], KEY_POINTS, upright=True)
+            own = find_key_points(paths[row], KEY_POINTS, self._orientation)
             told = focal_length or exif_focal_length_of(paths[row])
             camera, deviation = (self._usual, UNTOLD) if math.isnan(told) else (told, TOLD)
             prior = priors[row]._replace(focal_length=0 if focal_length else deviation)
