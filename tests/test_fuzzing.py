@@ -26,7 +26,7 @@ FUZZ = settings(
     max_examples=50,
     derandomize=True,
     database=None,
-    deadline=timedelta(seconds=20),
+    deadline=timedelta(seconds=60),
     suppress_health_check=list(HealthCheck),
 )
 GROWTH = 300  # MB at most, of memory, in one of these tests

@@ -285,9 +285,15 @@ def test_bytes_behind_the_records(rigged):
 
 @pytest.mark.parametrize(
     ("camera", "message"),
-    [("SIMPLE_PINHOLE 0 0 60 0 0", "images of 0 x 0"), ("PINHOLE 64 48 -6 -6 3 2", "of -6 pixels")],
+    [
+        ("SIMPLE_PINHOLE 0 0 60 0 0", "images of 0 x 0"),
+        ("PINHOLE 64 48 -6 -6 3 2", "of -6 pixels"),
+        ("PINHOLE 64 48 5e-324 5e-324 3 2", "pixels in images of 64 x 48"),
+    ],
 )
 def test_cameras_that_cannot_be(text, camera, message):
     (text / "sparse/0/cameras.txt").write_text(f"1 {camera}\n")
-    with pytest.raises(InputError, match=rf"camera 1 has .*{message}.*, expected numbers above 0"):
+    with pytest.raises(
+        InputError, match=rf"camera 1 has .*{message}.*, expected 0.01 to 100 longer"
+    ):
         read_scene(text)

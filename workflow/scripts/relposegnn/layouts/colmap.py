@@ -21,7 +21,7 @@ from ..scenes import Scene
 from .colmap_lengths import check_lengths
 from .colmap_text import check_text
 from .files import COLMAP_FOLDERS
-from .posed_images import QUERIES, listed_frame, read_queries, scene_of_lists
+from .posed_images import FOCAL_LENGTHS, QUERIES, listed_frame, read_queries, scene_of_lists
 
 if TYPE_CHECKING:
     import pycolmap
@@ -106,11 +106,11 @@ def _check_files(model: Path) -> dict[int, str]:
 def _focal_length(camera: "pycolmap.Camera", model: Path) -> float:
     """Return the focal length of a camera in longer sides of its images; NaN of no pinhole."""
     pixels, side = camera.mean_focal_length(), max(camera.width, camera.height)
-    if not (0 < pixels < math.inf and side):
+    if not (side and FOCAL_LENGTHS[0] <= pixels / side <= FOCAL_LENGTHS[1]):
         raise InputError(
             f"{model}: camera {camera.camera_id} has a focal length of {pixels:.4g} pixels in "
-            f"images of {camera.width} x {camera.height}, expected numbers above 0; correct the "
-            "camera"
+            f"images of {camera.width} x {camera.height}, expected "
+            f"{FOCAL_LENGTHS[0]} to {FOCAL_LENGTHS[1]} longer sides; correct the camera"
         )
     return pixels / side if camera.model.name in PINHOLES else math.nan
 

@@ -15,6 +15,7 @@ from ..scenes import Frame, Scene
 logger = logging.getLogger(__name__)
 
 QUERIES = "test.txt"  # names images of a model that are queries
+FOCAL_LENGTHS = 0.01, 100  # that a lens may have, in longer sides of the image
 UNIT_TOLERANCE = 1e-3  # how far the length of a quaternion may be from 1
 # As Windows' programs write what is not finite: 1.#INF, -1.#QNAN0.
 WINDOWS_NAN = re.compile(r"[+-]?\d\.#(?:INF|IND|QNAN|SNAN)\d*", re.IGNORECASE)

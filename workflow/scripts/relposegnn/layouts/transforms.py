@@ -17,7 +17,7 @@ from ..runtime import InputError
 from ..scenes import Frame, Scene
 from .colmap import PINHOLES
 from .files import TRANSFORMS
-from .posed_images import QUERIES, listed_frame, read_queries, scene_of_lists
+from .posed_images import FOCAL_LENGTHS, QUERIES, listed_frame, read_queries, scene_of_lists
 
 OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 AGAIN = "export the place again, with camera_model OPENCV"
@@ -74,6 +74,6 @@ def _focal_length(told: dict[str, Any]) -> float:
     if across is None or told.get("camera_model", "OPENCV") not in PINHOLES:
         return math.nan
     length = (float(across) + float(down)) / 2 / max(float(told["w"]), float(told["h"]))
-    if not 0 < length < math.inf:
+    if not FOCAL_LENGTHS[0] <= length <= FOCAL_LENGTHS[1]:
         raise ValueError(f"fl_x and fl_y are {across} and {down}, expected pixels")
     return length
