@@ -134,6 +134,27 @@ def test_blocks_change_nothing(tmp_path, monkeypatch):
         np.testing.assert_allclose(found[split][1], expected[split][1], atol=1e-6)
 
 
+def test_descriptors_in_chunks_rank_as_those_that_are_mapped(tmp_path):
+    train, test = unit_rows(40, 8, 0), unit_rows(9, 8, 1)
+    expected = ranked(tmp_path, train, test, candidates=12)
+    with create_hdf5(tmp_path / "chunks.h5", "descriptors", {}) as file:
+        for split, rows in (("train", train), ("test", test)):
+            file.create_dataset(f"{split}/descriptor", data=rows, chunks=(3, 8), dtype=np.float32)
+    rank_neighbours(tmp_path / "chunks.h5", tmp_path / "n.h5", 12)
+    for split in ("train", "test"):
+        found = read_ranking(tmp_path / "n.h5", split)
+        np.testing.assert_array_equal(found.index, expected[split].index)
+        np.testing.assert_array_equal(found.similarity, expected[split].similarity)
+
+
+def test_a_block_is_the_file_itself(tmp_path):
+    """It shares memory with a mapping of the file: reading and checking it copy nothing."""
+    write(tmp_path / "d.h5", unit_rows(10, 8, 0), unit_rows(1, 8, 1))
+    with h5py.File(tmp_path / "d.h5") as file:
+        for _, rows in ranking.read_blocks(file["train/descriptor"], 3 * 4 * 8):
+            assert isinstance(rows.base, np.memmap)
+
+
 def clustered_rows(count, seed):
     """Return unit rows around twenty directions."""
     rng = np.random.default_rng(seed)

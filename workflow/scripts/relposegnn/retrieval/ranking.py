@@ -12,7 +12,7 @@ from faiss.contrib.exhaustive_search import knn_ground_truth
 from tqdm import tqdm
 
 from ..runtime import InputError, gpu_allowed
-from ..storage import SPLITS, create_hdf5, open_hdf5, read_settings
+from ..storage import SPLITS, create_hdf5, mapped, open_hdf5, read_settings
 from .rankings import Ranking, in_order, write_ranking
 
 logger = logging.getLogger(__name__)
@@ -93,10 +93,17 @@ def rank(
     Raises:
         InputError: a row of the database is no unit vector.
     """
-    rows = (rows for _, rows in read_blocks(database, DATABASE_BYTES))
-    inner, gpus = faiss.METRIC_INNER_PRODUCT, _usable_gpus(length + 1)
-    similarity, found = knn_ground_truth(queries, rows, length + 1, inner, ngpu=gpus)
-    return in_order(similarity, found, own, length)
+    inner, blocks = faiss.METRIC_INNER_PRODUCT, read_blocks(database, DATABASE_BYTES)
+    if gpus := _usable_gpus(length + 1):
+        rows = (rows for _, rows in blocks)
+        similarity, found = knn_ground_truth(queries, rows, length + 1, inner, ngpu=gpus)
+        return in_order(similarity, found, own, length)
+    best = faiss.ResultHeap(len(queries), length + 1, keep_max=True)
+    for start, rows in blocks:  # faiss's own way on a GPU copies them first
+        similarity, found = faiss.knn(queries, rows, min(length + 1, len(rows)), metric=inner)
+        best.add_result(similarity, found + start)
+    best.finalize()
+    return in_order(best.D, best.I, own, length)
 
 
 class Ranker:
@@ -139,12 +146,14 @@ def _rank_frames(search: Callable[..., Ranking], queries: h5py.Dataset, length: 
 def read_blocks(descriptors: h5py.Dataset, most: int) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (first row, rows (n, D) float32) of descriptors (N, D), of ``most`` bytes.
 
+    Mapped, each block anew: nothing is copied, and a block that is no longer used takes no memory.
+
     Raises:
         InputError: a row is no unit vector.
     """
     count = min(MOST_ROWS, max(1, most // (4 * descriptors.shape[1])))
     for start in range(0, len(descriptors), count):
-        rows = np.ascontiguousarray(descriptors[start : start + count], dtype=np.float32)
+        rows = np.ascontiguousarray(mapped(descriptors)[start : start + count], dtype=np.float32)
         lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))  # no second array of this size
         wrong = np.flatnonzero(~(np.abs(lengths - 1) < 1e-3))
         if len(wrong):
