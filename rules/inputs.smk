@@ -30,11 +30,17 @@ def netvlad_weights(name):
     return [f"resources/weights/{name}.pth"] if wanted else []
 
 
-def vocabulary(wildcards):
-    """Return the vocabulary of a scene where it is fitted from data."""
-    if netvlad_weights("netvlad"):
-        return []
-    return [f"results/{DATASET}/vocabularies/{wildcards.scene}.npz"]
+def whole_describer(wildcards):
+    """Return what makes a scene's descriptors in their whole length: weights, or a vocabulary."""
+    vocabulary = f"results/{DATASET}/vocabularies/{wildcards.scene}.npz"
+    return netvlad_weights("netvlad") or [vocabulary]
+
+
+def describer(wildcards):
+    """Return what makes the descriptors of a scene."""
+    if config["retrieval"]["dimensions"] is None:
+        return whole_describer(wildcards)
+    return [f"results/{DATASET}/projections/{wildcards.scene}.npz"]
 
 
 def graphs_file(run, scene, authors=AUTHORS_GRAPHS):

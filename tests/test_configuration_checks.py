@@ -200,4 +200,11 @@ def test_results_of_the_literature_must_exist():
 def test_the_authors_netvlad_has_its_number_of_clusters():
     retrieval = {"descriptor": "netvlad", "netvlad_weights": "authors", "clusters": 32}
     assert problems({"retrieval": retrieval})[0].startswith("retrieval.clusters: got 32")
-    assert validated({"retrieval": {**retrieval, "netvlad_weights": "none"}})
+
+
+@pytest.mark.parametrize(("descriptor", "whole"), [("vlad", 256), ("netvlad", 1024)])
+def test_a_projection_makes_descriptors_no_longer(descriptor, whole):
+    settings = {"descriptor": descriptor, "netvlad_weights": "none", "clusters": 2}
+    validated({"retrieval": {**settings, "dimensions": whole}})
+    (line,) = problems({"retrieval": {**settings, "dimensions": whole + 1}})
+    assert line.startswith(f"retrieval.dimensions: got {whole + 1}, expected at most {whole}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from .experiments import GENERAL, PUBLISHED, experiments, trained_runs
 
 AUTHORS_CLUSTERS = 64  # of their trained NetVLAD
+NUMBERS = {"vlad": 128, "netvlad": 512}  # of a descriptor, for each cluster
 
 
 def contradictions(config: dict) -> Iterator[str]:
@@ -95,6 +96,12 @@ def _authors_problems(config: dict) -> Iterator[str]:
         yield (
             f"retrieval.clusters: got {retrieval['clusters']}, expected {AUTHORS_CLUSTERS}, "
             "those of the authors' NetVLAD"
+        )
+    whole = NUMBERS[retrieval["descriptor"]] * retrieval["clusters"]
+    if (retrieval["dimensions"] or 0) > whole:
+        yield (
+            f"retrieval.dimensions: got {retrieval['dimensions']}, expected at most {whole}, the "
+            "numbers of a whole descriptor"
         )
 
 
