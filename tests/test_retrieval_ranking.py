@@ -188,6 +188,20 @@ def test_approximate_rankings_find_most_of_the_exact_ones(tmp_path, caplog, fact
     assert not (own == np.arange(1000)[:, None]).any()
 
 
+def test_an_index_is_trained_on_rows_of_the_database_read_in_parts(tmp_path, monkeypatch):
+    """A sample of 20 rows, read 7 at a time, is the one that is read at once."""
+    train = unit_rows(60, 16, 0).astype(np.float32)
+    write(tmp_path / "d.h5", train, train[:1])
+    monkeypatch.setattr(approximate, "TRAINING_BYTES", 20 * 4 * 16)
+    with h5py.File(tmp_path / "d.h5") as file:
+        whole = approximate._sample(file["train/descriptor"], seed=3)
+        monkeypatch.setattr(approximate, "DATABASE_BYTES", 7 * 4 * 16)
+        found = approximate._sample(file["train/descriptor"], seed=3)
+    np.testing.assert_array_equal(found, whole)
+    assert len(np.unique(found, axis=0)) == 20
+    assert all((row == train).all(axis=1).any() for row in found)
+
+
 def test_rankings_that_an_index_does_not_fill_are_exact(tmp_path, monkeypatch):
     """It visits one list of sixteen, which holds fewer images than a ranking."""
     monkeypatch.setattr(approximate, "LEAST_PROBED", 1)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ..runtime import InputError, gpu_allowed
 from ..storage import SPLITS, create_hdf5, mapped, open_hdf5, read_settings
-from .rankings import Ranking, in_order, write_ranking
+from .rankings import Ranking, create_ranking, in_order
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def rank_neighbours(
         with create_hdf5(neighbours_file, "neighbours", settings) as output:
             for split in SPLITS:
                 queries = file[f"{split}/descriptor"]
-                write_ranking(output, split, _rank_frames(search, queries, length))
+                _write_rankings(output, search, queries, length)
                 if factory != EXACT and len(queries):
                     recall = ranker.recall(queries, length, split == "train")
                     output[split].attrs["recall"] = recall
@@ -130,17 +130,18 @@ def _usable_gpus(longest_ranking: int) -> int:
     return int(gpus > 0 and gpu_allowed() and longest_ranking <= GPU_LONGEST_RANKING)
 
 
-def _rank_frames(search: Callable[..., Ranking], queries: h5py.Dataset, length: int) -> Ranking:
-    """Return the ranking of a split's frames; those of train are the database itself."""
-    name, shape = Path(queries.parent.name).name, (len(queries), length)
-    ranking = Ranking(np.empty(shape, np.int32), np.empty(shape, np.float32))
+def _write_rankings(
+    output: h5py.File, search: Callable[..., Ranking], queries: h5py.Dataset, length: int
+) -> None:
+    """Rank a split's frames, a block at a time; those of train are the database itself."""
+    name = Path(queries.parent.name).name
+    ranking = create_ranking(output, name, (len(queries), length))
     with tqdm(desc=f"rank {name}", total=len(queries), unit="img", disable=None) as progress:
         for start, rows in read_blocks(queries, QUERY_BYTES):
             part = slice(start, start + len(rows))
             own = np.arange(start, part.stop) if name == "train" else None
             ranking.index[part], ranking.similarity[part] = search(rows, length, own)
             progress.update(len(rows))
-    return ranking
 
 
 def read_blocks(descriptors: h5py.Dataset, most: int) -> Iterator[tuple[int, np.ndarray]]:
