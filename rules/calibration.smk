@@ -44,7 +44,7 @@ rule adapt_model:
     benchmark:
         "results/{dataset}/benchmarks/adapt_model/{run}/{scene}.tsv"
     wildcard_constraints:
-        run=any_of(GENERAL_RUNS),
+        run=runs_of("general"),
     conda:
         "../envs/torch.yaml"
     threads: 8
@@ -74,7 +74,7 @@ use rule predict_poses as predict_left_out with:
     benchmark:
         "results/{dataset}/benchmarks/predict_left_out/{run}/{scene}.tsv"
     wildcard_constraints:
-        run=any_of([*RUNS, *PUBLISHED_RUNS]),
+        run=runs_of("trained", "published"),
     params:
         localization=localization_settings(),
         part="left_out",

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import shorten
 
 # Not workflow.basedir: another workflow may use this one as a module.
 PROJECT = Path(str(workflow.current_basedir)).parent
@@ -68,9 +69,40 @@ AUTHORS_TRAINING_GRAPHS = AUTHORS_GRAPHS and "train" in AUTHORS["graphs"]["split
 REFINEMENT = config["localization"]["refinement"] == "matches"
 
 
+# Snakemake writes the pattern of a wildcard into every path that has it, and searches these patterns
+# for every file: one that lists a thousand scenes would cost a thousand times as much for each scene.
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # of a scene, as the schema has it
+
+
 def any_of(names):
-    """Return a pattern that matches these names and nothing else."""
+    """Return a pattern that matches these names and nothing else; of few names, see ``runs_of``."""
     return "|".join(map(re.escape, names)) or "$."
+
+
+def runs_of(*kinds):
+    """Return a pattern of the names of runs, of any scene: "trained", "general", "published"."""
+    of_scenes = f"joint|only-{NAME}|without-{NAME}"
+    patterns = {
+        "trained": f"(?:{of_scenes}|{any_of(VARIANTS)})(?:-seed[0-9]+)?",
+        "general": any_of(GENERAL_RUNS),
+        "published": f"{PUBLISHED}-(?:{of_scenes})",
+    }
+    return "|".join(patterns[kind] for kind in kinds)
+
+
+def known(kind, name, names):
+    """Return a name; refuse one that fits the pattern of its kind and is not among the names."""
+    if name not in names:
+        raise WorkflowError(
+            f"{name}: is no {kind} of this configuration, expected one of "
+            f"{shorten(', '.join(names), 200)}"
+        )
+    return name
+
+
+def trained(run):
+    """Return a run that is trained here."""
+    return RUNS[known("run", run, RUNS)]
 
 
 ENCODERS = {own["model"]["encoder"] for own in [config, *VARIANTS.values()]}
@@ -78,9 +110,9 @@ ENCODERS = {own["model"]["encoder"] for own in [config, *VARIANTS.values()]}
 
 wildcard_constraints:
     dataset=re.escape(DATASET),
-    scene=any_of(SCENES),
+    scene=NAME,
     split="train|test",
-    run=any_of(ALL_RUNS),
+    run=runs_of("trained", "general", "published"),
     experiment=any_of(EXPERIMENTS),
     variant=any_of(VARIANTS),
     weights=any_of(config["weights"]),
@@ -142,7 +174,7 @@ def address(key, url, **names):
 
 def archive_address(wildcards):
     """Return the address of a scene's archive."""
-    url, scene = config["archive_url"], wildcards.scene
+    url, scene = config["archive_url"], known("scene", wildcards.scene, SCENES)
     if isinstance(url, dict):
         return url[scene]
     return address("archive_url", url, scene=scene)
@@ -150,7 +182,7 @@ def archive_address(wildcards):
 
 def authors_model_address(wildcards):
     """Return the address of one of the authors' networks."""
-    kind, scene = PUBLISHED_RUNS[wildcards.run]
+    kind, scene = PUBLISHED_RUNS[known("run", wildcards.run, PUBLISHED_RUNS)]
     return address(f"authors.models.{kind}", AUTHORS["models"][kind], scene=scene)
 
 
@@ -171,7 +203,7 @@ def authors_predictions_address(wildcards):
 
 def rendering_settings(wildcards):
     """Return how the room of a scene is rendered."""
-    settings, scene = dict(config["rendering"]), wildcards.scene
+    settings, scene = dict(config["rendering"]), known("scene", wildcards.scene, SCENES)
     settings["seed"] = settings.pop("rooms").get(scene)
     settings["varied"] = settings.pop("varied_by_room").get(scene, settings["varied"])
     return settings
@@ -225,7 +257,7 @@ def training_settings(wildcards):
     # Sorted: to Snakemake, params in another order are others.
     run = wildcards.run
     settings = dict(
-        sorted({**section("training", run), "seed": RUNS[run].seed}.items())
+        sorted({**section("training", run), "seed": trained(run).seed}.items())
     )
     settings.pop("seeds")
     single_scene_epochs = settings.pop("single_scene_epochs")

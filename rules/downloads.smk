@@ -45,7 +45,7 @@ use rule download_weights as download_authors_model with:
     benchmark:
         "results/{dataset}/benchmarks/download_authors_model/{run}.tsv"
     wildcard_constraints:
-        run=any_of(PUBLISHED_RUNS),
+        run=runs_of("published"),
     params:
         url=authors_model_address,
 

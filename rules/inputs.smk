@@ -4,6 +4,7 @@
 
 def scene_folder(scene):
     """Return the folder of a scene: the user's own, or the one that is extracted."""
+    known("scene", scene, SCENES)
     if config["scenes_dir"]:
         return local(f"{config['scenes_dir']}/{scene}")
     return f"resources/{DATASET}/scenes/{scene}"
@@ -29,11 +30,17 @@ def netvlad_weights(name):
     return [f"resources/weights/{name}.pth"] if wanted else []
 
 
-def vocabulary(wildcards):
-    """Return the vocabulary of a scene where it is fitted from data."""
-    if netvlad_weights("netvlad"):
-        return []
-    return [f"results/{DATASET}/vocabularies/{wildcards.scene}.npz"]
+def whole_describer(wildcards):
+    """Return what makes a scene's descriptors in their whole length: weights, or a vocabulary."""
+    vocabulary = f"results/{DATASET}/vocabularies/{wildcards.scene}.npz"
+    return netvlad_weights("netvlad") or [vocabulary]
+
+
+def describer(wildcards):
+    """Return what makes the descriptors of a scene."""
+    if config["retrieval"]["dimensions"] is None:
+        return whole_describer(wildcards)
+    return [f"results/{DATASET}/projections/{wildcards.scene}.npz"]
 
 
 def graphs_file(run, scene, authors=AUTHORS_GRAPHS):
@@ -73,10 +80,10 @@ def known_graphs(wildcards):
     run, scene = wildcards.run, wildcards.scene
     if run in PUBLISHED_RUNS:
         kind, other = PUBLISHED_RUNS[run]
-        trained = kind == "joint" or (kind == "single_scene") == (scene == other)
+        seen = kind == "joint" or (kind == "single_scene") == (scene == other)
     else:
-        trained = run in RUNS and scene in RUNS[run].scenes
-    return [graphs_file(run, scene, AUTHORS_TRAINING_GRAPHS)] if trained else []
+        seen = run in RUNS and scene in RUNS[run].scenes
+    return [graphs_file(run, scene, AUTHORS_TRAINING_GRAPHS)] if seen else []
 
 
 def calibration(wildcards):
@@ -92,7 +99,7 @@ def training_graphs(wildcards):
     """Return the graphs of the scenes that a run is trained on."""
     return [
         graphs_file(wildcards.run, scene, AUTHORS_TRAINING_GRAPHS)
-        for scene in RUNS[wildcards.run].scenes
+        for scene in trained(wildcards.run).scenes
     ]
 
 
@@ -114,7 +121,7 @@ def run_features(wildcards):
 def training_features(wildcards):
     """Return the features of the scenes that a run is trained on."""
     run = wildcards.run
-    return [path for scene in RUNS[run].scenes for path in features_file(run, scene)]
+    return [path for scene in trained(run).scenes for path in features_file(run, scene)]
 
 
 def camera_file(run, scene):
@@ -146,7 +153,7 @@ def place_camera(wildcards):
 def training_cameras(wildcards):
     """Return the cameras of the scenes that a run is trained on."""
     run = wildcards.run
-    return [path for scene in RUNS[run].scenes for path in camera_file(run, scene)]
+    return [path for scene in trained(run).scenes for path in camera_file(run, scene)]
 
 
 def general_model(wildcards):
@@ -162,7 +169,7 @@ def general_model(wildcards):
 
 def training_frames(wildcards):
     """Return the frames of the scenes that a run is trained on."""
-    scenes = RUNS[wildcards.run].scenes
+    scenes = trained(wildcards.run).scenes
     return [f"results/{DATASET}/frames/{scene}.h5" for scene in scenes]
 
 

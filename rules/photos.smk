@@ -8,8 +8,7 @@ rule describe_place:
         frames="results/{dataset}/frames/{scene}.h5",
         features=run_features,
         descriptors="results/{dataset}/descriptors/{scene}.h5",
-        vocabulary=vocabulary,
-        netvlad=netvlad_weights("netvlad"),
+        describer=describer,
         calibration="results/{dataset}/runs/{run}/calibration/{scene}.json",
         # Of networks that see rays, and of the refinement.
         camera=place_camera,

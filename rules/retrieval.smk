@@ -26,12 +26,36 @@ rule fit_vocabulary:
         "../workflow/scripts/fit_vocabulary.py"
 
 
+rule fit_projection:
+    input:
+        frames="results/{dataset}/frames/{scene}.h5",
+        scene=lambda wildcards: scene_folder(wildcards.scene),
+        describer=whole_describer,
+    output:
+        projected="results/{dataset}/projections/{scene}.npz",
+    log:
+        "results/{dataset}/logs/fit_projection/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/fit_projection/{scene}.tsv"
+    conda:
+        retrieval_environment()
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=120,
+        gpu=describing_gpus(),
+    params:
+        retrieval=describing_settings("dimensions", "whitening", "seed"),
+        code=code("fit_projection"),
+    script:
+        "../workflow/scripts/fit_projection.py"
+
+
 rule describe_frames:
     input:
         frames="results/{dataset}/frames/{scene}.h5",
         scene=lambda wildcards: scene_folder(wildcards.scene),
-        vocabulary=vocabulary,
-        netvlad=netvlad_weights("netvlad"),
+        describer=describer,
     output:
         descriptors="results/{dataset}/descriptors/{scene}.h5",
     log:

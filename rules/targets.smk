@@ -14,12 +14,24 @@ def graphs_files():
     return list(dict.fromkeys(graphs_file(run, s) for run in runs for s in SCENES))
 
 
+def repeats():
+    """Return the runs of further seeds, by the run that they repeat."""
+    found = {}
+    for run in ALL_RUNS:
+        if repeated(run) != run:
+            found.setdefault(repeated(run), []).append(run)
+    return found
+
+
+REPEATS = repeats()
+
+
 def with_seeds(evaluations):
     """Return (run, scene) of evaluations, and of the same runs with further seeds after each."""
     return [
         (again, scene)
         for run, scene in evaluations
-        for again in [run, *(r for r in ALL_RUNS if r != run and repeated(r) == run)]
+        for again in [run, *REPEATS.get(run, [])]
     ]
 
 

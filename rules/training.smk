@@ -17,7 +17,7 @@ rule train_model:
     benchmark:
         "results/{dataset}/benchmarks/train_model/{run}.tsv"
     wildcard_constraints:
-        run=any_of(RUNS),
+        run=runs_of("trained"),
     conda:
         "../envs/torch.yaml"
     threads: 8
@@ -26,7 +26,7 @@ rule train_model:
         runtime=2880,
         gpu=1,  # processes too: with more, each trains on its part of every batch
     params:
-        scenes=lambda wildcards: RUNS[wildcards.run].scenes,
+        scenes=lambda wildcards: trained(wildcards.run).scenes,
         model=model_settings,
         training=training_settings,
         code=code("train_model"),
@@ -43,7 +43,7 @@ rule take_general_model:
     log:
         "results/{dataset}/logs/take_general_model/{run}.log",
     wildcard_constraints:
-        run=any_of(GENERAL_RUNS),
+        run=runs_of("general"),
     localrule: True
     conda:
         "../envs/data.yaml"
@@ -61,7 +61,7 @@ rule import_model:
     benchmark:
         "results/{dataset}/benchmarks/import_model/{run}.tsv"
     wildcard_constraints:
-        run=any_of(PUBLISHED_RUNS),
+        run=runs_of("published"),
     conda:
         "../envs/torch.yaml"
     threads: 1

@@ -268,3 +268,11 @@ def test_scenes_that_differ_in_capitals_alone():
     rooms = {"study": 1, "Study": 2}
     (line,) = problems({"scenes": ["study", "Study"], "rendering": {"rooms": rooms}})
     assert line.startswith("scenes: study and Study differ in capitals alone")
+
+
+@pytest.mark.parametrize(("descriptor", "whole"), [("vlad", 256), ("netvlad", 1024)])
+def test_a_projection_makes_descriptors_no_longer(descriptor, whole):
+    settings = {"descriptor": descriptor, "netvlad_weights": "none", "clusters": 2}
+    validated({"retrieval": {**settings, "dimensions": whole}})
+    (line,) = problems({"retrieval": {**settings, "dimensions": whole + 1}})
+    assert line.startswith(f"retrieval.dimensions: got {whole + 1}, expected at most {whole}")

@@ -7,13 +7,17 @@ from PIL import Image
 from relposegnn.frames import Frames
 from relposegnn.packing import Packing, pack_frames
 from relposegnn.poses import pose_from_quaternion
+from relposegnn.retrieval.describers import load_describer
 from relposegnn.retrieval.descriptors import (
     DescriptorSettings,
+    ProjectionSettings,
     VocabularySettings,
     describe_frames,
+    fit_projection,
     fit_vocabulary,
 )
 from relposegnn.retrieval.netvlad import NetVLAD, encoder_input, randomise_vgg16
+from relposegnn.retrieval.projection import Projection, principal_components
 from relposegnn.retrieval.quality import retrieval_quality
 from relposegnn.retrieval.ranking import rank_neighbours
 from relposegnn.retrieval.rankings import read_ranking
@@ -132,6 +136,61 @@ def test_checkpoint_in_place_of_a_vocabulary(scene, frames_file, tmp_path):
     assert read(output)["train"].shape == (6, 32768)
     with h5py.File(output) as file:
         assert read_settings(file)["checkpoint"] == "netvlad.tar"
+
+
+def shorter(frames_file, scene, describer, descriptor, folder, dimensions=3):
+    """Fit a projection and return its file, and that of the descriptors made with it."""
+    projected, output = folder / "projected.npz", folder / "short.h5"
+    settings = ProjectionSettings(descriptor, *SIZE, 1, dimensions, whitening=True, seed=0)
+    fit_projection(frames_file, scene, projected, describer, settings, device="cpu")
+    describing = DescriptorSettings(descriptor, *SIZE, crop=1)
+    describe_frames(frames_file, scene, output, describing, projected, device="cpu")
+    return projected, output
+
+
+def test_projected_descriptors_are_projections_of_the_whole_ones(
+    described, scene, frames_file, tmp_path, caplog
+):
+    descriptor, vocabulary, output = described
+    projected, short = shorter(frames_file, scene, vocabulary, descriptor, tmp_path)
+    assert "3 components of 6 images are whitened noise in part; at most 0" in caplog.text
+    whole, found = read(output), read(short)
+    expected = principal_components(whole["train"].copy(), 3, True, "here")
+    for split, count in (("train", 6), ("test", 3)):
+        assert found[split].shape == (count, 3)
+        made = np.stack(list(expected.rows(whole[split])))
+        np.testing.assert_allclose(found[split] @ found[split].T, made @ made.T, atol=1e-2)
+    arrays, fitted = load_vocabulary(projected, descriptor)
+    stored = Projection(arrays["mean"], arrays["components"])
+    assert fitted.pop("projection") == {
+        **{"width": 64, "height": 48, "crop": 1, "seed": 0, "images": 6},
+        **{"dimensions": 3, "whitening": True, "digest": stored.digest},
+    }
+    assert fitted == load_vocabulary(vocabulary, descriptor)[1]
+    with h5py.File(short) as file:
+        assert read_settings(file)["vocabulary"]["projection"]["digest"] == stored.digest
+    again = load_describer(descriptor, projected, device="cpu").made_by
+    assert again["vocabulary"]["projection"]["digest"] == stored.digest
+
+
+def test_projection_of_a_checkpoints_descriptors(scene, frames_file, tmp_path):
+    model = NetVLAD()
+    randomise_vgg16(model, seed=0)
+    torch.nn.init.orthogonal_(model.pool.centroids)
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "netvlad.tar")
+    checkpoint = tmp_path / "netvlad.tar"
+    projected, short = shorter(frames_file, scene, checkpoint, "netvlad", tmp_path, 4)
+    assert read(short)["train"].shape == (6, 4)
+    recorded = load_describer("netvlad", projected, device="cpu").made_by["vocabulary"]
+    assert recorded["checkpoint"] == "netvlad.tar"
+    assert recorded["projection"]["dimensions"] == 4
+
+
+def test_as_many_dimensions_as_training_images(described, scene, frames_file, tmp_path):
+    descriptor, vocabulary, _ = described
+    with pytest.raises(InputError, match=r"frames\.h5: .* at most 5 components .* asks for 6"):
+        shorter(frames_file, scene, vocabulary, descriptor, tmp_path, 6)
+    assert not list(tmp_path.iterdir())
 
 
 def test_vlad_takes_no_checkpoint(scene, frames_file, tmp_path):

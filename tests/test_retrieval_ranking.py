@@ -134,6 +134,27 @@ def test_blocks_change_nothing(tmp_path, monkeypatch):
         np.testing.assert_allclose(found[split][1], expected[split][1], atol=1e-6)
 
 
+def test_descriptors_in_chunks_rank_as_those_that_are_mapped(tmp_path):
+    train, test = unit_rows(40, 8, 0), unit_rows(9, 8, 1)
+    expected = ranked(tmp_path, train, test, candidates=12)
+    with create_hdf5(tmp_path / "chunks.h5", "descriptors", {}) as file:
+        for split, rows in (("train", train), ("test", test)):
+            file.create_dataset(f"{split}/descriptor", data=rows, chunks=(3, 8), dtype=np.float32)
+    rank_neighbours(tmp_path / "chunks.h5", tmp_path / "n.h5", 12)
+    for split in ("train", "test"):
+        found = read_ranking(tmp_path / "n.h5", split)
+        np.testing.assert_array_equal(found.index, expected[split].index)
+        np.testing.assert_array_equal(found.similarity, expected[split].similarity)
+
+
+def test_a_block_is_the_file_itself(tmp_path):
+    """It shares memory with a mapping of the file: reading and checking it copy nothing."""
+    write(tmp_path / "d.h5", unit_rows(10, 8, 0), unit_rows(1, 8, 1))
+    with h5py.File(tmp_path / "d.h5") as file:
+        for _, rows in ranking.read_blocks(file["train/descriptor"], 3 * 4 * 8):
+            assert isinstance(rows.base, np.memmap)
+
+
 def clustered_rows(count, seed):
     """Return unit rows around twenty directions."""
     rng = np.random.default_rng(seed)
@@ -166,6 +187,20 @@ def test_approximate_rankings_find_most_of_the_exact_ones(tmp_path, caplog, fact
         assert f"{factory}, {split}: holds {recall:.3f} of the exact ranking" in caplog.text
     own = read_ranking(tmp_path / "near.h5", "train").index
     assert not (own == np.arange(1000)[:, None]).any()
+
+
+def test_an_index_is_trained_on_rows_of_the_database_read_in_parts(tmp_path, monkeypatch):
+    """A sample of 20 rows, read 7 at a time, is the one that is read at once."""
+    train = unit_rows(60, 16, 0).astype(np.float32)
+    write(tmp_path / "d.h5", train, train[:1])
+    monkeypatch.setattr(approximate, "TRAINING_BYTES", 20 * 4 * 16)
+    with h5py.File(tmp_path / "d.h5") as file:
+        whole = approximate._sample(file["train/descriptor"], seed=3)
+        monkeypatch.setattr(approximate, "DATABASE_BYTES", 7 * 4 * 16)
+        found = approximate._sample(file["train/descriptor"], seed=3)
+    np.testing.assert_array_equal(found, whole)
+    assert len(np.unique(found, axis=0)) == 20
+    assert all((row == train).all(axis=1).any() for row in found)
 
 
 def test_rankings_that_an_index_does_not_fill_are_exact(tmp_path, monkeypatch):

@@ -61,6 +61,17 @@ def test_videos_show_every_evaluation(edited):
         assert (made / f"{scene}.gif").read_bytes().startswith(b"GIF89a")
 
 
+def test_shorter_descriptors_are_made_by_a_projection(edited):
+    arguments = ("--config", "retrieval={dimensions: 5}", "--", "neighbours")
+    planned = edited.planned(*arguments)
+    assert planned.pop("neighbours") == 1
+    assert planned == dict.fromkeys(("fit_projection", "describe_frames", "rank_neighbours"), 2)
+    edited.run(*arguments)
+    with h5py.File(edited.folder / "results/synthetic/descriptors/study.h5") as file:
+        assert file["test/descriptor"].shape[1] == 5
+    assert edited.planned(*arguments) == {}
+
+
 @pytest.fixture
 def photos(finished, tmp_path) -> Path:
     """Return a folder with two test images of the study."""

@@ -5,12 +5,11 @@ from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):
-        (describer,) = [*snakemake.input.vocabulary, *snakemake.input.netvlad]
         describe_frames(
             snakemake.input.frames,
             snakemake.input.scene,
             snakemake.output.descriptors,
             DescriptorSettings(**snakemake.params.retrieval),
-            describer,
+            snakemake.input.describer[0],
             workers=snakemake.threads,
         )

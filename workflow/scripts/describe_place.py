@@ -10,13 +10,12 @@ from relposegnn.runtime import logging_to
 if __name__ == "__main__":
     with logging_to(snakemake.log[0]):
         inputs, params = snakemake.input, snakemake.params
-        (describer,) = [*inputs.vocabulary, *inputs.netvlad]
         place = Place(
             Path(inputs.model),
             Path(inputs.frames),
             next(map(Path, inputs.features), None),
             Path(inputs.descriptors),
-            Path(describer),
+            Path(inputs.describer[0]),
             Path(inputs.calibration),
             SamplingSettings(**params.sampling),
             params.candidates,

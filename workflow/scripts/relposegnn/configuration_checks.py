@@ -12,6 +12,7 @@ AUTHORS_CLUSTERS = 64  # of their trained NetVLAD
 LIKENESS = 0.75  # least, 0 to 1, of a misspelt name to the one that was meant
 # Names of files that are downloaded, for scenes that are not among those of a configuration too.
 DOWNLOADED = re.compile(r"[^/]+(?:\.zip|\.npz|-(?:train|test)\.tar)|published-[^/]+\.pth")
+NUMBERS = {"vlad": 128, "netvlad": 512}  # of a descriptor, for each cluster
 
 
 def contradictions(config: dict) -> Iterator[str]:
@@ -151,6 +152,12 @@ def _authors_problems(config: dict) -> Iterator[str]:
         yield (
             f"retrieval.clusters: got {retrieval['clusters']}, expected {AUTHORS_CLUSTERS}, "
             "those of the authors' NetVLAD"
+        )
+    whole = NUMBERS[retrieval["descriptor"]] * retrieval["clusters"]
+    if (retrieval["dimensions"] or 0) > whole:
+        yield (
+            f"retrieval.dimensions: got {retrieval['dimensions']}, expected at most {whole}, the "
+            "numbers of a whole descriptor"
         )
 
 

@@ -19,13 +19,17 @@ from .rankings import Ranking, in_order
 
 logger = logging.getLogger(__name__)
 
-TRAINING_BYTES = 2**30  # of the descriptors that an index is trained on
+TRAINING_BYTES = 2**28  # of the descriptors that an index is trained on
 PROBED, LEAST_PROBED = 1 / 8, 8  # of an inverted file's lists: visited share, and least number
 MEASURED = 100  # queries that the recall is measured on
 
 
 class ApproximateRanker:
-    """An index in memory over a database on disk; rankings that it does not fill are exact."""
+    """An index in memory over a database on disk; rankings that it does not fill are exact.
+
+    Attributes:
+        index: faiss's.
+    """
 
     def __init__(self, database: h5py.Dataset, factory: str, longest: int, seed: int) -> None:
         """Train an index on a sample of a database (M, D) of unit rows, and add all of it.
@@ -41,8 +45,8 @@ class ApproximateRanker:
         """
         self._database = database
         try:
-            self._index = _empty_index(database, factory, longest)
-            self._index.train(_sample(database, seed))
+            self.index = _empty_index(database, factory, longest)
+            self.index.train(_sample(database, seed))
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
             raise InputError(
@@ -51,11 +55,11 @@ class ApproximateRanker:
                 "with fewer parts"
             ) from error
         for _, rows in read_blocks(database, DATABASE_BYTES):
-            self._index.add(rows)
+            self.index.add(rows)
 
     def rank(self, queries: np.ndarray, length: int, own: np.ndarray | None = None) -> Ranking:
         """Return rankings as ``ranking.rank`` does, with similarities as the index has them."""
-        similarity, found = self._index.search(queries, length + 1)
+        similarity, found = self.index.search(queries, length + 1)
         ranking = in_order(similarity, found, own, length)
         lacking = (ranking.index < 0).any(axis=1)
         if lacking.any():
@@ -97,5 +101,7 @@ def _sample(database: h5py.Dataset, seed: int) -> np.ndarray:
     count = min(len(database), max(1, TRAINING_BYTES // (4 * database.shape[1])))
     draw = np.random.default_rng(derive_seed(seed, "index"))
     rows = np.sort(draw.choice(len(database), count, replace=False))
-    # Mapped: h5py reads single rows one after another, and slowly.
-    return np.ascontiguousarray(mapped(database)[rows], dtype=np.float32)
+    # Mapped: h5py reads single rows one after another, and slowly. A part of it at a time: what has
+    # been read of a mapping counts as memory until it is closed.
+    parts = np.array_split(rows, -(-4 * database.size // DATABASE_BYTES))
+    return np.concatenate([mapped(database)[part].astype(np.float32) for part in parts])

@@ -1,18 +1,21 @@
 """From an image to its descriptor, by the file that a descriptor needs.
 
 A describer is made once, and then describes any number of images: a scene's frames, new photos.
-Its file is a vocabulary, told by the suffix ``.npz``, or else NetVLAD's trained checkpoint.
+Its file is a vocabulary, told by the suffix ``.npz``, or else NetVLAD's trained checkpoint. A
+vocabulary may hold a projection, by which descriptors are shortened.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from ..runtime import map_in_threads, select_device
+from .projection import Projection
 from .vlad import local_features, vlad
-from .vocabulary import load_vocabulary
+from .vocabulary import load_vocabulary, save_vocabulary
 
 Descriptor = Literal["vlad", "netvlad"]
 
@@ -37,26 +40,64 @@ def load_describer(
 
     Args:
         descriptor: ``vlad`` or ``netvlad``.
-        describer_file: vocabulary of ``descriptors.fit_vocabulary``; for NetVLAD also a checkpoint
-            in the published layout.
+        describer_file: vocabulary of ``descriptors.fit_vocabulary`` or ``fit_projection``; for
+            NetVLAD also a checkpoint in the published layout.
         device: that NetVLAD runs on, see ``runtime.select_device``.
         workers: threads that describe images with VLAD, or that NetVLAD uses on a CPU.
 
     Raises:
         InputError: the file cannot be read, or is not of ``descriptor``.
     """
+    arrays, made_by = _contents(descriptor, describer_file)
+    projection = [arrays.pop(name) for name in Projection._fields if name in arrays]
     if descriptor == "vlad":
-        arrays, fitted = load_vocabulary(describer_file, "vlad")
+        rows = partial(map_in_threads, partial(_vlad_of, arrays["centroids"]), workers=workers)
+    else:
+        from .netvlad import network_of, run_in_batches  # they load torch, which VLAD does without
 
-        def describe(image: np.ndarray) -> np.ndarray:
-            return vlad(local_features(image), arrays["centroids"])
+        model, where = network_of(arrays, describer_file), select_device(device, workers)
+        rows = partial(run_in_batches, model.to(where), device=where)
+    if not projection:
+        return Describer(rows, made_by)
+    shorten = Projection(*projection).rows
+    return Describer(lambda images: shorten(rows(images)), made_by)
 
-        return Describer(
-            lambda images: map_in_threads(describe, images, workers), {"vocabulary": fitted}
-        )
-    from .netvlad import read_netvlad, run_in_batches  # they load torch, which VLAD does without
 
-    model, made_by = read_netvlad(describer_file)
-    where = select_device(device, workers)
-    model.to(where)
-    return Describer(lambda images: run_in_batches(model, images, where), made_by)
+def save_projected(
+    path: str | Path,
+    descriptor: Descriptor,
+    describer_file: str | Path,
+    projection: Projection,
+    settings: Mapping[str, Any],
+) -> None:
+    """Write the vocabulary that describes as a describer's file does, and then projects.
+
+    Args:
+        path: npz to write.
+        descriptor: ``vlad`` or ``netvlad``.
+        describer_file: without a projection, see ``load_describer``.
+        projection: of its descriptors.
+        settings: how the projection was fitted.
+    """
+    arrays, made_by = _contents(descriptor, describer_file)
+    recorded = made_by.get("vocabulary") or {**made_by, "clusters": len(arrays["pool.centroids"])}
+    recorded |= {"projection": {**settings, "digest": projection.digest}}
+    save_vocabulary(path, descriptor, arrays | projection._asdict(), recorded)
+
+
+def _contents(
+    descriptor: Descriptor, describer_file: str | Path
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the arrays of a describer's file, and what is recorded of it."""
+    if descriptor == "vlad" or Path(describer_file).suffix == ".npz":
+        arrays, fitted = load_vocabulary(describer_file, descriptor)
+        return arrays, {"vocabulary": fitted}
+    from .netvlad import load_netvlad
+
+    state = load_netvlad(describer_file).state_dict()
+    arrays = {key: tensor.numpy() for key, tensor in state.items()}
+    return arrays, {"checkpoint": Path(describer_file).name}
+
+
+def _vlad_of(centroids: np.ndarray, image: np.ndarray) -> np.ndarray:
+    return vlad(local_features(image), centroids)

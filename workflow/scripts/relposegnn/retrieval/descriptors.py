@@ -1,4 +1,4 @@
-"""One vector per frame: fitting vocabularies, describing all frames of a scene.
+"""One vector per frame: fitting vocabularies and projections, describing all frames of a scene.
 
 Descriptors are made of the original images at their own size, as the packed frames may be smaller.
 """
@@ -17,13 +17,15 @@ from ..frames import Frames
 from ..images import read_images
 from ..runtime import map_in_threads, numpy_generator, select_device
 from ..storage import SPLITS, create_hdf5
-from .describers import Descriptor, load_describer
+from .describers import Descriptor, load_describer, save_projected
+from .projection import WELL_TOLD, check_dimensions, principal_components
 from .vlad import local_features
 from .vocabulary import POINTS_PER_CLUSTER, fit_centroids, save_vocabulary
 
 logger = logging.getLogger(__name__)
 
 VOCABULARY_IMAGES = 300  # a vocabulary is fitted on at most so many training images
+PROJECTION_IMAGES = 8192  # a projection likewise, on 1 GB of NetVLAD's descriptors
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,21 @@ class VocabularySettings(DescriptorSettings):
     seed: int
 
 
+@dataclass(frozen=True)
+class ProjectionSettings(DescriptorSettings):
+    """How the projection of descriptors is fitted.
+
+    Attributes:
+        dimensions: numbers of a projected descriptor.
+        whitening: whether all of them get equal weight.
+        seed: of the choice of images.
+    """
+
+    dimensions: int
+    whitening: bool
+    seed: int
+
+
 def fit_vocabulary(
     frames_file: str | Path,
     scene_folder: str | Path,
@@ -86,7 +103,8 @@ def fit_vocabulary(
     Raises:
         InputError: an image or weights cannot be read, or there are too few local features.
     """
-    paths = _vocabulary_images(frames_file, scene_folder, settings.seed)
+    generator = numpy_generator(settings.seed, "vocabulary", "images")
+    paths = _training_images(frames_file, scene_folder, VOCABULARY_IMAGES, generator)
     images = read_images(paths, settings.size, workers, settings.crop)
     recorded = asdict(settings)
     del recorded["descriptor"]  # the file tells it
@@ -105,6 +123,48 @@ def fit_vocabulary(
         recorded |= more
     save_vocabulary(vocabulary_file, settings.descriptor, arrays, recorded)
     logger.info("%s: %d words from %d images", settings.descriptor, settings.clusters, len(paths))
+
+
+def fit_projection(
+    frames_file: str | Path,
+    scene_folder: str | Path,
+    projected_file: str | Path,
+    describer_file: str | Path,
+    settings: ProjectionSettings,
+    device: str | None = None,
+    workers: int = 1,
+) -> None:
+    """Fit a projection of descriptors on training images of a scene; write a describer with it.
+
+    Args:
+        frames_file: frames of the scene, for the paths of the training images.
+        scene_folder: that these paths start from.
+        projected_file: npz to write, a vocabulary with a projection.
+        describer_file: vocabulary or checkpoint, see ``describers.load_describer``.
+        settings: how it is fitted.
+        device: that NetVLAD runs on, see ``runtime.select_device``.
+        workers: threads that decode images, and for VLAD describe them.
+
+    Raises:
+        InputError: an image or the describer cannot be read, or there are too few images.
+    """
+    dimensions, generator = settings.dimensions, numpy_generator(settings.seed, "projection")
+    paths = _training_images(frames_file, scene_folder, PROJECTION_IMAGES, generator)
+    check_dimensions(dimensions, len(paths) - 1, str(frames_file))
+    if settings.whitening and len(paths) < WELL_TOLD * dimensions:
+        logger.warning(
+            "%s: %d components of %d images are whitened noise in part; at most %d are well told",
+            *(frames_file, dimensions, len(paths), len(paths) // WELL_TOLD),
+        )
+    describer = load_describer(settings.descriptor, describer_file, device, workers)
+    rows = describer.rows(read_images(paths, settings.size, workers, settings.crop))
+    progress = tqdm(rows, "describe for a projection", len(paths), unit="img", disable=None)
+    described = np.stack(list(progress))
+    projection = principal_components(described, dimensions, settings.whitening, str(frames_file))
+    recorded = asdict(settings) | {"images": len(paths)}
+    del recorded["descriptor"]  # the file tells it
+    save_projected(projected_file, settings.descriptor, describer_file, projection, recorded)
+    logger.info("%d components of %d images' descriptors", dimensions, len(paths))
 
 
 def describe_frames(
@@ -142,13 +202,13 @@ def describe_frames(
             _write_rows(f.create_group(split), rows, len(paths))
 
 
-def _vocabulary_images(frames_file: str | Path, scene_folder: str | Path, seed: int) -> list[Path]:
-    """Return the training images that a vocabulary is fitted on."""
+def _training_images(
+    frames_file: str | Path, scene_folder: str | Path, most: int, generator: np.random.Generator
+) -> list[Path]:
+    """Return training images of a scene, all or a sample."""
     with Frames(frames_file) as frames:
         sources = frames.sources("train")
-    generator = numpy_generator(seed, "vocabulary", "images")
-    count = min(VOCABULARY_IMAGES, len(sources))
-    chosen = np.sort(generator.choice(len(sources), count, replace=False))
+    chosen = np.sort(generator.choice(len(sources), min(most, len(sources)), replace=False))
     return [Path(scene_folder) / sources[index] for index in chosen]
 
 

@@ -9,7 +9,7 @@ Dimensions: B images, C = 512 channels, P positions of the feature map, K cluste
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from ..runtime import InputError, torch_generator
 from ..weights import load_weights, read_checkpoint
-from .vocabulary import fit_centroids, load_vocabulary
+from .vocabulary import fit_centroids
 
 CHANNELS = 512
 CLUSTERS = 64
@@ -87,18 +87,15 @@ def vgg16_encoder() -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def read_netvlad(describer_file: str | Path) -> tuple[NetVLAD, dict[str, Any]]:
-    """Return the network in a vocabulary's or a checkpoint's file, and which it is, to record.
+def network_of(arrays: Mapping[str, np.ndarray], source: str | Path) -> NetVLAD:
+    """Return the network of the arrays of a vocabulary or a checkpoint, for evaluation.
 
     Raises:
-        InputError: see ``vocabulary.load_vocabulary`` and ``load_netvlad``.
+        InputError: keys are missing, unexpected or of another shape, said of ``source``.
     """
-    if Path(describer_file).suffix != ".npz":
-        return load_netvlad(describer_file), {"checkpoint": Path(describer_file).name}
-    arrays, fitted = load_vocabulary(describer_file, "netvlad")
-    model = NetVLAD(fitted["clusters"]).eval()
-    load_weights(model, {k: torch.from_numpy(v) for k, v in arrays.items()}, describer_file)
-    return model, {"vocabulary": fitted}
+    model = NetVLAD(len(arrays.get("pool.centroids", ()))).eval()
+    load_weights(model, {key: torch.from_numpy(array) for key, array in arrays.items()}, source)
+    return model
 
 
 def load_netvlad(path: str | Path) -> NetVLAD:

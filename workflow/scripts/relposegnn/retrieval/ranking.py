@@ -12,8 +12,8 @@ from faiss.contrib.exhaustive_search import knn_ground_truth
 from tqdm import tqdm
 
 from ..runtime import InputError, gpu_allowed
-from ..storage import SPLITS, create_hdf5, open_hdf5, read_settings
-from .rankings import Ranking, in_order, write_ranking
+from ..storage import SPLITS, create_hdf5, mapped, open_hdf5, read_settings
+from .rankings import Ranking, create_ranking, in_order
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def rank_neighbours(
         with create_hdf5(neighbours_file, "neighbours", settings) as output:
             for split in SPLITS:
                 queries = file[f"{split}/descriptor"]
-                write_ranking(output, split, _rank_frames(search, queries, length))
+                _write_rankings(output, search, queries, length)
                 if factory != EXACT and len(queries):
                     recall = ranker.recall(queries, length, split == "train")
                     output[split].attrs["recall"] = recall
@@ -93,10 +93,17 @@ def rank(
     Raises:
         InputError: a row of the database is no unit vector.
     """
-    rows = (rows for _, rows in read_blocks(database, DATABASE_BYTES))
-    inner, gpus = faiss.METRIC_INNER_PRODUCT, _usable_gpus(length + 1)
-    similarity, found = knn_ground_truth(queries, rows, length + 1, inner, ngpu=gpus)
-    return in_order(similarity, found, own, length)
+    inner, blocks = faiss.METRIC_INNER_PRODUCT, read_blocks(database, DATABASE_BYTES)
+    if gpus := _usable_gpus(length + 1):
+        rows = (rows for _, rows in blocks)
+        similarity, found = knn_ground_truth(queries, rows, length + 1, inner, ngpu=gpus)
+        return in_order(similarity, found, own, length)
+    best = faiss.ResultHeap(len(queries), length + 1, keep_max=True)
+    for start, rows in blocks:  # faiss's own way on a GPU copies them first
+        similarity, found = faiss.knn(queries, rows, min(length + 1, len(rows)), metric=inner)
+        best.add_result(similarity, found + start)
+    best.finalize()
+    return in_order(best.D, best.I, own, length)
 
 
 class Ranker:
@@ -123,28 +130,31 @@ def _usable_gpus(longest_ranking: int) -> int:
     return int(gpus > 0 and gpu_allowed() and longest_ranking <= GPU_LONGEST_RANKING)
 
 
-def _rank_frames(search: Callable[..., Ranking], queries: h5py.Dataset, length: int) -> Ranking:
-    """Return the ranking of a split's frames; those of train are the database itself."""
-    name, shape = Path(queries.parent.name).name, (len(queries), length)
-    ranking = Ranking(np.empty(shape, np.int32), np.empty(shape, np.float32))
+def _write_rankings(
+    output: h5py.File, search: Callable[..., Ranking], queries: h5py.Dataset, length: int
+) -> None:
+    """Rank a split's frames, a block at a time; those of train are the database itself."""
+    name = Path(queries.parent.name).name
+    ranking = create_ranking(output, name, (len(queries), length))
     with tqdm(desc=f"rank {name}", total=len(queries), unit="img", disable=None) as progress:
         for start, rows in read_blocks(queries, QUERY_BYTES):
             part = slice(start, start + len(rows))
             own = np.arange(start, part.stop) if name == "train" else None
             ranking.index[part], ranking.similarity[part] = search(rows, length, own)
             progress.update(len(rows))
-    return ranking
 
 
 def read_blocks(descriptors: h5py.Dataset, most: int) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (first row, rows (n, D) float32) of descriptors (N, D), of ``most`` bytes.
+
+    Mapped, each block anew: nothing is copied, and a block that is no longer used takes no memory.
 
     Raises:
         InputError: a row is no unit vector.
     """
     count = min(MOST_ROWS, max(1, most // (4 * descriptors.shape[1])))
     for start in range(0, len(descriptors), count):
-        rows = np.ascontiguousarray(descriptors[start : start + count], dtype=np.float32)
+        rows = np.ascontiguousarray(mapped(descriptors)[start : start + count], dtype=np.float32)
         lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))  # no second array of this size
         wrong = np.flatnonzero(~(np.abs(lengths - 1) < 1e-3))
         if len(wrong):

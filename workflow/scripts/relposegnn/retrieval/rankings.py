@@ -46,10 +46,16 @@ def in_order(
     )
 
 
+def create_ranking(file: h5py.File, split: str, shape: tuple[int, int]) -> Ranking:
+    """Return the arrays (N, K) in a file that a split's ranking is to be written to."""
+    index = file.create_dataset(f"{split}/index", shape, np.int32)
+    return Ranking(index, file.create_dataset(f"{split}/similarity", shape, np.float32))
+
+
 def write_ranking(file: h5py.File, split: str, ranking: Ranking) -> None:
     """Write the ranking of a split's frames."""
-    file[f"{split}/index"] = ranking.index.astype(np.int32)
-    file[f"{split}/similarity"] = ranking.similarity.astype(np.float32)
+    written = create_ranking(file, split, ranking.index.shape)
+    written.index[...], written.similarity[...] = ranking
 
 
 def read_ranking(neighbours_file: str | Path, split: str) -> Ranking:
