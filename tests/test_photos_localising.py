@@ -45,6 +45,7 @@ from relposegnn.scene_files import SceneFiles
 from relposegnn.storage import create_hdf5
 
 CPU = torch.device("cpu")
+ODD_NAME = "{scene} $HOME $^_$ it's; (1) & 100%s.png"
 SAMPLING = SamplingSettings(
     neighbours=3, selection="strided", stride=2, drop_probability=0.3, seed=0
 )
@@ -113,6 +114,17 @@ def test_copies_of_queries_get_the_poses_of_the_prediction(place, folder, tmp_pa
     np.testing.assert_allclose(copies[POSE[:3]], expected["robust_t"], atol=1e-5)
     np.testing.assert_allclose(copies[POSE[3:]], expected["robust_q"], atol=1e-5)
     np.testing.assert_allclose(copies["similarity"], similarity[:, 0], atol=1e-5)
+
+
+def test_a_photo_may_have_any_name(place, folder, tmp_path):
+    """Nobody takes it for a pattern, a command or a formula; the drawing tells it as it is."""
+    nearest = replace(SAMPLING, stride=1, drop_probability=0)  # no draw by its name
+    expected = localise(place, folder / "test 0.PNG", tmp_path / "plain", sampling=nearest)
+    (folder / "test 0.PNG").rename(folder / ODD_NAME)
+    table = localise(place, folder / ODD_NAME, tmp_path / "{x}", sampling=nearest)
+    assert table["image"].tolist() == [ODD_NAME]
+    assert table["tx"].tolist() == expected["tx"].tolist()
+    assert (tmp_path / "{x}/photos.png").exists()
 
 
 def test_a_photo_does_not_depend_on_the_others(place, folder, tmp_path, monkeypatch):
