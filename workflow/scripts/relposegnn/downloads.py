@@ -24,6 +24,7 @@ from urllib.request import url2pathname
 import requests
 from tqdm import tqdm
 
+from .limits import check_limit, refuse_special_file
 from .runtime import InputError
 
 TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
@@ -134,9 +135,14 @@ def _fetch_rest(url: str, partial: Path, timeout: float) -> None:
         if start == 0:
             _check_start(url, first, partial, response.url)
             _forget(partial)  # the whole file comes: none of what is there belongs to it
+        check_limit(url, "DOWNLOAD_BYTES", total or 0, "bytes")
         _check_space(partial, (total or 0) - start)
         _remember(url, partial, response)
-        _write_body(chain([first], chunks), partial, start, total)
+        try:
+            _write_body(chain([first], chunks), partial, start, total)
+        except InputError:  # more than any file has
+            _forget(partial)
+            raise
 
 
 def _ask(url: str, headers: dict[str, str], timeout: float) -> requests.Response:
@@ -193,6 +199,7 @@ def _write_body(chunks: Iterator[bytes], partial: Path, start: int, total: int |
             if total is not None and arrived > total:  # perhaps without an end
                 _forget(partial)
                 raise requests.ConnectionError(f"more came than the {total} bytes announced")
+            check_limit(partial.with_suffix(""), "DOWNLOAD_BYTES", arrived, "bytes so far")
             file.write(chunk)
             file.flush()
             bar.update(len(chunk))
@@ -236,6 +243,7 @@ def _forget(partial: Path) -> None:
 def _copy_local(url: str, partial: Path) -> None:
     """Copy a file:// address."""
     source = Path(url2pathname(urlsplit(url).path))
+    refuse_special_file(source)
     try:
         file = source.open("rb")
     except OSError as error:

@@ -5,30 +5,30 @@ the last bit; those of OpenCV and of torch differ by up to one grey value and mo
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
+from .limits import check_limit, refuse_special_file
 from .runtime import InputError, map_in_threads
 
 EIGHT_BIT_MODES = {"RGB", "RGBA", "L", "LA", "P", "CMYK", "YCbCr"}  # Pillow's names
 # What Pillow raises for damaged files, by format.
-DECODING_ERRORS = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+DECODING_ERRORS = (OSError, ValueError, SyntaxError, EOFError)
+Image.MAX_IMAGE_PIXELS = None  # Pillow warns of large ones; the limit here is ``limits``'
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
     """Return (width, height) in pixels from the header of an image.
 
     Raises:
-        InputError: the file is missing or not an image.
+        InputError: the file is missing, not an image, or has more pixels than ``limits`` allows.
     """
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except DECODING_ERRORS as error:
-        raise _unreadable(path, error) from error
+    with _opened(path) as image:
+        return image.size
 
 
 def open_image(path: str | Path, upright: bool = False) -> Image.Image:
@@ -38,18 +38,29 @@ def open_image(path: str | Path, upright: bool = False) -> Image.Image:
     them; ``upright`` applies the tag, for photos whose pose is yet to be found.
 
     Raises:
-        InputError: the file is missing, damaged, not an image, or has more than 8 bits a channel.
+        InputError: as ``image_size``, damaged, or it has more than 8 bits a channel.
     """
-    try:
-        with Image.open(path) as image:
-            if image.mode in EIGHT_BIT_MODES:
-                return (ImageOps.exif_transpose(image) if upright else image).convert("RGB")
-    except DECODING_ERRORS as error:
-        raise _unreadable(path, error) from error
+    with _opened(path) as image:
+        if image.mode in EIGHT_BIT_MODES:
+            return (ImageOps.exif_transpose(image) if upright else image).convert("RGB")
     raise InputError(
         f"{path}: has pixels of Pillow's mode {image.mode}, expected a colour image with 8 bits a "
         "channel; is it a depth image?"
     )
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
+    """Yield an image of which the header alone is read; what is wrong becomes an InputError."""
+    refuse_special_file(path)
+    try:
+        with Image.open(path) as image:
+            check_limit(path, "PIXELS", image.width * image.height, "pixels")
+            yield image
+    except InputError:
+        raise
+    except DECODING_ERRORS as error:
+        raise _unreadable(path, error) from error
 
 
 def read_image(

@@ -5,6 +5,7 @@ A file is written beside its target and renamed when complete. Its root attribut
 """
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
+from .limits import check_expansion, refuse_special_file
 from .runtime import InputError, atomic_path
 from .version import VERSION
 
@@ -39,20 +41,32 @@ def open_hdf5(path: str | Path, kind: str) -> h5py.File:
     """Open a file of the pipeline for reading.
 
     Raises:
-        InputError: not an HDF5 file, another kind, or a schema of another major version.
+        InputError: not an HDF5 file, another kind, a schema of another major version, or arrays
+            that declare more than the file holds.
     """
+    refuse_special_file(path)
     try:
         file = h5py.File(path, "r")
     except OSError as error:
         raise InputError(f"{path}: cannot be read as HDF5 ({error}); make it again") from error
     found_kind, schema = file.attrs.get("kind"), str(file.attrs.get("schema"))
     if found_kind == kind and schema.split(".")[0] == SCHEMA.split(".")[0]:
+        file.visititems(_check_size)
         return file
     file.close()
     raise InputError(
         f"{path}: holds {found_kind!r} in schema {schema}, "
         f"expected {kind!r} in schema {SCHEMA.split('.')[0]}.x; make it again with this version"
     )
+
+
+def _check_size(name: str, item: h5py.Group | h5py.Dataset) -> None:
+    """Raise InputError where an array declares more than is stored of it."""
+    if isinstance(item, h5py.Dataset):
+        file = item.file.filename
+        held = min(item.id.get_storage_size(), Path(file).stat().st_size)
+        label = f"{file}: {name} of shape {item.shape}"
+        check_expansion(label, math.prod(item.shape or ()) * item.dtype.itemsize, held)
 
 
 def read_settings(file: h5py.File) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..limits import refuse_special_file
 from ..poses import check_pose
 from ..runtime import InputError
 from ..scenes import Frame, Scene
@@ -57,6 +58,7 @@ def read_pose(path: str | Path) -> np.ndarray:
     Raises:
         InputError: missing, not numbers, or no pose (see ``poses.check_pose``).
     """
+    refuse_special_file(path)
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").replace(",", " ").splitlines()
         pose = np.array([line.split() for line in lines if line.strip()], dtype=np.float64)

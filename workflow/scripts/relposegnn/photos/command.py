@@ -15,6 +15,8 @@ from .files import find_photos
 from .new_place import prepare_place, tell_quality
 from .place import read_place
 
+MOST_THREADS = 1024
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 1 with a message where the user's input is wrong."""
@@ -59,14 +61,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--netvlad", type=Path, help="NetVLAD's checkpoint, where it is no longer in "
         "resources/weights/")  # fmt: skip
     add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
-    add("--workers", type=_positive, default=os.cpu_count() or 1, help="threads (default: "
+    add("--workers", type=_threads, default=os.cpu_count() or 1, help="threads (default: "
         "%(default)s)")  # fmt: skip
     return parser
 
 
-def _positive(text: str) -> int:
-    if not (text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"got {text}, expected a number of threads")
+def _threads(text: str) -> int:
+    if not (text.isdecimal() and 0 < int(text) <= MOST_THREADS):
+        raise argparse.ArgumentTypeError(f"got {text}, expected 1 to {MOST_THREADS} threads")
     return int(text)
 
 
