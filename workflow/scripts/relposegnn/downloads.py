@@ -25,7 +25,7 @@ import requests
 from tqdm import tqdm
 
 from .limits import check_limit, refuse_special_file
-from .runtime import InputError
+from .runtime import InputError, plain
 
 TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
 TRANSIENT_ERRORS = (  # the next attempt may fare better
@@ -215,7 +215,7 @@ def _resume_headers(url: str, partial: Path) -> tuple[int, dict[str, str]]:
         start = partial.stat().st_size
     except (FileNotFoundError, ValueError):
         return 0, headers
-    same_file = isinstance(known, dict) and known.get("url") == url and known.get("version")
+    same_file = isinstance(known, dict) and known.get("url") == plain(url) and known.get("version")
     if start == 0 or not same_file:
         return 0, headers
     return start, {**headers, "Range": f"bytes={start}-", "If-Range": known["version"]}
@@ -228,7 +228,7 @@ def _remember(url: str, partial: Path, response: requests.Response) -> None:
         version = response.headers.get("Last-Modified", "")
     if "Content-Encoding" in response.headers:
         version = ""
-    _memory(partial).write_text(json.dumps({"url": url, "version": version}))
+    _memory(partial).write_text(json.dumps({"url": plain(url), "version": version}))
 
 
 def _memory(partial: Path) -> Path:

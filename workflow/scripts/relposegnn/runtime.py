@@ -3,6 +3,7 @@
 import glob
 import logging
 import os
+import re
 import shutil
 import signal
 import sys
@@ -22,12 +23,37 @@ if TYPE_CHECKING:
     import torch
 
 DEVICE_VARIABLE = "RELPOSEGNN_DEVICE"
+CREDENTIALS = re.compile(r"(?<=://)[^/\s?#]*@")
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
+def plain(text: str) -> str:
+    """Return a text that is safe on a terminal: names come from archives, servers and disks.
+
+    What cannot be printed is escaped, such as the codes that move a cursor, and a name and password
+    in an address are left out.
+    """
+    return "".join(
+        sign if sign.isprintable() or sign in "\n\t" else ascii(sign)[1:-1]
+        for sign in CREDENTIALS.sub("", text)
+    )
+
+
 class InputError(ValueError):
     """Something the user gave is wrong; the message says what, where and what to do."""
+
+    def __init__(self, message: str) -> None:
+        """Keep the message as ``plain`` has it."""
+        super().__init__(plain(message))
+
+
+class PlainFormatter(logging.Formatter):
+    """Formats what is logged, tracebacks too, as ``plain`` has it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record."""
+        return plain(super().format(record))
 
 
 @contextmanager
@@ -40,13 +66,9 @@ def logging_to(log_file: str | Path) -> Iterator[None]:
     """
     Path(log_file).parent.mkdir(parents=True, exist_ok=True)
     handlers = [logging.StreamHandler(), logging.FileHandler(log_file, mode="w")]
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%H:%M:%S",
-        handlers=handlers,
-        force=True,
-    )
+    for handler in handlers:
+        handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
     logging.captureWarnings(True)
     logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells each variant it tries
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..calibration import read_calibration
-from ..runtime import InputError, select_device
+from ..runtime import InputError, PlainFormatter, plain, select_device
 from .files import find_photos
 from .new_place import prepare_place, tell_quality
 from .place import read_place
@@ -26,7 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--model is for --map; a run's own network is chosen with --run")
     if options.map is not None and (options.run or options.results):
         parser.error("--run and --results are for --scene, expected neither with --map")
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler()
+    handler.setFormatter(PlainFormatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("faiss").setLevel(logging.WARNING)
     try:
         _run(options)
@@ -100,7 +102,7 @@ def _run(options: argparse.Namespace) -> None:
     table = localise_photos(place, *paths, device, options.workers, options.focal_length)
     columns = ["image", "tx", "ty", "tz", "sigma_m", "sigma_deg", "confidence", "accepted"]
     formats = dict.fromkeys(columns[1:7], "{:.2f}".format) | {"sigma_m": "{:.3f}".format}
-    print(table[columns].to_string(index=False, formatters=formats))
+    print(plain(table[columns].to_string(index=False, formatters=formats)))
     print(f"\nIn {options.output}:")
     print("  poses.csv    all photos: camera-to-world poses, their errors, confidence")
     print("  poses.txt    accepted photos: TUM trajectory")
