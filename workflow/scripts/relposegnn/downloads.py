@@ -24,7 +24,7 @@ from urllib.request import url2pathname
 import requests
 from tqdm import tqdm
 
-from .limits import check_limit, refuse_special_file
+from .limits import check_limit, check_space, refuse_special_file
 from .runtime import InputError, plain
 
 TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
@@ -136,7 +136,7 @@ def _fetch_rest(url: str, partial: Path, timeout: float) -> None:
             _check_start(url, first, partial, response.url)
             _forget(partial)  # the whole file comes: none of what is there belongs to it
         check_limit(url, "DOWNLOAD_BYTES", total or 0, "bytes")
-        _check_space(partial, (total or 0) - start)
+        check_space(partial, (total or 0) - start, partial.parent)
         _remember(url, partial, response)
         try:
             _write_body(chain([first], chunks), partial, start, total)
@@ -255,16 +255,6 @@ def _copy_local(url: str, partial: Path) -> None:
         _check_start(url, file.peek(), partial, url)
         with partial.open("wb") as copy:
             shutil.copyfileobj(file, copy)
-
-
-def _check_space(partial: Path, missing: int) -> None:
-    """Check, before hours go by, that the rest of the file has room."""
-    disk = shutil.disk_usage(partial.parent)
-    if disk.total and missing > disk.free:  # some network disks tell nothing
-        raise InputError(
-            f"{partial}: {missing} bytes are to come, but the disk has {disk.free}; "
-            "free some space and run again"
-        )
 
 
 def _check_start(url: str, start: bytes, partial: Path, found_at: str) -> None:

@@ -92,8 +92,8 @@ def check_space(label: str | Path, needed: int, folder: Path) -> None:
     disk = shutil.disk_usage(folder)
     if disk.total and needed > disk.free:  # some network disks tell nothing
         raise InputError(
-            f"{label}: holds {needed} bytes, but the disk of {folder} has {disk.free} left; free "
-            "space and run again"
+            f"{label}: {needed} bytes are to come, but the disk has {disk.free}; "
+            "free some space and run again"
         )
 
 
