@@ -53,8 +53,8 @@ def check_expansion(label: str | Path, declared: int, held: int) -> None:
         check_limit(label, "EXPANSION", math.ceil(declared / max(held, 1)), unit)
 
 
-def check_zip(label: str | Path, entries: Iterable[zipfile.ZipInfo], held: int) -> int:
-    """Check number and sizes of a zip's entries against the zip's size; return their sum in bytes.
+def check_zip(label: str | Path, entries: Iterable[zipfile.ZipInfo], held: int) -> None:
+    """Check the number of a zip's entries, and their sizes against the zip's own.
 
     Raises:
         InputError: there are too many, or they declare more than the zip can hold.
@@ -62,7 +62,6 @@ def check_zip(label: str | Path, entries: Iterable[zipfile.ZipInfo], held: int) 
     sizes = [entry.file_size for entry in entries]
     check_limit(label, "ARCHIVE_FILES", len(sizes), "entries")
     check_expansion(label, sum(sizes), held)
-    return sum(sizes)
 
 
 def check_npz(path: str | Path) -> None:
