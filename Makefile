@@ -22,10 +22,12 @@ environment: .venv/.complete  ## .venv with everything that the pipeline needs (
 
 # Files in .venv say that an installation came to its end; an interrupted one starts again.
 .venv/.complete: envs/requirements-base.txt $(REQUIREMENTS)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "$$($(PYTHON) --version 2>&1): expected Python 3.11 or later as PYTHON=$(PYTHON);" \
+	@[[ "$$PWD" != *[{}]* ]] || { echo "$$PWD: has braces in its name, which Snakemake takes for" \
+		"wildcards; rename the folder" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$$("$(PYTHON)" --version 2>&1): expected Python 3.11 or later as PYTHON=$(PYTHON);" \
 			"name another one: make $(or $(MAKECMDGOALS),environment) PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv --clear .venv
+	"$(PYTHON)" -m venv --clear .venv
 	$(PIP) install -r $(REQUIREMENTS)
 	@touch $@
 

@@ -2,6 +2,7 @@
 # targets.smk, captions in captions.smk.
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,14 @@ from relposegnn.experiments import (
 from relposegnn.runtime import InputError, leave_cores_to_others
 
 leave_cores_to_others()  # jobs inherit it
+
+if re.search("[{}]", str(PROJECT)):
+    raise WorkflowError(
+        f"{PROJECT}: has braces in its name, which Snakemake takes for wildcards; rename the folder"
+    )
+# Snakemake gives bash the path of its Python as it stands. Quoted, it may hold spaces and the like.
+if not sys.executable.startswith("'"):  # once, though modules read this file too
+    sys.executable = shlex.quote(sys.executable)
 
 # Not the directive configfile: a module with settings of its own would be without the default ones.
 workflow.configfiles.append(PROJECT / "config" / "config.yaml")  # for the report

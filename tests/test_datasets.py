@@ -10,6 +10,7 @@ import torch
 from conftest import turn_world, with_validation
 from torch_geometric.loader import DataLoader
 
+from relposegnn import datasets
 from relposegnn.datasets import (
     GraphDataset,
     normalise_images,
@@ -208,3 +209,35 @@ def test_normalised_images_have_the_planted_statistics():
     deviation = torch.tensor([[0.5, 1.0, 0.25], [0.5, 1.0, 0.25]])
     result = normalise_images(images, mean, deviation)[:, :, 0, 0]
     torch.testing.assert_close(result, torch.tensor([[-1.0, 0, -4], [1.0, 1, 0]]))
+
+
+class Disk(NamedTuple):
+    """What ``shutil.disk_usage`` tells."""
+
+    free: int
+
+
+@pytest.mark.parametrize(("share", "expected"), [(100.0, 3), (2.5, 2), (0.9, 0)])
+def test_no_more_processes_read_than_shared_memory_has_room_for(
+    tiny_scene, monkeypatch, caplog, share, expected
+):
+    """``share``: of what one process keeps, three batches."""
+    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", RELATIVE)
+    graph = dataset[0]
+    stored = sum(value.nbytes for value in graph.to_dict().values() if torch.is_tensor(value))
+    assert stored > graph.images.nbytes
+    free = int(share * 3 * 5 * stored)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(free))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    assert datasets.reading_processes(dataset, 5) == expected
+    assert ("/dev/shm: has" in caplog.text) == (expected < 3)
+    assert (f"there will be {expected}" in caplog.text) == (expected < 3)
+
+
+def test_without_shared_memory_or_threads_nothing_is_asked(tiny_scene, monkeypatch, tmp_path):
+    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", RELATIVE)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert datasets.reading_processes(dataset, 5) == 0
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    monkeypatch.setattr(datasets, "SHARED_MEMORY", tmp_path / "none")
+    assert datasets.reading_processes(dataset, 5) == 3

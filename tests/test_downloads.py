@@ -222,3 +222,19 @@ def test_a_broken_local_copy_is_no_part_of_a_download(server, tmp_path, target, 
     fetch(server, target)
     assert_arrived(server, target)
     assert server.ranges_asked == [None]
+
+
+def test_a_password_in_an_address_stays_there(server, target, caplog):
+    """It is used, but neither told nor written; a download with one is continued too."""
+    url = server.url.replace("://", "://me:secret@")
+    server.break_after = [CHUNK_BYTES + 1000]
+    with pytest.raises(InputError) as caught:
+        download(url, target, attempts=1, timeout=5)
+    beside = target.with_name("attic.zip.partial.json").read_text()
+    assert server.url in beside
+    assert "secret" not in str(caught.value) + beside
+    server.requests.clear()
+    download(url, target, attempts=1, timeout=5)
+    assert_arrived(server, target)
+    assert server.ranges_asked == [f"bytes={CHUNK_BYTES}-"]
+    assert server.requests[0]["Authorization"].startswith("Basic ")

@@ -47,6 +47,7 @@ from relposegnn.storage import create_hdf5
 pytestmark = pytest.mark.slow
 
 CPU = torch.device("cpu")
+ODD_NAME = "{scene} $HOME $^_$ it's; (1) & 100%s.png"
 SAMPLING = SamplingSettings(
     neighbours=3, selection="strided", stride=2, drop_probability=0.3, seed=0
 )
@@ -132,6 +133,17 @@ def test_photos_stored_as_the_database_is_are_found_as_its_images_are(place, fol
     tagged = localise(place, folder, tmp_path / "tagged", frames=frames).set_index("image")
     names, columns = [f"test {i}.PNG" for i in range(5)], [*POSE, "similarity"]
     np.testing.assert_allclose(tagged.loc[names, columns], untagged.loc[names, columns], atol=1e-6)
+
+
+def test_a_photo_may_have_any_name(place, folder, tmp_path):
+    """Nobody takes it for a pattern, a command or a formula; the drawing tells it as it is."""
+    nearest = replace(SAMPLING, stride=1, drop_probability=0)  # no draw by its name
+    expected = localise(place, folder / "test 0.PNG", tmp_path / "plain", sampling=nearest)
+    (folder / "test 0.PNG").rename(folder / ODD_NAME)
+    table = localise(place, folder / ODD_NAME, tmp_path / "{x}", sampling=nearest)
+    assert table["image"].tolist() == [ODD_NAME]
+    assert table["tx"].tolist() == expected["tx"].tolist()
+    assert (tmp_path / "{x}/photos.png").exists()
 
 
 def test_a_photo_does_not_depend_on_the_others(place, folder, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -169,3 +170,27 @@ def test_waiting_threads_sleep_soon_unless_the_user_says_otherwise(monkeypatch):
         monkeypatch.setattr(os, "environ", {"HOME": "/", **own})
         runtime.leave_cores_to_others()
         assert os.environ == {"HOME": "/", **(own or runtime.WAITING)}
+
+
+HOSTILE = "\x1b[2J\x9b1m\r\u202egpj.\udcff https://me:secret@host/a@b?c=d@e, file:///x\n\tnext"
+HARMLESS = r"\x1b[2J\x9b1m\r\u202egpj.\udcff https://host/a@b?c=d@e, file:///x" + "\n\tnext"
+
+
+def test_messages_are_plain():
+    """No code that moves a cursor, no password; lists in lines, and letters of all languages."""
+    assert str(runtime.InputError(HOSTILE)) == HARMLESS
+    assert str(runtime.InputError("Küche/厨房 🙂 50 %")) == "Küche/厨房 🙂 50 %"
+    for address in ("ftp://u@h", "https://u:p%40:@h:80/", "https://u:@x@h/"):
+        assert re.fullmatch(r"\w+://h(:80)?/?", str(runtime.InputError(address)))
+
+
+@pytest.mark.parametrize("error", [runtime.InputError, RuntimeError])
+def test_logs_and_tracebacks_are_plain(tmp_path, capsys, error):
+    with pytest.raises(SystemExit), runtime.logging_to(tmp_path / "log"):
+        logging.getLogger("a").warning("%s arrived", HOSTILE)
+        raise error(HOSTILE)
+    logging.getLogger().handlers.clear()
+    for text in ((tmp_path / "log").read_text(), capsys.readouterr().err):
+        assert text.count(HARMLESS) >= 2
+        assert not set(text) & set("\x1b\x9b\r\u202e")
+        assert "secret" not in text

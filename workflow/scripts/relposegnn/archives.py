@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from tqdm import tqdm
 
 from .layouts.files import describe_layouts, scene_roots
+from .limits import check_space, check_zip
 from .runtime import InputError, atomic_path, map_in_threads
 
 logger = logging.getLogger(__name__)
@@ -43,18 +44,19 @@ def extract_scene(archive: str | Path, folder: str | Path, scene: str, workers: 
 
     Raises:
         InputError: not a zip file, truncated, damaged, not a scene, an entry would land outside
-            ``folder``, or the disk is full. Nothing is left behind.
+            ``folder``, or it takes more than ``limits`` allow or the disk has. Nothing is left.
     """
     archive = Path(archive)
     with _naming_damage(str(archive)):
         outer = zipfile.ZipFile(archive)
     with outer, atomic_path(folder) as partial:
-        entries = _entries(outer, str(archive))
+        entries = _entries(outer, str(archive), archive.stat().st_size)
         root = _scene_root(archive, entries, scene)
         members = _members(entries, root)
         _refuse_places_taken(members, str(archive))
         partial.mkdir()
         size = sum(entry.file_size for entry in members.values())
+        check_space(archive, size, partial)
         with tqdm(desc=scene, total=size, unit="B", unit_scale=True, disable=None) as bar:
             jobs = ((outer, entry, partial, path, bar) for path, entry in members.items())
             for _ in map_in_threads(lambda job: _extract_member(*job), jobs, workers):
@@ -77,7 +79,8 @@ def _extract_member(
         outer.open(entry) as stream,
         zipfile.ZipFile(stream) as inner,  # seeks within the outer one: no copy on disk
     ):
-        entries = _entries(inner, label)
+        entries = _entries(inner, label, entry.file_size)
+        check_space(label, sum(item.file_size for item in entries.values()), folder)
         # Forward only: each step back would decompress the sequence from its start again.
         forward = sorted(entries.items(), key=lambda pair: pair[1].header_offset)
         places = _Places(label)
@@ -103,12 +106,16 @@ def _below(path: PurePosixPath, sequence: str) -> PurePosixPath:
     return PurePosixPath(*path.parts[start:])
 
 
-def _entries(zipped: zipfile.ZipFile, label: str) -> dict[PurePosixPath, zipfile.ZipInfo]:
-    """Return the files of a zip by path.
+def _entries(
+    zipped: zipfile.ZipFile, label: str, size: int
+) -> dict[PurePosixPath, zipfile.ZipInfo]:
+    """Return the files of a zip of ``size`` bytes by path.
 
     Raises:
-        InputError: a path is absolute, leads upwards or starts with a drive, or two are one.
+        InputError: a path is absolute, leads upwards or starts with a drive, or two are one; or as
+            ``check_zip``.
     """
+    check_zip(label, zipped.infolist(), size)
     entries, places = {}, _Places(label)
     for entry in zipped.infolist():
         path = PureWindowsPath(entry.filename)  # knows drives, and both kinds of slashes

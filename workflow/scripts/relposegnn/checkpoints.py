@@ -14,9 +14,11 @@ from .match_field_network import build_network
 from .model import ModelSettings, PoseNetwork
 from .runtime import InputError, atomic_path
 from .version import VERSION
-from .weights import list_keys, load_weights, read_checkpoint
+from .weights import check_weights, list_keys, load_weights, read_checkpoint
 
 logger = logging.getLogger(__name__)
+
+MOST_ROUNDS = 100  # of message passing, as the configuration has it
 
 
 def save_model(
@@ -60,11 +62,32 @@ def load_model(path: str | Path) -> PoseNetwork:
         raise InputError(
             f"{path}: holds settings of another version ({error}); train or import it again"
         ) from error
-    model = build_network(settings, contents["maps"])
-    if any(name.startswith("adaptation.") for name in contents["model_state_dict"]):
-        model.add_adaptation()
-    load_weights(model, contents["model_state_dict"], path)
+    if settings.iterations not in range(MOST_ROUNDS + 1):
+        raise InputError(
+            f"{path}: has model.iterations {settings.iterations}, expected 0 to {MOST_ROUNDS}; use "
+            "a model from a place that you trust"
+        )
+    weights = contents["model_state_dict"]
+    try:
+        with torch.device("meta"):  # shapes alone: settings may ask for more than there is
+            check_weights(_network(settings, contents["maps"], weights), weights, path)
+    except (RuntimeError, OverflowError, TypeError) as error:  # no sizes of arrays
+        raise InputError(
+            f"{path}: holds settings of no network ({error}); train it again"
+        ) from error
+    model = _network(settings, contents["maps"], weights)
+    load_weights(model, weights, path)
     return model.eval()
+
+
+def _network(
+    settings: ModelSettings, maps: Mapping[str, Any] | None, weights: Mapping[str, torch.Tensor]
+) -> PoseNetwork:
+    """Return the network that settings describe, adapted to a place where the weights are."""
+    model = build_network(settings, maps)
+    if any(name.startswith("adaptation.") for name in weights):
+        model.add_adaptation()
+    return model
 
 
 def _explain_foreign(contents: Mapping[str, Any]) -> str:

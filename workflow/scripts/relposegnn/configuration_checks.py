@@ -199,8 +199,16 @@ def _method_problems(config: dict) -> Iterator[str]:
 
 
 def _path_problems(config: dict) -> Iterator[str]:
-    """Yield paths at which there is nothing."""
+    """Yield paths at which there is nothing, or that Snakemake would take for patterns."""
     literature, photos = config["evaluation"]["literature"], config["photos"]["folder"]
+    models = {f"general.models[{i}]": path for i, path in enumerate(config["general"]["models"])}
+    paths = {"scenes_dir": config["scenes_dir"], "photos.folder": photos} | models
+    for key, path in (paths | {"evaluation.literature": literature}).items():
+        if re.search("[{}]", path or ""):
+            yield (
+                f"{key}: got {path}, expected a path without braces, which Snakemake takes for "
+                "wildcards; rename the file or folder"
+            )
     if literature and not Path(literature).is_file():
         kind = _kind(Path(literature))
         yield f"evaluation.literature: got {literature}{kind}, expected a CSV file that exists"

@@ -1,6 +1,8 @@
 """Graphs and frames as a PyTorch Geometric dataset, and what a training reads of it."""
 
 import hashlib
+import logging
+import shutil
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +23,10 @@ from .relative_poses import relative_pose, scene_from_world
 from .runtime import InputError, numpy_generator, torch_generator
 from .scene_files import SceneFiles
 from .split_batches import PartSampler
+
+logger = logging.getLogger(__name__)
+
+SHARED_MEMORY = Path("/dev/shm")
 
 
 class BatchSettings(Protocol):
@@ -215,6 +221,28 @@ def shuffled_batches(
     return batches(graphs, settings.batch_size, device, order, settings.drop_last_batch)
 
 
+def reading_processes(graphs: ConcatDataset | GraphDataset, size: int) -> int:
+    """Return how many processes read batches of ``size`` graphs, beside the one that computes.
+
+    One for each further thread of torch's, and no more than shared memory has room for: each keeps
+    three batches there, two that are ready and one that it fills. A container may have 64 MB of it.
+    """
+    wanted = min(torch.get_num_threads() - 1, len(graphs))
+    if wanted < 1 or not SHARED_MEMORY.is_dir():
+        return max(wanted, 0)
+    tensors = [value for value in graphs[0].to_dict().values() if isinstance(value, torch.Tensor)]
+    each = 3 * size * sum(tensor.nbytes for tensor in tensors)
+    free = shutil.disk_usage(SHARED_MEMORY).free
+    fitting = min(wanted, free // each)
+    if fitting < wanted:
+        logger.warning(
+            "%s: has %d MB free, expected %d MB for %d processes that read graphs; there will be "
+            "%d, which may be slower. Give the container more (docker run --shm-size=8g)",
+            *(SHARED_MEMORY, free // 10**6, wanted * each // 10**6, wanted, fitting),
+        )
+    return fitting
+
+
 def batches(
     graphs: ConcatDataset | GraphDataset,
     size: int,
@@ -227,11 +255,11 @@ def batches(
     The last batch may be shorter, or else is dropped. Of several processes, each gets its part of
     them, see ``split_batches``.
 
-    Of the threads that torch may use, a GPU leaves all but one to processes that read graphs. On a
-    CPU the network needs them all.
+    Of the threads that torch may use, a GPU leaves all but one to processes that read graphs, see
+    ``reading_processes``. On a CPU the network needs them all.
     """
     gpu = device.type == "cuda"
-    workers = min(torch.get_num_threads() - 1, len(graphs)) if gpu else 0
+    workers = reading_processes(graphs, size) if gpu else 0
     how = {"generator": order, "num_workers": workers, "pin_memory": gpu}
     shuffle = order is not None
     whole = DataLoader(graphs, batch_size=size, shuffle=shuffle, drop_last=drop_last, **how)

@@ -24,7 +24,8 @@ from urllib.request import url2pathname
 import requests
 from tqdm import tqdm
 
-from .runtime import InputError
+from .limits import check_limit, check_space, refuse_special_file
+from .runtime import InputError, plain
 
 TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
 TRANSIENT_ERRORS = (  # the next attempt may fare better
@@ -136,9 +137,14 @@ def _fetch_rest(url: str, partial: Path, timeout: float) -> None:
         if start == 0:
             _check_start(url, first, partial, response.url)
             _forget(partial)  # the whole file comes: none of what is there belongs to it
-        _check_space(partial, (total or 0) - start)
+        check_limit(url, "DOWNLOAD_BYTES", total or 0, "bytes")
+        check_space(partial, (total or 0) - start, partial.parent)
         _remember(url, partial, response)
-        _write_body(chain([first], chunks), partial, start, total)
+        try:
+            _write_body(chain([first], chunks), partial, start, total)
+        except InputError:  # more than any file has
+            _forget(partial)
+            raise
 
 
 def _ask(url: str, headers: dict[str, str], timeout: float) -> requests.Response:
@@ -195,6 +201,7 @@ def _write_body(chunks: Iterator[bytes], partial: Path, start: int, total: int |
             if total is not None and arrived > total:  # perhaps without an end
                 _forget(partial)
                 raise requests.ConnectionError(f"more came than the {total} bytes announced")
+            check_limit(partial.with_suffix(""), "DOWNLOAD_BYTES", arrived, "bytes so far")
             file.write(chunk)
             file.flush()
             bar.update(len(chunk))
@@ -210,7 +217,7 @@ def _resume_headers(url: str, partial: Path) -> tuple[int, dict[str, str]]:
         start = partial.stat().st_size
     except (FileNotFoundError, ValueError):
         return 0, headers
-    same_file = isinstance(known, dict) and known.get("url") == url and known.get("version")
+    same_file = isinstance(known, dict) and known.get("url") == plain(url) and known.get("version")
     if start == 0 or not same_file:
         return 0, headers
     return start, {**headers, "Range": f"bytes={start}-", "If-Range": known["version"]}
@@ -223,7 +230,7 @@ def _remember(url: str, partial: Path, response: requests.Response) -> None:
         version = response.headers.get("Last-Modified", "")
     if "Content-Encoding" in response.headers:
         version = ""
-    _memory(partial).write_text(json.dumps({"url": url, "version": version}))
+    _memory(partial).write_text(json.dumps({"url": plain(url), "version": version}))
 
 
 def _memory(partial: Path) -> Path:
@@ -238,6 +245,7 @@ def _forget(partial: Path) -> None:
 def _copy_local(url: str, partial: Path) -> None:
     """Copy a file:// address."""
     source = Path(url2pathname(urlsplit(url).path))
+    refuse_special_file(source)
     try:
         file = source.open("rb")
     except OSError as error:
@@ -249,16 +257,6 @@ def _copy_local(url: str, partial: Path) -> None:
         _check_start(url, file.peek(), partial, url)
         with partial.open("wb") as copy:
             shutil.copyfileobj(file, copy)
-
-
-def _check_space(partial: Path, missing: int) -> None:
-    """Check, before hours go by, that the rest of the file has room."""
-    disk = shutil.disk_usage(partial.parent)
-    if disk.total and missing > disk.free:  # some network disks tell nothing
-        raise InputError(
-            f"{partial}: {missing} bytes are to come, but the disk has {disk.free}; "
-            "free some space and run again"
-        )
 
 
 def _check_start(url: str, start: bytes, partial: Path, found_at: str) -> None:

@@ -8,12 +8,14 @@ import logging
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, ImageEnhance
 
+from .limits import check_limit, refuse_special_file
 from .runtime import InputError, map_in_threads
 
 logger = logging.getLogger(__name__)
@@ -33,16 +35,17 @@ TO_UPRIGHT = {
 FROM_UPRIGHT = {**TO_UPRIGHT, 6: TO_UPRIGHT[8], 8: TO_UPRIGHT[6]}
 # What Pillow raises for damaged files, by format.
 DECODING_ERRORS = (
-    *(OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError),
+    *(OSError, ValueError, SyntaxError, EOFError),
     *(struct.error, TypeError, LookupError),  # of damaged tags
 )
+Image.MAX_IMAGE_PIXELS = None  # Pillow warns of large ones; the limit here is ``limits``'
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
     """Return (width, height) in pixels from the header of an image.
 
     Raises:
-        InputError: the file is missing or not an image.
+        InputError: the file is missing, not an image, or has more pixels than ``limits`` allows.
     """
     return size_and_orientation(path)[0]
 
@@ -51,13 +54,10 @@ def size_and_orientation(path: str | Path) -> tuple[tuple[int, int], int]:
     """Return (width, height) in pixels as stored, and EXIF's orientation, from an image's header.
 
     Raises:
-        InputError: the file is missing or not an image.
+        InputError: as ``image_size``.
     """
-    try:
-        with Image.open(path) as image:
-            return image.size, _orientation(image)
-    except DECODING_ERRORS as error:
-        raise _unreadable(path, error) from error
+    with _opened(path) as image:
+        return image.size, _orientation(image)
 
 
 def common_size(paths: Sequence[Path], workers: int) -> tuple[tuple[int, int], list[int]]:
@@ -98,21 +98,32 @@ def open_image(path: str | Path, orientation: int | None = None) -> Image.Image:
     their own tag says, and then stored as images with that one are, as those of the database.
 
     Raises:
-        InputError: the file is missing, damaged, not an image, or has more than 8 bits a channel.
+        InputError: as ``image_size``, damaged, or it has more than 8 bits a channel.
     """
-    try:
-        with Image.open(path) as image:
-            own = _orientation(image)
-            # Pillow reads 16 bits of colours as 8.
-            if image.mode in EIGHT_BIT_MODES and not any(";16" in str(t[3]) for t in image.tile):
-                image = image.convert("RGB")
-                return image if orientation in (None, own) else _turned(image, own, orientation)
-    except DECODING_ERRORS as error:
-        raise _unreadable(path, error) from error
+    with _opened(path) as image:
+        own = _orientation(image)
+        # Pillow reads 16 bits of colours as 8.
+        if image.mode in EIGHT_BIT_MODES and not any(";16" in str(t[3]) for t in image.tile):
+            image = image.convert("RGB")
+            return image if orientation in (None, own) else _turned(image, own, orientation)
     raise InputError(
         f"{path}: has pixels of Pillow's mode {image.mode}, or more than 8 bits, expected a colour "
         "image with 8 bits a channel; is it a depth image? If not, convert it"
     )
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
+    """Yield an image of which the header alone is read; what is wrong becomes an InputError."""
+    refuse_special_file(path)
+    try:
+        with Image.open(path) as image:
+            check_limit(path, "PIXELS", image.width * image.height, "pixels")
+            yield image
+    except InputError:
+        raise
+    except DECODING_ERRORS as error:
+        raise _unreadable(path, error) from error
 
 
 def _orientation(image: Image.Image) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .limits import check_npz, refuse_special_file
 from .poses import rotation_error_deg, translation_error
 from .runtime import InputError, atomic_path
 
@@ -110,7 +111,9 @@ def read_predictions(
             counts differ, or a true pose is not finite or has a quaternion of zeros.
     """
     path = Path(predictions_file)
+    refuse_special_file(path)
     try:
+        check_npz(path)
         with np.load(path, allow_pickle=False) as file:
             known = [p for p in PREFIXES.values() if {f"{p}_t", f"{p}_q"} & set(file.files)]
             prefixes = dict.fromkeys(["targ", *(PREFIXES[name] for name in estimators), *known])
@@ -118,6 +121,8 @@ def read_predictions(
             single = [name for name in SINGLE if name in file.files]
             arrays = {name: file[name] for name in (*widths, *single) if name in file.files}
             names = _text_names(file)
+    except InputError:
+        raise
     except Exception as error:  # damaged bytes end in nearly every kind of exception
         raise InputError(
             f"{path}: cannot be read as npz ({error}); make it again or download it again"

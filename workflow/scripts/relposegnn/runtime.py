@@ -3,6 +3,7 @@
 import glob
 import logging
 import os
+import re
 import shutil
 import signal
 import sys
@@ -25,12 +26,37 @@ DEVICE_VARIABLE = "RELPOSEGNN_DEVICE"
 # Turns for which a thread of GNU's OpenMP, which torch uses, keeps its core busy while it waits for
 # others, before it sleeps: 300,000 where nothing is set, ten milliseconds and more.
 WAITING = {"GOMP_SPINCOUNT": "10000"}
+CREDENTIALS = re.compile(r"(?<=://)[^/\s?#]*@")
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
+def plain(text: str) -> str:
+    """Return a text that is safe on a terminal: names come from archives, servers and disks.
+
+    What cannot be printed is escaped, such as the codes that move a cursor, and a name and password
+    in an address are left out.
+    """
+    return "".join(
+        sign if sign.isprintable() or sign in "\n\t" else ascii(sign)[1:-1]
+        for sign in CREDENTIALS.sub("", text)
+    )
+
+
 class InputError(ValueError):
     """Something the user gave is wrong; the message says what, where and what to do."""
+
+    def __init__(self, message: str) -> None:
+        """Keep the message as ``plain`` has it."""
+        super().__init__(plain(message))
+
+
+class PlainFormatter(logging.Formatter):
+    """Formats what is logged, tracebacks too, as ``plain`` has it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record."""
+        return plain(super().format(record))
 
 
 @contextmanager
@@ -57,13 +83,10 @@ def logging_to(log_file: str | Path) -> Iterator[None]:
 
 def enter_process(log_file: str | Path, level: int = logging.INFO) -> None:
     """Log to the terminal and to the end of ``log_file``; let SIGTERM raise ``SystemExit``."""
-    logging.basicConfig(
-        level=level,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%H:%M:%S",
-        handlers=[logging.StreamHandler(), logging.FileHandler(log_file)],
-        force=True,
-    )
+    handlers = [logging.StreamHandler(), logging.FileHandler(log_file)]
+    for handler in handlers:
+        handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=level, handlers=handlers, force=True)
     logging.captureWarnings(True)
     logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells each variant it tries
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

@@ -6,6 +6,7 @@ A file is written beside its target and renamed when complete. Its root attribut
 
 import errno
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
+from .limits import check_expansion, refuse_special_file
 from .runtime import InputError, atomic_path
 from .version import VERSION
 
@@ -41,8 +43,10 @@ def open_hdf5(path: str | Path, kind: str) -> h5py.File:
 
     Raises:
         InputError: not an HDF5 file, one that another process writes or that may not be read,
-            another kind, or a schema of another major version.
+            another kind, a schema of another major version, or arrays that declare more than the
+            file holds.
     """
+    refuse_special_file(path)
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -51,6 +55,7 @@ def open_hdf5(path: str | Path, kind: str) -> h5py.File:
         ) from error
     found_kind, schema = file.attrs.get("kind"), str(file.attrs.get("schema"))
     if found_kind == kind and schema.split(".")[0] == SCHEMA.split(".")[0]:
+        file.visititems(_check_size)
         return file
     file.close()
     raise InputError(
@@ -73,6 +78,15 @@ def _explain(path: str | Path, error: OSError) -> str:
             f"locks: set HDF5_USE_FILE_LOCKING=FALSE ({error})"
         )
     return f"{error}; make it again"
+
+
+def _check_size(name: str, item: h5py.Group | h5py.Dataset) -> None:
+    """Raise InputError where an array declares more than is stored of it."""
+    if isinstance(item, h5py.Dataset):
+        file = item.file.filename
+        held = min(item.id.get_storage_size(), Path(file).stat().st_size)
+        label = f"{file}: {name} of shape {item.shape}"
+        check_expansion(label, math.prod(item.shape or ()) * item.dtype.itemsize, held)
 
 
 def read_settings(file: h5py.File) -> dict[str, Any]:

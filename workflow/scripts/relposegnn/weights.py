@@ -4,6 +4,7 @@
 """
 
 import re
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from .limits import check_zip, refuse_special_file
 from .runtime import InputError
 
 SHOWN_PROBLEMS = 20  # more are counted, not listed
@@ -37,12 +39,18 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Return the contents of a file written by ``torch.save``, tensors on the CPU.
 
     Raises:
-        InputError: missing, damaged, no dict, or holding objects other than tensors, numbers and
-            arrays.
+        InputError: missing, damaged, no dict, holding objects other than tensors, numbers and
+            arrays, or declaring more than it holds.
     """
+    refuse_special_file(path)
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as zipped:
+                check_zip(path, zipped.infolist(), Path(path).stat().st_size)
         with torch.serialization.safe_globals(NUMPY_VALUES):
             contents = torch.load(path, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
     except FileNotFoundError as error:
         raise InputError(
             f"{path}: no such file, expected a checkpoint; download or make it"
@@ -77,6 +85,16 @@ def load_weights(module: nn.Module, state: Mapping[str, torch.Tensor], source: s
     """Copy ``state`` into ``module``, every key of it.
 
     Raises:
+        InputError: as ``check_weights``.
+    """
+    check_weights(module, state, source)
+    module.load_state_dict(state)
+
+
+def check_weights(module: nn.Module, state: Mapping[str, torch.Tensor], source: str | Path) -> None:
+    """Check that ``state`` has the keys and shapes of ``module``, which may be on torch's meta.
+
+    Raises:
         InputError: missing, unexpected or differently shaped entries, named with their keys. The
             message starts with ``source``.
     """
@@ -96,7 +114,6 @@ def load_weights(module: nn.Module, state: Mapping[str, torch.Tensor], source: s
             f"{source}: holds the weights of another network than {type(module).__name__}:\n  "
             + "\n  ".join(shown)
         )
-    module.load_state_dict(state)
 
 
 def describe_shape(entry: object) -> str:

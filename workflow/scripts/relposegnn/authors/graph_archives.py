@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from ..limits import check_limit, refuse_special_file
 from ..poses import inverse_pose, pose_from_vector, vector_from_pose
 from ..relative_poses import WORLD_TO_CAMERA
 from ..runtime import InputError
@@ -112,6 +113,7 @@ def read_archive(path: str | Path, frame_shape: tuple[int, int]) -> Iterator[Arc
 def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
     """Yield a tar archive, compressed or not; what is wrong with it becomes an InputError."""
     tar = None
+    refuse_special_file(path)
     try:
         with tarfile.open(path) as tar:
             yield tar
@@ -148,6 +150,12 @@ def _load(
     """
     if not member.isfile():
         raise InputError(f"{label} is a link, expected a file")
+    if member.issparse():
+        raise InputError(
+            f"{label} is sparse, expected a file with all its bytes; do not use this archive, "
+            "download it again from a place that you trust"
+        )
+    check_limit(label, "GRAPH_BYTES", member.size, "bytes")
     with tar.extractfile(member) as file:
         stream = io.BytesIO(file.read(member.size))  # in one piece, without joining
     try:

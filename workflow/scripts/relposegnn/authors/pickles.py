@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from ..limits import check_zip
 from ..weights import refusal
 
 
@@ -67,7 +68,9 @@ def read_graph(stream: io.BytesIO) -> tuple[np.ndarray, np.ndarray]:
             and plain values, or has no numbers as ``x`` and ``y``.
     """
     if zipfile.is_zipfile(stream):
-        damaged = zipfile.ZipFile(stream).testzip()  # torch compares no checksums
+        zipped = zipfile.ZipFile(stream)
+        check_zip("it", zipped.infolist(), stream.getbuffer().nbytes)
+        damaged = zipped.testzip()  # torch compares no checksums
         if damaged:
             raise zipfile.BadZipFile(f"bad checksum of {damaged}")
     stream.seek(0)

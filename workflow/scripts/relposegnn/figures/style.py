@@ -99,7 +99,7 @@ def place_axes(figure: Figure, box: Sequence[float]) -> Axes:
 def write(figure: Figure, place: Sequence[float], text: str, **style: object) -> Text:
     """Write a line whose baseline starts at a place, inches from the upper left corner."""
     across, up = figure.get_size_inches()
-    return figure.text(place[0] / across, 1 - place[1] / up, text, **style)
+    return figure.text(place[0] / across, 1 - place[1] / up, text, parse_math=False, **style)
 
 
 def add_colour_bar(
@@ -120,7 +120,8 @@ def draw_picture(
     axes.grid(visible=False)
     for spine in axes.spines.values():
         spine.set(visible=True, color=colour, linewidth=linewidth)
-    return axes.set_title(caption, size=7, weight="normal", pad=4, linespacing=1.15)
+    style = {"size": 7, "weight": "normal", "linespacing": 1.15, "parse_math": False}
+    return axes.set_title(caption, pad=4, **style)  # a photo's name may hold $
 
 
 def legend_mark(label: str, colour: object, marker: str = "o", **style: object) -> Line2D:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..limits import refuse_special_file
 from ..poses import check_pose
 from ..runtime import InputError
 from ..scenes import Frame, Scene
@@ -57,6 +58,7 @@ def read_pose(path: str | Path) -> np.ndarray:
     Raises:
         InputError: missing, not numbers, or no pose (see ``poses.check_pose``).
     """
+    refuse_special_file(path)
     lines = read_text(Path(path)).replace(",", " ").splitlines()
     rows = [line.split() for line in lines if line.strip()]
     lengths = {len(row) for row in rows}

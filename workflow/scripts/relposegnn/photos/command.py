@@ -10,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..calibration import read_calibration
-from ..runtime import InputError, leave_cores_to_others, select_device
+from ..runtime import InputError, PlainFormatter, leave_cores_to_others, plain, select_device
 from .files import find_photos
 from .new_place import prepare_place, tell_quality
 from .place import read_place
+
+MOST_THREADS = 1024
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--model is for --map; a run's own network is chosen with --run")
     if options.map is not None and (options.run or options.results):
         parser.error("--run and --results are for --scene, expected neither with --map")
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler()
+    handler.setFormatter(PlainFormatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("faiss").setLevel(logging.WARNING)
     try:
         _run(options)
@@ -60,14 +64,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--netvlad", type=Path, help="NetVLAD's checkpoint, where it is no longer in "
         "resources/weights/")  # fmt: skip
     add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
-    add("--workers", type=_positive, default=os.cpu_count() or 1, help="threads (default: "
+    add("--workers", type=_threads, default=os.cpu_count() or 1, help="threads (default: "
         "%(default)s)")  # fmt: skip
     return parser
 
 
-def _positive(text: str) -> int:
-    if not (text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"got {text}, expected a number of threads")
+def _threads(text: str) -> int:
+    if not (text.isdecimal() and 0 < int(text) <= MOST_THREADS):
+        raise argparse.ArgumentTypeError(f"got {text}, expected 1 to {MOST_THREADS} threads")
     return int(text)
 
 
@@ -99,7 +103,7 @@ def _run(options: argparse.Namespace) -> None:
     table = localise_photos(place, *paths, device, options.workers, options.focal_length)
     columns = ["image", "tx", "ty", "tz", "sigma_m", "sigma_deg", "confidence", "accepted"]
     formats = dict.fromkeys(columns[1:7], "{:.2f}".format) | {"sigma_m": "{:.3f}".format}
-    print(table[columns].to_string(index=False, formatters=formats))
+    print(plain(table[columns].to_string(index=False, formatters=formats)))
     print(f"\nIn {options.output}:")
     print("  poses.csv    all photos: camera-to-world poses, their errors, confidence")
     print("  poses.txt    accepted photos: TUM trajectory")

@@ -13,6 +13,7 @@ from zipfile import BadZipFile
 import faiss
 import numpy as np
 
+from ..limits import check_npz, refuse_special_file
 from ..runtime import InputError, atomic_path, derive_seed
 from ..version import VERSION
 
@@ -70,9 +71,13 @@ def load_vocabulary(
     Raises:
         InputError: the file cannot be read, or is a vocabulary of another descriptor.
     """
+    refuse_special_file(path)
     try:
+        check_npz(path)
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
+    except InputError:
+        raise
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise InputError(
             f"{path}: cannot be read as a vocabulary ({error}); fit it again"
