@@ -5,30 +5,44 @@ the last bit; those of OpenCV and of torch differ by up to one grey value and mo
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageEnhance, ImageOps, UnidentifiedImageError
 
 from .runtime import InputError, map_in_threads
 
+FORMATS = ("PNG", "JPEG")  # no other decoder of Pillow's sees a file
 EIGHT_BIT_MODES = {"RGB", "RGBA", "L", "LA", "P", "CMYK", "YCbCr"}  # Pillow's names
+START_BYTES = 16  # of another file, enough to tell its kind: HEIC, WebP, a web page
 # What Pillow raises for damaged files, by format.
 DECODING_ERRORS = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+
+
+@contextmanager
+def opened_image(path: str | Path) -> Iterator[Image.Image]:
+    """Yield an image of which the header is read, and pixels when the block asks for them.
+
+    Raises:
+        InputError: the file is missing, damaged, or neither PNG nor JPEG.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            yield image
+    except DECODING_ERRORS as error:
+        raise _unreadable(path, error) from error
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
     """Return (width, height) in pixels from the header of an image.
 
     Raises:
-        InputError: the file is missing or not an image.
+        InputError: as ``opened_image``.
     """
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except DECODING_ERRORS as error:
-        raise _unreadable(path, error) from error
+    with opened_image(path) as image:
+        return image.size
 
 
 def open_image(path: str | Path, upright: bool = False) -> Image.Image:
@@ -38,14 +52,11 @@ def open_image(path: str | Path, upright: bool = False) -> Image.Image:
     them; ``upright`` applies the tag, for photos whose pose is yet to be found.
 
     Raises:
-        InputError: the file is missing, damaged, not an image, or has more than 8 bits a channel.
+        InputError: as ``opened_image``, or it has more than 8 bits a channel.
     """
-    try:
-        with Image.open(path) as image:
-            if image.mode in EIGHT_BIT_MODES:
-                return (ImageOps.exif_transpose(image) if upright else image).convert("RGB")
-    except DECODING_ERRORS as error:
-        raise _unreadable(path, error) from error
+    with opened_image(path) as image:
+        if image.mode in EIGHT_BIT_MODES:
+            return (ImageOps.exif_transpose(image) if upright else image).convert("RGB")
     raise InputError(
         f"{path}: has pixels of Pillow's mode {image.mode}, expected a colour image with 8 bits a "
         "channel; is it a depth image?"
@@ -148,7 +159,11 @@ def shift_hue(image: Image.Image, share: float) -> Image.Image:
 def _unreadable(path: str | Path, error: Exception) -> InputError:
     if isinstance(error, FileNotFoundError):
         return InputError(f"{path}: no such file, expected an image")
+    found = str(error)
+    if isinstance(error, UnidentifiedImageError):
+        with Path(path).open("rb") as file:
+            found = f"it starts with {file.read(START_BYTES)!r}"
     return InputError(
-        f"{path}: cannot be read as an image ({error}), expected PNG or JPEG; "
+        f"{path}: cannot be read as an image ({found}), expected PNG or JPEG; "
         "replace it: extract or download its scene again, or leave out the photo"
     )
