@@ -198,9 +198,9 @@ def _prepare_place(folder: Path, scene: Path, device: torch.device) -> Place:
 
 STARTS = {
     "score_poses": "from relposegnn.calibration import read_calibration, stated_errors;"
-    "from relposegnn.metrics import score_poses;from relposegnn.runtime import logging_to",
+    "from relposegnn.metrics import score_poses;from relposegnn.records import recorded",
     "sample_graphs": "from relposegnn.graphs import sample_graphs;"
-    "from relposegnn.runtime import logging_to",
+    "from relposegnn.records import recorded",
 }
 
 
