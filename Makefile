@@ -3,11 +3,12 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help environment demo general-model style check test benchmark clean
+.PHONY: help environment demo general-model style check test benchmark lock audit clean
 
 # Any Python from 3.11 on:  make demo PYTHON=python3.12
 PYTHON ?= python3
 PIP := .venv/bin/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --require-hashes
 RUN := .venv/bin/python -m
 
 # faiss for the GPU where there is one; make demo GPU= takes the CPU's.
@@ -21,18 +22,18 @@ help:  ## list the targets
 environment: .venv/.complete  ## .venv with everything that the pipeline needs (5 GB)
 
 # Files in .venv say that an installation came to its end; an interrupted one starts again.
-.venv/.complete: envs/requirements-base.txt $(REQUIREMENTS)
+.venv/.complete: $(REQUIREMENTS)
 	@[[ "$$PWD" != *[{}]* ]] || { echo "$$PWD: has braces in its name, which Snakemake takes for" \
 		"wildcards; rename the folder" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "$$("$(PYTHON)" --version 2>&1): expected Python 3.11 or later as PYTHON=$(PYTHON);" \
 			"name another one: make $(or $(MAKECMDGOALS),environment) PYTHON=python3.12" >&2; exit 1; }
 	"$(PYTHON)" -m venv --clear .venv
-	$(PIP) install -r $(REQUIREMENTS)
+	$(INSTALL) -r $(REQUIREMENTS)
 	@touch $@
 
 .venv/.complete-dev: .venv/.complete envs/requirements-dev.txt
-	$(PIP) install -r $(REQUIREMENTS) -r envs/requirements-dev.txt
+	$(INSTALL) -r $(REQUIREMENTS) -r envs/requirements-dev.txt
 	@touch $@
 
 demo: environment  ## the whole pipeline on generated scenes, then its tables and report
@@ -63,6 +64,17 @@ test: style  ## every check and test
 
 benchmark: environment  ## every stage's speed and memory against a floor of the same run
 	.venv/bin/python benchmarks/run.py
+
+# torch-scatter's source asks for torch before it tells what it needs, which is nothing else.
+lock: .venv/.complete-dev  ## envs/*.txt from envs/*.in: every package at one version, with its digests
+	@for name in requirements{,-gpu,-dev,-scatter}; do \
+		$(RUN) uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+			--annotation-style line --custom-compile-command "make lock" \
+			$$([[ $$name != *-scatter ]] || echo --no-deps) envs/$$name.in -o envs/$$name.txt; done
+
+audit: .venv/.complete-dev  ## ask for known vulnerabilities of the packages in envs/*.txt
+	@for name in requirements{,-gpu,-dev}; do \
+		$(RUN) pip_audit --strict --require-hashes --disable-pip -r envs/$$name.txt; done
 
 clean:  ## remove what "make demo" and the tests made; .venv and downloads stay
 	rm -rf {results,resources}/synthetic $(REPORT) .pytest_cache .ruff_cache .hypothesis

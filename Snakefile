@@ -21,6 +21,7 @@ include: "rules/refinement.smk"
 include: "rules/calibration.smk"
 include: "rules/report.smk"
 include: "rules/photos.smk"
+include: "rules/provenance.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -30,9 +31,8 @@ report: "workflow/report/workflow.rst"
 rule all:
     default_target: True
     input:
-        table_files(),
-        figure_files(),
-        evaluation_files(f"results/{DATASET}/runs/{{run}}/places/{{scene}}.json"),
+        default_files(),
+        f"results/{DATASET}/provenance.json",
 
 
 rule scenes:

@@ -107,6 +107,12 @@ def figure_files():
     ]
 
 
+def default_files():
+    """Return what is made when no target is named, and what its provenance tells of."""
+    places = evaluation_files(f"results/{DATASET}/runs/{{run}}/places/{{scene}}.json")
+    return [*table_files(), *figure_files(), *places]
+
+
 def scores_of(evaluations):
     """Return the scores of evaluations, (run, scene)."""
     folder = f"results/{DATASET}/runs"

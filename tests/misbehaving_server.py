@@ -163,9 +163,9 @@ def left_beside(target: Path) -> list[str]:
 
 
 def assert_arrived(server: Server, target: Path) -> None:
-    """Check the content, and that nothing lies beside it."""
+    """Check the content, and that nothing but its checksum lies beside it."""
     assert target.read_bytes() == server.content
-    assert left_beside(target) == ["attic.zip"]
+    assert left_beside(target) == ["attic.zip", "attic.zip.sha256"]
 
 
 def assert_continues(server: Server, target: Path) -> None:

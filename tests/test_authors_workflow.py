@@ -187,7 +187,9 @@ def test_a_missing_archive_stops_its_scene_alone(project, served):
     starts = [request.range for request in served.requests if "redkitchen" in request.path]
     assert starts == [None, f"bytes={700_000 // CHUNK_BYTES * CHUNK_BYTES}-"]
     resources = project.folder / "resources" / "gone"
-    assert {path.name for path in resources.glob("*/*")} == {"redkitchen.zip", "redkitchen"}
+    assert {path.name for path in resources.glob("*/*")} == {
+        *("redkitchen.zip", "redkitchen.zip.sha256", "redkitchen")
+    }
     served.broken.clear()
     served.requests.clear()
     project.run(*arguments)
@@ -215,6 +217,9 @@ def test_broken_checkpoints_are_told_apart_and_replaced(project, site, served):
     assert {path for path in models.glob("*.pth") if path.stem in runs} == {wrong}
     served.broken.clear()
     wrong.unlink()
+    text = project.run("--keep-going", "--", *targets, expect=1)
+    assert f"delete {wrong.relative_to(project.folder)}.sha256 and run again" in text
+    wrong.with_name(f"{wrong.name}.sha256").unlink()
     project.run("--", *targets)
     states = [read_checkpoint(project.folder / t)["model_state_dict"] for t in targets]
     assert len({state["fc_xyz_R.weight"].sum().item() for state in states}) == 3
@@ -234,6 +239,7 @@ def test_graphs_of_another_scene_are_refused(project, site, served):
     )
     assert not list((results(project, "mixed") / "graphs/authors").glob("*"))
     served.broken.clear()
-    (project.folder / "resources/authors/mixed/graphs/chess-test.tar").unlink()
+    for name in ("chess-test.tar", "chess-test.tar.sha256"):
+        (project.folder / "resources/authors/mixed/graphs" / name).unlink()
     project.run(*arguments)
     assert len(read_graphs(project, "mixed", "chess")) == 4

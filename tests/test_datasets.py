@@ -230,7 +230,7 @@ def test_no_more_processes_read_than_shared_memory_has_room_for(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(free))
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     assert datasets.reading_processes(dataset, 5) == expected
-    assert ("/dev/shm: has" in caplog.text) == (expected < 3)
+    assert (f"{datasets.SHARED_MEMORY}: has" in caplog.text) == (expected < 3)
     assert (f"there will be {expected}" in caplog.text) == (expected < 3)
 
 

@@ -15,6 +15,7 @@ SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
 LIBRARY = {
     "relposegnn/__init__.py": "",
     "relposegnn/version.py": "VERSION = '1'\n",
+    "relposegnn/records.py": "def recorded():\n    return 800\n",
     "relposegnn/colours.py": "RED = 100\nBLUE = 200\n\n\ndef mixed():\n    return RED\n",
     "relposegnn/base.py": (
         "class Base:\n    def inherited(self):\n        return 300\n\n\n"
@@ -49,6 +50,7 @@ LIBRARY = {
         "import relposegnn.deep.inner\n"
         "from . import colours as paint\n"
         "from .base import Base, other as second, plain as first\n"
+        "from .records import recorded\n"
         "from .version import VERSION\n"
         "if TYPE_CHECKING:\n    from .shapes import Shape\n"
         "LIMIT: int = 1\n"
@@ -62,7 +64,7 @@ LIBRARY = {
         "def renamed():\n    return innermost.depth(), paint.BLUE\n\n\n"
         "def later():\n    from . import lazy\n    return lazy.VALUE\n\n\n"
         "def pair():\n    return first(1), second()\n\n\n"
-        "def outside():\n    return np.zeros(1), VERSION\n\n\n"
+        "def outside():\n    return np.zeros(1), VERSION, recorded()\n\n\n"
         "@functools.cache\n@first\ndef decorated():\n    return 6\n\n\n"
         "class Child(Base):\n    def own(self):\n        return 7\n"
     ),
@@ -126,6 +128,7 @@ def counts(folder: Path, script: str, module: str, old: str, new: str) -> bool:
         ("outside", "tools", "import numpy as np", "import scipy as np", True),
         ("used", "tools", "import numpy as np", "import scipy as np", False),
         ("outside", "version", "1", "2", False),
+        ("outside", "records", "800", "801", False),
     ],
 )
 def test_an_edit_counts_where_it_is_reached(folder, name, module, old, new, expected):

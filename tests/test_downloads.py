@@ -169,7 +169,7 @@ def test_downloads_side_by_side_do_not_disturb_each_other(tmp_path):
         targets = [folder / name for name in contents]
         list(pool.map(lambda *job: download(*job, wait=0.001), urls, targets, checksums))
         assert len(served.requests) == 3 * len(contents)
-    assert left_beside(targets[0]) == sorted(contents)
+    assert left_beside(targets[0]) == sorted([*contents, *(f"{name}.sha256" for name in contents)])
     assert all((folder / name).read_bytes() == content for name, content in contents.items())
 
 
@@ -238,3 +238,28 @@ def test_a_password_in_an_address_stays_there(server, target, caplog):
     assert_arrived(server, target)
     assert server.ranges_asked == [f"bytes={CHUNK_BYTES}-"]
     assert server.requests[0]["Authorization"].startswith("Basic ")
+
+
+def test_a_file_that_has_changed_since_the_first_download_is_refused(server, target):
+    fetch(server, target)
+    first, note = hashlib.sha256(server.content).hexdigest(), target.with_name("attic.zip.sha256")
+    assert note.read_text() == f"{first}  attic.zip\n"
+    fetch(server, target)  # the same again
+    target.unlink()
+    server.content, server.version = make_archive(1), {"ETag": '"two"'}
+    other = hashlib.sha256(server.content).hexdigest()
+    message = rf"attic\.zip: has SHA-256 {other}, expected {first} as .*delete .*attic\.zip\.sha256"
+    with pytest.raises(InputError, match=message):
+        fetch(server, target)
+    assert left_beside(target) == ["attic.zip.sha256"]
+    note.unlink()
+    fetch(server, target)
+    assert_arrived(server, target)
+
+
+def test_a_checksum_that_is_given_counts_more_than_that_of_the_first_download(server, target):
+    fetch(server, target)
+    server.content, server.version = make_archive(1), {"ETag": '"two"'}
+    fetch(server, target, sha256=hashlib.sha256(server.content).hexdigest())
+    assert_arrived(server, target)
+    fetch(server, target)

@@ -16,7 +16,8 @@ from relposegnn.version import VERSION
 PROJECT = Path(__file__).parents[1]
 ENVS = PROJECT / "envs"
 CONDA_FILES = sorted(ENVS.glob("*.yaml"))
-PIP_FILES = sorted(ENVS.glob("*.txt"))
+PIP_FILES = sorted(ENVS.glob("*.in"))
+LOCKS = sorted(ENVS.glob("*.txt"))
 FAISS = {"faiss-cpu", "faiss-gpu"}
 
 # Names of the packages of what is imported, where they differ; a longer import goes first.
@@ -59,10 +60,19 @@ def specs_for_pip(path: Path) -> list[str]:
 
 
 def requirements_of(path: Path) -> dict[str, Requirement]:
-    """Return the requirements of a pip file by package, without those it includes."""
-    lines = [line.split("#")[0].strip() for line in path.read_text().splitlines()]
-    found = [Requirement(line) for line in lines if line and not line.startswith("-r")]
+    """Return the requirements of a pip file by package, without those of other files or digests."""
+    lines = [line.split("#")[0].strip(" \\") for line in path.read_text().splitlines()]
+    found = [Requirement(line) for line in lines if line and not line.startswith("-")]
     return {requirement.name.lower(): requirement for requirement in found}
+
+
+def digests_of(path: Path) -> dict[str, list[str]]:
+    """Return the SHA-256 digests that a locked file gives for each package."""
+    text = re.sub(r" *#.*", "", path.read_text()).replace("\\\n", " ")
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    return {
+        line[0].split("==")[0]: re.findall("sha256:([0-9a-f]{64})", str(line)) for line in lines
+    }
 
 
 def rules_of(text: str) -> dict[str, tuple[str, list[str]]]:
@@ -104,7 +114,7 @@ def test_conda_environment_is_pinned_and_from_conda_forge(path):
     for_pip = specs_for_pip(path)
     assert len(specs_of(path)) == len(environment["dependencies"]) - bool(for_pip)
     assert ("pip" in specs_of(path)) == bool(for_pip)
-    pins = requirements_of(ENVS / "requirements-base.txt")
+    pins = requirements_of(ENVS / "requirements-base.in")
     assert for_pip == [str(pins[Requirement(text).name]) for text in for_pip]
     for spec in specs_of(path).values():
         assert re.fullmatch(r"\d+\.\d+(\.\d+)*(\.\*)?", str(spec.version).lstrip("=")), str(spec)
@@ -174,23 +184,51 @@ def test_pip_requirements_are_pinned_exactly(path):
         assert "*" not in pin.version, str(requirement)
 
 
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
+def test_locked_files_give_digests_of_every_package_and_name_no_host(path):
+    locked = requirements_of(path)
+    assert digests_of(path).keys() == locked.keys()
+    assert all(digests_of(path).values())
+    assert "://" not in path.read_text()
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
+def test_locked_files_have_the_versions_that_are_wanted(path):
+    """Somebody who edits an .in file has to run "make lock"."""
+    wanted = requirements_of(path.with_suffix(".in"))
+    if "-r requirements-base.in" in path.with_suffix(".in").read_text():
+        wanted |= requirements_of(ENVS / "requirements-base.in")
+    locked = requirements_of(path)
+    assert {name: locked[name].specifier for name in wanted} == {
+        name: requirement.specifier for name, requirement in wanted.items()
+    }
+
+
+def test_locked_files_agree_on_the_version_of_a_package():
+    versions: dict[str, set[str]] = {}
+    for path in LOCKS:
+        for name, requirement in requirements_of(path).items():
+            versions.setdefault(name, set()).add(str(requirement.specifier))
+    assert {name: found for name, found in versions.items() if len(found) > 1} == {}
+
+
 def test_pip_files_hold_one_faiss_of_the_same_version():
-    cpu = requirements_of(ENVS / "requirements.txt")
-    gpu = requirements_of(ENVS / "requirements-gpu.txt")
+    cpu = requirements_of(ENVS / "requirements.in")
+    gpu = requirements_of(ENVS / "requirements-gpu.in")
     assert (cpu.keys(), gpu.keys()) == ({"faiss-cpu"}, {"faiss-gpu"})
     assert cpu["faiss-cpu"].specifier == gpu["faiss-gpu"].specifier
-    assert not FAISS & requirements_of(ENVS / "requirements-base.txt").keys()
+    assert not FAISS & requirements_of(ENVS / "requirements-base.in").keys()
 
 
 def test_torch_and_torchvision_are_the_pair_that_imports_everywhere():
-    pins = requirements_of(ENVS / "requirements-base.txt")
+    pins = requirements_of(ENVS / "requirements-base.in")
     assert str(pins["torch"].specifier) == "==2.12.1"
     assert str(pins["torchvision"].specifier) == "==0.27.1"
 
 
 def test_pins_satisfy_the_package():
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    pins = requirements_of(ENVS / "requirements-base.txt")
+    pins = requirements_of(ENVS / "requirements-base.in")
     for text in project["dependencies"]:
         wanted = Requirement(text)
         (pin,) = pins[wanted.name.lower()].specifier

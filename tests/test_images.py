@@ -143,6 +143,35 @@ def test_not_an_image(tmp_path):
             read(path)
 
 
+@pytest.mark.parametrize(
+    ("kind", "start"), [("TIFF", "II"), ("BMP", "BM"), ("GIF", "GIF8"), ("WEBP", "RIFF")]
+)
+def test_other_formats_are_refused_whatever_their_name(tmp_path, picture, kind, start):
+    """Pillow knows them, but none of its other decoders is to see a file."""
+    path = tmp_path / "photo.jpg"
+    with Image.open(picture) as image:
+        image.save(path, kind)
+    for read in (read_image, image_size):
+        with pytest.raises(InputError, match=rf"starts with b'{start}.*expected PNG or JPEG"):
+            read(path)
+
+
+def test_a_photo_of_an_iphone_is_refused_by_what_it_is(tmp_path):
+    path = tmp_path / "IMG_0001.jpg"
+    path.write_bytes(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic")
+    with pytest.raises(InputError, match=r"ftypheic.*expected PNG or JPEG"):
+        read_image(path)
+
+
+def test_jpegs_of_several_pictures_are_read(tmp_path, picture):
+    """Phones write them, with a preview or a depth map behind the photo."""
+    path = tmp_path / "photo.jpg"
+    with Image.open(picture) as image:
+        image.save(path, "MPO", save_all=True, append_images=[image.resize((8, 6))])
+    assert image_size(path) == (32, 24)
+    assert read_image(path).shape == (24, 32, 3)
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_truncated_image(tmp_path, picture, kind):
     path = tmp_path / "cut"

@@ -51,7 +51,10 @@ def test_make_takes_a_python_of_any_path(tmp_path):
     python.write_text("#!/bin/sh\necho Python 2.7\nexit 1\n")
     python.chmod(0o755)
     done = subprocess.run(
-        ["make", "environment", f"PYTHON={python}"], cwd=tmp_path, capture_output=True, text=True
+        [shutil.which("make"), "environment", f"PYTHON={python}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode
     assert f"Python 2.7: expected Python 3.11 or later as PYTHON={python}" in done.stderr

@@ -1,5 +1,7 @@
 """The workflow as a user runs it: plan, lint, a whole run on a CPU, reruns, bad input."""
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -13,6 +15,7 @@ import pandas as pd
 import pytest
 from project import REPOSITORY, TINY, Project, snakemake_output
 
+from relposegnn.digest import Library
 from relposegnn.metrics import STATED
 from relposegnn.runtime import WAITING
 
@@ -32,7 +35,8 @@ FROM_TRAINING = {
     *("train_model", "plot_training", "predict_poses", "refine_poses", "describe_place"),
     *("plot_matches", *SHOWN, *CALIBRATED),
 }
-ALL = BEFORE_GRAPHS | GRAPHS | FROM_TRAINING | {"measure_camera"}
+PROVENANCE = "collect_provenance"
+ALL = BEFORE_GRAPHS | GRAPHS | FROM_TRAINING | {"measure_camera", PROVENANCE}
 
 
 def test_the_plan_has_one_job_per_step_and_scene(tmp_path):
@@ -191,14 +195,15 @@ def test_the_report_can_be_made(finished, tmp_path):
     ],
 )
 def test_a_changed_setting_reruns_what_depends_on_it(finished, setting, expected):
-    assert finished.planned("--config", setting).keys() == expected
+    provenance = {PROVENANCE} if expected else set()
+    assert finished.planned("--config", setting).keys() == expected | provenance
 
 
 def test_a_seed_that_is_added_trains_its_own_run_alone(finished):
     planned = finished.planned("--config", "training={seeds: [0, 3]}")
     assert planned.pop("train_model") == 1
     each = dict.fromkeys(("predict_poses", "refine_poses", "score_poses", *CALIBRATED), 2)
-    assert planned == {**each, "tabulate_experiment": 1}
+    assert planned == {**each, "tabulate_experiment": 1, PROVENANCE: 1}
 
 
 @pytest.mark.parametrize(
@@ -215,13 +220,46 @@ def test_changed_code_reruns_what_runs_it_and_what_follows(edited, module, expec
     file.write_text(text + "\n\n# A comment.\nUNUSED = 1\n")
     assert edited.planned() == {}
     file.write_text(text + "\n\nassert True, 'runs when the module is imported'\n")
-    assert edited.planned().keys() == expected
+    assert edited.planned().keys() == expected | {PROVENANCE}
 
 
 def test_comments_and_docstrings_in_scripts_rerun_nothing(edited):
     for script in (edited.folder / "workflow" / "scripts").glob("*.py"):
         script.write_text('"""Another docstring."""\n# A comment.\n' + script.read_text())
     assert edited.planned() == {}
+
+
+def test_every_result_is_followed_back_to_what_it_was_made_of(finished):
+    """By jobs whose code, settings and digests are those that Snakemake and the files have."""
+    file = finished.folder / "results/synthetic/provenance.json"
+    found = json.loads(file.read_text())
+    jobs = {record["rule"]: record for record in found["jobs"].values()}
+    assert jobs.keys() == ALL - {PROVENANCE}
+    assert (found["sources"], found["differing"]) == ([], {})
+    assert jobs["train_model"]["settings"]["training"]["epochs"] == 2
+    library = Library(finished.folder / "workflow/scripts")
+    assert jobs["train_model"]["code"] == library.digest("train_model.py")
+    (name,) = found["environments"]
+    assert {record["environment"] for record in jobs.values()} == {name}
+    table = "results/synthetic/tables/joint.csv"
+    assert table in found["results"]
+    content = (finished.folder / table).read_bytes()
+    assert jobs["tabulate_experiment"]["outputs"][table] == hashlib.sha256(content).hexdigest()
+    made = {path for record in found["jobs"].values() for path in record["outputs"]}
+    read = {path for record in found["jobs"].values() for path in record["inputs"]}
+    assert read | set(found["results"]) <= made
+    assert str(finished.folder) not in file.read_text()
+
+
+def test_a_result_that_was_changed_by_hand_is_told(edited):
+    file = edited.folder / "results/synthetic/provenance.json"
+    before, table = file.read_bytes(), edited.folder / "results/synthetic/tables/joint.md"
+    edited.run("--forcerun", PROVENANCE)
+    assert file.read_bytes() == before  # in another folder, at another time
+    table.write_text(table.read_text() + "ours is best\n")
+    assert edited.planned() == {PROVENANCE: 1}
+    assert "tables/joint.md: is not what it was when it was made" in edited.run()
+    assert json.loads(file.read_text())["differing"].keys() == {"results/synthetic/tables/joint.md"}
 
 
 def test_a_touched_input_reruns_nothing(edited):

@@ -2,11 +2,12 @@
 
 from relposegnn.adaptation import adapt_model
 from relposegnn.aggregation import LocalizationSettings
-from relposegnn.runtime import logging_to, select_device
+from relposegnn.records import recorded
+from relposegnn.runtime import select_device
 from relposegnn.scene_files import SceneFiles
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         adapt_model(
             snakemake.input.model,
             SceneFiles.of_job(snakemake.input),

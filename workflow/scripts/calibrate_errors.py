@@ -2,10 +2,10 @@
 
 from relposegnn.calibration import calibrate_errors
 from relposegnn.left_out import known_frames
-from relposegnn.runtime import logging_to
+from relposegnn.records import recorded
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         files = snakemake.input
         known = known_frames(files.graphs, next(iter(files.trained), None))
         calibrate_errors(files.predictions, snakemake.output.calibration, known)

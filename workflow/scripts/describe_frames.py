@@ -1,10 +1,10 @@
 """Describe every image of a scene by one vector."""
 
+from relposegnn.records import recorded
 from relposegnn.retrieval.descriptors import DescriptorSettings, describe_frames
-from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         describe_frames(
             snakemake.input.frames,
             snakemake.input.scene,

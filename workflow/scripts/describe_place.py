@@ -5,10 +5,10 @@ from pathlib import Path
 from relposegnn.aggregation import LocalizationSettings
 from relposegnn.graphs import SamplingSettings
 from relposegnn.photos.place import Place, write_place
-from relposegnn.runtime import logging_to
+from relposegnn.records import recorded
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         inputs, params = snakemake.input, snakemake.params
         place = Place(
             Path(inputs.model),

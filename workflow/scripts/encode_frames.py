@@ -1,10 +1,10 @@
 """Encode every frame of a scene by a frozen network."""
 
 from relposegnn.feature_maps import encode_frames
-from relposegnn.runtime import logging_to
+from relposegnn.records import recorded
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         encode_frames(
             snakemake.input.frames,
             snakemake.input.scene,

@@ -1,10 +1,10 @@
 """Extract the archive of a scene."""
 
 from relposegnn.archives import extract_scene
-from relposegnn.runtime import logging_to
+from relposegnn.records import recorded
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         extract_scene(
             snakemake.input.archive,
             snakemake.output.scene,

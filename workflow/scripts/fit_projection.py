@@ -1,10 +1,10 @@
 """Fit the projection that shortens a scene's descriptors to its database images."""
 
+from relposegnn.records import recorded
 from relposegnn.retrieval.descriptors import ProjectionSettings, fit_projection
-from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         fit_projection(
             snakemake.input.frames,
             snakemake.input.scene,

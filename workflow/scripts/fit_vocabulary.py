@@ -1,10 +1,10 @@
 """Fit the vocabulary of a scene's descriptors to its database images."""
 
+from relposegnn.records import recorded
 from relposegnn.retrieval.descriptors import VocabularySettings, fit_vocabulary
-from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         fit_vocabulary(
             snakemake.input.frames,
             snakemake.input.scene,

@@ -2,10 +2,10 @@
 
 from relposegnn.authors.graph_archives import ArchivedPoses
 from relposegnn.authors.graph_matching import import_graphs
-from relposegnn.runtime import logging_to
+from relposegnn.records import recorded
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         import_graphs(
             dict(zip(snakemake.params.splits, snakemake.input.archives, strict=True)),
             snakemake.input.frames,

@@ -2,10 +2,10 @@
 
 from relposegnn.authors.models import import_model
 from relposegnn.model import ModelSettings
-from relposegnn.runtime import logging_to
+from relposegnn.records import recorded
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         import_model(
             snakemake.input.checkpoint,
             snakemake.output.model,

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from relposegnn.photos.localising import localise_photos
 from relposegnn.photos.place import read_place
-from relposegnn.runtime import logging_to, select_device
+from relposegnn.records import recorded
+from relposegnn.runtime import select_device
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         localise_photos(
             read_place(snakemake.input.place),
             snakemake.params.folder,

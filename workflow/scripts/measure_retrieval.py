@@ -1,10 +1,10 @@
 """Measure how near the retrieved images are to the queries."""
 
+from relposegnn.records import recorded
 from relposegnn.retrieval.quality import score_retrieval
-from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         score_retrieval(
             snakemake.input.frames,
             snakemake.input.neighbours,

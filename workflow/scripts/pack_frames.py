@@ -1,10 +1,10 @@
 """Resize the images of a scene and pack them with their poses."""
 
 from relposegnn.packing import Packing, pack_frames
-from relposegnn.runtime import logging_to
+from relposegnn.records import recorded
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         settings = dict(snakemake.params.frames)
         statistics, lengths = settings.pop("statistics"), settings.pop("focal_lengths")
         packing = Packing(

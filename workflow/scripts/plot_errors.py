@@ -1,10 +1,10 @@
 """Draw the cumulative error curves of an experiment."""
 
 from relposegnn.figures.curves import plot_error_curves
-from relposegnn.runtime import logging_to
+from relposegnn.records import recorded
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         plot_error_curves(
             list(zip(snakemake.params.scenes, snakemake.input.scores, strict=True)),
             snakemake.output.figure,

@@ -1,10 +1,10 @@
 """Draw the best, a typical and the worst query of a scene with their matches."""
 
 from relposegnn.figures.matches import plot_matches
-from relposegnn.runtime import logging_to
+from relposegnn.records import recorded
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         files = snakemake.input
         plot_matches(
             files.predictions,

@@ -1,10 +1,10 @@
 """Draw queries beside the neighbours in their graphs."""
 
 from relposegnn.figures.gallery import plot_gallery
-from relposegnn.runtime import logging_to
+from relposegnn.records import recorded
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         plot_gallery(
             snakemake.input.frames,
             snakemake.input.neighbours,

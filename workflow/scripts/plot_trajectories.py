@@ -1,10 +1,10 @@
 """Draw true and estimated camera positions of a scene."""
 
 from relposegnn.figures.trajectories import plot_trajectories
-from relposegnn.runtime import logging_to
+from relposegnn.records import recorded
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         plot_trajectories(
             snakemake.input.frames, snakemake.input.predictions, snakemake.output.figure
         )

@@ -2,11 +2,12 @@
 
 from relposegnn.aggregation import LocalizationSettings
 from relposegnn.localization import predict_poses
-from relposegnn.runtime import logging_to, select_device
+from relposegnn.records import recorded
+from relposegnn.runtime import select_device
 from relposegnn.scene_files import SceneFiles
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         files = snakemake.input
         predict_poses(
             files.model,

@@ -1,10 +1,10 @@
 """Rank the database images for every frame of a scene."""
 
+from relposegnn.records import recorded
 from relposegnn.retrieval.ranking import rank_neighbours
-from relposegnn.runtime import logging_to
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         rank_neighbours(
             snakemake.input.descriptors,
             snakemake.output.neighbours,

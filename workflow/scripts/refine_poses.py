@@ -1,10 +1,10 @@
 """Refine the poses of a scene's test queries by matches."""
 
 from relposegnn.matching.scenes import refine_predictions
-from relposegnn.runtime import logging_to
+from relposegnn.records import recorded
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         files = snakemake.input
         refine_predictions(
             files.predictions,

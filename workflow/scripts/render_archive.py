@@ -2,10 +2,10 @@
 
 from generated_rooms.archive import render_archive
 from generated_rooms.recordings import Recording
-from relposegnn.runtime import logging_to
+from relposegnn.records import recorded
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         render_archive(
             snakemake.output.archive,
             snakemake.wildcards.scene,

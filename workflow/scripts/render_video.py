@@ -1,10 +1,10 @@
 """Film the localisation of a scene's test queries."""
 
-from relposegnn.runtime import logging_to
+from relposegnn.records import recorded
 from relposegnn.videos.film import render_video
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         render_video(
             snakemake.input.frames,
             snakemake.input.graphs,

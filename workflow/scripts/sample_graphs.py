@@ -1,11 +1,11 @@
 """Sample one retrieval graph per frame."""
 
 from relposegnn.graphs import SamplingSettings, sample_graphs
-from relposegnn.runtime import logging_to
+from relposegnn.records import recorded
 from relposegnn.validation import ValidationSettings
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         inputs, params = snakemake.input, snakemake.params
         sample_graphs(
             inputs.neighbours,

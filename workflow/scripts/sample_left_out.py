@@ -2,10 +2,10 @@
 
 from relposegnn.graphs import SamplingSettings
 from relposegnn.left_out import sample_left_out
-from relposegnn.runtime import logging_to
+from relposegnn.records import recorded
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         sample_left_out(
             snakemake.input.neighbours,
             snakemake.input.frames,

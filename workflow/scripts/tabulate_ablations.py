@@ -2,13 +2,13 @@
 
 from itertools import islice
 
-from relposegnn.runtime import logging_to
+from relposegnn.records import recorded
 from relposegnn.tables.ablations import tabulate_ablations
 from relposegnn.tables.formats import TableFiles
 from relposegnn.tables.literature import Literature
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         paths = iter(snakemake.input.scores)
         rows = [(run, scene, *islice(paths, count)) for run, scene, count in snakemake.params.rows]
         literature = snakemake.input.literature  # no file: nothing to compare with

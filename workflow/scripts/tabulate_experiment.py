@@ -1,12 +1,12 @@
 """Write the table of one experiment."""
 
-from relposegnn.runtime import logging_to
+from relposegnn.records import recorded
 from relposegnn.tables.experiments import tabulate_experiment
 from relposegnn.tables.formats import TableFiles
 from relposegnn.tables.literature import Literature
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         runs = zip(snakemake.params.runs, snakemake.input.scores, strict=True)
         literature = snakemake.input.literature  # no file: nothing to compare with
         tabulate_experiment(

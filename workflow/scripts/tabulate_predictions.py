@@ -1,11 +1,11 @@
 """Write the table of our estimates beside the published ones."""
 
-from relposegnn.runtime import logging_to
+from relposegnn.records import recorded
 from relposegnn.tables.formats import TableFiles
 from relposegnn.tables.predictions import tabulate_predictions
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         runs = snakemake.params.runs
         tabulate_predictions(
             list(zip(runs.values(), runs, snakemake.input.comparisons, strict=True)),

@@ -4,12 +4,12 @@ from functools import partial
 
 from relposegnn.model import ModelSettings
 from relposegnn.processes import run_in_processes
-from relposegnn.runtime import logging_to
+from relposegnn.records import recorded
 from relposegnn.scene_files import SceneFiles
 from relposegnn.training import TrainingOutputs, TrainingSettings, train_model
 
 if __name__ == "__main__":
-    with logging_to(snakemake.log[0]):
+    with recorded(snakemake):
         # Features and cameras for each scene, or none where the network wants none.
         kinds = ("frames", "graphs", "features", "camera")
         given = {kind: snakemake.input[kind] for kind in kinds if snakemake.input[kind]}

@@ -26,7 +26,7 @@ from .split_batches import PartSampler
 
 logger = logging.getLogger(__name__)
 
-SHARED_MEMORY = Path("/dev/shm")
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (only its size is asked for)
 
 
 class BatchSettings(Protocol):

@@ -7,14 +7,11 @@ arrived before it as it was.
 """
 
 import errno
-import hashlib
 import json
 import logging
-import os
 import re
 import shutil
 import time
-import zipfile
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -24,6 +21,7 @@ from urllib.request import url2pathname
 import requests
 from tqdm import tqdm
 
+from .download_checks import check_checksum, check_start, check_whole, checksum_file
 from .limits import check_limit, check_space, refuse_special_file
 from .runtime import InputError, plain
 
@@ -34,7 +32,6 @@ TRANSIENT_ERRORS = (  # the next attempt may fare better
     requests.exceptions.ChunkedEncodingError,
 )
 CHUNK_BYTES = 1 << 16  # at most this much is lost with a connection
-BLOCK = 512  # bytes of a tar archive: the first says "ustar" from byte 257 on, the last is empty
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +54,7 @@ def download(
     Args:
         url: http, https or file address.
         target: file to write. One that is named .zip has to be a zip archive.
-        sha256: hexadecimal checksum, where known.
+        sha256: hexadecimal checksum, where known; None: that of an earlier download, if any.
         attempts: failures in a row, without progress, after which it gives up.
         wait: seconds before the second attempt; doubled before each further one.
         timeout: seconds without a byte after which a connection counts as broken.
@@ -80,10 +77,16 @@ def download(
             _copy_local(url, partial)
         else:
             _fetch(url, partial, attempts, wait, timeout)
-        _check_whole(url, partial, sha256)
+        try:
+            found = check_whole(url, partial)
+            check_checksum(url, target, found, sha256)
+        except InputError:
+            _forget(partial)  # the next run starts anew
+            raise
+        checksum_file(target).write_text(f"{found}  {target.name}\n")
         partial.replace(target)
-        told = f"has SHA-256 {sha256}, as it should" if sha256 else "is not compared: no checksum"
-        logger.info("%s: %s (checksums: %s)", url, told, target.name)
+        told = "as it should" if sha256 else "which no checksum of the configuration is compared to"
+        logger.info("%s: has SHA-256 %s, %s", target.name, found, told)
         _memory(partial).unlink(missing_ok=True)
     except OSError as error:
         trouble = f"cannot be written ({error.strerror}); check the folder and its permissions"
@@ -135,7 +138,7 @@ def _fetch_rest(url: str, partial: Path, timeout: float) -> None:
         first = next(chunks, b"")
         total = _announced_bytes(response, start)
         if start == 0:
-            _check_start(url, first, partial, response.url)
+            check_start(url, first, partial, response.url)
             _forget(partial)  # the whole file comes: none of what is there belongs to it
         check_limit(url, "DOWNLOAD_BYTES", total or 0, "bytes")
         check_space(partial, (total or 0) - start, partial.parent)
@@ -254,47 +257,6 @@ def _copy_local(url: str, partial: Path) -> None:
         ) from error
     _forget(partial)  # a copy that breaks off is no part of what a server has
     with file:
-        _check_start(url, file.peek(), partial, url)
+        check_start(url, file.peek(), partial, url)
         with partial.open("wb") as copy:
             shutil.copyfileobj(file, copy)
-
-
-def _check_start(url: str, start: bytes, partial: Path, found_at: str) -> None:
-    """Raise InputError if what starts so, ``found_at`` the end of redirections, is not the file."""
-    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
-    shown = re.sub(r"\s+", " ", text[:80].decode(errors="replace"))
-    if text.startswith(b"<"):
-        found = f"is a web page ({shown!r})"
-    elif not start:
-        found = "is empty"
-    elif partial.stem.endswith(".zip") and not start.startswith(b"PK"):
-        found = f"is no zip archive, but starts with {shown[:20]!r}"
-    else:
-        return
-    redirected = f" at {found_at}" if found_at != url else ""
-    raise InputError(
-        f"{url}: {found}{redirected}, expected the file itself; the address needs a login or has "
-        "moved: check it in a browser"
-    )
-
-
-def _check_whole(url: str, partial: Path, sha256: str | None) -> None:
-    """Delete a file that is no whole one, by an archive's end or the checksum; raise InputError."""
-    trouble = ""
-    with partial.open("rb") as file:
-        start = file.read(BLOCK)
-        file.seek(-len(start), os.SEEK_END)
-        cut_tar = start[257:262] == b"ustar" and file.read() != bytes(BLOCK)
-        if cut_tar or (start.startswith(b"PK") and not zipfile.is_zipfile(file)):
-            trouble = "is an archive without an end, expected all of it"
-        elif sha256 is not None:
-            file.seek(0)
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != sha256.lower():
-                trouble = f"has SHA-256 {found}, expected {sha256}"
-    if trouble:
-        _forget(partial)  # the next run starts anew
-        raise InputError(
-            f"{url}: {trouble}; it was deleted: run again, and if it stays so, the published file "
-            "is damaged or has changed"
-        )

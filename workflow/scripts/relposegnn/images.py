@@ -13,13 +13,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageEnhance
+from PIL import ExifTags, Image, ImageEnhance, UnidentifiedImageError
 
 from .limits import check_limit, refuse_special_file
 from .runtime import InputError, map_in_threads
 
 logger = logging.getLogger(__name__)
 
+FORMATS = ("PNG", "JPEG")  # no other decoder of Pillow's sees a file
 EIGHT_BIT_MODES = {"RGB", "RGBA", "L", "LA", "P", "CMYK", "YCbCr"}  # Pillow's names
 UPRIGHT = 1  # EXIF's orientation of pixels that are stored as they are seen
 # What makes pixels with one of the other orientations upright, and what stores upright ones so.
@@ -33,6 +34,7 @@ TO_UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 FROM_UPRIGHT = {**TO_UPRIGHT, 6: TO_UPRIGHT[8], 8: TO_UPRIGHT[6]}
+START_BYTES = 16  # of another file, enough to tell its kind: HEIC, WebP, a web page
 # What Pillow raises for damaged files, by format.
 DECODING_ERRORS = (
     *(OSError, ValueError, SyntaxError, EOFError),
@@ -41,11 +43,30 @@ DECODING_ERRORS = (
 Image.MAX_IMAGE_PIXELS = None  # Pillow warns of large ones; the limit here is ``limits``'
 
 
+@contextmanager
+def opened_image(path: str | Path) -> Iterator[Image.Image]:
+    """Yield an image of which the header is read, and pixels when the block asks for them.
+
+    Raises:
+        InputError: the file is missing, damaged, neither PNG nor JPEG, or has more pixels than
+            ``limits`` allows.
+    """
+    refuse_special_file(path)
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            check_limit(path, "PIXELS", image.width * image.height, "pixels")
+            yield image
+    except InputError:
+        raise
+    except DECODING_ERRORS as error:
+        raise _unreadable(path, error) from error
+
+
 def image_size(path: str | Path) -> tuple[int, int]:
     """Return (width, height) in pixels from the header of an image.
 
     Raises:
-        InputError: the file is missing, not an image, or has more pixels than ``limits`` allows.
+        InputError: as ``opened_image``.
     """
     return size_and_orientation(path)[0]
 
@@ -54,9 +75,9 @@ def size_and_orientation(path: str | Path) -> tuple[tuple[int, int], int]:
     """Return (width, height) in pixels as stored, and EXIF's orientation, from an image's header.
 
     Raises:
-        InputError: as ``image_size``.
+        InputError: as ``opened_image``.
     """
-    with _opened(path) as image:
+    with opened_image(path) as image:
         return image.size, _orientation(image)
 
 
@@ -98,9 +119,9 @@ def open_image(path: str | Path, orientation: int | None = None) -> Image.Image:
     their own tag says, and then stored as images with that one are, as those of the database.
 
     Raises:
-        InputError: as ``image_size``, damaged, or it has more than 8 bits a channel.
+        InputError: as ``opened_image``, or it has more than 8 bits a channel.
     """
-    with _opened(path) as image:
+    with opened_image(path) as image:
         own = _orientation(image)
         # Pillow reads 16 bits of colours as 8.
         if image.mode in EIGHT_BIT_MODES and not any(";16" in str(t[3]) for t in image.tile):
@@ -112,24 +133,8 @@ def open_image(path: str | Path, orientation: int | None = None) -> Image.Image:
     )
 
 
-@contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
-    """Yield an image of which the header alone is read; what is wrong becomes an InputError."""
-    refuse_special_file(path)
-    try:
-        with Image.open(path) as image:
-            check_limit(path, "PIXELS", image.width * image.height, "pixels")
-            yield image
-    except InputError:
-        raise
-    except DECODING_ERRORS as error:
-        raise _unreadable(path, error) from error
-
-
 def _orientation(image: Image.Image) -> int:
     """Return EXIF's orientation of an image, 1 to 8; upright where it tells none."""
-    if image.format == "TIFF":  # which Pillow turns itself
-        return UPRIGHT
     # Not PNG's own method: it decodes the pixels, to look for a tag behind them.
     found = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
     return found if found in TO_UPRIGHT else UPRIGHT
@@ -238,7 +243,11 @@ def shift_hue(image: Image.Image, share: float) -> Image.Image:
 def _unreadable(path: str | Path, error: Exception) -> InputError:
     if isinstance(error, FileNotFoundError):
         return InputError(f"{path}: no such file, expected an image")
+    found = str(error)
+    if isinstance(error, UnidentifiedImageError):
+        with Path(path).open("rb") as file:
+            found = f"it starts with {file.read(START_BYTES)!r}"
     return InputError(
-        f"{path}: cannot be read as an image ({error}), expected PNG or JPEG; "
+        f"{path}: cannot be read as an image ({found}), expected PNG or JPEG; "
         "replace it: extract or download its scene again, or leave out the photo"
     )

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from ..folders import files_below, refuse_no_folder
-from ..images import UPRIGHT, crop_centre, open_image, resized_shape
+from ..images import UPRIGHT, crop_centre, open_image, opened_image, resized_shape
 from ..runtime import InputError
 
 logger = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ def exif_focal_length(image: Image.Image) -> float:
 
 def exif_focal_length_of(path: str | Path) -> float:
     """Return the focal length that a readable photo's EXIF tells, see ``exif_focal_length``."""
-    with Image.open(path) as image:  # its header alone: no pixels are decoded
+    with opened_image(path) as image:  # its header alone: no pixels are decoded
         return exif_focal_length(image)
 
 

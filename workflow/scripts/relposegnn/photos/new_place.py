@@ -60,7 +60,8 @@ def prepare_place(images: Path, model: Path | None, workers: int) -> Path:
     command = [sys.executable, "-m", "snakemake", str(place), "--cores", str(workers)]
     command += ["--quiet", "all", "--config", *settings]
     # Its own messages are of jobs and files; those of a step that failed say what is wrong.
-    done = subprocess.run(command, cwd=PROJECT, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    done = subprocess.run(command, cwd=PROJECT, env=environment)  # noqa: S603  no shell reads it
     if done.returncode:
         raise InputError(
             f"{images}: this place could not be prepared; what is above says why. Mend it and run "

@@ -1,0 +1,26 @@
+# Where the results come from: what each job told of itself, put together.
+
+
+rule collect_provenance:
+    input:
+        results=default_files(),
+    output:
+        provenance=report(
+            "results/{dataset}/provenance.json",
+            caption="../workflow/report/provenance.rst",
+            category="Provenance",
+        ),
+    log:
+        "results/{dataset}/logs/collect_provenance.log",
+    benchmark:
+        "results/{dataset}/benchmarks/collect_provenance.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        code=code("collect_provenance"),
+    script:
+        "../workflow/scripts/collect_provenance.py"

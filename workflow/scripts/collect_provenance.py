@@ -1,0 +1,17 @@
+"""Collect where results come from."""
+
+from pathlib import Path
+
+from relposegnn.provenance import collect_provenance
+from relposegnn.records import recorded
+
+if __name__ == "__main__":
+    with recorded(snakemake):
+        output = Path(snakemake.output.provenance)
+        # Another dataset's jobs too: its network may have been taken.
+        folder = output.parents[2]
+        records = [
+            *folder.glob("results/*/logs/**/*.json"),
+            *folder.glob("resources/*/logs/*.json"),
+        ]
+        collect_provenance(snakemake.input.results, records, output)

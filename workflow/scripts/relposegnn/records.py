@@ -1,0 +1,116 @@
+"""What each job tells of itself, beside its log: what it made, from what, by which code.
+
+Nothing in here is part of a script's digest, see ``digest``: it changes no result.
+"""
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from .runtime import atomic_path, logging_to
+
+# In the folder where Snakemake runs; it may be deleted at any time.
+MEMORY = Path(".snakemake/digests")
+
+
+@contextmanager
+def recorded(job: Any) -> Iterator[None]:
+    """Run a step as ``logging_to`` does; when it succeeds, write its record beside its log.
+
+    Args:
+        job: the object ``snakemake`` of a script.
+    """
+    with logging_to(job.log[0]):
+        yield
+        record = {
+            "rule": job.rule,
+            "settings": {name: value for name, value in job.params.items() if name != "code"},
+            "code": job.params.get("code"),
+            "commit": commit(),
+            "environment": environment(),
+            "inputs": digests(job.input),
+            "outputs": digests(job.output),
+        }
+        write_json(record_file(job.log[0]), record)
+
+
+def record_file(log: str | Path) -> Path:
+    """Return the file of a job's record, by that of its log."""
+    return Path(log).with_suffix(".json")
+
+
+def write_json(path: str | Path, contents: dict[str, Any]) -> None:
+    """Write a file whose bytes depend on its contents alone."""
+    with atomic_path(path) as partial:
+        partial.write_text(json.dumps(contents, indent=1, sort_keys=True) + "\n", "utf-8")
+
+
+def digests(paths: Iterable[str]) -> dict[str, str]:
+    """Return the digests of files and folders by their names, see ``digest`` and ``named``."""
+    return {named(path): digest(path) for path in paths}
+
+
+def named(path: str) -> str:
+    """Return a path from the folder where Snakemake runs; of one elsewhere its last part alone."""
+    if not Path(path).is_absolute():
+        return path
+    if Path(path).is_relative_to(Path.cwd()):
+        return Path(path).relative_to(Path.cwd()).as_posix()
+    return f".../{Path(path).name}"
+
+
+def digest(path: str | Path) -> str:
+    """Return the SHA-256 of a file, or that of the names and digests of a folder's files.
+
+    It is computed once, and anew when a size or a date of modification has changed.
+    """
+    path = Path(path)
+    files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+    names = [file.relative_to(path).as_posix() for file in files]
+    stats = [file.stat() for file in files]
+    state = of_text([(n, s.st_size, s.st_mtime_ns) for n, s in zip(names, stats, strict=True)])
+    memory = MEMORY / of_text(str(path.absolute()))
+    known = memory.read_text().split() if memory.is_file() else []
+    if known[1:] == [state]:  # which is written last: another job may be writing it
+        return known[0]
+    found = [_of_file(file) for file in files]
+    whole = found[0] if path.is_file() else of_text(list(zip(names, found, strict=True)))
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    memory.write_text(f"{whole} {state}")
+    return whole
+
+
+def environment() -> dict[str, Any]:
+    """Return the version of Python and those of all packages that a job may import."""
+    # An installation that was interrupted leaves folders without metadata.
+    read = [each.metadata for each in distributions() if each.read_text("METADATA")]
+    packages = [(each["Name"], each["Version"]) for each in read]
+    # Of two with one name, the first on the path is imported.
+    return {"python": platform.python_version(), "packages": dict(reversed(packages))}
+
+
+def commit() -> str | None:
+    """Return the commit of the code, with ``-dirty`` where files differ from it; None: no git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    folder = Path(__file__).parent
+    try:  # nothing in the command is the user's
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)  # noqa: S603
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() or None
+
+
+def of_text(contents: Any) -> str:
+    """Return the SHA-256 of plain values, written as JSON."""
+    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
+
+
+def _of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
