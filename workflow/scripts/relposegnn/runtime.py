@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from .disk_errors import describe_disk_error
+
 if TYPE_CHECKING:
     import torch
 
@@ -34,12 +36,41 @@ class InputError(ValueError):
 def logging_to(log_file: str | Path) -> Iterator[None]:
     """Log to the terminal and to ``log_file``; end a step that fails with exit code 1.
 
-    An ``InputError`` is printed as its message alone, anything else with its traceback. Both
-    land in the log file too. SIGTERM ends the step as an exception does, so that partial outputs
-    are removed.
+    An ``InputError``, or a disk that takes no more, is printed as its message alone, anything else
+    with its traceback. Both land in the log file too. SIGTERM ends the step as an exception does,
+    so that partial outputs are removed.
     """
-    Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-    handlers = [logging.StreamHandler(), logging.FileHandler(log_file, mode="w")]
+    log_file = Path(log_file)
+    _log_to(logging.StreamHandler())
+    logging.captureWarnings(True)
+    logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells each variant it tries
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        with disk_errors_named(log_file):
+            log_file.parent.mkdir(parents=True, exist_ok=True)
+            _log_to(logging.StreamHandler(), LogFile(log_file, mode="w"))
+        with logging_redirect_tqdm():
+            yield
+    except InputError as error:
+        logging.error("%s", error)
+        sys.exit(1)
+    except Exception as error:
+        trouble = describe_disk_error(None, error)
+        logging.error("%s", trouble) if trouble else logging.exception("the step failed")
+        sys.exit(1)
+
+
+class LogFile(logging.FileHandler):
+    """A log file that a full disk cuts short without a word: the terminal has it all."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Pass over what the disk did not take."""
+        if describe_disk_error(Path(self.baseFilename), sys.exc_info()[1]) is None:
+            super().handleError(record)
+
+
+def _log_to(*handlers: logging.Handler) -> None:
+    """Log to these and nowhere else."""
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
@@ -47,18 +78,6 @@ def logging_to(log_file: str | Path) -> Iterator[None]:
         handlers=handlers,
         force=True,
     )
-    logging.captureWarnings(True)
-    logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells each variant it tries
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        with logging_redirect_tqdm():
-            yield
-    except InputError as error:
-        logging.error("%s", error)
-        sys.exit(1)
-    except Exception:
-        logging.exception("the step failed")
-        sys.exit(1)
 
 
 @contextmanager
@@ -68,19 +87,42 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     Whatever stands at ``target`` is replaced. When the block raises, the partial output is
     removed and ``target`` stays as it was; what a killed process left is removed by the next one
     that writes the same target. The path yielded does not exist yet and has the target's suffixes.
+
+    Raises:
+        InputError: the disk is full or may not be written to.
     """
     target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{target.name}.partial-"
-    for abandoned in target.parent.glob(f"{glob.escape(prefix)}*"):
-        shutil.rmtree(abandoned, ignore_errors=True)
-    scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
-    try:
+    with disk_errors_named(target), _scratch_folder(target) as scratch:
         partial = scratch / target.name
         yield partial
         if partial.is_dir() and target.is_dir():
             shutil.rmtree(target)
         os.replace(partial, target)
+
+
+@contextmanager
+def disk_errors_named(target: str | Path) -> Iterator[None]:
+    """Turn what a disk raises that takes no more of ``target`` into an ``InputError``."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if trouble := describe_disk_error(Path(target), error):
+            raise InputError(trouble) from error
+        raise
+
+
+@contextmanager
+def _scratch_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``target``; remove it, and those of processes that are gone."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{target.name}.partial-"
+    for other in target.parent.glob(f"{glob.escape(prefix)}*"):
+        shutil.rmtree(other, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
+    try:
+        yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

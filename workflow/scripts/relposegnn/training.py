@@ -36,7 +36,7 @@ from .losses import RelativePoseCriterion, RelativePoseLoss
 from .match_field_network import build_network
 from .match_fields import Views
 from .model import ModelSettings, PoseNetwork
-from .runtime import InputError, atomic_path, derive_seed, torch_generator
+from .runtime import InputError, atomic_path, derive_seed, disk_errors_named, torch_generator
 from .scene_files import SceneFiles
 
 logger = logging.getLogger(__name__)
@@ -227,7 +227,7 @@ def _digest(weights: str | Path | None) -> str | None:
 def _event_writer(folder: str | Path, history: list[dict[str, float]]) -> Iterator[SummaryWriter]:
     """Yield a TensorBoard writer into an emptied folder, after the events of ``history``."""
     shutil.rmtree(folder, ignore_errors=True)
-    with SummaryWriter(folder) as writer:
+    with disk_errors_named(folder), SummaryWriter(folder) as writer:
         for row in history:
             _write_events(writer, row)
         yield writer
