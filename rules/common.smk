@@ -22,7 +22,11 @@ from relposegnn.experiments import (
     published_runs,
     trained_runs,
 )
+from relposegnn.processes import WORKFLOW_VARIABLE
 from relposegnn.runtime import InputError
+
+# Its jobs inherit this, and end when it does.
+os.environ[WORKFLOW_VARIABLE] = str(os.getpid())
 
 # Not the directive configfile: a module with settings of its own would be without the default ones.
 workflow.configfiles.append(PROJECT / "config" / "config.yaml")  # for the report

@@ -11,7 +11,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,6 +19,7 @@ import numpy as np
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from .disk_errors import describe_disk_error
+from .processes import end_with_workflow, sole_user, try_lock
 
 if TYPE_CHECKING:
     import torch
@@ -38,19 +39,24 @@ def logging_to(log_file: str | Path) -> Iterator[None]:
 
     An ``InputError``, or a disk that takes no more, is printed as its message alone, anything else
     with its traceback. Both land in the log file too. SIGTERM ends the step as an exception does,
-    so that partial outputs are removed.
+    so that partial outputs are removed, and so does the end of Snakemake. A step that outlives its
+    Snakemake all the same, as on another machine, is waited for: there is one at a time of each
+    ``log_file``.
     """
     log_file = Path(log_file)
     _log_to(logging.StreamHandler())
     logging.captureWarnings(True)
     logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells each variant it tries
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    end_with_workflow()
     try:
         with disk_errors_named(log_file):
             log_file.parent.mkdir(parents=True, exist_ok=True)
+            log_file.touch()
+        with sole_user(log_file.with_name(f".{log_file.name}.lock"), str(log_file)):
             _log_to(logging.StreamHandler(), LogFile(log_file, mode="w"))
-        with logging_redirect_tqdm():
-            yield
+            with logging_redirect_tqdm():
+                yield
     except InputError as error:
         logging.error("%s", error)
         sys.exit(1)
@@ -119,12 +125,19 @@ def _scratch_folder(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{target.name}.partial-"
     for other in target.parent.glob(f"{glob.escape(prefix)}*"):
-        shutil.rmtree(other, ignore_errors=True)
-    scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        with suppress(OSError):  # of another user, say
+            if lock := try_lock(other / ".lock"):
+                shutil.rmtree(other, ignore_errors=True)
+                lock.close()
+    lock = None
+    while lock is None:  # another process may take a folder without a lock for an abandoned one
+        scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
+        lock = try_lock(scratch / ".lock")
+    with lock:
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def map_in_threads(
