@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help environment demo general-model style check test benchmark lock audit clean
+.PHONY: help environment demo resume general-model style check test benchmark lock audit clean
 
 # Any Python from 3.11 on:  make demo PYTHON=python3.12
 PYTHON ?= python3
@@ -43,6 +43,11 @@ demo: environment  ## the whole pipeline on generated scenes, then its tables an
 	@for table in results/synthetic/tables/*.md; do echo; cat "$$table"; done
 	@echo; echo "tables:  results/synthetic/tables/"; echo "figures: results/synthetic/figures/"; \
 		echo "report:  $(REPORT)"
+
+# make resume ARGUMENTS="table_joint --configfile config/7scenes.yaml"
+resume: environment  ## go on after kill -9 or a power cut, with the ARGUMENTS that Snakemake had
+	$(RUN) snakemake --unlock $(ARGUMENTS)
+	$(RUN) snakemake --rerun-incomplete $(ARGUMENTS)
 
 general-model: environment  ## the network for places that it was not trained on (half an hour on two cores)
 	$(RUN) snakemake --configfile config/general.yaml -- results/general/runs/joint/model.pt

@@ -24,6 +24,7 @@ from relposegnn.experiments import (
     published_runs,
     trained_runs,
 )
+from relposegnn.locks import WORKFLOW_VARIABLE
 from relposegnn.runtime import InputError, leave_cores_to_others
 
 leave_cores_to_others()  # jobs inherit it
@@ -35,6 +36,9 @@ if re.search("[{}]", str(PROJECT)):
 # Snakemake gives bash the path of its Python as it stands. Quoted, it may hold spaces and the like.
 if not sys.executable.startswith("'"):  # once, though modules read this file too
     sys.executable = shlex.quote(sys.executable)
+
+# Its jobs inherit this, and end when it does.
+os.environ[WORKFLOW_VARIABLE] = str(os.getpid())
 
 # Not the directive configfile: a module with settings of its own would be without the default ones.
 workflow.configfiles.append(PROJECT / "config" / "config.yaml")  # for the report

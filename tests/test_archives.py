@@ -231,7 +231,10 @@ def test_full_disk(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(archives.shutil, "copyfileobj", no_space)
-    assert_fails(scene_archive(tmp_path / "attic.zip"), "entry attic/.*: the disk filled up")
+    archive = scene_archive(tmp_path / "attic.zip")
+    with pytest.raises(InputError, match=r"scenes/attic: cannot be written \(No space left"):
+        extract_scene(archive, tmp_path / "scenes/attic", "attic", workers=2)
+    assert list((tmp_path / "scenes").iterdir()) == []
 
 
 def test_an_entry_that_is_file_and_folder(tmp_path):

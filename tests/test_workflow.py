@@ -286,8 +286,12 @@ def test_two_processes_train_on_gpus_asked_for_and_another_number_reruns_nothing
     pd.testing.assert_frame_equal(pd.read_csv(history)[columns], one[columns], rtol=0.05)
 
 
-def test_a_killed_training_resumes_in_the_workflow(edited):
-    """SIGKILL takes Snakemake and its job at once; the next run goes on from the last epoch."""
+@pytest.mark.parametrize("kill", [os.killpg, os.kill])
+def test_a_killed_training_resumes_in_the_workflow(edited, kill):
+    """SIGKILL takes Snakemake, with or without its job; the next run goes on from the last epoch.
+
+    A job that is left alone ends by itself, and the next run waits for that.
+    """
     edited.edit("tiny.yaml", "epochs: 2", "epochs: 12")
     model = "results/synthetic/runs/joint/model.pt"
     running = subprocess.Popen(
@@ -298,7 +302,7 @@ def test_a_killed_training_resumes_in_the_workflow(edited):
     waited = time.monotonic() + 120
     while not state.exists() and running.poll() is None and time.monotonic() < waited:
         time.sleep(0.05)
-    os.killpg(running.pid, signal.SIGKILL)
+    kill(running.pid, signal.SIGKILL)
     running.wait()
     assert state.exists()
     edited.run("--unlock")

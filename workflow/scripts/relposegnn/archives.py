@@ -28,7 +28,6 @@ logger = logging.getLogger(__name__)
 SEQUENCE_ARCHIVE = re.compile(r"(seq(?:uence)?-?\d+)\.zip", re.IGNORECASE)
 VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm"}  # Cambridge's; no layout reads them
 COPY_BYTES = 1 << 20
-DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 # A broken offset; a file where another entry has a folder, or the other way round.
 IMPOSSIBLE_PLACE = {errno.EINVAL, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 
@@ -205,8 +204,6 @@ def _naming_damage(label: str) -> Iterator[None]:
     except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise InputError(f"{label}: no such file, expected an archive; download it") from error
-        if isinstance(error, OSError) and error.errno in DISK_FULL:
-            raise InputError(f"{label}: the disk filled up; free space") from error
         if isinstance(error, OSError) and error.errno not in IMPOSSIBLE_PLACE:
             raise
         raise InputError(

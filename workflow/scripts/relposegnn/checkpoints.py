@@ -42,8 +42,7 @@ def save_model(
         "remarks": dict(remarks or {}),
         "version": VERSION,
     }
-    with atomic_path(path) as partial:
-        torch.save(contents, partial)
+    _save(contents, path)
 
 
 def load_model(path: str | Path) -> PoseNetwork:
@@ -108,8 +107,13 @@ def save_state(
     ``key`` stands for everything that the training depends on, ``history`` has a row per epoch.
     """
     states = {name: part.state_dict() for name, part in parts.items()}
-    with atomic_path(path) as partial:
-        torch.save({"key": key, "history": history, "states": states}, partial)
+    _save({"key": key, "history": history, "states": states}, path)
+
+
+def _save(contents: Mapping[str, Any], path: str | Path) -> None:
+    # Through a file of Python's: one of torch's own does not tell why it cannot be written.
+    with atomic_path(path) as partial, partial.open("wb") as file:
+        torch.save(contents, file)
 
 
 def restore_state(

@@ -12,12 +12,15 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from tqdm.contrib.logging import logging_redirect_tqdm
+
+from .disk_errors import describe_disk_error
+from .locks import end_with_workflow, sole_user, try_lock
 
 if TYPE_CHECKING:
     import torch
@@ -63,27 +66,45 @@ class PlainFormatter(logging.Formatter):
 def logging_to(log_file: str | Path) -> Iterator[None]:
     """Log to the terminal and to ``log_file``; end a step that fails with exit code 1.
 
-    An ``InputError`` is printed as its message alone, anything else with its traceback. Both
-    land in the log file too. SIGTERM ends the step as an exception does, so that partial outputs
-    are removed.
+    An ``InputError``, or a disk that takes no more, is printed as its message alone, anything else
+    with its traceback. Both land in the log file too. SIGTERM ends the step as an exception does,
+    so that partial outputs are removed, and so does the end of Snakemake. A step that outlives its
+    Snakemake all the same, as on another machine, is waited for: there is one at a time of each
+    ``log_file``.
     """
-    Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-    Path(log_file).unlink(missing_ok=True)
-    enter_process(log_file)
+    log_file = Path(log_file)
+    enter_process()
+    end_with_workflow()
     try:
-        with logging_redirect_tqdm():
-            yield
+        with disk_errors_named(log_file):
+            log_file.parent.mkdir(parents=True, exist_ok=True)
+            log_file.touch()
+        with sole_user(log_file.with_name(f".{log_file.name}.lock"), str(log_file)):
+            log_file.unlink()
+            enter_process(log_file)
+            with logging_redirect_tqdm():
+                yield
     except InputError as error:
         logging.error("%s", error)
         sys.exit(1)
-    except Exception:
-        logging.exception("the step failed")
+    except Exception as error:
+        trouble = describe_disk_error(None, error)
+        logging.error("%s", trouble) if trouble else logging.exception("the step failed")
         sys.exit(1)
 
 
-def enter_process(log_file: str | Path, level: int = logging.INFO) -> None:
+class LogFile(logging.FileHandler):
+    """A log file that a full disk cuts short without a word: the terminal has it all."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Pass over what the disk did not take."""
+        if describe_disk_error(Path(self.baseFilename), sys.exc_info()[1]) is None:
+            super().handleError(record)
+
+
+def enter_process(log_file: str | Path | None = None, level: int = logging.INFO) -> None:
     """Log to the terminal and to the end of ``log_file``; let SIGTERM raise ``SystemExit``."""
-    handlers = [logging.StreamHandler(), logging.FileHandler(log_file)]
+    handlers = [logging.StreamHandler(), *([LogFile(log_file)] if log_file else [])]
     for handler in handlers:
         handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=level, handlers=handlers, force=True)
@@ -99,21 +120,51 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     Whatever stands at ``target`` is replaced. When the block raises, the partial output is
     removed and ``target`` stays as it was; what a killed process left is removed by the next one
     that writes the same target. The path yielded does not exist yet and has the target's suffixes.
+
+    Raises:
+        InputError: the disk is full or may not be written to.
     """
     target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{target.name}.partial-"
-    for abandoned in target.parent.glob(f"{glob.escape(prefix)}*"):
-        shutil.rmtree(abandoned, ignore_errors=True)
-    scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
-    try:
+    with disk_errors_named(target), _scratch_folder(target) as scratch:
         partial = scratch / target.name
         yield partial
         if partial.is_dir() and target.is_dir():
             shutil.rmtree(target)
         os.replace(partial, target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def disk_errors_named(target: str | Path) -> Iterator[None]:
+    """Turn what a disk raises that takes no more of ``target`` into an ``InputError``."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if trouble := describe_disk_error(Path(target), error):
+            raise InputError(trouble) from error
+        raise
+
+
+@contextmanager
+def _scratch_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``target``; remove it, and those of processes that are gone."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{target.name}.partial-"
+    for other in target.parent.glob(f"{glob.escape(prefix)}*"):
+        with suppress(OSError):  # of another user, say
+            if lock := try_lock(other / ".lock"):
+                shutil.rmtree(other, ignore_errors=True)
+                lock.close()
+    lock = None
+    while lock is None:  # another process may take a folder without a lock for an abandoned one
+        scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
+        lock = try_lock(scratch / ".lock")
+    with lock:
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def map_in_threads(

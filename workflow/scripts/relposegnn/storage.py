@@ -5,6 +5,7 @@ A file is written beside its target and renamed when complete. Its root attribut
 """
 
 import errno
+import io
 import json
 import math
 import os
@@ -31,11 +32,42 @@ def create_hdf5(path: str | Path, kind: str, settings: Mapping[str, Any]) -> Ite
     ``kind`` is what the file holds (``frames``, ``features``, ``descriptors``, ``neighbours``,
     ``graphs``); ``settings`` are JSON-serialisable values that made it.
     """
-    with atomic_path(path) as partial, h5py.File(partial, "w") as file:
-        file.attrs.update(
-            kind=kind, schema=SCHEMA, version=VERSION, settings=json.dumps(dict(settings))
-        )
-        yield file
+    with atomic_path(path) as partial, UnfailingFile(partial, "w+") as raw:
+        with h5py.File(raw, "w") as file:
+            file.attrs.update(
+                kind=kind, schema=SCHEMA, version=VERSION, settings=json.dumps(dict(settings))
+            )
+            yield file
+        if raw.error is not None:
+            raise raw.error
+
+
+class UnfailingFile(io.FileIO):
+    """A new file that takes all that HDF5 writes: where HDF5 meets an error, the process crashes.
+
+    Attributes:
+        error: what the disk said first. Nothing has been written since.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: memoryview) -> int:
+        """Write all of ``data``: a disk takes as much at once as it likes."""
+        rest = data
+        try:
+            while rest and self.error is None:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.error = error
+        return len(data)
+
+    def truncate(self, size: int) -> int:
+        """Cut the file, or make it longer."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size
 
 
 def open_hdf5(path: str | Path, kind: str) -> h5py.File:

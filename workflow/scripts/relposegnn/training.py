@@ -37,7 +37,7 @@ from .match_field_network import build_network
 from .match_fields import Views
 from .model import ModelSettings, PoseNetwork
 from .processes import process_count, process_index
-from .runtime import InputError, atomic_path, derive_seed, torch_generator
+from .runtime import InputError, atomic_path, derive_seed, disk_errors_named, torch_generator
 from .scene_files import SceneFiles
 from .split_batches import averaged, in_parts, weighted_by_rows, with_averaged_gradients
 
@@ -254,7 +254,7 @@ def _digest(weights: str | Path | None) -> str | None:
 def _event_writer(folder: str | Path, history: list[dict[str, float]]) -> Iterator[SummaryWriter]:
     """Yield a TensorBoard writer into an emptied folder, after the events of ``history``."""
     shutil.rmtree(folder, ignore_errors=True)
-    with SummaryWriter(folder) as writer:
+    with disk_errors_named(folder), SummaryWriter(folder) as writer:
         for row in history:
             _write_events(writer, row)
         yield writer

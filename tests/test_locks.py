@@ -1,0 +1,138 @@
+"""Locks between processes, and steps that end with their Snakemake."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from relposegnn import locks
+from relposegnn.locks import WORKFLOW_VARIABLE, sole_user, try_lock
+
+LIBRARY = Path(locks.__file__).parents[1]
+HOLD = (
+    "import sys, time\n"
+    "from relposegnn.locks import sole_user\n"
+    "with sole_user(sys.argv[1], 'a step'):\n"
+    "    print('held', flush=True)\n"
+    "    time.sleep(60)\n"
+)
+
+
+def python(script: str, *arguments: object, **variables: object) -> subprocess.Popen:
+    """Start a Python process that finds the library; it ends with the test in any case."""
+    environment = {**os.environ, "PYTHONPATH": str(LIBRARY)}
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        env=environment | {name: str(value) for name, value in variables.items()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Return a process that holds the lock of a folder."""
+    with python(HOLD, tmp_path / "lock") as running:
+        assert running.stdout.readline() == "held\n"
+        yield running
+        running.kill()
+
+
+def test_the_second_process_waits_and_names_the_first(holder, tmp_path, monkeypatch, caplog):
+    """It is let in when the first is killed: no kill leaves a lock behind."""
+
+    def kill_while_waiting(_):
+        assert try_lock(tmp_path / "lock") is None
+        holder.kill()
+        holder.wait()
+
+    monkeypatch.setattr(locks.time, "sleep", kill_while_waiting)
+    with sole_user(tmp_path / "lock", "step.log"):
+        pass
+    assert f"step.log: process {holder.pid} on {os.uname().nodename} is at it" in caplog.text
+    assert len(caplog.records) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_waited_for_a_removed_lock_file_does_not_get_in(tmp_path, monkeypatch):
+    """Else it and who makes the file anew would both be in."""
+    path = tmp_path / "lock"
+
+    def remove(file, operation):
+        flock(file, operation)
+        path.unlink()
+        path.touch()
+
+    flock = locks.fcntl.flock
+    monkeypatch.setattr(locks.fcntl, "flock", remove)
+    assert try_lock(path) is None
+    assert try_lock(tmp_path / "gone" / "lock") is None
+
+
+def test_a_disk_without_locks_is_told_once(tmp_path, monkeypatch, caplog):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    locks._warn_once.cache_clear()
+    monkeypatch.setattr(locks.fcntl, "flock", refuse)
+    for _ in range(2):
+        with sole_user(tmp_path / "lock", "step"):
+            pass
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "do not run one step twice at once" in caplog.text
+    locks._warn_once.cache_clear()
+
+
+STEP = (
+    "import sys, time\n"
+    "from relposegnn.runtime import atomic_path, logging_to\n"
+    "with logging_to(sys.argv[1] + '/log'), atomic_path(sys.argv[1] + '/a.txt') as partial:\n"
+    "    partial.write_text('half')\n"
+    "    print('begun', flush=True)\n"
+    "    time.sleep(60)\n"
+)
+
+
+def test_a_step_ends_with_the_process_that_began_it(tmp_path):
+    """As after a SIGKILL of Snakemake alone. Nothing partial is left."""
+    with python("input()") as snakemake:
+        step = python(STEP, tmp_path, **{WORKFLOW_VARIABLE: snakemake.pid})
+        assert step.stdout.readline() == "begun\n"
+        time.sleep(1.5)  # longer than between two looks
+        assert step.poll() is None
+        snakemake.send_signal(signal.SIGKILL)
+        snakemake.wait()
+    text, _ = step.communicate(timeout=60)
+    assert step.returncode == 128 + signal.SIGTERM
+    assert "has ended before this step" in text
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_a_step_ends_where_the_process_that_began_it_is_gone_already(tmp_path):
+    with python("") as snakemake:
+        snakemake.wait()
+    step = python(STEP, tmp_path, **{WORKFLOW_VARIABLE: snakemake.pid})
+    step.communicate(timeout=60)
+    assert step.returncode == 128 + signal.SIGTERM
+
+
+def test_a_step_waits_for_another_with_its_log(tmp_path):
+    """The first one's log is left alone until it has ended."""
+    with python(STEP, tmp_path) as first:
+        assert first.stdout.readline() == "begun\n"
+        logged = (tmp_path / "log").write_text("what the first says")
+        second = python(STEP, tmp_path)
+        waiting = second.stdout.readline()
+        assert f"process {first.pid} on" in waiting
+        assert (tmp_path / "log").stat().st_size == logged
+        first.terminate()
+    assert second.stdout.readline() == "begun\n"
+    second.terminate()
+    second.communicate()
+    assert second.returncode == 128 + signal.SIGTERM

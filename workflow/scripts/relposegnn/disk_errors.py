@@ -1,0 +1,43 @@
+"""What a disk that takes no more raises, in words: what failed, where, and what to do."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+REMEDIES = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "your quota on this disk is used up: delete files of yours, or ask for more",
+    errno.EFBIG: "raise the limit on the size of a file (ulimit -f), or use a disk without it",
+    errno.EROFS: "make the disk writable, or work in a folder of another one",
+    errno.EACCES: "allow yourself to write there, or work in another folder",
+}
+
+
+def describe_disk_error(target: Path | None, error: BaseException) -> str | None:
+    """Return why ``target`` cannot be written, or None where the disk is not to blame.
+
+    Looked for in all that led to ``error``: torch and HDF5 raise errors of their own while they
+    close a file that they could not write. Without a ``target``, it is the file that ``error``
+    names; a missing permission is left out then, as it may be one to read.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in REMEDIES and _is_about(target, error):
+            return _describe(target or Path(error.filename), error.errno)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _is_about(target: Path | None, error: OSError) -> bool:
+    if target is None:
+        return error.filename is not None and error.errno != errno.EACCES
+    return error.filename is None or Path(error.filename).is_relative_to(target.parent)
+
+
+def _describe(target: Path, number: int) -> str:
+    folder = next(parent for parent in target.absolute().parents if parent.exists())
+    free = shutil.disk_usage(folder).free / 1e6
+    return (
+        f"{target}: cannot be written ({os.strerror(number)}, {free:.0f} MB are free in {folder}); "
+        f"{REMEDIES[number]}, and run again: what was complete before is kept"
+    )
