@@ -61,7 +61,7 @@ style: .venv/.complete-dev
 	$(RUN) snakefmt --check Snakefile rules
 
 check: style  ## the fast part of "make test": no training, no rendering, no run of the workflow
-	$(TESTS) -m "not slow"
+	$(TESTS) -m "not slow and not nightly"
 
 test: style  ## every check and test
 	$(RUN) snakemake --lint

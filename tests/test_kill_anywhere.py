@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from project import TINY, Project
 
+pytestmark = pytest.mark.slow
+
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 LONGEST = 600  # seconds that one run may take to come to the moment
 JOB = re.compile(r"^(?:local)?rule \w+:\n(?:    .*\n)*", re.MULTILINE)

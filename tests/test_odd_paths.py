@@ -13,6 +13,7 @@ ODD = "my clone (1) R&D $HOME it's; `no`"
 BRACES = "clone {x}"
 
 
+@pytest.mark.slow
 def test_a_job_runs_in_a_clone_and_from_an_address_of_any_name(tmp_path):
     """With an environment in the clone, as "make environment" makes it."""
     source = tmp_path / "source {x} {{y}} $(z)"

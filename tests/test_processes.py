@@ -24,6 +24,8 @@ from relposegnn.runtime import InputError, logging_to
 from relposegnn.scene_files import SceneFiles
 from relposegnn.training import TrainingOutputs, train_model
 
+pytestmark = pytest.mark.slow
+
 # Batch norms, both dropouts, heads without a gradient under weight decay.
 RANDOM = replace(MODEL, edge_dropout=0.5, dropout=0.5)
 MATCH_FIELDS = replace(MATCH_MODEL, edge_dropout=0.5, dropout=0.5)
