@@ -254,13 +254,13 @@ def history() -> pd.DataFrame:
 
 def test_training_panels_draw_their_columns(history):
     figure = draw_training(history, "joint")
-    translation, rotation, total, weights, rate, seconds = figure.axes
-    assert [len(p.lines) for p in figure.axes] == [2, 2, 2, 2, 1, 1]
+    translation, rotation, total, weights, rate = figure.axes
+    assert [len(p.lines) for p in figure.axes] == [2, 2, 2, 2, 1]
     np.testing.assert_allclose(total.lines[0].get_ydata(), history["train_loss"])
     np.testing.assert_allclose(total.lines[1].get_ydata(), history["validation_loss"])
     np.testing.assert_allclose(weights.lines[1].get_ydata(), -3.0)
     np.testing.assert_allclose(rate.lines[0].get_ydata(), history["learning_rate"])
-    np.testing.assert_allclose(seconds.lines[0].get_xdata(), history["epoch"])
+    np.testing.assert_allclose(rate.lines[0].get_xdata(), history["epoch"])
     assert translation.get_yscale() == rotation.get_yscale() == "log"
     assert total.get_yscale() == "linear"
 

@@ -50,7 +50,7 @@ def run(scene, folder, processes, model=RANDOM, settings=SMALL_STEPS, work=train
 
 def results(folder):
     """Return the weights and the history."""
-    history = pd.read_csv(folder / "training.csv").drop(columns="seconds")
+    history = pd.read_csv(folder / "training.csv")
     return load_model(folder / "model.pt").state_dict(), history
 
 

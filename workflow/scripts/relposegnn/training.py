@@ -134,7 +134,8 @@ def train_model(
     if not first:
         return
     with atomic_path(outputs.history) as unfinished:
-        pd.DataFrame(history).to_csv(unfinished, index=False)
+        # Seconds, which are another number each time, are in the log and TensorBoard's events.
+        pd.DataFrame(history).drop(columns="seconds").to_csv(unfinished, index=False)
     save_model(outputs.model, learner.model, settings.epochs - 1, list(scenes))
     shutil.rmtree(state_file.parent, ignore_errors=True)
 

@@ -60,7 +60,6 @@ TRAINING_PANELS = {
         "s_q": (SCENE_COLOURS[4], "$s_q$"),
     },
     "learning rate": {"learning_rate": (INK, None)},
-    "seconds per epoch": {"seconds": (INK, None)},
 }
 HISTORY_COLUMNS = ["epoch", *(column for panel in TRAINING_PANELS.values() for column in panel)]
 
@@ -158,11 +157,12 @@ def plot_training(history_file: str | Path, figure_file: str | Path, run: str) -
 
 
 def draw_training(history: pd.DataFrame, run: str) -> Figure:
-    """Return six panels: three losses, the learned weights, the learning rate, the time."""
+    """Return five panels: three losses, the learned weights, the learning rate."""
     marker = "o" if len(history) <= 25 else ""  # as long as they can be told apart
     with house_style():
         figure = Figure(figsize=(8.2, 4.6), layout="constrained")
-        panels = figure.subplots(2, 3, sharex=True).ravel()
+        *panels, sixth = figure.subplots(2, 3, sharex=True).ravel()
+        sixth.remove()
         for panel, (title, lines) in zip(panels, TRAINING_PANELS.items(), strict=True):
             for column, (colour, label) in lines.items():
                 course = history.set_index("epoch")[column].astype(float).dropna()
@@ -173,10 +173,10 @@ def draw_training(history: pd.DataFrame, run: str) -> Figure:
         for panel in panels[:2]:  # the weighted sum may be negative
             panel.set_yscale("log")
             use_log_ticks(panel.yaxis)
-        for panel in panels[4:]:
-            panel.set_ylim(0, 1.08 * panel.dataLim.y1)
-        for panel in panels[3:]:
+        panels[4].set_ylim(0, 1.08 * panels[4].dataLim.y1)
+        for panel in panels[2:]:  # with nothing beneath
             panel.set_xlabel("epoch")
+            panel.tick_params(labelbottom=True)
         panels[0].legend()
         panels[3].legend()
         panels[4].yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
