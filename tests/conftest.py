@@ -118,7 +118,8 @@ def finished(tmp_path_factory, worker_id) -> Project:
     folder = (base if worker_id == "master" else base.parent) / "finished"
     with folder.with_suffix(".lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if lock.tell():  # it has been made
+        lock.seek(0)
+        if lock.read():  # it has been made
             return Project.made(folder)
         project = Project(folder)
         output_of(project.command(), folder)

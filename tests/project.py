@@ -62,7 +62,8 @@ def output_of(
 def snakemake_output(arguments: Sequence[str], folder: Path, expect: int = 0) -> str:
     """Run Snakemake's command in a folder as ``output_of`` does, without loading it anew."""
     with tempfile.NamedTemporaryFile("r") as output:
-        copy = COPIES.Process(target=_run_snakemake, args=(arguments, folder, output.name))
+        how = (arguments, folder, output.name, dict(os.environ))
+        copy = COPIES.Process(target=_run_snakemake, args=how)
         copy.start()
         copy.join()
         text = output.read()
@@ -70,13 +71,17 @@ def snakemake_output(arguments: Sequence[str], folder: Path, expect: int = 0) ->
     return text
 
 
-def _run_snakemake(arguments: Sequence[str], folder: Path, output: str) -> None:
+def _run_snakemake(
+    arguments: Sequence[str], folder: Path, output: str, environment: dict[str, str]
+) -> None:
     """Become Snakemake's command, whose output goes to a file."""
     from snakemake.cli import main  # has been loaded by then
 
     with Path(output).open("w") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
+    os.environ.clear()
+    os.environ.update(environment)
     os.chdir(folder)
     sys.argv[1:] = arguments
     main()

@@ -392,7 +392,7 @@ def plant(folder: Path, function: str) -> None:
     [
         (
             "select_device",
-            "adapt_model describe_frames encode_frames fit_vocabulary localise_photos "
+            "adapt_model describe_frames encode_frames fit_projection fit_vocabulary localise_photos "
             "measure_context predict_poses train_model",
         ),
         ("gpu_allowed", "localise_photos rank_neighbours"),

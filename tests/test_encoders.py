@@ -121,7 +121,9 @@ def test_weights_that_cannot_be_downloaded(monkeypatch):
 )
 def test_missing_package(monkeypatch, package, message):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(InputError, match=rf"efficientnet_lite0: the {message}.*pip install -r"):
+    with pytest.raises(
+        InputError, match=rf"efficientnet_lite0: the {message}.*pip install --require-hashes -r"
+    ):
         load_encoder("efficientnet_lite0")
 
 

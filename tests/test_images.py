@@ -190,13 +190,12 @@ def test_depth_image_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("channels", [3, 4])
-@pytest.mark.parametrize("name", ["deep.png", "deep.tif"])
-def test_sixteen_bits_of_colours_are_refused(tmp_path, channels, name):
+def test_sixteen_bits_of_colours_are_refused(tmp_path, channels):
     """Pillow reads them as eight."""
     deep = np.random.default_rng(0).integers(0, 65536, (4, 6, channels), dtype=np.uint16)
-    assert cv2.imwrite(str(tmp_path / name), deep)
-    with pytest.raises(InputError, match=rf"{name}: .* more than 8 bits, .* If not, convert it"):
-        read_image(tmp_path / name)
+    assert cv2.imwrite(str(tmp_path / "deep.png"), deep)
+    with pytest.raises(InputError, match=r"deep\.png: .* more than 8 bits, .* If not, convert it"):
+        read_image(tmp_path / "deep.png")
 
 
 def test_error_in_a_thread_names_the_file(tmp_path, picture):

@@ -9,6 +9,7 @@ from conftest import DATABASE, FOCAL_LENGTH, QUERIES
 from PIL import ExifTags, Image
 from test_photos_place import place_in
 
+from relposegnn.camera_files import write_camera
 from relposegnn.frames import Frames
 from relposegnn.matching.refinement import Prior
 from relposegnn.matching.scenes import poses_of
@@ -23,7 +24,7 @@ MILLIMETRES = ExifTags.Base.FocalLengthIn35mmFilm
 def place(rendered_scene, rendered_room, tmp_path):
     """Return a place whose database is that of the rendered room."""
     camera = tmp_path / "camera.json"
-    camera.write_text(f'{{"focal_length": {FOCAL_LENGTH}}}')
+    write_camera(camera, FOCAL_LENGTH, "as rendered", "room")
     images = rendered_room.paths[0].parent
     frames = rendered_scene / "frames.h5"
     return replace(place_in(tmp_path), frames=frames, camera=camera, images=images)

@@ -168,6 +168,7 @@ def test_the_report_can_be_made(finished, tmp_path):
     finished.run("--report", str(tmp_path / "report.html"))
     text = (tmp_path / "report.html").read_text()
     assert "Trajectories" in text
+    assert "provenance.json" in text
     assert "joint" in text
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from .runtime import atomic_path, logging_to
 
-# In the folder where Snakemake runs; it may be deleted at any time.
-MEMORY = Path(".snakemake/digests")
+MEMORY = Path(".snakemake/digests")  # where Snakemake runs; may be deleted at any time
+SNAKEMAKES_MARK = ".snakemake_timestamp"  # put into a folder when the job that made it has ended
 
 
 @contextmanager
@@ -71,7 +71,8 @@ def digest(path: str | Path) -> str:
     It is computed once, and anew when a size or a date of modification has changed.
     """
     path = Path(path)
-    files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+    files = [path] if path.is_file() else sorted(filter(Path.is_file, path.rglob("*")))
+    files = [file for file in files if file.name != SNAKEMAKES_MARK]
     names = [file.relative_to(path).as_posix() for file in files]
     stats = [file.stat() for file in files]
     state = of_text([(n, s.st_size, s.st_mtime_ns) for n, s in zip(names, stats, strict=True)])

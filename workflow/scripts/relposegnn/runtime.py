@@ -80,7 +80,7 @@ def logging_to(log_file: str | Path) -> Iterator[None]:
             log_file.parent.mkdir(parents=True, exist_ok=True)
             log_file.touch()
         with sole_user(log_file.with_name(f".{log_file.name}.lock"), str(log_file)):
-            log_file.unlink()
+            log_file.write_text("")
             enter_process(log_file)
             with logging_redirect_tqdm():
                 yield
