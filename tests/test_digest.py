@@ -392,8 +392,8 @@ def plant(folder: Path, function: str) -> None:
     [
         (
             "select_device",
-            "adapt_model describe_frames encode_frames fit_projection fit_vocabulary localise_photos "
-            "measure_context predict_poses train_model",
+            "adapt_model describe_frames encode_frames fit_projection fit_vocabulary "
+            "localise_photos measure_context predict_poses train_model",
         ),
         ("gpu_allowed", "localise_photos rank_neighbours"),
         ("torch_generator", "fit_vocabulary train_model"),

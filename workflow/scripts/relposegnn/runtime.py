@@ -101,6 +101,11 @@ class LogFile(logging.FileHandler):
         if describe_disk_error(Path(self.baseFilename), sys.exc_info()[1]) is None:
             super().handleError(record)
 
+    def close(self) -> None:
+        """Close the file, with what the disk takes of the rest."""
+        with suppress(OSError):
+            super().close()
+
 
 def enter_process(log_file: str | Path | None = None, level: int = logging.INFO) -> None:
     """Log to the terminal and to the end of ``log_file``; let SIGTERM raise ``SystemExit``."""
