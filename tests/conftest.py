@@ -1,6 +1,7 @@
 """Fixtures of all tests."""
 
 import fcntl
+import logging
 import os
 import shutil
 from dataclasses import dataclass
@@ -26,6 +27,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         slow = {item.path for item in items if item.get_closest_marker("slow")}
         items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(autouse=True)
+def _logging_level_as_before():
+    """Steps set the level of all messages; the next test has its own again."""
+    level = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(level)
 
 
 @pytest.fixture(scope="session")
