@@ -1,3 +1,4 @@
+import math
 import re
 import subprocess
 import sys
@@ -72,6 +73,7 @@ def asked(results, tmp_path, monkeypatch):
         asked.append(arguments)
         numbers = {"tx": [1.234], "ty": [2.0], "tz": [0.5], "confidence": [0.777]}
         numbers |= {"sigma_m": [0.01234], "sigma_deg": [0.567], "spread_m": [9.0]}
+        numbers["similarity"] = [math.nan if arguments[1].name == "bad" else 0.9]
         return pd.DataFrame({"image": ["a.jpg"], **numbers, "accepted": [True]})
 
     monkeypatch.setattr(localising, "localise_photos", pretend)
@@ -94,6 +96,13 @@ def test_table_and_files_are_printed(asked, capsys):
     assert place == place_in(Path())
     assert (str(photos), str(output), str(device), workers) == ("mine", "out", "cpu", 1)
     assert focal_length is None
+
+
+def test_photos_that_cannot_be_read_are_counted_and_end_in_1(asked, capsys):
+    assert main(["bad", "--scene", "study", "--output", "out", "--device", "cpu"]) == 1
+    printed = capsys.readouterr()
+    assert "In out:" in printed.out
+    assert "localise: bad: 1 of 1 photos cannot be read and have no pose" in printed.err
 
 
 def test_options_override_the_place(asked):

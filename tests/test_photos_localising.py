@@ -311,10 +311,32 @@ def test_a_loaded_place_localises_photos_as_often_as_one_likes(place, folder, tm
         )
 
 
-def test_damaged_photo_leaves_nothing(place, folder, tmp_path):
+def test_photos_that_cannot_be_read_get_a_row_without_a_pose(place, folder, tmp_path, caplog):
+    expected = localise(place, folder, tmp_path / "whole")
     (folder / "broken.jpg").write_bytes((folder / "Walk/portrait.jpg").read_bytes()[:500])
-    with pytest.raises(InputError, match=r"broken\.jpg: cannot be read"):
-        localise(place, folder, tmp_path / "out")
+    (folder / "Walk/page.png").write_text("<html>")
+    table = localise(place, folder, tmp_path / "out", workers=2)
+    for name in ("broken.jpg", "Walk/page.png"):
+        assert f"{name}: cannot be read as an image" in caplog.text
+    bad = table["image"].isin(["broken.jpg", "Walk/page.png"])
+    assert bad.sum() == 2
+    pd.testing.assert_frame_equal(table[~bad].reset_index(drop=True), expected)
+    assert table.loc[bad, [*POSE, "sigma_m", "similarity"]].isna().all(axis=None)
+    assert (table.loc[bad, ["confidence", "points"]] == 0).all(axis=None)
+    assert not table.loc[bad, "accepted"].any()
+    written = pd.read_csv(tmp_path / "out/poses.csv")
+    assert written["image"].tolist() == table["image"].tolist()
+    assert "broken" not in (tmp_path / "out/poses.txt").read_text()
+
+
+def test_photos_none_of_which_can_be_read_leave_nothing(place, tmp_path):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/a.jpg").write_bytes(b"GIF89a")
+    message = (
+        r"bad: none of 1 photos can be read, expected one at least; the first: .*a\.jpg: cannot"
+    )
+    with pytest.raises(InputError, match=message):
+        localise(place, tmp_path / "bad", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -109,6 +109,11 @@ def _run(options: argparse.Namespace) -> None:
     print("  poses.txt    accepted photos: TUM trajectory")
     print("  images.txt   accepted photos: COLMAP, world-to-camera")
     print("  photos.png   the photos on a map")
+    if unread := table["similarity"].isna().sum():
+        raise InputError(
+            f"{options.photos}: {unread} of {len(table)} photos cannot be read and have no pose, "
+            "see above; replace them or leave them out"
+        )
 
 
 def find_place(results: Path | None, scene: str, run: str) -> Path:

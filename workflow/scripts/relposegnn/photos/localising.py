@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from ..runtime import InputError, atomic_path
+from ..images import UPRIGHT, open_image
+from ..runtime import InputError, atomic_path, map_in_threads
 from .files import find_photos
 from .localiser import POSE, Localiser
 from .picture import plot_photos
@@ -26,8 +27,10 @@ def localise_photos(
 ) -> pd.DataFrame:
     """Estimate the pose of every photo in a folder, write the results and return their table.
 
-    ``poses.csv`` and the map ``photos.png`` show all photos, see ``Localiser.localise``;
-    ``poses.txt`` (TUM) and ``images.txt`` (COLMAP) the accepted ones.
+    ``poses.csv`` has a row for each photo, see ``Localiser.localise``: those that cannot be read
+    have no pose, no similarity and no nearest image, and are told in the log. The map
+    ``photos.png`` shows the others; ``poses.txt`` (TUM) and ``images.txt`` (COLMAP) have the
+    accepted ones.
 
     Args:
         place: that the photos show.
@@ -38,16 +41,18 @@ def localise_photos(
         focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
 
     Raises:
-        InputError: a photo cannot be read, there is none, or the files do not belong together.
+        InputError: no photo can be read, there is none, or the files do not belong together.
     """
     names = _requested_photos(photo_folder, output_folder)
     if Path(photo_folder).is_file():
         photo_folder = Path(photo_folder).parent
-    paths = [Path(photo_folder, name) for name in names]
+    readable = _readable(Path(photo_folder), names, workers)
+    paths = [Path(photo_folder, name) for name in readable]
     with Localiser(place, device, workers) as localiser:
-        table, covariances = localiser.localise(paths, names, focal_length)
+        table, covariances = localiser.localise(paths, readable, focal_length)
         picture, least = Path(output_folder, "photos.png"), place.minimum_confidence
         plot_photos(table, photo_folder, localiser.frames, least, picture, covariances)
+    table = _with_all(table, names)
     _write(table, Path(output_folder))
     return table
 
@@ -61,6 +66,40 @@ def _requested_photos(photo_folder: str | Path, output_folder: str | Path) -> li
             "be localised itself the next time; choose another output folder"
         )
     return find_photos(photo_folder)
+
+
+def _readable(folder: Path, names: list[str], workers: int) -> list[str]:
+    """Return the photos that can be read; log what is wrong with each of the others.
+
+    Raises:
+        InputError: there is none.
+    """
+
+    def trouble(name: str) -> InputError | None:
+        try:
+            open_image(folder / name, UPRIGHT)
+        except InputError as error:
+            return error
+        return None
+
+    troubles = dict(zip(names, map_in_threads(trouble, names, workers), strict=True))
+    bad = {name: error for name, error in troubles.items() if error is not None}
+    for error in bad.values():
+        logger.error("%s", error)
+    if len(bad) == len(names):
+        raise InputError(
+            f"{folder}: none of {len(names)} photos can be read, expected one at least; the first: "
+            f"{bad[names[0]]}"
+        )
+    return [name for name in names if name not in bad]
+
+
+def _with_all(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Return a table with a row for each photo, those without one included."""
+    absent = {"confidence": 0.0, "accepted": False, "points": 0, "nearest": ""}
+    rows = table.set_index("image").reindex(names)
+    rows = rows.astype(object).fillna(absent).astype(table.drop(columns="image").dtypes)
+    return rows.reset_index(names="image")[list(table.columns)]
 
 
 def _write(table: pd.DataFrame, folder: Path) -> None:
