@@ -30,11 +30,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def _logging_level_as_before():
-    """Steps set the level of all messages; the next test has its own again."""
-    level = logging.getLogger().level
-    yield
-    logging.getLogger().setLevel(level)
+def _usual_logging_level():
+    """Let each test begin at the level of warnings, whatever a step before it has set."""
+    logging.getLogger().setLevel(logging.WARNING)
 
 
 @pytest.fixture(scope="session")

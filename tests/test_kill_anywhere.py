@@ -71,9 +71,13 @@ def run_with_kills(project: Project, target: str, jobs: int, kills: int, seed: i
             time.sleep(0.05)
             text = printed.read_text()
         time.sleep(rng.uniform(0, 2))  # while a job begins, works or ends
-        assert running.poll() is None, text
-        kill(running, SIGNALS[number % 3], whole_group=number % 2 == 0)
+        ended = running.poll() is not None
+        if not ended:
+            kill(running, SIGNALS[number % 3], whole_group=number % 2 == 0)
         finished += finished_outputs(printed.read_text())
+        if ended:  # the last jobs were done before their moment came
+            assert number > kills // 2, text
+            break
         shutil.rmtree(project.folder / ".snakemake/locks", ignore_errors=True)  # as --unlock
     return finished + finished_outputs(project.run("--", target))
 
