@@ -14,7 +14,7 @@ import torch
 import torch_geometric.utils
 import torch_scatter
 
-from relposegnn.graphs import complete_edges
+from relposegnn.edges import complete_edges
 from relposegnn.message_passing import MessagePassingLayer
 
 NODES = 8  # of a graph, as published

@@ -125,14 +125,20 @@ def test_repetition_with_more_threads_gives_the_same_files(described, scene, fra
         np.testing.assert_allclose(read(rows)[split], read(output)[split], atol=1e-5)
 
 
-def test_checkpoint_in_place_of_a_vocabulary(scene, frames_file, tmp_path):
+@pytest.fixture
+def checkpoint(tmp_path):
+    """Return a checkpoint in the published layout, of random weights."""
     model = NetVLAD()
     randomise_vgg16(model, seed=0)
     torch.nn.init.orthogonal_(model.pool.centroids)
     torch.save({"state_dict": model.state_dict()}, tmp_path / "netvlad.tar")
+    return tmp_path / "netvlad.tar"
+
+
+def test_checkpoint_in_place_of_a_vocabulary(scene, frames_file, checkpoint, tmp_path):
     output = tmp_path / "d.h5"
     describing = DescriptorSettings("netvlad", *SIZE, crop=1)
-    describe_frames(frames_file, scene, output, describing, tmp_path / "netvlad.tar", device="cpu")
+    describe_frames(frames_file, scene, output, describing, checkpoint, device="cpu")
     assert read(output)["train"].shape == (6, 32768)
     with h5py.File(output) as file:
         assert read_settings(file)["checkpoint"] == "netvlad.tar"
@@ -173,12 +179,7 @@ def test_projected_descriptors_are_projections_of_the_whole_ones(
     assert again["vocabulary"]["projection"]["digest"] == stored.digest
 
 
-def test_projection_of_a_checkpoints_descriptors(scene, frames_file, tmp_path):
-    model = NetVLAD()
-    randomise_vgg16(model, seed=0)
-    torch.nn.init.orthogonal_(model.pool.centroids)
-    torch.save({"state_dict": model.state_dict()}, tmp_path / "netvlad.tar")
-    checkpoint = tmp_path / "netvlad.tar"
+def test_projection_of_a_checkpoints_descriptors(scene, frames_file, checkpoint, tmp_path):
     projected, short = shorter(frames_file, scene, checkpoint, "netvlad", tmp_path, 4)
     assert read(short)["train"].shape == (6, 4)
     recorded = load_describer("netvlad", projected, device="cpu").made_by["vocabulary"]

@@ -85,7 +85,7 @@ def download(
             raise
         checksum_file(target).write_text(f"{found}  {target.name}\n")
         partial.replace(target)
-        told = "as it should" if sha256 else "which no checksum of the configuration is compared to"
+        told = "as configured" if sha256 else "noted for later downloads, as none is configured"
         logger.info("%s: has SHA-256 %s, %s", target.name, found, told)
         _memory(partial).unlink(missing_ok=True)
     except OSError as error:

@@ -93,19 +93,7 @@ def pack_frames(
             histogram = _write_images(group, images, len(frames), size)
             if split == "train":
                 measured = channel_statistics(histogram)
-        mean, variance = given or measured
-        if not (variance > 0).all():
-            raise InputError(
-                f"{scene_folder}: all database images have one and the same value in a channel "
-                f"(variances {variance.tolist()}), expected photos; are the files the right ones?"
-            )
-        logger.info("%s: mean and variance are %s", scene, recorded["statistics"])
-        if np.abs(mean - measured[0]).max() > MEAN_TOLERANCE:
-            logger.warning(
-                "the given mean %s is more than %s from that of the training images, %s; are "
-                "these the statistics of another scene?",
-                *(mean.round(4).tolist(), MEAN_TOLERANCE, measured[0].round(4).tolist()),
-            )
+        mean, variance = _compared_statistics(given, measured, scene_folder)
         file.attrs.update(dataset=dataset, scene=scene, mean=mean, variance=variance)
         usual = Counter(orientations[: len(content.train)]).most_common(1)[0][0]
         file.attrs["orientation"] = usual
@@ -134,6 +122,32 @@ def _checked_statistics(statistics: Statistics, scene: str) -> tuple[np.ndarray,
             f"statistics of {scene}: got mean {mean.tolist()} and variance {variance.tolist()}, "
             "expected three numbers each, of images in [0, 1]: means from 0 to 1, variances "
             "(squared deviations) above 0 and up to 0.25"
+        )
+    return mean, variance
+
+
+def _compared_statistics(
+    given: tuple[np.ndarray, np.ndarray] | None,
+    measured: tuple[np.ndarray, np.ndarray],
+    scene_folder: str | Path,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean (3) and variance (3) to record; warn where those given are of other images.
+
+    Raises:
+        InputError: the images have one value alone in a channel.
+    """
+    mean, variance = given or measured
+    if not (variance > 0).all():
+        raise InputError(
+            f"{scene_folder}: all database images have one and the same value in a channel "
+            f"(variances {variance.tolist()}), expected photos; are the files the right ones?"
+        )
+    logger.info("%s: mean and variance are %s", scene_folder, "given" if given else "measured")
+    if np.abs(mean - measured[0]).max() > MEAN_TOLERANCE:
+        logger.warning(
+            "the given mean %s is more than %s from that of the training images, %s; are "
+            "these the statistics of another scene?",
+            *(mean.round(4).tolist(), MEAN_TOLERANCE, measured[0].round(4).tolist()),
         )
     return mean, variance
 
