@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 DEVICE_VARIABLE = "RELPOSEGNN_DEVICE"
 # Turns for which a thread of GNU's OpenMP, which torch uses, keeps its core busy while it waits for
 # others, before it sleeps: 300,000 where nothing is set, ten milliseconds and more.
-WAITING = {"GOMP_SPINCOUNT": "1000"}
+WAITING = {"GOMP_SPINCOUNT": "10000"}
 CREDENTIALS = re.compile(r"(?<=://)[^/\s?#]*@")
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
