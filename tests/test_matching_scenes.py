@@ -30,6 +30,7 @@ from relposegnn.matching.scenes import (
 )
 from relposegnn.poses import pose_distances, quaternion_from_matrix
 from relposegnn.runtime import InputError
+from relposegnn.scene_files import SceneFiles
 from relposegnn.storage import create_hdf5
 
 pytestmark = pytest.mark.slow
@@ -112,11 +113,16 @@ def test_failed_poses_stay_failed():
 def refine_scene(scene, images, left_out=None, workers=2, **files):
     names = {name: scene / f"{name}" for name in ("predictions.npz", "frames.h5", "neighbours.h5")}
     names |= files
+    inputs = SceneFiles(
+        names["frames.h5"],
+        left_out,
+        retrieval=[names["neighbours.h5"]],
+        camera=scene / "camera.json",
+    )
     refine_predictions(
-        *(names["predictions.npz"], names["frames.h5"], images, names["neighbours.h5"]),
-        *(scene / "camera.json", scene / "refined.npz"),
+        *(names["predictions.npz"], inputs, images, scene / "refined.npz"),
+        part=LEFT_OUT if left_out else "test",
         workers=workers,
-        left_out_file=left_out,
     )
     return np.load(scene / "refined.npz")
 

@@ -1,18 +1,19 @@
-"""Refine the poses of a scene's test queries by matches."""
+"""Refine the poses of a scene's queries by matches."""
 
+from relposegnn.graphs import LEFT_OUT
 from relposegnn.matching.scenes import refine_predictions
 from relposegnn.records import recorded
+from relposegnn.scene_files import SceneFiles
 
 if __name__ == "__main__":
     with recorded(snakemake):
         files = snakemake.input
+        left_out = next(iter(files.left_out), None)
         refine_predictions(
             files.predictions,
-            files.frames,
+            SceneFiles(files.frames, left_out, retrieval=[files.neighbours], camera=files.camera),
             files.scene,
-            files.neighbours,
-            files.camera,
             snakemake.output.refined,
+            part=LEFT_OUT if left_out else "test",
             workers=snakemake.threads,
-            left_out_file=next(iter(files.left_out), None),
         )

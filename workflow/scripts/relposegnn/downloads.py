@@ -65,12 +65,7 @@ def download(
     """
     target = Path(target)
     partial = target.with_name(f"{target.name}.partial")
-    try:
-        scheme = urlsplit(url).scheme
-    except ValueError as error:
-        raise _bad_address(url, error) from error
-    if scheme not in ("http", "https", "file"):
-        raise InputError(f"{url}: has scheme {scheme!r}, expected http, https or file")
+    scheme = _scheme(url)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if scheme == "file":
@@ -93,6 +88,17 @@ def download(
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             trouble = "the disk is full; free some space and run again, which continues here"
         raise InputError(f"{partial}: {trouble}") from error
+
+
+def _scheme(url: str) -> str:
+    """Return how an address is fetched; InputError where it cannot be."""
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError as error:
+        raise _bad_address(url, error) from error
+    if scheme not in ("http", "https", "file"):
+        raise InputError(f"{url}: has scheme {scheme!r}, expected http, https or file")
+    return scheme
 
 
 def _fetch(url: str, partial: Path, attempts: int, wait: float, timeout: float) -> None:

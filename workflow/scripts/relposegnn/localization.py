@@ -79,12 +79,7 @@ def localize_queries(
     Raises:
         InputError: the scene has no such queries, or its files do not fit the model.
     """
-    query, neighbours = read_graphs(scene.graphs, part)
-    if len(query) == 0:
-        raise InputError(
-            f"{scene.graphs}: has no {part} queries, expected at least one"
-            + ("; a larger graphs.validation or shorter stretches" if part == VALIDATION else "")
-        )
+    query, neighbours = _read_some(scene.graphs, part)
     if rows is not None:
         query, neighbours = query[rows], neighbours[rows]
     split = "test" if part == "test" else "train"
@@ -98,20 +93,33 @@ def localize_queries(
     if failed := np.isnan(robust_t).any(axis=1).sum():
         logger.warning("%s: %d of %d queries have no finite pose", scene.graphs, failed, len(query))
     spread_m, spread_deg = pair_spread(candidates.translation, candidates.quaternion)
-    reference = database[neighbours[:, 0]]
     return {
         "rel_path": np.asarray(frames.names(split))[query],
         "abs_t": candidates.translation[:, 0],
         "abs_q": candidates.quaternion[:, 0],
-        "targ_t": truth[:, :3],
-        "targ_q": quaternion_exp(truth[:, 3:]),
+        **_pose_arrays("targ", truth),
         "robust_t": robust_t,
         "robust_q": robust_q,
         "spread_m": spread_m,
         "spread_deg": spread_deg,
-        "reference_t": reference[:, :3],
-        "reference_q": quaternion_exp(reference[:, 3:]),
+        **_pose_arrays("reference", database[neighbours[:, 0]]),
     }
+
+
+def _pose_arrays(prefix: str, vectors: np.ndarray) -> dict[str, np.ndarray]:
+    """Return pose vectors (N, 6) as arrays of predictions."""
+    return {f"{prefix}_t": vectors[:, :3], f"{prefix}_q": quaternion_exp(vectors[:, 3:])}
+
+
+def _read_some(graphs_file: str | Path, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the graphs of a part, see ``read_graphs``; InputError where it has none."""
+    query, neighbours = read_graphs(graphs_file, part)
+    if len(query) == 0:
+        raise InputError(
+            f"{graphs_file}: has no {part} queries, expected at least one"
+            + ("; a larger graphs.validation or shorter stretches" if part == VALIDATION else "")
+        )
+    return query, neighbours
 
 
 def estimate_candidates(

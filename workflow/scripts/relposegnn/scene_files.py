@@ -10,14 +10,14 @@ class SceneFiles(NamedTuple):
 
     Attributes:
         frames: images and poses.
-        graphs: of the queries.
+        graphs: of the queries; None where what is done needs none.
         features: where the model's edges are match fields; None elsewhere.
         retrieval: neighbours and descriptors, for the yardsticks; none: without these.
         camera: where the model sees rays; None elsewhere.
     """
 
     frames: str | Path
-    graphs: str | Path
+    graphs: str | Path | None
     features: str | Path | None = None
     retrieval: Sequence[str | Path] = ()
     camera: str | Path | None = None

@@ -46,16 +46,7 @@ def import_model(
     second = {key for key in state if str(key).startswith(SECOND_LAYER)}
     left_out = second if settings.layers == 1 else set()
     used = {key: value for key, value in state.items() if key not in left_out}
-    model = RelPoseGNN(settings)
-    try:
-        load_weights(model, used, checkpoint_file)
-    except InputError as error:
-        raise InputError(
-            f"{error}\nauthors.profile has backbone {settings.backbone} and width "
-            f"{settings.width}: check both, and which file authors.models names; if another lies "
-            "at its address now, delete this one and run again"
-        ) from error
-    _check_numbers(used, checkpoint_file)
+    model = _network_with(used, settings, checkpoint_file)
     remarks = {}
     if second:
         finding = examine_second_layer(contents)
@@ -67,6 +58,23 @@ def import_model(
     known_epoch = int(epoch) if isinstance(epoch, Integral) else None
     save_model(model_file, model, known_epoch, [], remarks)
     logger.info("%s: %d tensors of epoch %s", checkpoint_file, len(used), epoch)
+
+
+def _network_with(
+    state: Mapping[str, torch.Tensor], settings: ModelSettings, source: str | Path
+) -> RelPoseGNN:
+    """Return the network with a checkpoint's weights; InputError where they are none of it."""
+    model = RelPoseGNN(settings)
+    try:
+        load_weights(model, state, source)
+    except InputError as error:
+        raise InputError(
+            f"{error}\nauthors.profile has backbone {settings.backbone} and width "
+            f"{settings.width}: check both, and which file authors.models names; if another lies "
+            "at its address now, delete this one and run again"
+        ) from error
+    _check_numbers(state, source)
+    return model
 
 
 def _report_second_layer(

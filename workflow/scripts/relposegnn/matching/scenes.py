@@ -1,7 +1,7 @@
 """The poses of a scene's queries, refined by matches with its database; no model of it is kept."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..frames import Frames
+from ..graphs import LEFT_OUT
 from ..left_out import rank_outside, read_reaches
 from ..metrics import (
     ALL_EDGES,
@@ -22,6 +23,7 @@ from ..metrics import (
 from ..poses import inverse_pose, pose_from_quaternion, quaternion_from_matrix
 from ..retrieval.rankings import read_ranking
 from ..runtime import InputError, atomic_path, map_in_threads
+from ..scene_files import SceneFiles
 from .key_points import SIDE, KeyPoints, find_key_points, match_key_points
 from .refinement import Prior, Refined, refine_pose
 
@@ -132,70 +134,82 @@ def tell_refined(refined: Sequence[Refined]) -> None:
 
 def refine_predictions(
     predictions_file: str | Path,
-    frames_file: str | Path,
+    scene: SceneFiles,
     scene_folder: str | Path,
-    neighbours_file: str | Path,
-    camera_file: str | Path,
     refined_file: str | Path,
+    part: str = "test",
     workers: int = 1,
-    left_out_file: str | Path | None = None,
 ) -> None:
-    """Write the predictions of a scene's test queries, with refined poses beside the others.
+    """Write the predictions of a scene's queries, with refined poses beside the others.
 
-    ``refined_t`` (N, 3) and ``refined_q`` (N, 4) start from the poses of all edges and are these
-    where ``refined_points`` (N), the points seen where they should be, is 0. Beside them
-    ``refined_deviation_m``, ``refined_deviation_deg`` (N), see ``refinement.Refined``.
+    These start from the poses of all edges and are the same where they are not refined.
 
     Args:
         predictions_file: of ``localization.predict_poses``.
-        frames_file: of the scene.
+        scene: its frames, its camera (see ``camera_files``), the rankings of the database for each
+            query in ``retrieval``; and where they are left out, the graphs.
         scene_folder: with its images.
-        neighbours_file: rankings of the database for each query.
-        camera_file: of the scene, see ``camera_files``.
         refined_file: ``.npz`` to write.
+        part: ``test``; or ``left_out``, database frames, each refined without the frames around it.
         workers: threads, each of which refines poses.
-        left_out_file: graphs of database frames whose predictions these are, each refined without
-            the frames around it, see ``left_out``; None: the queries are the test frames.
 
     Raises:
         InputError: the files do not belong together, or an image cannot be read.
     """
     arrays, regressed = _read_regressed(predictions_file)
-    split = "train" if left_out_file else "test"
-    ranking = read_ranking(neighbours_file, split).index
-    with Frames(frames_file, camera_file) as frames:
-        row_of = {name: row for row, name in enumerate(frames.names(split))}
-        queries = [row_of.get(str(name)) for name in arrays.get(NAMES, ())]
-        if not queries or None in queries or len(ranking) != len(row_of):
+    split = "test" if part == "test" else "train"
+    ranking = read_ranking(scene.retrieval[0], split).index
+    with Frames(scene.frames, scene.camera) as frames:
+        count = len(frames.names(split))
+        rows = _rows_of(arrays.get(NAMES, ()), frames.names(split))
+        if not rows or None in rows or len(ranking) != count:
             raise InputError(
-                f"{predictions_file} and {neighbours_file}: are not of the {len(row_of)} {split} "
-                f"frames of {frames_file}; rank and predict them again"
+                f"{predictions_file} and {scene.retrieval[0]}: are not of the {count} {split} "
+                f"frames of {scene.frames}; rank and predict them again"
             )
-        images = {
-            split: [Path(scene_folder) / source for source in frames.sources(split)]
-            for split in ("train", "test")
-        }
-        focal_lengths = {split: frames.focal_lengths(split) for split in images}
-        database = MatchedDatabase(images["train"], frames.poses("train"), focal_lengths["train"])
+        images, known = (_image_paths(frames, each, scene_folder) for each in (split, "train"))
+        focal_lengths = frames.focal_lengths(split)
+        database = MatchedDatabase(known, frames.poses("train"), frames.focal_lengths("train"))
+    ranked = [ranking[row] for row in rows]
+    if part == LEFT_OUT:
+        ranked = list(map(rank_outside, ranked, rows, read_reaches(scene.graphs)))
 
-    ranked = [ranking[query] for query in queries]
-    if left_out_file:
-        reaches = read_reaches(left_out_file)
-        ranked = list(map(rank_outside, ranked, queries, reaches))
+    def refine(query: int) -> Refined:
+        own = find_key_points(images[rows[query]], KEY_POINTS)
+        return database.refine(own, focal_lengths[rows[query]], ranked[query], regressed[query])
 
-    def refine(row: int) -> Refined:
-        query = queries[row]
-        own = find_key_points(images[split][query], KEY_POINTS)
-        return database.refine(own, focal_lengths[split][query], ranked[row], regressed[row])
-
-    rows = tqdm(range(len(queries)), "refining", disable=None)
-    refined = list(map_in_threads(refine, rows, workers))
+    queries = tqdm(range(len(rows)), "refining", disable=None)
+    refined = list(map_in_threads(refine, queries, workers))
     tell_refined(refined)
-    (arrays["refined_t"], arrays["refined_q"]), arrays[POINTS] = poses_of(refined)
-    arrays[DEVIATIONS[0]] = np.array([each.metres for each in refined])
-    arrays[DEVIATIONS[1]] = np.degrees([each.radians for each in refined])
     with atomic_path(refined_file) as partial_file:
-        np.savez(partial_file, **arrays)
+        np.savez(partial_file, **arrays | _refined_arrays(refined))
+
+
+def _refined_arrays(refined: Sequence[Refined]) -> dict[str, np.ndarray]:
+    """Return what is added to the arrays of predictions.
+
+    ``refined_t`` (N, 3) and ``refined_q`` (N, 4); ``refined_points`` (N), seen where they should
+    be, 0 of a pose that stays; ``refined_deviation_m``, ``refined_deviation_deg`` (N), see
+    ``refinement.Refined``.
+    """
+    (centres, quaternions), points = poses_of(refined)
+    return {
+        "refined_t": centres,
+        "refined_q": quaternions,
+        POINTS: points,
+        DEVIATIONS[0]: np.array([each.metres for each in refined]),
+        DEVIATIONS[1]: np.degrees([each.radians for each in refined]),
+    }
+
+
+def _rows_of(names: Iterable[str], known: Sequence[str]) -> list[int | None]:
+    """Return where names stand among those that are known; None where they do not."""
+    row_of = {name: row for row, name in enumerate(known)}
+    return [row_of.get(str(name)) for name in names]
+
+
+def _image_paths(frames: Frames, split: str, folder: str | Path) -> list[Path]:
+    return [Path(folder) / source for source in frames.sources(split)]
 
 
 def _read_regressed(predictions_file: str | Path) -> tuple[dict[str, np.ndarray], list[Prior]]:
