@@ -1,0 +1,146 @@
+"""What the service tells: of a photo, where it was taken; of a place, its map. Values for JSON."""
+
+import math
+from tempfile import NamedTemporaryFile
+
+import numpy as np
+import pandas as pd
+
+from ..calibration import Calibration, StatedErrors, probability_within, read_calibration
+from ..figures.maps import look_from_above
+from ..frames import Frames
+from ..metrics import ALL_EDGES, REFINED, STATED
+from ..photos.localiser import POSE, Localised, Localiser
+from ..photos.place import Place
+from ..poses import pose_from_quaternion
+from ..runtime import InputError
+
+FRAME = "camera to world, metres; camera axes: x right, y down, z ahead (OpenCV)"
+NAME = "photo"  # of every photo: the same one has the same answer, whoever sends it
+DECIMALS = 4  # of the map: tenths of millimetres
+
+
+class LoadedPlace:
+    """A place that answers photos, one at a time."""
+
+    def __init__(self, localiser: Localiser, focal_length: float | None = None) -> None:
+        """Take a loaded place.
+
+        Args:
+            localiser: of the place.
+            focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
+        """
+        self._localiser, self._focal_length = localiser, focal_length
+        frames, place = localiser.frames, localiser.place
+        self.scene = frames.scene
+        self.map = map_of(frames, place, read_calibration(place.calibration))
+
+    def localise(self, photo: bytes) -> dict:
+        """Return where a photo was taken, see ``answer_of``.
+
+        A file without a name of the client's holds it meanwhile, for decoders that read files.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        with NamedTemporaryFile(prefix="relposegnn-") as file:
+            file.write(photo)
+            file.flush()
+            try:
+                found = self._localiser.localise([file.name], [NAME], self._focal_length)
+            except InputError as error:
+                raise InputError(str(error).replace(file.name, NAME)) from error
+        return answer_of(found, self._localiser.place)
+
+
+def answer_of(found: Localised, place: Place) -> dict:
+    """Return what was found of one photo; what is not known, or not finite, is None."""
+    row = found.table.iloc[0]
+    told = {name: _number(row[name]) for name in [*STATED, "confidence", "similarity"]}
+    return {
+        "accepted": bool(row["accepted"]),
+        "reason": explain(row, place),
+        "pose": _pose(row),
+        **told,
+        "minimum_confidence": place.minimum_confidence,
+        "covariance95_m2": _covariance(found.covariances[0], row["sigma95_m"]),
+        "nearest": str(row["nearest"]),
+        "neighbours": place.sampling.neighbours,
+        "points": int(row["points"]),
+    }
+
+
+def explain(row: pd.Series, place: Place) -> str:
+    """Return why a pose is accepted or refused."""
+    least = place.minimum_confidence
+    told = f"confidence {row['confidence']:.3g}"
+    if not np.isfinite(row[POSE].to_numpy(dtype=np.float64)).all():
+        return "no pose could be estimated from this photo; take another one"
+    if row["accepted"]:
+        return f"{told} is at least {least:.3g}"
+    if np.isnan(row["sigma_m"]):
+        return "how large errors are here is not known: too few images of this place"
+    stated = StatedErrors(*row[STATED].to_numpy(dtype=np.float64).reshape(2, 2, 1).swapaxes(0, 1))
+    likely = probability_within(stated, place.within)[0]
+    why = "the photo is hardly like any image of this place"
+    if likely < least:
+        metres, degrees = place.within
+        why = (
+            f"its stated error of {row['sigma_m']:.3g} m and {row['sigma_deg']:.3g} degrees is too "
+            f"large for it to be within {metres:g} m and {degrees:g} degrees"
+        )
+    return f"{told} is below {least:.3g}: {why}"
+
+
+def map_of(frames: Frames, place: Place, calibration: Calibration) -> dict:
+    """Return a place's map: its cameras, whence it is seen, and how well it can be localised in."""
+    poses = frames.poses("train")
+    view = look_from_above(poses)
+    quality = {
+        name: {"median_m": metres, "median_deg": degrees, "images": scale.frames}
+        for name in (REFINED, ALL_EDGES)
+        if (scale := calibration.get(name))
+        for metres, degrees in [scale.median]
+    }
+    return {
+        "scene": frames.scene,
+        "frame": FRAME,
+        "quality": quality,
+        "within": dict(zip(("metres", "degrees"), place.within, strict=True)),
+        "minimum_confidence": place.minimum_confidence,
+        "view": {
+            "map_from_world": view.map_from_world.tolist(),
+            "labels": view.labels,
+            "title": view.title,
+        },
+        "cameras": {
+            "names": frames.names("train"),
+            "centres_m": poses[:, :3, 3].round(DECIMALS).tolist(),
+            "ahead": poses[:, :3, 2].round(DECIMALS).tolist(),
+        },
+    }
+
+
+def _pose(row: pd.Series) -> dict | None:
+    numbers = row[POSE].to_numpy(dtype=np.float64)
+    if not np.isfinite(numbers).all():
+        return None
+    world_from_cam = pose_from_quaternion(numbers[None, :3], numbers[None, 3:])[0]
+    return {
+        "frame": FRAME,
+        "centre_m": numbers[:3].tolist(),
+        "quaternion_wxyz": numbers[3:].tolist(),
+        "rotation": world_from_cam[:3, :3].tolist(),
+    }
+
+
+def _covariance(covariance: np.ndarray, sigma95: float) -> list[list[float]] | None:
+    """Return a covariance (3, 3) in m² for the error in 95 % of the cases, shared among axes."""
+    size = np.trace(covariance)
+    if not (size > 0 and math.isfinite(size) and math.isfinite(sigma95)):
+        return None
+    return (covariance * (sigma95**2 / size)).tolist()
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

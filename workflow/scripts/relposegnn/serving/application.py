@@ -1,0 +1,131 @@
+"""The service: photos in, poses out, and a page to try it on."""
+
+import json
+import logging
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from ..runtime import InputError, plain
+from ..version import VERSION
+from .protection import Protection
+from .turns import BusyError, GoneError, Turns
+from .uploads import receive_photo
+
+logger = logging.getLogger(__name__)
+
+PAGE = {
+    "/": ("page.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/map.js": ("map.js", "text/javascript"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+
+
+class Answering(Protocol):
+    """What a place has to be for the service: ``answers.LoadedPlace`` is one."""
+
+    scene: str
+    map: dict
+
+    def localise(self, photo: bytes) -> dict:
+        """Return the answer to a photo."""
+
+
+class Bounds(NamedTuple):
+    """How much the service takes on.
+
+    Attributes:
+        limit: bytes of a request.
+        queue: photos that may be here at a time, the one in work included.
+    """
+
+    limit: int
+    queue: int
+
+
+def make_application(place: Answering, bounds: Bounds, loopback: bool = True) -> ASGIApp:
+    """Return the service of a place.
+
+    Args:
+        place: that photos show.
+        bounds: of what is taken on.
+        loopback: whether it is for this machine alone.
+    """
+    turns = Turns(place.localise, bounds.queue)
+    map_json = json.dumps(place.map | {"limit_bytes": bounds.limit}, allow_nan=False).encode()
+
+    async def localise(request: Request) -> Response:
+        with turns.place():
+            photo = await receive_photo(request, bounds.limit)
+            return JSONResponse(await turns.localise(photo, request.is_disconnected))
+
+    async def tell_map(_: Request) -> Response:
+        return Response(map_json, media_type="application/json")
+
+    async def tell_health(_: Request) -> Response:
+        counts = {"inside": turns.inside, "finished": turns.finished}
+        told = {"status": "ok", "scene": place.scene, "version": VERSION}
+        return JSONResponse(told | counts)
+
+    routes = [
+        Route("/localise", localise, methods=["POST"]),
+        Route("/map", tell_map),
+        Route("/health", tell_health),
+        *(Route(path, _sends(*file)) for path, file in PAGE.items()),
+    ]
+    known = [f"{'/'.join(sorted(route.methods))} {route.path}" for route in routes]
+    handlers = _handlers(f"expected one of {', '.join(known)}")
+    return Protection(Starlette(routes=routes, exception_handlers=handlers), loopback)
+
+
+def _sends(name: str, media_type: str) -> ASGIApp:
+    """Return what answers with a file of the page."""
+    content = Path(__file__).with_name(name).read_bytes()
+
+    async def send(_: Request) -> Response:
+        return Response(content, media_type=media_type)
+
+    return send
+
+
+def _handlers(known: str) -> dict:
+    """Return what answers each kind of error; ``known`` tells what may be asked for."""
+
+    def of_http(request: Request, error: HTTPException) -> Response:
+        message = error.detail
+        if error.status_code in (404, 405):
+            message = plain(f"{request.method} {request.url.path}: is nothing here, {known}")
+        return _refusal(error.status_code, message, error.headers)
+
+    def of_input(_: Request, error: InputError) -> Response:
+        return _refusal(422, str(error))
+
+    def of_busy(_: Request, error: BusyError) -> Response:
+        return _refusal(503, str(error), {"Retry-After": str(error.seconds)})
+
+    def of_gone(_: Request, error: Exception) -> Response:
+        return Response(status_code=400)  # to nobody
+
+    def of_fault(_: Request, error: Exception) -> Response:
+        return _refusal(500, "the service failed at this request; its log says why")
+
+    return {
+        HTTPException: of_http,
+        InputError: of_input,
+        BusyError: of_busy,
+        GoneError: of_gone,
+        ClientDisconnect: of_gone,
+        Exception: of_fault,
+    }
+
+
+def _refusal(status: int, message: str, headers: dict | None = None) -> Response:
+    return JSONResponse({"error": message}, status, headers)

@@ -1,0 +1,135 @@
+// The page: a photo is chosen, taken or dropped; its answer is told in numbers and on the map.
+import { PlaceMap } from "./map.js";
+
+const $ = (id) => document.getElementById(id);
+let map = null, limit = Infinity, asked = 0;
+
+async function begin() {
+  const answer = await fetch("/map");
+  const told = await answer.json();
+  if (!answer.ok) throw new Error(told.error);
+  limit = told.limit_bytes;
+  const [best] = Object.values(told.quality);
+  const quality = best ? `, median error ${length(best.median_m)} and ${angle(best.median_deg)}` : "";
+  $("place").textContent = `${told.scene}: ${told.cameras.names.length} images${quality}`;
+  document.title = `${told.scene}: ${document.title}`;
+  map = new PlaceMap($("map"), told);
+}
+
+async function localise(file) {
+  const turn = ++asked; // a later photo has the page
+  if (!file) return;
+  showPhoto(file);
+  clear();
+  if (file.size > limit) return fail(`${file.name}: has ${file.size} bytes, expected at most ${limit}; choose a smaller one`);
+  state("working", "Looking for it", "");
+  try {
+    const response = await fetch("/localise", { method: "POST", body: file });
+    const answer = await response.json();
+    if (turn !== asked) return;
+    if (response.ok) tell(answer);
+    else fail(answer.error);
+  } catch {
+    if (turn === asked) fail("the service does not answer; is it still running?");
+  }
+}
+
+function clear() {
+  $("numbers").hidden = true;
+  for (const key of document.querySelectorAll(".found")) key.hidden = true;
+  $("centre").hidden = true;
+  map?.show(null);
+}
+
+function tell(answer) {
+  map?.show(answer);
+  const beyond = map?.outside ? ". It lies outside the map" : "";
+  state(answer.accepted ? "accepted" : "refused", answer.accepted ? "Found" : answer.pose ? "Not sure" : "Not found", answer.reason + beyond);
+  $("numbers").hidden = false;
+  $("numbers").classList.toggle("unsure", !answer.accepted);
+  $("confidence").textContent = answer.confidence.toFixed(2);
+  $("level").style.width = `${100 * answer.confidence}%`;
+  $("least").style.left = `${100 * answer.minimum_confidence}%`;
+  $("least").hidden = answer.minimum_confidence === 0;
+  $("least").title = `accepted from ${answer.minimum_confidence}`;
+  $("list").replaceChildren(...rows(answer).flatMap(([term, value]) => [item("dt", term), item("dd", value)]));
+  $("json").textContent = JSON.stringify(answer, null, 1);
+  for (const key of document.querySelectorAll(".found")) key.hidden = !answer.pose;
+  $("centre").hidden = !answer.pose;
+}
+
+function rows(answer) {
+  const { pose } = answer, signed = (x, digits) => x.toFixed(digits).replace("-", "−");
+  const errors = (metres, degrees) => (metres === null ? "not known" : `${length(metres)}, ${angle(degrees)}`);
+  return [
+    ...(pose ? [
+      ["position", `${pose.centre_m.map((x) => signed(x, 3)).join("  ")} m`],
+      ["turn (wxyz)", pose.quaternion_wxyz.map((x) => signed(x, 3)).join("  ")],
+      ["error, 68 %", errors(answer.sigma_m, answer.sigma_deg)],
+      ["error, 95 %", errors(answer.sigma95_m, answer.sigma95_deg)],
+    ] : []),
+    ["matched points", answer.points ? String(answer.points) : "none"],
+    ["most similar", answer.nearest],
+    ["time", `${Math.round(answer.milliseconds)} ms`],
+  ];
+}
+
+function state(kind, title, text) {
+  $("state").className = kind;
+  $("state").replaceChildren(item("b", title), item("span", text));
+}
+
+function fail(message) {
+  state("failed", "No answer", message);
+}
+
+function showPhoto(file) {
+  const preview = $("preview");
+  URL.revokeObjectURL(preview.src);
+  preview.src = URL.createObjectURL(file);
+  preview.alt = file.name;
+  preview.hidden = false;
+  $("drop").classList.add("filled");
+  document.querySelector("#hint span").textContent = "Choose another photo";
+}
+
+function item(name, text) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  return made;
+}
+
+function length(metres) {
+  return metres < 1 ? `${(100 * metres).toPrecision(2)} cm` : `${metres.toPrecision(3)} m`;
+}
+
+function angle(degrees) {
+  return `${degrees < 10 ? degrees.toPrecision(2) : Math.round(degrees)}°`;
+}
+
+for (const input of [$("file"), $("camera")]) {
+  input.addEventListener("change", () => {
+    localise(input.files[0]);
+    input.value = ""; // the same one may be chosen again
+  });
+}
+$("preview").addEventListener("error", () => { $("preview").hidden = true; }); // a kind that only the service reads
+for (const kind of ["dragenter", "dragover"]) {
+  window.addEventListener(kind, (event) => {
+    event.preventDefault();
+    $("drop").classList.add("over");
+  });
+}
+window.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) $("drop").classList.remove("over");
+});
+window.addEventListener("drop", (event) => {
+  event.preventDefault();
+  $("drop").classList.remove("over");
+  localise(event.dataTransfer.files[0]);
+});
+$("closer").addEventListener("click", () => map?.zoom(0.6));
+$("farther").addEventListener("click", () => map?.zoom(1 / 0.6));
+$("whole").addEventListener("click", () => map?.showWhole());
+$("centre").addEventListener("click", () => map?.showPhoto());
+begin().catch((error) => fail(`the map cannot be read: ${error.message}`));

@@ -1,0 +1,45 @@
+"""The service while it runs: told where it is, ended by SIGTERM or Ctrl-C when its work is done."""
+
+import socket
+
+import uvicorn
+
+from .application import Answering, Bounds, make_application
+from .protection import is_loopback
+
+
+class _Server(uvicorn.Server):
+    """A server that tells when it begins and ends; what it has taken on comes before the end."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        address, port = sockets[0].getsockname()[:2]
+        shown = f"[{address}]" if ":" in address else address
+        print(f"serving at http://{shown}:{port}/ (Ctrl-C ends it)", flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        print("no new photos; those here are finished (Ctrl-C again leaves them)", flush=True)
+        await super().shutdown(sockets)
+
+
+def serve(place: Answering, bounds: Bounds, listening: socket.socket) -> None:
+    """Serve a place until a signal ends it, which is raised again when the work is done.
+
+    Args:
+        place: that photos show.
+        bounds: of what is taken on.
+        listening: socket with an address.
+    """
+    address = listening.getsockname()[0]
+    loopback = is_loopback(address)
+    if not loopback:
+        print(
+            f"--host {address}: whoever reaches this machine may see the map and send photos; no "
+            "password is asked for, and nothing is encrypted",
+            flush=True,
+        )
+    application = make_application(place, bounds, loopback)
+    config = uvicorn.Config(
+        application, log_config=None, server_header=False, lifespan="off", ws="none"
+    )
+    _Server(config).run(sockets=[listening])

@@ -1,0 +1,80 @@
+"""Photos in turn: one is localised at a time, in a thread of its own, and a few others wait."""
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+
+class BusyError(Exception):
+    """As many photos wait as may; ``seconds`` is when to ask again."""
+
+    def __init__(self, waiting: int, seconds: int) -> None:
+        """Tell how many wait."""
+        super().__init__(
+            f"{waiting} photos wait, expected at most as many; send this one again in {seconds} s"
+        )
+        self.seconds = seconds
+
+
+class GoneError(Exception):
+    """Nobody waits for the answer any more."""
+
+
+class Turns:
+    """The queue of the service; of one event loop.
+
+    Attributes:
+        inside: photos that are here, the one in work included.
+        finished: photos that have been answered.
+    """
+
+    def __init__(self, localise: Callable[[bytes], dict], most: int) -> None:
+        """Start the thread.
+
+        Args:
+            localise: from a photo to its answer.
+            most: photos that may be here.
+        """
+        self._localise, self._most = localise, most
+        self._thread = ThreadPoolExecutor(1, "localising")
+        self._turn = asyncio.Lock()  # first come, first served
+        self._seconds = 1.0  # that the last photo took
+        self.inside, self.finished = 0, 0
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold one of the places, from before a photo is received.
+
+        Raises:
+            BusyError: none is left.
+        """
+        if self.inside >= self._most:
+            raise BusyError(self.inside, math.ceil(self.inside * self._seconds))
+        self.inside += 1
+        try:
+            yield
+        finally:
+            self.inside -= 1
+
+    async def localise(self, photo: bytes, gone: Callable[[], Awaitable[bool]]) -> dict:
+        """Return a photo's answer when its turn has come, with the milliseconds that it took.
+
+        Raises:
+            GoneError: ``gone`` told so when the turn came.
+        """
+        came = time.perf_counter()
+        async with self._turn:
+            if await gone():
+                raise GoneError
+            began = time.perf_counter()
+            loop = asyncio.get_running_loop()
+            answer = await loop.run_in_executor(self._thread, self._localise, photo)
+            self._seconds = time.perf_counter() - began
+        self.finished += 1
+        return answer | {
+            "milliseconds": round(1000 * self._seconds, 1),
+            "milliseconds_waited": round(1000 * (began - came), 1),
+        }
