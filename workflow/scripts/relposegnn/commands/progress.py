@@ -17,6 +17,7 @@ from ..runtime import plain
 from .steps import Job, Steps, describe_done, shorten_reason, subject_of
 
 LAST_LINES = 20
+INTERRUPTED = "Terminating processes on user request"  # as Snakemake says it at Ctrl-C
 # What Snakemake says of itself, by its first words, and what the end of a failed job says better.
 UNSAID = (
     *("Assuming unrestricted", "Building DAG", "Using shell", "Conda environments: ignored"),
@@ -40,12 +41,10 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         """Begin with no job."""
         self.steps, self.failed, self.began = Steps(), {}, time.time()
-        self.terminal, self.spilt = sys.stderr, None
+        self.bar, self.interrupted, self.closed = None, False, False
+        self.terminal = sys.stderr
         if not self.common_settings.dryrun:
             self._divert()
-        self.bar = tqdm(
-            file=self.terminal, disable=None, unit="job", leave=False, dynamic_ncols=True
-        )
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take what Snakemake tells."""
@@ -60,15 +59,14 @@ class LogHandler(LogHandlerBase):
 
     def close(self) -> None:
         """Tell what is left to tell: the plan, steps that are not complete, failures last."""
-        if self.bar is None:
-            return  # has been closed
-        self.bar.close()
-        if self.common_settings.dryrun:
-            print(plain(self.steps.plan()), flush=True)
-        else:
+        if self.closed:
+            return
+        self.closed = True
+        if self.bar is not None:
+            self.bar.close()
             self._tell_end()
+        if not self.common_settings.dryrun:
             self._undo_divert()
-        self.bar = None
         super().close()
 
     def _divert(self) -> None:
@@ -89,13 +87,15 @@ class LogHandler(LogHandlerBase):
 
     def _say(self, record: logging.LogRecord) -> None:
         text = record.getMessage().strip()
+        self.interrupted |= text.startswith(INTERRUPTED)
         if text and not text.startswith(UNSAID):
             self._write(text)
 
     def _count(self, told: dict[str, Any]) -> None:
-        counts = dict(told["stats"])
-        self.bar.total = counts.pop("total")
-        self.steps.planned = counts
+        self.steps.planned = dict(told["stats"])
+        if self.bar is None:
+            how = {"disable": None, "leave": False, "dynamic_ncols": True, "unit": "job"}
+            self.bar = tqdm(total=self.steps.planned["total"], file=self.terminal, **how)
 
     def _begin(self, told: dict[str, Any]) -> None:
         subject = subject_of(told["wildcards"] or {})
@@ -114,17 +114,20 @@ class LogHandler(LogHandlerBase):
         self._show_running()
 
     def _fail(self, told: dict[str, Any]) -> None:
-        self.failed[told["jobid"]] = told["created"], told["log"]
+        if not self.interrupted:
+            self.failed[told["jobid"]] = told["created"], told["log"]
 
     def _show_running(self) -> None:
         if not self.bar.disable:
             self.bar.set_description_str(", ".join(self.steps.running())[:60])
 
     def _tell_end(self) -> None:
+        if self.common_settings.dryrun:
+            print(plain(self.steps.plan()), flush=True)
+            return
         for jobs in self.steps.incomplete():
             self._write(describe_done(jobs))
-        if self.bar.total:
-            self._write(self.steps.count(self.bar.total, time.time() - self.began))
+        self._write(self.steps.count(time.time() - self.began))
         for number, (clock, logs) in self.failed.items():
             job = self.steps.jobs[number]
             where, lines = self._last_lines(logs)

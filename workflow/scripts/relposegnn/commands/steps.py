@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 # What Snakemake's reasons begin with, and shorter ones. A job may have several: the first counts.
 REASONS = {
-    "Forced execution": "asked for",
+    "Forced execution": "asked for, or was interrupted",
     "Params have changed": "settings or code changed",
     "Code has changed": "script changed",
     "Software environment definition": "environment changed",
@@ -53,7 +53,7 @@ class Job:
 
 @dataclass
 class Steps:
-    """Jobs by their number, and how many of each rule are planned."""
+    """Jobs by their number, and how many of each rule and in "total" are planned."""
 
     jobs: dict[int, Job] = field(default_factory=dict)
     planned: dict[str, int] = field(default_factory=dict)
@@ -80,8 +80,9 @@ class Steps:
             by_rule.setdefault(job.rule, []).append(job)
         return [jobs for rule, jobs in by_rule.items() if len(jobs) != self.planned.get(rule)]
 
-    def count(self, total: int, duration: float) -> str:
-        """Return how many of ``total`` jobs are done, targets among them, after some seconds."""
+    def count(self, duration: float) -> str:
+        """Return how many jobs are done after so many seconds."""
+        total = self.planned["total"]
         done = sum(job.seconds is not None for job in self.jobs.values())
         time = f"in {int(duration) // 60} min {int(duration) % 60} s"
         if done == total:
@@ -95,8 +96,6 @@ class Steps:
     def plan(self) -> str:
         """Return a table: rule, count, reasons."""
         jobs = [job for job in self.jobs.values() if job.makes]
-        if not jobs:
-            return "Nothing to do: everything is there and up to date."
         rules = Counter(job.rule for job in jobs)
         rows = [
             (in_words(rule), count, _counted(job.reason for job in jobs if job.rule == rule))
