@@ -10,6 +10,7 @@ PYTHON ?= python3
 PIP := .venv/bin/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --require-hashes
 RUN := .venv/bin/python -m
+COMMAND := .venv/bin/python relposegnn
 
 # faiss for the GPU where there is one; make demo GPU= takes the CPU's.
 GPU := $(if $(shell nvidia-smi -L 2>/dev/null),-gpu)
@@ -37,9 +38,9 @@ environment: .venv/.complete  ## .venv with everything that the pipeline needs (
 	@touch $@
 
 demo: environment  ## the whole pipeline on generated scenes, then its tables and report
-	$(RUN) snakemake
+	$(COMMAND) run config
 	@if [[ ! -e $(REPORT) || -n $$(find results -type f -newer $(REPORT) -print -quit) ]]; then \
-		$(RUN) snakemake --report $(REPORT); fi
+		$(COMMAND) run config -- --report $(REPORT); fi
 	@for table in results/synthetic/tables/*.md; do echo; cat "$$table"; done
 	@echo; echo "tables:  results/synthetic/tables/"; echo "figures: results/synthetic/figures/"; \
 		echo "report:  $(REPORT)"
@@ -50,7 +51,7 @@ resume: environment  ## go on after kill -9 or a power cut, with the ARGUMENTS t
 	$(RUN) snakemake --rerun-incomplete $(ARGUMENTS)
 
 general-model: environment  ## the network for places that it was not trained on (half an hour on two cores)
-	$(RUN) snakemake --configfile config/general.yaml -- results/general/runs/joint/model.pt
+	$(COMMAND) run general results/general/runs/joint/model.pt
 
 # Each test on one thread; a worker for each core, and the tests of one file in one worker.
 TESTS := OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses auto --dist loadfile --no-loadscope-reorder

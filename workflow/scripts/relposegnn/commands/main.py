@@ -1,0 +1,45 @@
+"""The command ``relposegnn``: a name for each thing that it does, whose module is loaded then."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+# By name: the module whose function ``main`` it is, and what it does.
+COMMANDS = {
+    "run": (
+        "relposegnn.commands.run",
+        "run the workflow, from photos to tables and figures",
+    ),
+    "new-place": ("relposegnn.commands.new_place", "write the configuration of your own place"),
+    "localise": ("relposegnn.photos.command", "find the poses of new photos"),
+    "export-map": ("relposegnn.photos.export_command", "hand a place's map to other programs"),
+    "serve": ("relposegnn.serving.command", "localise photos that come over HTTP"),
+}
+HELP = ("-h", "--help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit code, or 2 where there is none of this name."""
+    name, *rest = [*(sys.argv[1:] if arguments is None else arguments), ""]
+    if name in COMMANDS:
+        return import_module(COMMANDS[name][0]).main(rest[:-1])
+    if name in HELP:
+        print(usage())
+        return 0
+    got = f"got {name!r}, expected one of {', '.join(COMMANDS)}" if name else "expected a command"
+    print(f"{usage()}\n\nrelposegnn: {got}", file=sys.stderr)
+    return 2
+
+
+def usage() -> str:
+    """Return what the commands are."""
+    lines = [f"  {name:<12}{text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: relposegnn COMMAND ...",
+            "",
+            *lines,
+            "",
+            "relposegnn COMMAND --help tells more of one.",
+        ]
+    )

@@ -1,0 +1,153 @@
+"""What the terminal shows of a run: a line for each step when it is done, and why one failed."""
+
+import logging
+import os
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+from tqdm import tqdm
+
+from ..runtime import plain
+from .steps import Job, Steps, describe_done, shorten_reason, subject_of
+
+LAST_LINES = 20
+INTERRUPTED = "Terminating processes on user request"  # as Snakemake says it at Ctrl-C
+# What Snakemake says of itself, by its first words, and what the end of a failed job says better.
+UNSAID = (
+    *("Assuming unrestricted", "Building DAG", "Using shell", "Conda environments: ignored"),
+    *("Select jobs", "Execute ", "Complete log(s)", "Elapsed time", "Shutting down"),
+    *("This was a dry-run", "Reasons:", "Some jobs were triggered", "Rules with provenance"),
+    *("Exiting because", "At least one job", "WorkflowError:\nAt least one job"),
+    *("RuleException:\nCalledProcessError", "Removing output files of failed job"),
+)
+
+
+class LogHandler(LogHandlerBase):
+    """Snakemake's ``--logger relposegnn``.
+
+    What jobs write to the terminal goes to a file while it is there: their logs have it, and where
+    a job failed without one it is shown.
+    """
+
+    writes_to_stream = has_filter = has_formatter = True
+    writes_to_file = needs_rulegraph = False
+
+    def __post_init__(self) -> None:
+        """Begin with no job."""
+        self.steps, self.failed, self.began = Steps(), {}, time.time()
+        self.bar, self.interrupted, self.closed = None, False, False
+        self.terminal = sys.stderr
+        if not self.common_settings.dryrun:
+            self._divert()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take what Snakemake tells."""
+        try:
+            told, event = vars(record), getattr(record, "event", None)
+            if event in TOLD:
+                TOLD[event](self, told)
+            elif event in (None, LogEvent.ERROR, LogEvent.GROUP_ERROR) and record.msg:
+                self._say(record)
+        except Exception:
+            self.handleError(record)
+
+    def close(self) -> None:
+        """Tell what is left to tell: the plan, steps that are not complete, failures last."""
+        if self.closed:
+            return
+        self.closed = True
+        if self.bar is not None:
+            self.bar.close()
+            self._tell_end()
+        if not self.common_settings.dryrun:
+            self._undo_divert()
+        super().close()
+
+    def _divert(self) -> None:
+        """Let jobs inherit a file as their stderr; Python's own stays the terminal."""
+        self.terminal = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+        self.spilt = tempfile.TemporaryFile()  # noqa: SIM115  until the end
+        sys.stderr.flush()
+        os.dup2(self.spilt.fileno(), 2)
+        self.python_stderr, sys.stderr = sys.stderr, self.terminal
+
+    def _undo_divert(self) -> None:
+        os.dup2(self.terminal.fileno(), 2)
+        sys.stderr = self.python_stderr
+        self.spilt.close()
+
+    def _write(self, text: str) -> None:
+        tqdm.write(plain(text), file=self.terminal)
+
+    def _say(self, record: logging.LogRecord) -> None:
+        text = record.getMessage().strip()
+        self.interrupted |= text.startswith(INTERRUPTED)
+        if text and not text.startswith(UNSAID):
+            self._write(text)
+
+    def _count(self, told: dict[str, Any]) -> None:
+        self.steps.planned = dict(told["stats"])
+        if self.bar is None:
+            how = {"disable": None, "leave": False, "dynamic_ncols": True, "unit": "job"}
+            self.bar = tqdm(total=self.steps.planned["total"], file=self.terminal, **how)
+
+    def _begin(self, told: dict[str, Any]) -> None:
+        subject = subject_of(told["wildcards"] or {})
+        job = Job(
+            told["rule_name"], subject, shorten_reason(told["reason"]), told["log"],
+            began=told["created"], makes=bool(told["output"]),
+        )  # fmt: skip
+        self.steps.begin(told["jobid"], job)
+        self._show_running()
+
+    def _end(self, told: dict[str, Any]) -> None:
+        self.failed.pop(told["job_id"], None)
+        if jobs := self.steps.end(told["job_id"], told["created"]):
+            self._write(describe_done(jobs))
+        self.bar.update()
+        self._show_running()
+
+    def _fail(self, told: dict[str, Any]) -> None:
+        if not self.interrupted:
+            self.failed[told["jobid"]] = told["created"], told["log"]
+
+    def _show_running(self) -> None:
+        if not self.bar.disable:
+            self.bar.set_description_str(", ".join(self.steps.running())[:60])
+
+    def _tell_end(self) -> None:
+        if self.common_settings.dryrun:
+            print(plain(self.steps.plan()), flush=True)
+            return
+        for jobs in self.steps.incomplete():
+            self._write(describe_done(jobs))
+        self._write(self.steps.count(time.time() - self.began))
+        for number, (clock, logs) in self.failed.items():
+            job = self.steps.jobs[number]
+            where, lines = self._last_lines(logs)
+            took = f"{job.name} failed after {clock - job.began:.1f} s"
+            self._write("\n".join([f"\n{took}; the end of {where}:\n", *lines]))
+
+    def _last_lines(self, logs: list[str]) -> tuple[str, list[str]]:
+        """Return name and last lines of what a failed job wrote: its log, or else its stderr."""
+        for log in logs:
+            with suppress(OSError):
+                if lines := Path(log).read_text(errors="replace").splitlines():
+                    return log, [f"  {line}" for line in lines[-LAST_LINES:]]
+        self.spilt.seek(0)
+        lines = self.spilt.read().decode(errors="replace").splitlines()
+        return "what jobs wrote", [f"  {line}" for line in lines[-LAST_LINES:]]
+
+
+TOLD = {
+    LogEvent.RUN_INFO: LogHandler._count,
+    LogEvent.JOB_INFO: LogHandler._begin,
+    LogEvent.JOB_FINISHED: LogHandler._end,
+    LogEvent.JOB_ERROR: LogHandler._fail,
+}

@@ -1,0 +1,144 @@
+"""The jobs of a run of the workflow, by what Snakemake tells of them, in a few words each."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tabulate import tabulate
+
+# What Snakemake's reasons begin with, and shorter ones. A job may have several: the first counts.
+REASONS = {
+    "Forced execution": "asked for, or was interrupted",
+    "Params have changed": "settings or code changed",
+    "Code has changed": "script changed",
+    "Software environment definition": "environment changed",
+    "Set of input files has changed": "made of other files",
+    r"Updated input files: \S": "input changed",
+    "Incomplete output files": "was interrupted",
+    "Missing output files": "not made yet",
+    "Input files updated by another job": "follows another step",
+}
+USUAL = ("not made yet", "follows another step")  # in a run that makes everything: not told
+WIDTH = 96  # characters of a line
+
+
+@dataclass
+class Job:
+    """A job: one rule, for one scene or run.
+
+    Attributes:
+        rule: name.
+        subject: what it is done for, by its wildcards: scene, run/scene, ...
+        reason: in a few words.
+        logs: files.
+        began: seconds of the clock.
+        seconds: that it took; None while it runs.
+        makes: whether it has outputs, as targets have not.
+    """
+
+    rule: str
+    subject: str
+    reason: str
+    logs: list[str]
+    began: float
+    seconds: float | None = None
+    makes: bool = True
+
+    @property
+    def name(self) -> str:
+        """Return what is done for what, e.g. "train model joint"."""
+        return f"{in_words(self.rule)} {self.subject}".rstrip()
+
+
+@dataclass
+class Steps:
+    """Jobs by their number, and how many of each rule and in "total" are planned."""
+
+    jobs: dict[int, Job] = field(default_factory=dict)
+    planned: dict[str, int] = field(default_factory=dict)
+
+    def begin(self, number: int, job: Job) -> None:
+        """Add a job, or begin it anew."""
+        self.jobs[number] = job
+
+    def end(self, number: int, clock: float) -> list[Job]:
+        """Note that a job is done; return all jobs of its rule where it was the last of them."""
+        job = self.jobs[number]
+        job.seconds = clock - job.began
+        done = [other for other in self.done() if other.rule == job.rule]
+        return done if len(done) == self.planned.get(job.rule) else []
+
+    def done(self) -> list[Job]:
+        """Return the jobs that are done, and make something."""
+        return [job for job in self.jobs.values() if job.makes and job.seconds is not None]
+
+    def incomplete(self) -> list[list[Job]]:
+        """Return jobs that are done, by their rule, of rules of which others are not."""
+        by_rule: dict[str, list[Job]] = {}
+        for job in self.done():
+            by_rule.setdefault(job.rule, []).append(job)
+        return [jobs for rule, jobs in by_rule.items() if len(jobs) != self.planned.get(rule)]
+
+    def count(self, duration: float) -> str:
+        """Return how many jobs are done after so many seconds."""
+        total = self.planned["total"]
+        done = sum(job.seconds is not None for job in self.jobs.values())
+        time = f"in {int(duration) // 60} min {int(duration) % 60} s"
+        if done == total:
+            return f"All {len(self.done())} jobs are done, {time}."
+        return f"{done} of {total} jobs are done, {time}; the same command goes on from there."
+
+    def running(self) -> list[str]:
+        """Return the names of the jobs that are not done."""
+        return [job.name for job in self.jobs.values() if job.seconds is None]
+
+    def plan(self) -> str:
+        """Return a table: rule, count, reasons."""
+        jobs = [job for job in self.jobs.values() if job.makes]
+        rules = Counter(job.rule for job in jobs)
+        rows = [
+            (in_words(rule), count, _counted(job.reason for job in jobs if job.rule == rule))
+            for rule, count in rules.items()
+        ]
+        rows.append(("in all", len(jobs), ""))
+        return tabulate(rows, headers=("step", "jobs", "why"), tablefmt="simple")
+
+
+def in_words(rule: str) -> str:
+    """Return the name of a rule in words."""
+    return rule.replace("_", " ")
+
+
+def subject_of(wildcards: Mapping[str, str]) -> str:
+    """Return what a job is for: its scene, run or table; the dataset is the same for all."""
+    return "/".join(value for name, value in wildcards.items() if name != "dataset")
+
+
+def shorten_reason(reason: str) -> str:
+    """Return the first of Snakemake's reasons for a job in a few words."""
+    found = (short for begin, short in REASONS.items() if re.search(begin, reason))
+    return next(found, reason.split(":")[0])
+
+
+def describe_done(jobs: list[Job]) -> str:
+    """Return one line of jobs of one rule that are done: what, for what, seconds, and why."""
+    each = ", ".join(f"{job.subject} {seconds(job)}".strip() for job in jobs)
+    whole = f"{len(jobs)} jobs, {sum(job.seconds for job in jobs):.0f} s together"
+    reasons = [job.reason for job in jobs if job.reason not in USUAL]
+    why = f"  ({_counted(reasons)})" if reasons else ""
+    begin = f"{in_words(jobs[0].rule):<22}"
+    return begin + (each if len(begin + each + why) <= WIDTH else whole) + why
+
+
+def seconds(job: Job) -> str:
+    """Return how long a job took."""
+    return f"{job.seconds:.0f} s" if job.seconds >= 9.95 else f"{job.seconds:.1f} s"
+
+
+def _counted(reasons: Iterable[str]) -> str:
+    """Return reasons, each once, with numbers where they differ."""
+    counts = Counter(reasons)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{reason} {count}" for reason, count in counts.items())
