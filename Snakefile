@@ -88,6 +88,14 @@ rule scores:
         ),
 
 
+# For evo, COLMAP, hloc and ACE, see docs/formats.md.
+rule exchange:
+    input:
+        evaluation_files(
+            f"results/{DATASET}/runs/{{run}}/exchange/{{scene}}", seeds=True
+        ),
+
+
 rule tables:
     input:
         table_files(),

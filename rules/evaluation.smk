@@ -132,3 +132,29 @@ rule compare_predictions:
         code=code("compare_predictions"),
     script:
         "../workflow/scripts/compare_predictions.py"
+
+
+# Estimates and truth for other programs, see docs/formats.md.
+rule export_poses:
+    input:
+        predictions=final_predictions,
+        frames="results/{dataset}/frames/{scene}.h5",
+        camera="results/{dataset}/cameras/{scene}.json",
+        scene=lambda wildcards: scene_folder(wildcards.scene),
+        neighbours=lambda wildcards: retrieval_files(wildcards)[:1],
+    output:
+        folder=directory("results/{dataset}/runs/{run}/exchange/{scene}"),
+    log:
+        "results/{dataset}/logs/export_poses/{run}/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/export_poses/{run}/{scene}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("export_poses"),
+    script:
+        "../workflow/scripts/export_poses.py"

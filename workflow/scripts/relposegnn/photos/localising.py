@@ -6,13 +6,13 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from ..exchange.pose_formats import PoseList, write_images, write_tum
 from ..images import UPRIGHT, open_image
 from ..runtime import InputError, atomic_path, map_in_threads
 from .files import find_photos
 from .localiser import POSE, Localiser
 from .picture import plot_photos
 from .place import Place
-from .pose_formats import write_colmap, write_tum
 
 logger = logging.getLogger(__name__)
 
@@ -107,9 +107,10 @@ def _write(table: pd.DataFrame, folder: Path) -> None:
     accepted = table[table["accepted"]]
     logger.info("%d of %d photos accepted", len(accepted), len(table))
     poses = accepted[POSE].to_numpy()
-    listed = list(accepted["image"]), poses[:, :3], poses[:, 3:]
-    write_tum(folder / "poses.txt", *listed)
-    write_colmap(folder / "images.txt", *listed)
+    remark = "Photos that were accepted, estimated by relposegnn."
+    listed = PoseList(list(accepted["image"]), poses[:, :3], poses[:, 3:], remark)
+    write_tum(folder / "poses.txt", listed)
+    write_images(folder / "images.txt", listed)
     with atomic_path(folder / "poses.csv") as partial:
         written = table.assign(accepted=table["accepted"].map({True: "true", False: "false"}))
         written.to_csv(partial, index=False, float_format="%.9g")

@@ -1,0 +1,174 @@
+"""Lists of camera poses for other programs: TUM's, COLMAP's, hloc's and ACE's.
+
+Each format turns poses into its own convention, see docs/formats.md. Numbers are written in full:
+of a camera at map coordinates, nine decimals of a quaternion are centimetres.
+"""
+
+import logging
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..poses import inverse_pose, pose_from_quaternion, quaternion_from_matrix
+from ..runtime import atomic_path
+
+logger = logging.getLogger(__name__)
+
+# Focal length of a camera that is not known, in longer sides of the image: COLMAP's own guess.
+GUESSED_LENGTH = 1.2
+
+
+class PoseList(NamedTuple):
+    """Poses of N images.
+
+    Attributes:
+        names: of the images, or their paths.
+        translation: (N, 3) camera centres in metres.
+        quaternion: (N, 4), (w, x, y, z), camera-to-world.
+        remark: what they are, in one line, for formats with comments.
+    """
+
+    names: Sequence[str]
+    translation: np.ndarray
+    quaternion: np.ndarray
+    remark: str
+
+    def cam_from_world(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return quaternions (N, 4), (w, x, y, z), and translations (N, 3), world-to-camera."""
+        pose = inverse_pose(pose_from_quaternion(self.translation, self.quaternion))
+        return quaternion_from_matrix(pose[:, :3, :3]), pose[:, :3, 3]
+
+
+class Pinhole(NamedTuple):
+    """A camera without distortion, its principal point in the middle; all in pixels."""
+
+    width: int
+    height: int
+    focal_length: float
+
+    @classmethod
+    def of_image(cls, size: tuple[int, int], focal_length: float) -> "Pinhole":
+        """Return the camera of an image (width, height); NaN longer sides: COLMAP's guess."""
+        length = GUESSED_LENGTH if math.isnan(focal_length) else focal_length
+        return cls(*size, length * max(size))
+
+    def __str__(self) -> str:
+        """Return it as COLMAP and hloc have it: model, width, height, parameters."""
+        size, numbers = f"{self.width} {self.height}", (self.width / 2, self.height / 2)
+        return f"SIMPLE_PINHOLE {size} {_numbers([self.focal_length, *numbers])}"
+
+
+def write_tum(path: str | Path, poses: PoseList, times: Sequence[float] | None = None) -> None:
+    """Write ``timestamp tx ty tz qx qy qz qw``, camera-to-world, metres.
+
+    Images have no clock here: the timestamp counts them, or is as ``times`` (N) have it, and the
+    name stands in a comment before it.
+    """
+    lines = [
+        f"# {poses.remark}",
+        "# timestamp tx ty tz qx qy qz qw (camera-to-world, metres; the timestamp is an index)",
+    ]
+    columns = np.hstack([poses.translation, np.roll(poses.quaternion, -1, axis=1)])
+    times = range(len(poses.names)) if times is None else times
+    for time, name, row in zip(times, poses.names, columns, strict=True):
+        lines += [f"# {_one_line(name)}", f"{time} {_numbers(row)}"]
+    _write_lines(path, lines)
+
+
+def write_images(path: str | Path, poses: PoseList, cameras: Sequence[int] | None = None) -> None:
+    """Write COLMAP's ``images.txt``: world-to-camera poses, no image points.
+
+    ``cameras`` are the numbers (N) of their cameras in ``cameras.txt``; None: they are not known.
+    """
+    remark = "" if cameras else " Camera 1 stands for all: its intrinsics are not known."
+    lines = [
+        f"# {poses.remark}",
+        "# IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME (world-to-camera, metres), then an empty",
+        f"# line for the image's points.{remark}",
+        f"# Number of images: {len(poses.names)}",
+    ]
+    rows = zip(poses.names, _world_to_camera(poses), strict=True)
+    for index, (name, pose) in enumerate(rows):
+        camera = cameras[index] if cameras else 1
+        lines += [f"{index + 1} {pose} {camera} {_one_line(name)}", ""]
+    _tell_blanks(path, poses.names, "COLMAP")
+    _write_lines(path, lines)
+
+
+def write_model(folder: str | Path, poses: PoseList, cameras: Sequence[Pinhole]) -> None:
+    """Write a COLMAP model in text, without points; ``cameras`` (N) took the images."""
+    numbers = {camera: number for number, camera in enumerate(dict.fromkeys(cameras), start=1)}
+    folder = Path(folder)
+    write_images(folder / "images.txt", poses, [numbers[camera] for camera in cameras])
+    lines = [f"# Number of cameras: {len(numbers)}"]
+    lines += [f"{number} {camera}" for camera, number in numbers.items()]
+    _write_lines(folder / "cameras.txt", ["# CAMERA_ID MODEL WIDTH HEIGHT F CX CY", *lines])
+    _write_lines(folder / "points3D.txt", ["# Number of points: 0"])
+
+
+def write_hloc(path: str | Path, poses: PoseList) -> None:
+    """Write hloc's results: ``name qw qx qy qz tx ty tz``, world-to-camera."""
+    rows = zip(poses.names, _world_to_camera(poses), strict=True)
+    _tell_blanks(path, poses.names, "hloc")
+    _write_lines(path, [f"{_one_line(name)} {pose}" for name, pose in rows])
+
+
+def write_ace(
+    path: str | Path, poses: PoseList, cameras: Sequence[Pinhole], confidence: Sequence[float]
+) -> None:
+    """Write ACE0's pose file: ``file qw qx qy qz tx ty tz focal_length confidence``.
+
+    World-to-camera, the focal length in pixels; ``confidence`` (N) is any number for which more is
+    better, in its own files the inliers that were counted.
+    """
+    _tell_blanks(path, poses.names, "ACE")
+    rows = zip(poses.names, _world_to_camera(poses), cameras, confidence, strict=True)
+    lines = []
+    for name, pose, camera, sure in rows:
+        lines.append(f"{_one_line(name)} {pose} {_numbers([camera.focal_length, sure])}")
+    _write_lines(path, lines)
+
+
+def write_query_list(path: str | Path, names: Sequence[str], cameras: Sequence[Pinhole]) -> None:
+    """Write hloc's list of queries: ``name CAMERA_MODEL width height parameters``."""
+    rows = zip(names, cameras, strict=True)
+    _tell_blanks(path, names, "hloc")
+    _write_lines(path, [f"{_one_line(name)} {camera}" for name, camera in rows])
+
+
+def write_pairs(path: str | Path, pairs: Iterable[tuple[str, str]]) -> None:
+    """Write hloc's pairs of images, ``query database`` a line."""
+    _write_lines(path, [f"{_one_line(query)} {_one_line(image)}" for query, image in pairs])
+
+
+def _world_to_camera(poses: PoseList) -> list[str]:
+    """Return ``qw qx qy qz tx ty tz`` of each image."""
+    return [_numbers(row) for row in np.hstack(poses.cam_from_world())]
+
+
+def _numbers(numbers: Iterable[float]) -> str:
+    """Return numbers in full, a blank between any two."""
+    return " ".join(repr(float(number)) for number in numbers)
+
+
+def _one_line(name: str) -> str:
+    return " ".join(name.splitlines())
+
+
+def _tell_blanks(path: str | Path, names: Sequence[str], program: str) -> None:
+    """Warn of names of which a program reads the start alone."""
+    spaced = sum(" " in _one_line(name) for name in names)
+    if spaced:
+        logger.warning(
+            "%s: %s ends a name at its first space; names with one: %d. Rename these photos if "
+            "%s is to read the file",
+            *(path, program, spaced, program),
+        )
+
+
+def _write_lines(path: str | Path, lines: list[str]) -> None:
+    with atomic_path(path) as partial:
+        partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

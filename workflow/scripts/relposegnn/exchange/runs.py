@@ -1,0 +1,165 @@
+"""The poses of a run in a scene, estimated and true, with its database, for other programs."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..frames import Frames
+from ..images import image_size
+from ..metrics import ALL_EDGES, NAMES, POINTS, PREFIXES, REFINED, read_predictions
+from ..poses import quaternion_from_matrix
+from ..retrieval.rankings import read_ranking
+from ..runtime import InputError, atomic_path
+from .pose_formats import (
+    GUESSED_LENGTH,
+    Pinhole,
+    PoseList,
+    write_ace,
+    write_hloc,
+    write_model,
+    write_pairs,
+    write_query_list,
+    write_tum,
+)
+
+logger = logging.getLogger(__name__)
+
+PAIRS = 20  # retrieved images of a query; hloc's own pipelines take 20 to 50
+# Of true poses in ACE's format: above any number of inliers that ACE0 counts.
+CERTAIN = 10_000
+
+
+class _Posed(NamedTuple):
+    """Images with poses; ``cameras`` and ``confidence`` are as ``write_ace`` takes them."""
+
+    poses: PoseList
+    times: Sequence[int]
+    cameras: Sequence[Pinhole]
+    confidence: Sequence[float]
+
+
+def export_poses(
+    predictions_file: str | Path,
+    frames_file: str | Path,
+    camera_file: str | Path,
+    scene_folder: str | Path,
+    output_folder: str | Path,
+    neighbours_file: str | Path | None = None,
+) -> None:
+    """Write a folder with the poses of a scene's queries in the formats of docs/formats.md.
+
+    ``estimate`` are the poses of a run, refined where they are, else those of all edges; queries
+    that failed are left out and counted in the log. ``truth`` are all queries, ``database`` the
+    other images. Images are named by their paths in the scene's folder.
+
+    Args:
+        predictions_file: of a run, refined or not.
+        frames_file: of the scene.
+        camera_file: of the scene, see ``camera_files``; where a focal length is unknown, COLMAP's
+            guess stands for it, with a warning.
+        scene_folder: with its images.
+        output_folder: to write.
+        neighbours_file: rankings, for pairs of images; None: there will be none.
+
+    Raises:
+        InputError: the files do not belong together, or an image cannot be read.
+    """
+    arrays = read_predictions(predictions_file, (ALL_EDGES,))
+    with Frames(frames_file, camera_file) as frames:
+        size = image_size(Path(scene_folder) / frames.sources("train")[0])
+        rows = _query_rows(arrays, frames, predictions_file)
+        sets = _estimate_and_truth(arrays, frames, rows, size)
+        sets["database"] = _database(frames, size)
+        _tell_unknown(frames)
+        with atomic_path(output_folder) as folder:
+            for name, posed in sets.items():
+                _write_formats(folder, name, posed)
+            truth = sets["truth"]
+            write_query_list(folder / "hloc/queries.txt", truth.poses.names, truth.cameras)
+            if neighbours_file is not None:
+                _write_pairs(folder / "hloc", frames, neighbours_file)
+
+
+def _query_rows(
+    arrays: dict[str, np.ndarray], frames: Frames, predictions_file: str | Path
+) -> list[int]:
+    """Return which test frame each query is."""
+    row_of = {name: row for row, name in enumerate(frames.names("test"))}
+    rows = [row_of.get(str(name)) for name in arrays.get(NAMES, ())]
+    if not rows or None in rows:
+        raise InputError(
+            f"{predictions_file}: is not of the {len(row_of)} test frames of {frames.path}, "
+            "expected their names; predict again"
+        )
+    return rows
+
+
+def _estimate_and_truth(
+    arrays: dict[str, np.ndarray], frames: Frames, rows: list[int], size: tuple[int, int]
+) -> dict[str, _Posed]:
+    refined = f"{PREFIXES[REFINED]}_t" in arrays
+    estimator = REFINED if refined else ALL_EDGES
+    points = arrays[POINTS] if refined else np.zeros(len(rows))
+    sources, lengths = frames.sources("test"), frames.focal_lengths("test")
+    cameras = [Pinhole.of_image(size, lengths[row]) for row in rows]
+
+    def posed(prefix: str, remark: str, confidence: np.ndarray) -> _Posed:
+        translation, quaternion = (arrays[f"{prefix}_{part}"] for part in "tq")
+        known = np.isfinite(np.hstack([translation, quaternion])).all(axis=1)
+        kept = np.flatnonzero(known)
+        names = [sources[rows[row]] for row in kept]
+        poses = PoseList(names, translation[kept], quaternion[kept], remark)
+        return _Posed(poses, kept, [cameras[row] for row in kept], confidence[kept])
+
+    found = {
+        "estimate": posed(PREFIXES[estimator], f"Estimated by relposegnn: {estimator}.", points),
+        "truth": posed("targ", "True poses of the queries.", np.full(len(rows), CERTAIN)),
+    }
+    if failed := len(rows) - len(found["estimate"].times):
+        logger.warning("%d of %d queries have no estimate and are left out", failed, len(rows))
+    return found
+
+
+def _database(frames: Frames, size: tuple[int, int]) -> _Posed:
+    poses, lengths = frames.poses("train"), frames.focal_lengths("train")
+    quaternions = quaternion_from_matrix(poses[:, :3, :3])
+    remark = "Poses of the database, as they were given."
+    listed = PoseList(frames.sources("train"), poses[:, :3, 3], quaternions, remark)
+    cameras = [Pinhole.of_image(size, length) for length in lengths]
+    return _Posed(listed, range(len(poses)), cameras, np.full(len(poses), CERTAIN))
+
+
+def _write_formats(folder: Path, name: str, posed: _Posed) -> None:
+    write_tum(folder / f"tum/{name}.txt", posed.poses, posed.times)
+    write_model(folder / f"colmap/{name}", posed.poses, posed.cameras)
+    write_hloc(folder / f"hloc/{name}.txt", posed.poses)
+    write_ace(folder / f"ace/{name}.txt", posed.poses, posed.cameras, posed.confidence)
+
+
+def _write_pairs(folder: Path, frames: Frames, neighbours_file: str | Path) -> None:
+    """Write the best-ranked database images of queries, and of the database's own images."""
+    database = frames.sources("train")
+    for split, name in (("test", "pairs.txt"), ("train", "pairs_database.txt")):
+        ranking = read_ranking(neighbours_file, split).index[:, :PAIRS]
+        sources = frames.sources(split)
+        if len(ranking) != len(sources):
+            raise InputError(
+                f"{neighbours_file}: ranks {len(ranking)} {split} frames, expected the "
+                f"{len(sources)} of {frames.path}; rank them again"
+            )
+        pairs = [(sources[row], database[i]) for row, best in enumerate(ranking) for i in best]
+        write_pairs(folder / name, pairs)
+
+
+def _tell_unknown(frames: Frames) -> None:
+    for split in ("train", "test"):
+        unknown = int(np.isnan(frames.focal_lengths(split)).sum())
+        if unknown:
+            logger.warning(
+                "%s: focal lengths of %d %s frames are unknown, %s longer sides are written for "
+                "COLMAP, hloc and ACE; give them in frames.focal_lengths",
+                *(frames.path, unknown, split, GUESSED_LENGTH),
+            )
