@@ -1,5 +1,6 @@
 # Files from the internet. They depend on their addresses alone, and not on code or environments: no
-# edit deletes one. Archives of scenes that are rendered: dataset.smk.
+# edit deletes one. Archives of scenes that are rendered: dataset.smk. A cluster's nodes often have no
+# internet: Snakemake's own machine downloads.
 
 
 rule download_weights:
@@ -9,6 +10,7 @@ rule download_weights:
         "resources/weights/logs/{weights}.log",
     benchmark:
         "resources/weights/benchmarks/{weights}.tsv"
+    localrule: True
     conda:
         snakemakes_own_environment
     threads: 1

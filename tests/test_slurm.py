@@ -1,0 +1,80 @@
+"""``profiles/slurm``, on a real cluster of this one machine, and with stand-ins for larger ones."""
+
+import re
+import stat
+from pathlib import Path
+
+import h5py
+import pytest
+import yte
+from planted_scenes import write_tables
+from project import REPOSITORY, TINY, Project, output_of, snakemake
+from slurm_cluster import CPUS, missing, slurm_cluster
+
+PROFILE = REPOSITORY / "profiles/slurm/config.yaml"
+
+
+def read_profile() -> dict:
+    """Return the profile as Snakemake reads it."""
+    return yte.process_yaml(PROFILE.read_text(), require_use_yte=True)
+
+
+def stand_in(folder: Path, monkeypatch, **answers: str) -> None:
+    """Let SLURM's programs give these answers."""
+    for name, answer in answers.items():
+        program = folder / name
+        program.write_text(f"#!/bin/sh\ncat <<'END'\n{answer}\nEND\n")
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+
+def rules_with_gpu() -> set[str]:
+    """Return the rules that ask for a GPU, and those that are made of them."""
+    text = "\n".join(path.read_text() for path in sorted((REPOSITORY / "rules").glob("*.smk")))
+    found = set()
+    for match in re.finditer(r"^( *)rule (\w+):\n((?:\1 +.*\n|\n)*)", text, re.M):
+        if re.search(r"^ +gpu=", match[3], re.M):
+            found.add(match[2])
+    parts = re.findall(r"use rule (\w+) as (\w+) with", text)
+    return found | {name for origin, name in parts if origin in found}
+
+
+def test_a_cluster_with_accounting_and_gpus(tmp_path, monkeypatch):
+    config = "AccountingStorageType   = accounting_storage/slurmdbd"
+    stand_in(tmp_path, monkeypatch, sinfo="64 (null)\n32+ gpu:a100:4(S:0)", scontrol=config)
+    profile = read_profile()
+    assert profile["slurm-status-command"] == "sacct"
+    assert profile["max-threads"] == 64
+    assert set(profile["set-resources"]) == {"train_model"}
+    assert profile["set-resources"]["train_model"]["gpu"] == 1
+
+
+def test_a_cluster_with_neither(tmp_path, monkeypatch):
+    config = "AccountingStorageType   = (null)"
+    stand_in(tmp_path, monkeypatch, sinfo="2 (null)", scontrol=config)
+    profile = read_profile()
+    assert profile["slurm-status-command"] == "squeue"
+    assert profile["max-threads"] == 2
+    assert profile["set-resources"] == {name: {"gpu": 0} for name in rules_with_gpu()}
+
+
+@pytest.mark.slow
+def test_jobs_run_on_a_cluster_and_a_failed_ones_cause_is_named(tmp_path):
+    if reason := missing():
+        pytest.skip(reason)
+    project = Project(tmp_path / "project", f"{TINY}\nscenes: [good, torn]\nscenes_dir: scenes\n")
+    for name in ("good", "torn"):
+        write_tables(project.folder / "scenes" / name, "csv")
+    (project.folder / "scenes/torn/seq1/frame00002.png").write_bytes(b"no image")
+    # More CPUs than the node has, as a training's.
+    options = ["--workflow-profile", "profiles/slurm", "--set-threads", "pack_frames=8"]
+    options += ["--retries", "0", "--slurm-init-seconds-before-status-checks", "2"]
+    command = snakemake("frames", "--configfile", str(project.settings), *options)
+    with slurm_cluster() as environment:
+        text = output_of(command, project.folder, expect=1, environment=environment)
+    assert text.count("has been submitted with SLURM jobid") == 2
+    with h5py.File(project.folder / "results/synthetic/frames/good.h5") as frames:
+        assert len(frames["train/name"]) == 4
+    assert "scenes/torn/seq1/frame00002.png: cannot be read" in text
+    assert not (project.folder / "results/synthetic/frames/torn.h5").exists()
+    assert re.findall(r"^    threads: (\d+)$", text, re.M)[:2] == [str(CPUS)] * 2
