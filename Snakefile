@@ -70,8 +70,7 @@ rule features:
 
 rule models:
     input:
-        evaluation_files(f"results/{DATASET}/runs/{{run}}/model.pt", seeds=True),
-        evaluation_files(f"results/{DATASET}/runs/{{run}}/places/{{scene}}.json"),
+        model_files(),
 
 
 rule predictions:

@@ -24,6 +24,7 @@ from relposegnn.experiments import (
     published_runs,
     trained_runs,
 )
+from relposegnn.layouts.files import lists_queries
 from relposegnn.locks import WORKFLOW_VARIABLE
 from relposegnn.runtime import InputError, leave_cores_to_others
 

@@ -107,8 +107,38 @@ def figure_files():
     ]
 
 
+def model_files():
+    """Return the model of each requested run, of all seeds, and what photos are localised with."""
+    runs = f"results/{DATASET}/runs"
+    return [
+        *evaluation_files(f"{runs}/{{run}}/model.pt", seeds=True),
+        *evaluation_files(f"{runs}/{{run}}/places/{{scene}}.json"),
+    ]
+
+
+def no_queries():
+    """Return whether no scene has queries; of scenes that are still to be extracted, some may."""
+    if not config["scenes_dir"] or config["frames"]["held_out"]:
+        return False
+    folder = Path(config["scenes_dir"])
+    return not any(lists_queries(folder / scene) for scene in SCENES)
+
+
+NO_QUERIES = no_queries()
+if NO_QUERIES:
+    logger.info(
+        f"{shorten(', '.join(SCENES), 60)}: no queries are listed, so nothing can be scored: by "
+        "default models are trained, and what photos are localised with is made"
+    )
+
+
 def default_files():
-    """Return what is made when no target is named, and what its provenance tells of."""
+    """Return what is made when no target is named, and what its provenance tells of.
+
+    Where no scene has queries there is nothing to score: models alone.
+    """
+    if NO_QUERIES:
+        return model_files()
     places = evaluation_files(f"results/{DATASET}/runs/{{run}}/places/{{scene}}.json")
     return [*table_files(), *figure_files(), *places]
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
-PARTS = ("Snakefile", "rules", "config", "envs", "profiles", "workflow")
+PARTS = ("Snakefile", "rules", "config", "envs", "profiles", "workflow", "relposegnn")
 # Two scenes of 12 database images and 4 queries, a network of width 16, two epochs.
 TINY = """
 rendering: {width: 64, height: 48, train_sequences: 1, test_sequences: 1, frames_per_sequence: 12}
@@ -59,11 +59,16 @@ def output_of(
     return done.stdout
 
 
-def snakemake_output(arguments: Sequence[str], folder: Path, expect: int = 0) -> str:
-    """Run Snakemake's command in a folder as ``output_of`` does, without loading it anew."""
+def snakemake_output(
+    arguments: Sequence[str], folder: Path, expect: int = 0, name: str = "snakemake"
+) -> str:
+    """Run Snakemake's command in a folder as ``output_of`` does, without loading it anew.
+
+    Or ``relposegnn``, by its ``name``: that of the project in the folder, which runs it.
+    """
     with tempfile.NamedTemporaryFile("r") as output:
-        how = (arguments, folder, output.name, dict(os.environ))
-        copy = COPIES.Process(target=_run_snakemake, args=how)
+        how = (name, arguments, folder, output.name, dict(os.environ))
+        copy = COPIES.Process(target=_run_command, args=how)
         copy.start()
         copy.join()
         text = output.read()
@@ -71,12 +76,10 @@ def snakemake_output(arguments: Sequence[str], folder: Path, expect: int = 0) ->
     return text
 
 
-def _run_snakemake(
-    arguments: Sequence[str], folder: Path, output: str, environment: dict[str, str]
+def _run_command(
+    name: str, arguments: Sequence[str], folder: Path, output: str, environment: dict[str, str]
 ) -> None:
-    """Become Snakemake's command, whose output goes to a file."""
-    from snakemake.cli import main  # has been loaded by then
-
+    """Become Snakemake's command, or relposegnn, whose output goes to a file."""
     with Path(output).open("w") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
@@ -84,7 +87,12 @@ def _run_snakemake(
     os.environ.update(environment)
     os.chdir(folder)
     sys.argv[1:] = arguments
-    main()
+    if name == "relposegnn":
+        sys.path.insert(0, str(folder / "workflow/scripts"))
+        from relposegnn.commands.main import main
+    else:
+        from snakemake.cli import main  # has been loaded by then
+    sys.exit(main())
 
 
 class Project:
@@ -113,6 +121,10 @@ class Project:
     def run(self, *arguments: str, expect: int = 0) -> str:
         """Run Snakemake, check its exit code, return what it printed."""
         return snakemake_output(self._arguments(arguments), self.folder, expect)
+
+    def command_output(self, *arguments: str, expect: int = 0) -> str:
+        """Run ``./relposegnn``, check its exit code, return what it printed."""
+        return snakemake_output(arguments, self.folder, expect, "relposegnn")
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """Return how often each rule would run."""

@@ -14,7 +14,7 @@ REASONS = {
     "Code has changed": "script changed",
     "Software environment definition": "environment changed",
     "Set of input files has changed": "made of other files",
-    r"Updated input files: \S": "input changed",
+    r"Updated input files: [^;\s]": "input changed",
     "Incomplete output files": "was interrupted",
     "Missing output files": "not made yet",
     "Input files updated by another job": "follows another step",

@@ -3,6 +3,7 @@
 Apart from ``reading``, which imports the readers: they and ``archives`` ask here.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -24,11 +25,27 @@ LAYOUTS = {
     "NeRF's transforms": [TRANSFORMS],
     "plain tables of poses": ["train.csv", "train.txt"],
 }
+QUERY_LISTS = (
+    *(SEVEN_SCENES_SPLITS["test"], CAMBRIDGE_SPLITS["test"], TWELVE_SCENES_SPLIT),
+    *("test.txt", "test.csv"),
+)
+QUERIES_IN_TRANSFORMS = re.compile(rb'"test_filenames"\s*:\s*\[\s*"')
 
 
 def layouts_of(folder: Path) -> list[str]:
     """Return the layouts of which there is a file in a folder."""
     return [name for name, marks in LAYOUTS.items() if any((folder / m).is_file() for m in marks)]
+
+
+def lists_queries(folder: Path) -> bool:
+    """Return whether the scene in a folder has queries, by a look at its files that checks nothing.
+
+    Of a folder without a scene it is not known: its reader has to tell what is wrong.
+    """
+    if not layouts_of(folder) or any((folder / name).is_file() for name in QUERY_LISTS):
+        return True
+    transforms = folder / TRANSFORMS
+    return transforms.is_file() and bool(QUERIES_IN_TRANSFORMS.search(transforms.read_bytes()))
 
 
 def scene_roots(files: Iterable[PurePosixPath]) -> list[PurePosixPath]:

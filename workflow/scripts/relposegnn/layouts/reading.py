@@ -39,7 +39,7 @@ def read_scene(folder: str | Path, lost_poses: str = REFUSE) -> Scene:
         InputError: no such folder, files of no layout or of two, or the scene is not complete.
     """
     folder = Path(folder)
-    layout = _recognise_layout(folder)
+    layout = layout_of(folder)
     scene = _with_finite_poses(READERS[layout](folder), folder, lost_poses)
     logger.info(
         "%s: %s, %d database images, %d queries",
@@ -73,8 +73,12 @@ def _finite(frames: list[Frame]) -> list[Frame]:
     return [frame for frame in frames if np.isfinite(frame.world_from_cam).all()]
 
 
-def _recognise_layout(folder: Path) -> str:
-    """Return the layout of the scene in a folder."""
+def layout_of(folder: Path) -> str:
+    """Return the layout of the scene in a folder.
+
+    Raises:
+        InputError: no such folder, or files of no layout or of two.
+    """
     if folder.is_file():
         raise InputError(
             f"{folder}: is a file, expected the folder of a scene; a zip archive is extracted by "

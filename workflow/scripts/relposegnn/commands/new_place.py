@@ -1,0 +1,240 @@
+"""The command ``relposegnn new-place``: one file for the place that a folder of photos shows."""
+
+import argparse
+import json
+import logging
+import math
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from ..configuration import validate_configuration
+from ..images import common_size
+from ..layouts.reading import LEAVE_OUT, REFUSE, layout_of, read_scene
+from ..runtime import InputError, PlainFormatter, atomic_path, plain
+from ..scenes import Frame, Scene
+from .run import find_project
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of scenes and datasets, see config.schema.yaml
+MADE = "# Made by relposegnn new-place"
+SAME_LENS = 0.02  # share by which focal lengths may differ and be those of one camera
+
+
+@dataclass(frozen=True)
+class Place:
+    """What was found in a folder: its scene, layout, and the (width, height) of its images."""
+
+    folder: Path
+    scene: Scene
+    layout: str
+    size: tuple[int, int]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; return 0, or 1 with a message where the folder or the name is wrong."""
+    options = _parser().parse_args(arguments)
+    handler = logging.StreamHandler()
+    handler.setFormatter(PlainFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    try:
+        project = find_project()
+        place = look_at(options.folder.resolve(), options.lost_poses)
+        name = options.name or place.folder.name
+        text = configuration_of(place, name, options.lost_poses, project)
+        path = project / "config" / f"{name}.yaml"
+        write_configuration(path, text, options.force)
+    except InputError as error:
+        print(f"relposegnn new-place: {error}", file=sys.stderr)
+        return 1
+    print(plain("\n".join([*findings(place), "", f"Written: {path}", "Look at it, then:"])))
+    print(f"  ./relposegnn run {name} -n   # what would be done\n  ./relposegnn run {name}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="relposegnn new-place",
+        description="Look at a folder of photos with poses, in any layout of docs/own-places.md, "
+        "and write config/NAME.yaml for it.",
+    )
+    add = parser.add_argument
+    add(
+        "folder",
+        metavar="FOLDER",
+        type=Path,
+        help="photos and their poses; its name is the scene's",
+    )
+    add("--name", help="of the configuration and its results (default: that of the folder)")
+    add("--force", action="store_true", help="replace a file that this command has written")
+    add("--lost-poses", choices=(REFUSE, LEAVE_OUT), default=REFUSE, help="frames whose poses are "
+        "not finite (default: %(default)s)")  # fmt: skip
+    return parser
+
+
+def look_at(folder: Path, lost_poses: str = REFUSE) -> Place:
+    """Return what is in a folder.
+
+    Raises:
+        InputError: it holds no complete scene in a layout that is known, its images have several
+            sizes, or its path cannot be one of the workflow.
+    """
+    scene = read_scene(folder, lost_poses)
+    if not NAME.fullmatch(folder.name) or re.search("[{}]", str(folder)):
+        raise InputError(
+            f"{folder}: its name is the scene's, expected letters, digits, dot, - and _, and no "
+            "braces in the path; rename it"
+        )
+    paths = [frame.image for frame in scene.train + scene.test]
+    return Place(folder, scene, layout_of(folder), common_size(paths, os.cpu_count() or 1)[0])
+
+
+def findings(place: Place) -> list[str]:
+    """Return what was found, a line each."""
+    (width, height), scene = place.size, place.scene
+    ratio = max(place.size) / min(place.size)
+    lines = [
+        f"{place.folder}: {place.layout}",
+        f"{len(scene.train)} database images, {len(scene.test) or 'no'} queries",
+        f"images of {width} x {height} pixels, sides as {ratio:.2f} : 1",
+    ]
+    if lengths := known_lengths(scene.train + scene.test):
+        lines.append(f"focal lengths {min(lengths):.3f} to {max(lengths):.3f} longer sides")
+    else:
+        lines.append("focal length not told: it is estimated from the database's poses")
+    if not scene.test:
+        lines.append(
+            "without queries the run ends with the trained model: there is nothing to score"
+        )
+    return lines
+
+
+def known_lengths(frames: list[Frame]) -> list[float]:
+    """Return the focal lengths that a layout tells, in longer sides of the image."""
+    return [frame.focal_length for frame in frames if not math.isnan(frame.focal_length)]
+
+
+def fitting_stride(images: int, defaults: dict) -> int:
+    """Return the stride that a ranking of so many images bears, at most the default one.
+
+    A part of the ranking is dropped (``graphs.drop_probability``), and every stride-th of the rest
+    taken until a graph has its neighbours.
+
+    Raises:
+        InputError: there are too few images for a graph.
+    """
+    graphs, validation = defaults["graphs"], defaults["graphs"]["validation"]
+    share = validation["share"] if validation else 0
+    others = int(images * (1 - share)) - 1
+    if others < graphs["neighbours"]:
+        raise InputError(
+            f"{images} database images, expected more than {graphs['neighbours']}, the neighbours "
+            "of a graph, and as many as are held out for validation; take more photos"
+        )
+    most = int(others * (1 - graphs["drop_probability"]) / graphs["neighbours"])
+    return min(max(most, 1), graphs["stride"])
+
+
+def configuration_of(place: Place, name: str, lost_poses: str, project: Path) -> str:
+    """Return the text of the configuration of a place, which has been checked.
+
+    Raises:
+        InputError: the name is none or another configuration's, or there are too few images.
+    """
+    if not NAME.fullmatch(name):
+        raise InputError(f"{name!r}: is no name, expected letters, digits, dot, - and _")
+    defaults = yaml.safe_load((project / "config/config.yaml").read_text())
+    _refuse_shared_results(name, project)
+    try:
+        stride = fitting_stride(len(place.scene.train), defaults)
+    except InputError as error:
+        raise InputError(f"{place.folder}: {error}") from error
+    lengths = known_lengths(place.scene.train + place.scene.test)
+    several = bool(lengths) and max(lengths) > (1 + SAME_LENS) * min(lengths)
+    values = {
+        "findings": "\n".join(f"# {' '.join(line.split())}" for line in findings(place)),
+        "name": name,
+        "scene": place.folder.name,
+        "scenes_dir": json.dumps(str(place.folder.parent), ensure_ascii=False),
+        "stride": stride,
+        "default_stride": defaults["graphs"]["stride"],
+        "lost_poses": lost_poses,
+        "positions": "rays" if several else "image",
+    }
+    text = TEMPLATE.format(**values)
+    validate_configuration(yaml.safe_load(text), project)
+    return text
+
+
+def _refuse_shared_results(name: str, project: Path) -> None:
+    """Refuse a name whose results another configuration has."""
+    for path in (project / "config").glob("*.yaml"):
+        other = yaml.safe_load(path.read_text())
+        if path.stem != name and isinstance(other, dict) and other.get("dataset") == name:
+            raise InputError(
+                f"{path}: has results/{name} for its results, expected a name of its own for this "
+                "place; choose one with --name"
+            )
+
+
+def write_configuration(path: Path, text: str, force: bool) -> None:
+    """Write a file; one that is there is replaced by ``force``, if this command has made it.
+
+    Raises:
+        InputError: there is one, and it may not be replaced.
+    """
+    if path.exists():
+        own = path.read_text(encoding="utf-8", errors="replace").startswith(MADE)
+        if not (force and own):
+            how = "--force replaces it, or" if own else "it was not written by this command:"
+            raise InputError(f"{path}: is there already; {how} choose another name with --name")
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+TEMPLATE = (
+    MADE
+    + """; change what you like. All that is not here is as in config.yaml,
+# which explains every key. Its commands take this file, and so agree in every setting:
+#     ./relposegnn run {name}            what is missing or out of date
+#     ./relposegnn run {name} -n         what that would be, and why
+#
+# Found:
+{findings}
+
+# Results are in results/{name}.
+dataset: "{name}"
+
+# The folder {scene} in this one. After a change inside: touch it.
+scenes: ["{scene}"]
+scenes_dir: {scenes_dir}
+source: download
+
+frames:
+  shorter_side: 64
+  lost_poses: {lost_poses}
+
+graphs:
+  # The largest, up to {default_stride}, with which this database fills the training graphs.
+  stride: {stride}
+
+model:
+  # rays where images come from cameras of several focal lengths, image where from one.
+  positions: {positions}
+
+training:
+  # For some 300 database images; each epoch takes longer with more of them, and fewer will do.
+  epochs: 22
+  # Of a place in metres. Neighbours are near, so errors are small from the start.
+  initial_s_t: -3.5
+  initial_s_q: -4.0
+
+photos:
+  # New photos to localise: ./relposegnn run {name} photos, or ./relposegnn localise.
+  folder: null
+"""
+)
