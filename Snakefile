@@ -19,9 +19,11 @@ include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/refinement.smk"
 include: "rules/calibration.smk"
-include: "rules/report.smk"
+include: "rules/tables.smk"
+include: "rules/figures.smk"
 include: "rules/photos.smk"
 include: "rules/provenance.smk"
+include: "rules/report.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -33,6 +35,7 @@ rule all:
     input:
         default_files(),
         f"results/{DATASET}/provenance.json",
+        f"results/{DATASET}/report.html",
 
 
 rule scenes:
@@ -141,6 +144,7 @@ rule videos:
     input:
         evaluation_files(f"results/{DATASET}/videos/{{run}}/{{scene}}.mp4"),
         evaluation_files(f"results/{DATASET}/videos/{{run}}/{{scene}}.gif"),
+        evaluation_files(f"results/{DATASET}/videos/{{run}}/{{scene}}.html"),
 
 
 # New photos, see the section "photos" of the configuration.

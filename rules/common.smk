@@ -1,5 +1,6 @@
 # The settings, and what the rules are told of them. Their files are in inputs.smk, lists of files in
 # targets.smk, captions in captions.smk.
+import hashlib
 import os
 import re
 import shlex
@@ -135,6 +136,14 @@ wildcard_constraints:
 def code(script):
     """Return the digest of a script and of all library code that it runs."""
     return LIBRARY.digest(f"{script}.py")
+
+
+def content_of(folder):
+    """Return the digest of a folder of files that are no code."""
+    files = sorted(path for path in (SCRIPTS / folder).iterdir() if path.is_file())
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[
+        :16
+    ]
 
 
 def snakemakes_own_environment(wildcards):

@@ -56,12 +56,12 @@ def write_scores(
 
 def outputs(folder: Path) -> TableFiles:
     """Return where a table goes."""
-    return TableFiles(folder / "out.csv", folder / "out.md", folder / "out.tex")
+    return TableFiles(*(folder / f"out.{form}" for form in ("csv", "md", "tex", "html")))
 
 
 def read_outputs(folder: Path) -> tuple[pd.DataFrame, str, str]:
     """Return a table's numbers, Markdown and LaTeX."""
-    csv, markdown, latex = outputs(folder)
+    csv, markdown, latex, _ = outputs(folder)
     return pd.read_csv(csv), markdown.read_text(), latex.read_text()
 
 

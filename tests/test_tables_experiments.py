@@ -115,6 +115,24 @@ def test_captions_name_what_ratios_are_to_and_explain_the_rows(rows, yardstick_r
     assert "similar image" not in text
 
 
+def test_captions_above_tables_have_three_lines_at_most(yardstick_rows, literature, tmp_path):
+    options = {"literature": literature, "remarks": "Here with images of 64 pixels. " * 9}
+    _, markdown, _ = tabulate(yardstick_rows, tmp_path, **options)
+    for table in markdown.split("## ")[1:]:
+        _title, caption, *_ = table.split("\n\n")
+        assert 1 <= len(caption.splitlines()) <= 3
+
+
+def test_where_regression_gains_nothing_the_table_says_so(rows, yardstick_rows, tmp_path):
+    """The better estimate of fire is as good as copying there, that of chess 2.5 times as good."""
+    told = "In fire the network gains nothing over copying the pose of the most similar image"
+    _, markdown, latex = tabulate(yardstick_rows, tmp_path)
+    for text in (markdown, latex, (tmp_path / "out.html").read_text()):
+        assert told in " ".join(text.split())
+    _, markdown, _ = tabulate(rows, tmp_path)
+    assert "gains nothing" not in markdown
+
+
 def test_yardsticks_stand_beside_the_literature(yardstick_rows, literature, tmp_path):
     _, markdown, _ = tabulate(yardstick_rows, tmp_path, literature=literature)
     comparison = comparison_of(markdown)

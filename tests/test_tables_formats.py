@@ -1,5 +1,8 @@
 """Cells and tables print as they should, whatever they hold."""
 
+import html
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,10 +11,13 @@ from table_files import assert_sound_latex, markdown_rows
 from relposegnn.tables.formats import (
     Table,
     escape_latex,
+    format_html,
     format_latex,
     format_markdown,
     format_pairs,
 )
+
+TAGS = ("section", "h2", "p", "div", "table", "thead", "tbody", "tr", "th", "td")
 
 
 @pytest.mark.parametrize("text", ["a|b", "50 % & #1 {x} ~ ^ \\", "$5_000 ≤ 3° × −1 — ∞ <*>"])
@@ -21,6 +27,18 @@ def test_special_characters_survive(text):
     assert "\\textbackslash{}" in escape_latex("\\")
     cells = markdown_rows(format_markdown(table))
     assert cells[1][0].replace(r"\|", "|") == text
+
+
+@pytest.mark.parametrize("text", ["<script>alert(1)</script>", 'a & "b" <b>', "$5_000 ≤ 3° — ∞"])
+def test_html_holds_the_cells_and_nothing_that_they_could_inject(text):
+    cells = pd.DataFrame({"scene": [text, "c"], text: ["1.50 / 2", "0.40"]})
+    page = format_html(Table("label", text, text, cells, rules=[1], notes=[text], hint=text))
+    read = re.findall('<t[dh] class="[^"]*">([^<]*)', page)
+    read = [html.unescape(cell).strip() for cell in read]
+    assert read == [*cells, *cells.to_numpy().ravel()]
+    assert page.count(html.escape(text)) == 6
+    assert set(re.findall("<[a-z0-9]+", page)) <= {f"<{name}" for name in TAGS}
+    assert page.count('<tr class="rule"><td class="text">c') == 1
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ FROM_TRAINING = {
     *("plot_matches", *SHOWN, *CALIBRATED),
 }
 PROVENANCE = "collect_provenance"
-ALL = BEFORE_GRAPHS | GRAPHS | FROM_TRAINING | {"measure_camera", PROVENANCE}
+TOLD = {PROVENANCE, "write_report"}
+ALL = BEFORE_GRAPHS | GRAPHS | FROM_TRAINING | {"measure_camera", *TOLD}
 
 
 def test_the_plan_has_one_job_per_step_and_scene(tmp_path):
@@ -196,15 +197,15 @@ def test_the_report_can_be_made(finished, tmp_path):
     ],
 )
 def test_a_changed_setting_reruns_what_depends_on_it(finished, setting, expected):
-    provenance = {PROVENANCE} if expected else set()
-    assert finished.planned("--config", setting).keys() == expected | provenance
+    told = TOLD if expected else set()
+    assert finished.planned("--config", setting).keys() == expected | told
 
 
 def test_a_seed_that_is_added_trains_its_own_run_alone(finished):
     planned = finished.planned("--config", "training={seeds: [0, 3]}")
     assert planned.pop("train_model") == 1
     each = dict.fromkeys(("predict_poses", "refine_poses", "score_poses", *CALIBRATED), 2)
-    assert planned == {**each, "tabulate_experiment": 1, PROVENANCE: 1}
+    assert planned == {**each, "tabulate_experiment": 1, **dict.fromkeys(TOLD, 1)}
 
 
 @pytest.mark.parametrize(
@@ -221,7 +222,7 @@ def test_changed_code_reruns_what_runs_it_and_what_follows(edited, module, expec
     file.write_text(text + "\n\n# A comment.\nUNUSED = 1\n")
     assert edited.planned() == {}
     file.write_text(text + "\n\nassert True, 'runs when the module is imported'\n")
-    assert edited.planned().keys() == expected | {PROVENANCE}
+    assert edited.planned().keys() == expected | TOLD
 
 
 def test_comments_and_docstrings_in_scripts_rerun_nothing(edited):
@@ -235,7 +236,7 @@ def test_every_result_is_followed_back_to_what_it_was_made_of(finished):
     file = finished.folder / "results/synthetic/provenance.json"
     found = json.loads(file.read_text())
     jobs = {record["rule"]: record for record in found["jobs"].values()}
-    assert jobs.keys() == ALL - {PROVENANCE}
+    assert jobs.keys() == ALL - TOLD
     assert (found["sources"], found["differing"]) == ([], {})
     assert jobs["train_model"]["settings"]["training"]["epochs"] == 2
     library = Library(finished.folder / "workflow/scripts")
@@ -258,7 +259,7 @@ def test_a_result_that_was_changed_by_hand_is_told(edited):
     edited.run("--forcerun", PROVENANCE)
     assert file.read_bytes() == before  # in another folder, at another time
     table.write_text(table.read_text() + "ours is best\n")
-    assert edited.planned() == {PROVENANCE: 1}
+    assert edited.planned() == dict.fromkeys(TOLD, 1)
     assert "tables/joint.md: is not what it was when it was made" in edited.run()
     assert json.loads(file.read_text())["differing"].keys() == {"results/synthetic/tables/joint.md"}
 

@@ -28,7 +28,7 @@ FINE = (3, 2)  # decimals of our own metres and degrees: variants differ by less
 CONTEXTS = (OWN, ALONE, FOREIGN)
 NO_MESSAGES = "no messages"
 CONTEXT_TEXT = (
-    " Does the graph carry anything: the average by the edge from the best-ranked neighbour, with "
+    "Does the graph carry anything: the average by the edge from the best-ranked neighbour, with "
     f"the query's {OWN}, {ALONE} with that one, and with the others replaced by {FOREIGN}, of "
     "another query; equal where messages bring nothing to this edge."
 )
@@ -106,10 +106,13 @@ def _ablation_table(
     groups = [yardsticks, dict([base]), dict(variants), _printed_rows(printed)]
     known = [name for name in CONTEXTS if name in set(numbers["estimator"])]
     cells, rules = stack_methods(groups, [*scenes, AVERAGE, CHANGE, *known])
-    caption, notes = _caption(base[0], settings, queries, bool(known)), []
-    caption += seeds_text(numbers)
-    if not printed.empty:
-        caption, notes = f"{caption} {LITERATURE_TEXT}", [describe_sources(printed)]
+    caption = (
+        f"Median error over the {queries} queries, in metres / degrees, first edge; above, where "
+        "known, of an image's pose copied and of the affine combination of the most similar ones."
+    )
+    notes = [_explained(base[0], settings) + seeds_text(numbers)]
+    notes += [CONTEXT_TEXT] if known else []
+    notes += [LITERATURE_TEXT, describe_sources(printed)] if not printed.empty else []
     kind = "ablations" if queries == "test" else f"ablations on {queries} queries"
     label, title = f"{dataset}-{kind.replace(' ', '-')}", f"{dataset}, {kind}"
     return Table(label, title, caption, cells, rules=rules, notes=notes)
@@ -159,13 +162,11 @@ def _printed_rows(printed: pd.DataFrame) -> dict[str, dict[str, str]]:
     }
 
 
-def _caption(base: str, settings: Mapping[str, str], queries: str, contexts: bool) -> str:
-    """Return what one must know to read the variants, and maybe the columns of contexts."""
+def _explained(base: str, settings: Mapping[str, str]) -> str:
+    """Return what one must know to read the variants."""
     explained = "; ".join(f"{name}: {text}" for name, text in settings.items())
     return (
-        f"Median error over the {queries} queries, in metres / degrees, first edge; above, where "
-        "known, of an image's pose copied and of the affine combination of the most similar ones. "
         f"Base: {base}. Variants, and what they change: {explained}. Average: mean over all "
         "scenes of this table. Change: the average minus the base's, over the scenes that we have, "
-        "positive where the variant is worse." + (CONTEXT_TEXT if contexts else "")
+        "positive where the variant is worse."
     )

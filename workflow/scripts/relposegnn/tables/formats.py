@@ -1,4 +1,4 @@
-"""One table in three formats: numbers as CSV, cells to read as Markdown and LaTeX.
+"""One table in four formats: numbers as CSV, cells to read as Markdown, LaTeX and HTML.
 
 A cell holds a figure, or ``metres / degrees`` as papers of this field print them. What is not known
 is an em dash.
@@ -8,6 +8,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,24 @@ from ..runtime import atomic_path
 
 UNKNOWN = "—"
 TEXT_WIDTH = 100
+# What an HTML file starts with; another page that holds its tables has a look of its own.
+HTML_HEAD = """<!doctype html>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Tables</title>
+<style>
+body { font: 15px/1.45 system-ui, sans-serif; color: #222; margin: 1.5rem; }
+p { max-width: 60rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.25rem 0.7rem; text-align: right; white-space: nowrap; }
+th { border-bottom: 2px solid #777; }
+.text { text-align: left; }
+.rule td { border-top: 1px solid #c8c8c8; }
+.hint { border-left: 4px solid #cc6677; padding-left: 0.7rem; }
+.note { color: #555; font-size: 0.9rem; }
+</style>
+"""
 LATEX = str.maketrans(  # a Styler escapes neither captions nor what is not ASCII
     {character: f"\\{character}" for character in "&%$#_{}"}
     | {
@@ -38,11 +57,12 @@ LATEX = str.maketrans(  # a Styler escapes neither captions nor what is not ASCI
 
 
 class TableFiles(NamedTuple):
-    """Where a table goes: figures as numbers, the same to read, and the same for a paper."""
+    """Where a table goes: figures as numbers, the same to read, for a paper, and for reports."""
 
     csv: str | Path
     markdown: str | Path
     latex: str | Path
+    html: str | Path | None = None  # where no report needs it
 
 
 @dataclass(frozen=True)
@@ -50,7 +70,8 @@ class Table:
     """What is printed of one table.
 
     ``cells`` holds text alone, with its first ``text_columns`` columns aligned left; a rule is
-    drawn above each row of ``rules`` (LaTeX; Markdown has none). ``notes`` are paragraphs below.
+    drawn above each row of ``rules`` (Markdown has none). ``caption`` stands above, in three lines
+    at most; below stand a ``hint`` for whoever made these results, then paragraphs of ``notes``.
     """
 
     label: str
@@ -60,19 +81,25 @@ class Table:
     text_columns: int = 1
     rules: Sequence[int] = ()
     notes: Sequence[str] = ()
+    hint: str = ""
 
 
 def write_tables(files: TableFiles, numbers: pd.DataFrame, *tables: Table) -> None:
-    """Write ``numbers`` as CSV, and ``tables`` one after another as Markdown and LaTeX.
+    """Write ``numbers`` as CSV, and ``tables`` one after another to read.
 
     The LaTeX needs the packages booktabs and textcomp.
     """
     with atomic_path(files.csv) as partial:
         numbers.to_csv(partial, index=False, float_format="%.6g")
-    with atomic_path(files.markdown) as partial:
-        partial.write_text("\n".join(map(format_markdown, tables)), encoding="utf-8")
-    with atomic_path(files.latex) as partial:
-        partial.write_text("\n".join(map(format_latex, tables)), encoding="utf-8")
+    texts = {
+        files.markdown: "\n".join(map(format_markdown, tables)),
+        files.latex: "\n".join(map(format_latex, tables)),
+        files.html: HTML_HEAD + "\n".join(map(format_html, tables)),
+    }
+    for path, text in texts.items():
+        if path is not None:
+            with atomic_path(path) as partial:
+                partial.write_text(text, encoding="utf-8")
 
 
 def format_markdown(table: Table) -> str:
@@ -80,7 +107,8 @@ def format_markdown(table: Table) -> str:
     cells = table.cells.map(lambda cell: cell.replace("|", r"\|"))
     alignment = ["left" if i < table.text_columns else "right" for i in range(cells.shape[1])]
     grid = cells.to_markdown(index=False, colalign=alignment, disable_numparse=True)
-    notes = "".join(f"\n{_fill(note)}\n" for note in table.notes)
+    hint = [f"**{table.hint}**"] if table.hint else []
+    notes = "".join(f"\n{_fill(note)}\n" for note in [*hint, *table.notes])
     return f"## {table.title}\n\n{_fill(table.caption)}\n\n{grid}\n{notes}"
 
 
@@ -89,16 +117,38 @@ def _fill(text: str) -> str:
     return textwrap.fill(text, TEXT_WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
+def format_html(table: Table) -> str:
+    """Return the table as a section of a page, special characters escaped."""
+    kinds = ["text" if i < table.text_columns else "" for i in range(table.cells.shape[1])]
+
+    def row(tag: str, texts: Sequence[str], kind: str = "") -> str:
+        cells = [f'<{tag} class="{k}">{escape(t)}' for k, t in zip(kinds, texts, strict=True)]
+        return f'<tr class="{kind}">{"".join(cells)}'
+
+    rows = [
+        row("td", texts, "rule" if number in table.rules else "")
+        for number, texts in enumerate(table.cells.itertuples(index=False, name=None))
+    ]
+    hint = f'<p class="hint">{escape(table.hint)}</p>\n' if table.hint else ""
+    notes = "".join(f'<p class="note">{escape(note)}</p>\n' for note in table.notes)
+    return (
+        f'<section class="table">\n<h2>{escape(table.title)}</h2>\n<p>{escape(table.caption)}</p>\n'
+        f'<div class="scroll" tabindex="0"><table>\n<thead>{row("th", list(table.cells))}</thead>\n'
+        f"<tbody>\n{chr(10).join(rows)}\n</tbody></table></div>\n{hint}{notes}</section>\n"
+    )
+
+
 def format_latex(table: Table) -> str:
     """Return the table as a LaTeX float with booktabs rules and special characters escaped."""
     style = table.cells.style.format(escape_latex).format_index(escape_latex, axis="columns")
     others = table.cells.shape[1] - table.text_columns
+    texts = [f"{table.title}. {table.caption}", *table.notes, *([table.hint] if table.hint else [])]
     latex = style.hide(axis="index").to_latex(
         hrules=True,
         column_format="l" * table.text_columns + "r" * others,
         position="t",
         position_float="centering",
-        caption=escape_latex(" ".join([f"{table.title}. {table.caption}", *table.notes])),
+        caption=escape_latex(" ".join(texts)),
         label=f"tab:{table.label}".replace("_", "-"),
         environment="table*",
     )

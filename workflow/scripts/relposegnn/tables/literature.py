@@ -143,7 +143,7 @@ def stack_methods(
 
 
 def compare_with_literature(
-    numbers: pd.DataFrame, printed: pd.DataFrame, label: str, caption: str
+    numbers: pd.DataFrame, printed: pd.DataFrame, label: str, texts: Sequence[str]
 ) -> Table:
     """Return methods by scenes: ours, ours minus the paper's, then the literature.
 
@@ -151,7 +151,7 @@ def compare_with_literature(
         numbers: ours, of ``summarise_scenes``.
         printed: the figures of one experiment, see ``read_literature``.
         label: LaTeX label.
-        caption: the protocol behind ours.
+        texts: the caption, and paragraphs below of the protocol behind ours.
     """
     scenes = all_scenes(numbers, printed)
     figures = {
@@ -167,7 +167,8 @@ def compare_with_literature(
             differences[f"first edge − {method}"] = format_pairs(difference, DECIMALS, "+")
     groups = [ours, differences, printed_cells(printed)]
     cells, rules = stack_methods(groups, [*scenes, AVERAGE])
-    notes = [describe_sources(printed)]
+    caption, *notes = texts
+    notes = [describe_sources(printed), *notes]
     return Table(label, "Beside published results", caption, cells, rules=rules, notes=notes)
 
 

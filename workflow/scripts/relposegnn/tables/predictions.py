@@ -16,14 +16,16 @@ THEIR_MEDIANS = [f"published_{name}" for name in MEDIANS]
 BETWEEN = ["median_distance_m", "median_angle_deg"]
 BETTER = ["better_translation", "better_rotation"]
 CAPTION = (
-    "Estimates of this code and the estimates that the authors published, of the same test "
-    "queries, matched by name or true pose; queries in one of the two alone are left out. Ours: "
-    "{experiment}; first edge, the published protocol, but with dropout off at test time, and with "
-    "a fixed seed where this code samples the graphs. Published: the authors' joint model. Medians "
-    "over queries, in metres / degrees. Difference: our median minus theirs, negative where ours "
-    "is better. Between: median distance and angle between the two estimates of a query. Better: "
-    "share of the queries in % where our error is the smaller, in translation / rotation. A failed "
-    "query counts as an infinite error. Average: mean over scenes, queries summed."
+    "Our estimates and those that the authors published, of the same test queries. Medians over "
+    "queries, in metres / degrees. Ours: {experiment}; first edge. Published: their joint model."
+)
+NOTES = (
+    "Queries are matched by name or true pose; those in one of the two alone are left out. Ours "
+    "follow the published protocol, but with dropout off at test time, and with a fixed seed where "
+    "this code samples the graphs. A failed query counts as an infinite error.",
+    "Difference: our median minus theirs, negative where ours is better. Between: median distance "
+    "and angle between the two estimates of a query. Better: share of the queries in % where our "
+    "error is the smaller, in translation / rotation. Average: mean over scenes, queries summed.",
 )
 
 
@@ -65,7 +67,8 @@ def tabulate_predictions(
     label = f"{dataset}-predictions-{experiment}"
     title = f"{dataset}, {experiment.replace('_', ' ')}, beside published predictions"
     caption = CAPTION.format(experiment=EXPERIMENTS[experiment])
-    write_tables(files, numbers, Table(label, title, caption, cells, rules=[len(rows)]))
+    table = Table(label, title, caption, cells, rules=[len(rows)], notes=NOTES)
+    write_tables(files, numbers, table)
 
 
 def _summarise(comparison: pd.DataFrame) -> dict[str, float]:

@@ -47,8 +47,9 @@ def tabulate_retrieval(
         cells[name] = format_pairs(numbers[pair])
     explained = "; ".join(f"{name}: {text}" for name, (_, text) in IMAGES.items())
     caption = (
-        "Median distance and angle between a test query and a database image, in metres / "
-        f"degrees. {explained}. Average: mean over scenes, queries summed."
+        "Median distance and angle between a test query and a database image, in metres / degrees."
     )
+    notes = [f"{explained}. Average: mean over scenes, queries summed."]
     label, title = f"{dataset}-retrieval", f"{dataset}, retrieval"
-    write_tables(files, numbers, Table(label, title, caption, cells, rules=[len(rows)]))
+    table = Table(label, title, caption, cells, rules=[len(rows)], notes=notes)
+    write_tables(files, numbers, table)

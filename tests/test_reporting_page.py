@@ -1,0 +1,196 @@
+"""The report, read by a browser without a network: what it shows is what was planted."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import QUERIES
+from table_files import outputs
+
+from relposegnn.figures.curves import HISTORY_COLUMNS
+from relposegnn.metrics import read_predictions, score_poses
+from relposegnn.reporting.page import ReportFiles, write_report
+from relposegnn.reporting.places import PlaceFiles, choose_rows, error_text
+from relposegnn.retrieval.rankings import read_ranking
+from relposegnn.runtime import InputError
+from relposegnn.storage import create_hdf5
+from relposegnn.tables.experiments import tabulate_experiment
+
+CHROMIUM = Path("/usr/bin/chromium")
+OFFLINE = [
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--no-first-run"),
+]
+SCENE = "room <b>&"  # a name that a page has to escape
+DRAWN = "() => document.querySelectorAll('.chart').length == window.drawn.size"
+# Charts draw themselves when they come into view: bring each there, and count those that did.
+SCROLL = """async () => {
+  window.drawn = new Set();
+  for (const box of document.querySelectorAll('.chart')) {
+    box.scrollIntoView();
+    for (let i = 0; i < 100 && !box.querySelector('.main-svg'); i++)
+      await new Promise(done => setTimeout(done, 50));
+    if (box.querySelector('.main-svg')) window.drawn.add(box);
+  }
+}"""
+
+
+@pytest.fixture(scope="session")
+def planted(rendered_scene, rendered_room, tmp_path_factory) -> ReportFiles:
+    """Return a room whose queries are 1 to 13 cm off, one failed, and what else a report tells."""
+    folder = tmp_path_factory.mktemp("report")
+    arrays = read_predictions(rendered_scene / "predictions.npz")
+    offsets = np.arange(1, len(QUERIES) + 1)[:, None] / 100 * [1.0, 0, 0]
+    for prefix, factor in (("similar", 3.0), ("affine", 2.0), ("abs", 1.0), ("robust", 0.5)):
+        arrays[f"{prefix}_t"] = arrays["targ_t"] + factor * offsets
+        arrays[f"{prefix}_q"] = arrays["targ_q"]
+    arrays["abs_t"][4] = np.nan
+    np.savez(folder / "predictions.npz", **arrays)
+    with create_hdf5(folder / "graphs.h5", "graphs", {}) as file:
+        for split in ("train", "test"):
+            index = read_ranking(rendered_scene / "neighbours.h5", split).index
+            file[f"{split}/query"] = np.arange(len(index), dtype=np.int32)
+            file[f"{split}/neighbours"] = index[:, :5].astype(np.int32)
+    stated = np.broadcast_to(np.array([[[0.08], [2.0]], [[0.2], [4.0]]]), (2, 2, len(QUERIES)))
+    score_poses(folder / "predictions.npz", folder / "scores.csv", lambda *_: stated)
+    files = outputs(folder)
+    tabulate_experiment([("joint", SCENE, folder / "scores.csv")], files, "d", "joint", [(0.1, 5)])
+    Path(files.csv).rename(folder / "joint.csv")
+    Path(files.html).rename(folder / "joint.html")
+    (folder / "joint").mkdir()
+    history = pd.DataFrame(
+        {name: [3.0, 2.0, 1.0] for name in HISTORY_COLUMNS} | {"epoch": range(3)}
+    )
+    history.to_csv(folder / "joint/training.csv", index=False)
+    for step, seconds in {
+        "train_model/joint": 90.0,
+        "train_model/more": 30.5,
+        "score": 2.0,
+    }.items():
+        path = folder / f"benchmarks/{step}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:01\t{1000 + seconds}\n")
+    job = {"rule": "train_model", "settings": {"epochs": 3}, "commit": "abc", "environment": "e"}
+    told = {"jobs": {"a": job}, "sources": ["x.zip"], "differing": {"<i>changed</i>.csv": {}}}
+    told["environments"] = {"e": {"python": "3.11", "packages": {"torch": "2.12.1"}}}
+    (folder / "provenance.json").write_text(json.dumps(told))
+    place = PlaceFiles(
+        SCENE,
+        "joint",
+        rendered_scene / "frames.h5",
+        rendered_room.paths[0].parent,
+        folder / "graphs.h5",
+        folder / "predictions.npz",
+        folder / "scores.csv",
+    )
+    return ReportFiles(
+        [place],
+        [folder / "joint.csv"],
+        [folder / "joint.html"],
+        [folder / "joint/training.csv"],
+        folder / "benchmarks",
+        folder / "provenance.json",
+    )
+
+
+@pytest.fixture(scope="session")
+def page_file(planted, tmp_path_factory) -> Path:
+    """Return the report of the planted results."""
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    write_report(planted, "d", path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Return a browser, which Debian's package has to be there for."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if not CHROMIUM.exists():
+        pytest.skip(f"{CHROMIUM} is missing, a browser to read the report with")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=OFFLINE)
+        yield browser
+        browser.close()
+
+
+@pytest.mark.slow
+def test_a_browser_shows_what_was_planted_and_asks_for_nothing(browser, page_file, planted):
+    page, told, asked = browser.new_page(viewport={"width": 420, "height": 800}), [], []
+    page.on("console", lambda message: told.append((message.type, message.text)))
+    page.on("pageerror", lambda error: told.append(("error", str(error))))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(page_file.as_uri())
+    page.evaluate(SCROLL)
+    assert page.evaluate(DRAWN)
+    assert page.locator(".chart").count() == 1 + 2 + 1 + 2 + 2
+    assert [text for kind, text in told if kind == "error"] == []
+    assert {url for url in asked if not url.startswith("data:")} == {page_file.as_uri()}
+    assert page.evaluate("document.documentElement.scrollWidth") <= 420
+    assert page.locator(".place h2").inner_text() == SCENE
+    numbers = pd.read_csv(planted.numbers[0]).set_index(["scene", "estimator"])
+    for row in page.locator("table.medians tbody tr").all():
+        estimator, *cells = row.locator("th, td").all_inner_texts()
+        for scene, cell in zip((SCENE, "average"), cells, strict=True):
+            expected = numbers.loc[scene, estimator]
+            found = [float(text) for text in cell.split(" / ")]
+            medians = [expected["median_translation_m"], expected["median_rotation_deg"]]
+            assert found == pytest.approx(medians, abs=0.005)
+    assert page.locator("td.best").all_inner_texts() == ["0.035 / 0.00"] * 2
+    assert all(page.evaluate("[...document.images].map(i => i.complete && i.naturalWidth > 100)"))
+    assert "<i>changed</i>.csv" in page.locator("dd.alarm").inner_text()
+    page.close()
+
+
+def test_times_epochs_and_confidence_are_those_of_the_files(page_file):
+    texts = re.findall('<script type="application/json">(.*?)</script>', page_file.read_text())
+    charts = [json.loads(text) for text in texts]
+    seconds, memory = (chart["data"][0] for chart in charts[-2:])
+    assert dict(zip(seconds["y"], seconds["x"], strict=True)) == {"train model": 120, "score": 2}
+    assert dict(zip(memory["y"], memory["x"], strict=True)) == {"train model": 1090, "score": 1000}
+    training = charts[-4]["data"]
+    assert [line["x"] for line in training] == [[1, 2, 3]] * 2
+    confidence = charts[3]["data"][0]
+    assert sorted(confidence["y"]) == pytest.approx(np.setdiff1d(np.arange(1, 14), 5) / 100)
+    assert confidence["x"] == [0.08] * 12
+    curves = {line["name"]: line for line in charts[1]["data"]}
+    assert curves["first edge"]["y"][-1] == pytest.approx(100 * 12 / 13, rel=1e-4)  # one failed
+    assert curves["all edges"]["x"][-1] == pytest.approx(0.065)
+    estimates = next(trace for trace in charts[0]["data"] if trace["name"] == "estimates")
+    assert sorted(estimates["marker"]["color"]) == pytest.approx(sorted(confidence["y"]))
+
+
+def test_best_and_worst_queries_are_shown_once(page_file):
+    order = np.array([5, 1, 4, 2, 3, 9, 0, 8, 7, 6, np.inf])
+    chosen = choose_rows(order)
+    assert chosen["Best queries"].tolist() == [6, 1, 3]
+    assert chosen["Worst queries"].tolist() == [10, 5, 7]
+    assert chosen["Others, spread evenly"].tolist() == [0, 2, 8, 9]
+    assert [len(rows) for rows in choose_rows(np.ones(2)).values()] == [2]
+    text = page_file.read_text()
+    assert text.count('class="query"') == 3 + 3 + 4
+    assert text.index("off by 1.0 cm, 0.0°") < text.index("failed: no pose")
+    assert error_text(1.25, 3.0) == "off by 1.25 m, 3.0°"
+
+
+def test_a_dataset_with_fewer_things_has_a_report(planted, tmp_path):
+    """Nothing trained here, nothing stated, no times: charts of these are left out."""
+    scores = pd.read_csv(planted.places[0].scores).iloc[:, :4]
+    scores.to_csv(tmp_path / "scores.csv", index=False)
+    place = PlaceFiles(**{**vars(planted.places[0]), "scores": tmp_path / "scores.csv"})
+    few = ReportFiles([place], planted.numbers, [], [], tmp_path / "none", planted.provenance)
+    write_report(few, "d", tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert text.count('class="chart"') == 1 + 2
+    assert 'id="time"' not in text
+    assert "snakemake videos" in text
+
+
+def test_a_table_of_another_version_is_refused(planted, tmp_path):
+    table = tmp_path / "joint.html"
+    table.write_text("<table>")
+    other = ReportFiles(**{**vars(planted), "tables": [table]})
+    with pytest.raises(InputError, match=r"joint\.html: does not start as tables of this version"):
+        write_report(other, "d", tmp_path / "report.html")

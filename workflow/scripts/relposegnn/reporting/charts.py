@@ -1,0 +1,214 @@
+"""Charts of the report, as what plotly.js draws: plain lists and dictionaries."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ..figures.style import ERROR_COLOURS, INK, SCENE_COLOURS
+from ..metrics import (
+    AFFINE,
+    ALL_EDGES,
+    FIRST_EDGE,
+    MOST_SIMILAR,
+    REFERENCE,
+    REFINED,
+    ROTATION,
+    TRANSLATION,
+)
+
+LINES = {  # of the curves of errors: what needs no network is broken
+    MOST_SIMILAR: {"color": SCENE_COLOURS[7], "dash": "dash"},
+    REFERENCE: {"color": "#999999", "dash": "dash", "width": 1.2},
+    AFFINE: {"color": SCENE_COLOURS[1], "dash": "dot"},
+    FIRST_EDGE: {"color": SCENE_COLOURS[3]},
+    ALL_EDGES: {"color": SCENE_COLOURS[2]},
+    REFINED: {"color": SCENE_COLOURS[0], "width": 3},
+}
+ERROR_TITLES = {TRANSLATION: "translation error [m]", ROTATION: "rotation error [°]"}
+POINTS = 200  # of a curve
+STATED_M = "sigma_m"
+COLOUR_SCALE = [
+    [share, "#{:02x}{:02x}{:02x}".format(*ERROR_COLOURS(share, bytes=True)[:3])]
+    for share in np.linspace(0, 1, 9).tolist()
+]
+
+
+class Chart(NamedTuple):
+    """A chart, and what is said of it.
+
+    Attributes:
+        title: a few words.
+        text: what one sees.
+        content: ``data`` and ``layout`` of plotly.js.
+        kind: ``flat`` or ``space``.
+    """
+
+    title: str
+    text: str
+    content: dict[str, Any]
+    kind: str = "flat"
+
+
+def numbers(values: Sequence[float] | np.ndarray, digits: int = 5) -> list[float | None]:
+    """Return numbers of few digits; None, a gap, for those that are not finite."""
+    array = np.asarray(values, dtype=np.float64).ravel().tolist()
+    return [float(f"{value:.{digits}g}") if np.isfinite(value) else None for value in array]
+
+
+def log_axis(values: np.ndarray) -> dict[str, Any]:
+    """Return a logarithmic axis that holds positive values, with plain numbers for ticks."""
+    low, high = np.log10([values.min(), values.max()])
+    low, high = float(low) - 0.08, float(high) + 0.08
+    steps = (1, 2, 5) if high - low < 2.2 else (1,)
+    decades = range(int(np.floor(low)), int(np.ceil(high)) + 1)
+    ticks = [step * 10.0**decade for decade in decades for step in steps]
+    texts = [f"{tick:g}" for tick in ticks]
+    return {"type": "log", "range": [low, high], "tickvals": ticks, "ticktext": texts}
+
+
+def error_charts(scores: pd.DataFrame) -> list[Chart]:
+    """Return the share of queries with at most an error, a curve for each estimator."""
+    return [
+        Chart(
+            f"{column.split('_')[0].capitalize()} errors",
+            "The share of the queries with at most this error; a curve further left is better. It "
+            "crosses the half at the median, and ends below 100 % where queries failed.",
+            _error_chart(scores, column),
+        )
+        for column in (TRANSLATION, ROTATION)
+    ]
+
+
+def _error_chart(scores: pd.DataFrame, column: str) -> dict[str, Any]:
+    finite = scores[column].to_numpy()
+    finite = finite[np.isfinite(finite) & (finite > 0)]
+    ends = np.percentile(finite, [0.5, 99.5]) if finite.size else np.array([0.01, 1.0])
+    curves = []
+    for name in [name for name in LINES if (scores["estimator"] == name).any()]:
+        errors = np.sort(scores.loc[scores["estimator"] == name, column])
+        shares = np.arange(1, len(errors) + 1) / len(errors)
+        rows = np.unique(np.linspace(0, len(errors) - 1, POINTS).round().astype(int))
+        rows = rows[np.isfinite(errors[rows])]
+        curves.append(
+            {
+                "name": name,
+                "mode": "lines",
+                "x": numbers(np.maximum(errors[rows], 1e-6)),
+                "y": numbers(100 * shares[rows]),
+                "line": {"shape": "hv", **LINES[name]},
+                "hovertemplate": f"%{{y:.0f}} % within %{{x:.3g}}<extra>{name}</extra>",
+            }
+        )
+    layout = {
+        "xaxis": {**log_axis(ends), "title": {"text": ERROR_TITLES[column]}},
+        "yaxis": {"title": {"text": "queries [%]"}, "range": [0, 101]},
+    }
+    return {"data": curves, "layout": layout}
+
+
+def confidence_chart(scores: pd.DataFrame, estimator: str) -> Chart | None:
+    """Return true against stated errors of an estimator's queries; None where none are stated."""
+    own = scores[scores["estimator"] == estimator]
+    if STATED_M not in own or not own[STATED_M].notna().any():
+        return None
+    own = own[np.isfinite(own[TRANSLATION]) & (own[STATED_M] > 0)]
+    stated, errors = own[STATED_M].to_numpy(), np.maximum(own[TRANSLATION].to_numpy(), 1e-6)
+    ends = [stated.min(), stated.max()]
+    data = [
+        {
+            "name": "query",
+            "mode": "markers",
+            "x": numbers(stated),
+            "y": numbers(errors),
+            "text": own["query"].astype(str).tolist(),
+            "marker": {"color": SCENE_COLOURS[0], "size": 6, "opacity": 0.6},
+            "hovertemplate": "%{text}: %{y:.3g} m, stated %{x:.3g} m<extra></extra>",
+        },
+        {
+            "name": "as large as stated",
+            "mode": "lines",
+            "x": numbers(ends),
+            "y": numbers(ends),
+            "line": {"color": INK, "width": 1, "dash": "dash"},
+            "hoverinfo": "skip",
+        },
+    ]
+    layout = {
+        "xaxis": {**log_axis(stated), "title": {"text": "stated error [m]"}},
+        "yaxis": {**log_axis(errors), "title": {"text": "true error [m]"}},
+    }
+    within = np.mean(errors <= stated)
+    text = (
+        "How sure the pipeline says it is, against how far off it was. Errors are stated so that "
+        f"68 % of the queries lie below the line; here {100 * within:.0f} % do."
+    )
+    return Chart("Confidence and error", text, {"data": data, "layout": layout})
+
+
+def training_charts(histories: Mapping[str, pd.DataFrame]) -> list[Chart]:
+    """Return the course of both losses over the epochs, counted from 1 as logs do, by run."""
+    charts = []
+    for part in ("translation", "rotation"):
+        data, shown = [], []
+        for position, (run, history) in enumerate(histories.items()):
+            colour = SCENE_COLOURS[position % len(SCENE_COLOURS)]
+            for split, dash in (("train", "solid"), ("validation", "dot")):
+                course = history[f"{split}_{part}_loss"]
+                if course.notna().any():
+                    shown.append(course.dropna().to_numpy())
+                    data.append(
+                        {
+                            "name": f"{run}, {'training' if split == 'train' else split}",
+                            "mode": "lines+markers",
+                            "x": (history["epoch"] + 1).tolist(),
+                            "y": numbers(course),
+                            "line": {"color": colour, "dash": dash},
+                        }
+                    )
+        layout = {
+            "xaxis": {"title": {"text": "epoch"}, "tickformat": "d", "nticks": 8},
+            "yaxis": {**log_axis(np.concatenate(shown)), "title": {"text": "mean L1 loss"}},
+        }
+        content = {"data": data, "layout": layout}
+        text = (
+            "On the training queries, and on those that were held out to look at, where some were."
+        )
+        charts.append(Chart(f"{part.capitalize()} loss", text, content))
+    return charts
+
+
+def job_charts(jobs: pd.DataFrame) -> list[Chart]:
+    """Return bars of the seconds and of the memory that each step took.
+
+    Args:
+        jobs: of ``jobs.read_jobs``.
+    """
+    told = {
+        "seconds": ("Time", "Seconds of all jobs of a step together.", "seconds", SCENE_COLOURS[5]),
+        "memory_mb": ("Memory", "Of the job of a step that took most.", "MB", SCENE_COLOURS[6]),
+    }
+    charts = []
+    for column, (title, text, unit, colour) in told.items():
+        values = jobs[column]
+        bars = {
+            "type": "bar",
+            "orientation": "h",
+            "x": numbers(values, 3),
+            "y": jobs["step"].tolist(),
+            "text": [f"{value:,.0f}" if np.isfinite(value) else "not measured" for value in values],
+            "textposition": "outside",
+            "cliponaxis": False,
+            "marker": {"color": colour},
+            "hovertemplate": f"%{{y}}: %{{x:,}} {unit}<extra></extra>",
+        }
+        layout = {
+            "height": 70 + 22 * len(jobs),
+            "showlegend": False,
+            "margin": {"r": 60},
+            "xaxis": {"title": {"text": unit}, "nticks": 5},
+            "yaxis": {"automargin": True, "autorange": "reversed", "tickfont": {"size": 11}},
+        }
+        charts.append(Chart(title, text, {"data": [bars], "layout": layout}))
+    return charts

@@ -1,0 +1,81 @@
+"""What jobs took, and what they told of themselves, for the report."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..json_files import READING_ERRORS, read_object, unreadable
+from ..metrics import read_csv
+
+COLUMNS = {"seconds": "s", "memory_mb": "max_rss"}  # of Snakemake's benchmark files
+# Packages that results depend on; of the others provenance.json tells.
+PACKAGES = ("torch", "torchvision", "torch-geometric", "numpy", "scipy", "opencv-python-headless")
+
+
+def read_jobs(benchmark_files: Iterable[Path], folder: Path) -> pd.DataFrame:
+    """Return what each step took: ``step``, ``jobs``, ``seconds`` together, most ``memory_mb``.
+
+    The longest first. Memory of jobs that were too short to be measured is NaN.
+
+    Args:
+        benchmark_files: Snakemake's, below a folder or a file named as the rule.
+        folder: that they lie below.
+
+    Raises:
+        InputError: a file lacks columns.
+    """
+    rows = []
+    for path in benchmark_files:
+        table = read_csv(path, list(COLUMNS.values()), sep="\t")
+        figures = table[list(COLUMNS.values())].apply(pd.to_numeric, errors="coerce").iloc[-1]
+        step = path.relative_to(folder).parts[0].removesuffix(".tsv").replace("_", " ")
+        rows.append({"step": step, **dict(zip(COLUMNS, figures, strict=True))})
+    jobs = pd.DataFrame(rows, columns=["step", *COLUMNS])
+    steps = jobs.groupby("step").agg(
+        jobs=("step", "size"), seconds=("seconds", "sum"), memory_mb=("memory_mb", "max")
+    )
+    return steps.sort_values("seconds", ascending=False).reset_index()
+
+
+def read_provenance(provenance_file: str | Path) -> dict[str, Any]:
+    """Return what the report says of where results come from.
+
+    Returns:
+        ``jobs`` (how many), ``commits``, ``pythons``, ``packages``: what there was of each;
+        ``sources`` and ``differing``: names of files; ``settings``: text by rule, of its first job.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        return _summary(read_object(provenance_file))
+    except READING_ERRORS as error:
+        remedy = "make it again with the target all"
+        raise unreadable(provenance_file, "a list of jobs", error, remedy) from error
+
+
+def _summary(found: dict[str, Any]) -> dict[str, Any]:
+    jobs, environments = found["jobs"].values(), found["environments"].values()
+    settings: dict[str, str] = {}
+    for job in jobs:
+        settings.setdefault(job["rule"], json.dumps(job["settings"], indent=1, sort_keys=True))
+    packages = {
+        f"{name} {version}"
+        for each in environments
+        for name, version in each["packages"].items()
+        if name in PACKAGES
+    }
+    return {
+        "jobs": len(jobs),
+        "commits": sorted({job["commit"] or "unknown" for job in jobs}),
+        "pythons": sorted({each["python"] for each in environments}),
+        "packages": sorted(packages),
+        "sources": found["sources"],
+        "differing": sorted(found["differing"]),
+        "settings": {
+            rule.replace("_", " "): text for rule, text in sorted(settings.items()) if text != "{}"
+        },
+    }

@@ -1,0 +1,49 @@
+"""Pictures and films as parts of a page."""
+
+import base64
+import io
+from html import escape
+from pathlib import Path
+
+from PIL import Image
+
+from ..images import open_image
+from ..runtime import atomic_path
+
+PIXELS = 320  # longer side of a thumbnail
+QUALITY = 78  # of its JPEG
+
+
+def thumbnail(image_file: str | Path) -> str:
+    """Return a small JPEG of an image as an address that holds it.
+
+    Raises:
+        InputError: as ``images.open_image``.
+    """
+    picture = open_image(image_file)
+    picture.thumbnail((PIXELS, PIXELS), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=QUALITY)
+    return as_address(stream.getvalue(), "image/jpeg")
+
+
+def as_address(content: bytes, kind: str) -> str:
+    """Return an address that holds its content."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def write_film_page(film_file: str | Path, page_file: str | Path, title: str) -> None:
+    """Write a page that holds a film and shows it: reports show pages alone.
+
+    Args:
+        film_file: MP4.
+        page_file: HTML to write.
+        title: of the page.
+    """
+    film = as_address(Path(film_file).read_bytes(), "video/mp4")
+    page = (
+        f'<!doctype html>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
+        f'<video controls loop style="max-width: 100%" src="{film}"></video>\n'
+    )
+    with atomic_path(page_file) as partial:
+        partial.write_text(page, encoding="utf-8")

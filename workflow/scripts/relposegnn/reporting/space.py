@@ -1,0 +1,116 @@
+"""The view of a place in three dimensions: its cameras, true and estimated."""
+
+from typing import Any
+
+import numpy as np
+
+from ..figures.maps import SYMBOL, look_from_above, sequences_of, surround, tell_unseen
+from ..figures.style import INK
+from ..videos.queries import Localized
+from .charts import COLOUR_SCALE, Chart, numbers
+
+DRAWN = {"database": 120, "queries": 40}  # cameras; all others are dots
+DOTS, WAY_POINTS = 1500, 300  # of the database and of the queries; of the way of a sequence
+# Corners of a camera's picture and its centre, camera axes; and a way along all its edges.
+CORNERS = np.array([[0, 0, 0], [-4, -3, 5], [4, -3, 5], [4, 3, 5], [-4, 3, 5]]) / 5
+WAY = [0, 1, 2, 0, 3, 4, 0, 2, 3, 0, 1, 4]
+DATABASE, ESTIMATE = "#a9b4bd", "#cc4c3b"
+
+
+def space_chart(database: np.ndarray, queries: Localized | None) -> Chart:
+    """Return cameras of the database (M, 4, 4), and where queries were and were put.
+
+    The map's axes are of ``figures.maps``: the third grows upwards.
+    """
+    view = look_from_above(database)
+    cameras, placed = view.place(database[:, :3, 3]), np.empty((0, 3))
+    if queries is not None:
+        cameras = np.concatenate([cameras, view.place(queries.truth[:, :3, 3])])
+        placed = view.place(queries.estimates[:, :3, 3])
+    low, high = surround(cameras, placed, 0.0, np.inf)
+    size = SYMBOL / 2 * (high - low).max()
+
+    def cameras_of(poses: np.ndarray, count: int, name: str, colour: str) -> dict[str, Any]:
+        chosen = poses[_spread(len(poses), count)]
+        corners = size * CORNERS @ chosen[:, :3, :3].swapaxes(1, 2) + chosen[:, None, :3, 3]
+        return _line(_parted(view.place(corners[:, WAY])), name, colour, 1.5)
+
+    dots = view.place(database[_spread(len(database), DOTS), :3, 3])
+    style = {"color": DATABASE, "size": 2}
+    data = [
+        cameras_of(database, DRAWN["database"], "database", DATABASE),
+        _points(dots, "database", {"marker": style, "showlegend": False, "hoverinfo": "skip"}),
+    ]
+    unseen = ""
+    if queries is not None:
+        unseen = tell_unseen(placed, low, high)
+        found = np.isfinite(placed).all(axis=1)
+        data += _query_traces(queries, view.place(queries.truth[:, :3, 3]), placed)
+        estimates = queries.estimates[found]
+        data.append(cameras_of(estimates, DRAWN["queries"], "estimated cameras", ESTIMATE))
+    axes = {
+        f"{axis}axis": {"title": {"text": view.labels[i]}, "range": numbers([low[i], high[i]])}
+        for i, axis in enumerate("xyz")
+    }
+    text = "Drag to turn. Grey pyramids: some cameras of the database. "
+    if queries is not None:
+        text += (
+            "Black: the way that the queries were recorded along; dots: where they were put, in "
+            f"the colour of the error{f' ({unseen})' if unseen else ''}; red: some cameras."
+        )
+    layout = {"scene": {**axes, "aspectmode": "data"}}
+    content = {"data": data, "layout": layout}
+    return Chart("Cameras, true and estimated", text, content, "space")
+
+
+def _query_traces(
+    queries: Localized, truth: np.ndarray, placed: np.ndarray
+) -> list[dict[str, Any]]:
+    """Return the way of the truth (N, 3), the estimates (N, 3) and the lines that join the two."""
+    sequences = sequences_of(queries.names)
+    ways = [truth[sequences == own] for own in dict.fromkeys(sequences.tolist())]
+    ways = [_parted(way[None, _spread(len(way), WAY_POINTS)]) for way in ways]
+    rows = _spread(len(placed), DOTS)
+    rows = rows[np.isfinite(placed[rows]).all(axis=1)]
+    limit = np.percentile(queries.metres[rows], 95) if len(rows) else 1.0
+    bar = {"title": {"text": "error [m]", "side": "right"}, "thickness": 10, "len": 0.7, "x": 1.0}
+    marker = {
+        "size": 4,
+        "color": numbers(queries.metres[rows]),
+        "colorscale": COLOUR_SCALE,
+        "cmin": 0,
+        "cmax": float(limit),
+        "colorbar": bar,
+    }
+    told = [
+        f"{queries.names[row]}: {queries.metres[row]:.3g} m, {queries.degrees[row]:.3g}°"
+        for row in rows
+    ]
+    more = {"marker": marker, "text": told, "hovertemplate": "%{text}<extra></extra>"}
+    joined = _parted(np.stack([truth, placed], axis=1)[rows])
+    return [
+        _line(np.concatenate(ways), "ground truth", INK, 3),
+        _line(joined, "from truth to estimate", "#d98a7e", 1.5) | {"showlegend": False},
+        _points(placed[rows], "estimates", more),
+    ]
+
+
+def _spread(total: int, count: int) -> np.ndarray:
+    """Return evenly spread rows of so many, all where there are fewer than ``count``."""
+    return np.unique(np.linspace(0, max(total - 1, 0), min(count, total)).round().astype(int))
+
+
+def _parted(lines: np.ndarray) -> np.ndarray:
+    """Return lines (n, k, 3) as one, with a gap behind each."""
+    gaps = np.full((len(lines), 1, 3), np.nan)
+    return np.concatenate([lines, gaps], axis=1).reshape(-1, 3)
+
+
+def _line(points: np.ndarray, name: str, colour: str, width: float) -> dict[str, Any]:
+    line = {"color": colour, "width": width}
+    return _points(points, name, {"mode": "lines", "line": line, "hoverinfo": "skip"})
+
+
+def _points(points: np.ndarray, name: str, more: dict[str, Any]) -> dict[str, Any]:
+    x, y, z = (numbers(column, 4) for column in points.T)
+    return {"type": "scatter3d", "mode": "markers", "name": name, "x": x, "y": y, "z": z, **more}
