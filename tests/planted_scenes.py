@@ -135,6 +135,22 @@ def write_transforms(folder: Path, **more: object) -> Path:
     return folder
 
 
+def write_tum_rgbd(folder: Path) -> Path:
+    """Write TUM RGB-D's layout: an image every 33 ms, poses at the same times, the last first."""
+    write_images(folder)
+    images, poses = ["# color images"], []
+    for number, (name, pose) in enumerate(planted_poses().items()):
+        time = f"{1305031102 + number / 30:.6f}"
+        images.append(f"{time} {name}.png")
+        quaternion = np.roll(quaternion_from_matrix(pose[:3, :3]), -1)
+        poses.append(f"{time} {numbers(pose[:3, 3])} {numbers(quaternion)}")
+    poses = ["# ground truth trajectory", "# timestamp tx ty tz qx qy qz qw", *poses[::-1]]
+    for file, lines in (("rgb", images), ("groundtruth", poses)):
+        (folder / f"{file}.txt").write_text("\n".join(lines) + "\n")
+    (folder / "test.txt").write_text("".join(f"{name}.png\n" for name in TEST))
+    return folder
+
+
 def colmap_model(names: tuple[str, ...] = TRAIN + TEST) -> pycolmap.Reconstruction:
     """Return a COLMAP model of the planted poses, without points."""
     model = pycolmap.Reconstruction()
@@ -174,4 +190,5 @@ WRITERS = {
     "7-Scenes": write_seven_scenes,
     "12-Scenes": write_twelve_scenes,
     "NeRF's transforms": write_transforms,
+    "TUM RGB-D": write_tum_rgbd,
 }

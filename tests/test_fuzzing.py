@@ -60,6 +60,7 @@ LISTS = {
     "7-Scenes": ("seq-01/frame-000002.pose.txt", "TrainSplit.txt", "TestSplit.txt"),
     "12-Scenes": ("split.txt",),
     "NeRF's transforms": ("transforms.json",),
+    "TUM RGB-D": ("rgb.txt", "groundtruth.txt", "test.txt"),
     "COLMAP": ("test.txt",),
 }
 PARTS = ("cameras", "images", "points3D", "frames", "rigs")

@@ -92,10 +92,10 @@ def test_table_and_files_are_printed(asked, capsys):
     assert row == ["a.jpg", "1.23", "2.00", "0.50", "0.012", "0.57", "0.78", "True"]
     assert "by the network alone: median error 0.080 m, 1.50 degrees (200 images)" in printed
     assert "In out:" in printed
-    place, photos, output, device, workers, focal_length = asked[0]
+    place, photos, output, device, workers, focal_length, formats = asked[0]
     assert place == place_in(Path())
     assert (str(photos), str(output), str(device), workers) == ("mine", "out", "cpu", 1)
-    assert focal_length is None
+    assert (focal_length, formats) == (None, [])
 
 
 def test_photos_that_cannot_be_read_are_counted_and_end_in_1(asked, capsys):
@@ -143,6 +143,18 @@ def test_focal_length_is_handed_over(asked, capsys):
         with pytest.raises(SystemExit):
             main([*arguments, f"--focal-length={wrong}"])
         assert f"got {wrong}, expected a number above 0" in capsys.readouterr().err
+
+
+def test_formats_are_handed_over_and_told(asked, capsys):
+    arguments = ["mine", "--scene", "study", "--device", "cpu", "--workers", "1"]
+    assert main([*arguments, "--format", "ace", "--format", "colmap"]) == 0
+    assert asked[0][6] == ["ace", "colmap"]
+    printed = capsys.readouterr().out
+    for file in ("ace.txt", "colmap/"):
+        assert f"  {file:<12} accepted photos" in printed
+    with pytest.raises(SystemExit):
+        main([*arguments, "--format", "bundler"])
+    assert "invalid choice: 'bundler'" in capsys.readouterr().err
 
 
 def test_command_at_the_root(results, tmp_path):

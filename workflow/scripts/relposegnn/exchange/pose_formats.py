@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 # Focal length of a camera that is not known, in longer sides of the image: COLMAP's own guess.
 GUESSED_LENGTH = 1.2
+FORMATS = ("colmap", "hloc", "ace")  # of photos, beside poses.txt and images.txt
 
 
 class PoseList(NamedTuple):

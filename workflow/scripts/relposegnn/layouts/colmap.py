@@ -1,10 +1,10 @@
 """Reader of a COLMAP model with its images: ``images/`` and a sparse model.
 
 The model lies in ``sparse/0``, ``sparse`` or the folder itself, binary or text. ``test.txt`` names
-the queries, one image a line; all other images are the database. Camera axes are OpenCV's. COLMAP
-finds a scene up to its scale: unless the model was aligned, "metres" are the model's own units.
-Focal lengths are the model's; those of fisheye lenses, of which rays are no such multiples, are not
-taken.
+the queries, one image a line, maybe with a camera as in hloc's lists; all other images are the
+database. Camera axes are OpenCV's. COLMAP finds a scene up to its scale: unless the model was
+aligned, "metres" are the model's own units. Focal lengths are the list's where it tells them, else
+the model's; those of fisheye lenses, of which rays are no such multiples, are not taken.
 """
 
 import logging
@@ -21,7 +21,8 @@ from ..scenes import Scene
 from .colmap_lengths import check_lengths
 from .colmap_text import check_text
 from .files import COLMAP_FOLDERS
-from .posed_images import FOCAL_LENGTHS, QUERIES, listed_frame, read_queries, scene_of_lists
+from .posed_images import FOCAL_LENGTHS, listed_frame, scene_of_lists
+from .query_lists import PINHOLES, QUERIES, read_queries
 
 if TYPE_CHECKING:
     import pycolmap
@@ -30,8 +31,6 @@ logger = logging.getLogger(__name__)
 
 IMAGES = "images"
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg"}
-# Cameras that are a pinhole but for a distortion.
-PINHOLES = {"SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV"}
 
 
 def read_colmap(folder: Path) -> Scene:
@@ -49,8 +48,14 @@ def read_colmap(folder: Path) -> Scene:
     poses, focal_lengths = read_model(model)
     queries = read_queries(folder / QUERIES, poses, model)
     _log_unregistered(images, poses, model)
+    focal_lengths |= {
+        name: query.focal_length
+        for name, query in queries.items()
+        if math.isfinite(query.focal_length)
+    }
+    where = dict.fromkeys(poses, str(model)) | {name: each.where for name, each in queries.items()}
     listed = {
-        name: listed_frame(images, name, pose, queries.get(name, str(model)), focal_lengths[name])
+        name: listed_frame(images, name, pose, where[name], focal_lengths[name])
         for name, pose in sorted(poses.items())
     }
     train = [frame for name, frame in listed.items() if name not in queries]

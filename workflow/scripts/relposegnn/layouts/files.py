@@ -11,6 +11,7 @@ SEVEN_SCENES_SPLITS = {"train": "TrainSplit.txt", "test": "TestSplit.txt"}
 CAMBRIDGE_SPLITS = {"train": "dataset_train.txt", "test": "dataset_test.txt"}
 TWELVE_SCENES_SPLIT = "split.txt"
 TRANSFORMS = "transforms.json"
+TUM_POSES, TUM_IMAGES = "groundtruth.txt", "rgb.txt"
 COLMAP_FOLDERS = ("sparse/0", "sparse", ".")  # where a model may lie in the scene's folder
 # By their names in messages: files, relative to the scene's folder, any one of which tells them.
 LAYOUTS = {
@@ -23,6 +24,7 @@ LAYOUTS = {
     ],
     "12-Scenes": [TWELVE_SCENES_SPLIT],
     "NeRF's transforms": [TRANSFORMS],
+    "TUM RGB-D": [TUM_POSES],
     "plain tables of poses": ["train.csv", "train.txt"],
 }
 QUERY_LISTS = (

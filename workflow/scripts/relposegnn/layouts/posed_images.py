@@ -1,9 +1,8 @@
 """Posed images as a file lists them: one image and one pose a line, checked."""
 
-import logging
 import math
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -12,9 +11,6 @@ from ..poses import check_pose, pose_from_quaternion
 from ..runtime import InputError
 from ..scenes import Frame, Scene
 
-logger = logging.getLogger(__name__)
-
-QUERIES = "test.txt"  # names images of a model that are queries
 FOCAL_LENGTHS = 0.01, 100  # that a lens may have, in longer sides of the image
 UNIT_TOLERANCE = 1e-3  # how far the length of a quaternion may be from 1
 # As Windows' programs write what is not finite: 1.#INF, -1.#QNAN0.
@@ -154,39 +150,14 @@ def _advice(image: str) -> str:
     if TIME.fullmatch(image):
         return (
             "; this is a time, as in TUM's trajectories, expected the path of the image that was "
-            "taken then, such as rgb/0001.png, in its place"
+            "taken then, such as rgb/0001.png, in its place; or call the trajectory "
+            "groundtruth.txt, with the times of the images in rgb.txt"
         )
     if "\\" in image:
         return "; folders are divided by backslashes, expected slashes: replace each \\ by /"
     if TIME.fullmatch(image.split(" ")[-1]):
         return "; are there more than seven numbers behind the image? expected just those of a pose"
     return ", expected its file there; correct the name, or remove the frame"
-
-
-def read_queries(path: Path, images: Collection[str], model: Path) -> dict[str, str]:
-    """Return where each query is listed, by the image's name; none where there is no list.
-
-    Raises:
-        InputError: an image is none of a model's, or named twice, or the list is empty.
-    """
-    if not path.is_file():
-        logger.info("%s: no such file, so this scene has no queries", path)
-        return {}
-    queries: dict[str, str] = {}
-    for where, name in read_lines(path):
-        if not name or name.startswith("#"):
-            continue
-        if name not in images:
-            raise InputError(
-                f"{where}: names {name!r}, which has no pose in {model}, expected one of its "
-                f"images, such as {min(images)!r}, one a line"
-            )
-        if name in queries:
-            raise InputError(f"{where}: names {name!r} again, see {queries[name]}; remove one")
-        queries[name] = where
-    if not queries:
-        raise InputError(f"{path}: names no image, expected at least one; or remove the file")
-    return queries
 
 
 def scene_of_lists(folder: Path, train: list[Frame], test: list[Frame]) -> Scene:

@@ -13,6 +13,7 @@ from .files import describe_layouts, layouts_of
 from .pose_tables import read_pose_tables
 from .seven_scenes import read_seven_scenes
 from .transforms import read_transforms
+from .tum import read_tum
 from .twelve_scenes import read_twelve_scenes
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ READERS = {
     "a COLMAP model": read_colmap,
     "12-Scenes": read_twelve_scenes,
     "NeRF's transforms": read_transforms,
+    "TUM RGB-D": read_tum,
     "plain tables of poses": read_pose_tables,
 }
 REFUSE, LEAVE_OUT = "refuse", "leave_out"  # what to do with frames whose tracking was lost

@@ -1,5 +1,6 @@
 """Reader of 7-Scenes' layout: two split files and one folder per sequence."""
 
+import math
 import re
 from pathlib import Path
 
@@ -131,10 +132,12 @@ def paired_files(image_folders: list[Path], pose_folders: list[Path]) -> dict[in
     return {frame: [images[frame], poses[frame]] for frame in sorted(images)}
 
 
-def posed_frame(sequence: int, number: int, image: Path, pose: Path) -> Frame:
-    """Return a frame of a sequence by its two files."""
+def posed_frame(
+    sequence: int, number: int, image: Path, pose: Path, focal_length: float = math.nan
+) -> Frame:
+    """Return a frame of a sequence by its two files, and its focal length in longer sides."""
     name = f"{_sequence_name(sequence)}/frame-{number:06d}"
-    return Frame(name, image, read_pose(pose), where=str(pose))
+    return Frame(name, image, read_pose(pose), focal_length, str(pose))
 
 
 def _numbered(places: list[Path], pattern: re.Pattern) -> dict[int, Path]:

@@ -2,10 +2,12 @@
 
 Each frame has an image's path and a camera-to-world matrix with OpenGL's camera axes (y up, z
 backwards), which are turned into OpenCV's here; the world's axes stay. Queries are named in
-``test_filenames``, or in ``test.txt``, one a line; all other images are the database.
+``test_filenames``, or in ``test.txt``, one a line, maybe with a camera as in hloc's lists; all
+other images are the database. A focal length is told in pixels, or by the angle seen across.
 """
 
 import math
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,9 +17,9 @@ from ..json_files import READING_ERRORS, read_object, unreadable
 from ..poses import check_pose
 from ..runtime import InputError
 from ..scenes import Frame, Scene
-from .colmap import PINHOLES
 from .files import TRANSFORMS
-from .posed_images import FOCAL_LENGTHS, QUERIES, listed_frame, read_queries, scene_of_lists
+from .posed_images import FOCAL_LENGTHS, listed_frame, scene_of_lists
+from .query_lists import PINHOLES, QUERIES, read_queries
 
 OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 AGAIN = "export the place again, with camera_model OPENCV"
@@ -37,21 +39,26 @@ def read_transforms(folder: Path) -> Scene:
             for row, own in enumerate(contents["frames"])
         ]
         test = contents.get("test_filenames")
-        queries = None if test is None else {_name(image) for image in test}
+        queries = None if test is None else dict.fromkeys(map(_name, test), math.nan)
     except InputError:
         raise
     except READING_ERRORS as error:
         raise unreadable(path, "a list of posed images", error, AGAIN) from error
     images = [frame.image.relative_to(folder).as_posix() for frame in frames]
     if queries is None:
-        queries = set(read_queries(folder / QUERIES, images, path))
-    if unknown := sorted(queries - set(images)):
+        listed = read_queries(folder / QUERIES, images, path)
+        queries = {image: query.focal_length for image, query in listed.items()}
+    if unknown := sorted(queries.keys() - set(images)):
         raise InputError(
             f"{path}: test_filenames has {unknown[0]!r}, expected images of frames; correct it"
         )
-    listed = sorted(zip(images, frames, strict=True), key=lambda pair: pair[0])
-    split = [[frame for name, frame in listed if (name in queries) == own] for own in (False, True)]
-    return scene_of_lists(folder, *split)
+    split: dict[bool, list[Frame]] = {False: [], True: []}
+    for name, frame in sorted(zip(images, frames, strict=True), key=lambda pair: pair[0]):
+        told = queries.get(name, math.nan)
+        split[name in queries].append(
+            replace(frame, focal_length=told) if math.isfinite(told) else frame
+        )
+    return scene_of_lists(folder, split[False], split[True])
 
 
 def _name(image: str) -> str:
@@ -70,8 +77,15 @@ def _read_frame(folder: Path, told: dict[str, Any], where: str) -> Frame:
 
 def _focal_length(told: dict[str, Any]) -> float:
     """Return a focal length in longer sides of the image; NaN where no pinhole's is told."""
+    if told.get("camera_model", "OPENCV") not in PINHOLES:
+        return math.nan
     across, down = told.get("fl_x"), told.get("fl_y", told.get("fl_x"))
-    if across is None or told.get("camera_model", "OPENCV") not in PINHOLES:
+    if across is None and {"camera_angle_x", "w", "h"} <= told.keys():
+        angle = float(told["camera_angle_x"])
+        if not 0 < angle < math.pi:
+            raise ValueError(f"camera_angle_x is {angle}, expected radians")
+        across = down = float(told["w"]) / 2 / math.tan(angle / 2)
+    if across is None:
         return math.nan
     length = (float(across) + float(down)) / 2 / max(float(told["w"]), float(told["h"]))
     if not FOCAL_LENGTHS[0] <= length <= FOCAL_LENGTHS[1]:

@@ -1,22 +1,25 @@
 """Reader of 12-Scenes' layout: one folder of frames, and a list of the sequences in it.
 
 Lines of ``split.txt`` read ``sequence0 [frames=357]  [start=0 ; end=356]``. As published, the first
-sequence holds the queries, all others are the database.
+sequence holds the queries, all others are the database. The camera is told by ``info.txt``, where
+that is there: ``m_calibrationColorIntrinsic = 1158.3 0 649 0 0 1153.5 483.5 ...``, its matrix.
 """
 
 import logging
+import math
 import re
 from pathlib import Path
 
 from ..runtime import InputError
 from ..scenes import Frame, Scene
 from .files import TWELVE_SCENES_SPLIT
-from .posed_images import read_lines
+from .posed_images import FOCAL_LENGTHS, parse_numbers, read_lines
 from .seven_scenes import paired_files, posed_frame
 
 logger = logging.getLogger(__name__)
 
-DATA = "data"
+DATA, INFO = "data", "info.txt"
+INTRINSICS, SIZES = "m_calibrationColorIntrinsic", ("m_colorWidth", "m_colorHeight")
 COLUMNS = "sequence0 [frames=357] [start=0 ; end=356]"
 SEQUENCE = re.compile(
     r"sequence(\d{1,6})\s*\[frames=(\d{1,9})\]\s*\[start=(\d{1,9})\s*;\s*end=(\d{1,9})\]"
@@ -33,6 +36,7 @@ def read_twelve_scenes(folder: Path) -> Scene:
             frame has no image or no pose.
     """
     files = paired_files([folder / DATA], [folder / DATA])
+    length = _focal_length(folder / INFO)
     sequences: dict[int, list[Frame]] = {}
     used: dict[int, str] = {}
     for where, line in read_lines(folder / TWELVE_SCENES_SPLIT):
@@ -55,7 +59,7 @@ def read_twelve_scenes(folder: Path) -> Scene:
                     "correct the line"
                 )
             used[frame] = where
-        sequences[number] = [posed_frame(number, frame, *files[frame]) for frame in frames]
+        sequences[number] = [posed_frame(number, row, *files[row], length) for row in frames]
     if len(sequences) < 2:
         raise InputError(
             f"{folder / TWELVE_SCENES_SPLIT}: names {len(sequences)} sequences, expected queries "
@@ -80,3 +84,26 @@ def _read_line(line: str, where: str) -> tuple[int, range]:
             "correct the line"
         )
     return number, range(start, end + 1)
+
+
+def _focal_length(path: Path) -> float:
+    """Return the focal length of a scene's camera, in longer sides; NaN without the file."""
+    if not path.is_file():
+        return math.nan
+    lines = [(where, *line.partition("=")[::2]) for where, line in read_lines(path)]
+    told = {name.strip(): (where, values.split()) for where, name, values in lines}
+    if missing := {INTRINSICS, *SIZES} - told.keys():
+        raise InputError(
+            f"{path}: does not tell {', '.join(sorted(missing))}, expected a line of each, such as "
+            f"{INTRINSICS} = 1158.3 0 649 0 0 1153.5 483.5 0 ...; extract it again, or remove it"
+        )
+    where, numbers = told[INTRINSICS]
+    matrix = parse_numbers(numbers, where)
+    side = max(parse_numbers(told[name][1], told[name][0]).max(initial=0) for name in SIZES)
+    length = (matrix[0] + matrix[5]) / 2 / side if len(matrix) > 5 and side > 0 else math.nan
+    if not FOCAL_LENGTHS[0] <= length <= FOCAL_LENGTHS[1]:
+        raise InputError(
+            f"{where}: says {' '.join(numbers)} of images with {side:g} pixels along the longer "
+            "side, expected the rows of a camera's matrix; correct it, or remove the file"
+        )
+    return float(length)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..calibration import read_calibration
+from ..exchange.pose_formats import FORMATS
 from ..runtime import InputError, PlainFormatter, leave_cores_to_others, plain, select_device
 from .files import find_photos
 from .new_place import prepare_place, tell_quality
@@ -61,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
         "poses.txt and images.txt (default: as the pipeline was configured)")  # fmt: skip
     add("--focal-length", type=_focal_length, help="of the photos' camera, in longer sides of "
         "the photo, for networks that see rays (default: by EXIF, or the database's)")  # fmt: skip
+    add("--format", action="append", choices=FORMATS, default=[], help="further format for "
+        "accepted photos: a complete COLMAP model, hloc's or ACE's poses; repeatable")  # fmt: skip
     add("--netvlad", type=Path, help="NetVLAD's checkpoint, where it is no longer in "
         "resources/weights/")  # fmt: skip
     add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
@@ -100,7 +103,8 @@ def _run(options: argparse.Namespace) -> None:
 
     device = select_device(options.device, options.workers)
     paths = options.photos, options.output
-    table = localise_photos(place, *paths, device, options.workers, options.focal_length)
+    how = options.workers, options.focal_length, options.format
+    table = localise_photos(place, *paths, device, *how)
     columns = ["image", "tx", "ty", "tz", "sigma_m", "sigma_deg", "confidence", "accepted"]
     formats = dict.fromkeys(columns[1:7], "{:.2f}".format) | {"sigma_m": "{:.3f}".format}
     print(plain(table[columns].to_string(index=False, formatters=formats)))
@@ -109,6 +113,9 @@ def _run(options: argparse.Namespace) -> None:
     print("  poses.txt    accepted photos: TUM trajectory")
     print("  images.txt   accepted photos: COLMAP, world-to-camera")
     print("  photos.png   the photos on a map")
+    for name in dict.fromkeys(options.format):
+        file = "colmap/" if name == "colmap" else f"{name}.txt"
+        print(f"  {file:<12} accepted photos, see docs/formats.md")
     if unread := table["similarity"].isna().sum():
         raise InputError(
             f"{options.photos}: {unread} of {len(table)} photos cannot be read and have no pose, "

@@ -1,16 +1,18 @@
 """A folder of new photos, localised in a place: a table, a map, and lists for other programs."""
 
 import logging
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from ..exchange.pose_formats import PoseList, write_images, write_tum
+from ..exchange.pose_formats import write_images, write_tum
 from ..images import UPRIGHT, open_image
 from ..runtime import InputError, atomic_path, map_in_threads
+from .exporting import accepted_poses, write_formats
 from .files import find_photos
-from .localiser import POSE, Localiser
+from .localiser import Localiser
 from .picture import plot_photos
 from .place import Place
 
@@ -24,6 +26,7 @@ def localise_photos(
     device: torch.device,
     workers: int = 1,
     focal_length: float | None = None,
+    formats: Collection[str] = (),
 ) -> pd.DataFrame:
     """Estimate the pose of every photo in a folder, write the results and return their table.
 
@@ -39,6 +42,7 @@ def localise_photos(
         device: to compute on.
         workers: threads that read and refine photos.
         focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
+        formats: further ones to write accepted photos in, see ``exporting.write_formats``.
 
     Raises:
         InputError: no photo can be read, there is none, or the files do not belong together.
@@ -52,6 +56,8 @@ def localise_photos(
         table, covariances = localiser.localise(paths, readable, focal_length)
         picture, least = Path(output_folder, "photos.png"), place.minimum_confidence
         plot_photos(table, photo_folder, localiser.frames, least, picture, covariances)
+        where = photo_folder, localiser.frames, output_folder
+        write_formats(table, *where, formats, focal_length)
     table = _with_all(table, names)
     _write(table, Path(output_folder))
     return table
@@ -104,11 +110,8 @@ def _with_all(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
 def _write(table: pd.DataFrame, folder: Path) -> None:
     """Write the table, and lists of the accepted poses."""
-    accepted = table[table["accepted"]]
-    logger.info("%d of %d photos accepted", len(accepted), len(table))
-    poses = accepted[POSE].to_numpy()
-    remark = "Photos that were accepted, estimated by relposegnn."
-    listed = PoseList(list(accepted["image"]), poses[:, :3], poses[:, 3:], remark)
+    listed = accepted_poses(table)
+    logger.info("%d of %d photos accepted", len(listed.names), len(table))
     write_tum(folder / "poses.txt", listed)
     write_images(folder / "images.txt", listed)
     with atomic_path(folder / "poses.csv") as partial:
