@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help environment demo resume general-model style check test benchmark lock audit clean
+.PHONY: help environment demo resume general-model style check test docs benchmark lock audit clean
 
 # Any Python from 3.11 on:  make demo PYTHON=python3.12
 PYTHON ?= python3
@@ -68,6 +68,10 @@ test: style  ## every check and test
 	$(RUN) snakemake --lint
 	$(TESTS)
 
+docs: .venv/.complete-dev  ## the documentation site, in site/, and the pages of every setting
+	.venv/bin/python docs/write_settings.py
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
+
 benchmark: environment  ## every stage's speed and memory against a floor of the same run
 	.venv/bin/python benchmarks/run.py
 
@@ -83,4 +87,4 @@ audit: .venv/.complete-dev  ## ask for known vulnerabilities of the packages in 
 		$(RUN) pip_audit --strict --require-hashes --disable-pip -r envs/$$name.txt; done
 
 clean:  ## remove what "make demo" and the tests made; .venv and downloads stay
-	rm -rf {results,resources}/synthetic $(REPORT) .pytest_cache .ruff_cache .hypothesis
+	rm -rf {results,resources}/synthetic $(REPORT) site .pytest_cache .ruff_cache .hypothesis

@@ -12,18 +12,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
 PARTS = ("Snakefile", "rules", "config", "envs", "profiles", "workflow", "relposegnn")
-# Two scenes of 12 database images and 4 queries, a network of width 16, two epochs.
-TINY = """
-rendering: {width: 64, height: 48, train_sequences: 1, test_sequences: 1, frames_per_sequence: 12}
-frames:
-  shorter_side: 32
-  # Too few images and too small to estimate them.
-  focal_lengths: {study: {train: 0.914, test: 0.914}, workshop: {train: 0.914, test: 0.914}}
-retrieval: {width: 64, height: 48, clusters: 4, candidates: 11}
-graphs: {neighbours: 3, stride: 2}
-model: {edges: pooled, backbone: resnet10, width: 16, iterations: 1}
-training: {epochs: 2, batch_size: 4}
-"""
+TINY = (REPOSITORY / ".test/config/config.yaml").read_text()
 EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
 
 # Snakemake's command loads libraries for longer than it plans. It runs in copies of a process that

@@ -192,10 +192,10 @@ def _schema_problems(config: dict, schema: dict) -> Iterator[str]:
                 if key not in error.schema["properties"]:
                     yield _unknown_key([*place, key], error.schema, schema)
         elif error.validator == "missing":
-            yield f"{_dotted(place)}: is missing, expected {_allowed(error.schema)}"
+            yield f"{_dotted(place)}: is missing, expected {allowed_values(error.schema)}"
         else:
             got = shorten(json.dumps(error.instance, default=str), 60)
-            yield f"{_dotted(place)}: got {got}, expected {_allowed(error.schema)}"
+            yield f"{_dotted(place)}: got {got}, expected {allowed_values(error.schema)}"
 
 
 def _unknown_key(place: list, section: dict, schema: dict) -> str:
@@ -218,7 +218,7 @@ def _dotted(place: list) -> str:
     return text.lstrip(".") or "config"
 
 
-def _allowed(schema: dict) -> str:
+def allowed_values(schema: dict) -> str:
     """Return what a schema allows in words: type, range, meaning and unit."""
     if "enum" in schema:
         kind = f"one of {', '.join(schema['enum'])}"

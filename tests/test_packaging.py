@@ -1,0 +1,101 @@
+"""What is built and published: wheel, sdist, catalogue files, forms for problems."""
+
+import json
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from configurations import validated
+from project import REPOSITORY, Project
+
+import relposegnn
+from relposegnn.version import VERSION
+
+LIBRARY = REPOSITORY / "workflow/scripts/relposegnn"
+BUILD = """
+import setuptools.build_meta as backend, sys
+folder = sys.argv[1]  # the backend changes it
+backend.build_sdist(folder); backend.build_wheel(folder)
+"""
+
+
+def tracked(folder: str = ".") -> set[str]:
+    """Return the files of the repository in a folder, new ones too."""
+    asked = ["git", "ls-files", "--cached", "--others", "--exclude-standard", folder]
+    done = subprocess.run(asked, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return {name for name in done.stdout.splitlines() if (REPOSITORY / name).is_file()}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    """Return a folder with an sdist and a wheel of what git has, built as pip does."""
+    if not (REPOSITORY / ".git").exists():
+        pytest.skip(f"{REPOSITORY} is no git repository, which tells what belongs to the project")
+    base = tmp_path_factory.mktemp("packaging")
+    for name in tracked():
+        (base / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
+        (base / "copy" / name).write_bytes((REPOSITORY / name).read_bytes())
+    command = [sys.executable, "-c", BUILD, str(base)]
+    done = subprocess.run(command, cwd=base / "copy", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return base
+
+
+def test_the_wheel_holds_every_file_of_the_library(built):
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        text = archive.read(metadata).decode()
+    expected = {name.removeprefix("workflow/scripts/") for name in tracked(LIBRARY)}
+    assert "relposegnn/py.typed" in expected
+    assert expected == {name for name in names if ".dist-info/" not in name}
+    assert re.search(rf"^Version: {re.escape(VERSION)}$", text, re.M)
+
+
+def test_the_sdist_holds_the_whole_project(built):
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
+    of_the_repository = re.compile(r"\.github/|\.gitignore|\.dockerignore")
+    assert {name for name in tracked() if not of_the_repository.match(name)} <= names
+
+
+def test_versions_agree():
+    assert relposegnn.__version__ == VERSION
+    assert f"\n## {VERSION}\n" in (REPOSITORY / "CHANGELOG.md").read_text()
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert settings["dynamic"]["version"]["attr"] == "relposegnn.version.VERSION"
+
+
+def test_the_catalogue_finds_its_files():
+    entry = yaml.safe_load((REPOSITORY / ".snakemake-workflow-catalog.yml").read_text())
+    assert entry["usage"]["software-stack-deployment"] == {"conda": True}
+    assert (REPOSITORY / "config/README.md").is_file()
+    assert validated(yaml.safe_load((REPOSITORY / ".test/config/config.yaml").read_text()))
+
+
+@pytest.mark.slow
+def test_the_test_configuration_is_planned_as_its_first_lines_say(tmp_path):
+    project = Project(tmp_path / "project")
+    text = (REPOSITORY / ".test/config/config.yaml").read_text()
+    for name in ("config", ".test/config"):
+        (project.folder / name).mkdir(parents=True, exist_ok=True)
+    (project.folder / ".test/config/config.yaml").write_text(text)
+    planned = project.planned("--directory", ".test", "--forceall")
+    assert planned["render_archive"] == planned["pack_frames"] == 2
+
+
+@pytest.mark.parametrize("name", ["problem", "idea"])
+def test_forms_for_problems_are_read(name):
+    form = yaml.safe_load((REPOSITORY / f".github/ISSUE_TEMPLATE/{name}.yml").read_text())
+    assert {"name", "description", "body"} <= form.keys()
+    fields = [part for part in form["body"] if part["type"] != "markdown"]
+    assert len({part["id"] for part in fields}) == len(fields)
+    assert all(part["attributes"]["label"] for part in fields), json.dumps(fields)
