@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +25,7 @@ from relposegnn.runtime import InputError
 from relposegnn.serving.answers import answer_of, map_of
 from relposegnn.serving.application import Bounds, make_application
 
+SMALL, LARGE = (0.11, 1.4, 0.24, 3.1), (0.5, 9, 1.1, 20)  # errors, metres and degrees
 SPREAD = np.diag([0.04, 0.01, 0.01])  # of camera centres, in a unit of its own
 
 
@@ -32,6 +34,13 @@ def photo_at(row: int, red: int = 0) -> bytes:
     written = BytesIO()
     Image.new("RGB", (8, 6), (red, row, 0)).save(written, "PNG")
     return written.getvalue()
+
+
+@cache
+def planted_walks() -> np.ndarray:
+    """Return the poses (60, 4, 4) of two walks in a generated room."""
+    room = build_room(5)
+    return np.concatenate([camera_path(room, 5, number, 30) for number in (1, 2)])
 
 
 class PlantedPlace:
@@ -44,14 +53,10 @@ class PlantedPlace:
     """
 
     def __init__(self, delay: float = 0.0) -> None:
-        room = build_room(5)
-        walks = [camera_path(room, 5, number, 30) for number in (1, 2)]
-        self.poses = np.concatenate(walks)
+        self.poses = planted_walks()
         self.place = place_in(Path())
         names = [f"seq-{1 + i // 30:02}/frame-{i % 30:06}" for i in range(60)]
-        frames = SimpleNamespace(
-            scene="study", poses=lambda _: self.poses, names=lambda _: names
-        )
+        frames = SimpleNamespace(scene="study", poses=lambda _: self.poses, names=lambda _: names)
         self.scene, self.map = "study", map_of(frames, self.place, {ALL_EDGES: SURE})
         self.delay, self.most, self.seen = delay, 0, []
         self._inside, self._names = 0, names
@@ -79,7 +84,7 @@ class PlantedPlace:
         quaternion = quaternion_from_matrix(pose[None, :3, :3])[0]
         table = {
             **dict(zip(POSE, [*pose[:3, 3], *quaternion], strict=True)),
-            **dict(zip(STATED, (0.11, 1.4, 0.24, 3.1) if sure > 0.5 else (0.5, 9, 1.1, 20))),
+            **dict(zip(STATED, SMALL if sure > 0.5 else LARGE, strict=True)),
             "confidence": sure, "accepted": sure > 0.4, "similarity": 0.83, "points": 57,
             "nearest": self._names[row],
         }  # fmt: skip

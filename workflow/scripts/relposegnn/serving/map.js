@@ -4,7 +4,7 @@ const MARGIN = 0.08; // of the extent, around what is shown
 const REACH = 0.35; // of the extent: photos further outside are not on the whole map
 const SYMBOL = 52, STROKE = 11; // pixels: a photo's camera, and the views of the database's
 const TICKS = 90; // pixels between lines of the grid, at least
-const NEAR = 4; // a photo's own view: so many errors in 95 % of the cases to each side
+const NEAR = 2.5; // a photo's own view: so many errors in 95 % of the cases to each side
 const LEAST_VIEW = 0.02; // metres across
 
 export class PlaceMap {

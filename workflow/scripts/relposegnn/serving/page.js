@@ -13,6 +13,7 @@ async function begin() {
   const quality = best ? `, median error ${length(best.median_m)} and ${angle(best.median_deg)}` : "";
   $("place").textContent = `${told.scene}: ${told.cameras.names.length} images${quality}`;
   document.title = `${told.scene}: ${document.title}`;
+  $("whence").textContent = `images of the place, ${told.view.title}`;
   map = new PlaceMap($("map"), told);
 }
 
@@ -43,8 +44,9 @@ function clear() {
 
 function tell(answer) {
   map?.show(answer);
-  const beyond = map?.outside ? ". It lies outside the map" : "";
-  state(answer.accepted ? "accepted" : "refused", answer.accepted ? "Found" : answer.pose ? "Not sure" : "Not found", answer.reason + beyond);
+  const title = answer.accepted ? "Found" : answer.pose ? "Not sure" : "Not found";
+  const reason = answer.reason.charAt(0).toUpperCase() + answer.reason.slice(1);
+  state(answer.accepted ? "accepted" : "refused", title, map?.outside ? `${reason}. It lies outside the map` : reason);
   $("numbers").hidden = false;
   $("numbers").classList.toggle("unsure", !answer.accepted);
   $("confidence").textContent = answer.confidence.toFixed(2);
@@ -54,7 +56,10 @@ function tell(answer) {
   $("least").title = `accepted from ${answer.minimum_confidence}`;
   $("list").replaceChildren(...rows(answer).flatMap(([term, value]) => [item("dt", term), item("dd", value)]));
   $("json").textContent = JSON.stringify(answer, null, 1);
-  for (const key of document.querySelectorAll(".found")) key.hidden = !answer.pose;
+  for (const key of document.querySelectorAll(".found")) {
+    key.hidden = !answer.pose;
+    key.firstChild.classList.toggle("unsure", !answer.accepted);
+  }
   $("centre").hidden = !answer.pose;
 }
 
@@ -63,8 +68,8 @@ function rows(answer) {
   const errors = (metres, degrees) => (metres === null ? "not known" : `${length(metres)}, ${angle(degrees)}`);
   return [
     ...(pose ? [
-      ["position", `${pose.centre_m.map((x) => signed(x, 3)).join("  ")} m`],
-      ["turn (wxyz)", pose.quaternion_wxyz.map((x) => signed(x, 3)).join("  ")],
+      ["position", `${pose.centre_m.map((x) => signed(x, 3)).join(", ")} m`],
+      ["turn (wxyz)", pose.quaternion_wxyz.map((x) => signed(x, 3)).join(", ")],
       ["error, 68 %", errors(answer.sigma_m, answer.sigma_deg)],
       ["error, 95 %", errors(answer.sigma95_m, answer.sigma95_deg)],
     ] : []),
@@ -132,4 +137,5 @@ $("closer").addEventListener("click", () => map?.zoom(0.6));
 $("farther").addEventListener("click", () => map?.zoom(1 / 0.6));
 $("whole").addEventListener("click", () => map?.showWhole());
 $("centre").addEventListener("click", () => map?.showPhoto());
+if (matchMedia("(pointer: coarse)").matches) document.querySelector("#hint span").textContent = "Choose a photo";
 begin().catch((error) => fail(`the map cannot be read: ${error.message}`));

@@ -1,0 +1,112 @@
+import asyncio
+import io
+import json
+from dataclasses import replace
+
+import httpx
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+from serving_place import serving
+from test_photos_localising import CPU, SAMPLING, folder, place  # noqa: F401  fixtures
+from test_photos_place import write_calibration
+
+from relposegnn.calibration import Scale
+from relposegnn.figures.maps import look_from_above
+from relposegnn.metrics import ALL_EDGES, STATED
+from relposegnn.photos.localiser import POSE, Localiser
+from relposegnn.runtime import InputError
+from relposegnn.serving.answers import LoadedPlace, answer_of, explain
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def loaded(place, tmp_path_factory):  # noqa: F811
+    scale = Scale([0.1, 2.0, 0.5], [1.0, 0.5, 0.25], (2, 2), (0.1, 1.0), 50)
+    file = write_calibration(tmp_path_factory.mktemp("c") / "c.json", **{ALL_EDGES: scale})
+    sure = replace(place, calibration=file, sampling=replace(SAMPLING, stride=1))
+    with Localiser(sure, CPU) as localiser:
+        yield localiser
+
+
+def test_photos_at_once_have_the_answers_that_each_has_alone(loaded, folder):  # noqa: F811
+    paths = sorted(folder.glob("*.PNG"))
+    alone = [loaded.localise([path], ["photo"]).table.iloc[0] for path in paths]
+    assert len({row["tx"] for row in alone}) == 5
+
+    async def ask_all(address):
+        async with httpx.AsyncClient(base_url=address, trust_env=False, timeout=60) as asking:
+            asked = (asking.post("/localise", content=path.read_bytes()) for path in 3 * paths)
+            return await asyncio.gather(*asked)
+
+    with serving(LoadedPlace(loaded), queue=15) as address:
+        answers = asyncio.run(ask_all(address))
+    for answer, row in zip(answers, 3 * alone, strict=True):
+        told = json.loads(answer.text, parse_constant=pytest.fail)
+        np.testing.assert_allclose(told["pose"]["centre_m"], row[POSE[:3]].tolist(), atol=1e-9)
+        assert told["nearest"] == row["nearest"]
+        np.testing.assert_allclose([told[name] for name in STATED], row[STATED].tolist())
+
+
+def test_a_photo_is_turned_as_its_tag_says(loaded, folder):  # noqa: F811
+    upright, turned = io.BytesIO(), io.BytesIO()
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    with Image.open(folder / "test 2.PNG") as image:
+        image.save(upright, "PNG")
+        image.transpose(Image.Transpose.ROTATE_90).save(turned, "PNG", exif=exif)
+    answers = [LoadedPlace(loaded).localise(each.getvalue()) for each in (upright, turned)]
+    assert answers[0] == answers[1]
+
+
+def test_what_cannot_be_read_is_told_without_the_services_paths(loaded):
+    with pytest.raises(InputError, match=r"^photo: cannot be read as an image \(it starts with"):
+        LoadedPlace(loaded).localise(b"GIF89a")
+
+
+def test_covariances_and_errors_are_of_one_size(loaded, folder):  # noqa: F811
+    found = loaded.localise([folder / "test 1.PNG"])
+    told = answer_of(found, loaded.place)
+    size = np.sqrt(np.trace(told["covariance95_m2"]))
+    np.testing.assert_allclose(size, told["sigma95_m"])
+    np.testing.assert_allclose(
+        np.linalg.norm(told["pose"]["quaternion_wxyz"]), np.linalg.det(told["pose"]["rotation"])
+    )
+
+
+def test_the_map_is_of_the_database(loaded):
+    told, poses = LoadedPlace(loaded).map, loaded.frames.poses("train")
+    np.testing.assert_allclose(told["cameras"]["centres_m"], poses[:, :3, 3], atol=1e-4)
+    view = look_from_above(poses)
+    np.testing.assert_array_equal(told["view"]["map_from_world"], view.map_from_world)
+    assert told["quality"] == {ALL_EDGES: {"median_m": 0.1, "median_deg": 1.0, "images": 50}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"accepted": True, "confidence": 0.8}, "confidence 0.8 is at least 0.4"),
+        ({"tx": np.nan}, "no pose could be estimated"),
+        ({name: np.nan for name in STATED}, "how large errors are here is not known"),
+        ({"confidence": 0.1}, "confidence 0.1 is below 0.4: the photo is hardly like any image"),
+        (
+            {"confidence": 0.1, "sigma_m": 3.0, "sigma95_m": 6.0},
+            "its stated error of 3 m and 0.1 degrees is too large for it to be within 0.25 m",
+        ),
+    ],
+)
+def test_why_a_pose_is_refused(loaded, folder, changes, reason):  # noqa: F811
+    small = dict(zip(STATED, (0.01, 0.1, 0.02, 0.2), strict=True))
+    row = loaded.localise([folder / "test 1.PNG"]).table.iloc[0].copy()
+    for name, value in ({"accepted": False} | small | changes).items():
+        row[name] = value
+    assert reason in explain(row, replace(loaded.place, minimum_confidence=0.4))
+
+
+def test_what_is_not_finite_is_told_as_none(loaded, folder):  # noqa: F811
+    found = loaded.localise([folder / "test 1.PNG"])
+    found.table.loc[0, [*POSE, *STATED]] = np.nan
+    told = answer_of(found, loaded.place)
+    json.dumps(told, allow_nan=False)
+    assert told["pose"] is told["sigma_m"] is told["covariance95_m2"] is None

@@ -1,0 +1,107 @@
+"""The page in a browser: a photo is dropped, and its pose seen."""
+
+import shutil
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from serving_place import PlantedPlace, photo_at, serving
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+]
+SWITCHES = [
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--no-first-run"),
+]
+PHONE = {"width": 420, "height": 860}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+
+
+@contextmanager
+def page_of(browser, address, **options):
+    """Open the service's page; nothing may be asked of others, nor the console complain."""
+    context, asked, told = browser.new_context(**options), [], []
+    page = context.new_page()
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: told.append(message.text))
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.goto(address)
+    page.wait_for_selector("#map .database")
+    yield page
+    assert told == []
+    own = [url for url in asked if url.startswith((f"{address}/", f"blob:{address}/"))]
+    assert asked == own
+    context.close()
+
+
+def drop(page, photo, name="walk.png"):
+    """Drop a photo on the page, as from a folder."""
+    page.evaluate(
+        """([bytes, name]) => {
+            const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
+            for (const kind of ["dragenter", "drop"])
+                document.getElementById("drop").dispatchEvent(new DragEvent(kind,
+                    { bubbles: true, cancelable: true, dataTransfer: data }));
+        }""",
+        [list(photo), name],
+    )
+
+
+def on_map(page, selector):
+    """Return where an element is on the map, in its pixels."""
+    return np.array([float(page.get_attribute(selector, side)) for side in ("cx", "cy")])
+
+
+def test_a_dropped_photo_is_seen_where_it_was_taken(browser):
+    """It was taken right where a camera of the database was, which is circled."""
+    place = PlantedPlace()
+    with serving(place) as address, page_of(browser, address) as page:
+        assert "study: 60 images, median error 8.0 cm and 1.5°" in page.inner_text("#place")
+        drop(page, photo_at(17))
+        page.wait_for_selector("#state.accepted")
+        np.testing.assert_allclose(on_map(page, "#spot"), on_map(page, ".nearest circle"), atol=1)
+        drop(page, photo_at(40, 60))
+        page.wait_for_selector("#list dd:has-text('frame-000010')")
+        apart = on_map(page, "#spot") - on_map(page, ".nearest circle")
+        scale = page.evaluate("document.getElementById('map').clientWidth") / 100
+        assert np.linalg.norm(apart) > scale
+        x, y, z = place.pose_at(40, 60)[:3, 3]
+        told = page.inner_text("#list").replace("−", "-")
+        assert all(f"{value:.3f}" in told for value in (x, y, z))
+        before = page.get_attribute("#map ellipse", "rx")
+        page.click("#centre")
+        assert float(page.get_attribute("#map ellipse", "rx")) > float(before)
+        page.click("#whole")
+        assert page.get_attribute("#map ellipse", "rx") == before
+
+
+def test_what_is_no_pose_to_rely_on_is_told(browser):
+    with (
+        serving(PlantedPlace(), limit=5000) as address,
+        page_of(browser, address, viewport=PHONE, has_touch=True, is_mobile=True) as page,
+    ):
+        assert page.is_visible("#take")
+        with page.expect_file_chooser() as chooser:
+            page.click("#take")
+        photo = {"name": "a.png", "mimeType": "image/png", "buffer": photo_at(3, 230)}
+        chooser.value.set_files(photo)
+        page.wait_for_selector("#state.refused")
+        assert "Confidence 0.13 is below 0.4" in page.inner_text("#state")
+        assert page.is_visible(".unsure.estimate")
+        drop(page, bytes(6000), "big.png")
+        page.wait_for_selector("#state.failed")
+        assert "big.png: has 6000 bytes, expected at most 5000" in page.inner_text("#state")
+        assert page.query_selector(".estimate path#spot") is None
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= PHONE["width"]
