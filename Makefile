@@ -41,8 +41,8 @@ demo: environment  ## the whole pipeline on generated scenes, then its tables an
 	$(COMMAND) run config
 	@if [[ ! -e $(REPORT) || -n $$(find results -type f -newer $(REPORT) -print -quit) ]]; then \
 		$(COMMAND) run config -- --report $(REPORT); fi
-	@for table in results/synthetic/tables/*.md; do echo; cat "$$table"; done
-	@echo; echo "tables:  results/synthetic/tables/"; echo "figures: results/synthetic/figures/"; \
+	@echo; grep '^|' results/synthetic/tables/joint.md
+	@echo; echo "tables:  results/synthetic/tables/, explained in joint.md"; echo "figures: results/synthetic/figures/"; \
 		echo "report:  $(REPORT)"
 
 # make resume ARGUMENTS="table_joint --configfile config/7scenes.yaml"

@@ -192,3 +192,19 @@ WRITERS = {
     "NeRF's transforms": write_transforms,
     "TUM RGB-D": write_tum_rgbd,
 }
+
+
+def write_walk(folder: Path, database: int, queries: int) -> Path:
+    """Write a place in the plain layout with so many images, all of one kind, 10 cm apart."""
+    rng = np.random.default_rng(5)
+    for split, count in (("train", database), ("test", queries)):
+        rows = [f"{split}/{i:03}.png,{i / 10},0,0,1,0,0,0" for i in range(count)]
+        for row in rows:
+            path = folder / row.split(",")[0]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = rng.integers(0, 256, (SIZE[1], SIZE[0], 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(path)
+        if rows:
+            table = "\n".join(["image,tx,ty,tz,qw,qx,qy,qz", *rows, ""])
+            (folder / f"{split}.csv").write_text(table)
+    return folder

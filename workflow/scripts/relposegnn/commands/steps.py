@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 # What Snakemake's reasons begin with, and shorter ones. A job may have several: the first counts.
 REASONS = {
-    "Forced execution": "asked for, or was interrupted",
+    "Forced execution": "asked for or interrupted",
     "Params have changed": "settings or code changed",
     "Code has changed": "script changed",
     "Software environment definition": "environment changed",

@@ -1,0 +1,133 @@
+"""The command relposegnn new-place: what it finds, writes and refuses."""
+
+import re
+import shutil
+
+import pytest
+import yaml
+from planted_scenes import (
+    write_cambridge,
+    write_colmap,
+    write_seven_scenes,
+    write_transforms,
+    write_twelve_scenes,
+    write_walk,
+)
+from project import REPOSITORY
+
+from relposegnn.commands import new_place
+from relposegnn.commands.new_place import configuration_of, fitting_stride, look_at, main
+from relposegnn.configuration import validate_configuration
+from relposegnn.layouts.files import lists_queries
+from relposegnn.layouts.reading import read_scene
+from relposegnn.runtime import InputError
+
+DEFAULTS = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Return a folder with the project's configurations, for which files are written."""
+    shutil.copytree(REPOSITORY / "config", tmp_path / "project/config")
+    monkeypatch.setattr(new_place, "find_project", lambda: tmp_path / "project")
+    return tmp_path / "project"
+
+
+def test_a_file_is_written_for_a_place_and_the_next_command_told(project, tmp_path, capsys):
+    folder = write_walk(tmp_path / "my places/garage", database=40, queries=5)
+    assert main([str(folder)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-1].strip() == "./relposegnn run garage"
+    assert "40 database images, 5 queries" in printed
+    assert "64 x 48 pixels, sides as 1.33 : 1" in printed
+    text = (project / "config/garage.yaml").read_text()
+    assert "#     ./relposegnn run garage " in text
+    config = validate_configuration(yaml.safe_load(text), project)
+    assert (config["dataset"], config["scenes"]) == ("garage", ["garage"])
+    assert project.joinpath(config["scenes_dir"]).resolve() == folder.parent
+    assert config["graphs"]["stride"] == 2  # 37 of 40, half of them, for 7 neighbours
+
+
+@pytest.mark.parametrize("name", ["attic-2", "1e5", "true", "07"])
+def test_a_name_of_its_own_names_file_and_results(project, tmp_path, name):
+    folder = write_walk(tmp_path / "garage", database=30, queries=0)
+    assert main([str(folder), "--name", name]) == 0
+    config = yaml.safe_load((project / f"config/{name}.yaml").read_text())
+    assert (config["dataset"], config["scenes"]) == (name, ["garage"])
+
+
+def test_only_its_own_file_is_replaced_and_only_by_force(project, tmp_path, capsys):
+    folder = write_walk(tmp_path / "garage", database=30, queries=0)
+    written = project / "config/garage.yaml"
+    assert main([str(folder)]) == 0
+    written.write_text(written.read_text() + "\n# mine\n")
+    assert main([str(folder)]) == 1
+    assert "is there already; --force replaces it" in capsys.readouterr().err
+    assert written.read_text().endswith("# mine\n")
+    assert main([str(folder), "--force"]) == 0
+    assert "# mine" not in written.read_text()
+    small = (project / "config/small.yaml").read_text()
+    assert main([str(folder), "--force", "--name", "small"]) == 1
+    assert "was not written by this command" in capsys.readouterr().err
+    assert (project / "config/small.yaml").read_text() == small
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("synthetic", "yaml: has results/synthetic"), ("a b", "is no name"), ("../x", "is no name")],
+)
+def test_a_name_that_cannot_be_is_refused(project, tmp_path, name, message, capsys):
+    folder = write_walk(tmp_path / "garage", database=30, queries=0)
+    assert main([str(folder), "--name", name]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_bad_folder_is_told_as_its_layout_tells_it(project, tmp_path, capsys):
+    folder = write_walk(tmp_path / "garage", database=30, queries=0)
+    (folder / "train/003.png").unlink()
+    assert main([str(folder)]) == 1
+    assert re.search(
+        r"train\.csv:5: names 'train/003\.png', but there is no", capsys.readouterr().err
+    )
+    assert main([str(tmp_path)]) == 1
+    assert "holds no scene, expected the files of a layout" in capsys.readouterr().err
+    assert not (project / "config/garage.yaml").exists()
+
+
+def test_too_few_images_are_told(tmp_path):
+    place = look_at(write_cambridge(tmp_path / "court"))
+    assert (place.layout, place.size) == ("Cambridge Landmarks", (64, 48))
+    with pytest.raises(InputError, match=r"court: 4 database images, expected more than 7"):
+        configuration_of(place, "court", "refuse", REPOSITORY)
+
+
+@pytest.mark.parametrize(("images", "stride"), [(9, 1), (40, 2), (60, 4), (80, 5), (9000, 5)])
+def test_a_stride_leaves_a_full_graph_of_what_is_not_dropped(images, stride):
+    assert fitting_stride(images, DEFAULTS) == stride
+    graphs = DEFAULTS["graphs"]
+    kept = images * (1 - graphs["validation"]["share"]) * (1 - graphs["drop_probability"])
+    assert stride == 1 or kept >= stride * graphs["neighbours"]
+
+
+WRITERS = {
+    "tables": lambda folder: write_walk(folder, 2, 1),
+    "tables without": lambda folder: write_walk(folder, 2, 0),
+    "Cambridge": write_cambridge,
+    "7-Scenes": write_seven_scenes,
+    "12-Scenes": write_twelve_scenes,
+    "COLMAP": write_colmap,
+    "transforms": write_transforms,
+    "transforms without": lambda folder: write_transforms(folder, test_filenames=[]),
+}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_look_at_files_tells_queries_as_their_reader_does(tmp_path, kind):
+    folder = WRITERS[kind](tmp_path / "place")
+    assert lists_queries(folder) == bool(read_scene(folder).test)
+    (folder / "test.txt").unlink(missing_ok=True)
+    assert lists_queries(folder) == bool(read_scene(folder).test)
+
+
+def test_of_no_place_it_is_not_known_that_it_has_no_queries(tmp_path):
+    assert lists_queries(tmp_path)

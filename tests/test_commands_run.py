@@ -1,0 +1,104 @@
+"""The command relposegnn run, on a planted place: what it plans, runs, tells and returns."""
+
+import re
+import shlex
+
+import pytest
+from planted_scenes import write_walk
+from project import REPOSITORY, Project, snakemake_output
+
+from relposegnn.commands.run import find_configuration, main
+from relposegnn.runtime import InputError
+
+PAGE = (REPOSITORY / "docs/own-places.md").read_text()
+TRAINED = re.compile(r"^train model +(\d+)", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Return a project with a configuration of a planted place, places/garage, and no results."""
+    project = Project(tmp_path_factory.mktemp("place"))
+    write_walk(project.folder / "places/garage", database=40, queries=5)
+    project.command_output("new-place", str(project.folder / "places/garage"))
+    return project
+
+
+def test_a_configuration_is_found_by_name_or_path(tmp_path):
+    assert find_configuration("small", REPOSITORY) == REPOSITORY / "config/small.yaml"
+    (tmp_path / "own.yaml").touch()
+    assert find_configuration(str(tmp_path / "own.yaml"), REPOSITORY) == tmp_path / "own.yaml"
+    with pytest.raises(InputError, match=r"smal: no such configuration.*7scenes.*small"):
+        find_configuration("smal", REPOSITORY)
+    with pytest.raises(InputError, match=r"config\.schema: no such configuration"):
+        find_configuration("config.schema", REPOSITORY / "docs")
+
+
+def test_an_unknown_configuration_ends_with_a_message(capsys):
+    assert main(["smal", "-n"]) == 1
+    assert capsys.readouterr().err.startswith("relposegnn run: smal: no such configuration")
+
+
+@pytest.mark.slow
+def test_a_step_that_fails_ends_the_run_with_its_cause_in_the_last_line(place):
+    done = place.command_output("run", "garage", "frames", "--", "--cores", "2")
+    assert re.search(r"^pack frames +garage [\d.]+ s$", done, re.MULTILINE)
+    assert "rule pack_frames" not in done
+    assert "INFO" not in done  # what jobs write
+    assert "up to date" in place.command_output("run", "garage", "frames", "--", "--cores", "2")
+    missing = place.folder / "places/garage/train/003.png"
+    missing.rename(missing.with_suffix(".away"))
+    missing.parents[1].touch()
+    failed = place.command_output("run", "garage", "frames", "--", "--cores", "2", expect=1)
+    *_, header, _, last = failed.splitlines()
+    assert header.endswith("the end of results/garage/logs/pack_frames/garage.log:")
+    assert "train/003.png" in last
+    missing.with_suffix(".away").rename(missing)
+    missing.parents[1].touch()
+
+
+@pytest.mark.slow
+def test_the_page_of_own_places_trains_once(place):
+    photo = place.folder / "path/to/photos/new.jpg"
+    photo.parent.mkdir(parents=True)
+    photo.touch()
+    runs = re.findall(r"^\./relposegnn (run garage(?: .*)?)$", PAGE, re.MULTILINE)
+    runs = [shlex.split(line, comments=True) for line in runs]
+    assert ["run", "garage"] in runs
+    assert any("photos" in line for line in runs)
+    assert TRAINED.findall(planned(place, runs[0])) == ["1"]
+    pretend_done(place)
+    for line in runs:
+        assert not TRAINED.findall(planned(place, line)), line
+    other = ["run", "garage", "--", "--config", "graphs={stride: 1}"]
+    assert TRAINED.findall(planned(place, other)) == ["1"]  # it would be noticed
+
+
+def planned(place: Project, arguments: list[str]) -> str:
+    """Return what a command would do."""
+    return place.command_output(*arguments[:2], "-n", *arguments[2:])
+
+
+def pretend_done(place: Project) -> None:
+    """Write empty results of everything that the default target makes, up to date for Snakemake."""
+    plan = snakemake_output(["--configfile", "config/garage.yaml", "-n"], place.folder)
+    for line in re.findall(r"^    output: (.*)$", plan, re.MULTILINE):
+        for path in map(place.folder.joinpath, line.split(", ")):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir() if path.name == "tensorboard" else path.touch()
+    done = place.command_output("run", "garage", "--", "--touch", "--forceall", "--cores", "1")
+    assert re.search(r"^All \d+ jobs are done", done, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_a_place_without_queries_ends_with_its_model_and_says_so(place):
+    write_walk(place.folder / "places/attic", database=30, queries=0)
+    place.command_output("new-place", str(place.folder / "places/attic"))
+    plan = place.command_output("run", "attic", "-n")
+    assert "attic: no queries are listed, so nothing can be scored" in plan
+    assert TRAINED.findall(plan) == ["1"]
+    assert "describe place" in plan
+    assert "tabulate" not in plan
+    assert "score poses" not in plan
+    held_out = planned(place, ["run", "attic", "--", "--config", "frames={held_out: 10}"])
+    assert "score poses" in held_out
+    assert "no queries" not in held_out
