@@ -53,8 +53,12 @@ def test_a_table_of_ablations_asks_for_variants(finished):
     assert "variants: is empty" in text
 
 
-def test_videos_show_every_evaluation(edited):
-    edited.run("--", "videos")
+def test_videos_and_exchange_are_of_every_evaluation(edited):
+    edited.run("--", "videos", "exchange")
+    runs = edited.folder / "results/synthetic/runs/joint/exchange"
+    for scene in ("study", "workshop"):
+        estimates = (runs / scene / "hloc/estimate.txt").read_text().splitlines()
+        assert {len(line.split()) for line in estimates} == {8}
     made = edited.folder / "results" / "synthetic" / "videos" / "joint"
     for scene in ("study", "workshop"):
         assert (made / f"{scene}.mp4").read_bytes()[4:8] == b"ftyp"
