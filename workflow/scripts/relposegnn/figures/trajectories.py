@@ -80,7 +80,8 @@ def plot_trajectories(
     shown, copied = shown_estimator(known), copied_image(known)
     prefix = PREFIXES[shown]
     scores = read_scores(scores_file).query("estimator == @shown")
-    stated = scores.set_index("query").reindex(arrays["rel_path"], columns=STATED[:1]).to_numpy()
+    scores = scores.set_index(scores["query"].astype(str))  # names may be numbers
+    stated = scores.reindex(arrays["rel_path"], columns=STATED[:1]).to_numpy()
     with np.errstate(invalid="ignore"):  # failed queries
         turned = [matrix_from_quaternion(arrays[f"{each}_q"]) for each in ("targ", prefix)]
     with Frames(frames_file) as frames:
@@ -181,7 +182,7 @@ def _draw_told(
     """Draw views of some true and estimated cameras at their centres (N, 3), and stated errors."""
     found = np.flatnonzero(np.isfinite(centres[1]).all(axis=1))
     rows = found[:: max(1, len(found) // SHOWN["views"])]
-    inks = np.tile(to_rgba(INK), (len(colours), 1)), colours
+    inks = np.tile(to_rgba(SOFT), (len(colours), 1)), colours
     for places, ahead, own in zip(centres, told.ahead, inks, strict=True):
         ends = panel.place(np.stack([places, places + 0.4 * panel.symbol * ahead], axis=1)[rows])
         lines = LineCollection(ends, colors=own[rows], linewidths=0.8, zorder=2.3)
