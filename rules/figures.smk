@@ -5,6 +5,7 @@ rule plot_trajectories:
     input:
         frames="results/{dataset}/frames/{scene}.h5",
         predictions=final_predictions,
+        scores="results/{dataset}/runs/{run}/scores/{scene}.csv",
     output:
         figure=report(
             "results/{dataset}/figures/trajectories/{run}/{scene}.png",
@@ -90,6 +91,7 @@ rule plot_retrieval:
         frames="results/{dataset}/frames/{scene}.h5",
         neighbours="results/{dataset}/neighbours/{scene}.h5",
         graphs="results/{dataset}/graphs/{scene}.h5",
+        scene=lambda wildcards: scene_folder(wildcards.scene),
     output:
         figure=report(
             "results/{dataset}/figures/retrieval/{scene}.png",

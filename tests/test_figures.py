@@ -1,11 +1,15 @@
 """Figures show the planted data: lines, colours, panels, captions."""
 
+from itertools import pairwise
+
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.image import imread
+from PIL import Image
 
 from relposegnn.figures.curves import (
     HISTORY_COLUMNS,
@@ -16,7 +20,7 @@ from relposegnn.figures.curves import (
 )
 from relposegnn.figures.gallery import choose_queries, draw_gallery, plot_gallery
 from relposegnn.figures.style import ERROR_COLOURS, INK, error_colours, scene_colour
-from relposegnn.figures.trajectories import draw_trajectories, plot_trajectories
+from relposegnn.figures.trajectories import Told, draw_trajectories, plot_trajectories
 from relposegnn.frames import Frames
 from relposegnn.metrics import (
     AFFINE,
@@ -26,6 +30,7 @@ from relposegnn.metrics import (
     REFERENCE,
     ROTATION,
     TRANSLATION,
+    score_poses,
 )
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
@@ -74,7 +79,8 @@ def test_trajectories_are_seen_from_above_and_from_the_side(path):
     above, side, bar = figure.axes
     labels = (above.get_ylabel(), side.get_ylabel(), side.get_xlabel())
     assert labels == ("−x [m]", "−y [m]", "z [m]")
-    assert [v.get_title(loc="left") for v in (above, side)] == ["seen from above", "from the side"]
+    titles = [view.get_title(loc="left") for view in (above, side)]
+    assert titles == ["seen from above, as a floor plan", "from the side"]
     assert bar.get_ylabel() == "translation error [m]"
     assert above.get_xlim() == side.get_xlim()
     for view, axis in ((above, 0), (side, 1)):
@@ -131,6 +137,24 @@ def test_the_median_of_a_copied_image_is_told_too(path):
     assert figure.texts[0].get_text() == told
 
 
+def test_views_and_stated_errors_are_drawn_where_the_estimates_are(path):
+    """All look along z, to the right of the map; of all but one 0.3 m are stated; one failed."""
+    path["estimates"][3] = np.nan
+    ahead, stated = np.tile([0.0, 0.0, 1.0], (2, 10, 1)), np.full(10, 0.3)
+    stated[5] = np.nan
+    figure = draw_trajectories(**path, title="chess", told=Told(ahead, stated))
+    view = figure.axes[0]
+    _, _, *views = [c for c in view.collections if isinstance(c, LineCollection)]
+    for lines, centres in zip(views, (path["truth"], path["estimates"]), strict=True):
+        starts, ends = np.array(lines.get_segments()).swapaxes(0, 1)
+        np.testing.assert_allclose(starts, np.delete(centres, 3, axis=0)[:, [2, 0]] * [1, -1])
+        assert (ends - starts)[:, 0].min() > 0.1
+        np.testing.assert_allclose((ends - starts)[:, 1], 0, atol=1e-9)
+    assert [patch.width for patch in view.patches] == pytest.approx([0.6] * 8)
+    assert [patch.height for patch in view.patches] == pytest.approx([0.6] * 8)
+    assert "stated error (68 %), of some" in legend_texts(figure)
+
+
 def test_estimates_outside_the_view_are_counted(path):
     path["estimates"] = path["truth"] + 0.1
     assert "estimate" in legend_texts(draw_trajectories(**path, title="chess"))
@@ -141,12 +165,16 @@ def test_estimates_outside_the_view_are_counted(path):
 
 
 def test_trajectory_step_writes_a_picture(path, tmp_path):
-    arrays = {"rel_path": path["queries"], "abs_t": path["estimates"], "targ_t": path["truth"]}
-    arrays["abs_q"] = arrays["targ_q"] = np.tile([1.0, 0, 0, 0], (10, 1))
+    arrays = {"rel_path": path["queries"], "targ_t": path["truth"]}
+    arrays |= dict.fromkeys(("abs_t", "robust_t", "reference_t"), path["estimates"])
+    names = ("targ_q", "abs_q", "robust_q", "reference_q")
+    arrays |= dict.fromkeys(names, np.tile([1.0, 0, 0, 0], (10, 1)))
     np.savez(tmp_path / "predictions.npz", **arrays)
     write_frames(tmp_path / "frames.h5", path["database"], path["database"][:1])
     figure_file = tmp_path / "figure.png"
-    plot_trajectories(tmp_path / "frames.h5", tmp_path / "predictions.npz", figure_file)
+    score_poses(tmp_path / "predictions.npz", tmp_path / "scores.csv")
+    inputs = [tmp_path / name for name in ("frames.h5", "predictions.npz", "scores.csv")]
+    plot_trajectories(*inputs, figure_file)
     picture = imread(figure_file)
     assert min(picture.shape[:2]) > 600
     assert (np.ptp(picture[..., :3], axis=2) > 0.3).sum() > 1000  # error lines and colour bar
@@ -230,6 +258,21 @@ def test_where_it_is_known_the_most_similar_image_is_dashed_instead(scores):
     assert len(panel.lines) == 2 * 3 + 1  # and the one at the medians
 
 
+def test_numbers_of_logarithmic_axes_do_not_run_into_each_other(scores):
+    for factor in (1, 10, 1e4):  # one decade, two, and more
+        spread = scores["chess"].assign(**{TRANSLATION: np.geomspace(0.1, 0.9 * factor, 12)})
+        figure = draw_error_curves({"chess": spread}, "7scenes, joint")
+        figure.draw_without_rendering()
+        axis = figure.axes[0].xaxis
+        low, high = axis.get_view_interval()
+        labels = [
+            label for label in axis.get_ticklabels() if low <= label.get_position()[0] <= high
+        ]
+        boxes = [label.get_window_extent() for label in labels]
+        assert len(boxes) >= 3
+        assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
+
+
 def test_curve_step_writes_a_picture(scores, tmp_path):
     rows = []
     for scene, frame in scores.items():
@@ -260,7 +303,7 @@ def test_training_panels_draw_their_columns(history):
     np.testing.assert_allclose(total.lines[1].get_ydata(), history["validation_loss"])
     np.testing.assert_allclose(weights.lines[1].get_ydata(), -3.0)
     np.testing.assert_allclose(rate.lines[0].get_ydata(), history["learning_rate"])
-    np.testing.assert_allclose(rate.lines[0].get_xdata(), history["epoch"])
+    np.testing.assert_allclose(rate.lines[0].get_xdata(), [1, 2, 3, 4, 5, 6])
     assert translation.get_yscale() == rotation.get_yscale() == "log"
     assert total.get_yscale() == "linear"
 
@@ -280,7 +323,7 @@ def test_history_without_its_columns_is_refused(history, tmp_path):
         plot_training(tmp_path / "training.csv", tmp_path / "training.png", "joint")
 
 
-# Gallery: frame i of a split shows the grey value 10 i; cameras stand on a line.
+# Gallery: the original of frame i shows the grey value 20 i, of a database frame 1 more.
 
 TRAIN_X = np.array([0.0, 0.5, 1.0, 2.0, 4.0])
 TEST_X = np.array([0.0, 0.1, 0.2, 0.3, 0.4])
@@ -306,12 +349,21 @@ def retrieval(tmp_path):
     with create_hdf5(tmp_path / "graphs.h5", "graphs", {}) as file:
         file["test/query"] = np.arange(5, dtype=np.int32)
         file["test/neighbours"] = np.tile(np.array([0, 2], dtype=np.int32), (5, 1))
-    return [tmp_path / f"{kind}.h5" for kind in ("frames", "neighbours", "graphs")]
+    for split in ("train", "test"):
+        for i in range(5):
+            path = tmp_path / f"{split}/seq-01/frame-{i:06d}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (640, 480), (20 * i + (split == "train"),) * 3).save(path, "PNG")
+    with h5py.File(tmp_path / "frames.h5", "r+") as file:
+        for split in ("train", "test"):
+            names = file[f"{split}/name"].asstr()[:]
+            file[f"{split}/source"][...] = [f"{split}/{name}" for name in names]
+    return [*(tmp_path / f"{kind}.h5" for kind in ("frames", "neighbours", "graphs")), tmp_path]
 
 
 def test_queries_are_spread(retrieval):
     with Frames(retrieval[0]) as frames:
-        queries, neighbours, similarity = choose_queries(frames, *retrieval[1:], count=3)
+        queries, neighbours, similarity = choose_queries(frames, *retrieval[1:3], count=3)
     assert queries.tolist() == [0, 2, 4]
     assert neighbours.tolist() == [[0, 2]] * 3
     np.testing.assert_allclose(similarity, [[0.8, 0.7]] * 3, rtol=1e-6)
@@ -319,10 +371,13 @@ def test_queries_are_spread(retrieval):
 
 def test_gallery_shows_queries_then_neighbours_with_captions(retrieval):
     with Frames(retrieval[0]) as frames:
-        figure = draw_gallery(frames, *choose_queries(frames, *retrieval[1:], count=3))
+        figure = draw_gallery(
+            frames, retrieval[3], *choose_queries(frames, *retrieval[1:3], count=3)
+        )
     panels = figure.axes[:-1]  # the last is the colour bar
     shown = [panel.images[0].get_array()[0, 0, 0] for panel in panels]
-    assert shown == [0, 0, 20, 20, 0, 20, 40, 0, 20]
+    assert shown == [0, 1, 41, 40, 1, 41, 80, 1, 41]
+    assert {panel.images[0].get_array().shape for panel in panels} == {(240, 320, 3)}
     titles = [panel.get_title(loc="left") for panel in panels]
     assert titles[3:6] == [
         "seq-01\nframe-000002",

@@ -101,7 +101,7 @@ def test_a_view_is_a_rotation_that_turns_up_towards_the_viewer(scene, world):
     np.testing.assert_allclose(view.map_from_world @ view.map_from_world.T, np.eye(3), atol=1e-12)
     assert np.linalg.det(view.map_from_world) == pytest.approx(1)
     np.testing.assert_allclose(view.map_from_world[2], WORLDS[world][:, 2], atol=1e-12)
-    assert view.title == "seen from above"
+    assert view.title == "seen from above, as a floor plan"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ SCROLL = """async () => {
   window.drawn = new Set();
   for (const box of document.querySelectorAll('.chart')) {
     box.scrollIntoView();
-    for (let i = 0; i < 100 && !box.querySelector('.main-svg'); i++)
+    for (let i = 0; i < 2000 && !box.querySelector('.main-svg'); i++)
       await new Promise(done => setTimeout(done, 50));
     if (box.querySelector('.main-svg')) window.drawn.add(box);
   }
@@ -119,6 +119,7 @@ def browser():
 @pytest.mark.slow
 def test_a_browser_shows_what_was_planted_and_asks_for_nothing(browser, page_file, planted):
     page, told, asked = browser.new_page(viewport={"width": 420, "height": 800}), [], []
+    page.set_default_timeout(600_000)  # other tests may run beside it
     page.on("console", lambda message: told.append((message.type, message.text)))
     page.on("pageerror", lambda error: told.append(("error", str(error))))
     page.on("request", lambda request: asked.append(request.url))

@@ -9,5 +9,6 @@ if __name__ == "__main__":
             snakemake.input.frames,
             snakemake.input.neighbours,
             snakemake.input.graphs,
+            snakemake.input.scene,
             snakemake.output.figure,
         )

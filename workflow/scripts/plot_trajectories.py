@@ -5,6 +5,5 @@ from relposegnn.records import recorded
 
 if __name__ == "__main__":
     with recorded(snakemake):
-        plot_trajectories(
-            snakemake.input.frames, snakemake.input.predictions, snakemake.output.figure
-        )
+        files = snakemake.input
+        plot_trajectories(files.frames, files.predictions, files.scores, snakemake.output.figure)

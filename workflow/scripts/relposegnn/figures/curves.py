@@ -157,7 +157,10 @@ def plot_training(history_file: str | Path, figure_file: str | Path, run: str) -
 
 
 def draw_training(history: pd.DataFrame, run: str) -> Figure:
-    """Return five panels: three losses, the learned weights, the learning rate."""
+    """Return five panels: three losses, the learned weights, the learning rate.
+
+    Epochs are counted from 1, as in the log of the training.
+    """
     marker = "o" if len(history) <= 25 else ""  # as long as they can be told apart
     with house_style():
         figure = Figure(figsize=(8.2, 4.6), layout="constrained")
@@ -165,7 +168,7 @@ def draw_training(history: pd.DataFrame, run: str) -> Figure:
         sixth.remove()
         for panel, (title, lines) in zip(panels, TRAINING_PANELS.items(), strict=True):
             for column, (colour, label) in lines.items():
-                course = history.set_index("epoch")[column].astype(float).dropna()
+                course = history.set_index(history["epoch"] + 1)[column].astype(float).dropna()
                 if len(course):
                     panel.plot(course, color=colour, marker=marker, ms=2.8, label=label)
             panel.set_title(title, weight="normal", size=9)

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 from ..frames import Frames
 from ..graphs import read_graphs
+from ..images import open_image
 from ..poses import pose_distances
 from ..retrieval.rankings import read_ranking
 from ..runtime import InputError
@@ -23,30 +25,36 @@ from .style import (
 
 WIDTH, CAPTION, GAP, APART = 1.15, 0.36, 0.08, 0.04  # inches; a picture's caption is above it
 MARGIN, TOP, BOTTOM = 0.1, 0.26, 0.62
+PIXELS = 320  # longer side of a picture
 
 
 def plot_gallery(
     frames_file: str | Path,
     neighbours_file: str | Path,
     graphs_file: str | Path,
+    scene_folder: str | Path,
     figure_file: str | Path,
     queries: int = 6,
 ) -> None:
     """Draw some test queries, spread evenly, beside the neighbours in their graphs.
 
+    The frames file holds images as the network sees them, maybe of few pixels: the original ones
+    are drawn.
+
     Args:
         frames_file: HDF5 of the packing step.
         neighbours_file: HDF5 of the ranking step, for the similarities.
         graphs_file: HDF5 of the sampling step.
+        scene_folder: with its images.
         figure_file: PNG or PDF to write.
         queries: how many; all of them when there are fewer.
 
     Raises:
-        InputError: the files do not belong together.
+        InputError: the files do not belong together, or an image cannot be read.
     """
     with Frames(frames_file) as frames:
         found = choose_queries(frames, neighbours_file, graphs_file, queries)
-        save_figure(draw_gallery(frames, *found), figure_file)
+        save_figure(draw_gallery(frames, Path(scene_folder), *found), figure_file)
 
 
 def choose_queries(
@@ -80,11 +88,15 @@ def choose_queries(
 
 
 def draw_gallery(
-    frames: Frames, queries: np.ndarray, neighbours: np.ndarray, similarity: np.ndarray
+    frames: Frames,
+    folder: Path,
+    queries: np.ndarray,
+    neighbours: np.ndarray,
+    similarity: np.ndarray,
 ) -> Figure:
     """Return rows of pictures, each query first, then its neighbours; borders tell distance.
 
-    The arguments are of ``choose_queries``.
+    The arguments are the folder of the images, and those of ``choose_queries``.
     """
     rows, count = neighbours.shape
     own = frames.poses("test")[queries][:, None]
@@ -96,8 +108,8 @@ def draw_gallery(
     with house_style():
         figure = Figure(figsize=size)
         for row, query in enumerate(queries):
-            near = frames.images("train", neighbours[row])
-            pictures = np.concatenate([frames.images("test", [query]), near])
+            shown = [("test", query), *(("train", each) for each in neighbours[row])]
+            pictures = [_picture(folder / frames.sources(split)[each]) for split, each in shown]
             captions = ["\n".join(frames.names("test")[query].rsplit("/", 1))]
             captions += [
                 f"similarity {s:.2f}\n{m:.2f} m, {d:.0f}°"
@@ -117,3 +129,10 @@ def draw_gallery(
         label = {"ha": "right", "size": 8, "color": SOFT}
         write(figure, (left - 0.1, line), "distance from the query [m]", **label)
     return figure
+
+
+def _picture(image_file: Path) -> np.ndarray:
+    """Return an original image (H, W, 3), uint8, no larger than the figure can show."""
+    image = open_image(image_file)
+    image.thumbnail((PIXELS, PIXELS), Image.Resampling.LANCZOS)
+    return np.array(image)

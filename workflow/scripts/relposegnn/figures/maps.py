@@ -69,7 +69,7 @@ def look_from_above(world_from_cam: np.ndarray) -> View:
     rows = np.stack([right, np.cross(up, right), up])
     nearest = [("−" if row.min() < -0.5 else "") + "xyz"[np.argmax(np.abs(row))] for row in rows]
     names = nearest if aligned else ["across", "ahead", "height"]
-    title = "seen from above" if known else f"seen along {nearest[2]}"
+    title = "seen from above, as a floor plan" if known else f"seen along {nearest[2]}"
     return View(rows, [f"{name} [m]" for name in names], title)
 
 

@@ -20,6 +20,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from ..runtime import atomic_path
 
 DPI = 200
+MANY_DECADES = 2.2
 INK, SOFT, PALE = "#222222", "#777777", "#c8c8c8"
 # Paul Tol's "muted" scheme (https://personal.sron.nl/~pault), its palest colours last.
 SCENE_COLOURS = [
@@ -71,8 +72,12 @@ def save_figure(figure: Figure, figure_file: str | Path) -> None:
 
 
 def use_log_ticks(axis: matplotlib.axis.Axis) -> None:
-    """Label a logarithmic axis with plain numbers at 1, 2, 5 of every decade."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    """Label a logarithmic axis, its limits set, with plain numbers that do not run into each other.
+
+    At 1, 2, 5 of every decade; where there are many of them, at 1 alone.
+    """
+    low, high = np.log10(axis.get_view_interval())
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high - low < MANY_DECADES else (1,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 

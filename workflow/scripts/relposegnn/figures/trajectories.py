@@ -1,21 +1,26 @@
 """Picture of one scene's estimates: where the cameras were, and where they were put."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Ellipse
 
 from ..frames import Frames
 from ..metrics import (
     PREFIXES,
+    STATED,
     copied_image,
     present_estimators,
     read_predictions,
+    read_scores,
     shown_estimator,
 )
-from ..poses import translation_error
+from ..poses import matrix_from_quaternion, translation_error
 from .maps import Map, look_from_above, surround, tell_unseen
 from .style import (
     ERROR_COLOURS,
@@ -33,10 +38,29 @@ from .style import (
 
 WIDTH, HEIGHTS = 6.2, np.array([[1.6, 4.8], [0.7, 4.8]])  # of the views, inches: least and most
 LEFT, RIGHT, TOP, GAP, BOTTOM = 0.65, 1.05, 0.68, 0.5, 0.95  # around the views, inches
+SHOWN = {
+    "views": 60,
+    "stated": 15,
+}  # queries whose viewing directions, and stated errors, are drawn
+
+
+class Told(NamedTuple):
+    """What is known of N estimates beside their places.
+
+    Attributes:
+        ahead: unit vectors (2, N, 3) along the views of true and estimated cameras.
+        stated: (N,) errors in metres that hold in 68 % of the cases, NaN where none is stated.
+    """
+
+    ahead: np.ndarray
+    stated: np.ndarray
 
 
 def plot_trajectories(
-    frames_file: str | Path, predictions_file: str | Path, figure_file: str | Path
+    frames_file: str | Path,
+    predictions_file: str | Path,
+    scores_file: str | Path,
+    figure_file: str | Path,
 ) -> None:
     """Draw database, ground truth and estimates of one scene from two sides.
 
@@ -45,6 +69,7 @@ def plot_trajectories(
     Args:
         frames_file: HDF5 of the packing step.
         predictions_file: npz of the prediction step.
+        scores_file: CSV of the scoring step, for the errors that are stated, where they are.
         figure_file: PNG or PDF to write.
 
     Raises:
@@ -53,14 +78,21 @@ def plot_trajectories(
     arrays = read_predictions(predictions_file)
     known = present_estimators(arrays)
     shown, copied = shown_estimator(known), copied_image(known)
+    prefix = PREFIXES[shown]
+    scores = read_scores(scores_file).query("estimator == @shown")
+    scores = scores.set_index(scores["query"].astype(str))  # names may be numbers
+    stated = scores.reindex(arrays["rel_path"], columns=STATED[:1]).to_numpy()
+    with np.errstate(invalid="ignore"):  # failed queries
+        turned = [matrix_from_quaternion(arrays[f"{each}_q"]) for each in ("targ", prefix)]
     with Frames(frames_file) as frames:
         figure = draw_trajectories(
             arrays["rel_path"],
             frames.poses("train"),
             arrays["targ_t"],
-            arrays[f"{PREFIXES[shown]}_t"],
+            arrays[f"{prefix}_t"],
             f"{frames.scene}, {shown}",
             (copied, arrays[f"{PREFIXES[copied]}_t"]) if copied else None,
+            Told(np.stack(turned)[..., 2], stated[:, 0]),
         )
     save_figure(figure, figure_file)
 
@@ -72,6 +104,7 @@ def draw_trajectories(
     estimates: np.ndarray,
     title: str,
     copied: tuple[str, np.ndarray] | None = None,
+    told: Told | None = None,
 ) -> Figure:
     """Return the map above and the view from the side below it, in one scale.
 
@@ -85,6 +118,7 @@ def draw_trajectories(
         estimates: camera centres (N, 3); not finite where a query failed.
         title: of the figure.
         copied: name and camera centres (N, 3) of a yardstick, to tell its median error too.
+        told: to draw some viewing directions, and circles of stated errors.
     """
     view = look_from_above(database)
     placed = view.place(estimates)
@@ -104,16 +138,19 @@ def draw_trajectories(
             panel.draw_database(database)
             panel.draw_paths(queries, truth, INK)
             _draw_estimates(panel, truth, estimates, colours.to_rgba(errors))
+            if told is not None:
+                _draw_told(panel, (truth, estimates), told, colours.to_rgba(errors))
         figure.axes[0].tick_params(labelbottom=False)
         figure.axes[1].set_xlabel(view.labels[0])
-        told = f"{title}: median error {_median_error(estimates, truth):.2f} m"
+        heading = f"{title}: median error {_median_error(estimates, truth):.2f} m"
         if copied:
-            told += f" ({copied[0]}: {_median_error(copied[1], truth):.2f} m)"
-        write(figure, (LEFT, 0.28), told, weight="bold")
+            heading += f" ({copied[0]}: {_median_error(copied[1], truth):.2f} m)"
+        write(figure, (LEFT, 0.28), heading, weight="bold")
         bar, beyond = (LEFT + WIDTH + 0.15, TOP, 0.11, above), (errors > colours.norm.vmax).any()
         label = {"label": "translation error [m]", "extend": "max" if beyond else "neither"}
         add_colour_bar(figure, bar, colours, **label)
-        _add_legend(figure, len(truth), tell_unseen(placed, low, high))
+        circles = told is not None and np.isfinite(told.stated).any()
+        _add_legend(figure, len(truth), tell_unseen(placed, low, high), bool(circles))
     return figure
 
 
@@ -139,7 +176,23 @@ def _draw_estimates(
     panel.axes.scatter(*failed.T, color=INK, **cross)
 
 
-def _add_legend(figure: Figure, count: int, unseen: str) -> None:
+def _draw_told(
+    panel: Map, centres: tuple[np.ndarray, np.ndarray], told: Told, colours: np.ndarray
+) -> None:
+    """Draw views of some true and estimated cameras at their centres (N, 3), and stated errors."""
+    found = np.flatnonzero(np.isfinite(centres[1]).all(axis=1))
+    rows = found[:: max(1, len(found) // SHOWN["views"])]
+    inks = np.tile(to_rgba(SOFT), (len(colours), 1)), colours
+    for places, ahead, own in zip(centres, told.ahead, inks, strict=True):
+        ends = panel.place(np.stack([places, places + 0.4 * panel.symbol * ahead], axis=1)[rows])
+        lines = LineCollection(ends, colors=own[rows], linewidths=0.8, zorder=2.3)
+        panel.axes.add_collection(lines, autolim=False)
+    known = found[np.isfinite(told.stated[found])]
+    for row in known[:: max(1, len(known) // SHOWN["stated"])]:
+        panel.draw_ellipse(centres[1][row], told.stated[row] ** 2 * np.eye(3), colours[row])
+
+
+def _add_legend(figure: Figure, count: int, unseen: str, circles: bool) -> None:
     """Add the legend at the foot; it owns up to what the views do not show."""
     estimate = f"estimate ({unseen})" if unseen else "estimate"
     handles = [
@@ -149,6 +202,10 @@ def _add_legend(figure: Figure, count: int, unseen: str) -> None:
     ]
     if "failed" in unseen:
         handles.append(legend_mark("failed", INK, "x", markersize=4))
+    if circles:
+        circle = Ellipse((0, 0), 1, 1, facecolor=to_rgba(SOFT, 0.15), edgecolor=SOFT)
+        circle.set_label("stated error (68 %), of some")
+        handles.append(circle)
     figure.legend(
         handles=handles,
         loc="lower left",

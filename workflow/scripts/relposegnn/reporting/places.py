@@ -110,7 +110,7 @@ def _rows_of_images(
         pictures = [Picture(address(image), [queries.names[row], error])]
         for database, metres, degrees in zip(near, *distances, strict=True):
             image = folder / frames.sources("train")[database]
-            lines = [frames.names("train")[database], f"{metres:.2f} m, {degrees:.0f}° away"]
+            lines = [frames.names("train")[database], f"{metres:.2f} m, {degrees:.0f}°"]
             pictures.append(Picture(address(image), lines))
         return pictures
 
