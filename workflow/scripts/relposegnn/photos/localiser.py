@@ -95,6 +95,7 @@ class Localiser:
         if not 0 <= place.minimum_confidence <= 1:
             raise InputError(f"minimum confidence is {place.minimum_confidence}, expected 0 to 1")
         self.place, self.frames = place, Frames(place.frames, place.camera)
+        self._usual_length = np.median(self.frames.focal_lengths("train"))
         self._workers, self._calibration = workers, read_calibration(place.calibration)
         model = load_model(place.model).to(device, memory_format=torch.channels_last)
         self._images = SceneImages(model, self.frames, place.features, KEPT_IMAGES)
@@ -144,19 +145,21 @@ class Localiser:
         known = self._recognise(paths, focal_length)
         refined, told, stated = self._estimate(paths, names, known, focal_length)
         poses, points = poses_of(refined)
-        table = pd.DataFrame(np.concatenate(poses, axis=1), columns=POSE)
-        table.insert(0, "image", names)
-        matched = points > 0
+        poses = np.concatenate(poses, axis=1)
         scale, within = self._similarity_scale, self.place.within
-        sure = confidence(known.similarity, scale, matched, stated, within)
-        sure[np.isnan(table["tx"])] = 0
-        table["confidence"] = sure
-        table["accepted"] = np.isfinite(table["tx"]) & (sure >= self.place.minimum_confidence)
-        table[STATED] = stated_columns(stated)
-        table["similarity"] = known.similarity
-        table[EDGE_SPREADS] = np.stack([told[name] for name in EDGE_SPREADS], axis=1)
-        table["points"] = points
-        table["nearest"] = np.asarray(self.frames.names("train"))[known.ranked[:, 0]]
+        sure = confidence(known.similarity, scale, points > 0, stated, within)
+        sure[np.isnan(poses[:, 0])] = 0
+        database = self.frames.names("train")
+        table = pd.DataFrame(  # made at once: a column that is added costs as much as all of them
+            {"image": names}
+            | dict(zip(POSE, poses.T, strict=True))
+            | {"confidence": sure}
+            | {"accepted": np.isfinite(poses[:, 0]) & (sure >= self.place.minimum_confidence)}
+            | dict(zip(STATED, stated_columns(stated).T, strict=True))
+            | {"similarity": known.similarity}
+            | {name: told[name] for name in EDGE_SPREADS}
+            | {"points": points, "nearest": [database[row] for row in known.ranked[:, 0]]}
+        )
         return Localised(table, np.stack([each.centre for each in refined]))
 
     def _recognise(self, paths: list[Path], focal_length: float | None) -> _Recognised:
@@ -164,16 +167,15 @@ class Localiser:
         packed, settings = self.frames.image_shape[::-1], self._settings
         described = settings["width"], settings["height"]
         sizes = described, self._images.size, packed, settings["crop"]
-        usual = np.median(self.frames.focal_lengths("train"))
         read = partial(read_photo, focal_length=focal_length, orientation=self.frames.orientation)
         reading = map_in_threads(lambda path: read(path, *sizes), paths, self._workers)
         progress = iter(tqdm(reading, "reading photos", len(paths), unit="img", disable=None))
         blocks, cut = [], 0
         while photos := list(itertools.islice(progress, min(PHOTOS_AT_ONCE, self._images.at_once))):
-            rows = np.stack(list(self._describer.rows(photo.describing for photo in photos)))
+            rows = np.stack(list(self._describer.rows([photo.describing for photo in photos])))
             ranked, similarity = self._ranker.rank(rows, self._length)
             told = np.array([photo.focal_length for photo in photos])
-            lengths = np.where(np.isnan(told), usual, told)
+            lengths = np.where(np.isnan(told), self._usual_length, told)
             seen = self._images.encode(np.stack([photo.seen for photo in photos]), lengths)
             blocks.append((seen, ranked, similarity[:, 0]))
             cut += sum(photo.cut for photo in photos)
