@@ -51,7 +51,9 @@ class Frames(StoredFrames):
         self.mean = np.array(file.attrs["mean"])
         self.variance = np.array(file.attrs["variance"])
         self.orientation = int(file.attrs.get("orientation", 1))  # 1: as it is seen
-        self.image_shape: tuple[int, int] = file["train/images"].shape[1:3]
+        pictured = "images" in file["train"]  # in a map they are not
+        shape = file["train/images"].shape[1:3] if pictured else file.attrs["image_shape"]
+        self.image_shape: tuple[int, int] = tuple(map(int, shape))
         self._names = {split: list(file[split]["name"].asstr()[:]) for split in SPLITS}
         self._sources = {split: list(file[split]["source"].asstr()[:]) for split in SPLITS}
         self._poses = {split: file[split]["world_from_cam"][:] for split in SPLITS}
@@ -65,8 +67,8 @@ class Frames(StoredFrames):
             raise ValueError(f"mean {self.mean} and variance {self.variance}")
         for split in SPLITS:
             count = len(self._names[split])
-            lengths = {len(file[split]["images"]), len(self._sources[split])}
-            if lengths | {len(self._focal_lengths[split])} != {count}:
+            lengths = {len(self._sources[split]), len(self._focal_lengths[split])}
+            if lengths | ({len(file[split]["images"])} if pictured else set()) != {count}:
                 raise ValueError(f"{count} names in {split}, and another number of images")
             if self._poses[split].shape != (count, 4, 4):
                 raise ValueError(f"poses of shape {self._poses[split].shape} in {split}")

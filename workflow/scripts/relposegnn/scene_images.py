@@ -19,10 +19,12 @@ from .match_fields import Cells, Views
 from .model import MATCH_FIELD, PoseNetwork
 from .positions import frame_scales, image_scales
 from .runtime import InputError
+from .storage import StoredFrames
 
 # Images are encoded so many pixels at once: on a CPU as many as its caches like, 4 published ones.
 PIXELS_PER_PASS_CPU = 350_000
 PIXELS_PER_PASS_GPU = 5_600_000
+ENCODED = "encoded"  # a map's group: ``train`` (M, C) float32, features of images by the network
 
 
 class SceneImages:
@@ -49,7 +51,10 @@ class SceneImages:
         self.device = next(model.parameters()).device
         self._encoder, self._scales = cache(self._load_encoder), cache(self._frame_scales)
         self._kept = lru_cache(kept)(self._database_image) if kept else None
+        self._encoded: StoredFrames | None = None
         if model.settings.edges != MATCH_FIELD:
+            if features_file is not None:  # of a map, which has no images to encode
+                self._encoded = StoredFrames(features_file, ENCODED)
             return
         if features_file is None:
             raise InputError(
@@ -169,6 +174,8 @@ class SceneImages:
 
     def _database_image(self, index: int) -> torch.Tensor | Cells:
         """Return the features (1, C), or the cells, of a database image."""
+        if self._encoded is not None:
+            return torch.from_numpy(self._encoded.rows("train", [index])).to(self.device)
         if self.features is None:
             return self.encode(self.frames.images("train", [index]))
         view = self.of_frames("train", np.array([index])).read(np.array([0]))

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 from tqdm import tqdm
 
 from ..aggregation import aggregate, pair_spread
@@ -46,6 +47,8 @@ logger = logging.getLogger(__name__)
 PHOTOS_AT_ONCE = 64  # in memory
 KEPT_IMAGES = 256  # of the database, as the network sees them; up to 0.5 MB each
 POSE = ["tx", "ty", "tz", "qw", "qx", "qy", "qz"]
+COLUMNS = ["image", *POSE, "confidence", "accepted", *STATED, "similarity", *EDGE_SPREADS]
+COLUMNS += ["points", "nearest"]
 
 
 class Localised(NamedTuple):
@@ -118,7 +121,7 @@ class Localiser:
 
     def localise(
         self,
-        photos: Sequence[str | Path],
+        photos: Sequence[str | Path | Image.Image] | str | Path | Image.Image,
         names: Sequence[str] | None = None,
         focal_length: float | None = None,
     ) -> Localised:
@@ -132,16 +135,21 @@ class Localiser:
         estimates; ``points`` by which the pose was refined, 0 where it was not.
 
         Args:
-            photos: JPEG and PNG files.
-            names: that the table calls them by; None: those of the files. A name and the seed of
+            photos: JPEG, PNG and HEIC files, or images in memory, upright; or a single one.
+            names: that the table calls them by; None: those of the files, of others their numbers,
+                from 0. A name and the seed of
                 the place's sampling fix the neighbours of a photo.
             focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
 
         Raises:
             InputError: a photo cannot be read.
         """
-        paths = [Path(photo) for photo in photos]
-        names = [path.name for path in paths] if names is None else list(names)
+        if isinstance(photos, str | Path | Image.Image):
+            photos = [photos]
+        paths = [photo if isinstance(photo, Image.Image) else Path(photo) for photo in photos]
+        if names is None:
+            names = [getattr(path, "name", str(number)) for number, path in enumerate(paths)]
+        names = list(names)
         known = self._recognise(paths, focal_length)
         refined, told, stated = self._estimate(paths, names, known, focal_length)
         poses, points = poses_of(refined)
@@ -162,7 +170,9 @@ class Localiser:
         )
         return Localised(table, np.stack([each.centre for each in refined]))
 
-    def _recognise(self, paths: list[Path], focal_length: float | None) -> _Recognised:
+    def _recognise(
+        self, paths: list[Path | Image.Image], focal_length: float | None
+    ) -> _Recognised:
         """Read photos, describe them, rank the database for them and encode them."""
         packed, settings = self.frames.image_shape[::-1], self._settings
         described = settings["width"], settings["height"]
@@ -191,7 +201,11 @@ class Localiser:
         )
 
     def _estimate(
-        self, paths: list[Path], names: list[str], known: _Recognised, focal_length: float | None
+        self,
+        paths: list[Path | Image.Image],
+        names: list[str],
+        known: _Recognised,
+        focal_length: float | None,
     ) -> tuple[list[Refined], dict[str, np.ndarray], StatedErrors]:
         """Return poses, arrays of them as in a predictions file, and the errors that are stated."""
         neighbours = neighbours_of_photos(names, known.ranked, self.frames, self.place.sampling)

@@ -20,19 +20,26 @@ ORIGIN = "Estimated by relposegnn: the robust aggregate of all edges into each p
 
 
 def write_tum(
-    path: str | Path, names: Sequence[str], translation: np.ndarray, quaternion: np.ndarray
+    path: str | Path,
+    names: Sequence[str],
+    translation: np.ndarray,
+    quaternion: np.ndarray,
+    seconds: Sequence[float] | None = None,
 ) -> None:
     """Write ``timestamp tx ty tz qx qy qz qw``, camera-to-world, metres.
 
-    Photos have no clock: the timestamp counts them, and the name stands in a comment before it.
+    Photos have no clock: without ``seconds`` the timestamp counts them. The name stands in a
+    comment before it.
     """
+    meaning = "an index" if seconds is None else "in seconds"
     lines = [
         f"# {ORIGIN}",
-        "# timestamp tx ty tz qx qy qz qw (camera-to-world, metres; the timestamp is an index)",
+        f"# timestamp tx ty tz qx qy qz qw (camera-to-world, metres; the timestamp is {meaning})",
     ]
     for index, name in enumerate(names):
         lines.append(f"# {_one_line(name)}")
-        lines.append(f"{index} {_numbers(translation[index], np.roll(quaternion[index], -1))}")
+        time = index if seconds is None else f"{seconds[index]:.6f}"
+        lines.append(f"{time} {_numbers(translation[index], np.roll(quaternion[index], -1))}")
     _write_lines(path, lines)
 
 

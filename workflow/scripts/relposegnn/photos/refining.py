@@ -11,6 +11,7 @@ from ..frames import Frames
 from ..matching.key_points import find_key_points
 from ..matching.refinement import Prior, Refined
 from ..matching.scenes import KEY_POINTS, MatchedDatabase
+from ..matching.stored_key_points import StoredKeyPoints
 from ..runtime import map_in_threads
 from .files import exif_focal_length_of
 
@@ -21,11 +22,18 @@ TOLD, UNTOLD = 0.02, 0.1
 class PhotoRefiner:
     """The images of a database, kept with their key points, to refine photos by."""
 
-    def __init__(self, frames: Frames, image_folder: Path) -> None:
-        """Take the frames of the scene, their cameras known, and the folder of its images."""
-        images = [image_folder / source for source in frames.sources("train")]
+    def __init__(self, frames: Frames, images: Path) -> None:
+        """Take the frames of the scene, their cameras known, and its images.
+
+        These are a folder, or a map, which holds their key points.
+        """
+        found = (
+            StoredKeyPoints(images).of
+            if images.is_file()
+            else [images / source for source in frames.sources("train")]
+        )
         lengths = frames.focal_lengths("train")
-        self._database = MatchedDatabase(images, frames.poses("train"), lengths)
+        self._database = MatchedDatabase(found, frames.poses("train"), lengths)
         self._usual, self._orientation = np.median(lengths), frames.orientation
 
     def refine(
