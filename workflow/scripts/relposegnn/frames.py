@@ -54,8 +54,11 @@ class Frames(StoredFrames):
         pictured = "images" in file["train"]  # in a map they are not
         shape = file["train/images"].shape[1:3] if pictured else file.attrs["image_shape"]
         self.image_shape: tuple[int, int] = tuple(map(int, shape))
-        self._names = {split: list(file[split]["name"].asstr()[:]) for split in SPLITS}
-        self._sources = {split: list(file[split]["source"].asstr()[:]) for split in SPLITS}
+        # UTF-8 side by side, no object a frame: a database may have 100,000 of them.
+        self._names, self._sources = (
+            {split: file[split][label][:].astype("S") for split in SPLITS}
+            for label in ("name", "source")
+        )
         self._poses = {split: file[split]["world_from_cam"][:] for split in SPLITS}
         self._focal_lengths = {
             split: file[split]["focal_length"][:]
@@ -81,11 +84,19 @@ class Frames(StoredFrames):
 
     def names(self, split: str) -> list[str]:
         """Return the names of the frames, e.g. ``seq-03/frame-000017``."""
-        return self._names[split]
+        return [name.decode() for name in self._names[split].tolist()]
+
+    def name(self, split: str, index: int) -> str:
+        """Return the name of one frame."""
+        return self._names[split][index].decode()
 
     def sources(self, split: str) -> list[str]:
         """Return the paths of the original images, relative to the scene's folder."""
-        return self._sources[split]
+        return [source.decode() for source in self._sources[split].tolist()]
+
+    def source(self, split: str, index: int) -> str:
+        """Return the path of one of them."""
+        return self._sources[split][index].decode()
 
     def poses(self, split: str) -> np.ndarray:
         """Return the poses ``world_from_cam`` (N, 4, 4), float64, metres."""

@@ -18,6 +18,7 @@ from .frames import Frames
 from .match_fields import Cells, Views
 from .model import MATCH_FIELD, PoseNetwork
 from .positions import frame_scales, image_scales
+from .relative_poses import scene_from_world
 from .runtime import InputError
 from .storage import StoredFrames
 
@@ -51,6 +52,7 @@ class SceneImages:
         self.device = next(model.parameters()).device
         self._encoder, self._scales = cache(self._load_encoder), cache(self._frame_scales)
         self._kept = lru_cache(kept)(self._database_image) if kept else None
+        self.scene_from_world = scene_from_world(model.settings.pose, frames.poses("train"))
         self._encoded: StoredFrames | None = None
         if model.settings.edges != MATCH_FIELD:
             if features_file is not None:  # of a map, which has no images to encode

@@ -157,7 +157,7 @@ class Localiser:
         scale, within = self._similarity_scale, self.place.within
         sure = confidence(known.similarity, scale, points > 0, stated, within)
         sure[np.isnan(poses[:, 0])] = 0
-        database = self.frames.names("train")
+        nearest = [self.frames.name("train", row) for row in known.ranked[:, 0]]
         table = pd.DataFrame(  # made at once: a column that is added costs as much as all of them
             {"image": names}
             | dict(zip(POSE, poses.T, strict=True))
@@ -166,7 +166,7 @@ class Localiser:
             | dict(zip(STATED, stated_columns(stated).T, strict=True))
             | {"similarity": known.similarity}
             | {name: told[name] for name in EDGE_SPREADS}
-            | {"points": points, "nearest": [database[row] for row in known.ranked[:, 0]]}
+            | {"points": points, "nearest": nearest}
         )
         return Localised(table, np.stack([each.centre for each in refined]))
 
@@ -234,7 +234,9 @@ def neighbours_of_photos(
     names: list[str], ranked: np.ndarray, frames: Frames, sampling: SamplingSettings
 ) -> np.ndarray:
     """Return the neighbours (N, k) of each photo, drawn by a generator of its name."""
-    database = frames.names("train")
+    # Names of all are read where sequences are made of them.
+    sequential = sampling.selection == "sequential"
+    database = frames.names("train") if sequential else range(frames.count("train"))
     draws = (numpy_generator(sampling.seed, "photos", frames.scene, name) for name in names)
     chosen = [
         choose_neighbours(ranking[None], database, sampling, generator, within=False)[0]

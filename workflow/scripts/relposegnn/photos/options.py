@@ -47,8 +47,8 @@ def _parser() -> argparse.ArgumentParser:
         "camera (default: %(default)s)")  # fmt: skip
     add("--model", type=Path, help="general network for --map FOLDER (default: of make "
         "general-model)")  # fmt: skip
-    add("--lost-poses", choices=("refuse", "leave_out"), help="what becomes of images of --map FOLDER "
-        "whose pose is not finite (frames.lost_poses of the configuration)")  # fmt: skip
+    add("--lost-poses", choices=("refuse", "leave_out"), help="what becomes of images of --map "
+        "FOLDER whose pose is not finite (frames.lost_poses)")  # fmt: skip
     add("--run", help="trained model to use (default: joint)")
     add("--results", type=Path, help="folder of the pipeline's results; default: the one in "
         "results/ that has the scene")  # fmt: skip

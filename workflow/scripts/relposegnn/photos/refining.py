@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..frames import Frames
-from ..matching.key_points import find_key_points
+from ..matching.key_points import KeyPoints, find_key_points
 from ..matching.refinement import Prior, Refined
 from ..matching.scenes import KEY_POINTS, MatchedDatabase
 from ..matching.stored_key_points import StoredKeyPoints
@@ -27,13 +27,9 @@ class PhotoRefiner:
 
         These are a folder, or a map, which holds their key points.
         """
-        found = (
-            StoredKeyPoints(images).of
-            if images.is_file()
-            else [images / source for source in frames.sources("train")]
-        )
-        lengths = frames.focal_lengths("train")
-        self._database = MatchedDatabase(found, frames.poses("train"), lengths)
+        self._frames, self._images, lengths = frames, images, frames.focal_lengths("train")
+        find = StoredKeyPoints(images).of if images.is_file() else self._find
+        self._database = MatchedDatabase(find, frames.poses("train"), lengths)
         self._usual, self._orientation = np.median(lengths), frames.orientation
 
     def refine(
@@ -64,5 +60,10 @@ class PhotoRefiner:
             prior = priors[row]._replace(focal_length=0 if focal_length else deviation)
             return self._database.refine(own, camera, ranked[row], prior)
 
-        rows = tqdm(range(len(paths)), "refining", unit="img", disable=None)
+        rows = range(len(paths))
+        if len(paths) > 1:
+            rows = tqdm(rows, "refining", unit="img", disable=None)
         return list(map_in_threads(refine, rows, workers))
+
+    def _find(self, image: int) -> KeyPoints:
+        return find_key_points(self._images / self._frames.source("train", image), KEY_POINTS)
