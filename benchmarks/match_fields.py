@@ -58,7 +58,7 @@ def main() -> None:
         "plain fields": lambda: plain_fields(*compared, positions),
         "fields": lambda: match_fields(*compared, positions, positions),
         "cells": lambda: image_cells(views),
-        "training step": lambda: layer(cells, edges)[0].sum().backward(),
+        "training step": lambda: layer(layer.look(cells), edges)[0].sum().backward(),
     }
     best = dict.fromkeys(methods, float("inf"))
     for _ in range(arguments.rounds):

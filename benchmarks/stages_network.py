@@ -33,6 +33,7 @@ from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.packing import Packing, pack_frames
 from relposegnn.photos.files import read_photo
 from relposegnn.photos.localiser import Localiser
+from relposegnn.photos.map_files import export_map, opened_place
 from relposegnn.photos.place import Place
 from relposegnn.retrieval.descriptors import (
     DescriptorSettings,
@@ -170,6 +171,29 @@ def localise(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
         pair = ([1000 * each for each in taken] for taken in seconds)
         against = "reading, describing and encoding it"
         yield Figure("localise", f"ms a photo, {label}", *pair, against, most=most)
+    place = replace(place, images=folder / "scene")
+    yield from _measure_map(place, folder / "s.map", device, repeats)
+
+
+def _measure_map(place: Place, path: Path, device: torch.device, repeats: int) -> Iterator[Figure]:
+    """The size of a place's map, and the time to load it, against its files in a results folder."""
+    export_map(place, path, CORES)
+    images = sum(file.stat().st_size for file in place.images.rglob("*.*"))
+    held = place.model, place.frames, place.features, place.descriptors, place.describer
+    whole = images + sum(file.stat().st_size for file in held)
+    sizes = [path.stat().st_size / 1e6], [whole / 1e6]
+    yield Figure("map", "MB", *sizes, "the results' files and the images")
+
+    def from_map() -> None:
+        with opened_place(path) as told, Localiser(told, device, CORES):
+            pass
+
+    def from_files() -> None:
+        with Localiser(place, device, CORES):
+            pass
+
+    seconds = by_turns(repeats, from_map, from_files)
+    yield Figure("map", "s to load", *seconds, "the results' files, unchecked", most=3)
 
 
 def _prepare_place(folder: Path, scene: Path, device: torch.device) -> Place:

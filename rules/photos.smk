@@ -71,3 +71,26 @@ rule localise_photos:
         code=code("localise_photos"),
     script:
         "../workflow/scripts/localise_photos.py"
+
+
+# The same in one file, without images, for "localise --map" on any machine.
+rule export_map:
+    input:
+        *rules.describe_place.input,  # the place names them
+        place=rules.describe_place.output.place,
+    output:
+        map="results/{dataset}/maps/{run}/{scene}.map",
+    log:
+        "results/{dataset}/logs/export_map/{run}/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/export_map/{run}/{scene}.tsv"
+    conda:
+        "../envs/photos.yaml"
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=code("export_map"),
+    script:
+        "../workflow/scripts/export_map.py"

@@ -33,7 +33,7 @@ def random_cells(images: int = 5, channels: int = 12, grid: tuple[int, int] = GR
     """Return the cells of images of noise."""
     generator = torch.Generator().manual_seed(0)
     maps = torch.randn(images, channels, grid[0] * grid[1], generator=generator)
-    return Cells(maps, normalize(maps, dim=1), torch.ones(images, 2))
+    return Cells(maps, normalize(maps, dim=1), torch.ones(images, 2), maps.mean(dim=2))
 
 
 def cells_of(fine: torch.Tensor, coarse: torch.Tensor) -> Cells:
@@ -253,7 +253,7 @@ def test_edges_are_pairs_and_back():
 
 def outputs(layer, cells, edge_index):
     """Return the features of edges, and of rotations where they have their own."""
-    return [each for each in layer(cells, edge_index) if each is not None]
+    return [each for each in layer(layer.look(cells), edge_index) if each is not None]
 
 
 @pytest.mark.parametrize("rotation_from_field", [False, True])
@@ -277,7 +277,8 @@ def test_an_edge_does_not_see_the_others(rotation_from_field):
 
 
 def test_opposite_edges_differ():
-    there, back = edge_layer()(random_cells(2), torch.tensor([[0, 1], [1, 0]]))[0]
+    layer = edge_layer()
+    there, back = layer(layer.look(random_cells(2)), torch.tensor([[0, 1], [1, 0]]))[0]
     assert (there - back).abs().max() > 1e-3
 
 
@@ -285,19 +286,19 @@ def test_rotations_may_see_the_field_alone():
     cells, layer = random_cells(), edge_layer(rotation_from_field=True)
     repainted = cells._replace(maps=cells.maps.flip(1))
     edge_index = torch.tensor([[0, 1, 2], [1, 2, 0]])
-    translation, rotation = layer(cells, edge_index)
-    other_translation, other_rotation = layer(repainted, edge_index)
+    translation, rotation = layer(layer.look(cells), edge_index)
+    other_translation, other_rotation = layer(layer.look(repainted), edge_index)
     assert torch.equal(rotation, other_rotation)
     assert (translation - other_translation).abs().max() > 1e-3
-    assert edge_layer()(cells, edge_index)[1] is None
+    assert edge_layer()(layer.look(cells), edge_index)[1] is None
 
 
 def test_positions_have_the_scale_of_each_image():
     cells, layer = random_cells(2), edge_layer()
     edge_index = torch.tensor([[0, 1], [1, 0]])
-    expected = layer(cells, edge_index)[0]
+    expected = layer(layer.look(cells), edge_index)[0]
     cells.scales[1] = torch.tensor([0.7, 0.6])
-    found = layer(cells, edge_index)[0]
+    found = layer(layer.look(cells), edge_index)[0]
     positions = cell_positions(*GRID) * cells.scales[:, None]
     fields = match_fields(*cells.descriptors[:, None], *positions)
     own = layer.appearance(cells.maps)
@@ -341,7 +342,7 @@ def test_gradient_of_the_learned_channels_is_the_numeric_one():
 def test_images_of_any_size(grid):
     cells = random_cells(3, 4, grid)
     layer = MatchFieldEdge(4, grid, 10, rotation_from_field=True)
-    features = layer(cells, torch.tensor([[0, 2], [1, 0]]))
+    features = layer(layer.look(cells), torch.tensor([[0, 2], [1, 0]]))
     assert [part.shape for part in features] == [(2, 10), (2, 10)]
     assert all(part.isfinite().all() for part in features)
 
@@ -362,17 +363,17 @@ def test_motion_can_be_learned():
             for part, (x, y) in zip(content, shifts, strict=True)
         ]
         maps = torch.stack(maps).flatten(2)
-        cells = Cells(maps, normalize(maps, dim=1), torch.ones(16, 2))
+        cells = Cells(maps, normalize(maps, dim=1), torch.ones(16, 2), maps.mean(dim=2))
         return cells, torch.from_numpy(shifts).float()
 
     edge_index = torch.stack([torch.arange(8), torch.arange(8, 16)])
     for _ in range(60):
         cells, shifts = batch()
-        loss = (head(layer(cells, edge_index)[0]) - shifts).abs().mean()
+        loss = (head(layer(layer.look(cells), edge_index)[0]) - shifts).abs().mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     with torch.no_grad():
         cells, shifts = batch()
-        error = (head(layer(cells, edge_index)[0]) - shifts).abs().mean()
+        error = (head(layer(layer.look(cells), edge_index)[0]) - shifts).abs().mean()
     assert error < 0.4 < shifts.abs().mean()

@@ -121,10 +121,13 @@ def test_a_map_is_prepared_with_the_model_asked_for(asked, tmp_path, monkeypatch
 
     monkeypatch.setattr(command, "prepare_place", pretend)
     monkeypatch.setattr(command, "find_photos", lambda photos: [str(photos)])
-    for more, model in (([], None), (["--model", "mine.pt"], Path("mine.pt"))):
+    for more, model, lost in (
+        ([], None, None),
+        (["--model", "mine.pt", "--lost-poses", "leave_out"], Path("mine.pt"), "leave_out"),
+    ):
         arguments = ["mine", "--map", "attic", "--device", "cpu", "--workers", "3", *more]
         assert main(arguments) == 0
-        assert prepared.pop() == (Path("attic"), model, 3)
+        assert prepared.pop() == (Path("attic"), model, 3, lost)
     assert asked[0][0] == place_in(tmp_path)
 
 

@@ -40,20 +40,20 @@ def test_photos_of_all_folders_and_cases(tmp_path, pixels, caplog):
     for name in ("b.JPG", "a.jpeg", "Walk/2.PNG", "Walk/deep/1.png", ".hidden/x.jpg", "._b.JPG"):
         save(tmp_path / name, pixels)
     (tmp_path / "notes.txt").write_text("")
-    (tmp_path / "IMG.HEIC").write_text("")
+    (tmp_path / "IMG.WEBP").write_text("")
     with caplog.at_level(logging.WARNING):
         found = find_photos(tmp_path)
     assert found == ["Walk/2.PNG", "Walk/deep/1.png", "a.jpeg", "b.JPG"]
-    assert "1 x .heic, 1 x .txt" in caplog.text
+    assert "1 x .txt, 1 x .webp" in caplog.text
 
 
 def test_folder_without_photos_says_what_it_holds(tmp_path):
     with pytest.raises(InputError, match=r"holds no photos .files by suffix: none"):
         find_photos(tmp_path)
-    (tmp_path / "IMG.HEIC").write_text("")
-    with pytest.raises(InputError, match=r"1 x \.heic.*expected JPEG or PNG"):
+    (tmp_path / "IMG.WEBP").write_text("")
+    with pytest.raises(InputError, match=r"1 x \.webp.*expected JPEG, PNG or HEIC"):
         find_photos(tmp_path)
-    for name, found in (("nowhere", "no such folder"), ("IMG.HEIC", "is a file")):
+    for name, found in (("nowhere", "no such folder"), ("IMG.WEBP", "is a file")):
         message = rf"{name}: {found}, expected a photo or a folder of photos"
         with pytest.raises(InputError, match=message):
             find_photos(tmp_path / name)

@@ -13,7 +13,8 @@ from .poses import (
 )
 from .runtime import InputError
 
-MEDIAN_ITERATIONS = 50
+MEDIAN_ITERATIONS = 50  # at most
+STILL = 1e-11  # metres, or entries of a rotation, that no median moves any more
 MEDIAN, NEARNESS = "median", "nearness"  # rules of aggregation
 # Added to the length of an edge, in metres, before it weighs: shorter edges weigh much alike. Good
 # on a dense and on sparse databases in short experiments.
@@ -111,5 +112,7 @@ def _weiszfeld(points: np.ndarray, project: Callable[[np.ndarray], np.ndarray]) 
     for _ in range(MEDIAN_ITERATIONS):
         distance = np.linalg.norm(points - median[:, None], axis=-1, keepdims=True)
         weight = 1 / np.maximum(distance, 1e-9)  # a median may fall on a point
-        median = project((weight * points).sum(axis=1) / weight.sum(axis=1))
+        before, median = median, project((weight * points).sum(axis=1) / weight.sum(axis=1))
+        if np.abs(median - before).max(initial=0) < STILL:
+            break
     return median

@@ -51,9 +51,14 @@ class Frames(StoredFrames):
         self.mean = np.array(file.attrs["mean"])
         self.variance = np.array(file.attrs["variance"])
         self.orientation = int(file.attrs.get("orientation", 1))  # 1: as it is seen
-        self.image_shape: tuple[int, int] = file["train/images"].shape[1:3]
-        self._names = {split: list(file[split]["name"].asstr()[:]) for split in SPLITS}
-        self._sources = {split: list(file[split]["source"].asstr()[:]) for split in SPLITS}
+        pictured = "images" in file["train"]  # in a map they are not
+        shape = file["train/images"].shape[1:3] if pictured else file.attrs["image_shape"]
+        self.image_shape: tuple[int, int] = tuple(map(int, shape))
+        # UTF-8 side by side, no object a frame: a database may have 100,000 of them.
+        self._names, self._sources = (
+            {split: file[split][label][:].astype("S") for split in SPLITS}
+            for label in ("name", "source")
+        )
         self._poses = {split: file[split]["world_from_cam"][:] for split in SPLITS}
         self._focal_lengths = {
             split: file[split]["focal_length"][:]
@@ -65,8 +70,8 @@ class Frames(StoredFrames):
             raise ValueError(f"mean {self.mean} and variance {self.variance}")
         for split in SPLITS:
             count = len(self._names[split])
-            lengths = {len(file[split]["images"]), len(self._sources[split])}
-            if lengths | {len(self._focal_lengths[split])} != {count}:
+            lengths = {len(self._sources[split]), len(self._focal_lengths[split])}
+            if lengths | ({len(file[split]["images"])} if pictured else set()) != {count}:
                 raise ValueError(f"{count} names in {split}, and another number of images")
             if self._poses[split].shape != (count, 4, 4):
                 raise ValueError(f"poses of shape {self._poses[split].shape} in {split}")
@@ -79,11 +84,19 @@ class Frames(StoredFrames):
 
     def names(self, split: str) -> list[str]:
         """Return the names of the frames, e.g. ``seq-03/frame-000017``."""
-        return self._names[split]
+        return [name.decode() for name in self._names[split].tolist()]
+
+    def name(self, split: str, index: int) -> str:
+        """Return the name of one frame."""
+        return self._names[split][index].decode()
 
     def sources(self, split: str) -> list[str]:
         """Return the paths of the original images, relative to the scene's folder."""
-        return self._sources[split]
+        return [source.decode() for source in self._sources[split].tolist()]
+
+    def source(self, split: str, index: int) -> str:
+        """Return the path of one of them."""
+        return self._sources[split][index].decode()
 
     def poses(self, split: str) -> np.ndarray:
         """Return the poses ``world_from_cam`` (N, 4, 4), float64, metres."""

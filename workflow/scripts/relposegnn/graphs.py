@@ -6,7 +6,7 @@ differently, and a share of the strided training graphs replaced by the nearest 
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -48,7 +48,7 @@ class SamplingSettings:
 
 def choose_neighbours(
     ranked: np.ndarray,
-    database: list[str],
+    database: Sequence[object],
     settings: SamplingSettings,
     generator: np.random.Generator,
     within: bool,
@@ -57,7 +57,7 @@ def choose_neighbours(
 
     Args:
         ranked: (N, K) database images of each query, best first.
-        database: names of the database images.
+        database: names of the database images; anything as long where no sequence is chosen.
         settings: how they are chosen.
         generator: of the draws, query by query.
         within: query i is database image i, which its graph leaves out.

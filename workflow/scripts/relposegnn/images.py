@@ -20,7 +20,9 @@ from .runtime import InputError, map_in_threads
 
 logger = logging.getLogger(__name__)
 
-FORMATS = ("PNG", "JPEG")  # no other decoder of Pillow's sees a file
+FORMATS = ("PNG", "JPEG")  # no other decoder of Pillow's sees a file, but for HEIC's
+# How HEIC files start, behind four bytes: what iPhones and Android's cameras write of HEIF.
+HEIC_STARTS = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"mif1", b"msf1"))
 EIGHT_BIT_MODES = {"RGB", "RGBA", "L", "LA", "P", "CMYK", "YCbCr"}  # Pillow's names
 UPRIGHT = 1  # EXIF's orientation of pixels that are stored as they are seen
 # What makes pixels with one of the other orientations upright, and what stores upright ones so.
@@ -44,22 +46,44 @@ Image.MAX_IMAGE_PIXELS = None  # Pillow warns of large ones; the limit here is `
 
 
 @contextmanager
-def opened_image(path: str | Path) -> Iterator[Image.Image]:
+def opened_image(path: str | Path | Image.Image) -> Iterator[Image.Image]:
     """Yield an image of which the header is read, and pixels when the block asks for them.
 
+    An image that is in memory already, as of a video, is yielded itself.
+
     Raises:
-        InputError: the file is missing, damaged, neither PNG nor JPEG, or has more pixels than
-            ``limits`` allows.
+        InputError: the file is missing, damaged, neither PNG nor JPEG nor HEIC, or has more pixels
+            than ``limits`` allows; or it is HEIC, and the package that reads it is missing.
     """
+    if isinstance(path, Image.Image):
+        yield path
+        return
     refuse_special_file(path)
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(path, formats=_formats_of(path)) as image:
             check_limit(path, "PIXELS", image.width * image.height, "pixels")
             yield image
     except InputError:
         raise
     except DECODING_ERRORS as error:
         raise _unreadable(path, error) from error
+
+
+def _formats_of(path: str | Path) -> tuple[str, ...]:
+    """Return the decoders that a file may be shown to: HEIC's only where it starts so."""
+    with Path(path).open("rb") as file:
+        start = file.read(START_BYTES)
+    if not start[4:].startswith(HEIC_STARTS):
+        return FORMATS
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        raise InputError(
+            f"{path}: is HEIC, which the package pillow-heif reads, and it is not installed "
+            f"({error}); install it, or convert the photo to JPEG"
+        ) from error
+    register_heif_opener(thumbnails=False)
+    return ("HEIF",)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -111,8 +135,8 @@ def common_size(paths: Sequence[Path], workers: int) -> tuple[tuple[int, int], l
     return expected, orientations
 
 
-def open_image(path: str | Path, orientation: int | None = None) -> Image.Image:
-    """Return a decoded RGB image.
+def open_image(path: str | Path | Image.Image, orientation: int | None = None) -> Image.Image:
+    """Return a decoded RGB image, of a file or of one in memory.
 
     Pixels stay in the order of the file, for an orientation tag would not turn a frame's pose with
     them. For photos whose pose is yet to be found there is ``orientation``: they are turned as
@@ -124,7 +148,8 @@ def open_image(path: str | Path, orientation: int | None = None) -> Image.Image:
     with opened_image(path) as image:
         own = _orientation(image)
         # Pillow reads 16 bits of colours as 8.
-        if image.mode in EIGHT_BIT_MODES and not any(";16" in str(t[3]) for t in image.tile):
+        tiles = getattr(image, "tile", ())
+        if image.mode in EIGHT_BIT_MODES and not any(";16" in str(tile[3]) for tile in tiles):
             image = image.convert("RGB")
             return image if orientation in (None, own) else _turned(image, own, orientation)
     raise InputError(
@@ -248,6 +273,6 @@ def _unreadable(path: str | Path, error: Exception) -> InputError:
         with Path(path).open("rb") as file:
             found = f"it starts with {file.read(START_BYTES)!r}"
     return InputError(
-        f"{path}: cannot be read as an image ({found}), expected PNG or JPEG; "
+        f"{path}: cannot be read as an image ({found}), expected PNG or JPEG (or a photo's HEIC); "
         "replace it: extract or download its scene again, or leave out the photo"
     )

@@ -16,7 +16,7 @@ from .graphs import VALIDATION, read_graphs
 from .match_fields import Cells
 from .model import PoseNetwork
 from .poses import quaternion_exp, quaternion_from_matrix, vector_from_pose
-from .relative_poses import compose, from_other_direction, scene_from_world
+from .relative_poses import compose, from_other_direction
 from .runtime import InputError, atomic_path
 from .scene_files import SceneFiles
 from .scene_images import CellsOfRows, SceneImages, StoredMaps
@@ -139,7 +139,7 @@ def estimate_candidates(
     kind = images.model.settings.pose
     relative, source = relate_to_neighbours(images, queries, neighbours, both_directions)
     database = images.frames.poses("train")
-    turn = scene_from_world(kind, database)
+    turn = images.scene_from_world
     sources = turn @ database[np.take_along_axis(neighbours, source - 1, axis=1)]
     found = np.isfinite(relative).all(axis=-1, keepdims=True)
     poses = compose(kind, np.where(found, relative, 0), sources)

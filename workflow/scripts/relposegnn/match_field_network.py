@@ -30,13 +30,13 @@ class MatchFieldGNN(PoseNetwork):
 
     def encode(self, seen: Views) -> Cells:
         """Return the cells of images."""
-        return image_cells(seen)
+        return self.match.look(image_cells(seen))
 
     def node_features(self, features: Cells) -> Tensor | None:
         """Return a projection of each image's mean over its cells, where rounds or knn read it."""
         if not (self.settings.iterations or self.settings.knn):
             return None
-        return relu(self.node_projection(features.maps.mean(dim=2)))
+        return relu(self.node_projection(features.means))
 
     def edge_features(self, features: Cells, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return what the match fields of the edges tell."""

@@ -41,14 +41,17 @@ class Cells(NamedTuple):
     """The cells of images, row by row.
 
     Attributes:
-        maps: (N, K, M) standardised channels of the fine and the coarse map.
+        maps: (N, K, M) standardised channels of the fine and the coarse map; (N, A, M) once
+            ``MatchFieldEdge.look`` has made of them what an edge takes.
         descriptors: (N, K, M) unit vectors to compare cells by.
         scales: (N, 2) of their positions.
+        means: (N, K) of the maps.
     """
 
     maps: Tensor
     descriptors: Tensor
     scales: Tensor
+    means: Tensor
 
 
 class Pairs(NamedTuple):
@@ -72,11 +75,15 @@ class MatchFields(NamedTuple):
         there: (P, 10, M) channels of the field of the first image's cells in the second.
         back: (P, 10, M) of the second image's cells in the first.
         weights: (P, M, M) of first and second cells: softmax before it is normalised, either way.
+        totals_there: (P, 1, M) sums of the weights of each first cell.
+        totals_back: (P, 1, M) of each second cell.
     """
 
     there: Tensor
     back: Tensor
     weights: Tensor
+    totals_there: Tensor
+    totals_back: Tensor
 
 
 def cell_positions(height: int, width: int) -> Tensor:
@@ -101,7 +108,8 @@ def image_cells(views: Views) -> Cells:
     fine, coarse = fine.flatten(2), coarse.flatten(2)
     parts = [FINE_SHARE * normalize(fine, dim=1), normalize(coarse, dim=1)]
     descriptors = normalize(torch.cat(parts, dim=1), dim=1)
-    return Cells(torch.cat([fine, coarse], dim=1), descriptors, scales)
+    maps = torch.cat([fine, coarse], dim=1)
+    return Cells(maps, descriptors, scales, maps.mean(dim=2))
 
 
 def unordered_pairs(edge_index: Tensor) -> Pairs:
@@ -111,6 +119,16 @@ def unordered_pairs(edge_index: Tensor) -> Pairs:
     pairs, pair_of_edge = (low * count + high).unique(return_inverse=True)
     back = edge_index[0] > edge_index[1]
     return Pairs(pairs // count, pairs % count, pair_of_edge + back * len(pairs))
+
+
+def rows_of(values: Tensor, rows: Tensor) -> Tensor:
+    """Return rows (P, ...) of values (N, ...); a view where it can be one, as of a single query."""
+    if values.is_cuda or len(rows) == 0:
+        return values[rows]  # to look at rows would wait for the GPU
+    start, steps = int(rows[0]), rows.diff()
+    if not steps.any():
+        return values[start : start + 1].expand(len(rows), *values.shape[1:])
+    return values[start : start + len(rows)] if (steps == 1).all() else values[rows]
 
 
 @torch.no_grad()
@@ -147,7 +165,7 @@ def match_fields(
         mutual_back = torch.bmm(1 / sums_there[:, :1], squares_PMM)
         there = _channels(first_P2M, sums_there, weights_PMM.amax(dim=2), mutual_there)
         back = _channels(second_P2M, sums_back, weights_PMM.amax(dim=1), mutual_back)
-        return MatchFields(there, back, weights_PMM)
+        return MatchFields(there, back, weights_PMM, sums_there[:, :1], sums_back[:, :1])
 
 
 def follow_fields(
@@ -165,8 +183,8 @@ def follow_fields(
     """
     weights_PMM = fields.weights
     with torch.autocast(weights_PMM.device.type, enabled=False):
-        there = torch.bmm(second_PAM.float(), weights_PMM.mT) / weights_PMM.sum(dim=2)[:, None]
-        back = torch.bmm(first_PAM.float(), weights_PMM) / weights_PMM.sum(dim=1)[:, None]
+        there = torch.bmm(second_PAM.float(), weights_PMM.mT) / fields.totals_there
+        back = torch.bmm(first_PAM.float(), weights_PMM) / fields.totals_back
     return there, back
 
 
@@ -198,21 +216,28 @@ class MatchFieldEdge(nn.Module):
             self.rotation_network = _field_network(FIELD_CHANNELS, grid, width)
         self.register_buffer("positions", cell_positions(*grid), persistent=False)
 
+    def look(self, cells: Cells) -> Cells:
+        """Return cells with what they look like to an edge, (N, A, M), in the place of maps.
+
+        A sixteenth of the numbers, and the same in every edge of an image.
+        """
+        return cells._replace(maps=self.appearance(cells.maps))
+
     def forward(self, cells: Cells, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the features (E, C) of edges, and those of rotations where they have their own.
 
         Args:
-            cells: of N images, see ``image_cells``.
+            cells: of N images, see ``look``.
             edge_index: (2, E) source and target; the order, and whether opposites are among them,
                 changes nothing in an edge's feature.
         """
         first, second, row = unordered_pairs(edge_index)
         positions_NM2 = self.positions * cells.scales[:, None]
         fields = match_fields(
-            *(cells.descriptors[first], cells.descriptors[second]),
+            *(rows_of(cells.descriptors, first), rows_of(cells.descriptors, second)),
             *(positions_NM2[first], positions_NM2[second]),
         )
-        own_NAM = self.appearance(cells.maps)
+        own_NAM = cells.maps
         source = torch.cat([own_NAM[first], own_NAM[second]])[row]
         target = torch.cat(follow_fields(fields, own_NAM[first], own_NAM[second]))[row]
         field = torch.cat([fields.there, fields.back])[row]

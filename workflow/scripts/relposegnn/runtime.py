@@ -10,7 +10,7 @@ import sys
 import tempfile
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -178,8 +178,12 @@ def map_in_threads(
     """Yield ``function`` of each item, in their order; at most 2 x ``workers`` wait in memory.
 
     What it raises comes in the turn of its item; those that wait then are not begun. Threads
-    suffice for files and images: reading, zlib, Pillow and OpenCV release the GIL.
+    suffice for files and images: reading, zlib, Pillow and OpenCV release the GIL. A single item of
+    a list needs none.
     """
+    if isinstance(items, Sequence) and len(items) == 1:
+        yield function(items[0])
+        return
     pool = ThreadPoolExecutor(workers)
     waiting: deque = deque()
     try:

@@ -18,11 +18,14 @@ from .frames import Frames
 from .match_fields import Cells, Views
 from .model import MATCH_FIELD, PoseNetwork
 from .positions import frame_scales, image_scales
+from .relative_poses import scene_from_world
 from .runtime import InputError
+from .storage import StoredFrames
 
 # Images are encoded so many pixels at once: on a CPU as many as its caches like, 4 published ones.
 PIXELS_PER_PASS_CPU = 350_000
 PIXELS_PER_PASS_GPU = 5_600_000
+ENCODED = "encoded"  # a map's group: ``train`` (M, C) float32, features of images by the network
 
 
 class SceneImages:
@@ -49,7 +52,11 @@ class SceneImages:
         self.device = next(model.parameters()).device
         self._encoder, self._scales = cache(self._load_encoder), cache(self._frame_scales)
         self._kept = lru_cache(kept)(self._database_image) if kept else None
+        self.scene_from_world = scene_from_world(model.settings.pose, frames.poses("train"))
+        self._encoded: StoredFrames | None = None
         if model.settings.edges != MATCH_FIELD:
+            if features_file is not None:  # of a map, which has no images to encode
+                self._encoded = StoredFrames(features_file, ENCODED)
             return
         if features_file is None:
             raise InputError(
@@ -148,7 +155,7 @@ class SceneImages:
         distinct, row = np.unique(neighbours, return_inverse=True)
         nodes = np.arange(len(queries))[:, None], len(queries) + row.reshape(neighbours.shape)
         features = (
-            torch.cat([queries, self._database(distinct)])
+            torch.cat([queries, *self._database(distinct)])
             if self.features is None
             else CellsOfRows(
                 self.model, self.device, queries, lambda rows: self._database(distinct[rows])
@@ -157,21 +164,20 @@ class SceneImages:
         return features, np.concatenate(nodes, axis=1)
 
     @torch.inference_mode()
-    def _database(self, indices: np.ndarray) -> torch.Tensor | Cells:
-        """Return features or cells of database images, by distinct indices (n)."""
+    def _database(self, indices: np.ndarray) -> list[torch.Tensor] | list[Cells]:
+        """Return features or cells of database images, by distinct indices (n), one by one."""
         if self._kept is not None:
-            images = [self._kept(index) for index in indices.tolist()]
-            if self.features is None:
-                return torch.cat(images)
-            return Cells(*(torch.cat(each) for each in zip(*images, strict=True)))
+            return [self._kept(index) for index in indices.tolist()]
         seen = self.of_frames("train", indices)
         if self.features is None:
-            return seen
+            return [seen]
         views = seen.read(np.arange(len(indices)))
-        return self.model.encode(Views(*(each.to(self.device) for each in views)))
+        return one_by_one(self.model.encode(Views(*(each.to(self.device) for each in views))))
 
     def _database_image(self, index: int) -> torch.Tensor | Cells:
         """Return the features (1, C), or the cells, of a database image."""
+        if self._encoded is not None:
+            return torch.from_numpy(self._encoded.rows("train", [index])).to(self.device)
         if self.features is None:
             return self.encode(self.frames.images("train", [index]))
         view = self.of_frames("train", np.array([index])).read(np.array([0]))
@@ -206,7 +212,7 @@ class CellsOfRows:
         model: PoseNetwork,
         device: torch.device,
         queries: StoredMaps,
-        database: Callable[[np.ndarray], Cells],
+        database: Callable[[np.ndarray], list[Cells]],
     ) -> None:
         self.model, self.device = model, device
         self.queries, self.database = queries, database
@@ -216,9 +222,12 @@ class CellsOfRows:
         distinct, place = np.unique(rows.cpu().numpy(), return_inverse=True)
         count = len(self.queries)
         views = self.queries.read(distinct[distinct < count])
-        parts = (
-            self.model.encode(Views(*(each.to(self.device) for each in views))),
-            self.database(distinct[distinct >= count] - count),
-        )
-        cells = (torch.cat(each) for each in zip(*parts, strict=True))
-        return Cells(*(each[torch.from_numpy(place)] for each in cells))
+        own = self.model.encode(Views(*(each.to(self.device) for each in views)))
+        images = one_by_one(own) + self.database(distinct[distinct >= count] - count)
+        # Of a photo and its neighbours each array is copied once: 2 MB.
+        return Cells(*(torch.cat(each) for each in zip(*(images[i] for i in place), strict=True)))
+
+
+def one_by_one(cells: Cells) -> list[Cells]:
+    """Return the cells (1, ...) of each of N images; nothing is copied."""
+    return [Cells(*each) for each in zip(*(part.split(1) for part in cells), strict=True)]

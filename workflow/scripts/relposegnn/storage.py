@@ -23,6 +23,7 @@ from .version import VERSION
 
 SCHEMA = "1.0"
 SPLITS = ("train", "test")  # groups of every file: the database, the queries
+MAP = "map"  # kind of a file with others in it, a group of each kind, see ``photos.map_files``
 
 
 @contextmanager
@@ -70,8 +71,29 @@ class UnfailingFile(io.FileIO):
             return size
 
 
-def open_hdf5(path: str | Path, kind: str) -> h5py.File:
-    """Open a file of the pipeline for reading.
+class Part(h5py.Group):
+    """A file of the pipeline that lies in a map; ``with`` closes the map's file."""
+
+    @property
+    def filename(self) -> str:
+        """Return the path of the map."""
+        return self.file.filename
+
+    def close(self) -> None:
+        """Close the map's file."""
+        self.file.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the map's file."""
+        self.close()
+
+
+def open_hdf5(path: str | Path, kind: str) -> h5py.File | Part:
+    """Open a file of the pipeline for reading, or what a map has of that kind.
 
     Raises:
         InputError: not an HDF5 file, one that another process writes or that may not be read,
@@ -89,6 +111,9 @@ def open_hdf5(path: str | Path, kind: str) -> h5py.File:
     if found_kind == kind and schema.split(".")[0] == SCHEMA.split(".")[0]:
         file.visititems(_check_size)
         return file
+    if found_kind == MAP and kind in file:
+        file[kind].visititems(_check_size)
+        return Part(file[kind].id)
     file.close()
     raise InputError(
         f"{path}: holds {found_kind!r} in schema {schema}, "

@@ -62,15 +62,20 @@ class Pinhole(NamedTuple):
         return f"SIMPLE_PINHOLE {size} {_numbers([self.focal_length, *numbers])}"
 
 
-def write_tum(path: str | Path, poses: PoseList, times: Sequence[float] | None = None) -> None:
+def write_tum(
+    path: str | Path,
+    poses: PoseList,
+    times: Sequence[float | str] | None = None,
+    clock: str = "an index",
+) -> None:
     """Write ``timestamp tx ty tz qx qy qz qw``, camera-to-world, metres.
 
-    Images have no clock here: the timestamp counts them, or is as ``times`` (N) have it, and the
-    name stands in a comment before it.
+    The timestamp counts images, or is as ``times`` (N) have it, which are ``clock``; the name stands
+    in a comment before it.
     """
     lines = [
         f"# {poses.remark}",
-        "# timestamp tx ty tz qx qy qz qw (camera-to-world, metres; the timestamp is an index)",
+        f"# timestamp tx ty tz qx qy qz qw (camera-to-world, metres; the timestamp is {clock})",
     ]
     columns = np.hstack([poses.translation, np.roll(poses.quaternion, -1, axis=1)])
     times = range(len(poses.names)) if times is None else times

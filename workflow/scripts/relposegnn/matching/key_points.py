@@ -25,12 +25,27 @@ class KeyPoints(NamedTuple):
     descriptors: np.ndarray
 
 
-def find_key_points(path: str | Path, count: int, orientation: int | None = None) -> KeyPoints:
-    """Return at most ``count`` key points of an image, the strongest.
+def find_key_points(
+    path: str | Path | Image.Image, count: int, orientation: int | None = None
+) -> KeyPoints:
+    """Return at most ``count`` key points of an image, the strongest, see ``find_sift``."""
+    return root_sift(*find_sift(path, count, orientation))
+
+
+def root_sift(places: np.ndarray, sift: np.ndarray) -> KeyPoints:
+    """Return key points by their places (n, 2) and SIFT descriptors (n, 128) uint8."""
+    rows = sift.astype(np.float32)
+    return KeyPoints(places, np.sqrt(rows / np.maximum(rows.sum(axis=1, keepdims=True), 1e-9)))
+
+
+def find_sift(
+    path: str | Path | Image.Image, count: int, orientation: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return places (n, 2) and SIFT descriptors (n, 128) uint8 of an image's strongest key points.
 
     Args:
-        path: of the image.
-        count: of key points.
+        path: of the image, or the image itself.
+        count: of key points, at most.
         orientation: of photos, see ``images.open_image``; None: pixels as stored.
 
     Raises:
@@ -43,12 +58,11 @@ def find_key_points(path: str | Path, count: int, orientation: int | None = None
     detector = cv2.SIFT_create(count, contrastThreshold=CONTRAST)
     found, sift = detector.detectAndCompute(pixels, None)
     if not found:
-        return KeyPoints(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
+        return np.zeros((0, 2)), np.zeros((0, 128), np.uint8)
     middle = (np.array(size) - 1) / 2  # the centre of pixel (0, 0) is at (0, 0)
     places = (np.array([point.pt for point in found]) - middle) / max(size)
-    total = np.maximum(sift.sum(axis=1, keepdims=True), 1e-9)
-    # OpenCV may give more: all that are as strong as the last one.
-    return KeyPoints(places[:count], np.sqrt(sift / total)[:count])
+    # OpenCV may give more: all that are as strong as the last one. Its numbers are whole ones.
+    return places[:count], sift[:count].astype(np.uint8)
 
 
 def match_key_points(first: KeyPoints, second: KeyPoints) -> tuple[np.ndarray, np.ndarray]:

@@ -1,8 +1,8 @@
 """The poses of a scene's queries, refined by matches with its database; no model of it is kept."""
 
 import logging
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -43,11 +43,18 @@ class MatchedDatabase:
     """The database images of a scene, with cameras, and key points that are found when needed."""
 
     def __init__(
-        self, images: Sequence[str | Path], poses: np.ndarray, focal_lengths: np.ndarray
+        self,
+        images: Sequence[str | Path] | Callable[[int], KeyPoints],
+        poses: np.ndarray,
+        focal_lengths: np.ndarray,
     ) -> None:
-        """Take M images, their poses (M, 4, 4), and focal lengths (M,) in longer sides."""
-        self._images, self._poses, self._focal_lengths = images, poses, focal_lengths
-        self._key_points = lru_cache(KEPT_IMAGES)(self._find)
+        """Take M images, their poses (M, 4, 4), and focal lengths (M,) in longer sides.
+
+        Or, instead of images, what returns the key points of one by its number.
+        """
+        self._poses, self._focal_lengths = poses, focal_lengths
+        find = images if callable(images) else partial(_key_points_of, images)
+        self._key_points = lru_cache(KEPT_IMAGES)(find)
 
     def refine(
         self, query: KeyPoints, focal_length: float, ranking: np.ndarray, regressed: Prior
@@ -83,8 +90,9 @@ class MatchedDatabase:
         )
         return refined._replace(pose=origin @ refined.pose)
 
-    def _find(self, image: int) -> KeyPoints:
-        return find_key_points(self._images[image], KEY_POINTS)
+
+def _key_points_of(images: Sequence[str | Path], image: int) -> KeyPoints:
+    return find_key_points(images[image], KEY_POINTS)
 
 
 def choose_apart(ranking: np.ndarray, centres: np.ndarray) -> list[int]:

@@ -1,126 +1,115 @@
-"""The command ``localise``: photos in, their poses out, by files in a results folder."""
+"""The command ``localise``: photos in, their poses out, by files in a results folder or a map."""
 
 import argparse
 import logging
-import math
-import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from ..calibration import read_calibration
-from ..exchange.pose_formats import FORMATS
 from ..runtime import InputError, PlainFormatter, leave_cores_to_others, plain, select_device
 from .files import find_photos
 from .new_place import prepare_place, tell_quality
-from .place import read_place
+from .options import read_options
+from .place import Place, read_place
 
-MOST_THREADS = 1024
+FILES = """
+  poses.csv    all photos: camera-to-world poses, their errors, confidence
+  poses.txt    accepted photos: TUM trajectory
+  images.txt   accepted photos: COLMAP, world-to-camera"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 1 with a message where the user's input is wrong."""
     leave_cores_to_others()  # before torch is loaded
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if options.map is None and options.model:
-        parser.error("--model is for --map; a run's own network is chosen with --run")
-    if options.map is not None and (options.run or options.results):
-        parser.error("--run and --results are for --scene, expected neither with --map")
+    options = read_options(arguments)
     handler = logging.StreamHandler()
     handler.setFormatter(PlainFormatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("faiss").setLevel(logging.WARNING)
     try:
-        _run(options)
+        with _asked_place(options) as place:
+            print(f"{tell_quality(read_calibration(place.calibration))}\n", flush=True)
+            if options.netvlad is not None:
+                place = replace(place, describer=options.netvlad)
+            if options.min_confidence is not None:
+                place = replace(place, minimum_confidence=options.min_confidence)
+            stream = options.camera is not None or options.watch is not None
+            (_localise_stream if stream or _a_video(options) else _localise)(options, place)
     except InputError as error:
         print(f"localise: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="localise",
-        description="Estimate the camera poses of new photos: of a scene, with a trained run, or "
-        "of any place that there are images with poses of, with the general network.",
-    )
-    add = parser.add_argument
-    add("photos", type=Path, help="photo, or folder of photos, JPEG or PNG")
-    place = parser.add_mutually_exclusive_group(required=True)
-    place.add_argument("--scene", help="scene that they show")
-    place.add_argument("--map", type=Path, help="folder of images with poses, of the place that "
-        "they show; nothing is trained")  # fmt: skip
-    add("--model", type=Path, help="general network for --map (default: of make general-model)")
-    add("--run", help="trained model to use (default: joint)")
-    add("--results", type=Path, help="folder of the pipeline's results; default: the one in "
-        "results/ that has the scene")  # fmt: skip
-    add("--output", type=Path, default=Path("localised"), help="folder to write to "
-        "(default: %(default)s)")  # fmt: skip
-    add("--min-confidence", type=float, help="photos below it are marked, and left out of "
-        "poses.txt and images.txt (default: as the pipeline was configured)")  # fmt: skip
-    add("--focal-length", type=_focal_length, help="of the photos' camera, in longer sides of "
-        "the photo, for networks that see rays (default: by EXIF, or the database's)")  # fmt: skip
-    add("--format", action="append", choices=FORMATS, default=[], help="further format for "
-        "accepted photos: a complete COLMAP model, hloc's or ACE's poses; repeatable")  # fmt: skip
-    add("--netvlad", type=Path, help="NetVLAD's checkpoint, where it is no longer in "
-        "resources/weights/")  # fmt: skip
-    add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
-    add("--workers", type=_threads, default=os.cpu_count() or 1, help="threads (default: "
-        "%(default)s)")  # fmt: skip
-    return parser
-
-
-def _threads(text: str) -> int:
-    if not (text.isdecimal() and 0 < int(text) <= MOST_THREADS):
-        raise argparse.ArgumentTypeError(f"got {text}, expected 1 to {MOST_THREADS} threads")
-    return int(text)
-
-
-def _focal_length(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"got {text}, expected a number above 0")
-    return value
-
-
-def _run(options: argparse.Namespace) -> None:
+@contextmanager
+def _asked_place(options: argparse.Namespace) -> Iterator[Place]:
+    """Yield the place of a scene and a run, of a map, or one that is made of images."""
     if options.map is None:
-        place = read_place(find_place(options.results, options.scene, options.run or "joint"))
+        yield read_place(find_place(options.results, options.scene, options.run or "joint"))
+    elif options.map.is_file():
+        from .map_files import opened_place  # torch takes seconds
+
+        with opened_place(options.map) as place:
+            yield place
     else:
-        find_photos(options.photos)  # to make a place may take minutes
-        place = read_place(prepare_place(options.map, options.model, options.workers))
-    print(f"{tell_quality(read_calibration(place.calibration))}\n", flush=True)
-    if options.netvlad is not None:
-        place = replace(place, describer=options.netvlad)
-    if options.min_confidence is not None:
-        place = replace(place, minimum_confidence=options.min_confidence)
+        for photos in [] if _a_video(options) else options.photos:
+            find_photos(photos)  # to make a place may take minutes
+        asked = options.map, options.model, options.workers, options.lost_poses
+        yield read_place(prepare_place(*asked))
+
+
+def _a_video(options: argparse.Namespace) -> bool:
+    """Return whether the one thing to localise is a video."""
+    if len(options.photos) != 1:
+        return False
+    from .sources import is_video
+
+    return is_video(options.photos[0])
+
+
+def _localise(options: argparse.Namespace, place: Place) -> None:
     from .localising import localise_photos  # torch takes seconds: after the checks
 
     device = select_device(options.device, options.workers)
-    paths = options.photos, options.output
+    photos = options.photos[0] if len(options.photos) == 1 else options.photos
     how = options.workers, options.focal_length, options.format
-    table = localise_photos(place, *paths, device, *how)
+    table = localise_photos(place, photos, options.output, device, *how)
     columns = ["image", "tx", "ty", "tz", "sigma_m", "sigma_deg", "confidence", "accepted"]
     formats = dict.fromkeys(columns[1:7], "{:.2f}".format) | {"sigma_m": "{:.3f}".format}
     print(plain(table[columns].to_string(index=False, formatters=formats)))
-    print(f"\nIn {options.output}:")
-    print("  poses.csv    all photos: camera-to-world poses, their errors, confidence")
-    print("  poses.txt    accepted photos: TUM trajectory")
-    print("  images.txt   accepted photos: COLMAP, world-to-camera")
-    print("  photos.png   the photos on a map")
+    print(f"\nIn {options.output}:{FILES}\n  photos.png   the photos on a map")
     for name in dict.fromkeys(options.format):
         file = "colmap/" if name == "colmap" else f"{name}.txt"
         print(f"  {file:<12} accepted photos, see docs/formats.md")
     if unread := table["similarity"].isna().sum():
         raise InputError(
-            f"{options.photos}: {unread} of {len(table)} photos cannot be read and have no pose, "
-            "see above; replace them or leave them out"
+            f"{_listed(options.photos)}: {unread} of {len(table)} photos cannot be read and have "
+            "no pose, see above; replace them or leave them out"
         )
+
+
+def _localise_stream(options: argparse.Namespace, place: Place) -> None:
+    """Localise what comes from a video, a camera or a folder, and print each pose at once."""
+    from .localiser import Localiser
+    from .sources import camera_frames, video_frames, watched_photos
+    from .streaming import localise_stream
+
+    if options.camera is not None:
+        items = camera_frames(options.camera, options.every)
+    elif options.watch is not None:
+        items = watched_photos(options.watch)
+    else:
+        items = video_frames(options.photos[0], options.every)
+    device = select_device(options.device, options.workers)
+    with Localiser(place, device, options.workers) as localiser:
+        for row in localise_stream(localiser, items, options.output, options.focal_length):
+            numbers = "{tx:.2f} {ty:.2f} {tz:.2f}  {sigma_m:.3f} m  {confidence:.2f}".format(**row)
+            mark = "accepted" if row["accepted"] else "not accepted"
+            print(plain(f"{row['image']}  {row['seconds']:.2f} s  {numbers}  {mark}"), flush=True)
+    print(f"\nIn {options.output}:{FILES}")
 
 
 def find_place(results: Path | None, scene: str, run: str) -> Path:

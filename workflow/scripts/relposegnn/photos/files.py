@@ -2,7 +2,10 @@
 
 import logging
 import math
+import os
+import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +18,8 @@ from ..runtime import InputError
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = {".jpg", ".jpeg", ".png"}
+SUFFIXES = {".jpg", ".jpeg", ".png", ".heic", ".heif"}
+PATTERN = re.compile(r"[*?[]")
 Size = tuple[int, int]  # (width, height) in pixels
 
 
@@ -38,7 +42,8 @@ class Photo(NamedTuple):
 def find_photos(folder: str | Path) -> list[str]:
     """Return the photos in a folder and its sub-folders, as sorted paths relative to it.
 
-    A file stands for itself alone, by its name. Links to other folders are followed.
+    A file stands for itself alone, by its name; a pattern such as ``trip/*.jpg`` for what it
+    matches. Links to other folders are followed.
 
     Hidden files and folders are not looked at; files of other kinds are counted in the log.
 
@@ -48,7 +53,17 @@ def find_photos(folder: str | Path) -> list[str]:
     folder = Path(folder)
     if folder.is_file() and folder.suffix.lower() in SUFFIXES:
         return [folder.name]
-    refuse_no_folder(folder, "a photo or a folder of photos (JPEG or PNG)")
+    base = folder_of(folder)
+    if not folder.exists() and base != folder:
+        found = [path for path in base.glob(str(folder.relative_to(base))) if path.is_file()]
+        photos = [path for path in found if path.suffix.lower() in SUFFIXES]
+        if not photos:
+            raise InputError(
+                f"{folder}: matches no photos ({len(found)} other files), expected JPEG, PNG or "
+                "HEIC; check the pattern"
+            )
+        return sorted(path.relative_to(base).as_posix() for path in photos)
+    refuse_no_folder(folder, "a photo or a folder of photos (JPEG, PNG or HEIC)")
     relative = [path.relative_to(folder) for path in files_below(folder)]
     visible = [path for path in relative if not any(part.startswith(".") for part in path.parts)]
     photos = sorted(path.as_posix() for path in visible if path.suffix.lower() in SUFFIXES)
@@ -58,16 +73,44 @@ def find_photos(folder: str | Path) -> list[str]:
     found = ", ".join(f"{count} x {suffix}" for suffix, count in sorted(others.items()))
     if not photos:
         raise InputError(
-            f"{folder}: holds no photos (files by suffix: {found or 'none'}), expected JPEG or "
-            "PNG; convert photos of other formats first"
+            f"{folder}: holds no photos (files by suffix: {found or 'none'}), expected JPEG, "
+            "PNG or HEIC; convert photos of other formats first"
         )
     if others:
-        logger.warning("%s: files that are not JPEG or PNG are left out: %s", folder, found)
+        logger.warning("%s: files that are not JPEG, PNG or HEIC are left out: %s", folder, found)
     return photos
 
 
+def folder_of(photos: str | Path) -> Path:
+    """Return the folder that ``find_photos`` names photos in: of a pattern, the one before it."""
+    photos = Path(photos)
+    if photos.exists():
+        return photos.parent if photos.is_file() else photos
+    fixed = [bool(PATTERN.search(part)) for part in photos.parts]
+    return Path(*photos.parts[: fixed.index(True)]) if True in fixed else photos
+
+
+def requested_photos(given: str | Path | Sequence[str | Path]) -> tuple[Path, list[str]]:
+    """Return the folder that has all the photos that were asked for, and their names in it.
+
+    Args:
+        given: one file, folder or pattern, or several.
+
+    Raises:
+        InputError: as ``find_photos``, of one of them.
+    """
+    given = [given] if isinstance(given, str | Path) else given
+    found = [folder_of(each) / name for each in given for name in find_photos(each)]
+    folders = [folder_of(each) for each in given]
+    folder = folders[0]
+    if len(folders) > 1:
+        folder = Path(os.path.commonpath([each.absolute() for each in folders]))
+        found = [path.absolute() for path in found]
+    return folder, list(dict.fromkeys(path.relative_to(folder).as_posix() for path in found))
+
+
 def read_photo(
-    path: str | Path,
+    path: str | Path | Image.Image,
     describing: Size,
     seen: Size,
     packed: Size,
@@ -83,7 +126,7 @@ def read_photo(
     aspect is taken.
 
     Args:
-        path: of the photo.
+        path: of the photo, or the photo itself.
         describing: size for the descriptor.
         seen: size for the network.
         packed: size of the packed frames.
@@ -120,7 +163,7 @@ def exif_focal_length(image: Image.Image) -> float:
     return float(millimetres) / math.hypot(36, 24) * math.hypot(*image.size) / max(image.size)
 
 
-def exif_focal_length_of(path: str | Path) -> float:
+def exif_focal_length_of(path: str | Path | Image.Image) -> float:
     """Return the focal length that a readable photo's EXIF tells, see ``exif_focal_length``."""
     with opened_image(path) as image:  # its header alone: no pixels are decoded
         return exif_focal_length(image)

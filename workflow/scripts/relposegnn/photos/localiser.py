@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 from tqdm import tqdm
 
 from ..aggregation import aggregate, pair_spread
@@ -46,6 +47,8 @@ logger = logging.getLogger(__name__)
 PHOTOS_AT_ONCE = 64  # in memory
 KEPT_IMAGES = 256  # of the database, as the network sees them; up to 0.5 MB each
 POSE = ["tx", "ty", "tz", "qw", "qx", "qy", "qz"]
+COLUMNS = ["image", *POSE, "confidence", "accepted", *STATED, "similarity", *EDGE_SPREADS]
+COLUMNS += ["points", "nearest"]
 
 
 class Localised(NamedTuple):
@@ -95,6 +98,7 @@ class Localiser:
         if not 0 <= place.minimum_confidence <= 1:
             raise InputError(f"minimum confidence is {place.minimum_confidence}, expected 0 to 1")
         self.place, self.frames = place, Frames(place.frames, place.camera)
+        self._usual_length = np.median(self.frames.focal_lengths("train"))
         self._workers, self._calibration = workers, read_calibration(place.calibration)
         model = load_model(place.model).to(device, memory_format=torch.channels_last)
         self._images = SceneImages(model, self.frames, place.features, KEPT_IMAGES)
@@ -117,7 +121,7 @@ class Localiser:
 
     def localise(
         self,
-        photos: Sequence[str | Path],
+        photos: Sequence[str | Path | Image.Image] | str | Path | Image.Image,
         names: Sequence[str] | None = None,
         focal_length: float | None = None,
     ) -> Localised:
@@ -131,49 +135,57 @@ class Localiser:
         estimates; ``points`` by which the pose was refined, 0 where it was not.
 
         Args:
-            photos: JPEG and PNG files.
-            names: that the table calls them by; None: those of the files. A name and the seed of
+            photos: JPEG, PNG and HEIC files, or images in memory, upright; or a single one.
+            names: that the table calls them by; None: those of the files, of others their numbers,
+                from 0. A name and the seed of
                 the place's sampling fix the neighbours of a photo.
             focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
 
         Raises:
             InputError: a photo cannot be read.
         """
-        paths = [Path(photo) for photo in photos]
-        names = [path.name for path in paths] if names is None else list(names)
+        if isinstance(photos, str | Path | Image.Image):
+            photos = [photos]
+        paths = [photo if isinstance(photo, Image.Image) else Path(photo) for photo in photos]
+        if names is None:
+            names = [getattr(path, "name", str(number)) for number, path in enumerate(paths)]
+        names = list(names)
         known = self._recognise(paths, focal_length)
         refined, told, stated = self._estimate(paths, names, known, focal_length)
         poses, points = poses_of(refined)
-        table = pd.DataFrame(np.concatenate(poses, axis=1), columns=POSE)
-        table.insert(0, "image", names)
-        matched = points > 0
+        poses = np.concatenate(poses, axis=1)
         scale, within = self._similarity_scale, self.place.within
-        sure = confidence(known.similarity, scale, matched, stated, within)
-        sure[np.isnan(table["tx"])] = 0
-        table["confidence"] = sure
-        table["accepted"] = np.isfinite(table["tx"]) & (sure >= self.place.minimum_confidence)
-        table[STATED] = stated_columns(stated)
-        table["similarity"] = known.similarity
-        table[EDGE_SPREADS] = np.stack([told[name] for name in EDGE_SPREADS], axis=1)
-        table["points"] = points
-        table["nearest"] = np.asarray(self.frames.names("train"))[known.ranked[:, 0]]
+        sure = confidence(known.similarity, scale, points > 0, stated, within)
+        sure[np.isnan(poses[:, 0])] = 0
+        nearest = [self.frames.name("train", row) for row in known.ranked[:, 0]]
+        table = pd.DataFrame(  # made at once: a column that is added costs as much as all of them
+            {"image": names}
+            | dict(zip(POSE, poses.T, strict=True))
+            | {"confidence": sure}
+            | {"accepted": np.isfinite(poses[:, 0]) & (sure >= self.place.minimum_confidence)}
+            | dict(zip(STATED, stated_columns(stated).T, strict=True))
+            | {"similarity": known.similarity}
+            | {name: told[name] for name in EDGE_SPREADS}
+            | {"points": points, "nearest": nearest}
+        )
         return Localised(table, np.stack([each.centre for each in refined]))
 
-    def _recognise(self, paths: list[Path], focal_length: float | None) -> _Recognised:
+    def _recognise(
+        self, paths: list[Path | Image.Image], focal_length: float | None
+    ) -> _Recognised:
         """Read photos, describe them, rank the database for them and encode them."""
         packed, settings = self.frames.image_shape[::-1], self._settings
         described = settings["width"], settings["height"]
         sizes = described, self._images.size, packed, settings["crop"]
-        usual = np.median(self.frames.focal_lengths("train"))
         read = partial(read_photo, focal_length=focal_length, orientation=self.frames.orientation)
         reading = map_in_threads(lambda path: read(path, *sizes), paths, self._workers)
         progress = iter(tqdm(reading, "reading photos", len(paths), unit="img", disable=None))
         blocks, cut = [], 0
         while photos := list(itertools.islice(progress, min(PHOTOS_AT_ONCE, self._images.at_once))):
-            rows = np.stack(list(self._describer.rows(photo.describing for photo in photos)))
+            rows = np.stack(list(self._describer.rows([photo.describing for photo in photos])))
             ranked, similarity = self._ranker.rank(rows, self._length)
             told = np.array([photo.focal_length for photo in photos])
-            lengths = np.where(np.isnan(told), usual, told)
+            lengths = np.where(np.isnan(told), self._usual_length, told)
             seen = self._images.encode(np.stack([photo.seen for photo in photos]), lengths)
             blocks.append((seen, ranked, similarity[:, 0]))
             cut += sum(photo.cut for photo in photos)
@@ -189,7 +201,11 @@ class Localiser:
         )
 
     def _estimate(
-        self, paths: list[Path], names: list[str], known: _Recognised, focal_length: float | None
+        self,
+        paths: list[Path | Image.Image],
+        names: list[str],
+        known: _Recognised,
+        focal_length: float | None,
     ) -> tuple[list[Refined], dict[str, np.ndarray], StatedErrors]:
         """Return poses, arrays of them as in a predictions file, and the errors that are stated."""
         neighbours = neighbours_of_photos(names, known.ranked, self.frames, self.place.sampling)
@@ -218,7 +234,9 @@ def neighbours_of_photos(
     names: list[str], ranked: np.ndarray, frames: Frames, sampling: SamplingSettings
 ) -> np.ndarray:
     """Return the neighbours (N, k) of each photo, drawn by a generator of its name."""
-    database = frames.names("train")
+    # Names of all are read where sequences are made of them.
+    sequential = sampling.selection == "sequential"
+    database = frames.names("train") if sequential else range(frames.count("train"))
     draws = (numpy_generator(sampling.seed, "photos", frames.scene, name) for name in names)
     chosen = [
         choose_neighbours(ranking[None], database, sampling, generator, within=False)[0]

@@ -1,7 +1,7 @@
 """A folder of new photos, localised in a place: a table, a map, and lists for other programs."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +11,7 @@ from ..exchange.pose_formats import write_images, write_tum
 from ..images import UPRIGHT, open_image
 from ..runtime import InputError, atomic_path, map_in_threads
 from .exporting import accepted_poses, write_formats
-from .files import find_photos
+from .files import requested_photos
 from .localiser import Localiser
 from .picture import plot_photos
 from .place import Place
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 def localise_photos(
     place: Place,
-    photo_folder: str | Path,
+    photos: str | Path | Sequence[str | Path],
     output_folder: str | Path,
     device: torch.device,
     workers: int = 1,
@@ -37,7 +37,8 @@ def localise_photos(
 
     Args:
         place: that the photos show.
-        photo_folder: with JPEG and PNG files, also in sub-folders; or one such file.
+        photos: a folder with JPEG, PNG and HEIC files, also in sub-folders; or one such file, or
+            a pattern; or several of all these.
         output_folder: to write to, not among the photos.
         device: to compute on.
         workers: threads that read and refine photos.
@@ -47,11 +48,9 @@ def localise_photos(
     Raises:
         InputError: no photo can be read, there is none, or the files do not belong together.
     """
-    names = _requested_photos(photo_folder, output_folder)
-    if Path(photo_folder).is_file():
-        photo_folder = Path(photo_folder).parent
-    readable = _readable(Path(photo_folder), names, workers)
-    paths = [Path(photo_folder, name) for name in readable]
+    photo_folder, names = _requested_photos(photos, output_folder)
+    readable = _readable(photo_folder, names, workers)
+    paths = [photo_folder / name for name in readable]
     with Localiser(place, device, workers) as localiser:
         table, covariances = localiser.localise(paths, readable, focal_length)
         picture, least = Path(output_folder, "photos.png"), place.minimum_confidence
@@ -63,15 +62,18 @@ def localise_photos(
     return table
 
 
-def _requested_photos(photo_folder: str | Path, output_folder: str | Path) -> list[str]:
-    """Return the names of the photos, once the request has been checked."""
-    photos, output = Path(photo_folder).resolve(), Path(output_folder).resolve()
-    if photos.is_dir() and output.is_relative_to(photos):
-        raise InputError(
-            f"{output_folder}: lies among the photos of {photo_folder}, and its photos.png would "
-            "be localised itself the next time; choose another output folder"
-        )
-    return find_photos(photo_folder)
+def _requested_photos(
+    photos: str | Path | Sequence[str | Path], output_folder: str | Path
+) -> tuple[Path, list[str]]:
+    """Return the photos' folder and their names, once the request has been checked."""
+    output = Path(output_folder).resolve()
+    for given in [photos] if isinstance(photos, str | Path) else photos:
+        if Path(given).is_dir() and output.is_relative_to(Path(given).resolve()):
+            raise InputError(
+                f"{output_folder}: lies among the photos of {given}, and its photos.png would "
+                "be localised itself the next time; choose another output folder"
+            )
+    return requested_photos(photos)
 
 
 def _readable(folder: Path, names: list[str], workers: int) -> list[str]:

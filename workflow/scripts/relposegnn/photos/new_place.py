@@ -23,7 +23,9 @@ DATASET = "maps"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of scenes, see config.schema.yaml
 
 
-def prepare_place(images: Path, model: Path | None, workers: int) -> Path:
+def prepare_place(
+    images: Path, model: Path | None, workers: int, lost_poses: str | None = None
+) -> Path:
     """Make what photos are localised with from images with poses; return the place's file.
 
     Args:
@@ -31,6 +33,8 @@ def prepare_place(images: Path, model: Path | None, workers: int) -> Path:
             is the place's.
         model: file of a general network; None: the one that ``make general-model`` trains.
         workers: threads, of all steps together.
+        lost_poses: the configuration's ``frames.lost_poses``, ``refuse`` or ``leave_out``; None: as
+            it has it.
 
     Raises:
         InputError: there is no such folder, its name cannot be a scene's, there is no model, or a
@@ -56,6 +60,8 @@ def prepare_place(images: Path, model: Path | None, workers: int) -> Path:
         "experiments": ["unseen"],
         "general": {"models": [str(model)]},
     }
+    if lost_poses is not None:
+        configuration["frames"] = {"lost_poses": lost_poses}
     settings = [f"{key}={json.dumps(value)}" for key, value in configuration.items()]
     command = [sys.executable, "-m", "snakemake", str(place), "--cores", str(workers)]
     command += ["--quiet", "all", "--config", *settings]

@@ -8,9 +8,10 @@ import numpy as np
 from tqdm import tqdm
 
 from ..frames import Frames
-from ..matching.key_points import find_key_points
+from ..matching.key_points import KeyPoints, find_key_points
 from ..matching.refinement import Prior, Refined
 from ..matching.scenes import KEY_POINTS, MatchedDatabase
+from ..matching.stored_key_points import StoredKeyPoints
 from ..runtime import map_in_threads
 from .files import exif_focal_length_of
 
@@ -21,11 +22,14 @@ TOLD, UNTOLD = 0.02, 0.1
 class PhotoRefiner:
     """The images of a database, kept with their key points, to refine photos by."""
 
-    def __init__(self, frames: Frames, image_folder: Path) -> None:
-        """Take the frames of the scene, their cameras known, and the folder of its images."""
-        images = [image_folder / source for source in frames.sources("train")]
-        lengths = frames.focal_lengths("train")
-        self._database = MatchedDatabase(images, frames.poses("train"), lengths)
+    def __init__(self, frames: Frames, images: Path) -> None:
+        """Take the frames of the scene, their cameras known, and its images.
+
+        These are a folder, or a map, which holds their key points.
+        """
+        self._frames, self._images, lengths = frames, images, frames.focal_lengths("train")
+        find = StoredKeyPoints(images).of if images.is_file() else self._find
+        self._database = MatchedDatabase(find, frames.poses("train"), lengths)
         self._usual, self._orientation = np.median(lengths), frames.orientation
 
     def refine(
@@ -56,5 +60,10 @@ class PhotoRefiner:
             prior = priors[row]._replace(focal_length=0 if focal_length else deviation)
             return self._database.refine(own, camera, ranked[row], prior)
 
-        rows = tqdm(range(len(paths)), "refining", unit="img", disable=None)
+        rows = range(len(paths))
+        if len(paths) > 1:
+            rows = tqdm(rows, "refining", unit="img", disable=None)
         return list(map_in_threads(refine, rows, workers))
+
+    def _find(self, image: int) -> KeyPoints:
+        return find_key_points(self._images / self._frames.source("train", image), KEY_POINTS)

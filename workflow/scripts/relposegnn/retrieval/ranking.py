@@ -1,6 +1,7 @@
 """Ranking the training frames of a scene by the similarity of their descriptors to a query's."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -107,13 +108,23 @@ def rank(
 
 
 class Ranker:
-    """Ranks one database again and again; it is held in memory where it is small enough."""
+    """Ranks one database again and again, one that is small enough at once.
+
+    It is mapped, where it lies in its file as in memory: processes share it, and memory that others
+    need takes it away.
+    """
 
     def __init__(self, database: h5py.Dataset, most_bytes: int = HELD_BYTES) -> None:
         """Take a database (M, D) of unit rows; InputError where one is none."""
         self._database, self._held = database, None
         if 4 * database.size <= most_bytes:
-            self._held = np.concatenate([rows for _, rows in read_blocks(database, DATABASE_BYTES)])
+            stored = mapped(database)
+            blocks = (rows for _, rows in read_blocks(database, DATABASE_BYTES))
+            if isinstance(stored, np.memmap) and stored.dtype == np.float32:
+                deque(blocks, maxlen=0)  # each is checked, and none kept
+                self._held = stored
+            else:
+                self._held = np.concatenate(list(blocks))
 
     def rank(self, queries: np.ndarray, length: int) -> Ranking:
         """Return the ranking of queries (N, D) that are not in the database, see ``rank``."""

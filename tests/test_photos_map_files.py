@@ -1,0 +1,174 @@
+"""A map localises as the results folder does, and damage to it is told."""
+
+import gc
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import DATABASE, QUERIES
+from PIL import Image
+from test_photos_localising import CPU, folder, place  # noqa: F401  fixtures
+
+from relposegnn.camera_files import write_camera
+from relposegnn.frames import Frames
+from relposegnn.matching.key_points import find_key_points
+from relposegnn.matching.scenes import KEY_POINTS
+from relposegnn.matching.stored_key_points import KIND, StoredKeyPoints, write_key_points
+from relposegnn.photos.export_command import main
+from relposegnn.photos.localiser import COLUMNS, POSE, Localiser
+from relposegnn.photos.map_files import export_map, opened_place
+from relposegnn.photos.place import write_place
+from relposegnn.photos.sources import Item
+from relposegnn.photos.streaming import localise_stream
+from relposegnn.retrieval.ranking import Ranker
+from relposegnn.runtime import InputError
+from relposegnn.storage import create_hdf5
+
+pytestmark = pytest.mark.slow
+
+TEXT = h5py.string_dtype()
+
+
+def test_a_map_localises_as_the_results_folder_does(place, folder, tmp_path, monkeypatch):  # noqa: F811
+    """Refinement too; the map is made by the command, moved, and has no image."""
+    write_camera(tmp_path / "camera.json", 0.8, "planted", "tiny")
+    images = place.frames.parent / "scene"
+    refined = replace(place, camera=tmp_path / "camera.json", images=images)
+    write_place(tmp_path / "results/d/runs/joint/places/tiny.json", refined)
+    monkeypatch.chdir(tmp_path)
+    assert main(["tiny", "--workers", "1"]) == 0
+    moved = Path("tiny.map").rename(tmp_path / "elsewhere")
+    photos = sorted(folder.glob("*.PNG"))
+    with Localiser(refined, CPU) as loaded:
+        expected = loaded.localise(photos)
+    with opened_place(moved) as told, Localiser(told, CPU) as loaded:
+        found = loaded.localise(photos)
+        assert told.sampling == place.sampling
+        assert told.within == place.within
+    assert found.table.equals(expected.table)
+    np.testing.assert_array_equal(found.covariances, expected.covariances)
+    with h5py.File(moved) as file:
+        assert "images" not in file["frames/train"]
+        assert len(file["frames/test/name"]) == 0
+    with Frames(moved) as frames:
+        assert frames.count("train") == 12
+
+
+@pytest.fixture(scope="module")
+def exported(place, tmp_path_factory):  # noqa: F811
+    """Return the map of the tiny place, as bytes."""
+    path = tmp_path_factory.mktemp("map") / "tiny.map"
+    export_map(place, path)
+    return path.read_bytes()
+
+
+def test_damage_is_told(exported, tmp_path):
+    path = tmp_path / "a.map"
+    path.write_bytes(exported)
+    with h5py.File(path) as file:
+        places = [
+            file[name].id.get_offset() + 5
+            for name in ("files/model", "frames/train/world_from_cam", "encoded/train")
+        ]
+    for place_of_damage in places:
+        damaged = bytearray(exported)
+        damaged[place_of_damage] ^= 1
+        path.write_bytes(damaged)
+        with (
+            pytest.raises(InputError, match=r"a\.map: is damaged: .* checksum .*export this map"),
+            opened_place(path),
+        ):
+            pass
+    for content, message in (
+        (exported[: len(exported) // 2], r"a\.map: cannot be read as HDF5"),
+        (b"", r"a\.map: cannot be read as HDF5"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=message), opened_place(path):
+            pass
+
+
+def test_a_file_of_another_kind_or_version_is_refused(place, exported, tmp_path):  # noqa: F811
+    with (
+        pytest.raises(InputError, match=r"holds 'frames' in schema .*, expected 'map'"),
+        opened_place(place.frames),
+    ):
+        pass
+    path = tmp_path / "a.map"
+    path.write_bytes(exported)
+    with h5py.File(path, "a") as file:
+        file.attrs["schema"] = "9.0"
+    with pytest.raises(InputError, match=r"in schema 9\.0, expected 'map'"), opened_place(path):
+        pass
+
+
+def test_stored_key_points_are_those_of_the_images(rendered_room, tmp_path):
+    paths = [rendered_room.paths[row] for row in (*DATABASE[:2], QUERIES[0])]
+    with create_hdf5(tmp_path / "k.h5", KIND, {}) as file:
+        write_key_points(file, paths, 1)
+    with StoredKeyPoints(tmp_path / "k.h5") as stored:
+        for row, path in enumerate(paths):
+            expected = find_key_points(path, KEY_POINTS)
+            assert len(expected.places) > 50
+            for found, wanted in zip(stored.of(row), expected, strict=True):
+                np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_stream_writes_as_it_goes_and_goes_on_after_a_bad_photo(place, folder, tmp_path):  # noqa: F811
+    """The user interrupts: rows that were printed are kept, and the trajectory has their times."""
+    with Image.open(folder / "test 1.PNG") as opened:
+        picture = opened.convert("RGB")
+    (tmp_path / "bad.png").write_bytes(b"none")
+
+    def items():
+        yield Item("a", folder / "test 0.PNG", 0.5)
+        yield Item("b", tmp_path / "bad.png", 1.0)
+        yield Item("c", InputError("gone"), 1.5)
+        yield Item("d", picture, 2.25)
+        raise KeyboardInterrupt
+
+    with Localiser(place, CPU) as loaded:
+        expected = loaded.localise([folder / "test 0.PNG", picture], ["a", "d"]).table
+        rows = list(localise_stream(loaded, items(), tmp_path / "out"))
+    assert [row["image"] for row in rows] == ["a", "b", "c", "d"]
+    table = pd.read_csv(tmp_path / "out/poses.csv")
+    assert list(table.columns) == [*COLUMNS, "seconds"] == [*expected.columns, "seconds"]
+    assert table["seconds"].tolist() == [0.5, 1.0, 1.5, 2.25]
+    assert table["tx"].isna().tolist() == [False, True, True, False]
+    assert table["accepted"].tolist() == [True, False, False, True]
+    np.testing.assert_allclose(table[POSE].iloc[[0, 3]], expected[POSE], atol=1e-5)
+    tum = np.loadtxt(tmp_path / "out/poses.txt")
+    np.testing.assert_allclose(tum[:, 0], [0.5, 2.25])
+    np.testing.assert_allclose(tum[:, 1:4], table[POSE[:3]].iloc[[0, 3]], atol=1e-6)
+
+
+def test_a_large_database_costs_no_object_an_image(place, tmp_path):  # noqa: F811
+    """20,000 images: labels take their own bytes, and descriptors stay in the file."""
+    count, width = 20_000, 64
+    with create_hdf5(tmp_path / "large.h5", "frames", {}) as file:
+        file.attrs.update(dataset="d", scene="s", mean=[0.5] * 3, variance=[0.1] * 3)
+        for split, number in (("train", count), ("test", 0)):
+            names = np.array([f"seq-01/frame-{row:06d}" for row in range(number)], dtype="S")
+            for label in ("name", "source"):
+                file.create_dataset(f"{split}/{label}", data=names.astype(object), dtype=TEXT)
+            file[f"{split}/world_from_cam"] = np.tile(np.eye(4), (number, 1, 1))
+            file.create_dataset(f"{split}/images", (number, 4, 4, 3), "u1")
+    rows = np.random.default_rng(0).standard_normal((count, width)).astype(np.float32)
+    with h5py.File(tmp_path / "d.h5", "w") as file:
+        file["rows"] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    gc.collect()
+    before = len(gc.get_objects())
+    tracemalloc.start()
+    with Frames(tmp_path / "large.h5") as frames, h5py.File(tmp_path / "d.h5") as file:
+        ranker = Ranker(file["rows"])
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert frames.name("train", count - 1) == "seq-01/frame-019999"
+        best = ranker.rank(file["rows"][7:8], 3).index[0, 0]
+        assert best == 7
+    assert len(gc.get_objects()) - before < count / 100
+    assert held < count * (4 * 4 * 8 + 2 * 24 + 8) + 2_000_000  # poses, labels, focal lengths

@@ -1,0 +1,153 @@
+"""Videos, cameras and watched folders give what is in them, and go on after what is not."""
+
+from itertools import islice
+
+import av
+import numpy as np
+import pillow_heif
+import pytest
+from PIL import ExifTags, Image
+
+from relposegnn.images import open_image
+from relposegnn.photos.files import find_photos, requested_photos
+from relposegnn.photos.sources import PATIENCE, camera_frames, video_frames, watched_photos
+from relposegnn.runtime import InputError
+
+
+def grey(level: int) -> np.ndarray:
+    return np.full((48, 64, 3), level, dtype=np.uint8)
+
+
+@pytest.fixture
+def video(tmp_path):
+    """Return a video of 10 frames, 5 a second, each brighter than the one before."""
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mpeg4", rate=5)
+        stream.width, stream.height = 64, 48
+        for number in range(10):
+            frame = av.VideoFrame.from_ndarray(grey(20 * number), format="rgb24")
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return path
+
+
+def test_every_third_frame_of_a_video_has_its_time(video):
+    items = list(video_frames(video, 3))
+    assert [item.name for item in items] == [f"clip.mp4/frame-{n:06d}" for n in (0, 3, 6, 9)]
+    np.testing.assert_allclose([item.seconds for item in items], [0, 0.6, 1.2, 1.8], atol=1e-6)
+    levels = [np.array(item.photo).mean() for item in items]
+    np.testing.assert_allclose(levels, [0, 60, 120, 180], atol=6)
+
+
+def test_what_is_no_video_is_told(video, tmp_path):
+    (tmp_path / "text.mp4").write_text("#EXTM3U\nhttp://localhost/a.ts\n")
+    (tmp_path / "cut.mp4").write_bytes(video.read_bytes()[:200])
+    for name in ("text.mp4", "cut.mp4", "nowhere.mp4"):
+        with pytest.raises(InputError, match=rf"{name}: .*expected (MP4|a video)"):
+            list(video_frames(tmp_path / name))
+
+
+class FakeCamera:
+    """Gives grey pictures, the second one never, and then no more."""
+
+    def __init__(self, number):
+        self.opened, self.taken, self.released = number == 0, 0, False
+
+    def isOpened(self):  # noqa: N802  as OpenCV has it
+        return self.opened
+
+    def grab(self):
+        self.taken += 1
+        return self.taken <= 6
+
+    def retrieve(self):
+        return self.taken != 3, grey(self.taken)[..., ::-1]
+
+    def release(self):
+        self.released = True
+
+
+def test_a_camera_gives_pictures_until_it_is_gone():
+    cameras = []
+
+    def open_camera(number):
+        cameras.append(FakeCamera(number))
+        return cameras[-1]
+
+    items = list(camera_frames(0, 2, open_camera))
+    assert [item.name for item in items] == ["camera-0/frame-000000", "camera-0/frame-000004"]
+    assert [np.array(item.photo).mean() for item in items] == [1, 5]
+    assert items[0].seconds <= items[1].seconds
+    with pytest.raises(InputError, match="--camera 3: cannot be opened, expected the number"):
+        list(camera_frames(3, 1, open_camera))
+    assert all(camera.released for camera in cameras)
+
+
+def test_a_watched_folder_waits_for_files_that_are_half_written(tmp_path):
+    """One grows while it is looked at, one is never whole; what is no photo is passed over."""
+    Image.fromarray(grey(3)).save(tmp_path / "whole.png")
+    content = (tmp_path / "whole.png").read_bytes()
+    (tmp_path / "notes.txt").write_text("none")
+    looks = 0
+
+    def sleep(_):
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            (tmp_path / "growing.png").write_bytes(content[:50])
+            (tmp_path / "never.png").write_bytes(content[:50])
+        if looks == 6:
+            (tmp_path / "growing.png").write_bytes(content)
+        if looks == 60:
+            raise KeyboardInterrupt
+
+    arrived = {}
+    with pytest.raises(KeyboardInterrupt):
+        for item in watched_photos(tmp_path, sleep, pause=1.0):
+            assert item.name not in arrived
+            arrived[item.name] = looks, item.photo
+    assert arrived["whole.png"] == (1, tmp_path / "whole.png")
+    assert arrived["growing.png"][0] == 7
+    assert arrived["never.png"][0] >= 2 + PATIENCE
+    assert "never.png: cannot be read as an image" in str(arrived["never.png"][1])
+    assert len(arrived) == 3
+    with pytest.raises(InputError, match="no such folder"):
+        next(watched_photos(tmp_path / "nowhere"))
+
+
+def test_patterns_and_several_photos(tmp_path):
+    for name in ("a/1.jpg", "a/2.JPG", "a/3.txt", "b/c/4.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert find_photos(tmp_path / "a/*.[jJ]*") == ["1.jpg", "2.JPG"]
+    assert find_photos(tmp_path / "*/**/*.png") == ["b/c/4.png"]
+    with pytest.raises(InputError, match=r"matches no photos \(1 other files\)"):
+        find_photos(tmp_path / "a/*.txt")
+    folder, names = requested_photos([tmp_path / "a/1.jpg", tmp_path / "b", tmp_path / "a"])
+    assert folder == tmp_path
+    assert names == ["a/1.jpg", "b/c/4.png", "a/2.JPG"]
+    assert requested_photos(tmp_path / "a/1.jpg") == (tmp_path / "a", ["1.jpg"])
+
+
+def test_heic_is_read_as_it_is_seen(tmp_path, monkeypatch):
+    picture = np.zeros((64, 96, 3), dtype=np.uint8)
+    picture[:32] = 200
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # the camera was held upright
+    pillow_heif.from_pillow(Image.fromarray(picture)).save(tmp_path / "a.heic", exif=exif.tobytes())
+    seen = np.array(open_image(tmp_path / "a.heic", 1)).astype(int)
+    assert seen.shape == (96, 64, 3)
+    np.testing.assert_allclose(seen[:, 40:].mean(), 200, atol=5)
+    np.testing.assert_allclose(seen[:, :24].mean(), 0, atol=5)
+    (tmp_path / "cut.heic").write_bytes((tmp_path / "a.heic").read_bytes()[:100])
+    with pytest.raises(InputError, match=r"cut\.heic: cannot be read as an image"):
+        open_image(tmp_path / "cut.heic")
+    monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
+    with pytest.raises(InputError, match=r"a\.heic: is HEIC.*pillow-heif.*install it, or convert"):
+        open_image(tmp_path / "a.heic")
+
+
+def test_a_videos_frames_come_one_at_a_time(video):
+    """Bounded memory: the first is there before the second is decoded."""
+    assert [item.seconds for item in islice(video_frames(video), 2)] == [0.0, 0.2]

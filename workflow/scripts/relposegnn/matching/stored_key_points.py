@@ -1,0 +1,54 @@
+"""Key points of a scene's database images, found beforehand: what refinement needs of images.
+
+A file, or a map's group, of the kind ``key_points`` holds ``places`` float64 (T, 2) and ``sift``
+uint8 (T, 128) of all images, one after another, and ``end`` int64 (M), the row behind each image's.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import h5py
+from tqdm import tqdm
+
+from ..runtime import map_in_threads
+from ..storage import StoredFrames
+from .key_points import KeyPoints, find_sift, root_sift
+from .scenes import KEY_POINTS
+
+KIND = "key_points"
+
+
+class StoredKeyPoints(StoredFrames):
+    """Reader of key points, which are read when they are asked for."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Name the file."""
+        super().__init__(path, KIND)
+
+    def of(self, image: int) -> KeyPoints:
+        """Return the key points of a database image, as ``find_key_points`` found them."""
+        end = self._array("end")
+        rows = slice(int(end[image - 1]) if image else 0, int(end[image]))
+        return root_sift(self._array("places")[rows], self._array("sift")[rows])
+
+
+def write_key_points(group: h5py.Group, images: Sequence[Path], workers: int) -> None:
+    """Find the key points of M images and write them, as they come.
+
+    Raises:
+        InputError: an image cannot be read.
+    """
+    places, sift = (
+        group.create_dataset(name, (0, width), kind, maxshape=(None, width), chunks=(2000, width))
+        for name, width, kind in (("places", 2, "f8"), ("sift", 128, "u1"))
+    )
+    ends = []
+    found = map_in_threads(partial(find_sift, count=KEY_POINTS), images, workers)
+    for parts in tqdm(found, "key points", len(images), unit="img", disable=None):
+        start = len(places)
+        for array, part in zip((places, sift), parts, strict=True):
+            array.resize(start + len(part), axis=0)
+            array[start:] = part
+        ends.append(len(places))
+    group["end"] = ends

@@ -1,0 +1,47 @@
+"""The command ``export-map``: a place of a results folder as one file that works anywhere."""
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from ..runtime import InputError, PlainFormatter, leave_cores_to_others
+from .command import find_place
+from .options import thread_count
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return 0, or 1 with a message where the user's input is wrong."""
+    leave_cores_to_others()  # before torch is loaded
+    options = _parser().parse_args(arguments)
+    handler = logging.StreamHandler()
+    handler.setFormatter(PlainFormatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    try:
+        from .map_files import export_map  # torch takes seconds
+        from .place import read_place
+
+        place = read_place(find_place(options.results, options.scene, options.run))
+        export_map(place, options.output or Path(f"{options.scene}.map"), options.workers)
+    except InputError as error:
+        print(f"export-map: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="export-map",
+        description="Write all that localising in a scene needs as one file, without images: "
+        "localise --map SCENE.map PHOTOS works from it on any machine.",
+    )
+    add = parser.add_argument
+    add("scene", help="that photos are to be localised in")
+    add("--run", default="joint", help="trained model to take (default: %(default)s)")
+    add("--results", type=Path, help="folder of the pipeline's results; default: the one in "
+        "results/ that has the scene")  # fmt: skip
+    add("--output", type=Path, help="file to write (default: SCENE.map)")
+    add("--workers", type=thread_count, default=os.cpu_count() or 1, help="threads (default: "
+        "%(default)s)")  # fmt: skip
+    return parser

@@ -1,0 +1,183 @@
+"""Where photos come from one after another: a video, a camera, a folder that is watched.
+
+Each source yields items as they come, and goes on after one that cannot be read: that one has an
+error in the place of a photo.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+from PIL import Image
+
+from ..folders import files_below, refuse_no_folder
+from ..images import UPRIGHT, open_image
+from ..limits import refuse_special_file
+from ..runtime import InputError
+from .files import SUFFIXES
+
+logger = logging.getLogger(__name__)
+
+# FFmpeg's reader of each kind of file, by suffix: it looks for no other, and follows no address.
+CONTAINERS = {".mp4": "mov", ".mov": "mov", ".m4v": "mov", ".mkv": "matroska"}
+CONTAINERS |= {".webm": "matroska", ".avi": "avi"}
+TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180}
+TURNS |= {-180: TURNS[180], 270: Image.Transpose.ROTATE_270, -90: Image.Transpose.ROTATE_270}
+MOST_FAILURES = 30  # of a camera, one after another, before it counts as gone
+PAUSE = 0.5  # seconds between two looks at a folder
+PATIENCE = 10.0  # seconds after which a file that stays as it is, and unreadable, is reported
+
+
+class Item(NamedTuple):
+    """Something to localise.
+
+    Attributes:
+        name: that the results call it by.
+        photo: file or image; InputError where there is none.
+        seconds: of a video or since a camera was opened; of a file since 1970, its own date.
+    """
+
+    name: str
+    photo: Path | Image.Image | InputError
+    seconds: float
+
+
+def is_video(path: Path) -> bool:
+    """Return whether a file is a video, by its suffix."""
+    return path.suffix.lower() in CONTAINERS
+
+
+def video_frames(path: str | Path, every: int = 1) -> Iterator[Item]:
+    """Yield every n-th frame of a video, upright, by its own clock.
+
+    Raises:
+        InputError: it is none, or holds no frame.
+    """
+    import av  # FFmpeg's libraries: other sources do without
+
+    path, count = Path(path), 0
+    refuse_special_file(path)
+    try:
+        options = {"protocol_whitelist": "file"}
+        with av.open(str(path), format=CONTAINERS[path.suffix.lower()], options=options) as file:
+            for count, frame in enumerate(_decoded(path, file), start=1):
+                if (count - 1) % every == 0:
+                    image, turn = frame.to_image(), TURNS.get(getattr(frame, "rotation", 0))
+                    image = image if turn is None else image.transpose(turn)
+                    name = f"{path.name}/frame-{count - 1:06d}"
+                    yield Item(name, image, float(frame.time or 0))
+    except (av.error.FFmpegError, OSError, IndexError) as error:
+        raise InputError(
+            f"{path}: cannot be read as a video ({error}), expected MP4, MOV, MKV, WebM or AVI; "
+            "copy it again or convert it"
+        ) from error
+    if not count:
+        raise InputError(f"{path}: holds no frame that can be read, expected a video; replace it")
+
+
+def _decoded(path: Path, file: "av.container.InputContainer") -> Iterator["av.VideoFrame"]:  # noqa: F821
+    """Yield the frames of a video; what is damaged in between is counted in the log."""
+    import av
+
+    damaged = 0
+    for packet in file.demux(file.streams.video[0]):
+        try:
+            yield from packet.decode()
+        except av.error.InvalidDataError:
+            damaged += 1
+    if damaged:
+        logger.warning("%s: %d damaged parts of the video are left out", path, damaged)
+
+
+def camera_frames(
+    number: int, every: int = 1, open_camera: Callable[[int], cv2.VideoCapture] = cv2.VideoCapture
+) -> Iterator[Item]:
+    """Yield every n-th frame of a camera until it gives no more, or the user interrupts.
+
+    Args:
+        number: of the camera, as OpenCV counts them from 0.
+        every: n.
+        open_camera: by its number.
+
+    Raises:
+        InputError: there is no such camera.
+    """
+    camera, started, count, failures = open_camera(number), time.monotonic(), 0, 0
+    try:
+        if not camera.isOpened():
+            raise InputError(
+                f"--camera {number}: cannot be opened, expected the number of a camera that is "
+                "plugged in and that no other program uses; try 0 or 1"
+            )
+        while failures < MOST_FAILURES:
+            if not camera.grab():
+                failures += 1
+                continue
+            count, failures = count + 1, 0
+            if (count - 1) % every:
+                continue
+            taken, (read, pixels) = time.monotonic() - started, camera.retrieve()
+            if read:
+                image = Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
+                yield Item(f"camera-{number}/frame-{count - 1:06d}", image, taken)
+        logger.warning("--camera %d: gives no more pictures; it was unplugged, or ended", number)
+    finally:
+        camera.release()
+
+
+def watched_photos(
+    folder: str | Path, sleep: Callable[[float], None] = time.sleep, pause: float = PAUSE
+) -> Iterator[Item]:
+    """Yield the photos of a folder and those that come, each once it is whole, for ever.
+
+    A file whose size or date still changes is waited for, and so is one that cannot be read yet;
+    one that stays as it is for ``PATIENCE`` seconds is yielded with what is wrong.
+
+    Args:
+        folder: with sub-folders.
+        sleep: waits so many seconds; the user ends it there.
+        pause: between two looks.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    folder = Path(folder)
+    refuse_no_folder(folder, "a folder that photos come into")
+    done: set[str] = set()
+    known: dict[str, tuple[tuple[int, int], float]] = {}  # state, and for how long it has been so
+    while True:
+        for path in sorted(files_below(folder)):
+            name = path.relative_to(folder)
+            if name.as_posix() in done or path.suffix.lower() not in SUFFIXES:
+                continue
+            if any(part.startswith(".") for part in name.parts):
+                continue
+            item, known[name.as_posix()] = _arrived(path, name.as_posix(), known, pause)
+            if item is not None:
+                done.add(name.as_posix())
+                del known[name.as_posix()]
+                yield item
+        sleep(pause)
+
+
+def _arrived(
+    path: Path, name: str, known: dict[str, tuple[tuple[int, int], float]], pause: float
+) -> tuple[Item | None, tuple[tuple[int, int], float]]:
+    """Return the item of a file that is whole, or None; and its state, with its age."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None, ((0, 0), 0.0)  # gone again
+    state = status.st_size, status.st_mtime_ns
+    before, age = known.get(name, (None, 0.0))
+    if state != before:
+        return None, (state, 0.0)
+    try:
+        open_image(path, UPRIGHT)
+    except InputError as error:
+        found = Item(name, error, status.st_mtime) if age >= PATIENCE else None
+        return found, (state, age + pause)
+    return Item(name, path, status.st_mtime), (state, age)

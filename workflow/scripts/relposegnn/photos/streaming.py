@@ -1,0 +1,73 @@
+"""Photos that come one after another, localised as they come: a table that grows, a trajectory."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from ..exchange.pose_formats import write_images, write_tum
+from ..runtime import InputError
+from .exporting import accepted_poses
+from .localiser import COLUMNS, Localiser
+from .sources import Item
+
+logger = logging.getLogger(__name__)
+
+
+def localise_stream(
+    localiser: Localiser,
+    items: Iterable[Item],
+    output_folder: str | Path,
+    focal_length: float | None = None,
+) -> Iterator[dict[str, object]]:
+    """Yield a row for each item as it comes, see ``Localiser.localise``, with its ``seconds``.
+
+    ``poses.csv`` grows with each row, also of items that have no pose, whose reason is in the log.
+    ``poses.txt`` (TUM, by the items' own seconds) and ``images.txt`` (COLMAP) have the accepted
+    poses and are written at the end, which may be the user's interruption.
+
+    Args:
+        localiser: of the place.
+        items: of one of ``sources``.
+        output_folder: to write to.
+        focal_length: in longer sides; None: as EXIF says, else as the database's.
+
+    Raises:
+        InputError: the source cannot be read at all.
+    """
+    folder = Path(output_folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []  # of accepted poses
+    try:
+        with (folder / "poses.csv").open("w", encoding="utf-8", newline="") as table:
+            for number, item in enumerate(items):
+                row = _row_of(localiser, item, focal_length)
+                written = row.assign(accepted=str(bool(row["accepted"].iloc[0])).lower())
+                written.to_csv(table, index=False, header=number == 0, float_format="%.9g")
+                table.flush()
+                if row["accepted"].iloc[0]:
+                    rows.append(row)
+                yield row.iloc[0].to_dict()
+    except KeyboardInterrupt:
+        logger.info("interrupted: what was localised so far is kept")
+    accepted = pd.concat([pd.DataFrame(columns=[*COLUMNS, "seconds"], dtype=float), *rows])
+    listed = accepted_poses(accepted.astype({"accepted": bool}))
+    seconds = [f"{each:.6f}" for each in accepted["seconds"]]
+    write_tum(folder / "poses.txt", listed, seconds, "in seconds")
+    write_images(folder / "images.txt", listed)
+
+
+def _row_of(localiser: Localiser, item: Item, focal_length: float | None) -> pd.DataFrame:
+    """Return the row of an item, without a pose where it cannot be read."""
+    trouble = item.photo
+    if not isinstance(trouble, InputError):
+        try:
+            row = localiser.localise([item.photo], [item.name], focal_length).table
+            return row.assign(seconds=item.seconds)
+        except InputError as error:
+            trouble = error
+    logger.error("%s", trouble)
+    absent = {"image": item.name, "confidence": 0.0, "accepted": False, "points": 0, "nearest": ""}
+    row = pd.DataFrame([absent]).reindex(columns=COLUMNS)
+    return row.assign(seconds=item.seconds)
