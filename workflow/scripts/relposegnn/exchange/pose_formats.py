@@ -70,8 +70,8 @@ def write_tum(
 ) -> None:
     """Write ``timestamp tx ty tz qx qy qz qw``, camera-to-world, metres.
 
-    The timestamp counts images, or is as ``times`` (N) have it, which are ``clock``; the name stands
-    in a comment before it.
+    The timestamp counts images, or is as ``times`` (N) have it, which are ``clock``; names stand
+    in comments before it.
     """
     lines = [
         f"# {poses.remark}",
