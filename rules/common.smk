@@ -14,7 +14,7 @@ PROJECT = Path(str(workflow.current_basedir)).parent
 SCRIPTS = PROJECT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from relposegnn.configuration import refuse_duplicate_keys, validate_configuration
+from relposegnn.configuration import check_file, validate_configuration
 from relposegnn.digest import Library
 from relposegnn.experiments import (
     GENERAL,
@@ -46,7 +46,7 @@ os.environ[WORKFLOW_VARIABLE] = str(os.getpid())
 workflow.configfiles.append(PROJECT / "config" / "config.yaml")  # for the report
 try:
     for path in workflow.configfiles:
-        refuse_duplicate_keys(path)
+        check_file(path)
     config = validate_configuration(config, PROJECT)
 except InputError as error:
     raise WorkflowError(str(error)) from None

@@ -18,7 +18,7 @@ from relposegnn.aggregation import LocalizationSettings
 from relposegnn.archives import extract_scene
 from relposegnn.calibration import Scale, read_calibration
 from relposegnn.camera_files import read_camera, write_camera
-from relposegnn.configuration import refuse_duplicate_keys
+from relposegnn.configuration import check_file
 from relposegnn.graphs import SamplingSettings
 from relposegnn.layouts.reading import read_scene
 from relposegnn.metrics import ALL_EDGES
@@ -39,7 +39,7 @@ def told(case) -> str:
 
 def read_configuration(folder: Path) -> None:
     path = folder / "mine.yaml"
-    refuse_duplicate_keys(path)
+    check_file(path)
     validated(yaml.safe_load(path.read_text()))
 
 

@@ -16,7 +16,7 @@ from planted_scenes import WRITERS
 from test_catalogue import READERS, files  # noqa: F401, a fixture
 
 from relposegnn import configuration
-from relposegnn.configuration import merged, refuse_duplicate_keys
+from relposegnn.configuration import check_file, merged
 from relposegnn.layouts.colmap import read_model
 from relposegnn.layouts.reading import LEAVE_OUT, read_scene
 from relposegnn.runtime import InputError
@@ -148,7 +148,7 @@ def test_models_of_colmap(folders, layout, suffix, part):
 def test_files_of_ours(files, file):  # noqa: F811, the fixture
     def read():
         if file == "mine.yaml":  # Snakemake has merged such files when they are checked
-            refuse_duplicate_keys(files / file)
+            check_file(files / file)
         else:
             READERS["archive" if file == "garage.zip" else file.split(".")[0]](files)
 

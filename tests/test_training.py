@@ -1,5 +1,8 @@
 """Training: learning, resuming, seeds, schedules, history."""
 
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -93,6 +96,62 @@ def test_the_same_seed_gives_the_same_model(tiny_scene, tmp_path):
     other, _ = train(tiny_scene, tmp_path / "c", replace(SETTINGS, seed=1))
     assert same(first, second)
     assert not same(first, other)
+
+
+@pytest.fixture
+def two_threads():
+    """Let torch use two threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def busy_neighbour():
+    """Let another process keep a core busy."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        yield
+        process.kill()
+
+
+@pytest.mark.usefixtures("two_threads", "busy_neighbour")
+def test_two_threads_train_the_same_bytes_beside_a_busy_process(tiny_scene, tmp_path):
+    """Every image is in several pairs, whose gradients meet: the order of threads may not count."""
+    graphs, features = tmp_path / "graphs.h5", tmp_path / "features.h5"
+    with create_hdf5(graphs, "graphs", {}) as file:
+        write_split(file, "train", np.arange(12), (np.arange(12)[:, None] + range(1, 8)) % 12)
+    settings = {"encoder": "planted", "weights": "none", "width": 176, "height": 128}
+    draw = np.random.default_rng(0)
+    with create_hdf5(features, "features", settings) as file:
+        file.attrs.update(dataset="tiny", scene="tiny")
+        for split, count in (("train", 12), ("test", 5)):
+            file[f"{split}/fine"] = draw.standard_normal((count, 8, 16, 22)).astype(np.float16)
+            file[f"{split}/coarse"] = np.zeros((count, 0, 8, 11), np.float16)
+        for name, channels in (("fine", 8), ("coarse", 0)):
+            for kind in ("mean", "deviation"):
+                file[f"{name}_{kind}"] = np.ones(channels, np.float32)
+    scenes = {"tiny": SceneFiles(tiny_scene.frames, graphs, features)}
+    model = ModelSettings.published(
+        edges="match_field", pose="relative", iterations=0, width=8, edge_dropout=0.5
+    )
+    for name in "ab":
+        train(None, tmp_path / name, replace(SETTINGS, epochs=2, batch_size=1), model, "", scenes)
+    assert not torch.are_deterministic_algorithms_enabled()
+    first, second = (tmp_path / name / "model.pt" for name in "ab")
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_second_training_of_a_model_waits_for_the_first(tiny_scene, tmp_path, caplog):
+    """Callers of the library have no lock of a step around them."""
+    expected, _ = train(tiny_scene, tmp_path / "alone")
+    with ThreadPoolExecutor(2) as threads, caplog.at_level("WARNING"):
+        both = [threads.submit(train, tiny_scene, tmp_path / "both") for _ in range(2)]
+    assert all(same(expected, each.result()[0]) for each in both)
+    assert "is at it already" in caplog.text
+    assert {path.name for path in (tmp_path / "both").iterdir()} == {
+        *("model.pt", "training.csv", "tensorboard")
+    }
 
 
 @pytest.mark.parametrize("killed_in_epoch", [1, 2])

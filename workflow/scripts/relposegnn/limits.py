@@ -20,6 +20,7 @@ LIMITS = {  # by the end of the variable's name
     "DOWNLOAD_BYTES": 200_000_000_000,  # the authors' largest archive has 58 GB
     "ARCHIVE_FILES": 1_000_000,  # in one archive: each takes a place on the disk, and memory
     "GRAPH_BYTES": 1 << 28,  # of one of the authors' graphs, which is read at once: 8.4 MB
+    "SETTINGS": 100_000,  # in a configuration's file: ours have some 300
     "EXPANSION": 100,  # bytes that a file may hold for each of its own; text has some 10
 }
 ALWAYS = 1 << 24  # so many bytes are no burden, whatever they came from

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pandas as pd
 import torch
-from torch import nn
+from torch import distributed, nn
 from torch.optim import Adam
 from torch.utils.tensorboard import SummaryWriter
 from torch_geometric.data import Batch
@@ -32,12 +32,20 @@ from .datasets import (
     shuffled_batches,
     true_relative,
 )
+from .locks import sole_user
 from .losses import RelativePoseCriterion, RelativePoseLoss
 from .match_field_network import build_network
 from .match_fields import Views
 from .model import ModelSettings, PoseNetwork
 from .processes import process_count, process_index
-from .runtime import InputError, atomic_path, derive_seed, disk_errors_named, torch_generator
+from .runtime import (
+    InputError,
+    atomic_path,
+    derive_seed,
+    disk_errors_named,
+    repeatable,
+    torch_generator,
+)
 from .scene_files import SceneFiles
 from .split_batches import averaged, in_parts, weighted_by_rows, with_averaged_gradients
 
@@ -89,55 +97,59 @@ def train_model(
     """Train one model on the graphs of ``scenes``, by name.
 
     ``backbone_weights`` are torchvision's of ImageNet. A training that was killed goes on after its
-    last complete epoch if settings, data and code, for which ``code_digest`` stands, are the same.
+    last complete epoch if settings, data and code, for which ``code_digest`` stands, are the same;
+    one that another process is at is waited for.
     Inside ``processes.process_group`` all processes train it together, and the first one writes.
 
     Raises:
         InputError: scenes that cannot be trained on together, batches that cannot be made of them
             or split over the processes, or a loss that is not finite.
     """
-    train_set, validation_set = read_training_graphs(
-        scenes, model_settings.pose, model_settings.positions
-    )
-    _check_batches(settings, len(train_set), scenes)
+    with _sole_training(outputs.model), repeatable(device):
+        train_set, validation_set = read_training_graphs(
+            scenes, model_settings.pose, model_settings.positions
+        )
+        _check_batches(settings, len(train_set), scenes)
 
-    torch.manual_seed(derive_seed(settings.seed, "initial weights"))
-    network = build_network(model_settings, train_set.datasets[0].maps, backbone_weights)
-    learner = Learner(network, settings, device)
-    optimizer = Adam(learner.parameters(), weight_decay=settings.weight_decay, fused=True)
+        torch.manual_seed(derive_seed(settings.seed, "initial weights"))
+        network = build_network(model_settings, train_set.datasets[0].maps, backbone_weights)
+        learner = Learner(network, settings, device)
+        optimizer = Adam(learner.parameters(), weight_decay=settings.weight_decay, fused=True)
 
-    graphs = [*train_set.datasets, *validation_set.datasets]
-    data = [_digest(backbone_weights), *(dataset.fingerprint() for dataset in graphs)]
-    key = repr([model_settings, settings, code_digest, data])
-    # Snakemake does not know of this file, and so keeps it when a training is killed.
-    state_file = Path(f"{outputs.model}.ckpt", "last.pt")
-    history = restore_state(state_file, key, learner=learner, optimizer=optimizer)
-    if history:
-        logger.info("resuming after epoch %d of %d", len(history), settings.epochs)
-    trained, first = with_averaged_gradients(learner), process_index() == 0
+        graphs = [*train_set.datasets, *validation_set.datasets]
+        data = [_digest(backbone_weights), *(dataset.fingerprint() for dataset in graphs)]
+        key = repr([model_settings, settings, code_digest, data])
+        # Snakemake does not know of this file, and so keeps it when a training is killed.
+        state_file = Path(f"{outputs.model}.ckpt", "last.pt")
+        history = restore_state(state_file, key, learner=learner, optimizer=optimizer)
+        if history:
+            logger.info("resuming after epoch %d of %d", len(history), settings.epochs)
+        trained, first = with_averaged_gradients(learner), process_index() == 0
 
-    with _event_writer(outputs.tensorboard, history) if first else nullcontext() as writer:
-        epochs = range(len(history), settings.epochs)
-        for epoch in tqdm(epochs, "epochs", disable=None if first else True):
-            started = time.monotonic()
-            loader = shuffled_batches(train_set, settings, device, settings.seed, epoch)
-            row = {"epoch": epoch, "learning_rate": learning_rate_at(settings, epoch)}
-            row |= train_epoch(trained, optimizer, loader, settings, epoch)
-            row |= validate(learner, batches(validation_set, settings.batch_size, device), epoch)
-            row |= {"s_t": learner.criterion.s_t.item(), "s_q": learner.criterion.s_q.item()}
-            history.append(row | {"seconds": time.monotonic() - started})
-            if first:
-                _write_events(writer, history[-1])
-                save_state(state_file, key, history, learner=learner, optimizer=optimizer)
-            _log_epoch(history[-1], settings.epochs)
+        with _event_writer(outputs.tensorboard, history) if first else nullcontext() as writer:
+            epochs = range(len(history), settings.epochs)
+            for epoch in tqdm(epochs, "epochs", disable=None if first else True):
+                started = time.monotonic()
+                loader = shuffled_batches(train_set, settings, device, settings.seed, epoch)
+                row = {"epoch": epoch, "learning_rate": learning_rate_at(settings, epoch)}
+                row |= train_epoch(trained, optimizer, loader, settings, epoch)
+                row |= validate(
+                    learner, batches(validation_set, settings.batch_size, device), epoch
+                )
+                row |= {"s_t": learner.criterion.s_t.item(), "s_q": learner.criterion.s_q.item()}
+                history.append(row | {"seconds": time.monotonic() - started})
+                if first:
+                    _write_events(writer, history[-1])
+                    save_state(state_file, key, history, learner=learner, optimizer=optimizer)
+                _log_epoch(history[-1], settings.epochs)
 
-    if not first:
-        return
-    with atomic_path(outputs.history) as unfinished:
-        # Seconds, which are another number each time, are in the log and TensorBoard's events.
-        pd.DataFrame(history).drop(columns="seconds").to_csv(unfinished, index=False)
-    save_model(outputs.model, learner.model, settings.epochs - 1, list(scenes))
-    shutil.rmtree(state_file.parent, ignore_errors=True)
+        if not first:
+            return
+        with atomic_path(outputs.history) as unfinished:
+            # Seconds, which are another number each time, are in the log and TensorBoard's events.
+            pd.DataFrame(history).drop(columns="seconds").to_csv(unfinished, index=False)
+        save_model(outputs.model, learner.model, settings.epochs - 1, list(scenes))
+        shutil.rmtree(state_file.parent, ignore_errors=True)
 
 
 class Learner(nn.Module):
@@ -242,6 +254,19 @@ def _check_batches(settings: TrainingSettings, graphs: int, scenes: Iterable[str
             f"{process_count()} processes; expected a multiple: train on another number of GPUs "
             "(resource gpu of train_model) or change the batch size, and so the result"
         )
+
+
+@contextmanager
+def _sole_training(model_file: str | Path) -> Iterator[None]:
+    """Be the only training of a model: two would take and remove each other's state."""
+    model_file = Path(model_file)
+    model_file.parent.mkdir(parents=True, exist_ok=True)
+    lock_file = model_file.with_name(f".{model_file.name}.lock")
+    first = process_index() == 0
+    with sole_user(lock_file, str(model_file)) if first else nullcontext():
+        if process_count() > 1:
+            distributed.barrier()  # the others wait for the first one's lock
+        yield
 
 
 def _digest(weights: str | Path | None) -> str | None:
