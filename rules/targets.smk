@@ -110,7 +110,12 @@ def figure_files():
 def default_files():
     """Return what is made when no target is named, and what its provenance tells of."""
     places = evaluation_files(f"results/{DATASET}/runs/{{run}}/places/{{scene}}.json")
-    return [*table_files(), *figure_files(), *places]
+    cards = [
+        f"results/{DATASET}/runs/{run}/model.md"
+        for run in requested_runs()
+        if run in RUNS
+    ]
+    return [*table_files(), *figure_files(), *places, *cards]
 
 
 def scores_of(evaluations):
