@@ -145,7 +145,12 @@ def default_files():
     if NO_QUERIES:
         return model_files()
     places = evaluation_files(f"results/{DATASET}/runs/{{run}}/places/{{scene}}.json")
-    return [*table_files(), *figure_files(), *places]
+    cards = [
+        f"results/{DATASET}/runs/{run}/model.md"
+        for run in requested_runs()
+        if run in RUNS
+    ]
+    return [*table_files(), *figure_files(), *places, *cards]
 
 
 def scores_of(evaluations):

@@ -34,6 +34,37 @@ rule train_model:
         "../workflow/scripts/train_model.py"
 
 
+# What it is and is not good for, beside it.
+rule describe_model:
+    input:
+        model="results/{dataset}/runs/{run}/model.pt",
+        history="results/{dataset}/runs/{run}/training.csv",
+        frames=training_frames,
+    output:
+        card="results/{dataset}/runs/{run}/model.md",
+    log:
+        "results/{dataset}/logs/describe_model/{run}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/describe_model/{run}.tsv"
+    wildcard_constraints:
+        run=runs_of("trained"),
+    localrule: True
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        source="folder" if config["scenes_dir"] else config["source"],
+        scenes=lambda wildcards: trained(wildcards.run).scenes,
+        model=model_settings,
+        training=training_settings,
+        code=code("describe_model"),
+    script:
+        "../workflow/scripts/describe_model.py"
+
+
 # A network that was trained on other places, with a configuration of its own.
 rule take_general_model:
     input:

@@ -1,20 +1,62 @@
-"""Code in the documentation runs."""
+"""The documentation: its code runs, its site is whole, its pages are up to date."""
 
 import re
+import runpy
+import sys
 
 import pandas as pd
 import pytest
-from project import REPOSITORY
+import yaml
+from configurations import SCHEMA
+from project import REPOSITORY, output_of
 
 from generated_rooms.archive import render_archive
 from generated_rooms.recordings import Recording
 from relposegnn.archives import extract_scene
 
-pytestmark = pytest.mark.slow
-
 CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
+# What a browser would fetch by itself; links that a reader follows are no such thing.
+FETCHED = re.compile(
+    r"<(?:script|img|iframe|source)[^>]*src=[\"']?https?:|<link[^>]*rel=[\"']?style"
+    r"sheet[^>]*href=[\"']?https?:|url\([\"']?https?:|@import [\"']https?:"
+)
 
+
+def places_of(schema: dict, prefix: str = "") -> list[str]:
+    """Return the settings of a schema that hold a value, with dots."""
+    places = []
+    for key, part in schema["properties"].items():
+        if part.get("type") == "object" and "properties" in part:
+            places += places_of(part, f"{prefix}{key}.")
+        else:
+            places.append(prefix + key)
+    return places
+
+
+def test_the_pages_of_every_setting_are_up_to_date():
+    """Somebody who edits the configuration has to run "make docs"."""
+    written = runpy.run_path(str(REPOSITORY / "docs/write_settings.py"))
+    for path, introduction in written["PAGES"].items():
+        page = path.read_text()
+        assert page == f"{introduction}\n{written['body']()}", path
+    told = re.findall(r"^- \*\*`([a-z0-9_.]+)`\*\*: ", page, re.M)
+    assert sorted(told) == sorted(places_of(yaml.safe_load(SCHEMA.read_text())))
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning_and_asks_for_nothing_from_elsewhere(tmp_path):
+    site = tmp_path / "site"
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(site)]
+    output_of(command, REPOSITORY)
+    pages = {path.parent.name: path.read_text() for path in site.glob("*/index.html")}
+    assert "relposegnn.packing.pack_frames" in pages["reference"]
+    assert {path.stem for path in (REPOSITORY / "docs").glob("*.md")} - {"index"} <= pages.keys()
+    for path in [*site.rglob("*.html"), *site.rglob("*.css")]:
+        assert not FETCHED.search(path.read_text()), path
+
+
+@pytest.mark.slow
 def test_the_pipeline_on_one_page_runs(tmp_path, monkeypatch):
     archive = tmp_path / "garage.zip"
     recording = Recording(

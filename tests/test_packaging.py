@@ -1,6 +1,7 @@
 """What is built and published: wheel, sdist, catalogue files, forms for problems."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -99,3 +100,24 @@ def test_forms_for_problems_are_read(name):
     fields = [part for part in form["body"] if part["type"] != "markdown"]
     assert len({part["id"] for part in fields}) == len(fields)
     assert all(part["attributes"]["label"] for part in fields), json.dumps(fields)
+
+
+@pytest.mark.parametrize("installs", [True, False])
+def test_programs_that_tests_need_are_installed_where_that_works(tmp_path, installs):
+    """``.ci/run`` ends in ``make test`` either way; with stand-ins for what it calls."""
+    programs = {
+        "apt-get": f'echo "apt-get $*"; exit {0 if installs else 100}',
+        "dpkg-query": '[ "$3" != munge ] || echo "install ok installed"',
+        "make": 'echo "make $*"',
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    command = [str(REPOSITORY / ".ci/run")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "make test"
+    if os.geteuid() == 0:
+        assert lines[-2].endswith("chromium slurmctld slurmd slurm-client")
+        assert ("could not be installed" in done.stderr) != installs

@@ -33,7 +33,7 @@ SHOWN = {"plot_trajectories", "score_poses", "plot_errors", "tabulate_experiment
 CALIBRATED = {"predict_left_out", "refine_left_out", "calibrate_errors"}
 FROM_TRAINING = {
     *("train_model", "plot_training", "predict_poses", "refine_poses", "describe_place"),
-    *("plot_matches", *SHOWN, *CALIBRATED),
+    *("describe_model", "plot_matches", *SHOWN, *CALIBRATED),
 }
 PROVENANCE = "collect_provenance"
 TOLD = {PROVENANCE, "write_report"}

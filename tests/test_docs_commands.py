@@ -1,0 +1,118 @@
+"""Every command in the documentation: its options, targets, files and settings are known."""
+
+import itertools
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from configurations import SCHEMA
+from project import REPOSITORY
+from snakemake.cli import parse_args
+
+from relposegnn.experiments import experiments
+from relposegnn.photos.command import _parser
+
+PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"]
+PAGES += sorted((REPOSITORY / "docs").glob("*.md"))
+FENCED = re.compile(r"^```(?:shell|bash)?\n(.*?)^```$", re.M | re.S)
+OURS = {"snakemake", "make", "localise"}
+SETTINGS = yaml.safe_load(SCHEMA.read_text())
+PLACEHOLDER = re.compile(r"path/to|^places\b")  # a reader's own files
+
+
+def commands_of(page: Path) -> list[list[str]]:
+    """Return the words of each command of ours on a page, without the path of its program."""
+    found = []
+    for block in FENCED.findall(page.read_text()):
+        for line in block.replace("\\\n", " ").splitlines():
+            try:
+                words = shlex.split(line, comments=True)
+            except ValueError:  # no shell's
+                continue
+            if words[:1] == [".venv/bin/python"]:
+                words = words[1:]
+            if words and Path(words[0]).name in OURS and (len(words) > 1 or len(block) < 100):
+                found.append([Path(words[0]).name, *words[1:]])
+    return found
+
+
+COMMANDS = [(page.name, words) for page in PAGES for words in commands_of(page)]
+
+
+def known_targets() -> set[str]:
+    """Return the targets by name: rules of the Snakefile, tables of experiments, and steps."""
+    text = (REPOSITORY / "Snakefile").read_text()
+    text += "".join(path.read_text() for path in (REPOSITORY / "rules").glob("*.smk"))
+    named = re.findall(r"^ *rule (\w+):", text, re.M)
+    return {*named, *(f"table_{name}" for name in experiments(["one", "two"]))}
+
+
+def unknown_settings(given: object, schema: dict, place: str) -> list[str]:
+    """Return the settings that the schema has no name for."""
+    if not isinstance(given, dict) or "properties" not in schema:
+        return []
+    known = schema["properties"]
+    missing = [f"{place}{key}" for key in given if key not in known]
+    return missing + list(
+        itertools.chain.from_iterable(
+            unknown_settings(value, known[key], f"{place}{key}.")
+            for key, value in given.items()
+            if key in known
+        )
+    )
+
+
+def check_snakemake(arguments: list[str]) -> None:
+    _, options = parse_args(["--workflow-profile", "none", *arguments])
+    for target in options.targets:
+        assert target in known_targets() or re.match("(results|resources)/", target), target
+    for path in [*(options.configfile or []), options.workflow_profile]:
+        known = path in (None, "none") or PLACEHOLDER.search(str(path))
+        assert known or (REPOSITORY / path).exists(), path
+    for setting in options.config or []:
+        name, _, value = str(setting).partition("=")
+        given = {name: yaml.safe_load(value)}
+        assert unknown_settings(given, SETTINGS, "") == []
+
+
+def check_make(arguments: list[str]) -> None:
+    targets = re.findall(r"^([a-z-]+):.*##", (REPOSITORY / "Makefile").read_text(), re.M)
+    for argument in arguments:
+        name, given, value = argument.partition("=")
+        if given:
+            assert re.search(rf"\b{name}\b", (REPOSITORY / "Makefile").read_text()), argument
+            if name == "ARGUMENTS":
+                check_snakemake(shlex.split(value))
+        else:
+            assert argument in targets, argument
+
+
+def check_localise(arguments: list[str]) -> None:
+    _parser().parse_args(arguments)
+
+
+CHECKS = {"snakemake": check_snakemake, "make": check_make, "localise": check_localise}
+
+
+@pytest.mark.parametrize(
+    ("page", "words"), COMMANDS, ids=[f"{page}-{' '.join(words)[:70]}" for page, words in COMMANDS]
+)
+def test_a_command_is_one_that_there_is(page, words):
+    CHECKS[words[0]](words[1:])
+
+
+def test_commands_are_found_and_mistakes_in_them_too():
+    assert len(COMMANDS) > 30
+    assert {words[0] for _, words in COMMANDS} == OURS
+    with pytest.raises(AssertionError, match="table_jont"):
+        check_snakemake(["table_jont"])
+    with pytest.raises(AssertionError, match=r"graphs\.strid"):
+        check_snakemake(["--config", "graphs={strid: 3}"])
+    with pytest.raises(AssertionError, match=r"config/small\.yml"):
+        check_snakemake(["--configfile", "config/small.yml"])
+    with pytest.raises(AssertionError, match="dmeo"):
+        check_make(["dmeo"])
+    with pytest.raises(SystemExit):
+        check_localise(["photo.jpg", "--mapp", "places"])

@@ -1,0 +1,143 @@
+"""What a trained model is, for whoever is handed its file: a page of Markdown beside it."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+
+from .runtime import InputError, atomic_path
+from .storage import open_hdf5
+from .version import VERSION
+
+SOURCES = {
+    "rendered": "rooms that this project generated",
+    "download": "archives as published, see `archive_url` of the configuration",
+    "folder": "images of a folder, see `scenes_dir` of the configuration",
+}
+OWN = "Code and training images are this project's, under the BSD 3-Clause licence."
+OTHERS = """The code is under the BSD 3-Clause licence. Whether the weights may be used is for the
+terms of the images that they were trained on: ask who published them."""
+CARD = """# Model card: {dataset}, {run}
+
+A network that regresses the relative poses between a query image and similar database images with
+known poses: one training of the RelPose-GNN pipeline {version}. `model.pt` beside this card holds
+its weights and settings, `training.csv` the course of the training.
+
+## Training data
+
+Dataset `{dataset}`: {source}.
+
+| scene | database images | width x height |
+|---|---|---|
+{scenes}
+
+The test queries of these scenes were not trained on.
+
+## Settings
+
+| setting | value |
+|---|---|
+{settings}
+
+## Validation
+
+{validation}
+
+Errors in metres and degrees on test queries, beside what retrieval alone says, stand in
+`results/{dataset}/tables/`.
+
+## Intended use
+
+Localising photos of the scenes above, with their database, by `./localise` or the target `photos`,
+for research and experiments. {cameras}
+
+## Limits
+
+- Other places: it was not made for them; `make general-model` trains a network for those.
+- Scenes that changed since their database was recorded, light that the database does not have,
+  photos far from where it was recorded.
+- Each estimate comes with its errors and a confidence, which hold on average over photos like the
+  database's: no single pose is guaranteed. Do not steer by it what can hurt somebody.
+
+## Licence
+
+{licence}
+"""
+FIELDS = """Their camera needs the field of view of the database's: positions
+in a match field are places in the image."""
+RAYS = """Cameras may differ from the database's: positions in a match
+field are rays, by focal lengths."""
+POOLED = """Their camera should be like the database's: an image is one
+vector, whatever its focal length."""
+
+
+class Origin(NamedTuple):
+    """Where a model comes from: names of dataset and run; source: a key of ``SOURCES``."""
+
+    dataset: str
+    run: str
+    source: str
+
+
+def write_model_card(
+    card_file: str | Path,
+    origin: Origin,
+    frames: Mapping[str, str | Path],
+    history_file: str | Path,
+    settings: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Write the card of a trained model.
+
+    Args:
+        card_file: Markdown file to write.
+        origin: where the model comes from.
+        frames: files of packed frames by the names of the scenes that it was trained on.
+        history_file: CSV file of the training, see ``training.TrainingOutputs``.
+        settings: ``model`` and ``training``, as the configuration has them.
+
+    Raises:
+        InputError: a file is not what it should be.
+    """
+    model = settings["model"]
+    rows = [(f"{part}.{key}", value) for part in settings for key, value in settings[part].items()]
+    by_rays = RAYS if model["positions"] == "rays" else FIELDS
+    text = CARD.format(
+        **origin._replace(source=SOURCES[origin.source])._asdict(),
+        version=VERSION,
+        scenes="\n".join(_scene_row(name, path) for name, path in frames.items()),
+        settings="\n".join(f"| `{name}` | {value} |" for name, value in rows),
+        validation=_validation(history_file),
+        cameras=by_rays if model["edges"] == "match_field" else POOLED,
+        licence=OWN if origin.source == "rendered" else OTHERS,
+    )
+    with atomic_path(card_file) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _scene_row(name: str, path: str | Path) -> str:
+    with open_hdf5(path, "frames") as file:
+        images: h5py.Dataset = file["train/images"]
+        return f"| {name} | {images.shape[0]} | {images.shape[2]} x {images.shape[1]} |"
+
+
+def _validation(history_file: str | Path) -> str:
+    """Return what the last epoch's row says of held-out frames of the database."""
+    with Path(history_file).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or "validation_loss" not in rows[0]:
+        raise InputError(
+            f"{history_file}: has no row with validation_loss, expected one for each epoch; train "
+            "anew"
+        )
+    last, epochs = rows[-1], f"after {len(rows)} epochs"
+    if not last["validation_loss"]:
+        return f"No frames of the database were held out (`graphs.validation`), {epochs}."
+    translation, rotation = (
+        float(last[f"validation_{part}_loss"]) for part in ("translation", "rotation")
+    )
+    return (
+        f"Mean losses on held-out frames of the database, {epochs}: translation "
+        f"{translation:.4g}, rotation {rotation:.4g}."
+    )
