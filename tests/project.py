@@ -1,14 +1,13 @@
 """A copy of the project that tests run and edit, as a user does."""
 
-import multiprocessing
-import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+from prepared_python import prepared_output
 
 REPOSITORY = Path(__file__).parents[1]
 PARTS = ("Snakefile", "rules", "config", "envs", "profiles", "workflow")
@@ -25,16 +24,6 @@ model: {edges: pooled, backbone: resnet10, width: 16, iterations: 1}
 training: {epochs: 2, batch_size: 4}
 """
 EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
-
-# Snakemake's command loads libraries for longer than it plans. It runs in copies of a process that
-# has loaded them and nothing of this project, which is read in the folder that it runs in.
-COPIES = multiprocessing.get_context("forkserver")
-COPIES.set_forkserver_preload(
-    [
-        *("snakemake.cli", "snakemake.report.html_reporter", "smart_open", "nbformat", "yte"),
-        *("jsonschema", "numpy", "tqdm.contrib.logging"),
-    ]
-)
 
 
 def snakemake(*arguments: str) -> list[str]:
@@ -61,30 +50,7 @@ def output_of(
 
 def snakemake_output(arguments: Sequence[str], folder: Path, expect: int = 0) -> str:
     """Run Snakemake's command in a folder as ``output_of`` does, without loading it anew."""
-    with tempfile.NamedTemporaryFile("r") as output:
-        how = (arguments, folder, output.name, dict(os.environ))
-        copy = COPIES.Process(target=_run_snakemake, args=how)
-        copy.start()
-        copy.join()
-        text = output.read()
-    assert copy.exitcode == expect, text[-6000:]
-    return text
-
-
-def _run_snakemake(
-    arguments: Sequence[str], folder: Path, output: str, environment: dict[str, str]
-) -> None:
-    """Become Snakemake's command, whose output goes to a file."""
-    from snakemake.cli import main  # has been loaded by then
-
-    with Path(output).open("w") as file:
-        for stream in (1, 2):
-            os.dup2(file.fileno(), stream)
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(folder)
-    sys.argv[1:] = arguments
-    main()
+    return prepared_output(["-m", "snakemake", *arguments], folder, expect)
 
 
 class Project:
@@ -128,5 +94,7 @@ class Project:
         file.write_text(text.replace(old, new))
 
     def _arguments(self, more: Sequence[str]) -> list[str]:
-        # An option behind --configfile: it takes every word that follows for a file.
-        return ["--configfile", str(self.settings), "--cores", "2", *more]
+        # An option behind --configfile: it takes every word that follows for a file. Two jobs side
+        # by side make more of two cores than two threads of one, which wait for each other.
+        cores = ("--cores", "2", "--max-threads", "1")
+        return ["--configfile", str(self.settings), *cores, *more]
