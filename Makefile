@@ -53,8 +53,9 @@ resume: environment  ## go on after kill -9 or a power cut, with the ARGUMENTS t
 general-model: environment  ## the network for places that it was not trained on (half an hour on two cores)
 	$(COMMAND) run general results/general/runs/joint/model.pt
 
-# Each test on one thread; a worker for each core, and the tests of one file in one worker.
-TESTS := OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+# Each test on one thread; a worker for each core, and the tests of one file in one worker. Bytecode
+# is kept, whatever the environment says: hundreds of jobs would compile the library anew.
+TESTS := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 style: .venv/.complete-dev
 	$(RUN) ruff check .

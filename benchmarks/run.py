@@ -22,7 +22,6 @@ STAGES = {
     "rank": data.rank,
     "sample": data.sample,
     "train": network.train,
-    "gnn": network.gnn_step,
     "predict": network.predict,
     "localise": network.localise,
     "start": network.start,

@@ -15,8 +15,6 @@ import torch
 from inputs import write_images, write_scene
 from measuring import Figure, by_turns, rates
 from prediction import predict_graph_by_graph
-from torch import nn
-from torch.nn.functional import relu
 from torch.optim import Adam
 
 from relposegnn.aggregation import MEDIAN, LocalizationSettings
@@ -28,7 +26,6 @@ from relposegnn.feature_maps import FeatureMaps, encode_frames
 from relposegnn.graphs import SamplingSettings
 from relposegnn.localization import localize_queries
 from relposegnn.match_field_network import build_network
-from relposegnn.message_passing import EdgeModel
 from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.packing import Packing, pack_frames
 from relposegnn.photos.files import read_photo
@@ -88,43 +85,6 @@ def train(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
     graphs_done = steps * TRAINING.batch_size
     pair = (rates(graphs_done, taken) for taken in seconds)
     yield Figure("train", "graphs/s", *pair, "a batch on the device", 0.9 if gpu else 0.95)
-
-
-class PlainEdgeModel(nn.Module):
-    """The edge update on concatenated features, as published."""
-
-    def __init__(self, model: EdgeModel) -> None:
-        super().__init__()
-        self.edge_mlp = model.edge_mlp
-
-    def forward(self, nodes: torch.Tensor, edge_index: torch.Tensor, edges: torch.Tensor):
-        """Return the updated edge features (E, C)."""
-        source, target = edge_index
-        return self.edge_mlp(torch.cat([nodes[source], nodes[target], edges], dim=1))
-
-
-def gnn_step(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
-    """The update of edges, a node's product computed once, against concatenated features."""
-    device, width, graphs = select_device(), 256 if quick else 2048, 8
-    ours = EdgeModel(width).to(device)
-    plain = PlainEdgeModel(ours)
-    one = torch.from_numpy(complete_edges(8))
-    edge_index = torch.cat([one + 8 * graph for graph in range(graphs)], dim=1).to(device)
-    nodes = torch.randn(8 * graphs, width, device=device, requires_grad=True)
-    edges = torch.randn(edge_index.shape[1], width, device=device, requires_grad=True)
-
-    def forward(model: nn.Module) -> None:
-        with torch.no_grad():
-            relu(model(nodes, edge_index, edges)).sum().item()
-
-    def both(model: nn.Module) -> None:
-        relu(model(nodes, edge_index, edges)).sum().backward()
-        edges.grad[0, 0].item()
-
-    for name, step in (("forward", forward), ("forward, backward", both)):
-        taken = by_turns(3 * repeats, lambda s=step: s(ours), lambda s=step: s(plain))
-        pair = (rates(graphs, each) for each in taken)
-        yield Figure("GNN step", f"graphs/s, {name}", *pair, "concatenated features", 1.3)
 
 
 def predict(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:

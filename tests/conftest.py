@@ -4,6 +4,8 @@ import fcntl
 import logging
 import os
 import shutil
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
-from project import REPOSITORY, Project, output_of
+from project import REPOSITORY, Project
 from scipy.spatial.transform import Rotation
 
 from generated_rooms.paths import camera_path
@@ -23,10 +25,14 @@ from relposegnn.storage import create_hdf5
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let workers begin with the slow files, so that none is left alone with one at the end."""
+    """Let workers begin with the slowest files, so that none is left alone with one at the end.
+
+    These run the workflow, most of them in the finished project.
+    """
     if hasattr(config, "workerinput"):
         slow = {item.path for item in items if item.get_closest_marker("slow")}
-        items.sort(key=lambda item: item.path not in slow)
+        runs = Counter(item.path for item in items if "finished" in item.fixturenames)
+        items.sort(key=lambda item: (item.path not in slow, -runs[item.path]))
 
 
 @pytest.fixture(autouse=True)
@@ -116,22 +122,31 @@ def tiny_scene(tmp_path_factory) -> TinyScene:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, worker_id) -> Project:
-    """Return a project in which everything has been made. Tests leave it as it is.
+def made_once(tmp_path_factory, worker_id) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Return how to have a folder of a name that a function fills.
 
-    Workers share one: the first makes it, by the command itself as a user does, the others wait.
+    Workers share one: the first makes it, the others wait.
     """
     base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "finished"
-    with folder.with_suffix(".lock").open("a+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        lock.seek(0)
-        if lock.read():  # it has been made
-            return Project.made(folder)
-        project = Project(folder)
-        output_of(project.command(), folder)
-        lock.write("made")
-    return project
+
+    def folder_of(name: str, make: Callable[[Path], object]) -> Path:
+        folder = (base if worker_id == "master" else base.parent) / name
+        with folder.with_suffix(".lock").open("a+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock.seek(0)
+            if not lock.read():
+                folder.mkdir(exist_ok=True)
+                make(folder)
+                lock.write("made")
+        return folder
+
+    return folder_of
+
+
+@pytest.fixture(scope="session")
+def finished(made_once) -> Project:
+    """Return a project in which everything has been made. Tests leave it as it is."""
+    return Project.made(made_once("finished", lambda folder: Project(folder).run()))
 
 
 @pytest.fixture
@@ -155,15 +170,19 @@ class RenderedRoom(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def rendered_room(tmp_path_factory) -> RenderedRoom:
+def rendered_room(made_once) -> RenderedRoom:
     """Return 90 images along three paths."""
-    folder, camera = tmp_path_factory.mktemp("room"), Camera(256, 192, 0.8 * 256)
-    room, paths = build_room(11), []
+    room = build_room(11)
     poses = np.concatenate([camera_path(room, 11, number, 30) for number in (1, 2, 3)])
-    for index, pose in enumerate(poses):
-        paths.append(folder / f"{index:03}.png")
-        Image.fromarray(render_frame(room, pose, camera)[0]).save(paths[-1])
-    return RenderedRoom(paths, poses)
+
+    def render(folder: Path) -> None:
+        camera = Camera(256, 192, 0.8 * 256)
+        for index, pose in enumerate(poses):
+            image = Image.fromarray(render_frame(room, pose, camera)[0])
+            image.save(folder / f"{index:03}.png")
+
+    folder = made_once("room", render)
+    return RenderedRoom([folder / f"{index:03}.png" for index in range(len(poses))], poses)
 
 
 @pytest.fixture(scope="session")

@@ -1,29 +1,19 @@
 """A copy of the project that tests run and edit, as a user does."""
 
-import multiprocessing
-import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+from prepared_python import prepared_output
 
 REPOSITORY = Path(__file__).parents[1]
 PARTS = ("Snakefile", "rules", "config", "envs", "profiles", "workflow", "relposegnn")
 TINY = (REPOSITORY / ".test/config/config.yaml").read_text()
+SNAKEMAKE, COMMAND = ("-m", "snakemake"), ("relposegnn",)
 EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
-
-# Snakemake's command loads libraries for longer than it plans. It runs in copies of a process that
-# has loaded them and nothing of this project, which is read in the folder that it runs in.
-COPIES = multiprocessing.get_context("forkserver")
-COPIES.set_forkserver_preload(
-    [
-        *("snakemake.cli", "snakemake.report.html_reporter", "smart_open", "nbformat", "yte"),
-        *("jsonschema", "numpy", "tqdm.contrib.logging"),
-    ]
-)
 
 
 def snakemake(*arguments: str) -> list[str]:
@@ -49,39 +39,13 @@ def output_of(
 
 
 def snakemake_output(
-    arguments: Sequence[str], folder: Path, expect: int = 0, name: str = "snakemake"
+    arguments: Sequence[str], folder: Path, expect: int = 0, command: Sequence[str] = SNAKEMAKE
 ) -> str:
-    """Run Snakemake's command in a folder as ``output_of`` does, without loading it anew.
+    """Run Snakemake in a folder as ``output_of`` does, without loading it anew.
 
-    Or ``relposegnn``, by its ``name``: that of the project in the folder, which runs it.
+    Or another ``command`` that runs it, such as the folder's own ``relposegnn``.
     """
-    with tempfile.NamedTemporaryFile("r") as output:
-        how = (name, arguments, folder, output.name, dict(os.environ))
-        copy = COPIES.Process(target=_run_command, args=how)
-        copy.start()
-        copy.join()
-        text = output.read()
-    assert copy.exitcode == expect, text[-6000:]
-    return text
-
-
-def _run_command(
-    name: str, arguments: Sequence[str], folder: Path, output: str, environment: dict[str, str]
-) -> None:
-    """Become Snakemake's command, or relposegnn, whose output goes to a file."""
-    with Path(output).open("w") as file:
-        for stream in (1, 2):
-            os.dup2(file.fileno(), stream)
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(folder)
-    sys.argv[1:] = arguments
-    if name == "relposegnn":
-        sys.path.insert(0, str(folder / "workflow/scripts"))
-        from relposegnn.commands.main import main
-    else:
-        from snakemake.cli import main  # has been loaded by then
-    sys.exit(main())
+    return prepared_output([*command, *arguments], folder, expect)
 
 
 class Project:
@@ -113,7 +77,7 @@ class Project:
 
     def command_output(self, *arguments: str, expect: int = 0) -> str:
         """Run ``./relposegnn``, check its exit code, return what it printed."""
-        return snakemake_output(arguments, self.folder, expect, "relposegnn")
+        return snakemake_output(arguments, self.folder, expect, COMMAND)
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """Return how often each rule would run."""
@@ -129,5 +93,7 @@ class Project:
         file.write_text(text.replace(old, new))
 
     def _arguments(self, more: Sequence[str]) -> list[str]:
-        # An option behind --configfile: it takes every word that follows for a file.
-        return ["--configfile", str(self.settings), "--cores", "2", *more]
+        # An option behind --configfile: it takes every word that follows for a file. Two jobs side
+        # by side make more of two cores than two threads of one, which wait for each other.
+        cores = ("--cores", "2", "--max-threads", "1")
+        return ["--configfile", str(self.settings), *cores, *more]

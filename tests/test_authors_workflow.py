@@ -36,8 +36,7 @@ TINY = {
     "localization": {"refinement": "none"},
 }
 TARGETS = ("table_joint", "table_published", "table_predictions")
-# These jobs mostly load libraries: two at a time on two cores.
-SIDE_BY_SIDE = ("--resources", "gpu=2", "--set-threads", "predict_poses=1", "describe_frames=1")
+SIDE_BY_SIDE = ("--resources", "gpu=2")  # two jobs at a time, also of those that like a GPU
 MODELS = f"/{AUTHORS_FOLDER}/models"
 LOGIN_PAGE = b"<!DOCTYPE html><html><title>Please log in</title></html>"
 

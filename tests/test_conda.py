@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from project import EMPTY_ZIP, TINY, Project, output_of
+from prepared_python import prepared_output
+from project import EMPTY_ZIP, TINY, Project
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +67,8 @@ def folder(tmp_path) -> Path:
 
 def test_steps_run_in_the_environments_of_their_rules(with_conda, folder, tmp_path):
     frames = "results/synthetic/frames/study.h5"
-    output_of(Project(folder).command("--use-conda", "--", frames), folder, environment=with_conda)
+    command = Project(folder).command("--use-conda", "--", frames)
+    prepared_output(command[1:], folder, environment=with_conda)
     created = list((folder / ".snakemake" / "conda").glob("*.yaml"))
     wanted = yaml.safe_load((folder / "envs" / "data.yaml").read_text())
     assert [yaml.safe_load(path.read_text()) for path in created] == [wanted]
@@ -79,9 +81,10 @@ def test_changed_environments_download_nothing_anew(with_conda, folder, tmp_path
     settings = f"{TINY}source: download\narchive_url: file://{tmp_path}/{{scene}}.zip\n"
     archive = "resources/synthetic/archives/study.zip"
     command = Project(folder, settings).command("--use-conda", "--", archive)
-    output_of(command, folder, environment=with_conda)
+    prepared_output(command[1:], folder, environment=with_conda)
     for environment in (folder / "envs").glob("*.yaml"):
         environment.write_text(environment.read_text().replace("numpy=2.4", "numpy=2.3"))
     (tmp_path / "study.zip").unlink()  # gone for ever: a new download would fail
-    assert "Nothing to be done" in output_of(command, folder, environment=with_conda)
+    again = prepared_output(command[1:], folder, environment=with_conda)
+    assert "Nothing to be done" in again
     assert (folder / archive).read_bytes() == EMPTY_ZIP

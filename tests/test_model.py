@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -14,16 +15,12 @@ from relposegnn.checkpoints import load_model, load_weights, save_model
 from relposegnn.edges import complete_edges
 from relposegnn.losses import RelativePoseCriterion
 from relposegnn.match_field_network import build_network
-from relposegnn.message_passing import linear_of_rows
 from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.runtime import InputError
 
 SMALL = ModelSettings.published(width=64, dropout=0.0, edge_dropout=0.0)
 WEIGHTS = ("weight", "bias")
 CASES = {"full-3-2": SMALL, "knn4-2-1": replace(SMALL, iterations=2, knn=4)}
-# Rewired graphs are discontinuous in the features: noise of 1e-7 on the images flips neighbours
-# and moves the later losses by up to 8 percent, in the published implementation as in ours.
-LATER_LOSS_TOLERANCE = {"full-3-2": 0.02, "knn4-2-1": 0.1}
 
 
 def published_model(reference, case):
@@ -63,14 +60,19 @@ def test_outputs_agree_with_the_published_implementation(reference, case):
         np.testing.assert_allclose(getattr(estimates, name), expected[name], atol=1e-4 * scale)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("case", CASES)
-def test_training_steps_agree_with_the_published_implementation(reference, case):
-    expected = np.load(reference / f"model-{case}.npz")
+class FiveSteps(NamedTuple):
+    """Losses (5, 3) of five steps of training, norms of the first gradients, learned weights."""
+
+    losses: np.ndarray
+    grad_norms: list[float]
+    criterion: RelativePoseCriterion
+
+
+def five_steps(reference, case, images, poses, grad_norm_keys) -> FiveSteps:
+    """Train as the published implementation did for the reference values."""
     model, criterion = published_model(reference, case).train(), RelativePoseCriterion()
     parameters = [*model.parameters(), *criterion.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=5e-5, weight_decay=5e-4)
-    images, poses = (torch.from_numpy(expected[name]) for name in ("images", "poses"))
     losses, grad_norms = [], []
     for step in range(5):
         estimates = model(images, *two_graphs())
@@ -80,16 +82,39 @@ def test_training_steps_agree_with_the_published_implementation(reference, case)
         loss.total.backward()
         if step == 0:
             named = dict(model.named_parameters())
-            grad_norms = [named[key].grad.norm().item() for key in expected["grad_norm_keys"]]
+            grad_norms = [named[key].grad.norm().item() for key in grad_norm_keys]
         optimizer.step()
         losses.append(torch.stack(loss).tolist())
+    return FiveSteps(np.array(losses), grad_norms, criterion)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_training_steps_agree_with_the_published_implementation(reference, case):
+    """The first step as it stands; later ones as far as rounding leaves them determined.
+
+    Adam divides each gradient by its own size, so that one of rounding alone moves its weight as
+    far as any other. Noise of 1e-7 on the images, as much as rounding does, tells what that makes
+    of each step's losses: 2e-4 of the second's to 8 percent of the fifth's, and up to 14 of rewired
+    graphs, whose neighbours flip. Four times that is allowed, and 10 percent at most.
+    """
+    expected = np.load(reference / f"model-{case}.npz")
+    images, poses = (torch.from_numpy(expected[name]) for name in ("images", "poses"))
     names = ("train_loss", "train_translation_loss", "train_rotation_loss")
     published = np.stack([expected[name] for name in names], axis=1)
-    np.testing.assert_allclose(losses[0], published[0], rtol=1e-4)
-    np.testing.assert_allclose(losses[1:], published[1:], rtol=LATER_LOSS_TOLERANCE[case])
-    np.testing.assert_allclose(grad_norms, expected["grad_norms"], rtol=1e-3)
-    assert criterion.s_t.item() == pytest.approx(expected["final_s_t"], abs=1e-5)
-    assert criterion.s_q.item() == pytest.approx(expected["final_s_q"], abs=1e-5)
+    ours = five_steps(reference, case, images, poses, expected["grad_norm_keys"])
+    np.testing.assert_allclose(ours.losses[0], published[0], rtol=1e-4)
+    np.testing.assert_allclose(ours.grad_norms, expected["grad_norms"], rtol=1e-3)
+    spread = np.zeros(5)
+    for seed in range(2):
+        noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed))
+        noisy = five_steps(reference, case, images + 1e-7 * noise, poses, [])
+        moved = np.abs(noisy.losses / ours.losses - 1).max(axis=1)
+        spread = np.maximum(spread, np.maximum.accumulate(moved))
+    tolerance = np.minimum(1e-4 + 4 * spread, 0.1)
+    assert (np.abs(ours.losses / published - 1) < tolerance[:, None]).all()
+    assert ours.criterion.s_t.item() == pytest.approx(expected["final_s_t"], abs=1e-5)
+    assert ours.criterion.s_q.item() == pytest.approx(expected["final_s_q"], abs=1e-5)
 
 
 @pytest.mark.parametrize("knn", [0, 4])
@@ -167,14 +192,6 @@ def test_edges_into_the_queries_have_the_numbers_of_the_full_pass(iterations, kn
     into = full.edge_index[1] % 8 == 0
     assert torch.equal(edge_index, full.edge_index[:, into])
     torch.testing.assert_close(relative, full.relative[into], atol=1e-6, rtol=1e-6)
-
-
-def test_a_linear_layer_of_rows_is_that_of_their_concatenation():
-    torch.manual_seed(0)
-    layer, first, second = torch.nn.Linear(5, 4), torch.randn(3, 2), torch.randn(6, 3)
-    rows = torch.tensor([0, 2, 2, 1, 0, 1])
-    expected = layer(torch.cat([first[rows], second], dim=1))
-    torch.testing.assert_close(linear_of_rows(layer, (first, rows), (second, None)), expected)
 
 
 def test_without_attention_messages_are_passed_as_they_are():

@@ -1,10 +1,10 @@
 """The plan of many scenes: what it costs for each does not grow with their number."""
 
 import pstats
-import sys
 
 import pytest
-from project import Project, output_of
+from prepared_python import prepared_output
+from project import Project
 
 
 def calls_of_plan(folder, count: int) -> dict[str, int]:
@@ -17,8 +17,8 @@ def calls_of_plan(folder, count: int) -> dict[str, int]:
         f"dataset: many\nscenes_dir: scenes\nscenes: [{', '.join(scenes)}]\n"
         "training: {seeds: [0, 1]}\nexperiments: [joint, single_scene]\n"
     )
-    command = [sys.executable, "-m", "cProfile", "-o", str(profile), *project.command("-n")[1:]]
-    output_of(command, folder)
+    command = ["-m", "cProfile", "-o", str(profile), *project.command("-n")[1:]]
+    prepared_output(command, folder)
     found = {"ours": 0, "patterns": 0}
     for (file, _, _), (_, calls, *_) in pstats.Stats(str(profile)).stats.items():
         found["ours"] += calls * (file.endswith(".smk") or "relposegnn" in file)

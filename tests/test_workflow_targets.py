@@ -1,8 +1,6 @@
 """Targets beside the default one: variants, videos, new photos, other layouts of scenes."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -10,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from prepared_python import prepared_output
 from project import REPOSITORY, TINY, Project
 
 from relposegnn.layouts.reading import read_scene
@@ -134,10 +133,9 @@ def test_match_fields_go_all_the_way_to_new_photos(edited, photos):
 
 def localise(folder: Path, photos: Path, *options: str) -> pd.DataFrame:
     """Return the table that the command writes, run in a project's folder."""
-    command = [sys.executable, str(REPOSITORY / "localise"), str(photos), "--scene", "study"]
+    command = [str(REPOSITORY / "localise"), str(photos), "--scene", "study"]
     command += ["--device", "cpu", "--workers", "2", "--output", "localised", *options]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    prepared_output(command, folder)
     return pd.read_csv(folder / "localised/poses.csv")
 
 

