@@ -73,7 +73,7 @@ def test_ctrl_c_ends_jobs_and_leaves_no_lock(place):
         run = subprocess.Popen(
             command, cwd=place.folder, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
-        while run.poll() is None and not (results / "frames").is_dir():
+        while run.poll() is None and not (results / "logs/pack_frames/cellar.log").exists():
             time.sleep(0.1)
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does
         told = run.communicate(timeout=300)[1]
