@@ -1,13 +1,19 @@
 """The command relposegnn run, on a planted place: what it plans, runs, tells and returns."""
 
+import os
 import re
 import shlex
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 from planted_scenes import write_walk
 from project import REPOSITORY, Project, snakemake_output
 
 from relposegnn.commands.run import find_configuration, main
+from relposegnn.locks import try_lock
 from relposegnn.runtime import InputError
 
 PAGE = (REPOSITORY / "docs/own-places.md").read_text()
@@ -54,6 +60,29 @@ def test_a_step_that_fails_ends_the_run_with_its_cause_in_the_last_line(place):
     assert "train/003.png" in last
     missing.with_suffix(".away").rename(missing)
     missing.parents[1].touch()
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_jobs_and_leaves_no_lock(place):
+    results = place.folder / "results/cellar"
+    write_walk(place.folder / "places/cellar", database=30, queries=0)
+    place.command_output("new-place", str(place.folder / "places/cellar"))
+    (results / "logs/pack_frames").mkdir(parents=True)
+    command = [sys.executable, "relposegnn", "run", "cellar", "frames", "--", "--cores", "1"]
+    with try_lock(results / "logs/pack_frames/.cellar.log.lock"):  # the step waits for its end
+        run = subprocess.Popen(
+            command, cwd=place.folder, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        while run.poll() is None and not (results / "logs/pack_frames/cellar.log").exists():
+            time.sleep(0.1)
+        os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+        told = run.communicate(timeout=300)[1]
+    assert run.returncode == 1
+    assert "0 of 2 jobs are done" in told
+    assert "the same command goes on" in told
+    assert "failed" not in told
+    assert not [*(place.folder / ".snakemake/locks").glob("*")]
+    assert not (results / "frames/cellar.h5").exists()
 
 
 @pytest.mark.slow
