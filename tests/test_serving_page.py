@@ -31,6 +31,7 @@ def browser():
 def page_of(browser, address, **options):
     """Open the service's page; nothing may be asked of others, nor the console complain."""
     context, asked, told = browser.new_context(**options), [], []
+    context.set_default_timeout(120_000)  # milliseconds; the machine may be busy
     page = context.new_page()
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: told.append(message.text))

@@ -4,7 +4,6 @@ import argparse
 import logging
 import math
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -35,13 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     for name in ("faiss", "uvicorn.error"):  # of ways tried, of each stage of a start
         logging.getLogger(name).setLevel(logging.WARNING)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _serve(options)
     except InputError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:  # which uvicorn raises again when it has ended
+    except KeyboardInterrupt:  # raised again when the work is done
         print("ended")
     return 0
 

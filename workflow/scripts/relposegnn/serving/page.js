@@ -105,6 +105,7 @@ function item(name, text) {
 }
 
 function length(metres) {
+  if (metres < 0.01) return `${(1000 * metres).toPrecision(2)} mm`;
   return metres < 1 ? `${(100 * metres).toPrecision(2)} cm` : `${metres.toPrecision(3)} m`;
 }
 

@@ -1,5 +1,6 @@
 """The service while it runs: told where it is, ended by SIGTERM or Ctrl-C when its work is done."""
 
+import signal
 import socket
 
 import uvicorn
@@ -23,7 +24,7 @@ class _Server(uvicorn.Server):
 
 
 def serve(place: Answering, bounds: Bounds, listening: socket.socket) -> None:
-    """Serve a place until a signal ends it, which is raised again when the work is done.
+    """Serve a place until SIGTERM or Ctrl-C, then finish the work and raise KeyboardInterrupt.
 
     Args:
         place: that photos show.
@@ -42,4 +43,8 @@ def serve(place: Answering, bounds: Bounds, listening: socket.socket) -> None:
     config = uvicorn.Config(
         application, log_config=None, server_header=False, lifespan="off", ws="none"
     )
-    _Server(config).run(sockets=[listening])
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _Server(config).run(sockets=[listening])  # it raises the signal again when it has ended
+    finally:
+        signal.signal(signal.SIGTERM, before)
