@@ -1,6 +1,6 @@
 """Figures show the planted data: lines, colours, panels, captions."""
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import h5py
 import numpy as np
@@ -28,6 +28,7 @@ from relposegnn.metrics import (
     FIRST_EDGE,
     MOST_SIMILAR,
     REFERENCE,
+    REFINED,
     ROTATION,
     TRANSLATION,
     score_poses,
@@ -271,6 +272,20 @@ def test_numbers_of_logarithmic_axes_do_not_run_into_each_other(scores):
         boxes = [label.get_window_extent() for label in labels]
         assert len(boxes) >= 3
         assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
+
+
+def test_legends_overlap_neither_each_other_nor_curves(scores):
+    names = (MOST_SIMILAR, AFFINE, FIRST_EDGE, REFINED)
+    for scene, own in scores.items():
+        first = own[own["estimator"] == FIRST_EDGE]
+        scores[scene] = pd.concat([first.assign(estimator=name) for name in names])
+    figure = draw_error_curves(scores, "7scenes, published leave one out")
+    figure.draw_without_rendering()
+    assert "7scenes, published leave one out" in {x.get_title().get_text() for x in figure.legends}
+    parts = [each.get_window_extent() for each in (*figure.legends, *figure.axes)]
+    assert len(legend_texts(figure)) == 6
+    assert not any(a.overlaps(b) for a, b in combinations(parts, 2))
+    assert max(box.x1 for box in parts) <= figure.bbox.x1
 
 
 def test_curve_step_writes_a_picture(scores, tmp_path):

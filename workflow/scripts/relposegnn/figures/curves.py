@@ -100,8 +100,7 @@ def draw_error_curves(scores: dict[str, pd.DataFrame], title: str) -> Figure:
                 _draw_scene(panel, errors, column, scene_colour(position), drawn)
             _finish_error_panel(panel, column, scores.values())
         panels[0].set_ylabel("share of queries")
-        figure.suptitle(title, x=0.085, ha="left", size=10, weight="bold")
-        _add_legends(figure, list(scores), drawn)
+        _add_legends(figure, list(scores), drawn, title)
     return figure
 
 
@@ -130,8 +129,8 @@ def _finish_error_panel(panel: Axes, column: str, scores: Sequence[pd.DataFrame]
     panel.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
-def _add_legends(figure: Figure, scenes: list[str], estimators: Sequence[str]) -> None:
-    """Say at the foot which colours are which scenes, at the top which lines are what."""
+def _add_legends(figure: Figure, scenes: list[str], estimators: Sequence[str], title: str) -> None:
+    """Say at the foot which colours are which scenes; at the top, below a title, what lines are."""
     colours = [
         Line2D([], [], color=scene_colour(i), linewidth=3, label=scene)
         for i, scene in enumerate(scenes)
@@ -139,7 +138,9 @@ def _add_legends(figure: Figure, scenes: list[str], estimators: Sequence[str]) -
     style = {"columnspacing": 1.4, "handlelength": 1.2, "ncols": min(len(scenes), 7)}
     figure.legend(handles=colours, loc="outside lower center", **style)
     lines = [Line2D([], [], color=INK, label=name, **LINES[name]) for name in estimators[::-1]]
-    figure.legend(handles=lines, loc="upper right", ncols=3, handlelength=2.6, borderaxespad=0.2)
+    style = {"columnspacing": 1.4, "handlelength": 2.6, "ncols": len(lines), "alignment": "left"}
+    heading = {"title": title, "title_fontproperties": {"weight": "bold", "size": 10}}
+    figure.legend(handles=lines, loc="outside upper left", **style, **heading)
 
 
 def plot_training(history_file: str | Path, figure_file: str | Path, run: str) -> None:

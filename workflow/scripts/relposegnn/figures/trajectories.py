@@ -8,7 +8,6 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Ellipse
 
 from ..frames import Frames
 from ..metrics import (
@@ -142,9 +141,9 @@ def draw_trajectories(
                 _draw_told(panel, (truth, estimates), told, colours.to_rgba(errors))
         figure.axes[0].tick_params(labelbottom=False)
         figure.axes[1].set_xlabel(view.labels[0])
-        heading = f"{title}: median error {_median_error(estimates, truth):.2f} m"
+        heading = f"{title}: median error {_median_error(estimates, truth)}"
         if copied:
-            heading += f" ({copied[0]}: {_median_error(copied[1], truth):.2f} m)"
+            heading += f" ({copied[0]}: {_median_error(copied[1], truth)})"
         write(figure, (LEFT, 0.28), heading, weight="bold")
         bar, beyond = (LEFT + WIDTH + 0.15, TOP, 0.11, above), (errors > colours.norm.vmax).any()
         label = {"label": "translation error [m]", "extend": "max" if beyond else "neither"}
@@ -154,9 +153,10 @@ def draw_trajectories(
     return figure
 
 
-def _median_error(estimates: np.ndarray, truth: np.ndarray) -> float:
-    """Return the median distance of camera centres (N, 3), infinite where estimates failed."""
-    return float(np.median(np.nan_to_num(translation_error(estimates, truth), nan=np.inf)))
+def _median_error(estimates: np.ndarray, truth: np.ndarray) -> str:
+    """Return the median distance of camera centres (N, 3) in words, infinite of failed ones."""
+    metres = np.median(np.nan_to_num(translation_error(estimates, truth), nan=np.inf))
+    return f"{metres:.2f} m" if metres >= 0.1 else f"{100 * metres:.2g} cm"
 
 
 def _draw_estimates(
@@ -203,9 +203,8 @@ def _add_legend(figure: Figure, count: int, unseen: str, circles: bool) -> None:
     if "failed" in unseen:
         handles.append(legend_mark("failed", INK, "x", markersize=4))
     if circles:
-        circle = Ellipse((0, 0), 1, 1, facecolor=to_rgba(SOFT, 0.15), edgecolor=SOFT)
-        circle.set_label("stated error (68 %), of some")
-        handles.append(circle)
+        style = {"markersize": 9, "markerfacecolor": to_rgba(SOFT, 0.15)}
+        handles.append(legend_mark("stated error (68 %), of some", SOFT, **style))
     figure.legend(
         handles=handles,
         loc="lower left",

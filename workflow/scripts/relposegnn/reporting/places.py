@@ -122,5 +122,7 @@ def error_text(metres: float, degrees: float) -> str:
     """Return an error in words."""
     if not np.isfinite(metres):
         return "failed: no pose"
+    if metres < 0.01:
+        return f"off by {1000 * metres:.1f} mm, {degrees:.2f}°"
     length = f"{100 * metres:.1f} cm" if metres < 1 else f"{metres:.2f} m"
     return f"off by {length}, {degrees:.1f}°"

@@ -36,7 +36,7 @@ def space_chart(database: np.ndarray, queries: Localized | None) -> Chart:
         return _line(_parted(view.place(corners[:, WAY])), name, colour, 1.5)
 
     dots = view.place(database[_spread(len(database), DOTS), :3, 3])
-    style = {"color": DATABASE, "size": 2}
+    style = {"color": DATABASE, "size": 1.5}
     data = [
         cameras_of(database, DRAWN["database"], "database", DATABASE),
         _points(dots, "database", {"marker": style, "showlegend": False, "hoverinfo": "skip"}),
@@ -75,7 +75,7 @@ def _query_traces(
     limit = np.percentile(queries.metres[rows], 95) if len(rows) else 1.0
     bar = {"title": {"text": "error [m]", "side": "right"}, "thickness": 10, "len": 0.7, "x": 1.0}
     marker = {
-        "size": 4,
+        "size": 3,
         "color": numbers(queries.metres[rows]),
         "colorscale": COLOUR_SCALE,
         "cmin": 0,
