@@ -12,8 +12,9 @@ from PIL import Image
 from project import REPOSITORY
 from test_photos_place import place_in, write_calibration
 
-from relposegnn.photos import command, localising
-from relposegnn.photos.command import find_place, main
+from relposegnn.photos import chosen_place, command, localising
+from relposegnn.photos.chosen_place import find_place
+from relposegnn.photos.command import main
 from relposegnn.photos.place import write_place
 from relposegnn.runtime import InputError
 
@@ -119,7 +120,7 @@ def test_a_map_is_prepared_with_the_model_asked_for(asked, tmp_path, monkeypatch
         prepared.append(arguments)
         return tmp_path / "results/made/runs/joint/places/study.json"
 
-    monkeypatch.setattr(command, "prepare_place", pretend)
+    monkeypatch.setattr(chosen_place, "prepare_place", pretend)
     monkeypatch.setattr(command, "find_photos", lambda photos: [str(photos)])
     for more, model, lost in (
         ([], None, None),

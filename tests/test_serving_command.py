@@ -14,6 +14,7 @@ from project import REPOSITORY
 from serving_place import client
 from test_photos_place import place_in, write_calibration
 
+from relposegnn.photos.chosen_place import chosen_place
 from relposegnn.photos.place import write_place
 from relposegnn.runtime import InputError
 from relposegnn.serving import command, running
@@ -119,7 +120,7 @@ def test_a_host_that_is_none_is_told():
     ("options", "message"),
     [
         ([], "one of the arguments --scene --map is required"),
-        (["--scene", "a", "--model", "m.pt"], "--model is for --map"),
+        (["--scene", "a", "--model", "m.pt"], "--model and --lost-poses are for --map FOLDER"),
         (["--map", "a", "--run", "joint"], "--run and --results are for --scene"),
         (["--scene", "a", "--port", "70000"], "got 70000, expected 0 to 65535 as a port"),
         (["--scene", "a", "--limit", "0"], "got 0, expected 1 to .* bytes"),
@@ -145,6 +146,6 @@ def test_options_reach_the_place(tmp_path, monkeypatch):
     write_calibration(place_in(tmp_path).calibration)
     monkeypatch.chdir(tmp_path)
     options = ["--scene", "study", "--min-confidence", "0.7", "--netvlad", "n.tar"]
-    place = command._find(command._parser().parse_args(options))
-    assert (place.minimum_confidence, str(place.describer)) == (0.7, "n.tar")
-    assert place.candidates == place_in(tmp_path).candidates
+    with chosen_place(command._parser().parse_args(options)) as place:
+        assert (place.minimum_confidence, str(place.describer)) == (0.7, "n.tar")
+        assert place.candidates == place_in(tmp_path).candidates

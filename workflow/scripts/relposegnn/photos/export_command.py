@@ -2,13 +2,11 @@
 
 import argparse
 import logging
-import os
 import sys
 from pathlib import Path
 
 from ..runtime import InputError, PlainFormatter, leave_cores_to_others
-from .command import find_place
-from .options import thread_count
+from .chosen_place import add_workers, find_place
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,6 +40,5 @@ def _parser() -> argparse.ArgumentParser:
     add("--results", type=Path, help="folder of the pipeline's results; default: the one in "
         "results/ that has the scene")  # fmt: skip
     add("--output", type=Path, help="file to write (default: SCENE.map)")
-    add("--workers", type=thread_count, default=os.cpu_count() or 1, help="threads (default: "
-        "%(default)s)")  # fmt: skip
+    add_workers(parser)
     return parser

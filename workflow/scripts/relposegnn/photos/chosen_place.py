@@ -1,0 +1,141 @@
+"""Which place a command is asked about: its options, for the command line, and the place itself."""
+
+import argparse
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from ..runtime import InputError
+from .new_place import prepare_place
+from .place import Place, read_place
+
+MOST_THREADS = 1024
+
+
+def add_place_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that tell of a place and of the computer; ``check_place_options`` follows."""
+    add = parser.add_argument
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--scene", help="scene that photos show")
+    place.add_argument("--map", type=Path, help="map of the place that they show, a file of "
+        "export-map; or a folder of images with poses: nothing is trained")  # fmt: skip
+    add("--model", type=Path, help="general network for --map FOLDER (default: of make "
+        "general-model)")  # fmt: skip
+    add("--lost-poses", choices=("refuse", "leave_out"), help="what becomes of images of --map "
+        "FOLDER whose pose is not finite (frames.lost_poses)")  # fmt: skip
+    add("--run", help="trained model to use (default: joint)")
+    add("--results", type=Path, help="folder of the pipeline's results; default: the one in "
+        "results/ that has the scene")  # fmt: skip
+    add("--min-confidence", type=float, help="poses below it are not accepted (default: as the "
+        "pipeline was configured)")  # fmt: skip
+    add("--focal-length", type=_focal_length, help="of the photos' camera, in longer sides of "
+        "the photo, for networks that see rays (default: by EXIF, or the database's)")  # fmt: skip
+    add("--netvlad", type=Path, help="NetVLAD's checkpoint, where it is no longer in "
+        "resources/weights/")  # fmt: skip
+    add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
+    add_workers(parser)
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the number of threads."""
+    parser.add_argument("--workers", type=whole_number(1, MOST_THREADS, "threads"),
+        default=os.cpu_count() or 1, help="threads (default: %(default)s)")  # fmt: skip
+
+
+def check_place_options(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """End the program with a message where options do not go together."""
+    made = options.map is not None and not options.map.is_file()
+    if not made and (options.model or options.lost_poses):
+        parser.error(
+            "--model and --lost-poses are for --map FOLDER; a run's own network is chosen with "
+            "--run"
+        )
+    if options.map is not None and (options.run or options.results):
+        parser.error("--run and --results are for --scene, expected neither with --map")
+
+
+def whole_number(least: int, most: int, unit: str) -> Callable[[str], int]:
+    """Return what reads an option that is a whole number."""
+
+    def read(text: str) -> int:
+        if not (text.isdecimal() and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"got {text}, expected {least} to {most} {unit}")
+        return int(text)
+
+    return read
+
+
+def _focal_length(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"got {text}, expected a number above 0")
+    return value
+
+
+@contextmanager
+def chosen_place(options: argparse.Namespace) -> Iterator[Place]:
+    """Yield the place of a scene and a run, of a map, or one that is made of images.
+
+    Raises:
+        InputError: there is none, or it cannot be made.
+    """
+    if options.map is not None and options.map.is_file():
+        from .map_files import opened_place  # torch takes seconds
+
+        with opened_place(options.map) as place:
+            yield _as_asked(place, options)
+        return
+    if options.map is None:
+        path = find_place(options.results, options.scene, options.run or "joint")
+    else:
+        asked = options.map, options.model, options.workers, options.lost_poses
+        path = prepare_place(*asked)
+    yield _as_asked(read_place(path), options)
+
+
+def _as_asked(place: Place, options: argparse.Namespace) -> Place:
+    if options.netvlad is not None:
+        place = replace(place, describer=options.netvlad)
+    if options.min_confidence is not None:
+        place = replace(place, minimum_confidence=options.min_confidence)
+    return place
+
+
+def find_place(results: Path | None, scene: str, run: str) -> Path:
+    """Return the file of a place, a scene and a run.
+
+    Args:
+        results: a dataset's folder of results; by default the one in ``results/`` that has both.
+        scene: name.
+        run: name.
+
+    Raises:
+        InputError: none has them, or several have; the message lists what there is.
+    """
+    folders = [results] if results else list(Path("results").glob("*"))
+    places = [path for folder in folders for path in folder.glob("runs/*/places/*.json")]
+    found = [path for path in places if (path.stem, path.parents[1].name) == (scene, run)]
+    if len(found) > 1:
+        raise InputError(
+            f"scene {scene!r} and run {run!r} are in several folders: "
+            f"{listed(path.parents[3] for path in found)}; choose one with --results"
+        )
+    if not found:
+        raise InputError(
+            f"{results or 'results'}: has no scene {scene!r} with a run {run!r}; there are scenes: "
+            f"{listed(path.stem for path in places)}; and runs: "
+            f"{listed(path.parents[1].name for path in places)}. Choose one of them, run the "
+            'pipeline ("snakemake models" does), or name its results with --results'
+        )
+    return found[0]
+
+
+def listed(names: Iterable[object]) -> str:
+    """Return names for a message."""
+    return ", ".join(sorted({str(name) for name in names})) or "none"
