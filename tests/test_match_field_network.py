@@ -21,7 +21,14 @@ from relposegnn.match_field_network import MatchFieldGNN
 from relposegnn.match_fields import Views
 from relposegnn.model import MATCH_FIELD, ModelSettings
 from relposegnn.poses import quaternion_from_matrix, rotation_error_deg
-from relposegnn.relative_poses import KINDS, RELATIVE, compose, from_other_direction, relative_pose
+from relposegnn.relative_poses import (
+    KINDS,
+    RELATIVE,
+    compose,
+    from_other_direction,
+    relative_pose,
+    scene_from_world,
+)
 from relposegnn.runtime import InputError
 from relposegnn.scene_files import SceneFiles
 from relposegnn.storage import create_hdf5
@@ -223,7 +230,8 @@ class PlantedNetwork:
 
 def planted_images(poses, nodes, knn):
     """Return in place of a scene's images what ``estimate_candidates`` asks of it."""
-    images = type("Images", (), {})()
+    turn = property(lambda own: scene_from_world(own.model.settings.pose, poses[1:]))
+    images = type("Images", (), {"scene_from_world": turn})()
     images.model = PlantedNetwork(poses, knn)
     images.frames = type("Frames", (), {"poses": lambda self, split: poses[1:]})()
     images.graphs = lambda queries, neighbours: (torch.arange(4), nodes)

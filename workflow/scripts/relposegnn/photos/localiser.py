@@ -3,6 +3,7 @@
 import itertools
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -38,7 +39,7 @@ from ..runtime import InputError, map_in_threads, numpy_generator
 from ..scene_images import SceneImages, StoredMaps
 from ..storage import open_hdf5, read_settings
 from .confidence import confidence, similarity_scale
-from .files import read_photo
+from .files import Photo, read_photo
 from .place import Place
 from .refining import PhotoRefiner
 
@@ -108,6 +109,7 @@ class Localiser:
         self._describer = _describer_of(self._descriptors, place.describer, device, workers)
         self._similarity_scale = similarity_scale(self._descriptors["train/descriptor"])
         self._ranker = Ranker(self._descriptors["train/descriptor"])
+        self._beside = ThreadPoolExecutor(1)  # describes what is encoded meanwhile
         self._refiner = PhotoRefiner(self.frames, place.images) if place.images else None
 
     def __enter__(self) -> Self:
@@ -116,6 +118,7 @@ class Localiser:
 
     def __exit__(self, *_: object) -> None:
         """Close the files of the place."""
+        self._beside.shutdown()
         self.frames.close()
         self._descriptors.close()
 
@@ -175,18 +178,17 @@ class Localiser:
     ) -> _Recognised:
         """Read photos, describe them, rank the database for them and encode them."""
         packed, settings = self.frames.image_shape[::-1], self._settings
-        described = settings["width"], settings["height"]
-        sizes = described, self._images.size, packed, settings["crop"]
+        sizes = (settings["width"], settings["height"]), self._images.size, packed, settings["crop"]
         read = partial(read_photo, focal_length=focal_length, orientation=self.frames.orientation)
         reading = map_in_threads(lambda path: read(path, *sizes), paths, self._workers)
         progress = iter(tqdm(reading, "reading photos", len(paths), unit="img", disable=None))
         blocks, cut = [], 0
         while photos := list(itertools.islice(progress, min(PHOTOS_AT_ONCE, self._images.at_once))):
-            rows = np.stack(list(self._describer.rows([photo.describing for photo in photos])))
-            ranked, similarity = self._ranker.rank(rows, self._length)
+            described = self._beside.submit(self._describe, photos)
             told = np.array([photo.focal_length for photo in photos])
             lengths = np.where(np.isnan(told), self._usual_length, told)
             seen = self._images.encode(np.stack([photo.seen for photo in photos]), lengths)
+            ranked, similarity = self._ranker.rank(described.result(), self._length)
             blocks.append((seen, ranked, similarity[:, 0]))
             cut += sum(photo.cut for photo in photos)
         if cut:
@@ -199,6 +201,10 @@ class Localiser:
         return _Recognised(
             self._images.join(seen), np.concatenate(ranked), np.concatenate(similarity)
         )
+
+    def _describe(self, photos: list[Photo]) -> np.ndarray:
+        """Return the descriptors (N, D) of photos."""
+        return np.stack(list(self._describer.rows([photo.describing for photo in photos])))
 
     def _estimate(
         self,
