@@ -25,6 +25,7 @@ UNSAID = (
     *("This was a dry-run", "Reasons:", "Some jobs were triggered", "Rules with provenance"),
     *("Exiting because", "At least one job", "WorkflowError:\nAt least one job"),
     *("RuleException:\nCalledProcessError", "Removing output files of failed job"),
+    *("Creating report", "Adding ", "Loading script code"),
 )
 
 

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +26,8 @@ def main(arguments: Sequence[str]) -> int:
     sys.argv = ["snakemake", "--logger", "relposegnn", "--configfile", str(configuration)]
     sys.argv += [*(["--dry-run"] if options.dry_run else []), *arguments[end + 1 :]]
     sys.argv += ["--", *options.targets]
+    # Snakemake's own, as it makes a report.
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     from snakemake.cli import main as snakemake  # takes a second
 
     return snakemake()
