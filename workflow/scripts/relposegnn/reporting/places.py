@@ -18,7 +18,7 @@ from .space import space_chart
 
 BEST, SPREAD = 3, 4  # rows of images: of the best and of the worst queries, of those in between
 NEIGHBOURS = 4  # images beside a query
-LARGEST_FILM = 4_000_000  # bytes
+LARGEST_FILM = 6_000_000  # bytes
 
 
 @dataclass(frozen=True)

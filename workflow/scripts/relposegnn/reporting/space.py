@@ -73,7 +73,8 @@ def _query_traces(
     rows = _spread(len(placed), DOTS)
     rows = rows[np.isfinite(placed[rows]).all(axis=1)]
     limit = np.percentile(queries.metres[rows], 95) if len(rows) else 1.0
-    bar = {"title": {"text": "error [m]", "side": "right"}, "thickness": 10, "len": 0.7, "x": 1.0}
+    bar = {"title": {"text": "error [m]", "side": "top"}, "orientation": "h", "nticks": 5}
+    bar |= {"x": 0.5, "y": 0.01, "yanchor": "bottom", "len": 0.7, "thickness": 9}
     marker = {
         "size": 3,
         "color": numbers(queries.metres[rows]),
