@@ -44,7 +44,7 @@ def test_a_cluster_with_accounting_and_gpus(tmp_path, monkeypatch):
     stand_in(tmp_path, monkeypatch, sinfo="64 (null)\n32+ gpu:a100:4(S:0)", scontrol=config)
     profile = read_profile()
     assert profile["slurm-status-command"] == "sacct"
-    assert profile["max-threads"] == 64
+    assert profile["cores"] == 64
     assert set(profile["set-resources"]) == {"train_model"}
     assert profile["set-resources"]["train_model"]["gpu"] == 1
 
@@ -54,7 +54,7 @@ def test_a_cluster_with_neither(tmp_path, monkeypatch):
     stand_in(tmp_path, monkeypatch, sinfo="2 (null)", scontrol=config)
     profile = read_profile()
     assert profile["slurm-status-command"] == "squeue"
-    assert profile["max-threads"] == 2
+    assert profile["cores"] == 2
     assert profile["set-resources"] == {name: {"gpu": 0} for name in rules_with_gpu()}
 
 
