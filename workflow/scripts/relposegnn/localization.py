@@ -79,7 +79,8 @@ def localize_queries(
     Raises:
         InputError: the scene has no such queries, or its files do not fit the model.
     """
-    query, neighbours = read_graphs(scene.graphs, part)
+    with Frames(scene.frames) as frames:
+        query, neighbours = read_graphs(scene.graphs, part, frames)
     if len(query) == 0:
         raise InputError(
             f"{scene.graphs}: has no {part} queries, expected at least one"
