@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from relposegnn import training
 from relposegnn.checkpoints import load_model
 from relposegnn.datasets import GraphDataset, batches
 from relposegnn.graphs import write_split
+from relposegnn.locks import try_lock
 from relposegnn.match_field_network import build_network
 from relposegnn.model import ModelSettings
 from relposegnn.relative_poses import WORLD_DIFFERENCE
@@ -142,16 +144,19 @@ def test_two_threads_train_the_same_bytes_beside_a_busy_process(tiny_scene, tmp_
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_a_second_training_of_a_model_waits_for_the_first(tiny_scene, tmp_path, caplog):
+def test_a_training_waits_for_another_one_of_its_model(tiny_scene, tmp_path, caplog):
     """Callers of the library have no lock of a step around them."""
-    expected, _ = train(tiny_scene, tmp_path / "alone")
-    with ThreadPoolExecutor(2) as threads, caplog.at_level("WARNING"):
-        both = [threads.submit(train, tiny_scene, tmp_path / "both") for _ in range(2)]
-    assert all(same(expected, each.result()[0]) for each in both)
-    assert "is at it already" in caplog.text
-    assert {path.name for path in (tmp_path / "both").iterdir()} == {
-        *("model.pt", "training.csv", "tensorboard")
-    }
+    settings = replace(SETTINGS, epochs=1)
+    with ThreadPoolExecutor(1) as thread, caplog.at_level("WARNING"):
+        with try_lock(tmp_path / ".model.pt.lock"):
+            running = thread.submit(train, tiny_scene, tmp_path, settings)
+            while "is at it already" not in caplog.text and not running.done():
+                time.sleep(0.01)
+            assert not running.done()
+            assert not (tmp_path / "model.pt").exists()
+        running.result()
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"model.pt", "training.csv", "tensorboard"}
 
 
 @pytest.mark.parametrize("killed_in_epoch", [1, 2])
