@@ -3,14 +3,17 @@
 import json
 import shutil
 import zipfile
+from functools import partial
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
 import yaml
 from catalogue import assert_told, cases
 from configurations import validated
+from conftest import write_tiny_scene
 from PIL import Image
 from planted_scenes import WRITERS, write_seven_scenes
 
@@ -19,12 +22,14 @@ from relposegnn.archives import extract_scene
 from relposegnn.calibration import Scale, read_calibration
 from relposegnn.camera_files import read_camera, write_camera
 from relposegnn.configuration import check_file
-from relposegnn.graphs import SamplingSettings
+from relposegnn.frames import Frames
+from relposegnn.graphs import SamplingSettings, read_graphs
 from relposegnn.layouts.reading import read_scene
 from relposegnn.metrics import ALL_EDGES
 from relposegnn.photos.files import find_photos, read_photo
 from relposegnn.photos.place import Place, read_place, write_place
-from relposegnn.storage import create_hdf5, open_hdf5
+from relposegnn.retrieval.rankings import Ranking, read_ranking, write_ranking
+from relposegnn.storage import create_hdf5, open_hdf5, tell_scene
 from relposegnn.weights import read_checkpoint
 
 TABLE = cases()
@@ -48,7 +53,16 @@ def read_photos(folder: Path) -> None:
         read_photo(folder / "photos" / name, (64, 48), (32, 24), (32, 24))
 
 
+def read_garage(folder: Path, name: str) -> None:
+    """Read graphs or rankings of the scene garage, held to its frames."""
+    read = read_graphs if name == "graphs" else read_ranking
+    with Frames(folder / "garage-frames.h5") as frames:
+        read(folder / f"garage-{name}.h5", "train", frames)
+
+
 READERS = {
+    "graphs": partial(read_garage, name="graphs"),
+    "ranking": partial(read_garage, name="neighbours"),
     "camera": lambda folder: read_camera(folder / "camera.json", "garage"),
     "calibration": lambda folder: read_calibration(folder / "calibration.json"),
     "place": lambda folder: read_place(folder / "place.json"),
@@ -93,6 +107,15 @@ def files(tmp_path_factory) -> Path:
     torch.save({"state_dict": {"weight": torch.ones(3)}}, folder / "model.pt")
     with create_hdf5(folder / "graphs.h5", "graphs", {}) as file:
         file["x"] = [1, 2]
+    write_tiny_scene(folder, "garage")
+    with (
+        Frames(folder / "garage-frames.h5") as frames,
+        h5py.File(folder / "garage-graphs.h5", "a") as graphs,
+        create_hdf5(folder / "garage-neighbours.h5", "neighbours", {}) as rankings,
+    ):
+        tell_scene(graphs, frames)
+        tell_scene(rankings, frames)
+        write_ranking(rankings, "train", Ranking(np.ones((12, 2), int), np.ones((12, 2))))
     return folder
 
 

@@ -1,3 +1,5 @@
+import shutil
+
 import h5py
 import numpy as np
 import pytest
@@ -192,6 +194,19 @@ def test_as_many_dimensions_as_training_images(described, scene, frames_file, tm
     with pytest.raises(InputError, match=r"frames\.h5: .* at most 5 components .* asks for 6"):
         shorter(frames_file, scene, vocabulary, descriptor, tmp_path, 6)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_vocabulary_of_another_scene_is_refused(described, scene, frames_file, tmp_path):
+    descriptor, vocabulary, output = described
+    with h5py.File(output) as file:
+        assert (file.attrs["dataset"], file.attrs["scene"]) == ("made", "up")
+    other, describing = tmp_path / "frames.h5", DescriptorSettings(descriptor, *SIZE, crop=1)
+    shutil.copy(frames_file, other)
+    with h5py.File(other, "a") as file:
+        file.attrs["scene"] = "down"
+    with pytest.raises(InputError, match=r"vocabulary\.npz: fitted to .*'up', expected .*'down'"):
+        describe_frames(other, scene, tmp_path / "d.h5", describing, vocabulary, device="cpu")
+    assert not (tmp_path / "d.h5").exists()
 
 
 def test_vlad_takes_no_checkpoint(scene, frames_file, tmp_path):

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from relposegnn.runtime import InputError
-from relposegnn.storage import StoredFrames, create_hdf5, open_hdf5, read_settings
+from relposegnn.storage import (
+    Numbers,
+    StoredFrames,
+    create_hdf5,
+    open_hdf5,
+    read_numbers,
+    read_settings,
+)
 from relposegnn.version import VERSION
 
 
@@ -102,3 +109,36 @@ def test_what_is_no_file_is_called_what_it_is(tmp_path):
         open_hdf5(tmp_path / "none.h5", "graphs")
     with pytest.raises(InputError, match=r"it is a folder; name the file"):
         open_hdf5(tmp_path, "graphs")
+
+
+@pytest.mark.parametrize(
+    ("stored", "found"),
+    [
+        (None, "found none"),
+        (h5py.Empty("i4"), "of shape None"),
+        (np.zeros(3, np.int32), r"int32 of shape \(3,\)"),
+        (np.zeros((3, 3), np.int32), r"int32 of shape \(3, 3\)"),
+        (np.zeros((3, 2)), r"float64 of shape \(3, 2\)"),
+        (np.array([[0, 9], [8, 10]]), "found 0 to 10"),
+        (np.array([[0, 9], [-1, 7]]), "found -1 to 9"),
+    ],
+)
+def test_numbers_other_than_expected_are_refused(tmp_path, stored, found):
+    expected = Numbers("i", (None, 2), most=9)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["whole"], file["none"] = np.array([[0, 9], [8, 7]]), np.empty((0, 2), int)
+        assert read_numbers(file, "whole", expected).tolist() == [[0, 9], [8, 7]]
+        assert read_numbers(file, "none", expected).shape == (0, 2)
+        if stored is not None:
+            file["x"] = stored
+        with pytest.raises(
+            InputError, match=rf"a\.h5: x: .*{found}.* from 0 to 9 of shape .any, 2"
+        ):
+            read_numbers(file, "x", expected)
+
+
+def test_numbers_that_are_none_are_refused(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = [0.5, np.nan]
+        with pytest.raises(InputError, match="found nan to nan, expected numbers from -1 to 1"):
+            read_numbers(file, "x", Numbers("f", (2,), -1, 1))

@@ -128,9 +128,9 @@ def regress_edges(model: PoseNetwork, scene: SceneFiles, both_directions: bool) 
 
     Those on which it says nothing finite are left out.
     """
-    query, neighbours = read_graphs(scene.graphs, LEFT_OUT)
     kind, parts = model.settings.pose, []
     with Frames(scene.frames, scene.camera) as frames:
+        query, neighbours = read_graphs(scene.graphs, LEFT_OUT, frames)
         images = SceneImages(model, frames, scene.features)
         features, nodes = images.graphs(images.of_frames("train", query), neighbours)
         database = frames.poses("train")

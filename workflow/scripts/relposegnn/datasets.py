@@ -77,7 +77,7 @@ class GraphDataset(Dataset):
                 each: frame_scales(positions, self.frames, each, self.features.grid)
                 for each in ("train", self.split)
             }
-        self.query, self.neighbours = read_graphs(graphs_file, split)
+        self.query, self.neighbours = read_graphs(graphs_file, split, self.frames)
         self.edge_index = torch.from_numpy(complete_edges(1 + self.neighbours.shape[1]))
         self.mean = torch.tensor(self.frames.mean, dtype=torch.float32)[None]
         self.deviation = torch.tensor(self.frames.variance, dtype=torch.float32)[None].sqrt()

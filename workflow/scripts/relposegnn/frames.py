@@ -66,13 +66,20 @@ class Frames(StoredFrames):
             else np.full(len(self._names[split]), np.nan)
             for split in SPLITS
         }
-        if not (self.mean.shape == self.variance.shape == (3,) and (self.variance > 0).all()):
+        finite = np.isfinite(self.mean).all() and np.isfinite(self.variance).all()
+        shapes = self.mean.shape == self.variance.shape == (3,)
+        if not (shapes and finite and (self.variance > 0).all()):
             raise ValueError(f"mean {self.mean} and variance {self.variance}")
         for split in SPLITS:
             count = len(self._names[split])
             lengths = {len(self._sources[split]), len(self._focal_lengths[split])}
             if lengths | ({len(file[split]["images"])} if pictured else set()) != {count}:
                 raise ValueError(f"{count} names in {split}, and another number of images")
+            images = file[split]["images"]
+            if images.dtype != np.uint8 or images.shape[1:] != (*self.image_shape, 3):
+                raise ValueError(f"images of {images.dtype} and shape {images.shape} in {split}")
+            if (self._focal_lengths[split] <= 0).any():
+                raise ValueError(f"focal lengths that are not positive in {split}")
             if self._poses[split].shape != (count, 4, 4):
                 raise ValueError(f"poses of shape {self._poses[split].shape} in {split}")
             if not np.isfinite(self._poses[split]).all():

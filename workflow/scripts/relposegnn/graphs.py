@@ -16,7 +16,15 @@ import numpy as np
 from .frames import Frames
 from .retrieval.rankings import read_ranking
 from .runtime import InputError, numpy_generator
-from .storage import SPLITS, create_hdf5, open_hdf5
+from .storage import (
+    SPLITS,
+    Numbers,
+    check_scene,
+    create_hdf5,
+    open_hdf5,
+    read_numbers,
+    tell_scene,
+)
 from .validation import ValidationSettings, held_out_frames, rank_among
 
 logger = logging.getLogger(__name__)
@@ -217,6 +225,7 @@ def sample_graphs(
     recorded = {split: asdict(sampling[split]) for split in SPLITS} | {"train_mix": train_mix}
     recorded["validation"] = validation and validation._asdict()
     with Frames(frames_file) as frames, create_hdf5(graphs_file, "graphs", recorded) as out:
+        tell_scene(out, frames)
         draw = numpy_generator(sampling["train"].seed, VALIDATION, frames.scene)
         held_out = held_out_frames(frames.count("train"), validation, draw)
         kept, database = np.flatnonzero(~held_out), np.asarray(frames.names("train"))
@@ -227,7 +236,7 @@ def sample_graphs(
         }
         for part, (queries, settings) in parts.items():
             split = "test" if part == "test" else "train"
-            ranked = checked_ranking(neighbours_file, frames, split)[queries]
+            ranked = read_ranking(neighbours_file, split, frames).index[queries]
             names, among = database, None
             if part != "test" and held_out.any():
                 ranked, names, among = rank_among(ranked, kept), database[kept], kept
@@ -235,17 +244,6 @@ def sample_graphs(
             chosen, filled = _sample_part(ranked, names.tolist(), settings, place, train_mix)
             neighbours = chosen if among is None else among[chosen]
             write_split(out, part, queries, neighbours, filled.sum())
-
-
-def checked_ranking(neighbours_file: str | Path, frames: Frames, split: str) -> np.ndarray:
-    """Return the rankings (N, K) of a split's frames; InputError where they are of others."""
-    ranked = read_ranking(neighbours_file, split).index
-    if len(ranked) != frames.count(split):
-        raise InputError(
-            f"{neighbours_file} ({frames.scene}, {split}): ranks for {len(ranked)} frames, "
-            f"expected the {frames.count(split)} of {frames.path}; rank the neighbours again"
-        )
-    return ranked
 
 
 def _sample_part(
@@ -295,13 +293,28 @@ def write_split(
     group.attrs["rankings_too_short"] = rankings_too_short
 
 
-def read_graphs(graphs_file: str | Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+def read_graphs(
+    graphs_file: str | Path, split: str, frames: Frames | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the frame indices of a part's graphs: query (G,) and neighbours (G, k).
 
     Queries of ``test`` count in the test frames, those of other parts in the training frames, and
     so do all neighbours. A file without validation graphs has 0 of them.
+
+    Raises:
+        InputError: the file has no such graphs, or, where ``frames`` are given, is of another scene
+            or of other frames.
     """
     with open_hdf5(graphs_file, "graphs") as file:
+        last = [np.inf, np.inf]
+        if frames is not None:
+            check_scene(file, frames)
+            last = [
+                frames.count(each) - 1 for each in ("test" if split == "test" else "train", "train")
+            ]
         if split == VALIDATION and split not in file:
-            return np.zeros(0, np.int32), np.zeros((0, file["train/neighbours"].shape[1]), np.int32)
-        return file[f"{split}/query"][:], file[f"{split}/neighbours"][:]
+            width = read_numbers(file, "train/neighbours", Numbers("i", (None, None))).shape[1]
+            return np.zeros(0, np.int32), np.zeros((0, width), np.int32)
+        query = read_numbers(file, f"{split}/query", Numbers("i", (None,), most=last[0]))
+        among = Numbers("i", (len(query), None), most=last[1])
+        return query, read_numbers(file, f"{split}/neighbours", among)

@@ -15,13 +15,13 @@ from .graphs import (
     LEFT_OUT,
     VALIDATION,
     SamplingSettings,
-    checked_ranking,
     read_graphs,
     subsample_ranking,
     write_split,
 )
+from .retrieval.rankings import read_ranking
 from .runtime import InputError, numpy_generator
-from .storage import create_hdf5, open_hdf5
+from .storage import Numbers, create_hdf5, open_hdf5, read_numbers, tell_scene
 
 # Frames on either side of a query that are left out with it, by turns.
 REACHES = (4, 10, 25, 60)
@@ -67,10 +67,10 @@ def sample_left_out(
         InputError: the two files do not belong together, or no ranking is long enough.
     """
     with Frames(frames_file) as frames:
-        ranked = checked_ranking(neighbours_file, frames, "train")
-        scene = frames.scene
+        ranked = read_ranking(neighbours_file, "train", frames).index
+        scene, held_out = frames.scene, read_graphs(trained_file, VALIDATION, frames)[0]
     spread = np.linspace(0, len(ranked) - 1, min(count, len(ranked))).astype(int)
-    queries = np.union1d(spread, read_graphs(trained_file, VALIDATION)[0])
+    queries = np.union1d(spread, held_out)
     draw = numpy_generator(sampling.seed, "graphs", scene, LEFT_OUT)
     chosen = []
     for query, reach in zip(queries, reaches(len(queries), len(ranked)), strict=True):
@@ -86,6 +86,7 @@ def sample_left_out(
         )
     query, reach, neighbours = map(np.array, zip(*chosen, strict=True))
     with create_hdf5(graphs_file, "graphs", asdict(sampling) | {"count": count}) as out:
+        tell_scene(out, frames)
         write_split(out, LEFT_OUT, query, neighbours)
         out[f"{LEFT_OUT}/reach"] = reach.astype(np.int32)
 
@@ -93,7 +94,7 @@ def sample_left_out(
 def read_reaches(graphs_file: str | Path) -> np.ndarray:
     """Return how many frames on either side are left out with each query (G,)."""
     with open_hdf5(graphs_file, "graphs") as file:
-        return file[f"{LEFT_OUT}/reach"][:]
+        return read_numbers(file, f"{LEFT_OUT}/reach", Numbers("i", (None,)))
 
 
 def known_frames(graphs_file: str | Path, trained_file: str | Path | None) -> np.ndarray:

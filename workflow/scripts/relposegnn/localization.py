@@ -79,7 +79,8 @@ def localize_queries(
     Raises:
         InputError: the scene has no such queries, or its files do not fit the model.
     """
-    query, neighbours = _read_some(scene.graphs, part)
+    with Frames(scene.frames) as frames:
+        query, neighbours = _read_some(scene.graphs, part, frames)
     if rows is not None:
         query, neighbours = query[rows], neighbours[rows]
     split = "test" if part == "test" else "train"
@@ -111,9 +112,9 @@ def _pose_arrays(prefix: str, vectors: np.ndarray) -> dict[str, np.ndarray]:
     return {f"{prefix}_t": vectors[:, :3], f"{prefix}_q": quaternion_exp(vectors[:, 3:])}
 
 
-def _read_some(graphs_file: str | Path, part: str) -> tuple[np.ndarray, np.ndarray]:
+def _read_some(graphs_file: str | Path, part: str, frames: Frames) -> tuple[np.ndarray, np.ndarray]:
     """Return the graphs of a part, see ``read_graphs``; InputError where it has none."""
-    query, neighbours = read_graphs(graphs_file, part)
+    query, neighbours = read_graphs(graphs_file, part, frames)
     if len(query) == 0:
         raise InputError(
             f"{graphs_file}: has no {part} queries, expected at least one"

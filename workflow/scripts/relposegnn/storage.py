@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import h5py
 import numpy as np
@@ -22,6 +22,7 @@ from .runtime import InputError, atomic_path
 from .version import VERSION
 
 SCHEMA = "1.0"
+ORIGIN = ("dataset", "scene")  # attributes of the root: what a file is of
 SPLITS = ("train", "test")  # groups of every file: the database, the queries
 MAP = "map"  # kind of a file with others in it, a group of each kind, see ``photos.map_files``
 
@@ -144,6 +145,71 @@ def _check_size(name: str, item: h5py.Group | h5py.Dataset) -> None:
         held = min(item.id.get_storage_size(), Path(file).stat().st_size)
         label = f"{file}: {name} of shape {item.shape}"
         check_expansion(label, math.prod(item.shape or ()) * item.dtype.itemsize, held)
+
+
+class Numbers(NamedTuple):
+    """What an array of a file has to be.
+
+    Attributes:
+        kind: ``i``, integers, or ``f``.
+        shape: None where any number does.
+        least: of them; none is NaN.
+        most: likewise.
+    """
+
+    kind: str
+    shape: tuple[int | None, ...]
+    least: float = 0
+    most: float = math.inf
+
+
+class OfScene(Protocol):
+    """What knows its scene, as frames do, and the file that it is read from."""
+
+    dataset: str
+    scene: str
+    path: Path
+
+
+def read_numbers(file: h5py.File, name: str, expected: Numbers) -> np.ndarray:
+    """Return an array of an open file; InputError where it is not what it has to be."""
+    kind, shape, least, most = expected
+    array, found = file.get(name), "none"
+    if isinstance(array, h5py.Dataset):
+        own, found = array.shape or (), f"{array.dtype} of shape {array.shape}"
+        same = [want in (None, has) for has, want in zip(own, shape, strict=False)]
+        if array.dtype.kind == kind and len(own) == len(shape) and all(same):
+            values = array[:]
+            if not values.size or (values.min() >= least and values.max() <= most):  # NaN is not
+                return values
+            found = f"{values.min():.6g} to {values.max():.6g}"
+    wanted = ", ".join("any" if each is None else str(each) for each in shape)
+    numbers = {"i": "integers", "f": "numbers"}[kind]
+    raise InputError(
+        f"{file.filename}: {name}: found {found}, expected {numbers} from {least:.6g} to "
+        f"{most:.6g} of shape ({wanted}); make it again, of the same frames"
+    )
+
+
+def tell_scene(file: h5py.File, owner: OfScene) -> None:
+    """Write into a file which scene it is of."""
+    file.attrs.update(dataset=owner.dataset, scene=owner.scene)
+
+
+def check_scene(file: h5py.File, owner: OfScene) -> None:
+    """Refuse a file of another scene; those that were written before files told it are taken.
+
+    Raises:
+        InputError: it is of another one.
+    """
+    own = owner.dataset, owner.scene
+    found = tuple(file.attrs.get(*each) for each in zip(ORIGIN, own, strict=True))
+    if found != own:
+        raise InputError(
+            f"{file.filename}: is of the scene {found[1]!r} of {found[0]!r}, expected "
+            f"{owner.scene!r} of {owner.dataset!r} as in {owner.path}; give the right file, or "
+            "make it again"
+        )
 
 
 def read_settings(file: h5py.File) -> dict[str, Any]:

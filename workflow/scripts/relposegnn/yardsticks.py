@@ -14,7 +14,7 @@ from .frames import Frames
 from .poses import nearest_rotation, quaternion_from_matrix
 from .retrieval.rankings import read_ranking
 from .runtime import InputError
-from .storage import open_hdf5
+from .storage import check_scene, open_hdf5
 
 COMBINED = 20  # images in a combination: the literature's number
 # Chosen on training frames of the real kitchen, each placed by the others: from 0 to 0.003 their
@@ -38,6 +38,7 @@ def yardstick_poses(
     """
     ranking = read_ranking(neighbours_file, "test").index
     with Frames(frames_file) as frames, open_hdf5(descriptors_file, "descriptors") as file:
+        check_scene(file, frames)
         database, queries = frames.poses("train"), file["test/descriptor"]
         counts = len(database), frames.count("test")
         described = len(file["train/descriptor"]), len(queries)

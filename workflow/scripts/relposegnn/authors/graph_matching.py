@@ -17,7 +17,7 @@ from ..frames import Frames
 from ..graphs import write_split
 from ..poses import quaternion_exp, quaternion_from_matrix, rotation_error_deg, translation_error
 from ..runtime import InputError
-from ..storage import SPLITS, create_hdf5
+from ..storage import SPLITS, create_hdf5, tell_scene
 from .graph_archives import NODES, ArchivedGraph, ArchivedPoses, read_archive
 
 logger = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ def import_graphs(
         Frames(frames_file) as frames,
         create_hdf5(graphs_file, "graphs", {"source": "authors", "archives": names}) as file,
     ):
+        tell_scene(file, frames)
         for split in SPLITS:
             rows = np.empty((0, NODES))
             if split in archives:

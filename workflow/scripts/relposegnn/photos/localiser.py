@@ -37,7 +37,7 @@ from ..retrieval.describers import Describer, load_describer
 from ..retrieval.ranking import Ranker
 from ..runtime import InputError, map_in_threads, numpy_generator
 from ..scene_images import SceneImages, StoredMaps
-from ..storage import open_hdf5, read_settings
+from ..storage import check_scene, open_hdf5, read_settings
 from .confidence import confidence, similarity_scale
 from .files import Photo, read_photo
 from .place import Place
@@ -253,6 +253,7 @@ def neighbours_of_photos(
 
 def _ranking_length(place: Place, frames: Frames, descriptors: h5py.File) -> int:
     """Return the length of a photo's ranking, once the place's files have been checked."""
+    check_scene(descriptors, frames)
     count = len(descriptors["train/descriptor"])
     if count != frames.count("train"):
         raise InputError(

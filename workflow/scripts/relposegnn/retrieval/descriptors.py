@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from ..frames import Frames
 from ..images import read_images
-from ..runtime import map_in_threads, numpy_generator, select_device
-from ..storage import SPLITS, create_hdf5
+from ..runtime import InputError, map_in_threads, numpy_generator, select_device
+from ..storage import SPLITS, create_hdf5, tell_scene
 from .describers import Descriptor, load_describer, save_projected
 from .projection import WELL_TOLD, check_dimensions, principal_components
 from .vlad import local_features
@@ -106,7 +106,8 @@ def fit_vocabulary(
     generator = numpy_generator(settings.seed, "vocabulary", "images")
     paths = _training_images(frames_file, scene_folder, VOCABULARY_IMAGES, generator)
     images = read_images(paths, settings.size, workers, settings.crop)
-    recorded = asdict(settings)
+    with Frames(frames_file) as frames:
+        recorded = asdict(settings) | {"dataset": frames.dataset, "scene": frames.scene}
     del recorded["descriptor"]  # the file tells it
     sample, scene = partial(_sample, images=len(paths), settings=settings), str(scene_folder)
     if settings.descriptor == "vlad":
@@ -196,6 +197,13 @@ def describe_frames(
     describer = load_describer(settings.descriptor, describer_file, device, workers)
     recorded = asdict(settings) | describer.made_by
     with Frames(frames_file) as frames, create_hdf5(descriptors_file, "descriptors", recorded) as f:
+        tell_scene(f, frames)
+        fitted = describer.made_by.get("vocabulary", {}).get("scene", frames.scene)
+        if fitted != frames.scene:
+            raise InputError(
+                f"{describer_file}: was fitted to the scene {fitted!r}, expected a vocabulary of "
+                f"{frames.scene!r} as in {frames_file}; give the right one, or fit it again"
+            )
         for split in SPLITS:
             paths = [Path(scene_folder) / source for source in frames.sources(split)]
             rows = describer.rows(read_images(paths, settings.size, workers, settings.crop))

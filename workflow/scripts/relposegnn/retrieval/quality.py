@@ -33,9 +33,10 @@ def score_retrieval(
     Raises:
         InputError: an input is no file of its kind.
     """
-    query, neighbours = read_graphs(graphs_file, "test")
-    reference, top1 = neighbours[:, 0], read_ranking(neighbours_file, "test").index[query, 0]
     with Frames(frames_file) as frames:
+        query, neighbours = read_graphs(graphs_file, "test", frames)
+        ranked = read_ranking(neighbours_file, "test", frames).index
+        reference, top1 = neighbours[:, 0], ranked[query, 0]
         queries, database = frames.poses("test")[query], frames.poses("train")
         names = np.asarray(frames.names("test"))[query]
     scores = retrieval_quality(queries, database, top1, reference)

@@ -13,7 +13,7 @@ from faiss.contrib.exhaustive_search import knn_ground_truth
 from tqdm import tqdm
 
 from ..runtime import InputError, gpu_allowed
-from ..storage import SPLITS, create_hdf5, mapped, open_hdf5, read_settings
+from ..storage import ORIGIN, SPLITS, create_hdf5, mapped, open_hdf5, read_settings
 from .rankings import Ranking, create_ranking, in_order
 
 logger = logging.getLogger(__name__)
@@ -67,6 +67,7 @@ def rank_neighbours(
             ranker = ApproximateRanker(database, factory, length + 1, seed)
             search = ranker.rank
         with create_hdf5(neighbours_file, "neighbours", settings) as output:
+            output.attrs.update({key: file.attrs[key] for key in ORIGIN if key in file.attrs})
             for split in SPLITS:
                 queries = file[f"{split}/descriptor"]
                 _write_rankings(output, search, queries, length)

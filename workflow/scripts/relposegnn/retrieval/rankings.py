@@ -10,7 +10,9 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from ..storage import open_hdf5
+from ..frames import Frames
+from ..runtime import InputError
+from ..storage import Numbers, check_scene, open_hdf5, read_numbers
 
 
 class Ranking(NamedTuple):
@@ -58,7 +60,24 @@ def write_ranking(file: h5py.File, split: str, ranking: Ranking) -> None:
     written.index[...], written.similarity[...] = ranking
 
 
-def read_ranking(neighbours_file: str | Path, split: str) -> Ranking:
-    """Return the ranking of a split's frames."""
+def read_ranking(neighbours_file: str | Path, split: str, frames: Frames | None = None) -> Ranking:
+    """Return the ranking of a split's frames.
+
+    Raises:
+        InputError: the file has none, or, where ``frames`` are given, is of another scene or of
+            other frames.
+    """
     with open_hdf5(neighbours_file, "neighbours") as file:
-        return Ranking(file[f"{split}/index"][:], file[f"{split}/similarity"][:])
+        last = np.inf
+        if frames is not None:
+            check_scene(file, frames)
+            last = frames.count("train") - 1
+        index = read_numbers(file, f"{split}/index", Numbers("i", (None, None), most=last))
+        cosines = Numbers("f", index.shape, least=-np.inf)
+        ranking = Ranking(index, read_numbers(file, f"{split}/similarity", cosines))
+    if frames is not None and len(index) != frames.count(split):
+        raise InputError(
+            f"{neighbours_file} ({frames.scene}, {split}): ranks for {len(index)} frames, "
+            f"expected the {frames.count(split)} of {frames.path}; rank the neighbours again"
+        )
+    return ranking
