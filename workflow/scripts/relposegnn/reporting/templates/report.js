@@ -22,7 +22,7 @@ function layoutOf(own, kind, narrow, lines) {
   }
   if (kind === "space") {
     const shown = { backgroundcolor: "#f5f6f7", gridcolor: "#dde1e4", tickfont: { size: 10 }, nticks: narrow ? 4 : 6 };
-    const far = narrow ? 1.5 : 1.15;
+    const far = narrow ? 1.5 : 0.95;
     layout.scene = { ...own.scene, domain: { y: [0.13, 0.92] }, camera: { eye: { x: -0.55 * far, y: -1.2 * far, z: 0.95 * far } } };
     for (const name of ["xaxis", "yaxis", "zaxis"]) {
       layout.scene[name] = { ...shown, ...own.scene[name] };
