@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,8 +101,12 @@ def _localise_stream(options: argparse.Namespace, place: Place) -> None:
     else:
         items = video_frames(options.photos[0], options.every)
     device = select_device(options.device, options.workers)
-    with Localiser(place, device, options.workers) as localiser:
-        for row in localise_stream(localiser, items, options.output, options.focal_length):
+    with (
+        suppress(KeyboardInterrupt),
+        Localiser(place, device, options.workers) as localiser,
+        closing(localise_stream(localiser, items, options.output, options.focal_length)) as rows,
+    ):
+        for row in rows:
             numbers = "{tx:.2f} {ty:.2f} {tz:.2f}  {sigma_m:.3f} m  {confidence:.2f}".format(**row)
             mark = "accepted" if row["accepted"] else "not accepted"
             print(plain(f"{row['image']}  {row['seconds']:.2f} s  {numbers}  {mark}"), flush=True)

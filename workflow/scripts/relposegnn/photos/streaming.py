@@ -52,9 +52,10 @@ def localise_stream(
                 yield row.iloc[0].to_dict()
     except KeyboardInterrupt:
         logger.info("interrupted: what was localised so far is kept")
-    listed = pd.DataFrame(poses, columns=POSE, dtype=float).to_numpy()
-    write_tum(folder / "poses.txt", names, listed[:, :3], listed[:, 3:], seconds)
-    write_colmap(folder / "images.txt", names, listed[:, :3], listed[:, 3:])
+    finally:  # also where whoever takes the rows stops
+        listed = pd.DataFrame(poses, columns=POSE, dtype=float).to_numpy()
+        write_tum(folder / "poses.txt", names, listed[:, :3], listed[:, 3:], seconds)
+        write_colmap(folder / "images.txt", names, listed[:, :3], listed[:, 3:])
 
 
 def _row_of(localiser: Localiser, item: Item, focal_length: float | None) -> pd.DataFrame:
