@@ -15,7 +15,7 @@ COMMAND := .venv/bin/python relposegnn
 # faiss for the GPU where there is one; make demo GPU= takes the CPU's.
 GPU := $(if $(shell nvidia-smi -L 2>/dev/null),-gpu)
 REQUIREMENTS := envs/requirements$(GPU).txt
-REPORT := results/report.html
+REPORT := results/synthetic/report.html
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "make %-18s%s\n", $$1, $$2 }'
@@ -39,8 +39,6 @@ environment: .venv/.complete  ## .venv with everything that the pipeline needs (
 
 demo: environment  ## the whole pipeline on generated scenes, then its tables and report
 	$(COMMAND) run config
-	@if [[ ! -e $(REPORT) || -n $$(find results -type f -newer $(REPORT) -print -quit) ]]; then \
-		$(COMMAND) run config -- --report $(REPORT); fi
 	@echo; grep '^|' results/synthetic/tables/joint.md
 	@echo; echo "tables:  results/synthetic/tables/, explained in joint.md"; echo "figures: results/synthetic/figures/"; \
 		echo "report:  $(REPORT)"
@@ -88,4 +86,4 @@ audit: .venv/.complete-dev  ## ask for known vulnerabilities of the packages in 
 		$(RUN) pip_audit --strict --require-hashes --disable-pip -r envs/$$name.txt; done
 
 clean:  ## remove what "make demo" and the tests made; .venv and downloads stay
-	rm -rf {results,resources}/synthetic $(REPORT) site .pytest_cache .ruff_cache .hypothesis
+	rm -rf {results,resources}/synthetic site .pytest_cache .ruff_cache .hypothesis

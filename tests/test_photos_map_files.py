@@ -5,6 +5,7 @@ import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import h5py
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from relposegnn.frames import Frames
 from relposegnn.matching.key_points import find_key_points
 from relposegnn.matching.scenes import KEY_POINTS
 from relposegnn.matching.stored_key_points import KIND, StoredKeyPoints, write_key_points
+from relposegnn.photos.command import main as localise
 from relposegnn.photos.export_command import main
 from relposegnn.photos.localiser import COLUMNS, POSE, Localiser
 from relposegnn.photos.map_files import export_map, opened_place
@@ -172,3 +174,31 @@ def test_a_large_database_costs_no_object_an_image(place, tmp_path):  # noqa: F8
         assert best == 7
     assert len(gc.get_objects()) - before < count / 100
     assert held < count * (4 * 4 * 8 + 2 * 24 + 8) + 2_000_000  # poses, labels, focal lengths
+
+
+def test_the_command_takes_a_map_with_photos_or_a_video(place, exported, folder, tmp_path, capsys):  # noqa: F811
+    (tmp_path / "tiny.map").write_bytes(exported)
+    with av.open(str(tmp_path / "walk.mp4"), "w") as file:
+        stream = file.add_stream("mpeg4", rate=2)
+        stream.width, stream.height = 80, 64
+        for level in (10, 90, 170):
+            pixels = np.full((64, 80, 3), level, dtype=np.uint8)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        file.mux(stream.encode(None))
+    asked = ["--map", str(tmp_path / "tiny.map"), "--device", "cpu", "--workers", "1"]
+    with Localiser(place, CPU) as loaded:
+        expected = loaded.localise(sorted(folder.glob("*.PNG"))).table
+    pattern = str(folder / "*.PNG")
+    assert localise([pattern, *asked, "--output", str(tmp_path / "photos-out")]) == 0
+    found = pd.read_csv(tmp_path / "photos-out/poses.csv")
+    assert found["image"].tolist() == expected["image"].tolist()
+    np.testing.assert_allclose(found[POSE], expected[POSE], atol=1e-5)
+    video = [str(tmp_path / "walk.mp4"), "--every", "2", "--output", str(tmp_path / "out")]
+    assert localise([*video, *asked]) == 0
+    table = pd.read_csv(tmp_path / "out/poses.csv")
+    assert table["image"].tolist() == ["walk.mp4/frame-000000", "walk.mp4/frame-000002"]
+    assert table["seconds"].tolist() == [0.0, 1.0]
+    assert "walk.mp4/frame-000002  1.00 s" in capsys.readouterr().out
+    for wrong in ([], ["--camera", "0", pattern], [pattern, "--model", "m.pt"]):
+        with pytest.raises(SystemExit):
+            localise([*wrong, *asked])

@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import closing, suppress
 
 from ..calibration import read_calibration
 from ..runtime import InputError, PlainFormatter, leave_cores_to_others, plain, select_device
@@ -84,8 +85,12 @@ def _localise_stream(options: argparse.Namespace, place: Place) -> None:
     else:
         items = video_frames(options.photos[0], options.every)
     device = select_device(options.device, options.workers)
-    with Localiser(place, device, options.workers) as localiser:
-        for row in localise_stream(localiser, items, options.output, options.focal_length):
+    with (
+        suppress(KeyboardInterrupt),
+        Localiser(place, device, options.workers) as localiser,
+        closing(localise_stream(localiser, items, options.output, options.focal_length)) as rows,
+    ):
+        for row in rows:
             numbers = "{tx:.2f} {ty:.2f} {tz:.2f}  {sigma_m:.3f} m  {confidence:.2f}".format(**row)
             mark = "accepted" if row["accepted"] else "not accepted"
             print(plain(f"{row['image']}  {row['seconds']:.2f} s  {numbers}  {mark}"), flush=True)

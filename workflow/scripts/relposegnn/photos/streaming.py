@@ -51,11 +51,12 @@ def localise_stream(
                 yield row.iloc[0].to_dict()
     except KeyboardInterrupt:
         logger.info("interrupted: what was localised so far is kept")
-    accepted = pd.concat([pd.DataFrame(columns=[*COLUMNS, "seconds"], dtype=float), *rows])
-    listed = accepted_poses(accepted.astype({"accepted": bool}))
-    seconds = [f"{each:.6f}" for each in accepted["seconds"]]
-    write_tum(folder / "poses.txt", listed, seconds, "in seconds")
-    write_images(folder / "images.txt", listed)
+    finally:  # also where whoever takes the rows stops
+        accepted = pd.concat([pd.DataFrame(columns=[*COLUMNS, "seconds"], dtype=float), *rows])
+        listed = accepted_poses(accepted.astype({"accepted": bool}))
+        seconds = [f"{each:.6f}" for each in accepted["seconds"]]
+        write_tum(folder / "poses.txt", listed, seconds, "in seconds")
+        write_images(folder / "images.txt", listed)
 
 
 def _row_of(localiser: Localiser, item: Item, focal_length: float | None) -> pd.DataFrame:
