@@ -31,6 +31,7 @@ def test_a_job_runs_in_a_clone_and_from_an_address_of_any_name(tmp_path):
     assert (folder / archive).read_bytes() == EMPTY_ZIP
 
 
+@pytest.mark.slow
 def test_braces_in_a_clones_name_are_refused_before_anything_is_installed(tmp_path):
     folder = tmp_path / BRACES
     folder.mkdir()
@@ -61,6 +62,7 @@ def test_make_takes_a_python_of_any_path(tmp_path):
     assert f"Python 2.7: expected Python 3.11 or later as PYTHON={python}" in done.stderr
 
 
+@pytest.mark.slow
 def test_braces_in_the_name_of_a_photo_are_refused_by_it(tmp_path):
     photos, folder = tmp_path / "photos", tmp_path / "project"
     photos.mkdir()

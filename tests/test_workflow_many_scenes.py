@@ -6,6 +6,8 @@ import pytest
 from prepared_python import prepared_output
 from project import Project
 
+pytestmark = pytest.mark.slow
+
 
 def calls_of_plan(folder, count: int) -> dict[str, int]:
     """Return how often planning scenes calls our functions, and Python's parser of patterns."""
@@ -26,7 +28,6 @@ def calls_of_plan(folder, count: int) -> dict[str, int]:
     return found
 
 
-@pytest.mark.slow
 def test_a_scene_among_many_costs_no_more_than_among_few(tmp_path):
     few, more, many = (calls_of_plan(tmp_path / str(count), count) for count in (4, 8, 16))
     assert 0 < few["ours"] < more["ours"]
