@@ -204,7 +204,7 @@ def test_a_vocabulary_of_another_scene_is_refused(described, scene, frames_file,
     shutil.copy(frames_file, other)
     with h5py.File(other, "a") as file:
         file.attrs["scene"] = "down"
-    with pytest.raises(InputError, match=r"vocabulary\.npz: fitted to .*'up', expected .*'down'"):
+    with pytest.raises(InputError, match=r"vocabulary\.npz: was fitted .*'up', expected .*'down'"):
         describe_frames(other, scene, tmp_path / "d.h5", describing, vocabulary, device="cpu")
     assert not (tmp_path / "d.h5").exists()
 
