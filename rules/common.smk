@@ -138,14 +138,6 @@ def code(script):
     return LIBRARY.digest(f"{script}.py")
 
 
-def content_of(folder):
-    """Return the digest of a folder of files that are no code."""
-    files = sorted(path for path in (SCRIPTS / folder).iterdir() if path.is_file())
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[
-        :16
-    ]
-
-
 def snakemakes_own_environment(wildcards):
     """Return no environment, for downloads: a change in one would delete them and fetch them anew.
 

@@ -177,3 +177,11 @@ def literature(wildcards):
     """Return the file of the literature's results."""
     file = config["evaluation"]["literature"]
     return [local(file)] if file else []
+
+
+def content_of(folder):
+    """Return the digest of a folder of files that are no code."""
+    files = sorted(path for path in (SCRIPTS / folder).iterdir() if path.is_file())
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[
+        :16
+    ]
