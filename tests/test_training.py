@@ -112,7 +112,8 @@ def two_threads():
 @pytest.fixture
 def busy_neighbour():
     """Let another process keep a core busy."""
-    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+    work = "import os; own = os.getppid()\nwhile os.getppid() == own: pass"  # and end with us
+    with subprocess.Popen([sys.executable, "-c", work]) as process:
         yield
         process.kill()
 
