@@ -8,6 +8,7 @@ the image, NaN where it is not. Root attributes: ``dataset``, ``scene``, ``mean`
 most of them have. A scene without queries has 0 of them. ``packing`` writes it.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import h5py
@@ -71,19 +72,27 @@ class Frames(StoredFrames):
         if not (shapes and finite and (self.variance > 0).all()):
             raise ValueError(f"mean {self.mean} and variance {self.variance}")
         for split in SPLITS:
-            count = len(self._names[split])
-            lengths = {len(self._sources[split]), len(self._focal_lengths[split])}
-            if lengths | ({len(file[split]["images"])} if pictured else set()) != {count}:
-                raise ValueError(f"{count} names in {split}, and another number of images")
-            images = file[split]["images"]
-            if images.dtype != np.uint8 or images.shape[1:] != (*self.image_shape, 3):
-                raise ValueError(f"images of {images.dtype} and shape {images.shape} in {split}")
-            if (self._focal_lengths[split] <= 0).any():
-                raise ValueError(f"focal lengths that are not positive in {split}")
-            if self._poses[split].shape != (count, 4, 4):
-                raise ValueError(f"poses of shape {self._poses[split].shape} in {split}")
-            if not np.isfinite(self._poses[split]).all():
-                raise ValueError(f"poses that are not finite in {split}")
+            self._check_labels(split)
+            if pictured:
+                self._check_images(split, file[split]["images"])
+
+    def _check_labels(self, split: str) -> None:
+        count = len(self._names[split])
+        if {len(self._sources[split]), len(self._focal_lengths[split])} != {count}:
+            raise ValueError(f"{count} names in {split}, and another number of images")
+        if (self._focal_lengths[split] <= 0).any():
+            raise ValueError(f"focal lengths that are not positive in {split}")
+        if self._poses[split].shape != (count, 4, 4):
+            raise ValueError(f"poses of shape {self._poses[split].shape} in {split}")
+        if not np.isfinite(self._poses[split]).all():
+            raise ValueError(f"poses that are not finite in {split}")
+
+    def _check_images(self, split: str, images: h5py.Dataset) -> None:
+        count = len(self._names[split])
+        if len(images) != count:
+            raise ValueError(f"{count} names in {split}, and another number of images")
+        if images.dtype != np.uint8 or images.shape[1:] != (*self.image_shape, 3):
+            raise ValueError(f"images of {images.dtype} and shape {images.shape} in {split}")
 
     def count(self, split: str) -> int:
         """Return the number of frames of ``train`` or ``test``."""
@@ -96,6 +105,11 @@ class Frames(StoredFrames):
     def name(self, split: str, index: int) -> str:
         """Return the name of one frame."""
         return self._names[split][index].decode()
+
+    def find(self, split: str, names: Iterable[str]) -> list[int | None]:
+        """Return which frames have some names; None where none has."""
+        row_of = {name: row for row, name in enumerate(self.names(split))}
+        return [row_of.get(str(name)) for name in names]
 
     def sources(self, split: str) -> list[str]:
         """Return the paths of the original images, relative to the scene's folder."""

@@ -11,7 +11,6 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,24 +18,21 @@ import pandas as pd
 import torch
 from torch import distributed, nn
 from torch.optim import Adam
+from torch.utils.data import Dataset
 from torch.utils.tensorboard import SummaryWriter
-from torch_geometric.data import Batch
 from torch_geometric.loader import DataLoader
 from tqdm import tqdm
 
 from .checkpoints import restore_state, save_model, save_state
 from .datasets import (
     batches,
-    normalise_images,
     read_training_graphs,
     shuffled_batches,
-    true_relative,
 )
+from .learner import Learner, TrainingSettings
 from .locks import sole_user
-from .losses import RelativePoseCriterion, RelativePoseLoss
 from .match_field_network import build_network
-from .match_fields import Views
-from .model import ModelSettings, PoseNetwork
+from .model import ModelSettings
 from .processes import process_count, process_index
 from .runtime import (
     InputError,
@@ -47,28 +43,9 @@ from .runtime import (
     torch_generator,
 )
 from .scene_files import SceneFiles
-from .split_batches import averaged, in_parts, weighted_by_rows, with_averaged_gradients
+from .split_batches import averaged, in_parts, with_averaged_gradients
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """The training protocol; each setting is explained in the configuration's ``training``."""
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    schedule: str
-    decay_epochs: int | None  # None where the schedule has no decays, and so below
-    decay_factor: float | None
-    weight_decay: float
-    initial_s_t: float
-    initial_s_q: float
-    shuffle_once: bool
-    drop_last_batch: bool
-    mixed_precision: bool
-    seed: int
 
 
 class TrainingOutputs(NamedTuple):
@@ -121,29 +98,9 @@ def train_model(
         key = repr([model_settings, settings, code_digest, data])
         # Snakemake does not know of this file, and so keeps it when a training is killed.
         state_file = Path(f"{outputs.model}.ckpt", "last.pt")
-        history = restore_state(state_file, key, learner=learner, optimizer=optimizer)
-        if history:
-            logger.info("resuming after epoch %d of %d", len(history), settings.epochs)
-        trained, first = with_averaged_gradients(learner), process_index() == 0
-
-        with _event_writer(outputs.tensorboard, history) if first else nullcontext() as writer:
-            epochs = range(len(history), settings.epochs)
-            for epoch in tqdm(epochs, "epochs", disable=None if first else True):
-                started = time.monotonic()
-                loader = shuffled_batches(train_set, settings, device, settings.seed, epoch)
-                row = {"epoch": epoch, "learning_rate": learning_rate_at(settings, epoch)}
-                row |= train_epoch(trained, optimizer, loader, settings, epoch)
-                row |= validate(
-                    learner, batches(validation_set, settings.batch_size, device), epoch
-                )
-                row |= {"s_t": learner.criterion.s_t.item(), "s_q": learner.criterion.s_q.item()}
-                history.append(row | {"seconds": time.monotonic() - started})
-                if first:
-                    _write_events(writer, history[-1])
-                    save_state(state_file, key, history, learner=learner, optimizer=optimizer)
-                _log_epoch(history[-1], settings.epochs)
-
-        if not first:
+        sets, saved = (train_set, validation_set), (state_file, key)
+        history = _train_epochs(learner, optimizer, sets, settings, saved, outputs.tensorboard)
+        if process_index():
             return
         with atomic_path(outputs.history) as unfinished:
             # Seconds, which are another number each time, are in the log and TensorBoard's events.
@@ -152,41 +109,44 @@ def train_model(
         shutil.rmtree(state_file.parent, ignore_errors=True)
 
 
-class Learner(nn.Module):
-    """The network and the loss whose weights are learned with it."""
+def _train_epochs(
+    learner: Learner,
+    optimizer: Adam,
+    sets: tuple[Dataset, Dataset],
+    settings: TrainingSettings,
+    saved: tuple[Path, str],
+    tensorboard: str | Path,
+) -> list[dict[str, float]]:
+    """Train all epochs that are left; return the history of all.
 
-    def __init__(
-        self, model: PoseNetwork, settings: TrainingSettings, device: torch.device
-    ) -> None:
-        """Bring the network and the loss to ``device``."""
-        super().__init__()
-        self.model = model
-        self.criterion = RelativePoseCriterion(
-            settings.initial_s_t, settings.initial_s_q, model.settings.translation_deviation
-        )
-        self.to(device)
-        # bfloat16, where the GPU has it itself, has float32's range: no gradient scaling is needed.
-        able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        self.half = settings.mixed_precision and able
-        logger.info("training on %s, in %s", device, "bfloat16" if self.half else "float32")
-
-    def forward(
-        self, batch: Batch, edge_generator: torch.Generator | None = None
-    ) -> RelativePoseLoss:
-        """Return the loss of a batch of graphs; ``edge_generator`` draws the edge dropout."""
-        device = self.criterion.s_t.device
-        batch = batch.to(device, non_blocking=True)
-        if "fine" in batch:
-            seen = Views(batch.fine, batch.coarse, batch.scales)
-        else:
-            seen = normalise_images(
-                batch.images, batch.mean[batch.batch], batch.deviation[batch.batch]
-            )
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
-            estimates = self.model(seen, batch.edge_index, batch.batch, edge_generator)
-        edges = estimates.edge_index
-        loss = self.criterion(estimates.relative, true_relative(batch, edges))
-        return weighted_by_rows(loss, edges.shape[1])
+    Args:
+        learner: to train, as is ``optimizer``.
+        optimizer: of its weights.
+        sets: of graphs, for training and validation.
+        settings: of the training.
+        saved: file of the state after the last complete epoch, and what has to be the same for it
+            to be taken.
+        tensorboard: folder of events.
+    """
+    history = restore_state(*saved, learner=learner, optimizer=optimizer)
+    if history:
+        logger.info("resuming after epoch %d of %d", len(history), settings.epochs)
+    trained, first, device = with_averaged_gradients(learner), process_index() == 0, learner.device
+    with _event_writer(tensorboard, history) if first else nullcontext() as writer:
+        epochs = range(len(history), settings.epochs)
+        for epoch in tqdm(epochs, "epochs", disable=None if first else True):
+            started = time.monotonic()
+            loader = shuffled_batches(sets[0], settings, device, settings.seed, epoch)
+            row = {"epoch": epoch, "learning_rate": learning_rate_at(settings, epoch)}
+            row |= train_epoch(trained, optimizer, loader, settings, epoch)
+            row |= validate(learner, batches(sets[1], settings.batch_size, device), epoch)
+            row |= {"s_t": learner.criterion.s_t.item(), "s_q": learner.criterion.s_q.item()}
+            history.append(row | {"seconds": time.monotonic() - started})
+            if first:
+                _write_events(writer, history[-1])
+                save_state(*saved, history, learner=learner, optimizer=optimizer)
+            _log_epoch(history[-1], settings.epochs)
+    return history
 
 
 def train_epoch(

@@ -87,12 +87,11 @@ def _query_rows(
     arrays: dict[str, np.ndarray], frames: Frames, predictions_file: str | Path
 ) -> list[int]:
     """Return which test frame each query is."""
-    row_of = {name: row for row, name in enumerate(frames.names("test"))}
-    rows = [row_of.get(str(name)) for name in arrays.get(NAMES, ())]
+    rows = frames.find("test", arrays.get(NAMES, ()))
     if not rows or None in rows:
         raise InputError(
-            f"{predictions_file}: is not of the {len(row_of)} test frames of {frames.path}, "
-            "expected their names; predict again"
+            f"{predictions_file}: is not of the {frames.count('test')} test frames of "
+            f"{frames.path}, expected their names; predict again"
         )
     return rows
 

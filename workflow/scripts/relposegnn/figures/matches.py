@@ -1,5 +1,6 @@
 """Picture of refined poses: the best, a typical and the worst query, with matches drawn."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,33 +67,33 @@ def plot_matches(
     ranking = read_ranking(neighbours_file, "test").index
     chosen = {"best": order[0], "typical": order[len(order) // 2], "worst": order[-1]}
     with Frames(frames_file, camera_file) as frames:
-        rows = {name: row for row, name in enumerate(frames.names("test"))}
-        if not all(name in rows for name in arrays.get(NAMES, [None])):
+        rows = frames.find("test", arrays.get(NAMES, ()))
+        if not rows or None in rows:
             raise InputError(
                 f"{predictions_file}: is not of the test frames of {frames_file}; predict again"
             )
         shown = []
         for kind, index in chosen.items():
-            name = str(arrays[NAMES][index])
-            query = rows[name]
+            query = rows[index]
             database = choose_apart(ranking[query], frames.poses("train")[:, :3, 3])[0]
-            paths = [
-                Path(scene_folder) / frames.sources(split)[row]
-                for split, row in (("test", query), ("train", database))
-            ]
+            places = ("test", query), ("train", database)
+            paths = [Path(scene_folder) / frames.source(*place) for place in places]
             lengths = frames.focal_lengths("test")[query], frames.focal_lengths("train")[database]
             pose = None  # of a failed query
             if np.isfinite(errors[0][index]):
                 pose = pose_from_quaternion(*(part[index] for part in estimates))
-            other = frames.poses("train")[database]
-            points = int(arrays[POINTS][index])
-            how = f"refined by {points} points" if points else "not refined"
-            caption = (
-                f"{kind}: {name}, {100 * errors[0][index]:.1f} cm, {errors[1][index]:.2f}°, {how}\n"
-                f"beside {frames.names('train')[database]}"
-            )
-            shown.append(_show(caption, paths, (pose, other), lengths))
+            poses = pose, frames.poses("train")[database]
+            names = [frames.name(*place) for place in places]
+            caption = _caption(kind, names, [part[index] for part in errors], arrays[POINTS][index])
+            shown.append(_show(caption, paths, poses, lengths))
         save_figure(draw_matches(shown, frames.scene), figure_file)
+
+
+def _caption(kind: str, names: Sequence[str], error: Sequence[float], points: int) -> str:
+    """Return what a query is, and the database image beside it."""
+    how = f"refined by {points:.0f} points" if points else "not refined"
+    told = f"{100 * error[0]:.1f} cm, {error[1]:.2f}°, {how}"
+    return f"{kind}: {names[0]}, {told}\nbeside {names[1]}"
 
 
 def epipolar_errors(places: np.ndarray, poses: tuple[np.ndarray, np.ndarray]) -> np.ndarray:

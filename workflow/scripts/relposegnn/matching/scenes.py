@@ -1,7 +1,7 @@
 """The poses of a scene's queries, refined by matches with its database; no model of it is kept."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -168,8 +168,8 @@ def refine_predictions(
     split = "test" if part == "test" else "train"
     ranking = read_ranking(scene.retrieval[0], split).index
     with Frames(scene.frames, scene.camera) as frames:
-        count = len(frames.names(split))
-        rows = _rows_of(arrays.get(NAMES, ()), frames.names(split))
+        count = frames.count(split)
+        rows = frames.find(split, arrays.get(NAMES, ()))
         if not rows or None in rows or len(ranking) != count:
             raise InputError(
                 f"{predictions_file} and {scene.retrieval[0]}: are not of the {count} {split} "
@@ -208,12 +208,6 @@ def _refined_arrays(refined: Sequence[Refined]) -> dict[str, np.ndarray]:
         DEVIATIONS[0]: np.array([each.metres for each in refined]),
         DEVIATIONS[1]: np.degrees([each.radians for each in refined]),
     }
-
-
-def _rows_of(names: Iterable[str], known: Sequence[str]) -> list[int | None]:
-    """Return where names stand among those that are known; None where they do not."""
-    row_of = {name: row for row, name in enumerate(known)}
-    return [row_of.get(str(name)) for name in names]
 
 
 def _image_paths(frames: Frames, split: str, folder: str | Path) -> list[Path]:

@@ -140,8 +140,7 @@ class Localiser:
         Args:
             photos: JPEG, PNG and HEIC files, or images in memory, upright; or a single one.
             names: that the table calls them by; None: those of the files, of others their numbers,
-                from 0. A name and the seed of
-                the place's sampling fix the neighbours of a photo.
+                from 0. A name and the seed of the place's sampling fix the neighbours of a photo.
             focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
 
         Raises:
@@ -181,7 +180,8 @@ class Localiser:
         sizes = (settings["width"], settings["height"]), self._images.size, packed, settings["crop"]
         read = partial(read_photo, focal_length=focal_length, orientation=self.frames.orientation)
         reading = map_in_threads(lambda path: read(path, *sizes), paths, self._workers)
-        progress = iter(tqdm(reading, "reading photos", len(paths), unit="img", disable=None))
+        quiet = len(paths) == 1 or None  # None: unless it goes to a terminal
+        progress = iter(tqdm(reading, "reading photos", len(paths), unit="img", disable=quiet))
         blocks, cut = [], 0
         while photos := list(itertools.islice(progress, min(PHOTOS_AT_ONCE, self._images.at_once))):
             described = self._beside.submit(self._describe, photos)

@@ -1,0 +1,77 @@
+"""What is trained, the network and the loss together, and by which protocol (paper, section 4)."""
+
+import logging
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch_geometric.data import Batch
+
+from .datasets import normalise_images, true_relative
+from .losses import RelativePoseCriterion, RelativePoseLoss
+from .match_fields import Views
+from .model import PoseNetwork
+from .split_batches import weighted_by_rows
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """The training protocol; each setting is explained in the configuration's ``training``."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    schedule: str
+    decay_epochs: int | None  # None where the schedule has no decays, and so below
+    decay_factor: float | None
+    weight_decay: float
+    initial_s_t: float
+    initial_s_q: float
+    shuffle_once: bool
+    drop_last_batch: bool
+    mixed_precision: bool
+    seed: int
+
+
+class Learner(nn.Module):
+    """The network and the loss whose weights are learned with it."""
+
+    def __init__(
+        self, model: PoseNetwork, settings: TrainingSettings, device: torch.device
+    ) -> None:
+        """Bring the network and the loss to ``device``."""
+        super().__init__()
+        self.model = model
+        self.criterion = RelativePoseCriterion(
+            settings.initial_s_t, settings.initial_s_q, model.settings.translation_deviation
+        )
+        self.to(device)
+        # bfloat16, where the GPU has it itself, has float32's range: no gradient scaling is needed.
+        able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        self.half = settings.mixed_precision and able
+        logger.info("training on %s, in %s", device, "bfloat16" if self.half else "float32")
+
+    @property
+    def device(self) -> torch.device:
+        """Return where it is."""
+        return self.criterion.s_t.device
+
+    def forward(
+        self, batch: Batch, edge_generator: torch.Generator | None = None
+    ) -> RelativePoseLoss:
+        """Return the loss of a batch of graphs; ``edge_generator`` draws the edge dropout."""
+        device = self.device
+        batch = batch.to(device, non_blocking=True)
+        if "fine" in batch:
+            seen = Views(batch.fine, batch.coarse, batch.scales)
+        else:
+            seen = normalise_images(
+                batch.images, batch.mean[batch.batch], batch.deviation[batch.batch]
+            )
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
+            estimates = self.model(seen, batch.edge_index, batch.batch, edge_generator)
+        edges = estimates.edge_index
+        loss = self.criterion(estimates.relative, true_relative(batch, edges))
+        return weighted_by_rows(loss, edges.shape[1])
