@@ -18,7 +18,7 @@ COPY Makefile ./
 COPY envs envs
 RUN PIP_NO_CACHE_DIR=1 make environment GPU="$GPU"
 
-COPY CITATION.cff LICENSE README.md SECURITY.md Snakefile localise ./
+COPY CITATION.cff LICENSE README.md SECURITY.md Snakefile localise relposegnn ./
 COPY config config
 COPY profiles profiles
 COPY rules rules

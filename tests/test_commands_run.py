@@ -71,8 +71,10 @@ def test_ctrl_c_ends_jobs_and_leaves_no_lock(place):
     command = [sys.executable, "relposegnn", "run", "cellar", "frames", "--", "--cores", "1"]
     with try_lock(results / "logs/pack_frames/.cellar.log.lock"):  # the step waits for its end
         run = subprocess.Popen(
-            command, cwd=place.folder, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
+            command, cwd=place.folder, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            # Tests that a shell runs in the background have it ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )  # fmt: skip
         while run.poll() is None and not (results / "logs/pack_frames/cellar.log").exists():
             time.sleep(0.1)
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does

@@ -19,6 +19,7 @@ import relposegnn
 from relposegnn.version import VERSION
 
 LIBRARY = REPOSITORY / "workflow/scripts/relposegnn"
+PLUGIN = LIBRARY.with_name("snakemake_logger_plugin_relposegnn")
 BUILD = """
 import setuptools.build_meta as backend, sys
 folder = sys.argv[1]  # the backend changes it
@@ -54,7 +55,8 @@ def test_the_wheel_holds_every_file_of_the_library(built):
         names = set(archive.namelist())
         (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
         text = archive.read(metadata).decode()
-    expected = {name.removeprefix("workflow/scripts/") for name in tracked(LIBRARY)}
+    packages = [*tracked(LIBRARY), *tracked(PLUGIN)]
+    expected = {name.removeprefix("workflow/scripts/") for name in packages}
     assert "relposegnn/py.typed" in expected
     assert expected == {name for name in names if ".dist-info/" not in name}
     assert re.search(rf"^Version: {re.escape(VERSION)}$", text, re.M)
