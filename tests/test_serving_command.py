@@ -46,6 +46,8 @@ def started():
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE, "--scene", "study", "--port", "0"],
         env={"PYTHONPATH": paths, "PATH": ""}, stdout=subprocess.PIPE, text=True,
+        # Tests that a shell runs in the background have it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     lines = []
     for line in process.stdout:
