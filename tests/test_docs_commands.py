@@ -11,13 +11,17 @@ from configurations import SCHEMA
 from project import REPOSITORY
 from snakemake.cli import parse_args
 
+from relposegnn.commands import new_place, run
 from relposegnn.experiments import experiments
-from relposegnn.photos.command import _parser
+from relposegnn.photos import export_command
+from relposegnn.photos.options import read_options
+from relposegnn.runtime import InputError
+from relposegnn.serving import command as serving
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"]
 PAGES += sorted((REPOSITORY / "docs").glob("*.md"))
 FENCED = re.compile(r"^```(?:shell|bash)?\n(.*?)^```$", re.M | re.S)
-OURS = {"snakemake", "make", "localise"}
+OURS = {"snakemake", "make", "localise", "relposegnn"}
 SETTINGS = yaml.safe_load(SCHEMA.read_text())
 PLACEHOLDER = re.compile(r"path/to|^places\b")  # a reader's own files
 
@@ -89,11 +93,30 @@ def check_make(arguments: list[str]) -> None:
             assert argument in targets, argument
 
 
-def check_localise(arguments: list[str]) -> None:
-    _parser().parse_args(arguments)
+def check_run(arguments: list[str]) -> None:
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = run._parser().parse_intermixed_args(arguments[:end])
+    name = options.configuration
+    known = name.startswith("garage") or PLACEHOLDER.search(name)  # a reader's own
+    if not known:
+        run.find_configuration(name, REPOSITORY)
+    check_snakemake([*arguments[end + 1 :], "--", *options.targets])
 
 
-CHECKS = {"snakemake": check_snakemake, "make": check_make, "localise": check_localise}
+def check_relposegnn(arguments: list[str]) -> None:
+    name, *rest = arguments
+    COMMAND_CHECKS[name](rest)
+
+
+COMMAND_CHECKS = {
+    "run": check_run,
+    "new-place": new_place._parser().parse_args,
+    "localise": read_options,
+    "export-map": export_command._parser().parse_args,
+    "serve": serving._parser().parse_args,
+}
+CHECKS = {"snakemake": check_snakemake, "make": check_make, "localise": read_options}
+CHECKS["relposegnn"] = check_relposegnn
 
 
 @pytest.mark.parametrize(
@@ -115,4 +138,10 @@ def test_commands_are_found_and_mistakes_in_them_too():
     with pytest.raises(AssertionError, match="dmeo"):
         check_make(["dmeo"])
     with pytest.raises(SystemExit):
-        check_localise(["photo.jpg", "--mapp", "places"])
+        read_options(["photo.jpg", "--mapp", "places"])
+    with pytest.raises(AssertionError, match="graph"):
+        check_relposegnn(["run", "small", "graph"])
+    with pytest.raises(InputError, match="smal: no such configuration"):
+        check_relposegnn(["run", "smal"])
+    with pytest.raises(SystemExit):
+        check_relposegnn(["serve", "--scene", "study", "--prot", "80"])
