@@ -21,7 +21,7 @@ from .files import TRANSFORMS
 from .posed_images import FOCAL_LENGTHS, listed_frame, scene_of_lists
 from .query_lists import PINHOLES, QUERIES, read_queries
 
-OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
+OPENCV_FROM_OPENGL = np.array([1.0, -1.0, -1.0, 1.0])  # factors of the columns of a pose
 AGAIN = "export the place again, with camera_model OPENCV"
 
 
@@ -71,7 +71,7 @@ def _read_frame(folder: Path, told: dict[str, Any], where: str) -> Frame:
     if pose.shape != (4, 4) or np.isfinite(pose).all():
         check_pose(pose, where)
     return listed_frame(
-        folder, _name(told["file_path"]), pose @ OPENCV_FROM_OPENGL, where, _focal_length(told)
+        folder, _name(told["file_path"]), pose * OPENCV_FROM_OPENGL, where, _focal_length(told)
     )
 
 
