@@ -21,7 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
         from .place import read_place
 
         place = read_place(find_place(options.results, options.scene, options.run))
-        export_map(place, options.output or Path(f"{options.scene}.map"), options.workers)
+        output = options.output or Path(f"{options.scene}.map")
+        export_map(place, output, options.workers)
+        print(f"{output}: {output.stat().st_size / 1e6:.1f} MB, for localise --map")
     except InputError as error:
         print(f"export-map: {error}", file=sys.stderr)
         return 1

@@ -229,7 +229,8 @@ class Localiser:
             refined = [prior.unrefined() for prior in priors]
             return refined, told, stated_errors(told, ALL_EDGES, self._calibration)
         refined = self._refiner.refine(paths, known.ranked, priors, self._workers, focal_length)
-        tell_refined(refined)
+        if len(paths) > 1:
+            tell_refined(refined)
         told[DEVIATIONS[0]] = np.array([each.metres for each in refined])
         told[DEVIATIONS[1]] = np.degrees([each.radians for each in refined])
         (told["refined_t"], told["refined_q"]), told[POINTS] = poses_of(refined)
