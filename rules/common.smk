@@ -18,6 +18,7 @@ from relposegnn.configuration import check_file, validate_configuration
 from relposegnn.digest import Library
 from relposegnn.experiments import (
     GENERAL,
+    SCENE_NAME,
     PUBLISHED,
     UNSEEN,
     experiments,
@@ -86,7 +87,6 @@ REFINEMENT = config["localization"]["refinement"] == "matches"
 
 # Snakemake writes the pattern of a wildcard into every path that has it, and searches these patterns
 # for every file: one that lists a thousand scenes would cost a thousand times as much for each scene.
-NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # of a scene, as the schema has it
 
 
 def any_of(names):
@@ -96,7 +96,7 @@ def any_of(names):
 
 def runs_of(*kinds):
     """Return a pattern of the names of runs, of any scene: "trained", "general", "published"."""
-    of_scenes = f"joint|only-{NAME}|without-{NAME}"
+    of_scenes = f"joint|only-{SCENE_NAME}|without-{SCENE_NAME}"
     patterns = {
         "trained": f"(?:{of_scenes}|{any_of(VARIANTS)})(?:-seed[0-9]+)?",
         "general": any_of(GENERAL_RUNS),
@@ -125,7 +125,7 @@ ENCODERS = {own["model"]["encoder"] for own in [config, *VARIANTS.values()]}
 
 wildcard_constraints:
     dataset=re.escape(DATASET),
-    scene=NAME,
+    scene=SCENE_NAME,
     split="train|test",
     run=runs_of("trained", "general", "published"),
     experiment=any_of(EXPERIMENTS),

@@ -50,7 +50,7 @@ rule describe_model:
         run=runs_of("trained"),
     localrule: True
     conda:
-        "../envs/data.yaml"
+        "../envs/report.yaml"
     threads: 1
     resources:
         mem_mb=500,

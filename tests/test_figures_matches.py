@@ -66,7 +66,7 @@ def test_best_typical_and_worst_query_are_drawn(
     monkeypatch.setattr(matches, "draw_matches", lambda *a: drawn.extend(a[0]) or draw(*a))
     plot(refined, rendered_scene, rendered_room)
     assert [each.caption.split(":")[0] for each in drawn] == ["best", "typical", "worst"]
-    assert "86.6 cm" in drawn[2].caption
+    assert "0.87 m" in drawn[2].caption
     share = [each.agreeing.mean() for each in drawn]
     assert min(share[:2]) > 0.7
     assert share[2] < min(share[:2])

@@ -172,7 +172,7 @@ def test_best_and_worst_queries_are_shown_once(page_file):
     assert [len(rows) for rows in choose_rows(np.ones(2)).values()] == [2]
     text = page_file.read_text()
     assert text.count('class="query"') == 3 + 3 + 4
-    assert text.index("off by 2.0 cm, 0.0°") < text.index("failed: no pose")
+    assert text.index("off by 2.0 cm, 0.00°") < text.index("failed: no pose")
     assert error_text(0.0012, 0.03) == "off by 1.2 mm, 0.03°"
     assert error_text(1.25, 3.0) == "off by 1.25 m, 3.0°"
 

@@ -48,13 +48,13 @@ def measure_context(
             the model.
     """
     model = load_model(model_file).to(device, memory_format=torch.channels_last)
-    query, neighbours = read_graphs(scene.graphs, "test")
-    if len(query) == 0 or neighbours.shape[1] < 2:
-        raise InputError(
-            f"{scene.graphs}: has {len(query)} test queries of {neighbours.shape[1]} neighbours, "
-            "expected at least one query, of two neighbours"
-        )
     with Frames(scene.frames, scene.camera) as frames:
+        query, neighbours = read_graphs(scene.graphs, "test", frames)
+        if len(query) == 0 or neighbours.shape[1] < 2:
+            raise InputError(
+                f"{scene.graphs}: has {len(query)} test queries of {neighbours.shape[1]} "
+                "neighbours, expected at least one query, of two neighbours"
+            )
         draw = numpy_generator(0, "foreign neighbours", frames.scene)
         names, truth = np.asarray(frames.names("test"))[query], frames.poses("test")[query]
         images = SceneImages(model, frames, scene.features)

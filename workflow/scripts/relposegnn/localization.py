@@ -79,12 +79,11 @@ def localize_queries(
     Raises:
         InputError: the scene has no such queries, or its files do not fit the model.
     """
-    with Frames(scene.frames) as frames:
-        query, neighbours = _read_some(scene.graphs, part, frames)
-    if rows is not None:
-        query, neighbours = query[rows], neighbours[rows]
     split = "test" if part == "test" else "train"
     with Frames(scene.frames, scene.camera) as frames:
+        query, neighbours = _read_some(scene.graphs, part, frames)
+        if rows is not None:
+            query, neighbours = query[rows], neighbours[rows]
         database = vector_from_pose(frames.poses("train"))
         truth = vector_from_pose(frames.poses(split)[query])
         images = SceneImages(model, frames, scene.features)

@@ -1,14 +1,13 @@
 """What a trained model is, for whoever is handed its file: a page of Markdown beside it."""
 
-import csv
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
-
-from .runtime import InputError, atomic_path
-from .storage import open_hdf5
+from .frames import Frames
+from .metrics import read_csv
+from .runtime import atomic_path
 from .version import VERSION
 
 SOURCES = {
@@ -117,26 +116,18 @@ def write_model_card(
 
 
 def _scene_row(name: str, path: str | Path) -> str:
-    with open_hdf5(path, "frames") as file:
-        images: h5py.Dataset = file["train/images"]
-        return f"| {name} | {images.shape[0]} | {images.shape[2]} x {images.shape[1]} |"
+    frames = Frames(path)
+    height, width = frames.image_shape
+    return f"| {name} | {frames.count('train')} | {width} x {height} |"
 
 
 def _validation(history_file: str | Path) -> str:
     """Return what the last epoch's row says of held-out frames of the database."""
-    with Path(history_file).open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or "validation_loss" not in rows[0]:
-        raise InputError(
-            f"{history_file}: has no row with validation_loss, expected one for each epoch; train "
-            "anew"
-        )
-    last, epochs = rows[-1], f"after {len(rows)} epochs"
-    if not last["validation_loss"]:
+    losses = ["validation_translation_loss", "validation_rotation_loss"]
+    history = read_csv(history_file, losses)
+    epochs, (translation, rotation) = f"after {len(history)} epochs", history[losses].iloc[-1]
+    if math.isnan(translation):
         return f"No frames of the database were held out (`graphs.validation`), {epochs}."
-    translation, rotation = (
-        float(last[f"validation_{part}_loss"]) for part in ("translation", "rotation")
-    )
     return (
         f"Mean losses on held-out frames of the database, {epochs}: translation "
         f"{translation:.4g}, rotation {rotation:.4g}."

@@ -14,13 +14,13 @@ from pathlib import Path
 import yaml
 
 from ..configuration import validate_configuration
+from ..experiments import SCENE_NAME
 from ..images import common_size
 from ..layouts.reading import LEAVE_OUT, REFUSE, layout_of, read_scene
 from ..runtime import InputError, PlainFormatter, atomic_path, plain
 from ..scenes import Frame, Scene
 from .run import find_project
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of scenes and datasets, see config.schema.yaml
 MADE = "# Made by relposegnn new-place"
 SAME_LENS = 0.02  # share by which focal lengths may differ and be those of one camera
 
@@ -84,7 +84,7 @@ def look_at(folder: Path, lost_poses: str = REFUSE) -> Place:
             sizes, or its path cannot be one of the workflow.
     """
     scene = read_scene(folder, lost_poses)
-    if not NAME.fullmatch(folder.name) or re.search("[{}]", str(folder)):
+    if not re.fullmatch(SCENE_NAME, folder.name) or re.search("[{}]", str(folder)):
         raise InputError(
             f"{folder}: its name is the scene's, expected letters, digits, dot, - and _, and no "
             "braces in the path; rename it"
@@ -145,7 +145,7 @@ def configuration_of(place: Place, name: str, lost_poses: str, project: Path) ->
     Raises:
         InputError: the name is none or another configuration's, or there are too few images.
     """
-    if not NAME.fullmatch(name):
+    if not re.fullmatch(SCENE_NAME, name):
         raise InputError(f"{name!r}: is no name, expected letters, digits, dot, - and _")
     defaults = yaml.safe_load((project / "config/config.yaml").read_text())
     _refuse_shared_results(name, project)

@@ -142,13 +142,8 @@ def _write_pairs(folder: Path, frames: Frames, neighbours_file: str | Path) -> N
     """Write the best-ranked database images of queries, and of the database's own images."""
     database = frames.sources("train")
     for split, name in (("test", "pairs.txt"), ("train", "pairs_database.txt")):
-        ranking = read_ranking(neighbours_file, split).index[:, :PAIRS]
+        ranking = read_ranking(neighbours_file, split, frames).index[:, :PAIRS]
         sources = frames.sources(split)
-        if len(ranking) != len(sources):
-            raise InputError(
-                f"{neighbours_file}: ranks {len(ranking)} {split} frames, expected the "
-                f"{len(sources)} of {frames.path}; rank them again"
-            )
         pairs = [(sources[row], database[i]) for row, best in enumerate(ranking) for i in best]
         write_pairs(folder / name, pairs)
 

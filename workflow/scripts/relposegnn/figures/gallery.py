@@ -68,16 +68,16 @@ def choose_queries(
     Raises:
         InputError: a neighbour of a graph is not among the ranked, or beyond the frames.
     """
-    graphs = read_graphs(graphs_file, "test")
+    graphs = read_graphs(graphs_file, "test", frames)
     total = len(graphs[0])
     chosen = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
     queries, neighbours = graphs[0][chosen], graphs[1][chosen]
-    if not total or queries.max() >= frames.count("test"):
+    if not total:
         raise InputError(
-            f"{graphs_file}: holds {total} test graphs, {frames.path} {frames.count('test')} test "
-            "frames; expected at least one graph, and graphs of these frames; sample graphs again"
+            f"{graphs_file}: holds no test graphs, expected at least one; sample graphs again"
         )
-    ranked, similarity = (column[queries] for column in read_ranking(neighbours_file, "test"))
+    ranking = read_ranking(neighbours_file, "test", frames)
+    ranked, similarity = (column[queries] for column in ranking)
     matches = ranked[:, None, :] == neighbours[:, :, None]
     if not matches.any(axis=2).all():
         raise InputError(

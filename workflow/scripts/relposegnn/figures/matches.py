@@ -16,7 +16,15 @@ from ..metrics import NAMES, POINTS, REFINED, pose_arrays, pose_errors, read_pre
 from ..poses import inverse_pose, pose_from_quaternion
 from ..retrieval.rankings import read_ranking
 from ..runtime import InputError
-from .style import SOFT, draw_picture, house_style, place_axes, save_figure, write
+from .style import (
+    SOFT,
+    draw_picture,
+    house_style,
+    length_text,
+    place_axes,
+    save_figure,
+    write,
+)
 
 WIDTH, CAPTION, GAP, MARGIN, TOP = 5.2, 0.42, 0.1, 0.15, 0.3  # inches; of two pictures together
 TOLERANCE = 3.0  # of a match from its epipolar line, in scales of the matching error
@@ -64,9 +72,9 @@ def plot_matches(
     estimates, truths = pose_arrays(arrays, "refined"), pose_arrays(arrays, "targ")
     errors = pose_errors(estimates, truths)
     order = np.argsort(errors[0], kind="stable")
-    ranking = read_ranking(neighbours_file, "test").index
     chosen = {"best": order[0], "typical": order[len(order) // 2], "worst": order[-1]}
     with Frames(frames_file, camera_file) as frames:
+        ranking = read_ranking(neighbours_file, "test", frames).index
         rows = frames.find("test", arrays.get(NAMES, ()))
         if not rows or None in rows:
             raise InputError(
@@ -92,7 +100,7 @@ def plot_matches(
 def _caption(kind: str, names: Sequence[str], error: Sequence[float], points: int) -> str:
     """Return what a query is, and the database image beside it."""
     how = f"refined by {points:.0f} points" if points else "not refined"
-    told = f"{100 * error[0]:.1f} cm, {error[1]:.2f}°, {how}"
+    told = f"{length_text(error[0])}, {error[1]:.2f}°, {how}"
     return f"{kind}: {names[0]}, {told}\nbeside {names[1]}"
 
 

@@ -94,6 +94,13 @@ def error_colours(errors: np.ndarray, percentile: float = 95.0) -> ScalarMappabl
     return ScalarMappable(Normalize(0, limit if limit > 0 else 1.0, clip=True), ERROR_COLOURS)
 
 
+def length_text(metres: float) -> str:
+    """Return a length in the unit that suits it."""
+    if metres < 0.01:
+        return f"{1000 * metres:.1f} mm"
+    return f"{100 * metres:.1f} cm" if metres < 0.1 else f"{metres:.2f} m"
+
+
 def place_axes(figure: Figure, box: Sequence[float]) -> Axes:
     """Return new axes in a box, inches from the upper left corner: left, top, width, height."""
     left, top, width, height = box

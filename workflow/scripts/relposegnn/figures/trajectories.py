@@ -30,6 +30,7 @@ from .style import (
     error_colours,
     house_style,
     legend_mark,
+    length_text,
     place_axes,
     save_figure,
     write,
@@ -105,9 +106,7 @@ def draw_trajectories(
     copied: tuple[str, np.ndarray] | None = None,
     told: Told | None = None,
 ) -> Figure:
-    """Return the map above and the view from the side below it, in one scale.
-
-    The views hold all cameras, and the estimates near them.
+    """Return the map, and below it the view from the side: all cameras, and the estimates near.
 
     Args:
         queries: names (N) such as ``seq-03/frame-000017``; the part before the last slash is the
@@ -137,17 +136,15 @@ def draw_trajectories(
             panel.draw_database(database)
             panel.draw_paths(queries, truth, INK)
             _draw_estimates(panel, truth, estimates, colours.to_rgba(errors))
-            if told is not None:
-                _draw_told(panel, (truth, estimates), told, colours.to_rgba(errors))
+            _draw_told(panel, (truth, estimates), told, colours.to_rgba(errors))
         figure.axes[0].tick_params(labelbottom=False)
         figure.axes[1].set_xlabel(view.labels[0])
-        heading = f"{title}: median error {_median_error(estimates, truth)}"
-        if copied:
-            heading += f" ({copied[0]}: {_median_error(copied[1], truth)})"
+        known = f" ({copied[0]}: {_median_error(copied[1], truth)})" if copied else ""
+        heading = f"{title}: median error {_median_error(estimates, truth)}{known}"
         write(figure, (LEFT, 0.28), heading, weight="bold")
-        bar, beyond = (LEFT + WIDTH + 0.15, TOP, 0.11, above), (errors > colours.norm.vmax).any()
-        label = {"label": "translation error [m]", "extend": "max" if beyond else "neither"}
-        add_colour_bar(figure, bar, colours, **label)
+        extend = "max" if (errors > colours.norm.vmax).any() else "neither"
+        label = {"label": "translation error [m]", "extend": extend}
+        add_colour_bar(figure, (LEFT + WIDTH + 0.15, TOP, 0.11, above), colours, **label)
         circles = told is not None and np.isfinite(told.stated).any()
         _add_legend(figure, len(truth), tell_unseen(placed, low, high), bool(circles))
     return figure
@@ -156,7 +153,7 @@ def draw_trajectories(
 def _median_error(estimates: np.ndarray, truth: np.ndarray) -> str:
     """Return the median distance of camera centres (N, 3) in words, infinite of failed ones."""
     metres = np.median(np.nan_to_num(translation_error(estimates, truth), nan=np.inf))
-    return f"{metres:.2f} m" if metres >= 0.1 else f"{100 * metres:.2g} cm"
+    return length_text(metres)
 
 
 def _draw_estimates(
@@ -177,9 +174,11 @@ def _draw_estimates(
 
 
 def _draw_told(
-    panel: Map, centres: tuple[np.ndarray, np.ndarray], told: Told, colours: np.ndarray
+    panel: Map, centres: tuple[np.ndarray, np.ndarray], told: Told | None, colours: np.ndarray
 ) -> None:
     """Draw views of some true and estimated cameras at their centres (N, 3), and stated errors."""
+    if told is None:
+        return
     found = np.flatnonzero(np.isfinite(centres[1]).all(axis=1))
     rows = found[:: max(1, len(found) // SHOWN["views"])]
     inks = np.tile(to_rgba(SOFT), (len(colours), 1)), colours

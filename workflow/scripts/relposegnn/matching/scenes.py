@@ -166,14 +166,13 @@ def refine_predictions(
     """
     arrays, regressed = _read_regressed(predictions_file)
     split = "test" if part == "test" else "train"
-    ranking = read_ranking(scene.retrieval[0], split).index
     with Frames(scene.frames, scene.camera) as frames:
-        count = frames.count(split)
+        ranking = read_ranking(scene.retrieval[0], split, frames).index
         rows = frames.find(split, arrays.get(NAMES, ()))
-        if not rows or None in rows or len(ranking) != count:
+        if not rows or None in rows:
             raise InputError(
-                f"{predictions_file} and {scene.retrieval[0]}: are not of the {count} {split} "
-                f"frames of {scene.frames}; rank and predict them again"
+                f"{predictions_file}: is not of the {frames.count(split)} {split} frames of "
+                f"{scene.frames}; predict them again"
             )
         images, known = (_image_paths(frames, each, scene_folder) for each in (split, "train"))
         focal_lengths = frames.focal_lengths(split)

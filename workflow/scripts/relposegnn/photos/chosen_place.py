@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from ..layouts.reading import LEAVE_OUT, REFUSE
 from ..runtime import InputError
 from .new_place import prepare_place
 from .place import Place, read_place
@@ -24,7 +25,7 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
         "export-map; or a folder of images with poses: nothing is trained")  # fmt: skip
     add("--model", type=Path, help="general network for --map FOLDER (default: of make "
         "general-model)")  # fmt: skip
-    add("--lost-poses", choices=("refuse", "leave_out"), help="what becomes of images of --map "
+    add("--lost-poses", choices=(REFUSE, LEAVE_OUT), help="what becomes of images of --map "
         "FOLDER whose pose is not finite (frames.lost_poses)")  # fmt: skip
     add("--run", help="trained model to use (default: joint)")
     add("--results", type=Path, help="folder of the pipeline's results; default: the one in "

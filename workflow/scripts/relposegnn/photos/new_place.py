@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from ..calibration import Calibration
-from ..experiments import GENERAL
+from ..experiments import GENERAL, SCENE_NAME
 from ..folders import refuse_no_folder
 from ..metrics import ALL_EDGES, REFINED
 from ..runtime import InputError
@@ -20,7 +20,6 @@ from ..runtime import InputError
 PROJECT = Path(__file__).resolve().parents[4]
 MODEL = PROJECT / "results/general/runs/joint/model.pt"
 DATASET = "maps"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of scenes, see config.schema.yaml
 
 
 def prepare_place(
@@ -42,7 +41,7 @@ def prepare_place(
     """
     images, model = images.resolve(), (model or MODEL).resolve()
     refuse_no_folder(images, "a folder of images with poses")
-    if not NAME.fullmatch(images.name):
+    if not re.fullmatch(SCENE_NAME, images.name):
         raise InputError(
             f"{images}: its name is the place's, expected letters, digits, dot, - and _; rename it"
         )
@@ -52,6 +51,21 @@ def prepare_place(
             '"make general-model", or name its file with --model'
         )
     place = Path("results", DATASET, "runs", GENERAL, "places", f"{images.name}.json")
+    command = [sys.executable, "-m", "snakemake", str(place), "--cores", str(workers)]
+    command += ["--quiet", "all", "--config", *_settings(images, model, lost_poses)]
+    # Its own messages are of jobs and files; those of a step that failed say what is wrong.
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    done = subprocess.run(command, cwd=PROJECT, env=environment)  # noqa: S603  no shell reads it
+    if done.returncode:
+        raise InputError(
+            f"{images}: this place could not be prepared; what is above says why. Mend it and run "
+            "the same command again: finished steps are kept"
+        )
+    return PROJECT / place
+
+
+def _settings(images: Path, model: Path, lost_poses: str | None) -> list[str]:
+    """Return the configuration of a place, as Snakemake takes it from a command line."""
     configuration = {
         "dataset": DATASET,
         "scenes": [images.name],
@@ -62,18 +76,7 @@ def prepare_place(
     }
     if lost_poses is not None:
         configuration["frames"] = {"lost_poses": lost_poses}
-    settings = [f"{key}={json.dumps(value)}" for key, value in configuration.items()]
-    command = [sys.executable, "-m", "snakemake", str(place), "--cores", str(workers)]
-    command += ["--quiet", "all", "--config", *settings]
-    # Its own messages are of jobs and files; those of a step that failed say what is wrong.
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    done = subprocess.run(command, cwd=PROJECT, env=environment)  # noqa: S603  no shell reads it
-    if done.returncode:
-        raise InputError(
-            f"{images}: this place could not be prepared; what is above says why. Mend it and run "
-            "the same command again: finished steps are kept"
-        )
-    return PROJECT / place
+    return [f"{key}={json.dumps(value)}" for key, value in configuration.items()]
 
 
 def tell_quality(calibration: Calibration) -> str:

@@ -60,9 +60,8 @@ class PhotoRefiner:
             prior = priors[row]._replace(focal_length=0 if focal_length else deviation)
             return self._database.refine(own, camera, ranked[row], prior)
 
-        rows = range(len(paths))
-        if len(paths) > 1:
-            rows = tqdm(rows, "refining", unit="img", disable=None)
+        quiet = len(paths) == 1 or None  # None: unless it goes to a terminal
+        rows = tqdm(range(len(paths)), "refining", unit="img", disable=quiet)
         return list(map_in_threads(refine, rows, workers))
 
     def _find(self, image: int) -> KeyPoints:

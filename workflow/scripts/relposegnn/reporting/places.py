@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..figures.style import length_text
 from ..frames import Frames
 from ..metrics import read_scores
 from ..poses import pose_distances
@@ -122,7 +123,4 @@ def error_text(metres: float, degrees: float) -> str:
     """Return an error in words."""
     if not np.isfinite(metres):
         return "failed: no pose"
-    if metres < 0.01:
-        return f"off by {1000 * metres:.1f} mm, {degrees:.2f}°"
-    length = f"{100 * metres:.1f} cm" if metres < 1 else f"{metres:.2f} m"
-    return f"off by {length}, {degrees:.1f}°"
+    return f"off by {length_text(metres)}, {degrees:.{2 if degrees < 1 else 1}f}°"

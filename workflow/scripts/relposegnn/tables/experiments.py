@@ -128,6 +128,34 @@ def _experiment_table(
     remarks: str,
 ) -> Table:
     """Return the table of scenes and estimators to read."""
+    about, known = EXPERIMENTS[experiment], numbers["estimator"].tolist()
+    copied = copied_image(known)
+    ratio = f"ratio of the median to that of the {copied}; " if copied else ""
+    caption = (
+        f"{about[0].upper()}{about[1:]}. Median and mean error over the test queries, in "
+        f"metres / degrees; {ratio}recall in % of the queries within both thresholds."
+    )
+    explained = [
+        f"{name[0].upper()}{name[1:]}: {text}."
+        for name, text in ESTIMATOR_TEXTS.items()
+        if name in known
+    ]
+    stated = STATED_TEXT if numbers[WITHIN].notna().any(axis=None) else ""
+    notes = [f"{stated}{COUNTING_TEXT}{seeds_text(numbers)}", " ".join(explained), remarks]
+    return Table(
+        f"{dataset}-{experiment}",
+        f"{dataset}, {experiment.replace('_', ' ')}",
+        caption,
+        _experiment_cells(numbers, recall),
+        text_columns=2,
+        rules=np.flatnonzero(~numbers["scene"].duplicated())[1:].tolist(),
+        notes=[note for note in notes if note],
+        hint=gain_hint(numbers),
+    )
+
+
+def _experiment_cells(numbers: pd.DataFrame, recall: Sequence[tuple[float, float]]) -> pd.DataFrame:
+    """Return what stands in the columns of the table."""
     first = ~numbers["scene"].duplicated()
     means = ["mean_translation_m", "mean_rotation_deg"]
     cells = pd.DataFrame(
@@ -151,29 +179,7 @@ def _experiment_table(
     for column, names in zip(("68 %", "95 %"), (WITHIN[:2], WITHIN[2:]), strict=True):
         if stated:
             cells[column] = format_pairs(100 * numbers[names], (0, 0))
-    about, known = EXPERIMENTS[experiment], numbers["estimator"].tolist()
-    copied = copied_image(known)
-    ratio = f"ratio of the median to that of the {copied}; " if copied else ""
-    caption = (
-        f"{about[0].upper()}{about[1:]}. Median and mean error over the test queries, in "
-        f"metres / degrees; {ratio}recall in % of the queries within both thresholds."
-    )
-    explained = [
-        f"{name[0].upper()}{name[1:]}: {text}."
-        for name, text in ESTIMATOR_TEXTS.items()
-        if name in known
-    ]
-    notes = [f"{STATED_TEXT if stated else ''}{COUNTING_TEXT}{seeds_text(numbers)}"]
-    return Table(
-        f"{dataset}-{experiment}",
-        f"{dataset}, {experiment.replace('_', ' ')}",
-        caption,
-        cells,
-        text_columns=2,
-        rules=np.flatnonzero(first)[1:].tolist(),
-        notes=[*notes, " ".join(explained), *([remarks] if remarks else [])],
-        hint=gain_hint(numbers),
-    )
+    return cells
 
 
 def gain_hint(numbers: pd.DataFrame) -> str:

@@ -55,14 +55,7 @@ def read_localized(
     Raises:
         InputError: the files do not belong together.
     """
-    query, neighbours = read_graphs(graphs_file, "test")
-    for indices, split in ((query, "test"), (neighbours, "train")):
-        count = frames.count(split)
-        if indices.size == 0 or indices.min() < 0 or indices.max() >= count:
-            raise InputError(
-                f"{graphs_file}: its {len(query)} test graphs do not fit {frames.path}, which has "
-                f"{count} {split} frames; expected graphs of these frames; sample graphs again"
-            )
+    query, neighbours = read_graphs(graphs_file, "test", frames)
     arrays = read_predictions(predictions_file)
     names, predicted = np.array(frames.names("test")), arrays["rel_path"]
     different = np.setxor1d(names[query], predicted)
