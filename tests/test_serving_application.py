@@ -70,15 +70,7 @@ def test_photos_beyond_the_queue_are_told_when_to_come_again():
 
 
 def test_others_are_answered_while_a_photo_is_in_work():
-    place, began = PlantedPlace(), threading.Event()
-    release, usual = threading.Event(), place.localise
-
-    def localise(photo):
-        began.set()
-        assert release.wait(60)
-        return usual(photo)
-
-    place.localise = localise
+    place, began, release = held_place()
     with serving(place) as address, client(address) as asking:
         answers = []
         post = lambda: answers.append(client(address).post("/localise", content=photo_at(1)))  # noqa: E731
@@ -93,15 +85,7 @@ def test_others_are_answered_while_a_photo_is_in_work():
 
 
 def test_a_photo_of_a_client_that_has_gone_is_not_localised():
-    place, began, release = PlantedPlace(), threading.Event(), threading.Event()
-    usual = place.localise
-
-    def localise(photo):
-        began.set()
-        assert release.wait(60)
-        return usual(photo)
-
-    place.localise = localise
+    place, began, release = held_place()
     with serving(place) as address, client(address) as asking:
         first = threading.Thread(
             target=lambda: client(address).post("/localise", content=photo_at(1))
@@ -116,6 +100,20 @@ def test_a_photo_of_a_client_that_has_gone_is_not_localised():
         first.join()
         wait_for(lambda: asking.get("/health").json()["inside"] == 0)
     assert place.seen == [(0, 1)]
+
+
+def held_place():
+    """Return a place that tells when it begins a photo, and goes on when it is released."""
+    place, began, release = PlantedPlace(), threading.Event(), threading.Event()
+    usual = place.localise
+
+    def localise(photo):
+        began.set()
+        assert release.wait(60)
+        return usual(photo)
+
+    place.localise = localise
+    return place, began, release
 
 
 def wait_for(condition):

@@ -246,9 +246,7 @@ def test_graphs_of_other_frames_are_refused(scene, tmp_path):
         file["test/query"], file["test/neighbours"] = np.arange(2), np.full((2, 3), COUNT)
     with (
         Frames(folder / "frames.h5") as frames,
-        pytest.raises(
-            InputError, match=r"g\.h5: test/neighbours: found 9 to 9, expected .* 0 to 8"
-        ),
+        pytest.raises(InputError, match=r"g\.h5: test/neighbours: found 9 to 9, .* 0 to 8"),
     ):
         read_localized(frames, tmp_path / "g.h5", folder / "predictions.npz")
 
