@@ -23,19 +23,9 @@ from triangulated_model import TriangulatedModel
 
 from relposegnn.camera_files import read_camera
 from relposegnn.frames import Frames
-from relposegnn.metrics import (
-    AFFINE,
-    ALL_EDGES,
-    FIRST_EDGE,
-    KEPT,
-    MOST_SIMILAR,
-    REFINED,
-    ROTATION,
-    TRANSLATION,
-    read_scores,
-    summarise,
-)
+from relposegnn.metrics import KEPT, ROTATION, TRANSLATION, read_scores, summarise
 from relposegnn.poses import pose_distances
+from relposegnn.predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFINED
 from relposegnn.retrieval.rankings import read_ranking
 
 RECALL = [(0.05, 5.0), (0.10, 5.0)]

@@ -18,9 +18,10 @@ from test_photos_place import SURE, place_in
 
 from generated_rooms.paths import camera_path
 from generated_rooms.rooms import build_room
-from relposegnn.metrics import ALL_EDGES, STATED
+from relposegnn.metrics import STATED
 from relposegnn.photos.localiser import POSE, Localised
 from relposegnn.poses import quaternion_from_matrix
+from relposegnn.predictions import ALL_EDGES
 from relposegnn.runtime import InputError
 from relposegnn.serving.answers import answer_of, map_of
 from relposegnn.serving.application import Bounds, make_application

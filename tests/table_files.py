@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from relposegnn.metrics import MOST_SIMILAR, REFERENCE, ROTATION, STATED, TRANSLATION
+from relposegnn.metrics import ROTATION, STATED, TRANSLATION
+from relposegnn.predictions import MOST_SIMILAR, REFERENCE
 from relposegnn.tables.formats import TableFiles
 
 LITERATURE = """table,method,scene,translation_m,rotation_deg,source,note

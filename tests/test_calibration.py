@@ -19,8 +19,8 @@ from relposegnn.calibration import (
     share_within,
     stated_errors,
 )
-from relposegnn.metrics import ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFINED
 from relposegnn.poses import quaternion_from_matrix
+from relposegnn.predictions import ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFINED
 from relposegnn.runtime import InputError
 
 SHAPE = DECADES / np.log(USUAL_RATIO)  # of the Weibull distribution that has the usual ratio

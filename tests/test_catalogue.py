@@ -25,9 +25,9 @@ from relposegnn.configuration import check_file
 from relposegnn.frames import Frames
 from relposegnn.graphs import SamplingSettings, read_graphs
 from relposegnn.layouts.reading import read_scene
-from relposegnn.metrics import ALL_EDGES
 from relposegnn.photos.files import find_photos, read_photo
 from relposegnn.photos.place import Place, read_place, write_place
+from relposegnn.predictions import ALL_EDGES
 from relposegnn.retrieval.rankings import Ranking, read_ranking, write_ranking
 from relposegnn.storage import create_hdf5, open_hdf5, tell_scene
 from relposegnn.weights import read_checkpoint

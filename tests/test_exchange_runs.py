@@ -13,9 +13,10 @@ from relposegnn.camera_files import write_camera
 from relposegnn.exchange.runs import CERTAIN, PAIRS, export_poses
 from relposegnn.frames import Frames
 from relposegnn.layouts.colmap import read_model
-from relposegnn.metrics import ALL_EDGES, REFINED, score_poses
+from relposegnn.metrics import score_poses
 from relposegnn.packing import Packing, pack_frames
 from relposegnn.poses import quaternion_from_matrix
+from relposegnn.predictions import ALL_EDGES, REFINED
 from relposegnn.retrieval.rankings import Ranking, write_ranking
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5

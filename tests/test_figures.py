@@ -22,17 +22,8 @@ from relposegnn.figures.gallery import choose_queries, draw_gallery, plot_galler
 from relposegnn.figures.style import ERROR_COLOURS, INK, error_colours, scene_colour
 from relposegnn.figures.trajectories import Told, draw_trajectories, plot_trajectories
 from relposegnn.frames import Frames
-from relposegnn.metrics import (
-    AFFINE,
-    ALL_EDGES,
-    FIRST_EDGE,
-    MOST_SIMILAR,
-    REFERENCE,
-    REFINED,
-    ROTATION,
-    TRANSLATION,
-    score_poses,
-)
+from relposegnn.metrics import ROTATION, TRANSLATION, score_poses
+from relposegnn.predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE, REFINED
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
 

@@ -29,9 +29,9 @@ from relposegnn.downloads import download
 from relposegnn.images import image_size, open_image
 from relposegnn.layouts.seven_scenes import read_pose
 from relposegnn.limits import check_limit, check_space
-from relposegnn.metrics import read_predictions
 from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.photos.command import main
+from relposegnn.predictions import read_predictions
 from relposegnn.retrieval.vocabulary import load_vocabulary
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5, open_hdf5
@@ -274,7 +274,7 @@ def test_a_small_process_refuses_a_huge_array(tmp_path):
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (1 << 31, 1 << 31));"
         f"sys.path.insert(0, {str(REPOSITORY / 'workflow/scripts')!r});"
-        "from relposegnn.metrics import read_predictions; read_predictions(sys.argv[1])"
+        "from relposegnn.predictions import read_predictions; read_predictions(sys.argv[1])"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "a.npz")]
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

@@ -5,24 +5,23 @@ import pandas as pd
 import pytest
 
 from relposegnn.metrics import (
-    AFFINE,
-    ALL_EDGES,
-    FIRST_EDGE,
     KEPT,
-    MOST_SIMILAR,
-    REFERENCE,
-    REFINED,
     ROTATION,
     TRANSLATION,
     WITHIN,
-    copied_image,
-    read_predictions,
     read_scores,
     recall_column,
     score_poses,
     summarise,
 )
-from relposegnn.runtime import InputError
+from relposegnn.predictions import (
+    AFFINE,
+    ALL_EDGES,
+    FIRST_EDGE,
+    MOST_SIMILAR,
+    REFERENCE,
+    REFINED,
+)
 
 METRES = np.array([0.01, 0.04, 0.20, 0.60])
 DEGREES = np.array([1.0, 4.0, 9.0, 120.0])
@@ -94,18 +93,6 @@ def test_yardsticks_are_scored_first(arrays, tmp_path):
     np.testing.assert_allclose(by_name[AFFINE], METRES, rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("estimators", "expected"),
-    [
-        ([REFERENCE, FIRST_EDGE, MOST_SIMILAR], MOST_SIMILAR),
-        ([FIRST_EDGE, REFERENCE, AFFINE], REFERENCE),
-        ([FIRST_EDGE, AFFINE], None),
-    ],
-)
-def test_the_copied_image_is_the_most_similar_where_it_is_known(estimators, expected):
-    assert copied_image(estimators) == expected
-
-
 def test_summary_has_true_medians_and_recall(arrays, tmp_path):
     summary = summarise(score(arrays, tmp_path), [(0.05, 5.0), (0.5, 10.0)])
     first = summary.set_index("estimator").loc[FIRST_EDGE]
@@ -145,44 +132,6 @@ def test_recall_columns_are_named_by_their_thresholds():
     assert recall_column(5, 10) == "recall_500cm_10deg"
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"abs_q": None}, "lacks abs_q"),
-        ({"robust_t": None}, "lacks robust_t"),
-        ({"targ_t": np.zeros((3, 3))}, r"targ_q has shape \(4, 4\), expected \(3, 4\)"),
-        ({"targ_t": np.full((4, 3), np.nan)}, "query 0 are .* expected the finite numbers"),
-    ],
-)
-def test_bad_predictions_are_refused(arrays, tmp_path, change, message):
-    arrays = {k: v for k, v in (arrays | change).items() if v is not None}
-    with pytest.raises(InputError, match=message):
-        score(arrays, tmp_path)
-    assert not (tmp_path / "scores.csv").exists()
-
-
-@pytest.mark.parametrize("content", [b"", b"nothing", b"PK\x03\x04 cut short"])
-def test_file_that_is_no_npz_is_refused(tmp_path, content):
-    (tmp_path / "predictions.npz").write_bytes(content)
-    with pytest.raises(InputError, match=r"predictions\.npz: cannot be read"):
-        score_poses(tmp_path / "predictions.npz", tmp_path / "scores.csv")
-
-
-@pytest.mark.parametrize("error", [np.nan, -1.0])
-def test_errors_that_are_no_distance_are_refused(arrays, tmp_path, error):
-    scores = score(arrays, tmp_path)
-    scores.loc[2, TRANSLATION] = error
-    scores.to_csv(tmp_path / "scores.csv", index=False)
-    with pytest.raises(InputError, match="errors of row 4 are"):
-        read_scores(tmp_path / "scores.csv")
-
-
-def test_scores_without_their_columns_are_refused(tmp_path):
-    (tmp_path / "scores.csv").write_text("query,estimator\na,first edge\n")
-    with pytest.raises(InputError, match="expected at least one row of query, estimator, trans"):
-        read_scores(tmp_path / "scores.csv")
-
-
 def test_refined_poses_tell_how_many_were_kept(arrays, tmp_path):
     arrays |= {f"refined_{part}": arrays[f"robust_{part}"] for part in "tq"}
     arrays["refined_points"] = np.array([0, 31, 12, 0])
@@ -193,13 +142,6 @@ def test_refined_poses_tell_how_many_were_kept(arrays, tmp_path):
     summary = summarise(scores, []).set_index("estimator")
     assert summary[KEPT].to_dict() == {REFERENCE: 0, FIRST_EDGE: 0, ALL_EDGES: 0, REFINED: 2}
     assert summary.loc[REFINED, "median_translation_m"] == pytest.approx(np.median(METRES) / 2)
-
-
-def test_refined_poses_need_the_points_that_they_come_from(arrays, tmp_path):
-    arrays |= {f"refined_{part}": arrays[f"robust_{part}"] for part in "tq"}
-    np.savez(tmp_path / "refined.npz", **arrays)
-    with pytest.raises(InputError, match="lacks refined_points"):
-        score_poses(tmp_path / "refined.npz", tmp_path / "scores.csv")
 
 
 def test_errors_within_the_stated_ones_are_counted(arrays, tmp_path):
@@ -244,16 +186,3 @@ def test_failed_queries_are_outside_the_errors_that_are_stated(arrays, tmp_path)
     score_poses(tmp_path / "predictions.npz", tmp_path / "scores.csv", lambda *_: stated)
     summary = summarise(read_scores(tmp_path / "scores.csv"), []).set_index("estimator")
     assert summary.loc[FIRST_EDGE, WITHIN].tolist() == [0.5, 0.75, 0.75, 0.75]
-
-
-def test_deviations_of_refined_poses_are_read_and_checked(arrays, tmp_path):
-    arrays |= {f"refined_{part}": arrays[f"robust_{part}"] for part in "tq"}
-    arrays |= {"refined_points": np.full(4, 20), "refined_deviation_m": np.arange(4.0)}
-    arrays["refined_deviation_deg"] = np.arange(3.0)
-    np.savez(tmp_path / "refined.npz", **arrays)
-    with pytest.raises(InputError, match=r"refined_deviation_deg has shape \(3,\), expected \(4"):
-        read_predictions(tmp_path / "refined.npz")
-    arrays["refined_deviation_deg"] = np.arange(4.0)
-    np.savez(tmp_path / "refined.npz", **arrays)
-    found = read_predictions(tmp_path / "refined.npz")
-    np.testing.assert_array_equal(found["refined_deviation_m"], np.arange(4))

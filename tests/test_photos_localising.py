@@ -23,7 +23,7 @@ from relposegnn.graphs import SamplingSettings, write_split
 from relposegnn.localization import predict_poses
 from relposegnn.match_field_network import MatchFieldGNN
 from relposegnn.matching.refinement import Refined
-from relposegnn.metrics import ALL_EDGES, REFINED, STATED
+from relposegnn.metrics import STATED
 from relposegnn.model import ModelSettings, RelPoseGNN
 from relposegnn.photos import localiser
 from relposegnn.photos.confidence import recognition, similarity_scale
@@ -32,6 +32,7 @@ from relposegnn.photos.localising import localise_photos
 from relposegnn.photos.place import Place
 from relposegnn.photos.refining import PhotoRefiner
 from relposegnn.poses import quaternion_from_matrix, rotation_error_deg
+from relposegnn.predictions import ALL_EDGES, REFINED
 from relposegnn.retrieval.descriptors import (
     DescriptorSettings,
     VocabularySettings,

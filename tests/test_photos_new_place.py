@@ -11,10 +11,10 @@ from configurations import validated
 from test_photos_place import write_calibration
 
 from relposegnn.calibration import Scale, read_calibration
-from relposegnn.metrics import ALL_EDGES, FIRST_EDGE, REFINED
 from relposegnn.photos import new_place
 from relposegnn.photos.command import main
 from relposegnn.photos.new_place import PROJECT, prepare_place, tell_quality
+from relposegnn.predictions import ALL_EDGES, FIRST_EDGE, REFINED
 from relposegnn.runtime import InputError
 
 

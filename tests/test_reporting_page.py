@@ -11,7 +11,8 @@ from conftest import QUERIES
 from table_files import outputs
 
 from relposegnn.figures.curves import HISTORY_COLUMNS
-from relposegnn.metrics import read_predictions, score_poses
+from relposegnn.metrics import score_poses
+from relposegnn.predictions import read_predictions
 from relposegnn.reporting.page import ReportFiles, write_report
 from relposegnn.reporting.places import PlaceFiles, choose_rows, error_text
 from relposegnn.retrieval.rankings import read_ranking

@@ -13,8 +13,9 @@ from test_photos_place import write_calibration
 
 from relposegnn.calibration import Scale
 from relposegnn.figures.maps import look_from_above
-from relposegnn.metrics import ALL_EDGES, STATED
+from relposegnn.metrics import STATED
 from relposegnn.photos.localiser import POSE, Localiser
+from relposegnn.predictions import ALL_EDGES
 from relposegnn.runtime import InputError
 from relposegnn.serving.answers import LoadedPlace, answer_of, explain
 

@@ -12,15 +12,7 @@ from table_files import (
     write_scores,
 )
 
-from relposegnn.metrics import (
-    AFFINE,
-    ALONE,
-    FIRST_EDGE,
-    FOREIGN,
-    MOST_SIMILAR,
-    OWN,
-    REFERENCE,
-)
+from relposegnn.predictions import AFFINE, ALONE, FIRST_EDGE, FOREIGN, MOST_SIMILAR, OWN, REFERENCE
 from relposegnn.tables.ablations import tabulate_ablations
 from relposegnn.tables.literature import Literature
 

@@ -15,7 +15,8 @@ from table_files import (
     write_scores,
 )
 
-from relposegnn.metrics import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE, WITHIN
+from relposegnn.metrics import WITHIN
+from relposegnn.predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE
 from relposegnn.tables.experiments import tabulate_experiment
 from relposegnn.tables.literature import Literature
 

@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .json_files import READING_ERRORS, check_keys, numbers, read_object, unreadable, whole_number
-from .metrics import (
+from .metrics import pose_errors
+from .predictions import (
     ALL_EDGES,
     DEVIATIONS,
     EDGE_SPREADS,
@@ -28,7 +29,6 @@ from .metrics import (
     REFERENCE,
     REFINED,
     pose_arrays,
-    pose_errors,
     present_estimators,
     read_predictions,
 )
@@ -179,7 +179,7 @@ def stated_errors(
     NaN where nothing is known; a pose that stays as regressed has the error of the regressed one.
 
     Args:
-        arrays: of predictions, see ``metrics.read_predictions``.
+        arrays: of predictions, see ``predictions.read_predictions``.
         estimator: whose estimates.
         calibration: of the same run and place.
     """

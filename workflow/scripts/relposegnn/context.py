@@ -20,9 +20,10 @@ from .checkpoints import load_model
 from .frames import Frames
 from .graphs import read_graphs
 from .localization import estimate_candidates
-from .metrics import ALONE, FOREIGN, OWN, ROTATION, TRANSLATION, pose_errors
+from .metrics import ROTATION, TRANSLATION, pose_errors
 from .model import PoseNetwork
 from .poses import quaternion_from_matrix
+from .predictions import ALONE, FOREIGN, OWN
 from .runtime import InputError, atomic_path, numpy_generator
 from .scene_files import SceneFiles
 from .scene_images import SceneImages

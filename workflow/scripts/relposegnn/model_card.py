@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .csv_files import read_csv
 from .frames import Frames
-from .metrics import read_csv
 from .runtime import atomic_path
 from .version import VERSION
 

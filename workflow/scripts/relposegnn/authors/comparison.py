@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from ..metrics import NAMES, ROTATION, TRANSLATION, pose_arrays, pose_errors, read_predictions
+from ..metrics import ROTATION, TRANSLATION, pose_errors
 from ..poses import rotation_error_deg
+from ..predictions import NAMES, pose_arrays, read_predictions
 from ..runtime import InputError, atomic_path
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ FIGURES = [  # of the comparison: ours, theirs, and between the two
     *("distance_m", "angle_deg"),
 ]
 
-Predictions = Mapping[str, np.ndarray]  # see ``metrics.read_predictions``
+Predictions = Mapping[str, np.ndarray]  # see ``predictions.read_predictions``
 
 
 def compare_predictions(

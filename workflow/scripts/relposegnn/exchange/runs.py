@@ -9,8 +9,8 @@ import numpy as np
 
 from ..frames import Frames
 from ..images import image_size
-from ..metrics import ALL_EDGES, NAMES, POINTS, PREFIXES, REFINED, read_predictions
 from ..poses import quaternion_from_matrix
+from ..predictions import ALL_EDGES, NAMES, POINTS, PREFIXES, REFINED, read_predictions
 from ..retrieval.rankings import read_ranking
 from ..runtime import InputError, atomic_path
 from .pose_formats import (

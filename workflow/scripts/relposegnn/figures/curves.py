@@ -10,18 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
-from ..metrics import (
-    AFFINE,
-    FIRST_EDGE,
-    MOST_SIMILAR,
-    REFERENCE,
-    REFINED,
-    ROTATION,
-    TRANSLATION,
-    copied_image,
-    read_csv,
-    read_scores,
-)
+from ..csv_files import read_csv
+from ..metrics import ROTATION, TRANSLATION, read_scores
+from ..predictions import AFFINE, FIRST_EDGE, MOST_SIMILAR, REFERENCE, REFINED, copied_image
 from .style import (
     INK,
     SCENE_COLOURS,

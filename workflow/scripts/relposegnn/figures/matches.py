@@ -12,8 +12,9 @@ from ..frames import Frames
 from ..images import open_image
 from ..matching.key_points import find_key_points, match_key_points
 from ..matching.scenes import KEY_POINTS, MATCHING_ERROR, choose_apart
-from ..metrics import NAMES, POINTS, REFINED, pose_arrays, pose_errors, read_predictions
+from ..metrics import pose_errors
 from ..poses import inverse_pose, pose_from_quaternion
+from ..predictions import NAMES, POINTS, REFINED, pose_arrays, read_predictions
 from ..retrieval.rankings import read_ranking
 from ..runtime import InputError
 from .style import (

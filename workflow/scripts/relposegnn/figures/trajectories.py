@@ -10,16 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..frames import Frames
-from ..metrics import (
+from ..metrics import STATED, read_scores
+from ..poses import matrix_from_quaternion, translation_error
+from ..predictions import (
     PREFIXES,
-    STATED,
     copied_image,
     present_estimators,
     read_predictions,
-    read_scores,
     shown_estimator,
 )
-from ..poses import matrix_from_quaternion, translation_error
 from .maps import Map, look_from_above, surround, tell_unseen
 from .style import (
     ERROR_COLOURS,

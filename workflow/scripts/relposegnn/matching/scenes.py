@@ -11,7 +11,8 @@ from tqdm import tqdm
 from ..frames import Frames
 from ..graphs import LEFT_OUT
 from ..left_out import rank_outside, read_reaches
-from ..metrics import (
+from ..poses import inverse_pose, pose_from_quaternion, quaternion_from_matrix
+from ..predictions import (
     ALL_EDGES,
     DEVIATIONS,
     EDGE_SPREADS,
@@ -20,7 +21,6 @@ from ..metrics import (
     PREFIXES,
     read_predictions,
 )
-from ..poses import inverse_pose, pose_from_quaternion, quaternion_from_matrix
 from ..retrieval.rankings import read_ranking
 from ..runtime import InputError, atomic_path, map_in_threads
 from ..scene_files import SceneFiles

@@ -23,16 +23,9 @@ from ..graphs import SamplingSettings, check_choice, choose_neighbours
 from ..localization import estimate_candidates
 from ..matching.refinement import Refined
 from ..matching.scenes import poses_of, regressed_prior, tell_refined
-from ..metrics import (
-    ALL_EDGES,
-    DEVIATIONS,
-    EDGE_SPREADS,
-    POINTS,
-    REFINED,
-    STATED,
-    stated_columns,
-)
+from ..metrics import STATED, stated_columns
 from ..poses import quaternion_from_matrix
+from ..predictions import ALL_EDGES, DEVIATIONS, EDGE_SPREADS, POINTS, REFINED
 from ..retrieval.describers import Describer, load_describer
 from ..retrieval.ranking import Ranker
 from ..runtime import InputError, map_in_threads, numpy_generator

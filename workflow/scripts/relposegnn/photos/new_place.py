@@ -14,7 +14,7 @@ from pathlib import Path
 from ..calibration import Calibration
 from ..experiments import GENERAL, SCENE_NAME
 from ..folders import refuse_no_folder
-from ..metrics import ALL_EDGES, REFINED
+from ..predictions import ALL_EDGES, REFINED
 from ..runtime import InputError
 
 PROJECT = Path(__file__).resolve().parents[4]

@@ -7,16 +7,8 @@ import numpy as np
 import pandas as pd
 
 from ..figures.style import ERROR_COLOURS, INK, SCENE_COLOURS
-from ..metrics import (
-    AFFINE,
-    ALL_EDGES,
-    FIRST_EDGE,
-    MOST_SIMILAR,
-    REFERENCE,
-    REFINED,
-    ROTATION,
-    TRANSLATION,
-)
+from ..metrics import ROTATION, TRANSLATION
+from ..predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE, REFINED
 
 LINES = {  # of the curves of errors: what needs no network is broken
     MOST_SIMILAR: {"color": SCENE_COLOURS[7], "dash": "dash"},

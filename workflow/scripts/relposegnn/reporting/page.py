@@ -8,9 +8,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
+from ..csv_files import read_csv
 from ..experiments import EXPERIMENTS
 from ..figures.curves import HISTORY_COLUMNS
-from ..metrics import read_csv, shown_estimator
+from ..predictions import shown_estimator
 from ..runtime import InputError, atomic_path
 from ..tables.experiments import gain_hint
 from ..tables.formats import HTML_HEAD, UNKNOWN, format_pairs

@@ -9,10 +9,11 @@ import pandas as pd
 from ..calibration import Calibration, StatedErrors, probability_within, read_calibration
 from ..figures.maps import look_from_above
 from ..frames import Frames
-from ..metrics import ALL_EDGES, REFINED, STATED
+from ..metrics import STATED
 from ..photos.localiser import POSE, Localised, Localiser
 from ..photos.place import Place
 from ..poses import pose_from_quaternion
+from ..predictions import ALL_EDGES, REFINED
 from ..runtime import InputError
 
 FRAME = "camera to world, metres; camera axes: x right, y down, z ahead (OpenCV)"

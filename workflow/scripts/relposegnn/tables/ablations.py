@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from ..metrics import AFFINE, ALONE, FIRST_EDGE, FOREIGN, OWN, copied_image
+from ..predictions import AFFINE, ALONE, FIRST_EDGE, FOREIGN, OWN, copied_image
 from .formats import UNKNOWN, Table, TableFiles, format_pairs, write_tables
 from .literature import (
     COLUMNS,

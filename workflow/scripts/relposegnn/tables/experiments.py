@@ -6,17 +6,15 @@ import numpy as np
 import pandas as pd
 
 from ..experiments import EXPERIMENTS, trained_experiment
-from ..metrics import (
+from ..metrics import KEPT, WITHIN, recall_column
+from ..predictions import (
     AFFINE,
     ALL_EDGES,
     FIRST_EDGE,
-    KEPT,
     MOST_SIMILAR,
     REFERENCE,
     REFINED,
-    WITHIN,
     copied_image,
-    recall_column,
 )
 from ..yardsticks import COMBINED
 from .formats import Table, TableFiles, format_number, format_pairs, write_tables

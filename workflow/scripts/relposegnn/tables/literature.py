@@ -12,15 +12,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ..metrics import (
-    AFFINE,
-    ALL_EDGES,
-    FIRST_EDGE,
-    MOST_SIMILAR,
-    REFERENCE,
-    REFINED,
-    read_csv,
-)
+from ..csv_files import read_csv
+from ..predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE, REFINED
 from ..runtime import InputError
 from .formats import UNKNOWN, Table, format_pairs, join_pair
 from .summaries import AVERAGE, MEDIANS, SPREADS

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..metrics import REFERENCE, read_errors
+from ..csv_files import read_errors
+from ..predictions import REFERENCE
 from .formats import Table, TableFiles, format_pairs, write_tables
 from .summaries import average_scenes
 

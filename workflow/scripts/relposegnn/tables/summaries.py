@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..metrics import copied_image, read_scores, summarise
+from ..metrics import read_scores, summarise
+from ..predictions import copied_image
 
 # Run, scene, and its files of scores, one or more.
 ScoresRow = tuple[str, str, *tuple[str | Path, ...]]

@@ -9,18 +9,16 @@ import pandas as pd
 from ..figures.maps import sequences_of
 from ..frames import Frames
 from ..graphs import read_graphs
-from ..metrics import (
+from ..metrics import ROTATION, TRANSLATION, score_estimator
+from ..poses import pose_from_quaternion
+from ..predictions import (
     FIRST_EDGE,
     PREFIXES,
-    ROTATION,
-    TRANSLATION,
     copied_image,
     present_estimators,
     read_predictions,
-    score_estimator,
     shown_estimator,
 )
-from ..poses import pose_from_quaternion
 from ..runtime import InputError
 
 

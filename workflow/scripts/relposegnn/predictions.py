@@ -1,0 +1,149 @@
+"""A predictions file: estimated and true poses of every query of a scene, by several estimators."""
+
+import logging
+from collections.abc import Container, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from .limits import check_npz, refuse_special_file
+from .runtime import InputError
+
+logger = logging.getLogger(__name__)
+
+# Estimators: copies of an image's pose and a combination of them, then of the network.
+MOST_SIMILAR, AFFINE = "most similar image", "affine combination"
+REFERENCE, FIRST_EDGE, ALL_EDGES = "reference neighbour", "first edge", "all edges"
+REFINED = "refined by matches"
+COPIES = [MOST_SIMILAR, REFERENCE]  # the first that is known is what ratios are to
+# Of the edge from a query's best-ranked neighbour, by what else is in the graph, see ``context``;
+# in no predictions file.
+OWN, ALONE, FOREIGN = "own neighbours", "alone", "foreign neighbours"
+
+NAMES = "rel_path"  # array of the queries' names
+# Estimator -> prefix of its pair of arrays, which keeps the published names; ``targ``: the truth.
+PREFIXES = {
+    MOST_SIMILAR: "similar",
+    AFFINE: "affine",
+    REFERENCE: "reference",
+    FIRST_EDGE: "abs",
+    ALL_EDGES: "robust",
+    REFINED: "refined",
+}
+WIDTHS = {"t": 3, "q": 4}  # what follows a prefix -> columns: camera centres, quaternions wxyz
+# Arrays (N,), where they are: how far the estimates by single edges lie apart, and the points by
+# which a pose was refined, 0 where it was not.
+EDGE_SPREADS, POINTS = ["spread_m", "spread_deg"], "refined_points"
+DEVIATIONS = ["refined_deviation_m", "refined_deviation_deg"]  # by the curvature of the cost
+SINGLE = [*EDGE_SPREADS, POINTS, *DEVIATIONS]
+SHORTEST_QUATERNION = 1e-6  # below it has no direction
+
+
+def present_estimators(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """Return the estimators whose poses are among the arrays of a predictions file."""
+    return [name for name, prefix in PREFIXES.items() if f"{prefix}_t" in arrays]
+
+
+def shown_estimator(estimators: Container[str]) -> str:
+    """Return which of some estimators pictures show: refined poses where they are."""
+    return REFINED if REFINED in estimators else FIRST_EDGE
+
+
+def copied_image(estimators: Container[str]) -> str | None:
+    """Return which image's pose was copied, of some estimators: what ratios are to; None: none."""
+    return next((name for name in COPIES if name in estimators), None)
+
+
+def read_predictions(
+    predictions_file: str | Path, estimators: Iterable[str] = (FIRST_EDGE,)
+) -> dict[str, np.ndarray]:
+    """Return true and estimated poses in float64, and ``rel_path`` where it names all queries.
+
+    Those of ``estimators`` have to be there; others of ``PREFIXES`` are read where they are. The
+    authors' files are read too: how they name their queries is not known.
+
+    Raises:
+        InputError: the file cannot be read, lacks poses or holds none, they are no numbers, their
+            counts differ, or a true pose is not finite or has a quaternion of zeros.
+    """
+    path = Path(predictions_file)
+    refuse_special_file(path)
+    try:
+        check_npz(path)
+        with np.load(path, allow_pickle=False) as file:
+            known = [p for p in PREFIXES.values() if {f"{p}_t", f"{p}_q"} & set(file.files)]
+            prefixes = dict.fromkeys(["targ", *(PREFIXES[name] for name in estimators), *known])
+            widths = {f"{p}_{part}": width for p in prefixes for part, width in WIDTHS.items()}
+            single = [name for name in SINGLE if name in file.files]
+            arrays = {name: file[name] for name in (*widths, *single) if name in file.files}
+            names = _text_names(file)
+    except InputError:
+        raise
+    except Exception as error:  # damaged bytes end in nearly every kind of exception
+        raise InputError(
+            f"{path}: cannot be read as npz ({error}); make it again or download it again"
+        ) from error
+    wanted = [*widths, *([POINTS] if f"{PREFIXES[REFINED]}_t" in widths else [])]
+    missing = [name for name in wanted if name not in arrays]
+    if missing:
+        raise InputError(
+            f"{path}: lacks {', '.join(missing)} (it holds {', '.join(arrays) or 'no poses'}); "
+            "expected what the prediction step writes, or the authors' predictions; predict again "
+            "or check authors.predictions in the configuration"
+        )
+    count = arrays["targ_t"].shape[0] if arrays["targ_t"].ndim else 0
+    for name, width in widths.items():
+        arrays[name] = _checked(arrays[name], (count, width), f"{path}: {name}")
+    for name in single:
+        arrays[name] = _checked(arrays[name], (count,), f"{path}: {name}")
+    _check_truth(arrays, path)
+    if len(names) == count:
+        return {**arrays, NAMES: names}
+    logger.warning("%s: %d names for %d queries cannot be used", path, len(names), count)
+    return arrays
+
+
+def _text_names(file: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the names of an npz file, none where they are no text."""
+    try:
+        names = np.ravel(file[NAMES])
+    except (KeyError, ValueError):  # pickled objects, which are not read: that could run code
+        return np.empty(0, dtype=str)
+    return names[: len(names) if names.dtype.kind in "SU" else 0]
+
+
+def _checked(array: np.ndarray, shape: tuple[int, ...], label: str) -> np.ndarray:
+    """Return numbers of queries in float64.
+
+    Raises:
+        InputError: they are no numbers, not of that shape, or none.
+    """
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{label} holds values of type {array.dtype}, expected numbers")
+    if array.shape != shape or not shape[0]:
+        expected = f"({', '.join(map(str, (shape[0] or 'N', *shape[1:])))})"
+        raise InputError(f"{label} has shape {array.shape}, expected {expected}")
+    return array.astype(np.float64)
+
+
+def _check_truth(arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """Check the true poses.
+
+    Raises:
+        InputError: they are not finite, or a quaternion is of zeros.
+    """
+    truth = np.hstack(pose_arrays(arrays, "targ"))
+    lengths = np.linalg.norm(arrays["targ_q"], axis=1)
+    wrong = ~(np.isfinite(truth).all(axis=1) & (lengths >= SHORTEST_QUATERNION))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise InputError(
+            f"{path}: targ_t and targ_q of query {row} are {truth[row].tolist()} ({wrong.sum()} of "
+            f"{len(wrong)} are so), expected the finite numbers and the quaternion of a true pose; "
+            "check the poses of the scene, or download the authors' file again"
+        )
+
+
+def pose_arrays(arrays: Mapping[str, np.ndarray], prefix: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return camera centres (N, 3) and quaternions (N, 4) of predictions, e.g. ``targ``."""
+    return arrays[f"{prefix}_t"], arrays[f"{prefix}_q"]
