@@ -34,7 +34,8 @@ from relposegnn.graphs import SamplingSettings, sample_graphs
 from relposegnn.packing import Packing, pack_frames
 from relposegnn.retrieval.approximate import ApproximateRanker
 from relposegnn.retrieval.descriptors import DescriptorSettings, describe_frames
-from relposegnn.retrieval.ranking import rank, rank_neighbours
+from relposegnn.retrieval.exact import rank
+from relposegnn.retrieval.ranking import rank_neighbours
 from relposegnn.retrieval.rankings import Ranking, write_ranking
 from relposegnn.retrieval.vocabulary import save_vocabulary
 from relposegnn.storage import create_hdf5

@@ -39,7 +39,8 @@ from relposegnn.retrieval.descriptors import (
     describe_frames,
     fit_vocabulary,
 )
-from relposegnn.retrieval.ranking import Ranker, rank_neighbours
+from relposegnn.retrieval.exact import Ranker
+from relposegnn.retrieval.ranking import rank_neighbours
 from relposegnn.retrieval.rankings import read_ranking
 from relposegnn.runtime import InputError
 from relposegnn.scene_files import SceneFiles

@@ -26,7 +26,7 @@ from relposegnn.photos.map_files import export_map, opened_place
 from relposegnn.photos.place import write_place
 from relposegnn.photos.sources import Item
 from relposegnn.photos.streaming import localise_stream
-from relposegnn.retrieval.ranking import Ranker
+from relposegnn.retrieval.exact import Ranker
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
 

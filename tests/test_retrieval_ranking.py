@@ -5,7 +5,7 @@ import h5py
 import numpy as np
 import pytest
 
-from relposegnn.retrieval import approximate, ranking
+from relposegnn.retrieval import approximate, exact, ranking
 from relposegnn.retrieval.ranking import rank_neighbours
 from relposegnn.retrieval.rankings import read_ranking
 from relposegnn.runtime import InputError
@@ -126,7 +126,7 @@ def test_blocks_change_nothing(tmp_path, monkeypatch):
     """Of 7 database images and 3 queries; a ranking is longer than such a block."""
     train, test = unit_rows(50, 8, 0), unit_rows(11, 8, 1)
     expected = ranked(tmp_path, train, test, candidates=12)
-    monkeypatch.setattr(ranking, "DATABASE_BYTES", 7 * 4 * 8)
+    monkeypatch.setattr(exact, "DATABASE_BYTES", 7 * 4 * 8)
     monkeypatch.setattr(ranking, "QUERY_BYTES", 3 * 4 * 8)
     found = ranked(tmp_path, train, test, candidates=12)
     for split in ("train", "test"):
@@ -151,7 +151,7 @@ def test_a_block_is_the_file_itself(tmp_path):
     """It shares memory with a mapping of the file: reading and checking it copy nothing."""
     write(tmp_path / "d.h5", unit_rows(10, 8, 0), unit_rows(1, 8, 1))
     with h5py.File(tmp_path / "d.h5") as file:
-        for _, rows in ranking.read_blocks(file["train/descriptor"], 3 * 4 * 8):
+        for _, rows in exact.read_blocks(file["train/descriptor"], 3 * 4 * 8):
             assert isinstance(rows.base, np.memmap)
 
 

@@ -27,7 +27,7 @@ from ..metrics import STATED, stated_columns
 from ..poses import quaternion_from_matrix
 from ..predictions import ALL_EDGES, DEVIATIONS, EDGE_SPREADS, POINTS, REFINED
 from ..retrieval.describers import Describer, load_describer
-from ..retrieval.ranking import Ranker
+from ..retrieval.exact import Ranker
 from ..runtime import InputError, map_in_threads, numpy_generator
 from ..scene_images import SceneImages, StoredMaps
 from ..storage import check_scene, open_hdf5, read_settings

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..runtime import InputError, derive_seed
 from ..storage import mapped
-from .ranking import DATABASE_BYTES, rank, read_blocks
+from .exact import DATABASE_BYTES, rank, read_blocks
 from .rankings import Ranking, in_order
 
 logger = logging.getLogger(__name__)
