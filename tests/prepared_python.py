@@ -1,9 +1,12 @@
 """Python that has its libraries loaded already: programs start in copies of one process.
 
 To load torch and the like takes a job longer than its work. The process loads nothing of this
-project, which its copies read where they run; and nothing of theirs comes back.
+project, which its copies read where they run; and nothing of theirs comes back. A copy ends without
+taking its libraries apart, which takes longer than most jobs, too.
 """
 
+import atexit
+import ctypes
 import gc
 import importlib
 import json
@@ -36,6 +39,7 @@ LIBRARIES = (
     *("snakemake.cli", "snakemake.script", "snakemake.report.html_reporter"),
     *("smart_open", "nbformat", "yte"),
 )
+exit_code = [0]  # of the program in this copy
 LAUNCHER = '#!/bin/sh\nexec {} -IS {} {} "$@"\n'
 
 
@@ -81,6 +85,7 @@ def _started() -> tuple[str, subprocess.Popen]:
 
 def _serve(listening: socket.socket, launcher: Path) -> None:
     """Run each program in a copy of this process, which returns from here when it is done."""
+    atexit.register(_end)  # the first, which comes last
     for library in LIBRARIES:
         with suppress(ImportError):
             importlib.import_module(library)
@@ -113,7 +118,22 @@ def _run_and_tell(connection: socket.socket, launcher: Path) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    _run(arguments, launcher)
+    try:
+        _run(arguments, launcher)
+    except SystemExit as end:
+        exit_code[0] = end.code if isinstance(end.code, int) else int(end.code is not None)
+        raise
+    except BaseException:
+        exit_code[0] = 1
+        raise
+
+
+def _end() -> None:
+    """End at once, with what was written."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    ctypes.CDLL(None).fflush(None)
+    os._exit(exit_code[0])
 
 
 def _run(arguments: list[str], launcher: Path) -> None:
