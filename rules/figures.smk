@@ -146,6 +146,7 @@ rule render_video:
         frames="results/{dataset}/frames/{scene}.h5",
         graphs=run_graphs,
         predictions=final_predictions,
+        scene=lambda wildcards: scene_folder(wildcards.scene),
     output:
         mp4="results/{dataset}/videos/{run}/{scene}.mp4",
         gif="results/{dataset}/videos/{run}/{scene}.gif",

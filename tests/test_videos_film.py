@@ -1,10 +1,9 @@
 """Films show the planted data. A query's image is of one colour, its neighbours' of others."""
 
 import av
-import h5py
 import numpy as np
 import pytest
-from PIL import Image, ImageSequence
+from PIL import ExifTags, Image, ImageSequence
 from scipy.spatial.transform import Rotation
 
 from relposegnn.frames import Frames
@@ -21,6 +20,7 @@ from relposegnn.videos.film import (
     STRIP_TOP,
     WIDTH,
     Film,
+    FilmSettings,
     render_video,
 )
 from relposegnn.videos.panels import RETRIEVED
@@ -28,13 +28,23 @@ from relposegnn.videos.queries import choose_queries, read_localized
 
 COUNT, FAILED, FAR = 9, 4, 6  # queries; that without an estimate; that 40 m and 170 degrees off
 COLOURS = np.array([[200, 40, 30], [40, 170, 60], [30, 60, 200]], dtype=np.uint8)
+SETTINGS = FilmSettings(queries=200, frames_per_second=10)
+
+
+def write_images(folder, colours=COLOURS, size=(40, 30), exif=None) -> None:
+    """Write the images of ``write_scene``'s frames, those of one colour as one file."""
+    for i in range(COUNT):
+        image = Image.new("RGB", size, tuple(colours[i % 3].tolist()))
+        image.save(folder / f"{i}.png", **({"exif": exif} if exif else {}))
 
 
 def write_scene(folder) -> dict[str, np.ndarray]:
     """Write frames, graphs and predictions of nine queries in two sequences; return the last.
 
-    Query i has the colour i % 3, its neighbours the next two. Errors are 0.1 i m but for two.
+    Query i has the colour i % 3, its neighbours the next two; what the network sees is white.
+    Errors are 0.1 i m but for two.
     """
+    write_images(folder)
     poses = np.tile(np.eye(4), (COUNT, 1, 1))
     turns = Rotation.from_euler("y", 10 * np.arange(COUNT)[:, None], degrees=True)
     poses[:, :3, :3] = turns.as_matrix()
@@ -42,10 +52,10 @@ def write_scene(folder) -> dict[str, np.ndarray]:
     names = [f"seq-0{i // 5}/frame-{i:06d}" for i in range(COUNT)]
     with create_hdf5(folder / "frames.h5", "frames", {}) as file:
         for split in ("train", "test"):
-            pictures = COLOURS[np.arange(COUNT) % 3][:, None, None]
-            file[f"{split}/images"] = np.broadcast_to(pictures, (COUNT, 12, 16, 3))
+            file[f"{split}/images"] = np.full((COUNT, 12, 16, 3), 255, dtype=np.uint8)
             file[f"{split}/world_from_cam"] = poses
-            file[f"{split}/name"] = file[f"{split}/source"] = names
+            file[f"{split}/name"] = names
+            file[f"{split}/source"] = [f"{i}.png" for i in range(COUNT)]
         file.attrs.update(dataset="d", scene="room", mean=np.zeros(3), variance=np.ones(3))
     with create_hdf5(folder / "graphs.h5", "graphs", {}) as file:
         file["test/query"] = np.arange(COUNT)
@@ -74,8 +84,8 @@ def scene(tmp_path_factory):
 
 
 def sources(folder) -> list:
-    """Return the three files that a film is made from."""
-    return [folder / name for name in ("frames.h5", "graphs.h5", "predictions.npz")]
+    """Return the three files that a film is made from, and the folder of its images."""
+    return [*(folder / name for name in ("frames.h5", "graphs.h5", "predictions.npz")), folder]
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +93,7 @@ def film(scene, tmp_path_factory):
     """Return the MP4 and the GIF of all queries, 10 a second."""
     folder = tmp_path_factory.mktemp("film")
     files = folder / "room.mp4", folder / "room.gif"
-    render_video(*sources(scene[0]), files, "joint", 200, 10)
+    render_video(*sources(scene[0]), files, "joint", SETTINGS)
     return files
 
 
@@ -91,7 +101,8 @@ def drawn(scene) -> Film:
     """Return the film of all queries, not written."""
     folder = scene[0]
     frames = Frames(folder / "frames.h5")
-    return Film(frames, read_localized(frames, *sources(folder)[1:]), np.arange(COUNT), "run m")
+    localized = read_localized(frames, *sources(folder)[1:3])
+    return Film(frames, folder, localized, np.arange(COUNT), "run m")
 
 
 def decode(path) -> np.ndarray:
@@ -169,7 +180,7 @@ def test_the_running_median_of_the_most_similar_image_is_dashed(scene, tmp_path)
     np.savez(tmp_path / "p.npz", **{name: values[shuffled] for name, values in arrays.items()})
     with Frames(folder / "frames.h5") as frames:
         data = read_localized(frames, folder / "graphs.h5", tmp_path / "p.npz")
-        film = Film(frames, data, np.array([1, 4, 6]), "run m")
+        film = Film(frames, folder, data, np.array([1, 4, 6]), "run m")
         film.draw(1)
     metres, degrees = film.panels[1:]
     expected = [[2, 0.1], [5, 0.4]]  # medians of 0, 0.2 and of 0, 0.2, ..., 0.8 m
@@ -235,9 +246,16 @@ def test_predictions_are_matched_by_name(scene, tmp_path):
 def test_predictions_of_other_queries_are_refused(scene, tmp_path):
     folder, arrays = scene
     np.savez(tmp_path / "p.npz", **{name: values[1:] for name, values in arrays.items()})
-    frames, graphs, _ = sources(folder)
+    files = [*sources(folder)[:2], tmp_path / "p.npz", folder, ("x.mp4", "x.gif")]
     with pytest.raises(InputError, match=r"p\.npz: names 8 queries.*seq-00/frame-000000 first"):
-        render_video(frames, graphs, tmp_path / "p.npz", ("x.mp4", "x.gif"), "joint", 200, 10)
+        render_video(*files, "joint", SETTINGS)
+
+
+def test_images_that_are_gone_are_told(scene, tmp_path):
+    files = [*sources(scene[0])[:3], tmp_path, (tmp_path / "x.mp4", tmp_path / "x.gif")]
+    with pytest.raises(InputError, match=r"0\.png: no such file, .* extract its scene again"):
+        render_video(*files, "joint", SETTINGS)
+    assert not list(tmp_path.glob("*.mp4"))
 
 
 def test_graphs_of_other_frames_are_refused(scene, tmp_path):
@@ -251,13 +269,10 @@ def test_graphs_of_other_frames_are_refused(scene, tmp_path):
         read_localized(frames, tmp_path / "g.h5", folder / "predictions.npz")
 
 
-def write_black_scene(folder, neighbours: int, shape=(12, 16), failed=False) -> Film:
+def write_black_scene(folder, neighbours: int, size=(16, 12), failed=False) -> Film:
     """Write a scene like ``write_scene``'s of black images with larger graphs; return its film."""
     arrays = write_scene(folder)
-    with h5py.File(folder / "frames.h5", "r+") as file:
-        for split in ("train", "test"):
-            del file[f"{split}/images"]
-            file[f"{split}/images"] = np.zeros((COUNT, *shape, 3), dtype=np.uint8)
+    write_images(folder, np.zeros_like(COLOURS), size)
     with create_hdf5(folder / "graphs.h5", "graphs", {}) as file:
         file["test/query"] = np.arange(COUNT)
         file["test/neighbours"] = np.tile(np.arange(neighbours) % COUNT, (COUNT, 1))
@@ -268,9 +283,9 @@ def write_black_scene(folder, neighbours: int, shape=(12, 16), failed=False) -> 
 
 
 @pytest.mark.parametrize("neighbours", [1, 3, 7, 30])
-@pytest.mark.parametrize("shape", [(9, 16), (16, 9)])
-def test_strip_holds_graphs_of_any_size(neighbours, shape, tmp_path):
-    frame = write_black_scene(tmp_path, neighbours, shape).draw(COUNT - 1)
+@pytest.mark.parametrize("size", [(1600, 900), (9, 16)])
+def test_strip_holds_graphs_of_any_size(neighbours, size, tmp_path):
+    frame = write_black_scene(tmp_path, neighbours, size).draw(COUNT - 1)
     assert frame.shape == (HEIGHT, WIDTH, 3)
     ring = np.array([int(RETRIEVED[i : i + 2], 16) for i in (1, 3, 5)])
     bordered = (np.abs(frame[STRIP_TOP + 60].astype(int) - ring) <= 1).all(axis=1)
@@ -278,6 +293,26 @@ def test_strip_holds_graphs_of_any_size(neighbours, shape, tmp_path):
     assert len(starts) == 2 * min(neighbours, STRIP_MOST)  # a left and a right border each
     assert starts[0] >= LEFT - 4
     assert starts[-1] <= RIGHT + 2
+
+
+def test_pictures_are_upright_sharp_and_read_once(tmp_path):
+    write_scene(tmp_path)
+    stripes = np.zeros((900, 1200, 3), dtype=np.uint8)
+    stripes[:, 600:] = 255  # stored sideways: black above white when it is turned
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    for i in range(COUNT):
+        Image.fromarray(stripes).save(tmp_path / f"{i}.png", exif=turned)
+    film = drawn((tmp_path,))
+    frame = film.draw(0)
+    left, top, width, height = QUERY_BOX
+    column = frame[top + 4 : top + height - 4, left + width // 2, 0].astype(int)
+    assert (column[: height // 2 - 8] == 0).all()
+    assert (column[height // 2 + 4 :] == 255).all()
+    assert (frame[top + 20, left : left + 80] > 250).all()  # a portrait, with nothing beside it
+    film.draw(1)
+    read = film._picture.cache_info()
+    assert (read.misses, read.hits) == (5, 1)  # 2 queries, neighbours 1, 2 and 2, 3
 
 
 def test_a_scene_where_every_query_failed_is_drawn(tmp_path):

@@ -1,7 +1,7 @@
 """Film the localisation of a scene's test queries."""
 
 from relposegnn.records import recorded
-from relposegnn.videos.film import render_video
+from relposegnn.videos.film import FilmSettings, render_video
 
 if __name__ == "__main__":
     with recorded(snakemake):
@@ -9,7 +9,8 @@ if __name__ == "__main__":
             snakemake.input.frames,
             snakemake.input.graphs,
             snakemake.input.predictions,
+            snakemake.input.scene,
             (snakemake.output.mp4, snakemake.output.gif),
             snakemake.wildcards.run,
-            **snakemake.params.video,
+            FilmSettings(**snakemake.params.video),
         )

@@ -206,6 +206,17 @@ def crop_centre(image: Image.Image, share: float) -> Image.Image:
     return Image.fromarray(cv2.resize(centre, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
+def small_image(path: str | Path, size: tuple[int, int]) -> Image.Image:
+    """Return an image for people to see: upright, and no larger than ``size`` = (width, height).
+
+    Raises:
+        InputError: as ``open_image``.
+    """
+    picture = open_image(path, UPRIGHT)
+    picture.thumbnail(size, Image.Resampling.LANCZOS)
+    return picture
+
+
 def resized_shape(width: int, height: int, shorter_side: int) -> tuple[int, int]:
     """Return (width, height) scaled so that the shorter one is ``shorter_side``, the other cut.
 
@@ -267,7 +278,10 @@ def shift_hue(image: Image.Image, share: float) -> Image.Image:
 
 def _unreadable(path: str | Path, error: Exception) -> InputError:
     if isinstance(error, FileNotFoundError):
-        return InputError(f"{path}: no such file, expected an image")
+        return InputError(
+            f"{path}: no such file, expected an image; of a place: put it back, or extract its "
+            "scene again"
+        )
     found = str(error)
     if isinstance(error, UnidentifiedImageError):
         with Path(path).open("rb") as file:

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
 from ..frames import Frames
 from ..graphs import read_graphs
-from ..images import open_image
+from ..images import small_image
 from ..poses import pose_distances
 from ..retrieval.rankings import read_ranking
 from ..runtime import InputError
@@ -25,7 +24,7 @@ from .style import (
 
 WIDTH, CAPTION, GAP, APART = 1.15, 0.36, 0.08, 0.04  # inches; a picture's caption is above it
 MARGIN, TOP, BOTTOM = 0.1, 0.26, 0.62
-PIXELS = 320  # longer side of a picture
+PIXELS = 320, 320  # of a picture, at most
 
 
 def plot_gallery(
@@ -101,7 +100,8 @@ def draw_gallery(
     rows, count = neighbours.shape
     own = frames.poses("test")[queries][:, None]
     metres, degrees = pose_distances(frames.poses("train")[neighbours], own)
-    height, width = frames.image_shape
+    sideways = frames.orientation > 4  # EXIF's; pictures are upright
+    height, width = frames.image_shape[:: -1 if sideways else 1]
     step = np.array([WIDTH + GAP, WIDTH * height / width + CAPTION])
     size = [MARGIN + (1 + count) * step[0] + MARGIN, TOP + rows * step[1] + BOTTOM]
     colours = error_colours(metres, percentile=100)
@@ -109,7 +109,8 @@ def draw_gallery(
         figure = Figure(figsize=size)
         for row, query in enumerate(queries):
             shown = [("test", query), *(("train", each) for each in neighbours[row])]
-            pictures = [_picture(folder / frames.sources(split)[each]) for split, each in shown]
+            paths = [folder / frames.source(*each) for each in shown]
+            pictures = [np.array(small_image(path, PIXELS)) for path in paths]
             captions = ["\n".join(frames.names("test")[query].rsplit("/", 1))]
             captions += [
                 f"similarity {s:.2f}\n{m:.2f} m, {d:.0f}°"
@@ -129,10 +130,3 @@ def draw_gallery(
         label = {"ha": "right", "size": 8, "color": SOFT}
         write(figure, (left - 0.1, line), "distance from the query [m]", **label)
     return figure
-
-
-def _picture(image_file: Path) -> np.ndarray:
-    """Return an original image (H, W, 3), uint8, no larger than the figure can show."""
-    image = open_image(image_file)
-    image.thumbnail((PIXELS, PIXELS), Image.Resampling.LANCZOS)
-    return np.array(image)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
@@ -37,10 +38,7 @@ from .style import (
 
 WIDTH, HEIGHTS = 6.2, np.array([[1.6, 4.8], [0.7, 4.8]])  # of the views, inches: least and most
 LEFT, RIGHT, TOP, GAP, BOTTOM = 0.65, 1.05, 0.68, 0.5, 0.95  # around the views, inches
-SHOWN = {
-    "views": 60,
-    "stated": 15,
-}  # queries whose viewing directions, and stated errors, are drawn
+VIEWS, CIRCLES = 60, 15  # queries whose viewing directions, and whose stated errors, are drawn
 
 
 class Told(NamedTuple):
@@ -129,17 +127,14 @@ def draw_trajectories(
         boxes = (LEFT, TOP, WIDTH, above), (LEFT, TOP + above + GAP, WIDTH, beside)
         for box, upwards, whence in zip(boxes, (1, 2), (view.title, "from the side"), strict=True):
             panel = Map(place_axes(figure, box), view, low, high, upwards)
-            panel.axes.set_ylabel(view.labels[upwards])
-            panel.axes.set_title(whence, weight="normal", color=SOFT, size=8.5)
-            panel.axes.locator_params(axis="y", nbins=max(2, round(box[3] / 0.5)))
+            _label(panel.axes, whence, view.labels[upwards], height=box[3])
             panel.draw_database(database)
             panel.draw_paths(queries, truth, INK)
             _draw_estimates(panel, truth, estimates, colours.to_rgba(errors))
             _draw_told(panel, (truth, estimates), told, colours.to_rgba(errors))
         figure.axes[0].tick_params(labelbottom=False)
         figure.axes[1].set_xlabel(view.labels[0])
-        known = f" ({copied[0]}: {_median_error(copied[1], truth)})" if copied else ""
-        heading = f"{title}: median error {_median_error(estimates, truth)}{known}"
+        heading = _tell_medians(title, truth, estimates, copied)
         write(figure, (LEFT, 0.28), heading, weight="bold")
         extend = "max" if (errors > colours.norm.vmax).any() else "neither"
         label = {"label": "translation error [m]", "extend": extend}
@@ -147,6 +142,21 @@ def draw_trajectories(
         circles = told is not None and np.isfinite(told.stated).any()
         _add_legend(figure, len(truth), tell_unseen(placed, low, high), bool(circles))
     return figure
+
+
+def _label(axes: Axes, title: str, upwards: str, height: float) -> None:
+    """Say whence a view is seen, and what grows towards its top; its height is in inches."""
+    axes.set_title(title, weight="normal", color=SOFT, size=8.5)
+    axes.set_ylabel(upwards)
+    axes.locator_params(axis="y", nbins=max(2, round(height / 0.5)))
+
+
+def _tell_medians(
+    title: str, truth: np.ndarray, estimates: np.ndarray, copied: tuple[str, np.ndarray] | None
+) -> str:
+    """Return a title with the median error of estimates (N, 3), and of a yardstick's."""
+    known = f" ({copied[0]}: {_median_error(copied[1], truth)})" if copied else ""
+    return f"{title}: median error {_median_error(estimates, truth)}{known}"
 
 
 def _median_error(estimates: np.ndarray, truth: np.ndarray) -> str:
@@ -179,14 +189,14 @@ def _draw_told(
     if told is None:
         return
     found = np.flatnonzero(np.isfinite(centres[1]).all(axis=1))
-    rows = found[:: max(1, len(found) // SHOWN["views"])]
+    rows = found[:: max(1, len(found) // VIEWS)]
     inks = np.tile(to_rgba(SOFT), (len(colours), 1)), colours
     for places, ahead, own in zip(centres, told.ahead, inks, strict=True):
         ends = panel.place(np.stack([places, places + 0.4 * panel.symbol * ahead], axis=1)[rows])
         lines = LineCollection(ends, colors=own[rows], linewidths=0.8, zorder=2.3)
         panel.axes.add_collection(lines, autolim=False)
     known = found[np.isfinite(told.stated[found])]
-    for row in known[:: max(1, len(known) // SHOWN["stated"])]:
+    for row in known[:: max(1, len(known) // CIRCLES)]:
         panel.draw_ellipse(centres[1][row], told.stated[row] ** 2 * np.eye(3), colours[row])
 
 

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure
-from PIL import Image
 
 from ..figures.maps import Map, look_from_above, surround, tell_unseen
 from ..figures.style import (
@@ -26,11 +25,11 @@ from ..figures.style import (
     write,
 )
 from ..frames import Frames
-from ..images import UPRIGHT, open_image
+from ..images import small_image
 from ..poses import pose_from_quaternion
 
 SHOWN = 12  # photos with a picture
-PIXELS = 360  # longer side of a picture
+PIXELS = 360, 360  # of a picture, at most
 COLOURS = ERROR_COLOURS.reversed()  # dark blue: sure
 CELL, CAPTION, GAP = (1.36, 1.02), 0.36, 0.14  # inches; a cell has a picture, its caption is above
 MARGIN, TOP, AXIS, LEGEND = 0.18, 0.46, 0.66, 0.98  # inches; the legend is below the map
@@ -57,11 +56,8 @@ def plot_photos(
         covariances: (N, 3, 3) of the photos' camera centres, up to a factor, for ellipses.
     """
     shown = choose_shown(table["confidence"].to_numpy())
-    pictures = []
-    for row in shown:
-        picture = open_image(Path(photo_folder) / table["image"][row], UPRIGHT)
-        picture.thumbnail((PIXELS, PIXELS), Image.Resampling.LANCZOS)
-        pictures.append(np.array(picture))
+    paths = [Path(photo_folder) / table["image"][row] for row in shown]
+    pictures = [np.array(small_image(path, PIXELS)) for path in paths]
     title = f"{frames.scene}: {len(table)} photo{'s' * (len(table) != 1)} localised"
     if minimum_confidence > 0:
         title += f", {table['accepted'].sum()} with confidence of at least {minimum_confidence:g}"

@@ -5,12 +5,10 @@ import io
 from html import escape
 from pathlib import Path
 
-from PIL import Image
-
-from ..images import open_image
+from ..images import small_image
 from ..runtime import atomic_path
 
-PIXELS = 320  # longer side of a thumbnail
+PIXELS = 320, 320  # of a thumbnail, at most
 QUALITY = 78  # of its JPEG
 
 
@@ -20,10 +18,8 @@ def thumbnail(image_file: str | Path) -> str:
     Raises:
         InputError: as ``images.open_image``.
     """
-    picture = open_image(image_file)
-    picture.thumbnail((PIXELS, PIXELS), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=QUALITY)
+    small_image(image_file, PIXELS).save(stream, "JPEG", quality=QUALITY)
     return as_address(stream.getvalue(), "image/jpeg")
 
 

@@ -6,6 +6,8 @@ whole pixels. Places are in pixels from the upper left corner.
 """
 
 import logging
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import matplotlib
@@ -31,6 +33,7 @@ from ..figures.style import (
     write,
 )
 from ..frames import Frames
+from ..images import small_image
 from ..poses import pose_distances
 from .files import create_mp4, shrink, write_gif
 from .panels import COPYING, RETRIEVED, Curve, FilmMap
@@ -44,6 +47,7 @@ MAP_BOX = (500, 96, 420, 346)
 CURVE_BOXES = ((1000, 96, 236, 146), (1000, 296, 236, 146))
 LEGEND_LINE = 488
 STRIP_TOP, STRIP_BOX, STRIP_GAP = 550, (160, 120), 16
+KEPT_PICTURES = 128  # in memory at most, 0.4 MB each: neighbours of one query are the next one's
 STRIP_MOST = 11  # neighbours; more would be too narrow for their captions
 STYLE = {"font.size": 11, "xtick.labelsize": 10, "ytick.labelsize": 10, "legend.fontsize": 10.5}
 HEADING, NOTE = {"weight": "bold"}, {"color": SOFT}
@@ -69,60 +73,82 @@ MOVING = {  # what changes from query to query
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class FilmSettings:
+    """How a scene is filmed.
+
+    Attributes:
+        queries: every n-th of each sequence is shown, n so that about this many are.
+        frames_per_second: of the MP4.
+    """
+
+    queries: int
+    frames_per_second: float
+
+
 def render_video(
     frames_file: str | Path,
     graphs_file: str | Path,
     predictions_file: str | Path,
+    scene_folder: str | Path,
     film_files: tuple[str | Path, str | Path],
     run: str,
-    queries: int,
-    frames_per_second: float,
+    settings: FilmSettings,
 ) -> None:
     """Film the test queries of a scene: image, neighbours, cameras on the map, errors.
 
-    One query a frame, in recorded order; estimates from the first edge.
+    One query a frame, in recorded order; estimates are those of the ``shown_estimator``. The frames
+    file holds images as the network sees them, maybe of few pixels: the original ones are shown,
+    upright.
 
     Args:
         frames_file: HDF5 of the packing step.
         graphs_file: HDF5 of the sampling step.
         predictions_file: npz of the prediction step.
+        scene_folder: with its images.
         film_files: MP4 (H.264, 1280x720 pixels) and GIF (smaller, at most 5 frames a second).
         run: for the title.
-        queries: every n-th of each sequence is shown, n so that about this many are.
-        frames_per_second: of the MP4.
+        settings: how many queries are shown, and how fast.
 
     Raises:
-        InputError: the files do not belong together, or H.264 cannot be written.
+        InputError: the files do not belong together, an image cannot be read, or H.264 cannot be
+            written.
     """
-    step = int(np.ceil(frames_per_second / GIF_RATE))
+    rate = settings.frames_per_second
+    step = int(np.ceil(rate / GIF_RATE))
     small = []
     with Frames(frames_file) as frames:
         localized = read_localized(frames, graphs_file, predictions_file)
-        shown = choose_queries(localized.names, queries)
-        film = Film(frames, localized, shown, f"run {run}, {localized.estimator}")
-        with create_mp4(film_files[0], WIDTH, HEIGHT, frames_per_second) as add:
+        shown = choose_queries(localized.names, settings.queries)
+        title = f"run {run}, {localized.estimator}"
+        film = Film(frames, Path(scene_folder), localized, shown, title)
+        with create_mp4(film_files[0], WIDTH, HEIGHT, rate) as add:
             for position in tqdm(range(len(shown)), "frames", unit="frame", disable=None):
                 picture = film.draw(position)
                 add(picture)
                 if (len(shown) - 1 - position) % step == 0:  # the last one is shown
                     small.append(shrink(picture, GIF_WIDTH))
-    write_gif(film_files[1], small, frames_per_second / step)
+    write_gif(film_files[1], small, rate / step)
     logger.info("%s: %d of %d queries shown", film_files[0], len(shown), len(localized.names))
 
 
 class Film:
     """Draws the frames of a film, in any order."""
 
-    def __init__(self, frames: Frames, data: Localized, shown: np.ndarray, title: str) -> None:
+    def __init__(
+        self, frames: Frames, folder: Path, data: Localized, shown: np.ndarray, title: str
+    ) -> None:
         """Draw what stands still.
 
         Args:
-            frames: of the scene, open.
+            frames: of the scene.
+            folder: with its images, which are read when they are drawn.
             data: all queries of the scene.
             shown: those of them (n) that have a frame in the film.
             title: what made the estimates.
         """
-        self.frames, self.data, self.shown = frames, data, shown
+        self.frames, self.folder, self.data, self.shown = frames, folder, data, shown
+        self._picture = lru_cache(KEPT_PICTURES)(small_image)
         self.strip = _strip(data.neighbours.shape[1])
         colours = error_colours(data.metres)
         self.colours = colours.to_rgba(data.metres)
@@ -161,10 +187,11 @@ class Film:
             self.figure.draw_artist(text)
         frame = np.asarray(self.canvas.buffer_rgba())[..., :3].copy()
         i = self.shown[position]
-        _paste(frame, self.frames.images("test", [self.data.query[i]])[0], QUERY_BOX, INK)
         neighbours = self.data.neighbours[i, : len(self.strip)]
-        for picture, box in zip(self.frames.images("train", neighbours), self.strip, strict=True):
-            _paste(frame, picture, box, RETRIEVED)
+        places = [("test", self.data.query[i]), *(("train", each) for each in neighbours)]
+        for place, box in zip(places, [QUERY_BOX, *self.strip], strict=True):
+            picture = self._picture(self.folder / self.frames.source(*place), box[2:])
+            _paste(frame, picture, box, INK if box is QUERY_BOX else RETRIEVED)
         return frame
 
     def _put(self, place: tuple[float, float], text: str, **style: object) -> Text:
@@ -256,11 +283,11 @@ def _add_colour_scale(axes: Axes, colours: ScalarMappable) -> None:
 
 
 def _paste(
-    frame: np.ndarray, picture: np.ndarray, box: tuple[int, int, int, int], colour: str
+    frame: np.ndarray, picture: Image.Image, box: tuple[int, int, int, int], colour: str
 ) -> None:
-    """Scale a picture (H, W, 3) into a box of the frame, in its middle, with a border around."""
+    """Scale a picture into a box of the frame, in its middle, with a border around."""
     left, top, width, height = box
-    scaled = ImageOps.contain(Image.fromarray(picture), (width, height), Image.Resampling.BICUBIC)
+    scaled = ImageOps.contain(picture, (width, height), Image.Resampling.BICUBIC)
     framed = np.asarray(ImageOps.expand(scaled, border=2, fill=colour))
     left, top = left + (width - framed.shape[1]) // 2, top + (height - framed.shape[0]) // 2
     frame[top : top + framed.shape[0], left : left + framed.shape[1]] = framed
