@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import h5py
 import numpy as np
+import prepared_python
 import pytest
 from PIL import Image
 from project import REPOSITORY, Project
@@ -22,6 +23,12 @@ from generated_rooms.rendering import Camera, render_frame
 from generated_rooms.rooms import build_room
 from relposegnn.poses import quaternion_from_matrix
 from relposegnn.storage import create_hdf5
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let all workers have the libraries loaded once."""
+    if config.getoption("numprocesses", None):
+        prepared_python.share()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

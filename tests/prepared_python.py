@@ -39,6 +39,7 @@ LIBRARIES = (
     *("snakemake.cli", "snakemake.script", "snakemake.report.html_reporter"),
     *("smart_open", "nbformat", "yte"),
 )
+SHARED = "PREPARED_PYTHON"  # the variable with the address of a process that several share
 exit_code = [0]  # of the program in this copy
 LAUNCHER = '#!/bin/sh\nexec {} -IS {} {} "$@"\n'
 
@@ -53,12 +54,17 @@ def prepared_output(
     program = [arguments, str(folder), dict(environment or os.environ)]
     with tempfile.TemporaryFile("w+") as output, Path(os.devnull).open() as nothing:
         streams = [nothing.fileno(), output.fileno(), output.fileno()]
-        address, _ = _started()
+        address = os.environ.get(SHARED) or _started()[0]
         code = ask_prepared.ask(address, program, streams)
         output.seek(0)
         text = output.read()
     assert code == expect, text[-6000:]
     return text
+
+
+def share() -> None:
+    """Let all that this process starts, such as pytest's workers, run programs in copies of one."""
+    os.environ[SHARED] = _started()[0]
 
 
 @cache
@@ -86,19 +92,25 @@ def _started() -> tuple[str, subprocess.Popen]:
 def _serve(listening: socket.socket, launcher: Path) -> None:
     """Run each program in a copy of this process, which returns from here when it is done."""
     atexit.register(_end)  # the first, which comes last
-    for library in LIBRARIES:
-        with suppress(ImportError):
-            importlib.import_module(library)
-    gc.freeze()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while listening in select.select([listening, sys.stdin], [], [])[0]:
         connection, _ = listening.accept()
+        _prepare()
         if os.fork() == 0:
             listening.close()
             return _run_and_tell(connection, launcher)
         connection.close()
     for path in (*launcher.parent.iterdir(), launcher.parent):  # whoever started it is gone
         path.rmdir() if path.is_dir() else path.unlink()
+
+
+@cache
+def _prepare() -> None:
+    """Load the libraries, when the first program comes."""
+    for library in LIBRARIES:
+        with suppress(ImportError):
+            importlib.import_module(library)
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 
 
 def _run_and_tell(connection: socket.socket, launcher: Path) -> None:

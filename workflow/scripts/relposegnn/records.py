@@ -6,7 +6,9 @@ Nothing in here is part of a script's digest, see ``digest``: it changes no resu
 import hashlib
 import json
 import platform
+import re
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import distributions
@@ -16,6 +18,8 @@ from typing import Any
 from .runtime import atomic_path, logging_to
 
 MEMORY = Path(".snakemake/digests")  # where Snakemake runs; may be deleted at any time
+# In a package's metadata, which would take long to parse in full, and for each job.
+NAME_OR_VERSION = re.compile(r"^(Name|Version): *(.*?) *$", re.MULTILINE)
 SNAKEMAKES_MARK = ".snakemake_timestamp"  # put into a folder when the job that made it has ended
 
 
@@ -89,11 +93,14 @@ def digest(path: str | Path) -> str:
 
 def environment() -> dict[str, Any]:
     """Return the version of Python and those of all packages that a job may import."""
-    # An installation that was interrupted leaves folders without metadata.
-    read = [each.metadata for each in distributions() if each.read_text("METADATA")]
-    packages = [(each["Name"], each["Version"]) for each in read]
+    # Snakemake puts folders into a job's path once more; an installation that was interrupted
+    # leaves folders without metadata.
+    installed = distributions(path=list(dict.fromkeys(sys.path)))
+    texts = [text for each in installed if (text := each.read_text("METADATA"))]
+    heads = [dict(NAME_OR_VERSION.findall(text.partition("\n\n")[0])) for text in texts]
     # Of two with one name, the first on the path is imported.
-    return {"python": platform.python_version(), "packages": dict(reversed(packages))}
+    packages = {head["Name"]: head["Version"] for head in reversed(heads)}
+    return {"python": platform.python_version(), "packages": packages}
 
 
 def commit() -> str | None:
