@@ -28,8 +28,9 @@ from torch.optim import Adam
 
 from relposegnn.datasets import batches, read_training_graphs, shuffled_batches
 from relposegnn.edges import complete_edges
-from relposegnn.match_field_network import build_network
-from relposegnn.model import ModelSettings, RelPoseGNN
+from relposegnn.model_settings import ModelSettings
+from relposegnn.networks import build_network
+from relposegnn.published_network import RelPoseGNN
 from relposegnn.runtime import select_device
 from relposegnn.scene_files import SceneFiles
 from relposegnn.training import Learner

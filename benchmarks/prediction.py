@@ -11,7 +11,8 @@ from inputs import write_scene
 from relposegnn.aggregation import MEDIAN, LocalizationSettings
 from relposegnn.datasets import GraphDataset, normalise_images
 from relposegnn.localization import localize_queries
-from relposegnn.model import ModelSettings, RelPoseGNN
+from relposegnn.model_settings import ModelSettings
+from relposegnn.published_network import RelPoseGNN
 from relposegnn.relative_poses import WORLD_DIFFERENCE
 from relposegnn.runtime import select_device
 from relposegnn.scene_files import SceneFiles

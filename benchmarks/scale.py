@@ -30,7 +30,8 @@ import pandas as pd
 from inputs import write_images, write_scene
 from measuring import forget_peak_memory, held_memory, machine, peak_memory
 
-from relposegnn.graphs import SamplingSettings, sample_graphs
+from relposegnn.graph_sampling import sample_graphs
+from relposegnn.neighbour_choice import SamplingSettings
 from relposegnn.packing import Packing, pack_frames
 from relposegnn.retrieval.approximate import ApproximateRanker
 from relposegnn.retrieval.descriptors import DescriptorSettings, describe_frames

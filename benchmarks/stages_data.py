@@ -13,8 +13,9 @@ from inputs import write_images, write_scene
 from measuring import Figure, by_turns, forget_peak_memory, held_memory, peak_memory, rates
 
 from relposegnn.frames import Frames
-from relposegnn.graphs import SamplingSettings, sample_graphs
+from relposegnn.graph_sampling import sample_graphs
 from relposegnn.images import read_image, read_images
+from relposegnn.neighbour_choice import SamplingSettings
 from relposegnn.packing import Packing, pack_frames
 from relposegnn.retrieval.descriptors import DescriptorSettings, describe_frames
 from relposegnn.retrieval.netvlad import NetVLAD, encoder_input, run_in_batches

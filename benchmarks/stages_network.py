@@ -23,15 +23,16 @@ from relposegnn.checkpoints import save_model
 from relposegnn.datasets import batches, read_training_graphs, shuffled_batches
 from relposegnn.edges import complete_edges
 from relposegnn.feature_maps import FeatureMaps, encode_frames
-from relposegnn.graphs import SamplingSettings
 from relposegnn.localization import localize_queries
-from relposegnn.match_field_network import build_network
-from relposegnn.model import ModelSettings, RelPoseGNN
+from relposegnn.model_settings import ModelSettings
+from relposegnn.neighbour_choice import SamplingSettings
+from relposegnn.networks import build_network
 from relposegnn.packing import Packing, pack_frames
 from relposegnn.photos.files import read_photo
 from relposegnn.photos.localiser import Localiser
 from relposegnn.photos.map_files import export_map, opened_place
 from relposegnn.photos.place import Place
+from relposegnn.published_network import RelPoseGNN
 from relposegnn.retrieval.descriptors import (
     DescriptorSettings,
     VocabularySettings,

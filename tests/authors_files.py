@@ -22,7 +22,7 @@ from torch_geometric.data import Data
 
 from relposegnn.edges import complete_edges
 from relposegnn.images import read_image
-from relposegnn.model import ModelSettings, RelPoseGNN
+from relposegnn.model_settings import ModelSettings
 from relposegnn.poses import (
     matrix_from_quaternion,
     pose_from_quaternion,
@@ -30,6 +30,7 @@ from relposegnn.poses import (
     quaternion_from_matrix,
     vector_from_pose,
 )
+from relposegnn.published_network import RelPoseGNN
 from relposegnn.scenes import Frame
 
 GRAPH_IMAGE_SIZE = (341, 256)  # width, height

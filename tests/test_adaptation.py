@@ -19,7 +19,8 @@ from relposegnn.adaptation import (
 from relposegnn.checkpoints import load_model, save_model
 from relposegnn.graphs import LEFT_OUT, write_split
 from relposegnn.localization import localize_queries
-from relposegnn.model import ModelSettings, RelPoseGNN
+from relposegnn.model_settings import ModelSettings
+from relposegnn.published_network import RelPoseGNN
 from relposegnn.relative_poses import RELATIVE
 from relposegnn.scene_files import SceneFiles
 from relposegnn.storage import create_hdf5

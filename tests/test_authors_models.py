@@ -16,7 +16,8 @@ from relposegnn.authors.models import import_model
 from relposegnn.authors.second_layer import examine_second_layer
 from relposegnn.checkpoints import load_model
 from relposegnn.edges import complete_edges
-from relposegnn.model import ModelSettings, RelPoseGNN
+from relposegnn.model_settings import ModelSettings
+from relposegnn.published_network import RelPoseGNN
 from relposegnn.runtime import InputError
 
 pytestmark = pytest.mark.slow

@@ -25,9 +25,10 @@ from loopback import Cut, Request, serving
 from relposegnn.archives import extract_scene
 from relposegnn.layouts.reading import read_scene
 from relposegnn.metrics import score_estimator
-from relposegnn.model import ModelSettings, RelPoseGNN
+from relposegnn.model_settings import ModelSettings
 from relposegnn.poses import vector_from_pose
 from relposegnn.predictions import FIRST_EDGE, read_predictions
+from relposegnn.published_network import RelPoseGNN
 from relposegnn.retrieval.netvlad import load_netvlad
 from relposegnn.weights import read_checkpoint
 

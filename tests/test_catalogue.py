@@ -23,8 +23,9 @@ from relposegnn.calibration import Scale, read_calibration
 from relposegnn.camera_files import read_camera, write_camera
 from relposegnn.configuration import check_file
 from relposegnn.frames import Frames
-from relposegnn.graphs import SamplingSettings, read_graphs
+from relposegnn.graphs import read_graphs
 from relposegnn.layouts.reading import read_scene
+from relposegnn.neighbour_choice import SamplingSettings
 from relposegnn.photos.files import find_photos, read_photo
 from relposegnn.photos.place import Place, read_place, write_place
 from relposegnn.predictions import ALL_EDGES

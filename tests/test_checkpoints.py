@@ -15,7 +15,8 @@ from relposegnn.checkpoints import (
     save_model,
     save_state,
 )
-from relposegnn.model import ModelSettings, RelPoseGNN
+from relposegnn.model_settings import ModelSettings
+from relposegnn.published_network import RelPoseGNN
 from relposegnn.runtime import InputError
 from relposegnn.weights import read_checkpoint
 

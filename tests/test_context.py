@@ -10,8 +10,9 @@ from relposegnn.aggregation import MEDIAN, LocalizationSettings
 from relposegnn.checkpoints import save_model
 from relposegnn.context import foreign_neighbours, measure_context
 from relposegnn.metrics import TRANSLATION, read_scores
-from relposegnn.model import ModelSettings, RelPoseGNN
+from relposegnn.model_settings import ModelSettings
 from relposegnn.predictions import ALONE, FOREIGN, OWN
+from relposegnn.published_network import RelPoseGNN
 from relposegnn.runtime import InputError
 from relposegnn.scene_files import SceneFiles
 from relposegnn.storage import create_hdf5

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from relposegnn.graphs import LEFT_OUT, VALIDATION, SamplingSettings, read_graphs, write_split
+from relposegnn.graphs import LEFT_OUT, VALIDATION, read_graphs, write_split
 from relposegnn.left_out import (
     REACHES,
     known_frames,
@@ -15,6 +15,7 @@ from relposegnn.left_out import (
     read_reaches,
     sample_left_out,
 )
+from relposegnn.neighbour_choice import SamplingSettings
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
 

@@ -29,9 +29,10 @@ from relposegnn.downloads import download
 from relposegnn.images import image_size, open_image
 from relposegnn.layouts.seven_scenes import read_pose
 from relposegnn.limits import check_limit, check_space
-from relposegnn.model import ModelSettings, RelPoseGNN
+from relposegnn.model_settings import ModelSettings
 from relposegnn.photos.command import main
 from relposegnn.predictions import read_predictions
+from relposegnn.published_network import RelPoseGNN
 from relposegnn.retrieval.vocabulary import load_vocabulary
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5, open_hdf5

@@ -5,20 +5,21 @@ import pytest
 import torch
 from conftest import turn_world
 from scipy.spatial.transform import Rotation
-from test_model import CASES, published_model
+from test_published_network import CASES, published_model
 
 from relposegnn import localization, scene_images
 from relposegnn.aggregation import MEDIAN, LocalizationSettings
 from relposegnn.checkpoints import save_model
 from relposegnn.datasets import GraphDataset, normalise_images
 from relposegnn.frames import Frames
-from relposegnn.model import ModelSettings, RelPoseGNN
+from relposegnn.model_settings import ModelSettings
 from relposegnn.poses import (
     pose_from_quaternion,
     quaternion_exp,
     quaternion_from_matrix,
     rotation_error_deg,
 )
+from relposegnn.published_network import RelPoseGNN
 from relposegnn.relative_poses import (
     RELATIVE,
     SCENE_DIFFERENCE,

@@ -19,7 +19,7 @@ from relposegnn.edges import complete_edges
 from relposegnn.frames import Frames
 from relposegnn.match_field_network import MatchFieldGNN
 from relposegnn.match_fields import Views
-from relposegnn.model import MATCH_FIELD, ModelSettings
+from relposegnn.model_settings import MATCH_FIELD, ModelSettings
 from relposegnn.poses import quaternion_from_matrix, rotation_error_deg
 from relposegnn.relative_poses import (
     KINDS,

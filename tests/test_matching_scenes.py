@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from relposegnn.camera_files import read_camera, write_camera
 from relposegnn.frames import Frames
-from relposegnn.graphs import LEFT_OUT, SamplingSettings, read_graphs, write_split
+from relposegnn.graphs import LEFT_OUT, read_graphs, write_split
 from relposegnn.left_out import read_reaches, sample_left_out
 from relposegnn.matching.key_points import find_key_points
 from relposegnn.matching.refinement import Prior
@@ -28,6 +28,7 @@ from relposegnn.matching.scenes import (
     refine_predictions,
     regressed_prior,
 )
+from relposegnn.neighbour_choice import SamplingSettings
 from relposegnn.poses import pose_distances, quaternion_from_matrix
 from relposegnn.runtime import InputError
 from relposegnn.scene_files import SceneFiles

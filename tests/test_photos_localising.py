@@ -19,12 +19,13 @@ from relposegnn.camera_files import write_camera
 from relposegnn.checkpoints import save_model
 from relposegnn.feature_maps import FeatureMaps, encode_frames
 from relposegnn.frames import Frames
-from relposegnn.graphs import SamplingSettings, write_split
+from relposegnn.graphs import write_split
 from relposegnn.localization import predict_poses
 from relposegnn.match_field_network import MatchFieldGNN
 from relposegnn.matching.refinement import Refined
 from relposegnn.metrics import STATED
-from relposegnn.model import ModelSettings, RelPoseGNN
+from relposegnn.model_settings import ModelSettings
+from relposegnn.neighbour_choice import SamplingSettings
 from relposegnn.photos import localiser
 from relposegnn.photos.confidence import recognition, similarity_scale
 from relposegnn.photos.localiser import POSE, Localiser, neighbours_of_photos
@@ -33,6 +34,7 @@ from relposegnn.photos.place import Place
 from relposegnn.photos.refining import PhotoRefiner
 from relposegnn.poses import quaternion_from_matrix, rotation_error_deg
 from relposegnn.predictions import ALL_EDGES, REFINED
+from relposegnn.published_network import RelPoseGNN
 from relposegnn.retrieval.descriptors import (
     DescriptorSettings,
     VocabularySettings,

@@ -8,7 +8,7 @@ from project import TINY, Project
 
 from relposegnn.aggregation import LocalizationSettings
 from relposegnn.calibration import Scale
-from relposegnn.graphs import SamplingSettings
+from relposegnn.neighbour_choice import SamplingSettings
 from relposegnn.photos.place import Place, read_place, write_place
 from relposegnn.predictions import ALL_EDGES
 from relposegnn.runtime import InputError

@@ -19,8 +19,8 @@ from relposegnn.checkpoints import load_model
 from relposegnn.datasets import GraphDataset, batches
 from relposegnn.graphs import write_split
 from relposegnn.locks import try_lock
-from relposegnn.match_field_network import build_network
-from relposegnn.model import ModelSettings
+from relposegnn.model_settings import ModelSettings
+from relposegnn.networks import build_network
 from relposegnn.relative_poses import WORLD_DIFFERENCE
 from relposegnn.runtime import InputError
 from relposegnn.scene_files import SceneFiles

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from relposegnn.aggregation import LocalizationSettings
-from relposegnn.graphs import SamplingSettings
+from relposegnn.neighbour_choice import SamplingSettings
 from relposegnn.photos.place import Place, write_place
 from relposegnn.records import recorded
 

@@ -1,7 +1,7 @@
 """Bring one of the authors' checkpoints into this project's own format."""
 
 from relposegnn.authors.models import import_model
-from relposegnn.model import ModelSettings
+from relposegnn.model_settings import ModelSettings
 from relposegnn.records import recorded
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Sample one retrieval graph per frame."""
 
-from relposegnn.graphs import SamplingSettings, sample_graphs
+from relposegnn.graph_sampling import sample_graphs
+from relposegnn.neighbour_choice import SamplingSettings
 from relposegnn.records import recorded
 from relposegnn.validation import ValidationSettings
 

@@ -1,7 +1,7 @@
 """Sample graphs of database frames whose surroundings are left out."""
 
-from relposegnn.graphs import SamplingSettings
 from relposegnn.left_out import sample_left_out
+from relposegnn.neighbour_choice import SamplingSettings
 from relposegnn.records import recorded
 
 if __name__ == "__main__":

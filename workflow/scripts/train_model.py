@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from relposegnn.model import ModelSettings
+from relposegnn.model_settings import ModelSettings
 from relposegnn.processes import run_in_processes
 from relposegnn.records import recorded
 from relposegnn.scene_files import SceneFiles

@@ -20,7 +20,7 @@ from .checkpoints import load_model, save_model
 from .frames import Frames
 from .graphs import LEFT_OUT, read_graphs
 from .localization import graph_passes, localize_queries
-from .model import PoseNetwork
+from .pose_network import PoseNetwork
 from .relative_poses import relative_pose, scene_from_world
 from .runtime import atomic_path
 from .scene_files import SceneFiles

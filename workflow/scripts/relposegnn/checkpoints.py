@@ -10,8 +10,9 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from .match_field_network import build_network
-from .model import ModelSettings, PoseNetwork
+from .model_settings import ModelSettings
+from .networks import build_network
+from .pose_network import PoseNetwork
 from .runtime import InputError, atomic_path
 from .version import VERSION
 from .weights import check_weights, list_keys, load_weights, read_checkpoint

@@ -21,7 +21,7 @@ from .frames import Frames
 from .graphs import read_graphs
 from .localization import estimate_candidates
 from .metrics import ROTATION, TRANSLATION, pose_errors
-from .model import PoseNetwork
+from .pose_network import PoseNetwork
 from .poses import quaternion_from_matrix
 from .predictions import ALONE, FOREIGN, OWN
 from .runtime import InputError, atomic_path, numpy_generator

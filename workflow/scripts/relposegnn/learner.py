@@ -10,7 +10,7 @@ from torch_geometric.data import Batch
 from .datasets import normalise_images, true_relative
 from .losses import RelativePoseCriterion, RelativePoseLoss
 from .match_fields import Views
-from .model import PoseNetwork
+from .pose_network import PoseNetwork
 from .split_batches import weighted_by_rows
 
 logger = logging.getLogger(__name__)

@@ -11,14 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from .frames import Frames
-from .graphs import (
-    LEFT_OUT,
-    VALIDATION,
-    SamplingSettings,
-    read_graphs,
-    subsample_ranking,
-    write_split,
-)
+from .graphs import LEFT_OUT, VALIDATION, read_graphs, write_split
+from .neighbour_choice import SamplingSettings, subsample_ranking
 from .retrieval.rankings import read_ranking
 from .runtime import InputError, numpy_generator
 from .storage import Numbers, create_hdf5, open_hdf5, read_numbers, tell_scene

@@ -14,7 +14,7 @@ from .edges import complete_edges
 from .frames import Frames
 from .graphs import VALIDATION, read_graphs
 from .match_fields import Cells
-from .model import PoseNetwork
+from .pose_network import PoseNetwork
 from .poses import quaternion_exp, quaternion_from_matrix, vector_from_pose
 from .relative_poses import compose, from_other_direction
 from .runtime import InputError, atomic_path

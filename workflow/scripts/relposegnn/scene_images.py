@@ -16,7 +16,8 @@ from .encoders import load_encoder
 from .feature_maps import FeatureMaps
 from .frames import Frames
 from .match_fields import Cells, Views
-from .model import MATCH_FIELD, PoseNetwork
+from .model_settings import MATCH_FIELD
+from .pose_network import PoseNetwork
 from .positions import frame_scales, image_scales
 from .relative_poses import scene_from_world
 from .runtime import InputError

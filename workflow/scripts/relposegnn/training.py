@@ -31,8 +31,8 @@ from .datasets import (
 )
 from .learner import Learner, TrainingSettings
 from .locks import sole_user
-from .match_field_network import build_network
-from .model import ModelSettings
+from .model_settings import ModelSettings
+from .networks import build_network
 from .processes import process_count, process_index
 from .runtime import (
     InputError,

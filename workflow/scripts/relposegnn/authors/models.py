@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from ..checkpoints import save_model
-from ..model import ModelSettings, RelPoseGNN
+from ..model_settings import ModelSettings
+from ..published_network import RelPoseGNN
 from ..runtime import InputError
 from ..weights import list_keys, load_weights, read_checkpoint
 from .second_layer import SECOND_LAYER, examine_second_layer

@@ -19,11 +19,11 @@ from ..aggregation import aggregate, pair_spread
 from ..calibration import StatedErrors, read_calibration, stated_errors
 from ..checkpoints import load_model
 from ..frames import Frames
-from ..graphs import SamplingSettings, check_choice, choose_neighbours
 from ..localization import estimate_candidates
 from ..matching.refinement import Refined
 from ..matching.scenes import poses_of, regressed_prior, tell_refined
 from ..metrics import STATED, stated_columns
+from ..neighbour_choice import SamplingSettings, check_choice, choose_neighbours
 from ..poses import quaternion_from_matrix
 from ..predictions import ALL_EDGES, DEVIATIONS, EDGE_SPREADS, POINTS, REFINED
 from ..retrieval.describers import Describer, load_describer

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from ..aggregation import MEDIAN, NEARNESS, LocalizationSettings
-from ..graphs import SamplingSettings
 from ..json_files import (
     READING_ERRORS,
     check_keys,
@@ -19,6 +18,7 @@ from ..json_files import (
     unreadable,
     whole_number,
 )
+from ..neighbour_choice import SamplingSettings
 from ..runtime import atomic_path
 
 FILES = (

@@ -1,4 +1,4 @@
-"""Graph sampling: the published rule, its ablations, the nearest, seeds, edge order, errors."""
+"""Sampled files: the nearest among the strided, seeds, what is held out, errors."""
 
 import hashlib
 from dataclasses import asdict, replace
@@ -6,30 +6,16 @@ from dataclasses import asdict, replace
 import h5py
 import numpy as np
 import pytest
+from rankings import INTERLEAVED, PAPER, random_rankings
 
-from relposegnn import graphs
-from relposegnn.graphs import SamplingSettings
+from relposegnn.graph_sampling import sample_graphs
+from relposegnn.graphs import VALIDATION, read_graphs
 from relposegnn.retrieval.rankings import Ranking, write_ranking
-from relposegnn.runtime import InputError, numpy_generator
+from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5, open_hdf5, read_settings
 from relposegnn.validation import ValidationSettings
 
-PAPER = SamplingSettings(neighbours=7, selection="strided", stride=5, drop_probability=0.5, seed=0)
 NEAREST = replace(PAPER, stride=1, drop_probability=0.0)
-
-
-class PlannedGenerator:
-    """Stands in for NumPy's generator, with a planned offset and planned drops."""
-
-    def __init__(self, dropped, offset):
-        self.dropped, self.offset = dropped, offset
-
-    def random(self, count):
-        return np.array([0.2 if i in self.dropped else 0.7 for i in range(count)])
-
-    def integers(self, stride):
-        assert self.offset < stride
-        return self.offset
 
 
 def write_inputs(folder, train, test, names=None, scene="chess"):
@@ -52,84 +38,8 @@ def write_inputs(folder, train, test, names=None, scene="chess"):
 def sample(folder, settings, name="g", test=None, train_mix=0.0, validation=None):
     """Sample from the inputs of a folder; return the neighbours of both splits."""
     path, sampling = folder / f"{name}.h5", {"train": settings, "test": test or settings}
-    graphs.sample_graphs(folder / "n.h5", folder / "f.h5", path, sampling, train_mix, validation)
-    return [graphs.read_graphs(path, split)[1] for split in ("train", "test")]
-
-
-def random_rankings(seed, queries, length):
-    rng = np.random.default_rng(seed)
-    return np.stack([rng.permutation(length) for _ in range(queries)])
-
-
-def test_entries_are_dropped_then_taken_by_stride_from_the_offset():
-    settings = replace(PAPER, neighbours=3, stride=2)
-    generator = PlannedGenerator(dropped={0, 3, 4}, offset=1)
-    taken, filled = graphs.subsample_ranking(12, settings, generator)
-    # 1 2 5 6 7 8 ... are kept; from the second of them, every second.
-    assert taken.tolist() == [2, 6, 8]
-    assert not filled
-
-
-def test_a_short_ranking_is_filled_with_its_best_unused_entries():
-    settings = replace(PAPER, neighbours=4, stride=3)
-    taken, filled = graphs.subsample_ranking(6, settings, PlannedGenerator({1}, offset=0))
-    # Kept 0 2 3 4 5, taken 0 and 4; then the best of the rest, in the order of the ranking.
-    assert taken.tolist() == [0, 1, 2, 4]
-    assert filled
-
-
-def test_reach_into_the_ranking_is_that_of_the_rule():
-    settings = replace(PAPER, neighbours=7, stride=5)
-    ranked = np.tile(np.arange(500), (4000, 1))
-    neighbours, filled = graphs.strided_neighbours(ranked, settings, np.random.default_rng(0))
-    assert not filled.any()
-    assert (np.diff(neighbours, axis=1) >= 5).all()  # strided, best first
-    # Half of the entries are dropped: the first of 7 is on average the (2 + 1)th kept, position
-    # (2 + 1) * 2 - 1; each further one lies 5 kept entries, 10 positions, on.
-    expected = 5 + 10 * np.arange(7)
-    np.testing.assert_allclose(neighbours.mean(axis=0), expected, atol=0.5)
-
-
-# Neighbours of the first three queries, graphs filled up, SHA-256 of all: as sampled by version 1.
-STORED = {
-    ("train", 0, 3, 100, PAPER): (
-        [
-            [81, 85, 65, 18, 24, 62, 96],
-            [80, 74, 6, 96, 78, 31, 22],
-            [23, 41, 22, 17, 56, 80, 54],
-        ],
-        0,
-        "055dd06b57076120",
-    ),
-    ("test", 1, 300, 60, PAPER): (
-        [
-            [58, 27, 14, 56, 37, 59, 54],
-            [4, 41, 18, 26, 45, 50, 49],
-            [59, 3, 51, 31, 9, 39, 48],
-        ],
-        223,
-        "1f42e819dde33327",
-    ),
-    ("test", 1, 3, 40, replace(PAPER, stride=3, seed=5)): (
-        [
-            [0, 3, 27, 26, 31, 30, 12],
-            [34, 6, 20, 23, 26, 33, 28],
-            [33, 4, 22, 34, 28, 16, 32],
-        ],
-        1,
-        "a96613a383a36f41",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", STORED)
-def test_strided_graphs_stay_what_they_were(case):
-    split, seed, queries, length, settings = case
-    ranked = random_rankings(seed, queries, length)
-    generator = numpy_generator(settings.seed, "graphs", "chess", split)
-    neighbours, filled = graphs.strided_neighbours(ranked, settings, generator)
-    digest = hashlib.sha256(neighbours.astype(np.int32).tobytes()).hexdigest()[:16]
-    assert (neighbours[:3].tolist(), filled.sum(), digest) == STORED[case]
+    sample_graphs(folder / "n.h5", folder / "f.h5", path, sampling, train_mix, validation)
+    return [read_graphs(path, split)[1] for split in ("train", "test")]
 
 
 def digests(neighbours):
@@ -247,28 +157,6 @@ def test_random_neighbours_are_any_but_the_query(tmp_path):
     assert (sample(tmp_path, replace(settings, seed=1))[1] != test).any()
 
 
-def test_random_neighbours_of_database_queries_reach_every_other_image():
-    generator = np.random.default_rng(0)
-    rows = [graphs.random_neighbours(5, 5, 2, generator, within=True) for _ in range(200)]
-    for query in range(5):
-        seen = {index for row in rows for index in row[query].tolist()}
-        assert seen == set(range(5)) - {query}
-
-
-# Two sequences whose frames lie between each other: a has images 0 2 4 6 8, b has 1 3 5 7.
-INTERLEAVED = [f"{'ab'[i % 2]}/{i // 2}" for i in range(9)]
-
-
-@pytest.mark.parametrize(
-    ("best", "expected"),
-    [(0, [0, 2, 4]), (4, [4, 6, 8]), (6, [6, 8, 4]), (8, [8, 6, 4]), (3, [3, 5, 7])],
-)
-def test_sequential_neighbours_follow_the_best_one(best, expected):
-    best = np.array([best])
-    neighbours = graphs.sequential_neighbours(best, INTERLEAVED, 3, within=False)
-    assert neighbours.tolist() == [expected]
-
-
 def test_sequential_neighbours_leave_out_the_query(tmp_path):
     # Query 4 is ranked next to 2, and lies in the sequence behind it; 0 is ranked next to 8.
     best = [8, 3, 4, 1, 2, 7, 4, 5, 6]
@@ -309,7 +197,7 @@ def test_rankings_of_other_frames_are_refused(tmp_path):
     (tmp_path / "other").mkdir()
     _, frames = write_inputs(tmp_path / "other", random_rankings(0, 30, 20), [])
     with pytest.raises(InputError, match=r"test\): ranks for 4 frames, expected the 0 of .*f\.h5"):
-        graphs.sample_graphs(
+        sample_graphs(
             *(tmp_path / "n.h5", frames, tmp_path / "g.h5"),
             {"train": NEAREST, "test": NEAREST},
             train_mix=0.5,
@@ -330,8 +218,8 @@ def test_held_out_stretches_are_in_no_training_graph(tmp_path, settings):
     held_out = ValidationSettings(share=0.25, stretch=5)
     train, test = sample(tmp_path, settings, validation=held_out)
     path = tmp_path / "g.h5"
-    query, _ = graphs.read_graphs(path, "train")
-    validation, neighbours = graphs.read_graphs(path, graphs.VALIDATION)
+    query, _ = read_graphs(path, "train")
+    validation, neighbours = read_graphs(path, VALIDATION)
     assert len(validation) == 15
     assert sorted([*query, *validation]) == list(range(60))
     stretches = validation.reshape(3, 5)
@@ -351,7 +239,7 @@ def test_without_validation_graphs_are_as_without_the_setting(tmp_path):
     plain = sample(tmp_path, NEAREST)
     few = sample(tmp_path, NEAREST, validation=ValidationSettings(share=0.05, stretch=20))
     assert all((a == b).all() for a, b in zip(plain, few, strict=True))
-    assert len(graphs.read_graphs(tmp_path / "g.h5", graphs.VALIDATION)[0]) == 0
+    assert len(read_graphs(tmp_path / "g.h5", VALIDATION)[0]) == 0
 
 
 def test_too_much_held_out_leaves_too_few_to_choose_from(tmp_path):

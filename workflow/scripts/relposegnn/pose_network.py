@@ -1,106 +1,23 @@
-"""The network: what it sees of images, message passing, pose heads (paper, section 3.2).
+"""What the networks share: message passing on graphs of images, pose heads (paper, section 3.2).
 
-There are two kinds, which differ in how an edge sees its two images. ``RelPoseGNN``, as published:
-each image becomes one vector, and an edge starts from two of them. The other kind starts an edge
-from the match fields of its images: ``match_field_network``.
+There are two kinds, which differ in how an edge sees its two images. As published, each image
+becomes one vector, and an edge starts from two of them: ``published_network``. The other kind
+starts an edge from the match fields of its images: ``match_field_network``.
 
 Submodules carry the names of the published checkpoints. Dimensions in tensor names: N nodes of all
 graphs of a batch, E directed edges, C feature width.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn.functional import relu
-from torchvision.models.resnet import BasicBlock, ResNet
 
 from .edges import drop_edge_pairs, nearest_edges
 from .match_fields import Cells, Views
 from .message_passing import MessagePassingLayer
-from .positions import IMAGE
-from .relative_poses import WORLD_DIFFERENCE
-from .runtime import InputError
-from .weights import load_weights, read_checkpoint
-
-POOLED, MATCH_FIELD = "pooled", "match_field"  # kinds of edges
-KAIMING = "kaiming"  # initial weights
-
-
-@dataclass(frozen=True)
-class ModelSettings:
-    """The shape of the network.
-
-    Attributes:
-        edges: how an edge sees its images: ``pooled``, as published, or ``match_field``.
-        backbone: image encoder of pooled edges, see ``image_encoder``.
-        encoder: frozen encoder of match fields, see ``encoders.load_encoder``.
-        positions: what they are in match fields, ``image`` or ``rays``, see ``positions``.
-        rotation_from_field: rotations see the match field alone, not what images look like.
-        width: length C of node and edge features.
-        iterations: rounds of message passing. 0 is an ablation, "without GNN": each relative pose
-            is regressed from its two images alone.
-        layers: of message passing, which the rounds take in turn. Published, as far as is known:
-            one, whose weights all rounds share.
-        attention: over the channels of each message; False is an ablation.
-        knn: edges to each node from its k nearest in feature space; 0 keeps all.
-        dropout: on node and edge features before the heads.
-        edge_dropout: share of node pairs whose edges are dropped in training.
-        initialisation: of the layers that the paper adds to the encoder: ``kaiming``, as
-            published, see ``PoseNetwork.initialise_kaiming``, or ``default``, torch's own.
-        pose: what an edge's six numbers are, one of ``relative_poses.KINDS``. Published:
-            ``world_difference`` on 7-Scenes, ``world_to_camera`` on Cambridge.
-        translation_deviation: metres per axis that one unit of the network's own translations
-            stands for. Published: 1 on 7-Scenes; on Cambridge translations are standardised by a
-            mean, which relative poses do not depend on, and this deviation.
-    """
-
-    edges: str
-    backbone: str
-    encoder: str
-    positions: str
-    rotation_from_field: bool
-    width: int
-    iterations: int
-    layers: int
-    attention: bool
-    knn: int
-    dropout: float
-    edge_dropout: float
-    initialisation: str
-    pose: str
-    translation_deviation: Sequence[float]
-
-    def __post_init__(self) -> None:
-        """Take the deviation as any sequence; refuse what is none.
-
-        Raises:
-            InputError: the deviation does not consist of three positive numbers.
-        """
-        deviation = tuple(map(float, self.translation_deviation))
-        if len(deviation) != 3 or not all(0 < axis < float("inf") for axis in deviation):
-            raise InputError(
-                f"model.translation_deviation is {list(deviation)}, expected three positive "
-                "numbers: metres along x, y and z"
-            )
-        object.__setattr__(self, "translation_deviation", deviation)
-
-    @classmethod
-    def published(cls, **changes: Any) -> "ModelSettings":
-        """Return the shape of the models published for 7-Scenes in 2021, with changes."""
-        shape = {
-            "edges": POOLED, "backbone": "resnet34", "width": 2048, "iterations": 3,
-            "encoder": "efficientnet_lite0", "positions": IMAGE,  # of match fields alone
-            "rotation_from_field": True,  # likewise
-            "layers": 1, "attention": True, "knn": 0, "dropout": 0.5, "edge_dropout": 0.0,
-            "initialisation": KAIMING, "pose": WORLD_DIFFERENCE,
-            "translation_deviation": (1.0, 1.0, 1.0),
-        }  # fmt: skip
-        return cls(**{**shape, **changes})
+from .model_settings import MATCH_FIELD, ModelSettings
 
 
 class PoseEstimates(NamedTuple):
@@ -317,57 +234,3 @@ class PoseNetwork(nn.Module):
                 turns = self.dropout(rotation_features.float())
             metres = translation(features) * self.translation_deviation
             return torch.cat([metres, rotation(turns)], dim=1)
-
-
-class RelPoseGNN(PoseNetwork):
-    """The network as published: an image is one vector, an edge starts from two of them."""
-
-    def __init__(self, settings: ModelSettings) -> None:
-        """Build the network with random weights, drawn from torch's global generator."""
-        super().__init__(settings)
-        width = settings.width
-        self.feature_extractor = image_encoder(settings.backbone)
-        self.feature_extractor.fc = nn.Linear(self.feature_extractor.fc.in_features, width)
-        self.proj_edge = nn.Linear(2 * width, width)
-        self.fc_xyz = nn.Linear(width, 3)
-        self.fc_wpqr = nn.Linear(width, 3)
-
-    def load_backbone(self, path: str | Path) -> None:
-        """Start the image encoder from torchvision's ImageNet weights, all but the last layer."""
-        own = self.feature_extractor.state_dict()
-        last = {key: own[key] for key in ("fc.weight", "fc.bias")}
-        load_weights(self.feature_extractor, {**read_checkpoint(path), **last}, path)
-
-    def encode(self, seen: Tensor) -> Tensor:
-        """Return the features (N, C) of standardised images (N, 3, H, W)."""
-        return self.feature_extractor(seen)
-
-    def node_features(self, features: Tensor) -> Tensor:
-        """Return the images' features themselves."""
-        return features
-
-    def absolute_poses(self, nodes_NC: Tensor) -> Tensor:
-        """Return what the two heads of nodes regress."""
-        return self._poses(nodes_NC, None, self.fc_xyz, self.fc_wpqr)
-
-    def edge_features(self, features: Tensor, edge_index: Tensor) -> tuple[Tensor, None]:
-        """Return ReLU(proj_edge([x_min(s,t); x_max(s,t)])): both directions of a pair start equal.
-
-        The rounds tell source from target. Without a round nothing would, and a pair's two poses,
-        each the other's negative, could not be told apart: there it is [x_s; x_t].
-        """
-        if self.settings.iterations:
-            first, second = edge_index.amin(dim=0), edge_index.amax(dim=0)
-        else:
-            first, second = edge_index
-        return relu(self.proj_edge(torch.cat([features[first], features[second]], dim=1))), None
-
-
-def image_encoder(name: str) -> ResNet:
-    """Return torchvision's residual network of a name, with random weights.
-
-    ``resnet10`` is not among torchvision's own: one block in each of the four stages, for CPUs.
-    """
-    if name == "resnet10":
-        return ResNet(BasicBlock, [1, 1, 1, 1])
-    return torchvision.models.get_model(name, weights=None)

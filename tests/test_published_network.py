@@ -8,15 +8,14 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-from configurations import shipped, validated
 
 from relposegnn.authors.second_layer import SECOND_LAYER
 from relposegnn.checkpoints import load_model, load_weights, save_model
 from relposegnn.edges import complete_edges
 from relposegnn.losses import RelativePoseCriterion
-from relposegnn.match_field_network import build_network
-from relposegnn.model import ModelSettings, RelPoseGNN
-from relposegnn.runtime import InputError
+from relposegnn.model_settings import ModelSettings
+from relposegnn.networks import build_network
+from relposegnn.published_network import RelPoseGNN
 
 SMALL = ModelSettings.published(width=64, dropout=0.0, edge_dropout=0.0)
 WEIGHTS = ("weight", "bias")
@@ -166,13 +165,6 @@ def test_dropout_acts_in_training_only():
     assert model.relate(features, edges, graph, generator).relative.shape[0] < 112
 
 
-def test_the_published_shape_is_that_of_the_configuration():
-    shape = validated(shipped("7scenes.yaml"))["model"]
-    assert shape.pop("pretrained")
-    assert ModelSettings.published() == ModelSettings(**shape)
-    assert ModelSettings.published(knn=4) == replace(ModelSettings.published(), knn=4)
-
-
 def test_the_published_network_has_its_74_8_million_parameters():
     with torch.device("meta"):
         model = RelPoseGNN(ModelSettings.published())
@@ -255,12 +247,6 @@ def test_settings_keep_the_deviation_through_a_file(tmp_path):
     loaded = load_model(tmp_path / "model.pt")
     assert loaded.settings == model.settings
     assert loaded.translation_deviation.tolist() == pytest.approx([12.6, 5, 19.4])
-
-
-@pytest.mark.parametrize("deviation", [[1, 1], [1, 1, 0], [1, 1, float("nan")]])
-def test_a_deviation_that_is_none_is_refused(deviation):
-    with pytest.raises(InputError, match=r"translation_deviation is .* three positive numbers"):
-        ModelSettings.published(translation_deviation=deviation)
 
 
 def test_a_node_without_edges_is_updated_by_an_empty_message():

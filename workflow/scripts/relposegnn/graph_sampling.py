@@ -1,0 +1,102 @@
+"""Sampling of a scene's retrieval graphs: one for each frame of both splits.
+
+The splits may be sampled differently, and a share of the strided training graphs replaced by the
+nearest neighbours.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from .frames import Frames
+from .graphs import VALIDATION, write_split
+from .neighbour_choice import SamplingSettings, check_choice, choose_neighbours, mix_nearest
+from .retrieval.rankings import read_ranking
+from .runtime import numpy_generator
+from .storage import SPLITS, create_hdf5, tell_scene
+from .validation import ValidationSettings, held_out_frames, rank_among
+
+logger = logging.getLogger(__name__)
+
+
+def sample_graphs(
+    neighbours_file: str | Path,
+    frames_file: str | Path,
+    graphs_file: str | Path,
+    sampling: Mapping[str, SamplingSettings],
+    train_mix: float,
+    validation: ValidationSettings | None,
+) -> None:
+    """Sample one graph per frame of both splits and write the graphs file.
+
+    Training frames that are held out are queries of graphs of their own, the validation graphs,
+    sampled as those of test queries, and neighbours in none but the test queries' graphs.
+
+    Args:
+        neighbours_file: rankings of the database images for each frame.
+        frames_file: of the scene: its name, of which the seeds are made, and the frames' names.
+        graphs_file: output.
+        sampling: how neighbours are chosen, by split.
+        train_mix: share, 0 to 1, of the strided training graphs that take the best-ranked
+            neighbours instead. Which ones is drawn apart: the others stay what they are without.
+        validation: what is held out; None: nothing.
+
+    Raises:
+        InputError: there are too few database images for a graph, the two files do not belong
+            together, or the selection is unknown.
+    """
+    recorded = {split: asdict(sampling[split]) for split in SPLITS} | {"train_mix": train_mix}
+    recorded["validation"] = validation and validation._asdict()
+    with Frames(frames_file) as frames, create_hdf5(graphs_file, "graphs", recorded) as out:
+        tell_scene(out, frames)
+        draw = numpy_generator(sampling["train"].seed, VALIDATION, frames.scene)
+        held_out = held_out_frames(frames.count("train"), validation, draw)
+        kept, database = np.flatnonzero(~held_out), np.asarray(frames.names("train"))
+        parts = {
+            "train": (kept, sampling["train"]),
+            VALIDATION: (np.flatnonzero(held_out), sampling["test"]),
+            "test": (np.arange(frames.count("test")), sampling["test"]),
+        }
+        for part, (queries, settings) in parts.items():
+            split = "test" if part == "test" else "train"
+            ranked = read_ranking(neighbours_file, split, frames).index[queries]
+            names, among = database, None
+            if part != "test" and held_out.any():
+                ranked, names, among = rank_among(ranked, kept), database[kept], kept
+            place = part, frames.scene, f"{neighbours_file} ({frames.scene}, {part})"
+            chosen, filled = _sample_part(ranked, names.tolist(), settings, place, train_mix)
+            neighbours = chosen if among is None else among[chosen]
+            write_split(out, part, queries, neighbours, filled.sum())
+
+
+def _sample_part(
+    ranked: np.ndarray,
+    database: list[str],
+    settings: SamplingSettings,
+    place: tuple[str, str, str],
+    train_mix: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return neighbours (N, k) and whose rankings were too short (N,), of one part of a scene.
+
+    ``place`` is the part, the scene and what a message starts with.
+    """
+    part, scene, source = place
+    within = part == "train"
+    check_choice(settings, ranked.shape[1], len(database) - within, source)
+    draw = numpy_generator(settings.seed, "graphs", scene, part)
+    neighbours, filled = choose_neighbours(ranked, database, settings, draw, within)
+    if within and settings.selection == "strided":
+        draw = numpy_generator(settings.seed, "train_mix", scene)
+        filled &= ~mix_nearest(neighbours, ranked, train_mix, draw)
+    if filled.any():
+        logger.warning(
+            "%s, %s: %d of %d rankings (length %d) end before stride %d yields %d neighbours; "
+            "their best unused entries fill these graphs. A larger retrieval.candidates or a "
+            "smaller stride avoids it",
+            *(scene, part, filled.sum(), len(ranked), ranked.shape[1]),
+            *(settings.stride, settings.neighbours),
+        )
+    return neighbours, filled

@@ -1,0 +1,71 @@
+"""The network as published: an image is one vector, an edge starts from two of them.
+
+Submodules carry the names of the published checkpoints. Dimensions in tensor names: N nodes of all
+graphs of a batch, E directed edges, C feature width.
+"""
+
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn.functional import relu
+from torchvision.models.resnet import BasicBlock, ResNet
+
+from .model_settings import ModelSettings
+from .pose_network import PoseNetwork
+from .weights import load_weights, read_checkpoint
+
+
+class RelPoseGNN(PoseNetwork):
+    """The network as published: an image is one vector, an edge starts from two of them."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        """Build the network with random weights, drawn from torch's global generator."""
+        super().__init__(settings)
+        width = settings.width
+        self.feature_extractor = image_encoder(settings.backbone)
+        self.feature_extractor.fc = nn.Linear(self.feature_extractor.fc.in_features, width)
+        self.proj_edge = nn.Linear(2 * width, width)
+        self.fc_xyz = nn.Linear(width, 3)
+        self.fc_wpqr = nn.Linear(width, 3)
+
+    def load_backbone(self, path: str | Path) -> None:
+        """Start the image encoder from torchvision's ImageNet weights, all but the last layer."""
+        own = self.feature_extractor.state_dict()
+        last = {key: own[key] for key in ("fc.weight", "fc.bias")}
+        load_weights(self.feature_extractor, {**read_checkpoint(path), **last}, path)
+
+    def encode(self, seen: Tensor) -> Tensor:
+        """Return the features (N, C) of standardised images (N, 3, H, W)."""
+        return self.feature_extractor(seen)
+
+    def node_features(self, features: Tensor) -> Tensor:
+        """Return the images' features themselves."""
+        return features
+
+    def absolute_poses(self, nodes_NC: Tensor) -> Tensor:
+        """Return what the two heads of nodes regress."""
+        return self._poses(nodes_NC, None, self.fc_xyz, self.fc_wpqr)
+
+    def edge_features(self, features: Tensor, edge_index: Tensor) -> tuple[Tensor, None]:
+        """Return ReLU(proj_edge([x_min(s,t); x_max(s,t)])): both directions of a pair start equal.
+
+        The rounds tell source from target. Without a round nothing would, and a pair's two poses,
+        each the other's negative, could not be told apart: there it is [x_s; x_t].
+        """
+        if self.settings.iterations:
+            first, second = edge_index.amin(dim=0), edge_index.amax(dim=0)
+        else:
+            first, second = edge_index
+        return relu(self.proj_edge(torch.cat([features[first], features[second]], dim=1))), None
+
+
+def image_encoder(name: str) -> ResNet:
+    """Return torchvision's residual network of a name, with random weights.
+
+    ``resnet10`` is not among torchvision's own: one block in each of the four stages, for CPUs.
+    """
+    if name == "resnet10":
+        return ResNet(BasicBlock, [1, 1, 1, 1])
+    return torchvision.models.get_model(name, weights=None)
