@@ -1,5 +1,6 @@
 """The documentation: its code runs, its site is whole, its pages are up to date."""
 
+import ast
 import re
 import runpy
 import sys
@@ -42,6 +43,33 @@ def test_the_pages_of_every_setting_are_up_to_date():
         assert page == f"{introduction}\n{written['body']()}", path
     told = re.findall(r"^- \*\*`([a-z0-9_.]+)`\*\*: ", page, re.M)
     assert sorted(told) == sorted(places_of(yaml.safe_load(SCHEMA.read_text())))
+
+
+def listed_modules() -> dict[str, int]:
+    """Return the line of each module, or folder of modules, in the list of the library."""
+    page = (REPOSITORY / "docs/architecture.md").read_text()
+    section = page.partition("## The library")[2].partition("\n## ")[0]
+    lines = re.findall(r"^\| [^|]+ \| (.*) \|$", section, re.M)
+    return {
+        name.rstrip("/"): number
+        for number, line in reversed([*enumerate(lines)])
+        for name in re.findall(r"`([a-z0-9_/]+)`", line)
+    }
+
+
+def test_a_module_imports_from_lines_above_it_in_the_list_of_the_library():
+    lines, library = listed_modules(), REPOSITORY / "workflow/scripts/relposegnn"
+
+    def line_of(*names: str) -> int:
+        return lines.get("/".join(names[:2]), lines.get(names[0], -1))
+
+    for path in library.glob("**/[!_]*.py"):
+        own = path.relative_to(library).with_suffix("").parts
+        assert line_of(*own) >= 0, own
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level == len(own):
+                for name in [node.module] if node.module else [each.name for each in node.names]:
+                    assert line_of(*name.split(".")) <= line_of(*own), (own, name)
 
 
 @pytest.mark.slow

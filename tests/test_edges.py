@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from test_model import two_graphs
+from test_published_network import two_graphs
 
 from relposegnn.edges import complete_edges, drop_edge_pairs, nearest_edges
 from relposegnn.runtime import InputError

@@ -5,7 +5,7 @@ import pytest
 import torch
 from conftest import turn_world
 from scipy.spatial.transform import Rotation
-from test_model import CASES, published_model
+from test_published_network import CASES, published_model
 
 from relposegnn import localization, scene_images
 from relposegnn.aggregation import MEDIAN, LocalizationSettings

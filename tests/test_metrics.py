@@ -22,6 +22,7 @@ from relposegnn.predictions import (
     REFERENCE,
     REFINED,
 )
+from relposegnn.runtime import InputError
 
 METRES = np.array([0.01, 0.04, 0.20, 0.60])
 DEGREES = np.array([1.0, 4.0, 9.0, 120.0])
@@ -130,6 +131,13 @@ def test_recall_columns_are_named_by_their_thresholds():
     assert recall_column(0.05, 5.0) == "recall_5cm_5deg"
     assert recall_column(0.025, 2.5) == "recall_2.5cm_2.5deg"
     assert recall_column(5, 10) == "recall_500cm_10deg"
+
+
+def test_queries_without_names_are_refused(arrays, tmp_path):
+    arrays["rel_path"] = arrays["rel_path"][:3]
+    with pytest.raises(InputError, match=r"predictions\.npz: has no names .* one for each in rel_"):
+        score(arrays, tmp_path)
+    assert not (tmp_path / "scores.csv").exists()
 
 
 def test_refined_poses_tell_how_many_were_kept(arrays, tmp_path):

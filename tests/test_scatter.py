@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch_geometric.nn.aggr.base
 import torch_geometric.typing
-from test_model import small_model, two_graphs
+from test_published_network import small_model, two_graphs
 
 from relposegnn.message_passing import MessagePassingLayer
 from relposegnn.published_network import RelPoseGNN

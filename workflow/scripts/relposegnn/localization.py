@@ -16,6 +16,16 @@ from .graphs import VALIDATION, read_graphs
 from .match_fields import Cells
 from .pose_network import PoseNetwork
 from .poses import quaternion_exp, quaternion_from_matrix, vector_from_pose
+from .predictions import (
+    ALL_EDGES,
+    EDGE_SPREADS,
+    FIRST_EDGE,
+    NAMES,
+    PREFIXES,
+    REFERENCE,
+    TRUTH,
+    arrays_of_poses,
+)
 from .relative_poses import compose, from_other_direction
 from .runtime import InputError, atomic_path
 from .scene_files import SceneFiles
@@ -92,23 +102,21 @@ def localize_queries(
     robust_t, robust_q = aggregate(candidates, settings.aggregation)
     if failed := np.isnan(robust_t).any(axis=1).sum():
         logger.warning("%s: %d of %d queries have no finite pose", scene.graphs, failed, len(query))
-    spread_m, spread_deg = pair_spread(candidates.translation, candidates.quaternion)
+    first = candidates.translation[:, 0], candidates.quaternion[:, 0]
+    spreads = pair_spread(candidates.translation, candidates.quaternion)
     return {
-        "rel_path": np.asarray(frames.names(split))[query],
-        "abs_t": candidates.translation[:, 0],
-        "abs_q": candidates.quaternion[:, 0],
-        **_pose_arrays("targ", truth),
-        "robust_t": robust_t,
-        "robust_q": robust_q,
-        "spread_m": spread_m,
-        "spread_deg": spread_deg,
-        **_pose_arrays("reference", database[neighbours[:, 0]]),
+        NAMES: np.asarray(frames.names(split))[query],
+        **arrays_of_poses(PREFIXES[FIRST_EDGE], *first),
+        **arrays_of_poses(TRUTH, *_split_vectors(truth)),
+        **arrays_of_poses(PREFIXES[ALL_EDGES], robust_t, robust_q),
+        **dict(zip(EDGE_SPREADS, spreads, strict=True)),
+        **arrays_of_poses(PREFIXES[REFERENCE], *_split_vectors(database[neighbours[:, 0]])),
     }
 
 
-def _pose_arrays(prefix: str, vectors: np.ndarray) -> dict[str, np.ndarray]:
-    """Return pose vectors (N, 6) as arrays of predictions."""
-    return {f"{prefix}_t": vectors[:, :3], f"{prefix}_q": quaternion_exp(vectors[:, 3:])}
+def _split_vectors(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return camera centres (N, 3) and quaternions (N, 4) of pose vectors (N, 6)."""
+    return vectors[:, :3], quaternion_exp(vectors[:, 3:])
 
 
 def _read_some(graphs_file: str | Path, part: str, frames: Frames) -> tuple[np.ndarray, np.ndarray]:

@@ -16,10 +16,13 @@ from .poses import rotation_error_deg, translation_error
 from .predictions import (
     ALL_EDGES,
     FIRST_EDGE,
+    NAMES,
     POINTS,
     PREFIXES,
     REFERENCE,
     REFINED,
+    TRUTH,
+    check_names,
     pose_arrays,
     present_estimators,
     read_predictions,
@@ -51,9 +54,10 @@ def score_poses(
             states of the poses in the arrays, see ``calibration.stated_errors``; None: none are.
 
     Raises:
-        InputError: see ``predictions.read_predictions``.
+        InputError: see ``predictions.read_predictions``, or queries have no names.
     """
     arrays = read_predictions(predictions_file, (REFERENCE, FIRST_EDGE, ALL_EDGES))
+    check_names(arrays, predictions_file)
     parts = [score_estimator(arrays, name) for name in present_estimators(arrays)]
     if stated is not None:
         for scores in parts:
@@ -73,10 +77,10 @@ def stated_columns(stated: np.ndarray) -> np.ndarray:
 
 def score_estimator(arrays: dict[str, np.ndarray], estimator: str) -> pd.DataFrame:
     """Return one estimator's rows of the scores, in the order of the predictions."""
-    estimates, truths = (pose_arrays(arrays, prefix) for prefix in (PREFIXES[estimator], "targ"))
+    estimates, truths = (pose_arrays(arrays, prefix) for prefix in (PREFIXES[estimator], TRUTH))
     translation, rotation = pose_errors(estimates, truths)
     scores = {
-        "query": arrays["rel_path"],
+        "query": arrays[NAMES],
         "estimator": estimator,
         TRANSLATION: translation,
         ROTATION: rotation,
@@ -147,8 +151,8 @@ def _summarise_estimator(
     for limit_m, limit_deg in recall:
         within = (metres <= limit_m) & (degrees <= limit_deg)
         row[recall_column(limit_m, limit_deg)] = np.mean(within)
-    for name, errors in zip(STATED, (metres, degrees) * 2, strict=True):
-        row[f"within_{name}"] = _share_within(errors, scores.get(name))
+    for share, column, errors in zip(WITHIN, STATED, (metres, degrees) * 2, strict=True):
+        row[share] = _share_within(errors, scores.get(column))
     return row
 
 

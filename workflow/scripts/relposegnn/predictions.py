@@ -21,7 +21,8 @@ COPIES = [MOST_SIMILAR, REFERENCE]  # the first that is known is what ratios are
 OWN, ALONE, FOREIGN = "own neighbours", "alone", "foreign neighbours"
 
 NAMES = "rel_path"  # array of the queries' names
-# Estimator -> prefix of its pair of arrays, which keeps the published names; ``targ``: the truth.
+TRUTH = "targ"  # prefix of the true poses' pair of arrays; prefixes keep the published names
+# Estimator -> prefix of its pair of arrays.
 PREFIXES = {
     MOST_SIMILAR: "similar",
     AFFINE: "affine",
@@ -72,7 +73,7 @@ def read_predictions(
         check_npz(path)
         with np.load(path, allow_pickle=False) as file:
             known = [p for p in PREFIXES.values() if {f"{p}_t", f"{p}_q"} & set(file.files)]
-            prefixes = dict.fromkeys(["targ", *(PREFIXES[name] for name in estimators), *known])
+            prefixes = dict.fromkeys([TRUTH, *(PREFIXES[name] for name in estimators), *known])
             widths = {f"{p}_{part}": width for p in prefixes for part, width in WIDTHS.items()}
             single = [name for name in SINGLE if name in file.files]
             arrays = {name: file[name] for name in (*widths, *single) if name in file.files}
@@ -132,7 +133,7 @@ def _check_truth(arrays: Mapping[str, np.ndarray], path: Path) -> None:
     Raises:
         InputError: they are not finite, or a quaternion is of zeros.
     """
-    truth = np.hstack(pose_arrays(arrays, "targ"))
+    truth = np.hstack(pose_arrays(arrays, TRUTH))
     lengths = np.linalg.norm(arrays["targ_q"], axis=1)
     wrong = ~(np.isfinite(truth).all(axis=1) & (lengths >= SHORTEST_QUATERNION))
     if wrong.any():
@@ -145,5 +146,25 @@ def _check_truth(arrays: Mapping[str, np.ndarray], path: Path) -> None:
 
 
 def pose_arrays(arrays: Mapping[str, np.ndarray], prefix: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return camera centres (N, 3) and quaternions (N, 4) of predictions, e.g. ``targ``."""
+    """Return camera centres (N, 3) and quaternions (N, 4) of predictions, e.g. ``TRUTH``."""
     return arrays[f"{prefix}_t"], arrays[f"{prefix}_q"]
+
+
+def arrays_of_poses(
+    prefix: str, centres: np.ndarray, quaternions: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return poses as arrays of predictions: what ``pose_arrays`` takes."""
+    return {f"{prefix}_t": centres, f"{prefix}_q": quaternions}
+
+
+def check_names(arrays: Mapping[str, np.ndarray], predictions_file: str | Path) -> None:
+    """Check that the queries of predictions have names.
+
+    Raises:
+        InputError: they have none.
+    """
+    if NAMES not in arrays:
+        raise InputError(
+            f"{predictions_file}: has no names of its queries, expected one for each in {NAMES}; "
+            "predict again"
+        )

@@ -12,6 +12,7 @@ import numpy as np
 
 from .frames import Frames
 from .poses import nearest_rotation, quaternion_from_matrix
+from .predictions import AFFINE, MOST_SIMILAR, PREFIXES, arrays_of_poses
 from .retrieval.rankings import read_ranking
 from .runtime import InputError
 from .storage import check_scene, open_hdf5
@@ -49,13 +50,13 @@ def yardstick_poses(
                 "rank the frames again"
             )
         estimates = {
-            "similar": most_similar(ranking, database),
-            "affine": affine_combination(queries, file["train/descriptor"], ranking, database),
+            MOST_SIMILAR: most_similar(ranking, database),
+            AFFINE: affine_combination(queries, file["train/descriptor"], ranking, database),
         }
     arrays = {}
-    for prefix, poses in estimates.items():
-        arrays[f"{prefix}_t"] = poses[:, :3, 3]
-        arrays[f"{prefix}_q"] = quaternion_from_matrix(poses[:, :3, :3])
+    for estimator, poses in estimates.items():
+        quaternions = quaternion_from_matrix(poses[:, :3, :3])
+        arrays |= arrays_of_poses(PREFIXES[estimator], poses[:, :3, 3], quaternions)
     return arrays
 
 

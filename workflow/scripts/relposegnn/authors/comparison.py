@@ -15,7 +15,15 @@ from scipy.spatial import cKDTree
 
 from ..metrics import ROTATION, TRANSLATION, pose_errors
 from ..poses import rotation_error_deg
-from ..predictions import NAMES, pose_arrays, read_predictions
+from ..predictions import (
+    FIRST_EDGE,
+    NAMES,
+    PREFIXES,
+    TRUTH,
+    check_names,
+    pose_arrays,
+    read_predictions,
+)
 from ..runtime import InputError, atomic_path
 
 logger = logging.getLogger(__name__)
@@ -50,11 +58,12 @@ def compare_predictions(
             two estimates. Failed estimates are infinitely wrong and infinitely far.
 
     Raises:
-        InputError: a file cannot be read, no query is in both, or the two ground truths of a query
-            differ by more than SAME_TRUTH_M or SAME_TRUTH_DEG.
+        InputError: a file cannot be read, ours has no names, no query is in both, or the two ground
+            truths of a query differ by more than SAME_TRUTH_M or SAME_TRUTH_DEG.
     """
     files = predictions_file, authors_file
     both = [read_predictions(file) for file in files]
+    check_names(both[0], predictions_file)
     rows = match_queries(*both)
     if not len(rows[0]):
         examples = [str(arrays[NAMES][0]) for arrays in both if NAMES in arrays]
@@ -88,7 +97,7 @@ def _check_truths(
     Raises:
         InputError: they differ.
     """
-    distance, angle = pose_errors(pose_arrays(own, "targ"), pose_arrays(theirs, "targ"))
+    distance, angle = pose_errors(pose_arrays(own, TRUTH), pose_arrays(theirs, TRUTH))
     different = (distance > SAME_TRUTH_M) | (angle > SAME_TRUTH_DEG)
     if different.any():
         first = int(np.flatnonzero(different)[0])
@@ -102,9 +111,11 @@ def _check_truths(
 
 def _compare(own: Predictions, theirs: Predictions) -> pd.DataFrame:
     """Return the rows of the comparison, queries of both in one order."""
-    our_estimates, their_estimates = pose_arrays(own, "abs"), pose_arrays(theirs, "abs")
-    ours = pose_errors(our_estimates, pose_arrays(own, "targ"))
-    others = pose_errors(their_estimates, pose_arrays(theirs, "targ"))
+    our_estimates, their_estimates = (
+        pose_arrays(each, PREFIXES[FIRST_EDGE]) for each in (own, theirs)
+    )
+    ours = pose_errors(our_estimates, pose_arrays(own, TRUTH))
+    others = pose_errors(their_estimates, pose_arrays(theirs, TRUTH))
     with np.errstate(invalid="ignore"):  # both infinite: no difference can be told
         differences = np.subtract(ours, others)
     names = [*FIGURES[:4], "translation_difference_m", "rotation_difference_deg", *FIGURES[4:]]
@@ -155,10 +166,13 @@ def _match_names(own: Sequence, theirs: Sequence) -> np.ndarray:
 
 def _match_poses(own: Predictions, theirs: Predictions) -> np.ndarray:
     """Return the pairs (2, M) of queries with one true pose, had once in either file."""
-    trees = [cKDTree(arrays["targ_t"]) for arrays in (own, theirs)]
+    (our_centres, ours), (their_centres, others) = (
+        pose_arrays(arrays, TRUTH) for arrays in (own, theirs)
+    )
+    trees = cKDTree(our_centres), cKDTree(their_centres)
     near = trees[0].sparse_distance_matrix(trees[1], SAME_FRAME_M, output_type="ndarray")
     with np.errstate(invalid="ignore"):  # a quaternion of zeros equals none
-        angle = rotation_error_deg(own["targ_q"][near["i"]], theirs["targ_q"][near["j"]])
+        angle = rotation_error_deg(ours[near["i"]], others[near["j"]])
     pairs = np.array([near["i"], near["j"]])[:, angle <= SAME_FRAME_DEG]
     once = [np.bincount(side, minlength=side.max(initial=0) + 1)[side] == 1 for side in pairs]
     pairs = pairs[:, once[0] & once[1]]

@@ -14,7 +14,7 @@ from ..matching.key_points import find_key_points, match_key_points
 from ..matching.scenes import KEY_POINTS, MATCHING_ERROR, choose_apart
 from ..metrics import pose_errors
 from ..poses import inverse_pose, pose_from_quaternion
-from ..predictions import NAMES, POINTS, REFINED, pose_arrays, read_predictions
+from ..predictions import NAMES, POINTS, PREFIXES, REFINED, TRUTH, pose_arrays, read_predictions
 from ..retrieval.rankings import read_ranking
 from ..runtime import InputError
 from .style import (
@@ -70,7 +70,7 @@ def plot_matches(
         InputError: the files do not belong together.
     """
     arrays = read_predictions(predictions_file, (REFINED,))
-    estimates, truths = pose_arrays(arrays, "refined"), pose_arrays(arrays, "targ")
+    estimates, truths = pose_arrays(arrays, PREFIXES[REFINED]), pose_arrays(arrays, TRUTH)
     errors = pose_errors(estimates, truths)
     order = np.argsort(errors[0], kind="stable")
     chosen = {"best": order[0], "typical": order[len(order) // 2], "worst": order[-1]}

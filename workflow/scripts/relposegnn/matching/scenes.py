@@ -19,6 +19,9 @@ from ..predictions import (
     NAMES,
     POINTS,
     PREFIXES,
+    REFINED,
+    arrays_of_poses,
+    pose_arrays,
     read_predictions,
 )
 from ..retrieval.rankings import read_ranking
@@ -199,10 +202,9 @@ def _refined_arrays(refined: Sequence[Refined]) -> dict[str, np.ndarray]:
     be, 0 of a pose that stays; ``refined_deviation_m``, ``refined_deviation_deg`` (N), see
     ``refinement.Refined``.
     """
-    (centres, quaternions), points = poses_of(refined)
+    poses, points = poses_of(refined)
     return {
-        "refined_t": centres,
-        "refined_q": quaternions,
+        **arrays_of_poses(PREFIXES[REFINED], *poses),
         POINTS: points,
         DEVIATIONS[0]: np.array([each.metres for each in refined]),
         DEVIATIONS[1]: np.degrees([each.radians for each in refined]),
@@ -222,5 +224,5 @@ def _read_regressed(predictions_file: str | Path) -> tuple[dict[str, np.ndarray]
             f"{predictions_file}: lacks {', '.join(lacking)}, expected what the prediction step "
             "of this version writes; predict again"
         )
-    names = [*(f"{PREFIXES[ALL_EDGES]}_{part}" for part in "tq"), *EDGE_SPREADS]
-    return arrays, regressed_prior(*(arrays[name] for name in names))
+    spreads = (arrays[name] for name in EDGE_SPREADS)
+    return arrays, regressed_prior(*pose_arrays(arrays, PREFIXES[ALL_EDGES]), *spreads)
