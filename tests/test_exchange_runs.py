@@ -146,6 +146,8 @@ def test_without_refinement_all_edges_are_written(scene, tmp_path, caplog):
     assert "focal lengths of 9 train frames are unknown, 1.2 longer sides" in caplog.text
     assert {float(row[8]) for row in rows_of(tmp_path / "out/ace/truth.txt")} == {48}
     assert not (tmp_path / "out/hloc/pairs.txt").exists()
+    assert "COLMAP gets no points" in caplog.text
+    assert "# Number of points: 0" in (tmp_path / "out/colmap/database/points3D.txt").read_text()
 
 
 def test_predictions_of_another_scene(scene, tmp_path):
