@@ -15,7 +15,13 @@ import numpy as np
 from tqdm import tqdm
 
 from ..images import open_image
-from ..matching.key_points import KeyPoints, find_key_points, match_key_points
+from ..matching.key_points import (
+    KeyPoints,
+    find_key_points,
+    find_sift,
+    match_key_points,
+    root_sift,
+)
 from ..matching.refinement import TOLERANCE
 from ..matching.scenes import MATCHING_ERROR, choose_apart
 from ..matching.triangulation import project, triangulate_agreeing
@@ -24,7 +30,7 @@ from ..runtime import map_in_threads
 from .models import Cloud, View
 
 KEY_POINTS = 1000  # of an image, at most
-KEPT_IMAGES = 300  # whose descriptors are in memory, at most; 0.5 MB each
+KEPT_IMAGES = 2000  # whose descriptors are in memory, at most; 0.15 MB each
 LEAST_VIEWS = 3  # of a point: two agree wherever their rays happen to meet
 NONE = -1  # for the number of a point, or of a key point
 
@@ -82,13 +88,13 @@ class ScenePoints:
         self._images, self._poses = images, world_from_cam
         cameras = inverse_pose(world_from_cam)[:, :3]
         self._cameras = [Camera(*each) for each in zip(cameras, focal_lengths, strict=True)]
-        self._key_points = lru_cache(KEPT_IMAGES)(self._find_key_points)
+        self._sift = lru_cache(KEPT_IMAGES)(self._find_sift)
         self._places: dict[int, np.ndarray] = {}  # of an image's key points
         self._numbers: dict[int, np.ndarray] = {}  # of their points
         self._points, self._colours = array("d"), array("B")  # these grow in place
 
         def match(image: int) -> tuple[Matched, np.ndarray]:
-            own = self._key_points(image)
+            own = root_sift(*self._sift(image))
             others = choose_apart(np.append(image, ranking[image]), world_from_cam[:, :3, 3])[1:]
             return self._match(own, others), _colours(images[image], own.places)
 
@@ -135,10 +141,9 @@ class ScenePoints:
             views.append(View(numbers[numbers != NONE], self._places[image][numbers != NONE]))
         return views
 
-    def _find_key_points(self, image: int) -> KeyPoints:
-        found = find_key_points(self._images[image], KEY_POINTS)
-        self._places[image] = found.places
-        return found
+    def _find_sift(self, image: int) -> tuple[np.ndarray, np.ndarray]:
+        self._places[image], sift = find_sift(self._images[image], KEY_POINTS)
+        return self._places[image], sift
 
     def _numbers_of(self, image: int) -> np.ndarray:
         """Return the numbers of points, or ``NONE``, of an image's key points, to be written."""
@@ -149,7 +154,7 @@ class ScenePoints:
     def _match(self, own: KeyPoints, images: list[int]) -> Matched:
         rows = np.full((len(own.places), len(images)), NONE)
         for view, image in enumerate(images):
-            matched, others = match_key_points(own, self._key_points(image))
+            matched, others = match_key_points(own, root_sift(*self._sift(image)))
             rows[matched, view] = others
         return Matched(own.places, images, rows)
 
