@@ -149,11 +149,11 @@ rule export_poses:
     benchmark:
         "results/{dataset}/benchmarks/export_poses/{run}/{scene}.tsv"
     conda:
-        "../envs/report.yaml"
-    threads: 1
+        "../envs/torch.yaml"
+    threads: 8
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=4000,
+        runtime=60,
     params:
         code=code("export_poses"),
     script:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from relposegnn.exchange.models import write_model
 from relposegnn.exchange.pose_formats import (
     GUESSED_LENGTH,
     Pinhole,
@@ -15,7 +16,6 @@ from relposegnn.exchange.pose_formats import (
     write_ace,
     write_hloc,
     write_images,
-    write_model,
     write_pairs,
     write_query_list,
     write_tum,

@@ -1,12 +1,17 @@
 """A run's poses for other programs: evo measures our errors, COLMAP's models have our poses."""
 
+import contextlib
+import io
 import logging
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from planted_scenes import write_noise
+from project import REPOSITORY
 from scipy.spatial.transform import Rotation
 
 from relposegnn.camera_files import write_camera
@@ -21,6 +26,7 @@ from relposegnn.retrieval.rankings import Ranking, write_ranking
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
 
+PAGE = (REPOSITORY / "docs/formats.md").read_text()
 ORDER = [2, 0, 1]  # of the queries in the predictions
 POINTS = [31, 0, 12]
 RANKED = {"test": [[8, 0, 3], [1, 2, 4], [5, 6, 7]], "train": [[1, 2]] * 9}
@@ -75,15 +81,18 @@ def test_evo_measures_our_errors(scene, tmp_path, failed):
     from evo.core import metrics, sync
     from evo.tools.file_interface import read_tum_trajectory_file
 
-    folder = exported(scene, tmp_path, failed) / "tum"
+    folder = exported(scene, tmp_path, failed)
+    asked = [shlex.split(line, comments=True) for line in re.findall("^evo_ape.*", PAGE, re.M)]
+    told = [mean_of(words, folder) for words in asked]
+    folder = folder / "tum"
     pair = [read_tum_trajectory_file(folder / f"{name}.txt") for name in ("truth", "estimate")]
     pair = sync.associate_trajectories(*pair)
     score_poses(scene / "predictions.npz", tmp_path / "scores.csv")
     scores = pd.read_csv(tmp_path / "scores.csv")
     scores = scores[scores["estimator"] == REFINED]
-    for relation, column in (
-        (metrics.PoseRelation.translation_part, "translation_error_m"),
-        (metrics.PoseRelation.rotation_angle_deg, "rotation_error_deg"),
+    for relation, column, mean in (
+        (metrics.PoseRelation.translation_part, "translation_error_m", told[0]),
+        (metrics.PoseRelation.rotation_angle_deg, "rotation_error_deg", told[1]),
     ):
         error = metrics.APE(relation)
         error.process_data(pair)
@@ -91,6 +100,21 @@ def test_evo_measures_our_errors(scene, tmp_path, failed):
         assert np.isinf(ours).sum() == (failed is not None)
         np.testing.assert_allclose(error.error, ours[np.isfinite(ours)], rtol=1e-6, atol=1e-6)
         assert error.error.min() > 0.01
+        assert mean == pytest.approx(error.error.mean(), abs=1e-5)
+
+
+def mean_of(command: list[str], folder: Path) -> float:
+    """Return the mean that evo's command prints."""
+    from importlib.metadata import entry_points
+
+    logging.getLogger("evo").handlers.clear()  # they print where they first did
+    (ape,) = entry_points(group="console_scripts", name=command[0])
+    with pytest.MonkeyPatch.context() as patched, io.StringIO() as printed:
+        patched.chdir(folder)
+        patched.setattr("sys.argv", command)
+        with contextlib.redirect_stdout(printed):
+            ape.load()()
+        return float(re.search(r"mean\s+([\d.]+)", printed.getvalue())[1])
 
 
 def test_models_have_our_poses(scene, tmp_path):
@@ -147,6 +171,8 @@ def test_without_refinement_all_edges_are_written(scene, tmp_path, caplog):
     assert "focal lengths of 9 train frames are unknown, 1.2 longer sides" in caplog.text
     assert {float(row[8]) for row in rows_of(tmp_path / "out/ace/truth.txt")} == {48}
     assert not (tmp_path / "out/hloc/pairs.txt").exists()
+    assert "COLMAP gets no points" in caplog.text
+    assert "# Number of points: 0" in (tmp_path / "out/colmap/database/points3D.txt").read_text()
 
 
 def test_predictions_of_another_scene(scene, tmp_path):

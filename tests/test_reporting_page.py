@@ -131,6 +131,7 @@ def test_a_browser_shows_what_was_planted_and_asks_for_nothing(browser, page_fil
     assert [text for kind, text in told if kind == "error"] == []
     assert {url for url in asked if not url.startswith("data:")} == {page_file.as_uri()}
     assert page.evaluate("document.documentElement.scrollWidth") <= 420
+    assert page.evaluate("document.querySelector('.scroll').scrollWidth") <= 420
     assert page.locator(".place h2").inner_text() == SCENE
     numbers = pd.read_csv(planted.numbers[0]).set_index(["scene", "estimator"])
     for row in page.locator("table.medians tbody tr").all():

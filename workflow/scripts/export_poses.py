@@ -13,4 +13,5 @@ if __name__ == "__main__":
             files.scene,
             snakemake.output.folder,
             neighbours_file=next(iter(files.neighbours), None),
+            workers=snakemake.threads,
         )

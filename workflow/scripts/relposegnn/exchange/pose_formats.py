@@ -59,7 +59,7 @@ class Pinhole(NamedTuple):
     def __str__(self) -> str:
         """Return it as COLMAP and hloc have it: model, width, height, parameters."""
         size, numbers = f"{self.width} {self.height}", (self.width / 2, self.height / 2)
-        return f"SIMPLE_PINHOLE {size} {_numbers([self.focal_length, *numbers])}"
+        return f"SIMPLE_PINHOLE {size} {in_full([self.focal_length, *numbers])}"
 
 
 def write_tum(
@@ -80,46 +80,42 @@ def write_tum(
     columns = np.hstack([poses.translation, np.roll(poses.quaternion, -1, axis=1)])
     times = range(len(poses.names)) if times is None else times
     for time, name, row in zip(times, poses.names, columns, strict=True):
-        lines += [f"# {_one_line(name)}", f"{time} {_numbers(row)}"]
-    _write_lines(path, lines)
+        lines += [f"# {_one_line(name)}", f"{time} {in_full(row)}"]
+    write_lines(path, lines)
 
 
-def write_images(path: str | Path, poses: PoseList, cameras: Sequence[int] | None = None) -> None:
-    """Write COLMAP's ``images.txt``: world-to-camera poses, no image points.
+def write_images(
+    path: str | Path,
+    poses: PoseList,
+    cameras: Sequence[int] | None = None,
+    points: Iterable[str] | None = None,
+) -> None:
+    """Write COLMAP's ``images.txt``: world-to-camera poses.
 
     ``cameras`` are the numbers (N) of their cameras in ``cameras.txt``; None: they are not known.
+    ``points`` are the lines (N) of the points that the images see; None: none.
     """
     remark = "" if cameras else " Camera 1 stands for all: its intrinsics are not known."
     lines = [
         f"# {poses.remark}",
-        "# IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME (world-to-camera, metres), then an empty",
-        f"# line for the image's points.{remark}",
+        "# IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME (world-to-camera, metres), then a line of",
+        f"# (X Y POINT3D_ID)s, the image's points, maybe empty.{remark}",
         f"# Number of images: {len(poses.names)}",
     ]
-    rows = zip(poses.names, _world_to_camera(poses), strict=True)
-    for index, (name, pose) in enumerate(rows):
+    points = [""] * len(poses.names) if points is None else points
+    rows = zip(poses.names, _world_to_camera(poses), points, strict=True)
+    for index, (name, pose, seen) in enumerate(rows):
         camera = cameras[index] if cameras else 1
-        lines += [f"{index + 1} {pose} {camera} {_one_line(name)}", ""]
+        lines += [f"{index + 1} {pose} {camera} {_one_line(name)}", seen]
     _tell_blanks(path, poses.names, "COLMAP")
-    _write_lines(path, lines)
-
-
-def write_model(folder: str | Path, poses: PoseList, cameras: Sequence[Pinhole]) -> None:
-    """Write a COLMAP model in text, without points; ``cameras`` (N) took the images."""
-    numbers = {camera: number for number, camera in enumerate(dict.fromkeys(cameras), start=1)}
-    folder = Path(folder)
-    write_images(folder / "images.txt", poses, [numbers[camera] for camera in cameras])
-    lines = [f"# Number of cameras: {len(numbers)}"]
-    lines += [f"{number} {camera}" for camera, number in numbers.items()]
-    _write_lines(folder / "cameras.txt", ["# CAMERA_ID MODEL WIDTH HEIGHT F CX CY", *lines])
-    _write_lines(folder / "points3D.txt", ["# Number of points: 0"])
+    write_lines(path, lines)
 
 
 def write_hloc(path: str | Path, poses: PoseList) -> None:
     """Write hloc's results: ``name qw qx qy qz tx ty tz``, world-to-camera."""
     rows = zip(poses.names, _world_to_camera(poses), strict=True)
     _tell_blanks(path, poses.names, "hloc")
-    _write_lines(path, [f"{_one_line(name)} {pose}" for name, pose in rows])
+    write_lines(path, [f"{_one_line(name)} {pose}" for name, pose in rows])
 
 
 def write_ace(
@@ -134,29 +130,29 @@ def write_ace(
     rows = zip(poses.names, _world_to_camera(poses), cameras, confidence, strict=True)
     lines = []
     for name, pose, camera, sure in rows:
-        lines.append(f"{_one_line(name)} {pose} {_numbers([camera.focal_length, sure])}")
-    _write_lines(path, lines)
+        lines.append(f"{_one_line(name)} {pose} {in_full([camera.focal_length, sure])}")
+    write_lines(path, lines)
 
 
 def write_query_list(path: str | Path, names: Sequence[str], cameras: Sequence[Pinhole]) -> None:
     """Write hloc's list of queries: ``name CAMERA_MODEL width height parameters``."""
     rows = zip(names, cameras, strict=True)
     _tell_blanks(path, names, "hloc")
-    _write_lines(path, [f"{_one_line(name)} {camera}" for name, camera in rows])
+    write_lines(path, [f"{_one_line(name)} {camera}" for name, camera in rows])
 
 
 def write_pairs(path: str | Path, pairs: Iterable[tuple[str, str]]) -> None:
     """Write hloc's pairs of images, ``query database`` a line."""
-    _write_lines(path, [f"{_one_line(query)} {_one_line(image)}" for query, image in pairs])
+    write_lines(path, [f"{_one_line(query)} {_one_line(image)}" for query, image in pairs])
 
 
 def _world_to_camera(poses: PoseList) -> list[str]:
     """Return ``qw qx qy qz tx ty tz`` of each image."""
-    return [_numbers(row) for row in np.hstack(poses.cam_from_world())]
+    return [in_full(row) for row in np.hstack(poses.cam_from_world())]
 
 
-def _numbers(numbers: Iterable[float]) -> str:
-    """Return numbers in full, a blank between any two."""
+def in_full(numbers: Iterable[float]) -> str:
+    """Return numbers with all their decimals, a blank between any two."""
     return " ".join(repr(float(number)) for number in numbers)
 
 
@@ -175,6 +171,7 @@ def _tell_blanks(path: str | Path, names: Sequence[str], program: str) -> None:
         )
 
 
-def _write_lines(path: str | Path, lines: list[str]) -> None:
-    with atomic_path(path) as partial:
-        partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+def write_lines(path: str | Path, lines: Iterable[str]) -> None:
+    """Write lines of text."""
+    with atomic_path(path) as partial, partial.open("w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)

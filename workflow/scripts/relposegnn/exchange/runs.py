@@ -9,17 +9,19 @@ import numpy as np
 
 from ..frames import Frames
 from ..images import image_size
-from ..poses import quaternion_from_matrix
+from ..poses import inverse_pose, pose_from_quaternion, quaternion_from_matrix
 from ..predictions import ALL_EDGES, NAMES, POINTS, PREFIXES, REFINED, read_predictions
 from ..retrieval.rankings import read_ranking
 from ..runtime import InputError, atomic_path
+from ..storage import SPLITS
+from .models import Cloud, write_model
+from .points import Camera, ScenePoints
 from .pose_formats import (
     GUESSED_LENGTH,
     Pinhole,
     PoseList,
     write_ace,
     write_hloc,
-    write_model,
     write_pairs,
     write_query_list,
     write_tum,
@@ -33,7 +35,10 @@ CERTAIN = 10_000
 
 
 class _Posed(NamedTuple):
-    """Images with poses; ``cameras`` and ``confidence`` are as ``write_ace`` takes them."""
+    """Images with poses; ``cameras`` and ``confidence`` are as ``write_ace`` takes them.
+
+    ``times`` are the rows of queries in the predictions, of database images in the frames.
+    """
 
     poses: PoseList
     times: Sequence[int]
@@ -48,6 +53,7 @@ def export_poses(
     scene_folder: str | Path,
     output_folder: str | Path,
     neighbours_file: str | Path | None = None,
+    workers: int = 1,
 ) -> None:
     """Write a folder with the poses of a scene's queries in the formats of docs/formats.md.
 
@@ -62,7 +68,9 @@ def export_poses(
             guess stands for it, with a warning.
         scene_folder: with its images.
         output_folder: to write.
-        neighbours_file: rankings, for pairs of images; None: there will be none.
+        neighbours_file: rankings, for pairs of images and for points in COLMAP's models; None:
+            there will be none.
+        workers: threads that match images.
 
     Raises:
         InputError: the files do not belong together, or an image cannot be read.
@@ -74,9 +82,15 @@ def export_poses(
         sets = _estimate_and_truth(arrays, frames, rows, size)
         sets["database"] = _database(frames, size)
         _tell_unknown(frames)
+        clouds = {}
+        if neighbours_file is None or np.isnan(frames.focal_lengths("train")).any():
+            logger.warning("no image is ranked, or no focal length known: COLMAP gets no points")
+        else:
+            files = frames, Path(scene_folder), neighbours_file
+            clouds = _find_points(*files, rows, sets, workers)
         with atomic_path(output_folder) as folder:
             for name, posed in sets.items():
-                _write_formats(folder, name, posed)
+                _write_formats(folder, name, posed, clouds.get(name))
             truth = sets["truth"]
             write_query_list(folder / "hloc/queries.txt", truth.poses.names, truth.cameras)
             if neighbours_file is not None:
@@ -131,9 +145,40 @@ def _database(frames: Frames, size: tuple[int, int]) -> _Posed:
     return _Posed(listed, range(len(poses)), cameras, np.full(len(poses), CERTAIN))
 
 
-def _write_formats(folder: Path, name: str, posed: _Posed) -> None:
+def _find_points(
+    frames: Frames,
+    folder: Path,
+    neighbours_file: str | Path,
+    rows: Sequence[int],
+    sets: dict[str, _Posed],
+    workers: int,
+) -> dict[str, Cloud]:
+    """Return the points of a scene as the images of each set see them, from its poses."""
+    images = {split: [folder / each for each in frames.sources(split)] for split in SPLITS}
+    ranked = {split: read_ranking(neighbours_file, split, frames).index for split in SPLITS}
+    known = frames.poses("train"), frames.focal_lengths("train")
+    points = ScenePoints(images["train"], *known, ranked["train"], workers)
+    own = [images["test"][row] for row in rows], [ranked["test"][row] for row in rows]
+    matched = points.match(*own, workers)
+    clouds = {"database": points.cloud()}
+    for name in ("estimate", "truth"):
+        poses = pose_from_quaternion(sets[name].poses.translation, sets[name].poses.quaternion)
+        cameras = [
+            Camera(pose[:3], frames.focal_lengths("test")[rows[query]])
+            for query, pose in zip(sets[name].times, inverse_pose(poses), strict=True)
+        ]
+        views = map(points.view, (matched[query] for query in sets[name].times), cameras)
+        clouds[name] = points.cloud(list(views))
+    counts = {
+        name: sum(len(view.numbers) for view in cloud.views) for name, cloud in clouds.items()
+    }
+    logger.info("%d points; seen by images of each model: %s", len(clouds["truth"].points), counts)
+    return clouds
+
+
+def _write_formats(folder: Path, name: str, posed: _Posed, cloud: Cloud | None) -> None:
     write_tum(folder / f"tum/{name}.txt", posed.poses, posed.times)
-    write_model(folder / f"colmap/{name}", posed.poses, posed.cameras)
+    write_model(folder / f"colmap/{name}", posed.poses, posed.cameras, cloud)
     write_hloc(folder / f"hloc/{name}.txt", posed.poses)
     write_ace(folder / f"ace/{name}.txt", posed.poses, posed.cameras, posed.confidence)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..exchange.pose_formats import Pinhole, PoseList, write_ace, write_hloc, write_model
+from ..exchange.models import write_model
+from ..exchange.pose_formats import Pinhole, PoseList, write_ace, write_hloc
 from ..frames import Frames
 from ..images import open_image
 from .files import exif_focal_length
