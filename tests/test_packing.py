@@ -17,7 +17,9 @@ from planted_scenes import (
     write_tables,
 )
 
+from relposegnn import packing
 from relposegnn.frames import Frames
+from relposegnn.images import read_image
 from relposegnn.packing import Packing, channel_histogram, channel_statistics, pack_frames
 from relposegnn.photos.files import read_photo
 from relposegnn.runtime import InputError
@@ -71,6 +73,18 @@ def test_whole_stretches_are_held_out_of_all_frames(tmp_path, stretch, queries):
                 np.testing.assert_array_equal(frames.images(split, [row]), images[name])
     with pytest.raises(InputError, match="garage: has 12 frames, expected more"):
         pack(folder, held_out=12)
+
+
+def test_images_are_those_of_their_files_in_any_number_of_blocks(tmp_path, monkeypatch):
+    folder = write_noise(tmp_path / "attic")
+    with Frames(pack(folder)) as frames:
+        whole = frames.images("train", range(9))
+    monkeypatch.setattr(packing, "BLOCK", 4)
+    with Frames(pack(folder, workers=3)) as frames:
+        np.testing.assert_array_equal(frames.images("train", range(9)), whole)
+        first = read_image(folder / frames.source("train", 0), frames.image_shape[::-1])
+    np.testing.assert_array_equal(whole[0], first)
+    assert len(np.unique(whole, axis=0)) == 9
 
 
 def test_colours_are_jittered_once_for_each_image_and_its_name(tmp_path):

@@ -2,7 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,9 +12,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from .images import common_size, jitter_colours, read_images, resized_shape
+from .images import common_size, jitter_colours, read_image, resized_shape
 from .layouts.reading import REFUSE, read_scene
-from .runtime import InputError, numpy_generator
+from .runtime import InputError, map_in_threads, numpy_generator
 from .scenes import Frame, Scene, hold_out
 from .storage import SPLITS, create_hdf5
 
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 Statistics = tuple[Sequence[float], Sequence[float]]  # mean (3), variance (3)
 FocalLengths = tuple[float | None, float | None]  # of the database, of the queries
 
+BLOCK = 16  # images that are written at once
 MEAN_TOLERANCE = 0.1  # given means farther from the measured ones are worth a warning
 
 
@@ -87,9 +89,8 @@ def pack_frames(
             _write_labels(group, frames, Path(scene_folder))
             if np.isfinite(focal_lengths[split]).any():
                 group.create_dataset("focal_length", data=focal_lengths[split])
-            images = read_images([frame.image for frame in frames], size, workers)
-            if packing.colour_jitter:
-                images = _jittered(images, frames, packing.colour_jitter, scene)
+            read = partial(_read_frame, size=size, jitter=packing.colour_jitter, scene=scene)
+            images = map_in_threads(read, frames, workers)
             histogram = _write_images(group, images, len(frames), size)
             if split == "train":
                 measured = channel_statistics(histogram)
@@ -174,24 +175,36 @@ def _write_labels(group: h5py.Group, frames: list[Frame], folder: Path) -> None:
     group.create_dataset("world_from_cam", data=poses.reshape(-1, 4, 4))
 
 
-def _jittered(
-    images: Iterable[np.ndarray], frames: list[Frame], strengths: Sequence[float], scene: str
-) -> Iterator[np.ndarray]:
-    """Yield images with changed colours, each drawn by its frame's name."""
-    for image, frame in zip(images, frames, strict=True):
+def _read_frame(
+    frame: Frame, size: tuple[int, int], jitter: Sequence[float] | None, scene: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the resized image of a frame, and the histogram of its channels.
+
+    Its colours are changed where there are strengths of ``jitter``, drawn by the frame's name.
+    """
+    image = read_image(frame.image, size)
+    if jitter:
         draw = numpy_generator(0, "colour jitter", scene, frame.name)
-        yield jitter_colours(image, strengths, draw)
+        image = jitter_colours(image, jitter, draw)
+    return image, channel_histogram(image)
 
 
 def _write_images(
-    group: h5py.Group, images: Iterable[np.ndarray], count: int, size: tuple[int, int]
+    group: h5py.Group,
+    images: Iterable[tuple[np.ndarray, np.ndarray]],
+    count: int,
+    size: tuple[int, int],
 ) -> np.ndarray:
-    """Write the resized images; return their channel histogram (3, 256), exact counts."""
+    """Write resized images in blocks; return the sum of their histograms (3, 256), exact counts."""
     shape = (size[1], size[0], 3)
     written = group.create_dataset("images", (count, *shape), np.uint8, fill_time="never")
+    block = np.empty((min(BLOCK, count), *shape), np.uint8)
     histogram = np.zeros((3, 256), dtype=np.int64)
     description = Path(group.name).name
-    for row, image in enumerate(tqdm(images, description, count, unit="img", disable=None)):
-        written[row] = image
-        histogram += channel_histogram(image)
+    for row, (image, own) in enumerate(tqdm(images, description, count, unit="img", disable=None)):
+        place = row % BLOCK
+        block[place] = image
+        histogram += own
+        if place + 1 == BLOCK or row + 1 == count:
+            written[row - place : row + 1] = block[: place + 1]
     return histogram

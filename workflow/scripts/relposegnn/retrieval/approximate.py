@@ -58,7 +58,7 @@ class ApproximateRanker:
             self.index.add(rows)
 
     def rank(self, queries: np.ndarray, length: int, own: np.ndarray | None = None) -> Ranking:
-        """Return rankings as ``ranking.rank`` does, with similarities as the index has them."""
+        """Return rankings as ``exact.rank`` does, with similarities as the index has them."""
         similarity, found = self.index.search(queries, length + 1)
         ranking = in_order(similarity, found, own, length)
         lacking = (ranking.index < 0).any(axis=1)
