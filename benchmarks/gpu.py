@@ -28,12 +28,12 @@ from torch.optim import Adam
 
 from relposegnn.datasets import batches, read_training_graphs, shuffled_batches
 from relposegnn.edges import complete_edges
+from relposegnn.learner import Learner
 from relposegnn.model_settings import ModelSettings
 from relposegnn.networks import build_network
 from relposegnn.published_network import RelPoseGNN
 from relposegnn.runtime import select_device
 from relposegnn.scene_files import SceneFiles
-from relposegnn.training import Learner
 
 FRAMES = {
     "chess": 4000, "fire": 2000, "heads": 1000, "office": 6000, "pumpkin": 4000,

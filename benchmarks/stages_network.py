@@ -23,6 +23,7 @@ from relposegnn.checkpoints import save_model
 from relposegnn.datasets import batches, read_training_graphs, shuffled_batches
 from relposegnn.edges import complete_edges
 from relposegnn.feature_maps import FeatureMaps, encode_frames
+from relposegnn.learner import Learner
 from relposegnn.localization import localize_queries
 from relposegnn.model_settings import ModelSettings
 from relposegnn.neighbour_choice import SamplingSettings
@@ -41,7 +42,8 @@ from relposegnn.retrieval.descriptors import (
 )
 from relposegnn.runtime import leave_cores_to_others, select_device, torch_generator
 from relposegnn.scene_files import SceneFiles
-from relposegnn.training import Learner, TrainingSettings, train_epoch
+from relposegnn.training import train_epoch
+from relposegnn.training_settings import TrainingSettings
 
 SIZE = (341, 256)
 CORES = len(os.sched_getaffinity(0))

@@ -14,7 +14,8 @@ PROJECT = Path(str(workflow.current_basedir)).parent
 SCRIPTS = PROJECT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from relposegnn.configuration import check_file, validate_configuration
+from relposegnn.configuration import validate_configuration
+from relposegnn.configuration_files import check_file
 from relposegnn.digest import Library
 from relposegnn.experiments import (
     GENERAL,

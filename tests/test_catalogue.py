@@ -21,7 +21,7 @@ from relposegnn.aggregation import LocalizationSettings
 from relposegnn.archives import extract_scene
 from relposegnn.calibration import Scale, read_calibration
 from relposegnn.camera_files import read_camera, write_camera
-from relposegnn.configuration import check_file
+from relposegnn.configuration_files import check_file
 from relposegnn.frames import Frames
 from relposegnn.graphs import read_graphs
 from relposegnn.layouts.reading import read_scene

@@ -19,13 +19,8 @@ from misbehaving_server import server as server
 from misbehaving_server import target as target
 
 from relposegnn import downloads
-from relposegnn.downloads import CHUNK_BYTES, download, file_name
+from relposegnn.downloads import CHUNK_BYTES, download
 from relposegnn.runtime import InputError
-
-
-@pytest.mark.parametrize("rest", ["", "?download=1", "#top", "?to=a/b.zip"])
-def test_name_of_the_file_at_an_address(rest):
-    assert file_name(f"https://example.org/models/joint.pth.tar{rest}") == "joint.pth.tar"
 
 
 def test_plain(server, target):

@@ -16,7 +16,8 @@ from planted_scenes import WRITERS
 from test_catalogue import READERS, files  # noqa: F401, a fixture
 
 from relposegnn import configuration
-from relposegnn.configuration import check_file, merged
+from relposegnn.configuration import merged
+from relposegnn.configuration_files import check_file
 from relposegnn.layouts.colmap import read_model
 from relposegnn.layouts.reading import LEAVE_OUT, read_scene
 from relposegnn.runtime import InputError

@@ -32,7 +32,8 @@ from relposegnn.relative_poses import (
 from relposegnn.runtime import InputError
 from relposegnn.scene_files import SceneFiles
 from relposegnn.storage import create_hdf5
-from relposegnn.training import TrainingOutputs, TrainingSettings, train_model
+from relposegnn.training import TrainingOutputs, train_model
+from relposegnn.training_settings import TrainingSettings
 
 CPU = torch.device("cpu")
 CHANNELS, GRID = {"fine": 8, "coarse": 6}, (4, 5)

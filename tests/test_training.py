@@ -18,6 +18,7 @@ from relposegnn import training
 from relposegnn.checkpoints import load_model
 from relposegnn.datasets import GraphDataset, batches
 from relposegnn.graphs import write_split
+from relposegnn.learner import Learner
 from relposegnn.locks import try_lock
 from relposegnn.model_settings import ModelSettings
 from relposegnn.networks import build_network
@@ -25,14 +26,8 @@ from relposegnn.relative_poses import WORLD_DIFFERENCE
 from relposegnn.runtime import InputError
 from relposegnn.scene_files import SceneFiles
 from relposegnn.storage import create_hdf5
-from relposegnn.training import (
-    Learner,
-    TrainingOutputs,
-    TrainingSettings,
-    learning_rate_at,
-    train_epoch,
-    train_model,
-)
+from relposegnn.training import TrainingOutputs, learning_rate_at, train_epoch, train_model
+from relposegnn.training_settings import TrainingSettings
 
 pytestmark = pytest.mark.slow
 

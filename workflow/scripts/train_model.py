@@ -6,7 +6,8 @@ from relposegnn.model_settings import ModelSettings
 from relposegnn.processes import run_in_processes
 from relposegnn.records import recorded
 from relposegnn.scene_files import SceneFiles
-from relposegnn.training import TrainingOutputs, TrainingSettings, train_model
+from relposegnn.training import TrainingOutputs, train_model
+from relposegnn.training_settings import TrainingSettings
 
 if __name__ == "__main__":
     with recorded(snakemake):

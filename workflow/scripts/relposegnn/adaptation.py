@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .aggregation import LocalizationSettings
+from .aggregation import LocalizationSettings, nearness_weights
 from .checkpoints import load_model, save_model
 from .frames import Frames
 from .graphs import LEFT_OUT, read_graphs
@@ -29,7 +29,6 @@ from .weights import read_checkpoint
 
 logger = logging.getLogger(__name__)
 
-NEAR = 0.05  # metres; edges count by 1 / (NEAR + length)^2: errors grow with the length
 FOLDS = 5  # stretches of the database, of which each is predicted by what the others tell
 # Strengths of the ridge that are tried, in mean squares of the features.
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
@@ -67,7 +66,7 @@ class Edges(NamedTuple):
     @property
     def weight(self) -> np.ndarray:
         """Return how much each edge counts (E,)."""
-        return 1 / (NEAR + np.linalg.norm(self.truth[:, :3], axis=1)) ** 2
+        return nearness_weights(np.linalg.norm(self.truth[:, :3], axis=1))
 
 
 class Layer(NamedTuple):

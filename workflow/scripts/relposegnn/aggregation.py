@@ -59,8 +59,7 @@ def aggregate(candidates: Candidates, rule: str) -> tuple[np.ndarray, np.ndarray
         rule: ``median``, which outlying edges move little: the geometric median of the camera
             centres, and the rotation of least summed chordal distance (Hartley et al. 2013,
             section 5; L1 averaging), both by Weiszfeld's iteration. ``nearness``: the mean of the
-            centres and the chordal mean of the rotations, each edge with the weight
-            1 / (``NEAR`` + its length)^2.
+            centres and the chordal mean of the rotations, with ``nearness_weights``.
 
     Raises:
         InputError: the rule is unknown.
@@ -76,12 +75,17 @@ def aggregate(candidates: Candidates, rule: str) -> tuple[np.ndarray, np.ndarray
         translation[found] = _weiszfeld(centres, lambda mean: mean)
         turns = _weiszfeld(rotations, _project_rotations)
     else:
-        weight = 1 / (NEAR + candidates.length[found]) ** 2
+        weight = nearness_weights(candidates.length[found])
         weight /= weight.sum(axis=1, keepdims=True)
         translation[found] = np.einsum("ge,gei->gi", weight, centres)
         turns = _project_rotations(np.einsum("ge,gei->gi", weight, rotations))
     quaternion[found] = quaternion_from_matrix(turns.reshape(-1, 3, 3))
     return translation, quaternion
+
+
+def nearness_weights(length: np.ndarray) -> np.ndarray:
+    """Return 1 / (``NEAR`` + length)^2 of edges' lengths in metres: errors grow with the length."""
+    return 1 / (NEAR + length) ** 2
 
 
 def pair_spread(translation: np.ndarray, quaternion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

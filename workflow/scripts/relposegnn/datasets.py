@@ -4,7 +4,7 @@ import hashlib
 import logging
 import shutil
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch_geometric.loader import DataLoader
 from .edges import complete_edges
 from .feature_maps import FeatureMaps
 from .frames import Frames
-from .graphs import VALIDATION, read_graphs
+from .graphs import VALIDATION, read_graphs, split_of
 from .match_fields import Views
 from .positions import IMAGE, frame_scales
 from .processes import process_count
@@ -23,18 +23,11 @@ from .relative_poses import relative_pose, scene_from_world
 from .runtime import InputError, numpy_generator, torch_generator
 from .scene_files import SceneFiles
 from .split_batches import PartSampler
+from .training_settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (only its size is asked for)
-
-
-class BatchSettings(Protocol):
-    """The settings of a training that make its batches, see the configuration's ``training``."""
-
-    batch_size: int
-    shuffle_once: bool
-    drop_last_batch: bool
 
 
 class GraphDataset(Dataset):
@@ -53,7 +46,7 @@ class GraphDataset(Dataset):
         self,
         frames_file: str | Path,
         graphs_file: str | Path,
-        split: str,
+        part: str,
         pose: str,
         features_file: str | Path | None = None,
         positions: str = IMAGE,
@@ -61,13 +54,13 @@ class GraphDataset(Dataset):
     ) -> None:
         """Read indices and poses; images or maps are read when asked for.
 
-        ``split`` is ``train``, ``validation`` or ``test``, see ``graphs.read_graphs``. ``pose`` is
-        the kind of the relative poses, see ``relative_poses``; ``positions`` what those in match
-        fields are, see ``positions``; ``camera_file`` is of the scene, for rays.
+        ``part`` is of the graphs, see ``graphs.read_graphs``; ``pose`` the kind of the relative
+        poses, see ``relative_poses``; ``positions`` what those in match fields are, see
+        ``positions``; ``camera_file`` is of the scene, for rays.
         """
         super().__init__()
         self.graphs_file, self.pose = Path(graphs_file), pose
-        self.split = "train" if split == VALIDATION else split  # that the queries count in
+        self.split = split_of(part)  # that the queries count in
         self.frames = Frames(frames_file, camera_file)
         self.scene_from_world = scene_from_world(pose, self.frames.poses("train"))
         self.features = FeatureMaps(features_file) if features_file else None
@@ -77,7 +70,7 @@ class GraphDataset(Dataset):
                 each: frame_scales(positions, self.frames, each, self.features.grid)
                 for each in ("train", self.split)
             }
-        self.query, self.neighbours = read_graphs(graphs_file, split, self.frames)
+        self.query, self.neighbours = read_graphs(graphs_file, part, self.frames)
         self.edge_index = torch.from_numpy(complete_edges(1 + self.neighbours.shape[1]))
         self.mean = torch.tensor(self.frames.mean, dtype=torch.float32)[None]
         self.deviation = torch.tensor(self.frames.variance, dtype=torch.float32)[None].sqrt()
@@ -212,7 +205,7 @@ def read_training_graphs(
 
 
 def shuffled_batches(
-    graphs: ConcatDataset, settings: BatchSettings, device: torch.device, seed: int, epoch: int
+    graphs: ConcatDataset, settings: TrainingSettings, device: torch.device, seed: int, epoch: int
 ) -> DataLoader:
     """Return the batches of one epoch: graphs in random order, and their neighbours too."""
     for dataset in graphs.datasets:

@@ -14,7 +14,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -34,11 +34,6 @@ TRANSIENT_ERRORS = (  # the next attempt may fare better
 CHUNK_BYTES = 1 << 16  # at most this much is lost with a connection
 
 logger = logging.getLogger(__name__)
-
-
-def file_name(url: str) -> str:
-    """Return the name of the file at an address, without what asks the server for it."""
-    return PurePosixPath(urlsplit(url).path).name
 
 
 def download(

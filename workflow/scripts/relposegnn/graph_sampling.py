@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .frames import Frames
-from .graphs import VALIDATION, write_split
+from .graphs import VALIDATION, split_of, write_split
 from .neighbour_choice import SamplingSettings, check_choice, choose_neighbours, mix_nearest
 from .retrieval.rankings import read_ranking
 from .runtime import numpy_generator
@@ -61,8 +61,7 @@ def sample_graphs(
             "test": (np.arange(frames.count("test")), sampling["test"]),
         }
         for part, (queries, settings) in parts.items():
-            split = "test" if part == "test" else "train"
-            ranked = read_ranking(neighbours_file, split, frames).index[queries]
+            ranked = read_ranking(neighbours_file, split_of(part), frames).index[queries]
             names, among = database, None
             if part != "test" and held_out.any():
                 ranked, names, among = rank_among(ranked, kept), database[kept], kept

@@ -12,13 +12,18 @@ import numpy as np
 from .frames import Frames
 from .storage import Numbers, check_scene, open_hdf5, read_numbers
 
-# Parts of the training frames, and groups of a graphs file.
+# Groups of a graphs file, or parts, beside those of the splits: their queries are training frames.
 VALIDATION, LEFT_OUT = "validation", "left_out"
+
+
+def split_of(part: str) -> str:
+    """Return the split whose frames the queries of a part are."""
+    return "test" if part == "test" else "train"
 
 
 def write_split(
     file: h5py.File,
-    split: str,
+    part: str,
     query: np.ndarray,
     neighbours: np.ndarray,
     rankings_too_short: int = 0,
@@ -27,19 +32,19 @@ def write_split(
 
     ``rankings_too_short`` of them were filled up because a ranking ended.
     """
-    group = file.create_group(split)
+    group = file.create_group(part)
     group["query"] = query.astype(np.int32)
     group["neighbours"] = neighbours.astype(np.int32)
     group.attrs["rankings_too_short"] = rankings_too_short
 
 
 def read_graphs(
-    graphs_file: str | Path, split: str, frames: Frames | None = None
+    graphs_file: str | Path, part: str, frames: Frames | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the frame indices of a part's graphs: query (G,) and neighbours (G, k).
 
-    Queries of ``test`` count in the test frames, those of other parts in the training frames, and
-    so do all neighbours. A file without validation graphs has 0 of them.
+    Queries count in the frames of their split, see ``split_of``, neighbours in the training frames.
+    A file without validation graphs has 0 of them.
 
     Raises:
         InputError: the file has no such graphs, or, where ``frames`` are given, is of another scene
@@ -49,12 +54,10 @@ def read_graphs(
         last = [np.inf, np.inf]
         if frames is not None:
             check_scene(file, frames)
-            last = [
-                frames.count(each) - 1 for each in ("test" if split == "test" else "train", "train")
-            ]
-        if split == VALIDATION and split not in file:
+            last = [frames.count(split) - 1 for split in (split_of(part), "train")]
+        if part == VALIDATION and part not in file:
             width = read_numbers(file, "train/neighbours", Numbers("i", (None, None))).shape[1]
             return np.zeros(0, np.int32), np.zeros((0, width), np.int32)
-        query = read_numbers(file, f"{split}/query", Numbers("i", (None,), most=last[0]))
+        query = read_numbers(file, f"{part}/query", Numbers("i", (None,), most=last[0]))
         among = Numbers("i", (len(query), None), most=last[1])
-        return query, read_numbers(file, f"{split}/neighbours", among)
+        return query, read_numbers(file, f"{part}/neighbours", among)

@@ -1,7 +1,6 @@
-"""What is trained, the network and the loss together, and by which protocol (paper, section 4)."""
+"""What is trained: the network and the loss together (paper, section 4)."""
 
 import logging
-from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -12,27 +11,9 @@ from .losses import RelativePoseCriterion, RelativePoseLoss
 from .match_fields import Views
 from .pose_network import PoseNetwork
 from .split_batches import weighted_by_rows
+from .training_settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """The training protocol; each setting is explained in the configuration's ``training``."""
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    schedule: str
-    decay_epochs: int | None  # None where the schedule has no decays, and so below
-    decay_factor: float | None
-    weight_decay: float
-    initial_s_t: float
-    initial_s_q: float
-    shuffle_once: bool
-    drop_last_batch: bool
-    mixed_precision: bool
-    seed: int
 
 
 class Learner(nn.Module):

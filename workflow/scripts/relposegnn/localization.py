@@ -12,7 +12,7 @@ from .aggregation import Candidates, LocalizationSettings, aggregate, pair_sprea
 from .checkpoints import load_model
 from .edges import complete_edges
 from .frames import Frames
-from .graphs import VALIDATION, read_graphs
+from .graphs import VALIDATION, read_graphs, split_of
 from .match_fields import Cells
 from .pose_network import PoseNetwork
 from .poses import quaternion_exp, quaternion_from_matrix, vector_from_pose
@@ -89,7 +89,7 @@ def localize_queries(
     Raises:
         InputError: the scene has no such queries, or its files do not fit the model.
     """
-    split = "test" if part == "test" else "train"
+    split = split_of(part)
     with Frames(scene.frames, scene.camera) as frames:
         query, neighbours = _read_some(scene.graphs, part, frames)
         if rows is not None:

@@ -24,12 +24,8 @@ from torch_geometric.loader import DataLoader
 from tqdm import tqdm
 
 from .checkpoints import restore_state, save_model, save_state
-from .datasets import (
-    batches,
-    read_training_graphs,
-    shuffled_batches,
-)
-from .learner import Learner, TrainingSettings
+from .datasets import batches, read_training_graphs, shuffled_batches
+from .learner import Learner
 from .locks import sole_user
 from .model_settings import ModelSettings
 from .networks import build_network
@@ -44,6 +40,7 @@ from .runtime import (
 )
 from .scene_files import SceneFiles
 from .split_batches import averaged, in_parts, with_averaged_gradients
+from .training_settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
 

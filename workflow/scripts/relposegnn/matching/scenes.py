@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..frames import Frames
-from ..graphs import LEFT_OUT
+from ..graphs import LEFT_OUT, split_of
 from ..left_out import rank_outside, read_reaches
 from ..poses import inverse_pose, pose_from_quaternion, quaternion_from_matrix
 from ..predictions import (
@@ -168,7 +168,7 @@ def refine_predictions(
         InputError: the files do not belong together, or an image cannot be read.
     """
     arrays, regressed = _read_regressed(predictions_file)
-    split = "test" if part == "test" else "train"
+    split = split_of(part)
     with Frames(scene.frames, scene.camera) as frames:
         ranking = read_ranking(scene.retrieval[0], split, frames).index
         rows = frames.find(split, arrays.get(NAMES, ()))

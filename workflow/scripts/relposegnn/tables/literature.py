@@ -154,9 +154,8 @@ def compare_with_literature(
     differences = {}
     for method, own in printed.set_index("scene").groupby("method", sort=False):
         if str(method).startswith(PAPER):
-            difference = figures[FIRST_EDGE][MEDIANS] - printed_numbers(
-                own
-            )  # from our unrounded medians
+            unrounded = figures[FIRST_EDGE][MEDIANS]
+            difference = unrounded - printed_numbers(own)
             differences[f"first edge − {method}"] = format_pairs(difference, DECIMALS, "+")
     groups = [ours, differences, printed_cells(printed)]
     cells, rules = stack_methods(groups, [*scenes, AVERAGE])

@@ -53,11 +53,10 @@ def summarise_scenes(
         of_scenes.setdefault(row[1], []).append(row)
     repeats = [_summarise_seed(own, recall) for own in zip(*of_scenes.values(), strict=True)]
     numbers, medians = repeats[0], np.stack([own[MEDIANS] for own in repeats])
+    spreads = np.full(medians.shape[1:], np.nan)
     if len(repeats) > 1:
         means = pd.concat(repeats).groupby(level=0).mean(numeric_only=True)
         numbers = numbers.assign(**means.drop(columns="queries"))
-    spreads = np.full(medians.shape[1:], np.nan)
-    if len(repeats) > 1:
         with np.errstate(invalid="ignore"):  # infinite medians have no spread
             spreads = medians.std(axis=0, ddof=1)
             spreads[np.ptp(medians, axis=0) < EQUAL] = 0  # what no seed changes, rounding aside
