@@ -2,9 +2,18 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import OptimizeResult
 from scipy.spatial.transform import Rotation
 
-from relposegnn.matching.refinement import LEAST_POINTS, Prior, Refined, refine_pose
+from relposegnn.matching.refinement import (
+    LEAST_POINTS,
+    VIEW_ERROR,
+    WEIGHT,
+    Prior,
+    Refined,
+    let_go,
+    refine_pose,
+)
 from relposegnn.matching.triangulation import project
 from relposegnn.poses import inverse_pose, pose_distances
 
@@ -155,7 +164,7 @@ def test_what_fewer_and_noisier_points_tell_is_less_sure(worse):
 
 
 def test_errors_over_repeated_noise_are_as_large_as_the_covariance_says():
-    """Within a factor of a few: matching errors that images have in common are not planted here."""
+    """Errors that matches have in common, and of the database's poses, are not planted here."""
     found, told = [], []
     for seed in range(40):
         scene = Scene(count=60, seed=seed, noise=1.0)
@@ -165,7 +174,7 @@ def test_errors_over_repeated_noise_are_as_large_as_the_covariance_says():
         found.append([shift, turn])
         told.append([refined.metres, refined.radians])
     ratio = np.sqrt(np.mean(np.square(found), axis=0) / np.mean(np.square(told), axis=0))
-    assert (ratio > 1 / 4).all(), ratio
+    assert (ratio > WEIGHT**0.5 / VIEW_ERROR).all(), ratio
     assert (ratio < 2).all(), ratio
 
 
@@ -187,3 +196,35 @@ def test_covariances_know_what_is_told_least_and_have_their_own_axes():
         squares, directions = np.linalg.eigh(covariance)
         assert squares[2] > 1.5 * squares[1]
         assert abs(directions[:, 2] @ axis) > 0.95
+
+
+def test_where_matches_fix_a_pose_the_regressed_one_says_nothing():
+    """Two regressed poses, on either side of the truth, end at the same; exact matches, at it."""
+    scene = Scene(noise=0)
+    offset = np.array([0.04, -0.03, 0.05])
+    found = []
+    for sign in (1, -1):
+        off = scene.truth.copy()
+        off[:3, 3] += sign * offset
+        found.append(scene.refine(Prior(off, **PRIOR)).pose)
+    assert np.linalg.norm(found[0][:3, 3] - found[1][:3, 3]) < 1e-4
+    assert max(errors(pose, scene.truth)[0] for pose in found) < 1e-4
+
+
+def test_a_pose_is_let_go_by_the_share_of_what_others_know():
+    """Of a cost of two parts in each direction, the regressed pose's being the first."""
+    told = np.array([0.0, 1, 24, 1e8, 0, 3])  # by matches, in what the regressed pose tells
+    deviation = np.repeat([PRIOR["metres"], PRIOR["radians"]], 3)
+    target = np.array([1.0, 1, 1, 1, 0, 0])  # where matches say, in its deviations
+    prior, pose = Prior(np.eye(4), **PRIOR), np.eye(4)
+    most_probable = target * told / (told + 1) * deviation
+    pose[:3, 3] = most_probable[:3]
+    pose[:3, :3] = Rotation.from_rotvec(most_probable[3:]).as_matrix()
+    rows = np.vstack([np.diag(np.sqrt(told) / deviation), np.diag(1 / deviation)])
+    moved, covariance = let_go(pose, OptimizeResult(jac=rows, x=np.zeros(6)), prior)
+    share = 1 / (told + 1)
+    expected = target * told / (told + share) * deviation
+    turn = Rotation.from_matrix(moved[:3, :3]).as_rotvec()
+    np.testing.assert_allclose(moved[:3, 3], expected[:3], atol=1e-9)
+    np.testing.assert_allclose(turn, expected[3:], atol=1e-9)
+    np.testing.assert_allclose(np.diag(covariance), deviation**2 / (told + share), rtol=1e-6)
