@@ -1,5 +1,9 @@
-"""Training in several processes: the mathematics of one, failures, resuming; gloo on the CPU."""
+"""Training in several processes: the mathematics of one, failures, resuming; gloo on the CPU.
 
+They are copies of one that has loaded torch, where users' load it; test_workflow.py has such.
+"""
+
+import multiprocessing
 import os
 import re
 import signal
@@ -16,6 +20,7 @@ from project import REPOSITORY
 from test_match_field_network import CHANNELS, GRID, write_features
 from test_match_field_network import SETTINGS as MATCH_MODEL
 from test_training import MODEL, SETTINGS, scene_files
+from torch.distributed.launcher.api import LaunchConfig
 
 from relposegnn import training
 from relposegnn.checkpoints import load_model
@@ -34,9 +39,21 @@ MATCH_FIELDS = replace(MATCH_MODEL, edge_dropout=0.5, dropout=0.5)
 SMALL_STEPS = replace(SETTINGS, learning_rate=1e-5)
 
 
+LOADED = ["h5py", "pandas", "torch.distributed.launcher.api", "torch.utils.tensorboard"]
+LOADED += ["torch_geometric.nn", "torchvision", "tqdm.contrib.logging"]
+
+
 @pytest.fixture(autouse=True)
 def on_the_cpu(monkeypatch):
     monkeypatch.setenv("RELPOSEGNN_DEVICE", "cpu")
+
+
+@pytest.fixture(autouse=True)
+def copies(monkeypatch):
+    """Start processes as copies of one, see above."""
+    multiprocessing.set_forkserver_preload(LOADED)
+    copied = partial(LaunchConfig, start_method="forkserver")
+    monkeypatch.setattr("torch.distributed.launcher.api.LaunchConfig", copied)
 
 
 def run(scene, folder, processes, model=RANDOM, settings=SMALL_STEPS, work=train_model):

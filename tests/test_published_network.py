@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from dataclasses import replace
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -22,16 +23,21 @@ WEIGHTS = ("weight", "bias")
 CASES = {"full-3-2": SMALL, "knn4-2-1": replace(SMALL, iterations=2, knn=4)}
 
 
-def published_model(reference, case):
-    """Return our network with the weights that the reference values were computed with."""
+@cache
+def published_weights(reference, case):
+    """Return the weights that the reference values were computed with, by the names of ours."""
     spec = importlib.util.spec_from_file_location("weights", reference / "weights.py")
     weights = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(weights)
     shapes = json.loads((reference / f"shapes-{case}.json").read_text())
     state = {key: torch.from_numpy(value) for key, value in weights.state_dict(shapes).items()}
+    return {key: value for key, value in state.items() if not key.startswith(SECOND_LAYER)}
+
+
+def published_model(reference, case):
+    """Return our network with those weights."""
     model = RelPoseGNN(CASES[case])
-    used = {key: value for key, value in state.items() if not key.startswith(SECOND_LAYER)}
-    load_weights(model, used, case)
+    load_weights(model, published_weights(reference, case), case)
     return model
 
 

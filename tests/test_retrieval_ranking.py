@@ -166,7 +166,7 @@ def clustered_rows(count, seed):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("factory", "least"),
-    [("IVF16,Flat", 0.9), ("HNSW16", 0.9), ("PCAW16,L2norm,Flat", 0.4), ("OPQ8,IVF4,PQ8", 0.5)],
+    [("IVF16,Flat", 0.9), ("HNSW16", 0.9), ("PCAW16,L2norm,Flat", 0.4), ("OPQ8,IVF4,PQ8x6", 0.5)],
 )
 def test_approximate_rankings_find_most_of_the_exact_ones(tmp_path, caplog, factory, least):
     train, test = clustered_rows(1000, 0), clustered_rows(60, 1)

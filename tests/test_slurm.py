@@ -8,7 +8,8 @@ import h5py
 import pytest
 import yte
 from planted_scenes import write_tables
-from project import REPOSITORY, TINY, Project, output_of, snakemake
+from prepared_python import prepared_output
+from project import REPOSITORY, SNAKEMAKE, TINY, Project
 from slurm_cluster import CPUS, missing, slurm_cluster
 
 PROFILE = REPOSITORY / "profiles/slurm/config.yaml"
@@ -69,9 +70,9 @@ def test_jobs_run_on_a_cluster_and_a_failed_ones_cause_is_named(tmp_path):
     # More CPUs than the node has, as a training's.
     options = ["--workflow-profile", "profiles/slurm", "--set-threads", "pack_frames=8"]
     options += ["--retries", "0", "--slurm-init-seconds-before-status-checks", "2"]
-    command = snakemake("frames", "--configfile", str(project.settings), *options)
+    command = [*SNAKEMAKE, "frames", "--configfile", str(project.settings), *options]
     with slurm_cluster() as environment:
-        text = output_of(command, project.folder, expect=1, environment=environment)
+        text = prepared_output(command, project.folder, expect=1, environment=environment)
     assert text.count("has been submitted with SLURM jobid") == 2
     with h5py.File(project.folder / "results/synthetic/frames/good.h5") as frames:
         assert len(frames["train/name"]) == 4
