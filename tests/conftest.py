@@ -6,7 +6,6 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ from generated_rooms.paths import camera_path
 from generated_rooms.rendering import Camera, render_frame
 from generated_rooms.rooms import build_room
 from relposegnn.poses import quaternion_from_matrix
+from relposegnn.scene_files import SceneFiles
 from relposegnn.storage import create_hdf5
 
 
@@ -64,15 +64,7 @@ def reference(shared: Path) -> Path:
     return shared / "reference"
 
 
-@dataclass(frozen=True)
-class TinyScene:
-    """The frames and graphs file of a scene too small to learn from, quick to compute on."""
-
-    frames: Path
-    graphs: Path
-
-
-def write_tiny_scene(folder: Path, name: str, height: int = 32, seed: int = 0) -> TinyScene:
+def write_tiny_scene(folder: Path, name: str, height: int = 32, seed: int = 0) -> SceneFiles:
     """Write 12 database frames and 5 queries with random images, poses and graphs of 3 nodes."""
     rng = np.random.default_rng(seed)
     frames, graphs = folder / f"{name}-frames.h5", folder / f"{name}-graphs.h5"
@@ -95,10 +87,10 @@ def write_tiny_scene(folder: Path, name: str, height: int = 32, seed: int = 0) -
             ]
             file[f"{split}/query"] = np.arange(count, dtype=np.int32)
             file[f"{split}/neighbours"] = np.array(neighbours, dtype=np.int32)
-    return TinyScene(frames, graphs)
+    return SceneFiles(frames, graphs)
 
 
-def with_validation(scene: TinyScene, folder: Path) -> TinyScene:
+def with_validation(scene: SceneFiles, folder: Path) -> SceneFiles:
     """Return a tiny scene whose first 9 training graphs train, and whose last 3 validate."""
     graphs = folder / "validated-graphs.h5"
     with h5py.File(scene.graphs) as file, create_hdf5(graphs, "graphs", {}) as out:
@@ -106,10 +98,10 @@ def with_validation(scene: TinyScene, folder: Path) -> TinyScene:
             for name in ("query", "neighbours"):
                 out[f"{part}/{name}"] = file[f"train/{name}"][rows]
         file.copy("test", out)
-    return TinyScene(scene.frames, graphs)
+    return SceneFiles(scene.frames, graphs)
 
 
-def turn_world(scene: TinyScene, folder: Path, origin=(0, 0, 0)) -> Path:
+def turn_world(scene: SceneFiles, folder: Path, origin=(0, 0, 0)) -> Path:
     """Return the frames of a tiny scene in a world that is turned by 120 degrees, and shifted."""
     frames = folder / "turned-frames.h5"
     shutil.copy(scene.frames, frames)
@@ -123,7 +115,7 @@ def turn_world(scene: TinyScene, folder: Path, origin=(0, 0, 0)) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_scene(tmp_path_factory) -> TinyScene:
+def tiny_scene(tmp_path_factory) -> SceneFiles:
     """Return a tiny scene."""
     return write_tiny_scene(tmp_path_factory.mktemp("tiny"), "tiny")
 

@@ -1,7 +1,5 @@
 """The test of what the graph carries: foreign neighbours, planted networks, failures."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -14,7 +12,6 @@ from relposegnn.model_settings import ModelSettings
 from relposegnn.predictions import ALONE, FOREIGN, OWN
 from relposegnn.published_network import RelPoseGNN
 from relposegnn.runtime import InputError
-from relposegnn.scene_files import SceneFiles
 from relposegnn.storage import create_hdf5
 
 CPU = torch.device("cpu")
@@ -26,8 +23,7 @@ def medians(folder, scene, **settings) -> dict[str, np.ndarray]:
     torch.manual_seed(0)
     shape = ModelSettings.published(backbone="resnet10", width=32, dropout=0.0, **settings)
     save_model(folder / "model.pt", RelPoseGNN(shape), 0, ["tiny"])
-    files = SceneFiles(scene.frames, scene.graphs)
-    measure_context(folder / "model.pt", files, folder / "errors.csv", FIRST, CPU)
+    measure_context(folder / "model.pt", scene, folder / "errors.csv", FIRST, CPU)
     scores = read_scores(folder / "errors.csv")
     return {str(name): own[TRANSLATION].to_numpy() for name, own in scores.groupby("estimator")}
 
@@ -75,4 +71,4 @@ def test_graphs_of_one_neighbour_have_no_context(tiny_scene, tmp_path):
     with create_hdf5(graphs, "graphs", {}) as file:
         file["test/query"], file["test/neighbours"] = np.arange(5), np.zeros((5, 1), int)
     with pytest.raises(InputError, match=r"graphs.h5: has 5 test queries of 1 neighbours"):
-        medians(tmp_path, replace(tiny_scene, graphs=graphs))
+        medians(tmp_path, tiny_scene._replace(graphs=graphs))

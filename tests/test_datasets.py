@@ -33,7 +33,7 @@ from relposegnn.scene_files import SceneFiles
 
 
 def test_an_item_holds_query_and_neighbours_in_order(tiny_scene):
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "test", RELATIVE)
+    dataset = GraphDataset(tiny_scene, "test", RELATIVE)
     _, neighbours = read_graphs(tiny_scene.graphs, "test")
     graph = dataset[2]
     assert graph.images.dtype == torch.uint8
@@ -48,7 +48,7 @@ def test_an_item_holds_query_and_neighbours_in_order(tiny_scene):
 
 
 def test_batches_count_nodes_on(tiny_scene):
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", RELATIVE)
+    dataset = GraphDataset(tiny_scene, "train", RELATIVE)
     batch = next(iter(DataLoader(dataset, batch_size=3)))
     assert batch.images.shape == (12, 3, 32, 40)
     assert batch.batch.tolist() == [0] * 4 + [1] * 4 + [2] * 4
@@ -58,7 +58,7 @@ def test_batches_count_nodes_on(tiny_scene):
 
 @pytest.mark.parametrize("pose", KINDS)
 def test_true_relative_poses_are_those_of_the_edges_asked_for(tiny_scene, pose):
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", pose)
+    dataset = GraphDataset(tiny_scene, "train", pose)
     batch = next(iter(DataLoader(dataset, batch_size=2)))
     edge_index = torch.tensor([[0, 3, 7, 5], [2, 1, 4, 6]])  # two of each graph, in any order
     with Frames(tiny_scene.frames) as frames:
@@ -77,7 +77,7 @@ def test_targets_lose_nothing_far_from_the_origin(tiny_scene, tmp_path, pose):
         for split in ("train", "test"):
             file[f"{split}/world_from_cam"][:, :3, 3] += [5_572_094.0, 691_233.0, 120.0]
     near, shifted = (
-        GraphDataset(path, tiny_scene.graphs, "train", pose)[0].relative
+        GraphDataset(tiny_scene._replace(frames=path), "train", pose)[0].relative
         for path in (tiny_scene.frames, far)
     )
     np.testing.assert_allclose(shifted, near, atol=1e-6)
@@ -89,7 +89,7 @@ def test_differences_in_the_scenes_axes_are_the_same_in_a_turned_world(
 ):
     turned = turn_world(tiny_scene, tmp_path, [5_572_094.0, 691_233.0, 120.0])
     here, there = (
-        GraphDataset(path, tiny_scene.graphs, "train", pose)[0].relative
+        GraphDataset(tiny_scene._replace(frames=path), "train", pose)[0].relative
         for path in (tiny_scene.frames, turned)
     )
     close = torch.allclose(here, there, atol=1e-5)
@@ -97,7 +97,7 @@ def test_differences_in_the_scenes_axes_are_the_same_in_a_turned_world(
 
 
 def test_neighbours_are_shuffled_anew_each_epoch_and_repeatably(tiny_scene):
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", RELATIVE)
+    dataset = GraphDataset(tiny_scene, "train", RELATIVE)
     plain = dataset[0].relative[0]  # of the edges from the query
 
     def order(seed, epoch):
@@ -112,11 +112,6 @@ def test_neighbours_are_shuffled_anew_each_epoch_and_repeatably(tiny_scene):
     assert not torch.equal(order(0, 0), order(1, 0))
 
 
-def files_of(scene) -> SceneFiles:
-    """Return frames and graphs file of a tiny scene."""
-    return SceneFiles(scene.frames, scene.graphs)
-
-
 class Batches(NamedTuple):
     """The settings of a training that make its batches."""
 
@@ -126,10 +121,10 @@ class Batches(NamedTuple):
 
 
 def test_shuffled_batches_leave_the_validation_graphs_in_order(tiny_scene, tmp_path):
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", RELATIVE)
+    dataset = GraphDataset(tiny_scene, "train", RELATIVE)
     expected = [graph.relative for graph in dataset]
     train_set, validation_set = read_training_graphs(
-        {"tiny": files_of(with_validation(tiny_scene, tmp_path))}, RELATIVE
+        {"tiny": with_validation(tiny_scene, tmp_path)}, RELATIVE
     )
     loader = shuffled_batches(train_set, Batches(), torch.device("cpu"), seed=0, epoch=0)
     # The relative poses from a query say which query it is, and in which order its neighbours are.
@@ -146,7 +141,7 @@ def test_shuffled_batches_leave_the_validation_graphs_in_order(tiny_scene, tmp_p
 
 @pytest.mark.parametrize("once", [True, False])
 def test_neighbours_are_shuffled_once_or_each_epoch(tiny_scene, once):
-    train_set, validation_set = read_training_graphs({"tiny": files_of(tiny_scene)}, RELATIVE)
+    train_set, validation_set = read_training_graphs({"tiny": tiny_scene}, RELATIVE)
     assert len(validation_set) == 0
     orders = []
     for epoch in (3, 4):
@@ -157,7 +152,7 @@ def test_neighbours_are_shuffled_once_or_each_epoch(tiny_scene, once):
 
 @pytest.mark.parametrize("drop", [True, False])
 def test_a_last_short_batch_is_dropped_or_kept(tiny_scene, drop):
-    train_set, _ = read_training_graphs({"tiny": files_of(tiny_scene)}, RELATIVE)
+    train_set, _ = read_training_graphs({"tiny": tiny_scene}, RELATIVE)
     settings = Batches(batch_size=5, drop_last_batch=drop)
     loader = shuffled_batches(train_set, settings, torch.device("cpu"), 0, 0)
     sizes = [batch.num_graphs for batch in loader]
@@ -165,7 +160,7 @@ def test_a_last_short_batch_is_dropped_or_kept(tiny_scene, drop):
 
 
 def test_workers_read_the_same_batches(tiny_scene):
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", RELATIVE)
+    dataset = GraphDataset(tiny_scene, "train", RELATIVE)
     dataset[0]  # opens the file in this process first
     alone = [batch.images for batch in DataLoader(dataset, batch_size=4)]
     others = [batch.images for batch in DataLoader(dataset, batch_size=4, num_workers=2)]
@@ -179,8 +174,7 @@ def test_fingerprints_tell_data_apart(tiny_scene, tmp_path_factory):
     same = write_tiny_scene(folder, "tiny")
     other = write_tiny_scene(folder, "other", seed=1)
     prints = [
-        GraphDataset(scene.frames, scene.graphs, "train", RELATIVE).fingerprint()
-        for scene in (tiny_scene, same, other)
+        GraphDataset(scene, "train", RELATIVE).fingerprint() for scene in (tiny_scene, same, other)
     ]
     assert prints[0] == prints[1] != prints[2]
 
@@ -196,9 +190,9 @@ def test_a_scene_without_queries_has_training_graphs_alone(tiny_scene, tmp_path)
         for label in ("name", "source"):
             frames.create_dataset(f"test/{label}", (0,), dtype=h5py.string_dtype())
         write_split(graphs, "test", np.empty(0), np.empty((0, 3)))
-    train, test = (GraphDataset(*files, split, RELATIVE) for split in ("train", "test"))
+    train, test = (GraphDataset(SceneFiles(*files), split, RELATIVE) for split in ("train", "test"))
     assert (len(train), len(test)) == (12, 0)
-    original = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", RELATIVE)
+    original = GraphDataset(tiny_scene, "train", RELATIVE)
     assert torch.equal(train[3].relative, original[3].relative)
     assert train.fingerprint() == original.fingerprint() != test.fingerprint()
 
@@ -222,7 +216,7 @@ def test_no_more_processes_read_than_shared_memory_has_room_for(
     tiny_scene, monkeypatch, caplog, share, expected
 ):
     """``share``: of what one process keeps, three batches."""
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", RELATIVE)
+    dataset = GraphDataset(tiny_scene, "train", RELATIVE)
     graph = dataset[0]
     stored = sum(value.nbytes for value in graph.to_dict().values() if torch.is_tensor(value))
     assert stored > graph.images.nbytes
@@ -235,7 +229,7 @@ def test_no_more_processes_read_than_shared_memory_has_room_for(
 
 
 def test_without_shared_memory_or_threads_nothing_is_asked(tiny_scene, monkeypatch, tmp_path):
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", RELATIVE)
+    dataset = GraphDataset(tiny_scene, "train", RELATIVE)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     assert datasets.reading_processes(dataset, 5) == 0
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)

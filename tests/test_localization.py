@@ -78,10 +78,10 @@ def test_predictions_equal_a_pass_of_the_network_per_graph(
     )
     monkeypatch.setattr(scene_images, "PIXELS_PER_PASS_CPU", 3 * 32 * 40)
     monkeypatch.setattr(localization, "GRAPHS_PER_PASS", 2)
-    scene = SceneFiles(tiny_scene.frames, tiny_scene.graphs)
+    scene = tiny_scene
     localization.predict_poses(tmp_path / "model.pt", scene, tmp_path / "p.npz", SETTINGS, CPU)
     kind = model.settings.pose
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "test", kind)
+    dataset = GraphDataset(tiny_scene, "test", kind)
     with Frames(tiny_scene.frames) as frames:
         database, truth = frames.poses("train"), frames.poses("test")
     assert sum(encoded) == 5 + len(np.unique(dataset.neighbours))  # each distinct image once

@@ -132,7 +132,7 @@ def test_rotations_from_the_field_ignore_what_the_images_look_like():
 
 def train(folder, tiny_scene, features, settings=SETTINGS, training=TRAINING):
     outputs = TrainingOutputs(*(folder / name for name in ("model.pt", "training.csv", "events")))
-    files = {"tiny": SceneFiles(tiny_scene.frames, tiny_scene.graphs, features)}
+    files = {"tiny": tiny_scene._replace(features=features)}
     train_model(files, outputs, settings, training, CPU)
     return outputs.model
 
@@ -140,8 +140,8 @@ def train(folder, tiny_scene, features, settings=SETTINGS, training=TRAINING):
 def test_a_trained_network_is_read_back_and_estimates_what_it_did(tiny_scene, features, tmp_path):
     model = load_model(train(tmp_path, tiny_scene, features))
     assert model.maps == {"channels": 14, "grid": list(GRID)}
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "test", RELATIVE, features)
-    files = SceneFiles(tiny_scene.frames, tiny_scene.graphs, features)
+    dataset = GraphDataset(tiny_scene._replace(features=features), "test", RELATIVE)
+    files = tiny_scene._replace(features=features)
     found = localization.localize_queries(model, files, FIRST)
     with Frames(tiny_scene.frames) as frames:
         database = frames.poses("train")
@@ -160,7 +160,7 @@ def test_a_trained_network_is_read_back_and_estimates_what_it_did(tiny_scene, fe
 @pytest.mark.slow
 def test_training_graphs_are_learned(tiny_scene, features):
     """The loss on a fixed batch falls to a small share."""
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", RELATIVE, features)
+    dataset = GraphDataset(tiny_scene._replace(features=features), "train", RELATIVE)
     batch = next(iter(DataLoader(dataset, batch_size=2)))
     torch.manual_seed(0)
     model = network(width=128, edge_dropout=0.0).train()
@@ -190,7 +190,7 @@ def test_a_turned_and_shifted_world_turns_and_shifts_the_estimates(tiny_scene, f
     models = []
     for name, frames in (("here", tiny_scene.frames), ("there", turned)):
         (tmp_path / name).mkdir()
-        scene = replace(tiny_scene, frames=frames)
+        scene = tiny_scene._replace(frames=frames)
         models.append(load_model(train(tmp_path / name, scene, features)))
     for one, other in zip(*(model.parameters() for model in models), strict=True):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
@@ -278,7 +278,7 @@ def test_an_edge_that_is_not_finite_fails_alone(pose, value):
 def test_features_of_another_encoder_or_scene_are_refused(tiny_scene, features, tmp_path):
     model_file = tmp_path / "model.pt"
     save_model(model_file, network(), 0, ["tiny"])
-    model, files = load_model(model_file), SceneFiles(tiny_scene.frames, tiny_scene.graphs)
+    model, files = load_model(model_file), tiny_scene
     with pytest.raises(InputError, match=r"match fields, expected a features file"):
         localization.localize_queries(model, files, FIRST)
     other = write_features(tmp_path / "other.h5", encoder="another")
@@ -299,7 +299,7 @@ def test_scenes_of_different_maps_do_not_share_a_batch(tiny_scene, features, tmp
             del file[f"{split}/fine"]
             file[f"{split}/fine"] = fine
     scenes = {
-        "tiny": SceneFiles(tiny_scene.frames, tiny_scene.graphs, features),
+        "tiny": tiny_scene._replace(features=features),
         "other": SceneFiles(other.frames, other.graphs, theirs),
     }
     outputs = TrainingOutputs(*(tmp_path / name for name in ("m.pt", "t.csv", "events")))

@@ -37,7 +37,7 @@ def with_cameras(scene, folder, train=REFERENCE, test=REFERENCE):
     with h5py.File(frames, "r+") as file:
         for split, value in (("train", train), ("test", test)):
             file[f"{split}/focal_length"] = np.full(len(file[f"{split}/name"]), value)
-    return replace(scene, frames=frames)
+    return scene._replace(frames=frames)
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_inputs_differ_by_exactly_the_ratio_of_focal_lengths(tiny_scene, feature
     cells, batches = [], []
     for factor in (1, 2):
         scene = with_cameras(tiny_scene, tmp_path / str(factor), test=factor * REFERENCE)
-        files = scene.frames, scene.graphs
-        batches.append(GraphDataset(*files, "test", RELATIVE, features, RAYS)[3])
+        files = scene._replace(features=features)
+        batches.append(GraphDataset(files, "test", RELATIVE, RAYS)[3])
         with Frames(scene.frames) as frames:
             images = SceneImages(model, frames, features)
             queries = images.of_frames("test", np.array([3]))
@@ -96,7 +96,7 @@ def test_rays_of_the_reference_camera_are_positions_in_the_image(tiny_scene, fea
     with Frames(scene.frames) as frames:
         scales = frame_scales(RAYS, frames, "test", GRID)
     torch.testing.assert_close(scales, torch.ones(5, 2))
-    files = SceneFiles(scene.frames, scene.graphs, features)
+    files = scene._replace(features=features)
     found = [
         localize_queries(network(positions=positions), files, FIRST) for positions in (IMAGE, RAYS)
     ]

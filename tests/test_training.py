@@ -79,9 +79,7 @@ def test_one_graph_is_overfitted(tiny_scene):
     settings = replace(SETTINGS, initial_s_t=-2.0)
     model = replace(MODEL, width=64, dropout=0.0, edge_dropout=0.0)
     learning = learner_and_optimizer(model, settings)
-    loader = batches(
-        GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", WORLD_DIFFERENCE)[:1], 8, CPU
-    )
+    loader = batches(GraphDataset(tiny_scene, "train", WORLD_DIFFERENCE)[:1], 8, CPU)
     steps = (train_epoch(*learning, loader, settings, 0) for _ in range(120))
     losses = (row["train_translation_loss"] for row in steps)
     first = next(losses)
@@ -267,7 +265,7 @@ def test_cosine_schedule_falls_to_zero():
 
 def test_a_deviation_trains_as_poses_divided_by_it_do(tiny_scene):
     settings, deviation = replace(SETTINGS, batch_size=1), torch.tensor([2.0, 4, 8, 1, 1, 1])
-    dataset = GraphDataset(tiny_scene.frames, tiny_scene.graphs, "train", WORLD_DIFFERENCE)
+    dataset = GraphDataset(tiny_scene, "train", WORLD_DIFFERENCE)
     graphs = [dataset[index] for index in range(3)]
     divided = [graph.clone() for graph in graphs]
     for graph in divided:

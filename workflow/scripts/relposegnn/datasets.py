@@ -42,35 +42,28 @@ class GraphDataset(Dataset):
         mean, deviation (1, 3): the scene's channel statistics for ``normalise_images``.
     """
 
-    def __init__(
-        self,
-        frames_file: str | Path,
-        graphs_file: str | Path,
-        part: str,
-        pose: str,
-        features_file: str | Path | None = None,
-        positions: str = IMAGE,
-        camera_file: str | Path | None = None,
-    ) -> None:
+    def __init__(self, scene: SceneFiles, part: str, pose: str, positions: str = IMAGE) -> None:
         """Read indices and poses; images or maps are read when asked for.
 
-        ``part`` is of the graphs, see ``graphs.read_graphs``; ``pose`` the kind of the relative
-        poses, see ``relative_poses``; ``positions`` what those in match fields are, see
-        ``positions``; ``camera_file`` is of the scene, for rays.
+        Args:
+            scene: its files; those of retrieval are not read.
+            part: of its graphs, see ``graphs.read_graphs``.
+            pose: kind of the relative poses, see ``relative_poses``.
+            positions: what those in match fields are, see ``positions``.
         """
         super().__init__()
-        self.graphs_file, self.pose = Path(graphs_file), pose
+        self.graphs_file, self.pose = Path(scene.graphs), pose
         self.split = split_of(part)  # that the queries count in
-        self.frames = Frames(frames_file, camera_file)
+        self.frames = Frames(scene.frames, scene.camera)
         self.scene_from_world = scene_from_world(pose, self.frames.poses("train"))
-        self.features = FeatureMaps(features_file) if features_file else None
+        self.features = FeatureMaps(scene.features) if scene.features else None
         if self.features:
             self.features.check_frames(self.frames)
             self._scales = {
                 each: frame_scales(positions, self.frames, each, self.features.grid)
                 for each in ("train", self.split)
             }
-        self.query, self.neighbours = read_graphs(graphs_file, part, self.frames)
+        self.query, self.neighbours = read_graphs(scene.graphs, part, self.frames)
         self.edge_index = torch.from_numpy(complete_edges(1 + self.neighbours.shape[1]))
         self.mean = torch.tensor(self.frames.mean, dtype=torch.float32)[None]
         self.deviation = torch.tensor(self.frames.variance, dtype=torch.float32)[None].sqrt()
@@ -173,12 +166,7 @@ def read_training_graphs(
             focal length that rays need is unknown.
     """
     datasets, validation = (
-        [
-            GraphDataset(
-                *(files.frames, files.graphs, part, pose, files.features, positions, files.camera)
-            )
-            for files in scenes.values()
-        ]
+        [GraphDataset(files, part, pose, positions) for files in scenes.values()]
         for part in ("train", VALIDATION)
     )
     for dataset in datasets:
