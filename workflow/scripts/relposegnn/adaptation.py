@@ -39,15 +39,13 @@ class Edges(NamedTuple):
     """What a network says on the edges of graphs, and what is true.
 
     Attributes:
-        query: (E,) database frame in whose graph an edge is.
-        neighbour: (E,) database frame at its other end.
+        graph: (E,) index of each edge's graph.
         features: (E, D) that its heads take.
         regressed: (E, 6) relative poses, metres and half radians.
         truth: (E, 6) likewise.
     """
 
-    query: np.ndarray
-    neighbour: np.ndarray
+    graph: np.ndarray
     features: np.ndarray
     regressed: np.ndarray
     truth: np.ndarray
@@ -55,13 +53,6 @@ class Edges(NamedTuple):
     def of(self, chosen: np.ndarray) -> "Edges":
         """Return some of the edges, by a mask (E,)."""
         return Edges(*(each[chosen] for each in self))
-
-    def apart(self, stretch: np.ndarray, number: int) -> "Edges":
-        """Return those that have no end in a stretch, given that of each database frame (M,).
-
-        Edges of other graphs into it show the same pairs of images as its own.
-        """
-        return self.of((stretch[self.query] != number) & (stretch[self.neighbour] != number))
 
     @property
     def weight(self) -> np.ndarray:
@@ -110,22 +101,22 @@ def adapt_model(
     """
     model = load_model(model_file).to(device, memory_format=torch.channels_last)
     edges = regress_edges(model, scene, settings.both_directions)
-    with Frames(scene.frames) as frames:
-        place, count = f"{frames.dataset}, {frames.scene}", frames.count("train")
-        query, _ = read_graphs(scene.graphs, LEFT_OUT, frames)
-    stretch = np.arange(count) * FOLDS // count
-    strength = choose_strength(edges, stretch)
+    count = len(read_graphs(scene.graphs, LEFT_OUT)[0])
+    fold_of_graph = np.arange(count) * FOLDS // count
+    strength = choose_strength(edges, fold_of_graph)
     parts = []
-    for number in range(FOLDS):
-        rows = np.flatnonzero(stretch[query] == number)
+    for fold in range(FOLDS):
+        rows = np.flatnonzero(fold_of_graph == fold)
         if len(rows):
-            others = edges.apart(stretch, number)
+            others = edges.of(fold_of_graph[edges.graph] != fold)
             _put(model, fit_layer(others, strength) if strength else None)
             parts.append(localize_queries(model, scene, settings, LEFT_OUT, rows))
     predictions = {name: np.concatenate([own[name] for own in parts]) for name in parts[0]}
     with atomic_path(predictions_file) as partial:
         np.savez(partial, **predictions)
     _put(model, fit_layer(edges, strength) if strength else None)
+    with Frames(scene.frames) as frames:
+        place = f"{frames.dataset}, {frames.scene}"
     origin = read_checkpoint(model_file)
     save_model(adapted_file, model, origin["epoch"], origin["scenes"], {"adapted to": place})
 
@@ -139,43 +130,41 @@ def regress_edges(model: PoseNetwork, scene: SceneFiles, both_directions: bool) 
     kind, parts = model.settings.pose, []
     with Frames(scene.frames, scene.camera) as frames:
         query, neighbours = read_graphs(scene.graphs, LEFT_OUT, frames)
-        members = np.column_stack([query, neighbours])
         images = SceneImages(model, frames, scene.features)
         features, nodes = images.graphs(images.of_frames("train", query), neighbours)
         database = frames.poses("train")
-    poses, size = scene_from_world(kind, database) @ database, members.shape[1]
+    poses = (scene_from_world(kind, database) @ database)[np.column_stack([query, neighbours])]
+    size = poses.shape[1]
     for start, seen, *graphs in graph_passes(features, nodes):
         used, own, turns = model.edges_at(seen, *graphs, both_directions)
         known = own if turns is None else torch.cat([own, turns], dim=1)
         regressed = model.regress(own, turns).double().cpu().numpy()
         source, target = used.cpu().numpy()
         graph = start + source // size
-        first, second = members[graph, source % size], members[graph, target % size]
-        other = np.where(source % size == 0, second, first)
-        truth = relative_pose(kind, poses[first], poses[second])
-        parts.append(Edges(query[graph], other, known.double().cpu().numpy(), regressed, truth))
+        truth = relative_pose(kind, poses[graph, source % size], poses[graph, target % size])
+        parts.append(Edges(graph, known.double().cpu().numpy(), regressed, truth))
     edges = Edges(*(np.concatenate(each) for each in zip(*parts, strict=True)))
     return edges.of(np.isfinite(edges.regressed).all(axis=1))
 
 
-def choose_strength(edges: Edges, stretch: np.ndarray) -> float | None:
+def choose_strength(edges: Edges, fold_of_graph: np.ndarray) -> float | None:
     """Return the strength of the ridge that predicts stretches by the others best; None: no layer.
 
     By the product of the mean squared errors of translations and of rotations.
 
     Args:
-        edges: of some graphs.
-        stretch: (M,) in which each frame of the database lies.
+        edges: of G graphs.
+        fold_of_graph: (G,) the stretch of each.
     """
-    if len(np.unique(edges.query)) < FEWEST:
+    if len(np.unique(edges.graph)) < FEWEST:
         logger.warning("the network stays as it is: fewer than %d graphs to fit it to", FEWEST)
         return None
-    costs, own = {}, stretch[edges.query]
+    costs, fold = {}, fold_of_graph[edges.graph]
     for strength in (None, *STRENGTHS):
         missing = edges.truth - edges.regressed
-        for number in np.unique(own) if strength else ():
-            layer = fit_layer(edges.apart(stretch, number), strength)
-            missing[own == number] -= layer(edges.features[own == number])
+        for own in np.unique(fold) if strength else ():
+            layer = fit_layer(edges.of(fold != own), strength)
+            missing[fold == own] -= layer(edges.features[fold == own])
         square = np.average(missing**2, axis=0, weights=edges.weight)
         costs[strength] = square[:3].sum(), square[3:].sum()
     best = min(costs, key=lambda strength: np.prod(costs[strength]))
@@ -183,18 +172,13 @@ def choose_strength(edges: Edges, stretch: np.ndarray) -> float | None:
     logger.info(
         "ridge of strength %s, by %d edges: errors on other stretches are %.2f (translation) and "
         "%.2f (rotation) of those without a layer",
-        *(best, len(own), *gain),
+        *(best, len(fold), *gain),
     )
     return best
 
 
 def fit_layer(edges: Edges, strength: float) -> Layer:
-    """Return the layer that makes up for what edges miss, least squares with a ridge.
-
-    Of no edges it is one that adds nothing.
-    """
-    if not len(edges.query):
-        return Layer(np.zeros((6, edges.features.shape[1])), np.zeros(6))
+    """Return the layer that makes up for what edges miss, least squares with a ridge."""
     weight = edges.weight / edges.weight.sum()
     missing, features = edges.truth - edges.regressed, edges.features
     offset, middle = weight @ missing, weight @ features
