@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import OWNED
 
 from relposegnn.metrics import (
     AFFINE,
@@ -22,6 +23,7 @@ from relposegnn.metrics import (
     score_poses,
     summarise,
 )
+from relposegnn.owners import Owner
 from relposegnn.runtime import InputError
 
 METRES = np.array([0.01, 0.04, 0.20, 0.60])
@@ -65,14 +67,14 @@ def arrays() -> dict[str, np.ndarray]:
 
 def score(arrays, folder) -> pd.DataFrame:
     """Save, score and read back."""
-    np.savez(folder / "predictions.npz", **arrays)
+    np.savez(folder / "predictions.npz", **arrays | OWNED)
     score_poses(folder / "predictions.npz", folder / "scores.csv")
-    return read_scores(folder / "scores.csv")
+    return read_scores(folder / "scores.csv", "room")
 
 
 def test_planted_errors_are_found(arrays, tmp_path):
     scores = score(arrays, tmp_path)
-    assert list(scores) == ["query", "estimator", TRANSLATION, ROTATION]
+    assert list(scores) == ["dataset", "scene", "query", "estimator", TRANSLATION, ROTATION]
     first = scores[scores["estimator"] == FIRST_EDGE]
     assert first["query"].tolist() == arrays["rel_path"].tolist()
     np.testing.assert_allclose(first[TRANSLATION], METRES, rtol=1e-6)
@@ -174,21 +176,44 @@ def test_errors_that_are_no_distance_are_refused(arrays, tmp_path, error):
     scores.loc[2, TRANSLATION] = error
     scores.to_csv(tmp_path / "scores.csv", index=False)
     with pytest.raises(InputError, match="errors of row 4 are"):
-        read_scores(tmp_path / "scores.csv")
+        read_scores(tmp_path / "scores.csv", "room")
 
 
 def test_scores_without_their_columns_are_refused(tmp_path):
     (tmp_path / "scores.csv").write_text("query,estimator\na,first edge\n")
-    with pytest.raises(InputError, match="expected at least one row of query, estimator, trans"):
-        read_scores(tmp_path / "scores.csv")
+    with pytest.raises(
+        InputError, match="at least one row of dataset, scene, query, estimator, tr"
+    ):
+        read_scores(tmp_path / "scores.csv", "room")
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [({"scene": "hall"}, "is of the scene 'hall', expected 'room' as in frames.h5; give the r"),
+     ({"dataset": "e"}, "is of the dataset 'e', expected 'd' as in frames.h5; give the right"),
+     ({"scene": np.array(["room"] * 4)}, "is of the scene '.*, expected 'room'"),
+     (None, "does not tell its dataset, expected 'd' as in frames.h5; .*, or make it again")],
+)  # fmt: skip
+def test_predictions_and_scores_of_another_scene_are_refused(arrays, tmp_path, told, message):
+    np.savez(tmp_path / "p.npz", **arrays, **(OWNED | told if told else {}))
+    owner = Owner("d", "room", "frames.h5")
+    with pytest.raises(InputError, match=rf"p\.npz: {message}"):
+        read_predictions(tmp_path / "p.npz", owner=owner)
+    assert read_predictions(tmp_path / "p.npz").keys() == arrays.keys()
+    scores = score(arrays, tmp_path)
+    assert scores[["dataset", "scene"]].drop_duplicates().to_numpy().tolist() == [["d", "room"]]
+    scores.loc[3, "scene"] = "007"
+    scores.to_csv(tmp_path / "scores.csv", index=False)
+    with pytest.raises(InputError, match=r"scores\.csv: is of the scene '007', expected 'room'; "):
+        read_scores(tmp_path / "scores.csv", "room")
 
 
 def test_refined_poses_tell_how_many_were_kept(arrays, tmp_path):
     arrays |= {f"refined_{part}": arrays[f"robust_{part}"] for part in "tq"}
     arrays["refined_points"] = np.array([0, 31, 12, 0])
-    np.savez(tmp_path / "refined.npz", **arrays)
+    np.savez(tmp_path / "refined.npz", **arrays | OWNED)
     score_poses(tmp_path / "refined.npz", tmp_path / "scores.csv")
-    scores = read_scores(tmp_path / "scores.csv")
+    scores = read_scores(tmp_path / "scores.csv", "room")
     assert scores.loc[scores["estimator"] == REFINED, KEPT].tolist() == [1, 0, 0, 1]
     summary = summarise(scores, []).set_index("estimator")
     assert summary[KEPT].to_dict() == {REFERENCE: 0, FIRST_EDGE: 0, ALL_EDGES: 0, REFINED: 2}
@@ -197,7 +222,7 @@ def test_refined_poses_tell_how_many_were_kept(arrays, tmp_path):
 
 def test_refined_poses_need_the_points_that_they_come_from(arrays, tmp_path):
     arrays |= {f"refined_{part}": arrays[f"robust_{part}"] for part in "tq"}
-    np.savez(tmp_path / "refined.npz", **arrays)
+    np.savez(tmp_path / "refined.npz", **arrays | OWNED)
     with pytest.raises(InputError, match="lacks refined_points"):
         score_poses(tmp_path / "refined.npz", tmp_path / "scores.csv")
 
@@ -214,9 +239,9 @@ def test_errors_within_the_stated_ones_are_counted(arrays, tmp_path):
         sigma = np.array([0.02, 0.02, 0.15, np.nan])
         return np.multiply.outer([[1, 2], [100, 200]], sigma)
 
-    np.savez(tmp_path / "predictions.npz", **arrays)
+    np.savez(tmp_path / "predictions.npz", **arrays | OWNED)
     score_poses(tmp_path / "predictions.npz", tmp_path / "scores.csv", stated)
-    scores = read_scores(tmp_path / "scores.csv")
+    scores = read_scores(tmp_path / "scores.csv", "room")
     assert asked == [REFERENCE, FIRST_EDGE, ALL_EDGES]
     own = scores[scores["estimator"] == FIRST_EDGE]
     np.testing.assert_allclose(own["sigma_m"], [0.02, 0.02, 0.15, np.nan])
@@ -239,10 +264,10 @@ def test_where_no_errors_are_stated_none_are_counted(arrays, tmp_path):
 
 def test_failed_queries_are_outside_the_errors_that_are_stated(arrays, tmp_path):
     arrays["abs_t"][0] = np.nan
-    np.savez(tmp_path / "predictions.npz", **arrays)
+    np.savez(tmp_path / "predictions.npz", **arrays | OWNED)
     stated = np.array([[[0.3], [0.6]], [[200.0], [400.0]]]) * np.ones(4)
     score_poses(tmp_path / "predictions.npz", tmp_path / "scores.csv", lambda *_: stated)
-    summary = summarise(read_scores(tmp_path / "scores.csv"), []).set_index("estimator")
+    summary = summarise(read_scores(tmp_path / "scores.csv", "room"), []).set_index("estimator")
     assert summary.loc[FIRST_EDGE, WITHIN].tolist() == [0.5, 0.75, 0.75, 0.75]
 
 
@@ -250,10 +275,10 @@ def test_deviations_of_refined_poses_are_read_and_checked(arrays, tmp_path):
     arrays |= {f"refined_{part}": arrays[f"robust_{part}"] for part in "tq"}
     arrays |= {"refined_points": np.full(4, 20), "refined_deviation_m": np.arange(4.0)}
     arrays["refined_deviation_deg"] = np.arange(3.0)
-    np.savez(tmp_path / "refined.npz", **arrays)
+    np.savez(tmp_path / "refined.npz", **arrays | OWNED)
     with pytest.raises(InputError, match=r"refined_deviation_deg has shape \(3,\), expected \(4"):
         read_predictions(tmp_path / "refined.npz")
     arrays["refined_deviation_deg"] = np.arange(4.0)
-    np.savez(tmp_path / "refined.npz", **arrays)
+    np.savez(tmp_path / "refined.npz", **arrays | OWNED)
     found = read_predictions(tmp_path / "refined.npz")
     np.testing.assert_array_equal(found["refined_deviation_m"], np.arange(4))

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from .limits import check_npz, refuse_special_file
+from .owners import OfScene, Owner, check_owner
 from .poses import rotation_error_deg, translation_error
 from .runtime import InputError, atomic_path
 
@@ -43,6 +44,7 @@ TRANSLATION, ROTATION = "translation_error_m", "rotation_error_deg"
 STATED = ["sigma_m", "sigma_deg", "sigma95_m", "sigma95_deg"]
 WITHIN = [f"within_{name}" for name in STATED]  # columns of a summary: shares of queries
 KEPT = "kept"  # 1 of a query whose pose could not be refined, 0 of others; a column of scores
+LABELS = ["dataset", "scene"]  # first columns of scores, and of other files of queries
 NAMES, WIDTHS = "rel_path", {"t": 3, "q": 4}  # of predictions; columns of a pair of arrays
 SHORTEST_QUATERNION = 1e-6  # below it has no direction
 
@@ -66,13 +68,13 @@ def score_poses(
         InputError: see ``read_predictions``.
     """
     arrays = read_predictions(predictions_file, (REFERENCE, FIRST_EDGE, ALL_EDGES))
+    owner = predictions_owner(predictions_file)
     parts = [score_estimator(arrays, name) for name in present_estimators(arrays)]
     if stated is not None:
         for scores in parts:
             scores[STATED] = stated_columns(stated(arrays, scores["estimator"].iloc[0]))
     scores = pd.concat(parts, ignore_index=True)
-    with atomic_path(scores_file) as partial:
-        scores.to_csv(partial, index=False, float_format="%.9g")
+    write_errors(scores_file, scores, owner)
     for name, errors in scores.groupby("estimator", sort=False):
         medians = np.median(errors[TRANSLATION]), np.median(errors[ROTATION])
         logger.info("%s: median error %.3f m, %.2f degrees", name, *medians)
@@ -99,16 +101,19 @@ def copied_image(estimators: Container[str]) -> str | None:
 
 
 def read_predictions(
-    predictions_file: str | Path, estimators: Iterable[str] = (FIRST_EDGE,)
+    predictions_file: str | Path,
+    estimators: Iterable[str] = (FIRST_EDGE,),
+    owner: OfScene | None = None,
 ) -> dict[str, np.ndarray]:
     """Return true and estimated poses in float64, and ``rel_path`` where it names all queries.
 
     Those of ``estimators`` have to be there; others of ``PREFIXES`` are read where they are. The
-    authors' files are read too: how they name their queries is not known.
+    authors' files are read too: how they name their queries, and what they are of, is not known.
 
     Raises:
         InputError: the file cannot be read, lacks poses or holds none, they are no numbers, their
-            counts differ, or a true pose is not finite or has a quaternion of zeros.
+            counts differ, a true pose is not finite or has a quaternion of zeros, or it is not of
+            the ``owner``.
     """
     path = Path(predictions_file)
     refuse_special_file(path)
@@ -120,13 +125,15 @@ def read_predictions(
             widths = {f"{p}_{part}": width for p in prefixes for part, width in WIDTHS.items()}
             single = [name for name in SINGLE if name in file.files]
             arrays = {name: file[name] for name in (*widths, *single) if name in file.files}
-            names = _text_names(file)
+            names, told = _text_names(file), _told(file)
     except InputError:
         raise
     except Exception as error:  # damaged bytes end in nearly every kind of exception
         raise InputError(
             f"{path}: cannot be read as npz ({error}); make it again or download it again"
         ) from error
+    if owner is not None:
+        check_owner(path, told, owner)
     wanted = [*widths, *([POINTS] if f"{PREFIXES[REFINED]}_t" in widths else [])]
     missing = [name for name in wanted if name not in arrays]
     if missing:
@@ -145,6 +152,23 @@ def read_predictions(
         return {**arrays, NAMES: names}
     logger.warning("%s: %d names for %d queries cannot be used", path, len(names), count)
     return arrays
+
+
+def predictions_owner(predictions_file: str | Path) -> Owner:
+    """Return what a file that ``read_predictions`` has read is of; InputError: it tells not."""
+    with np.load(predictions_file, allow_pickle=False) as file:
+        told = _told(file)
+    if told.keys() != {"dataset", "scene", "model"}:
+        raise InputError(
+            f"{predictions_file}: does not tell dataset, scene and model, expected what the "
+            "prediction step of this version writes; predict again"
+        )
+    return Owner(**told, path=predictions_file)
+
+
+def _told(file: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """Return what an npz file tells of its owner."""
+    return {name: str(file[name]) for name in ("dataset", "scene", "model") if name in file}
 
 
 def _text_names(file: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -222,18 +246,32 @@ def pose_errors(
     return np.where(failed, np.inf, metres), np.where(failed, np.inf, degrees)
 
 
-def read_scores(scores_file: str | Path) -> pd.DataFrame:
+def write_errors(path: str | Path, frame: pd.DataFrame, owner: OfScene) -> None:
+    """Write a CSV file with a row per query, behind its data set and scene."""
+    frame = frame.assign(dataset=owner.dataset, scene=owner.scene)[[*LABELS, *frame]]
+    with atomic_path(path) as partial:
+        frame.to_csv(partial, index=False, float_format="%.9g")
+
+
+def read_scores(scores_file: str | Path, scene: str) -> pd.DataFrame:
     """Return the scores of one scene, see ``read_errors``."""
-    return read_errors(scores_file, ["query", "estimator"], [TRANSLATION, ROTATION])
+    return read_errors(scores_file, ["query", "estimator"], [TRANSLATION, ROTATION], scene)
 
 
-def read_errors(path: str | Path, labels: Sequence[str], errors: Sequence[str]) -> pd.DataFrame:
-    """Return a CSV file of errors with these columns, checked.
+def read_errors(
+    path: str | Path, labels: Sequence[str], errors: Sequence[str], scene: str
+) -> pd.DataFrame:
+    """Return a CSV file of ``write_errors`` with these columns, checked.
 
     Raises:
-        InputError: as ``read_csv``, or an error is missing or negative.
+        InputError: as ``read_csv``, it is of another scene, or an error is missing or negative.
     """
-    frame = read_csv(path, [*labels, *errors])
+    frame = read_csv(path, [*LABELS, *labels, *errors], converters=dict.fromkeys(LABELS, str))
+    if others := sorted({*frame["scene"]} - {scene}):
+        raise InputError(
+            f"{path}: is of the scene {others[0]!r}, expected {scene!r}; give the right file, or "
+            "make it again"
+        )
     wrong = ~(frame[errors] >= 0).all(axis=1)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])

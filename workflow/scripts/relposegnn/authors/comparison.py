@@ -13,9 +13,18 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from ..metrics import NAMES, ROTATION, TRANSLATION, pose_arrays, pose_errors, read_predictions
+from ..metrics import (
+    NAMES,
+    ROTATION,
+    TRANSLATION,
+    pose_arrays,
+    pose_errors,
+    predictions_owner,
+    read_predictions,
+    write_errors,
+)
 from ..poses import rotation_error_deg
-from ..runtime import InputError, atomic_path
+from ..runtime import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -72,8 +81,7 @@ def compare_predictions(
     )
     _check_truths(own, theirs, files)
     comparison = _compare(own, theirs)
-    with atomic_path(comparison_file) as partial:
-        comparison.to_csv(partial, index=False, float_format="%.9g")
+    write_errors(comparison_file, comparison, predictions_owner(predictions_file))
     medians = [np.median(comparison[name]) for name in FIGURES]
     logger.info("ours: %.3f m, %.2f degrees; the authors': %.3f m, %.2f degrees", *medians[:4])
     logger.info("between the two estimates: %.3f m, %.2f degrees (medians)", *medians[4:])
