@@ -28,7 +28,7 @@ def medians(folder, scene, **settings) -> dict[str, np.ndarray]:
     save_model(folder / "model.pt", RelPoseGNN(shape), 0, ["tiny"])
     files = SceneFiles(scene.frames, scene.graphs)
     measure_context(folder / "model.pt", files, folder / "errors.csv", FIRST, CPU)
-    scores = read_scores(folder / "errors.csv")
+    scores = read_scores(folder / "errors.csv", "tiny")
     return {str(name): own[TRANSLATION].to_numpy() for name, own in scores.groupby("estimator")}
 
 
