@@ -93,6 +93,7 @@ class Place:
     def __init__(self, results: Path, scene: str) -> None:
         self.results, self.scene = results, scene
         with Frames(results / f"frames/{scene}.h5") as frames:
+            self.dataset, self.path = frames.dataset, frames.path
             self.counts = frames.count("train"), frames.count("test")
             self.sources = {split: frames.sources(split) for split in ("train", "test")}
             self.poses = {split: frames.poses(split) for split in ("train", "test")}
@@ -129,7 +130,7 @@ class Place:
 
 def measure_model(place: Place, images: Path) -> tuple[pd.DataFrame, Cost]:
     """Return errors of the queries by a triangulated model, as scores have them, and its cost."""
-    focal_length = read_camera(place.results / f"cameras/{place.scene}.json", place.scene)
+    focal_length = read_camera(place.results / f"cameras/{place.scene}.json", place)
     similar = {
         split: read_ranking(place.results / f"neighbours/{place.scene}.h5", split).index
         for split in ("train", "test")
@@ -192,7 +193,7 @@ def main() -> None:
     place = Place(arguments.results, arguments.scene)
 
     def scores_of(run: str) -> pd.DataFrame:
-        return read_scores(place.results / f"runs/{run}/scores/{place.scene}.csv")
+        return read_scores(place.results / f"runs/{run}/scores/{place.scene}.csv", place.scene)
 
     scores = [scores_of(run) for run in arguments.runs]
     ways = [way for way in WAYS if way in set(scores[0]["estimator"])]

@@ -18,6 +18,7 @@ from prediction import predict_graph_by_graph
 from torch.optim import Adam
 
 from relposegnn.aggregation import MEDIAN, LocalizationSettings
+from relposegnn.calibration import write_calibration
 from relposegnn.camera_files import write_camera
 from relposegnn.checkpoints import save_model
 from relposegnn.datasets import batches, read_training_graphs, shuffled_batches
@@ -28,6 +29,7 @@ from relposegnn.localization import localize_queries
 from relposegnn.model_settings import ModelSettings
 from relposegnn.neighbour_choice import SamplingSettings
 from relposegnn.networks import build_network
+from relposegnn.owners import Owner
 from relposegnn.packing import Packing, pack_frames
 from relposegnn.photos.files import read_photo
 from relposegnn.photos.localiser import Localiser
@@ -44,6 +46,7 @@ from relposegnn.runtime import leave_cores_to_others, select_device, torch_gener
 from relposegnn.scene_files import SceneFiles
 from relposegnn.training import train_epoch
 from relposegnn.training_settings import TrainingSettings
+from relposegnn.weights import fingerprint
 
 SIZE = (341, 256)
 CORES = len(os.sched_getaffinity(0))
@@ -173,8 +176,9 @@ def _prepare_place(folder: Path, scene: Path, device: torch.device) -> Place:
             ModelSettings.published(**shape), {"channels": maps.channels, "grid": maps.grid}
         )
     save_model(folder / "model.pt", network, 0, ["s"])
-    (folder / "calibration.json").write_text("{}")
-    write_camera(folder / "camera.json", 0.914, "as rendered", "s")
+    owner = Owner("d", "s", model=fingerprint(network))
+    write_calibration(folder / "calibration.json", {}, owner)
+    write_camera(folder / "camera.json", 0.914, "as rendered", Owner("d", "s"))
     return Place(
         *(folder / "model.pt", files[0], files[1], files[2], words, folder / "calibration.json"),
         *(SamplingSettings(7, "strided", 1, 0.0, 0), 200, 0.5, (0.25, 10.0)),

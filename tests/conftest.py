@@ -157,6 +157,7 @@ def edited(finished, tmp_path) -> Project:
 
 
 FOCAL_LENGTH = 0.8
+OWNED = {"dataset": "d", "scene": "room", "model": "m"}  # what predictions tell
 QUERIES = np.arange(4, 90, 7)
 DATABASE = np.setdiff1d(np.arange(90), QUERIES)
 
@@ -214,5 +215,5 @@ def rendered_scene(rendered_room, tmp_path_factory) -> Path:
         off = 0 if prefix == "targ" else 0.03
         arrays |= {f"{prefix}_t": centres[::-1] + off, f"{prefix}_q": quaternions[::-1]}
     arrays |= {"spread_m": np.full(len(QUERIES), 0.03), "spread_deg": np.full(len(QUERIES), 0.5)}
-    np.savez(folder / "predictions.npz", **arrays)
+    np.savez(folder / "predictions.npz", **arrays | OWNED)
     return folder

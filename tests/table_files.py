@@ -51,7 +51,8 @@ def write_scores(
             copied = name in (REFERENCE, MOST_SIMILAR)
             part[STATED] = np.nan if copied else np.outer([1, 2], sigma).ravel()
     path.parent.mkdir(parents=True, exist_ok=True)
-    pd.concat(parts).to_csv(path, index=False)
+    scene = "fire" if "fire" in path.stem else "chess"  # the two that are planted
+    pd.concat(parts).assign(dataset="d", scene=scene).to_csv(path, index=False)
     return path
 
 

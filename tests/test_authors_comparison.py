@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import OWNED
 from table_files import assert_sound_latex, markdown_rows, outputs, read_outputs, row_of
 
 from relposegnn.authors.comparison import FIGURES, compare_predictions
@@ -34,12 +35,12 @@ def plant(errors, rows=slice(None)):
     return {name: array[rows] for name, array in arrays.items()}
 
 
-def compare(folder, own, theirs):
+def compare(folder, own, theirs, scene="chess"):
     """Return the comparison of planted predictions."""
-    np.savez(folder / "own.npz", **own)
+    np.savez(folder / "own.npz", **own, **OWNED | {"scene": scene})
     np.savez(folder / "theirs.npz", **theirs)
     compare_predictions(folder / "own.npz", folder / "theirs.npz", folder / "comparison.csv")
-    return read_errors(folder / "comparison.csv", ["query"], FIGURES)
+    return read_errors(folder / "comparison.csv", ["query"], FIGURES, scene)
 
 
 def test_errors_differences_and_distances_are_the_planted_ones(tmp_path):
@@ -119,7 +120,7 @@ def rows(tmp_path):
     found = []
     for scene, queries in (("chess", [0, 1, 2, 3]), ("fire", [0, 1])):
         (tmp_path / scene).mkdir()
-        compare(tmp_path / scene, plant(OURS, queries), plant(THEIRS, queries))
+        compare(tmp_path / scene, plant(OURS, queries), plant(THEIRS, queries), scene)
         found.append(("published-joint", scene, tmp_path / scene / "comparison.csv"))
     return found
 

@@ -264,7 +264,9 @@ def test_weights_that_are_no_floating_point_numbers_are_refused(tmp_path, dtype)
     state = tiny_state()
     state["gnn1.att.W.bias"] = state["gnn1.att.W.bias"].to(dtype)
     checkpoint = write_checkpoint(tmp_path / "authors.pth.tar", state)
-    message = rf"authors\.pth\.tar: gnn1\.att\.W\.bias is {dtype}, expected floating-point"
+    message = (
+        rf"authors\.pth\.tar: gnn1\.att\.W\.bias holds {dtype}, expected finite torch\.float32"
+    )
     with pytest.raises(InputError, match=message):
         import_model(checkpoint, tmp_path / "model.pt", TINY)
 

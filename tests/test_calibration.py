@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from conftest import OWNED
 from scipy.spatial.transform import Rotation
 
 from relposegnn.calibration import (
@@ -19,6 +20,8 @@ from relposegnn.calibration import (
     share_within,
     stated_errors,
 )
+from relposegnn.metrics import score_poses
+from relposegnn.owners import Owner
 from relposegnn.poses import quaternion_from_matrix
 from relposegnn.predictions import ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFINED
 from relposegnn.runtime import InputError
@@ -76,7 +79,7 @@ def predictions(count=3000, seed=0, refined=False, factor=1.0):
 
 def calibrate(folder, arrays, known=False):
     """Return the calibration by predictions of left-out frames, some of which may be known."""
-    np.savez(folder / "predictions.npz", **arrays)
+    np.savez(folder / "predictions.npz", **arrays | OWNED)
     known = np.broadcast_to(known, len(arrays["targ_t"]))
     calibrate_errors(folder / "predictions.npz", folder / "calibration.json", known)
     return read_calibration(folder / "calibration.json")
@@ -280,11 +283,17 @@ def test_the_ratio_of_the_levels_is_measured_where_there_are_frames_enough(tmp_p
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "{", "[]", "3", '{"all edges": 3}', '{"all edges": {"metres": [1]}}'),
+        *("", "{", "[]", "3", '{"scales": {}}'),
         *(
-            f'{{"{name}": {{"metres": [1], "degrees": [1], "ratios": [2, 2], "median": [1, 1], '
-            '"frames": 20}}'
-            for name in ("all edges", "copies")
+            f'{{"dataset": "d", "scene": "room", "model": "m", "scales": {scales}}}'
+            for scales in (
+                *("[]", "3", '{"all edges": 3}', '{"all edges": {"metres": [1]}}'),
+                *(
+                    f'{{"{name}": {{"metres": [1], "degrees": [1], "ratios": [2, 2], '
+                    '"median": [1, 1], "frames": 20}}'
+                    for name in ("all edges", "copies")
+                ),
+            )
         ),
     ],
 )
@@ -306,6 +315,30 @@ def test_predictions_that_cannot_be_read_leave_no_calibration(tmp_path):
 def test_the_file_holds_the_scales_by_estimator(tmp_path):
     calibrate(tmp_path, predictions(40))
     contents = json.loads((tmp_path / "calibration.json").read_text())
-    assert contents.keys() == {FIRST_EDGE, ALL_EDGES}
-    assert contents[ALL_EDGES].keys() == {"metres", "degrees", "ratios", "median", "frames"}
-    assert contents[ALL_EDGES]["frames"] == 40
+    assert {name: contents.pop(name) for name in OWNED} == OWNED
+    scales = contents.pop("scales")
+    assert not contents
+    assert scales.keys() == {FIRST_EDGE, ALL_EDGES}
+    assert scales[ALL_EDGES].keys() == {"metres", "degrees", "ratios", "median", "frames"}
+    assert scales[ALL_EDGES]["frames"] == 40
+
+
+@pytest.mark.parametrize("told", [{"dataset": "e"}, {"scene": "hall"}, {"model": "n"}])
+def test_a_calibration_of_another_scene_or_network_is_refused(tmp_path, told):
+    calibrate(tmp_path, predictions(40))
+    own = Owner(**OWNED)
+    file = tmp_path / "calibration.json"
+    assert read_calibration(file, own) == read_calibration(file)
+    ((name, value),) = told.items()
+    with pytest.raises(InputError, match=f"is of the {name} '{OWNED[name]}', expected '{value}'"):
+        read_calibration(file, own._replace(**told))
+
+
+def test_predictions_that_tell_no_network_are_not_calibrated_or_scored(tmp_path):
+    np.savez(tmp_path / "p.npz", **predictions(40))
+    message = r"p\.npz: does not tell dataset, scene and model, expected .*; predict again"
+    with pytest.raises(InputError, match=message):
+        calibrate_errors(tmp_path / "p.npz", tmp_path / "c.json", np.zeros(40, dtype=bool))
+    with pytest.raises(InputError, match=message):
+        score_poses(tmp_path / "p.npz", tmp_path / "scores.csv")
+    assert {path.name for path in tmp_path.iterdir()} == {"p.npz"}

@@ -6,21 +6,23 @@ import math
 import pytest
 
 from relposegnn.camera_files import read_camera, write_camera
+from relposegnn.owners import Owner
 from relposegnn.runtime import InputError
+
+ATTIC = Owner("house", "attic")
 
 
 @pytest.mark.parametrize("length", [0.8125, math.nan])
 def test_a_focal_length_is_read_as_it_was_written(tmp_path, length):
     path = tmp_path / "camera.json"
-    write_camera(path, length, "planted", "attic")
-    assert read_camera(path, "attic") == pytest.approx(length, rel=0, abs=0, nan_ok=True)
+    write_camera(path, length, "planted", ATTIC)
+    assert read_camera(path, ATTIC) == pytest.approx(length, rel=0, abs=0, nan_ok=True)
     known = None if math.isnan(length) else length
-    expected = {"scene": "attic", "focal_length": known, "origin": "planted"}
-    assert json.loads(path.read_text()) == expected
-    with pytest.raises(
-        InputError, match=r"is the camera of the scene 'attic', expected that of 'c"
-    ):
-        read_camera(path, "cellar")
+    told = {"dataset": "house", "scene": "attic", "origin": "planted"}
+    assert json.loads(path.read_text()) == {**told, "focal_length": known}
+    for other in (ATTIC._replace(scene="cellar"), ATTIC._replace(dataset="hut")):
+        with pytest.raises(InputError, match=r"is of the (scene 'a|dataset 'ho).*give the right"):
+            read_camera(path, other)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +30,7 @@ def test_a_focal_length_is_read_as_it_was_written(tmp_path, length):
     [
         *("{}", "", "[]", "3", '{"focal_length": "long"}', "[" * 100_000),
         *(
-            f'{{"scene": "attic", "origin": "", "focal_length": {value}}}'
+            f'{{"dataset": "house", "scene": "attic", "origin": "", "focal_length": {value}}}'
             for value in ("-1", "0", "NaN", "1e999", "true", '"0.8"')
         ),
     ],
@@ -36,6 +38,6 @@ def test_a_focal_length_is_read_as_it_was_written(tmp_path, length):
 def test_a_file_that_is_no_camera_is_refused(tmp_path, text):
     (tmp_path / "camera.json").write_text(text)
     with pytest.raises(InputError, match=r"camera\.json: cannot be read as a camera .*make it aga"):
-        read_camera(tmp_path / "camera.json", "attic")
+        read_camera(tmp_path / "camera.json", ATTIC)
     with pytest.raises(InputError, match=r"none\.json: cannot be read as a camera"):
-        read_camera(tmp_path / "none.json", "attic")
+        read_camera(tmp_path / "none.json", ATTIC)

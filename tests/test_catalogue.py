@@ -19,13 +19,14 @@ from planted_scenes import WRITERS, write_seven_scenes
 
 from relposegnn.aggregation import LocalizationSettings
 from relposegnn.archives import extract_scene
-from relposegnn.calibration import Scale, read_calibration
+from relposegnn.calibration import Scale, read_calibration, write_calibration
 from relposegnn.camera_files import read_camera, write_camera
 from relposegnn.configuration_files import check_file
 from relposegnn.frames import Frames
 from relposegnn.graphs import read_graphs
 from relposegnn.layouts.reading import read_scene
 from relposegnn.neighbour_choice import SamplingSettings
+from relposegnn.owners import Owner
 from relposegnn.photos.files import find_photos, read_photo
 from relposegnn.photos.place import Place, read_place, write_place
 from relposegnn.predictions import ALL_EDGES
@@ -33,6 +34,8 @@ from relposegnn.retrieval.rankings import Ranking, read_ranking, write_ranking
 from relposegnn.storage import create_hdf5, open_hdf5, tell_scene
 from relposegnn.weights import read_checkpoint
 
+GARAGE = Owner("tiny", "garage")
+NETWORK = GARAGE._replace(model="m1")
 TABLE = cases()
 SCENES = [case for case in TABLE if case.reader in WRITERS]
 FILES = [case for case in TABLE if case.reader not in WRITERS]
@@ -64,8 +67,8 @@ def read_garage(folder: Path, name: str) -> None:
 READERS = {
     "graphs": partial(read_garage, name="graphs"),
     "ranking": partial(read_garage, name="neighbours"),
-    "camera": lambda folder: read_camera(folder / "camera.json", "garage"),
-    "calibration": lambda folder: read_calibration(folder / "calibration.json"),
+    "camera": lambda folder: read_camera(folder / "camera.json", GARAGE),
+    "calibration": lambda folder: read_calibration(folder / "calibration.json", NETWORK),
     "place": lambda folder: read_place(folder / "place.json"),
     "configuration": read_configuration,
     "archive": lambda folder: extract_scene(folder / "garage.zip", folder / "out", "garage"),
@@ -88,9 +91,11 @@ def scenes(tmp_path_factory) -> Path:
 def files(tmp_path_factory) -> Path:
     """Return a folder with a file for each of the other readers."""
     folder = tmp_path_factory.mktemp("files")
-    write_camera(folder / "camera.json", 0.8, "planted", "garage")
+    write_camera(folder / "camera.json", 0.8, "planted", GARAGE)
     scale = Scale([0.1, 0, 0], [2.0, 0, 0], (2, 2), (0.08, 1.5), 200)
-    (folder / "calibration.json").write_text(json.dumps({ALL_EDGES: scale._asdict()}))
+    write_calibration(folder / "calibration.json", {ALL_EDGES: scale}, NETWORK)
+    in_one_line = json.dumps(json.loads((folder / "calibration.json").read_text()))
+    (folder / "calibration.json").write_text(in_one_line)
     names = ("model.pt", "frames.h5", "features.h5", "descriptors.h5", "v.npz", "calibration.json")
     sampling = SamplingSettings(4, "strided", stride=2, drop_probability=0.1, seed=3)
     settings = sampling, 31, 0.4, (0.2, 5.0), LocalizationSettings(True, "median")

@@ -18,7 +18,7 @@ from relposegnn.checkpoints import (
 from relposegnn.model_settings import ModelSettings
 from relposegnn.published_network import RelPoseGNN
 from relposegnn.runtime import InputError
-from relposegnn.weights import read_checkpoint
+from relposegnn.weights import fingerprint, read_checkpoint
 
 SETTINGS = ModelSettings.published(backbone="resnet18", width=16, iterations=2, knn=2)
 
@@ -52,6 +52,34 @@ def test_other_networks_are_refused_with_keys_and_shapes(model, tmp_path):
     assert "missing gnn1.att.g.bias" in text
     assert "unexpected decoder.weight" in text
     assert "fc_xyz.weight is (3, 8), expected (3, 16)" in text
+
+
+@pytest.mark.parametrize(
+    ("planted", "found"),
+    [
+        (torch.full((3,), torch.nan), r"numbers that are not finite"),
+        (torch.tensor([1.0, -torch.inf, 0]), r"numbers that are not finite"),
+        (torch.full((3,), 1e300, dtype=torch.float64), r"numbers that are not finite"),
+        (torch.ones(3, dtype=torch.int64), r"torch\.int64"),
+    ],
+)
+def test_weights_that_are_no_finite_numbers_are_refused_by_name(model, tmp_path, planted, found):
+    save_model(tmp_path / "model.pt", model, 0, [])
+    contents = torch.load(tmp_path / "model.pt")
+    contents["model_state_dict"]["fc_xyz.bias"] = planted
+    torch.save(contents, tmp_path / "model.pt")
+    message = rf"model\.pt: fc_xyz\.bias holds {found}, expected finite torch\.float32; .* again"
+    with pytest.raises(InputError, match=message):
+        load_model(tmp_path / "model.pt")
+
+
+def test_a_networks_fingerprint_is_that_of_its_weights_alone(model, tmp_path):
+    save_model(tmp_path / "model.pt", model, epoch=3, scenes=["chess"])
+    loaded = load_model(tmp_path / "model.pt").to(memory_format=torch.channels_last)
+    assert fingerprint(loaded) == fingerprint(model)
+    with torch.no_grad():
+        loaded.fc_xyz.bias[1] += 1e-6
+    assert fingerprint(loaded) != fingerprint(model)
 
 
 def test_a_file_without_settings_is_refused(tmp_path):

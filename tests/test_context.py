@@ -24,7 +24,7 @@ def medians(folder, scene, **settings) -> dict[str, np.ndarray]:
     shape = ModelSettings.published(backbone="resnet10", width=32, dropout=0.0, **settings)
     save_model(folder / "model.pt", RelPoseGNN(shape), 0, ["tiny"])
     measure_context(folder / "model.pt", scene, folder / "errors.csv", FIRST, CPU)
-    scores = read_scores(folder / "errors.csv")
+    scores = read_scores(folder / "errors.csv", "tiny")
     return {str(name): own[TRANSLATION].to_numpy() for name, own in scores.groupby("estimator")}
 
 

@@ -3,24 +3,28 @@
 import pandas as pd
 import pytest
 
-from relposegnn.csv_files import read_csv, read_errors
+from relposegnn.csv_files import read_csv, read_errors, write_errors
+from relposegnn.owners import Owner
 from relposegnn.runtime import InputError
 
 
 @pytest.mark.parametrize("error", ["", "-1.0"])
 def test_errors_that_are_no_distance_are_refused(tmp_path, error):
     scores = tmp_path / "scores.csv"
-    scores.write_text(f"query,metres\na,0.5\nb,inf\nc,{error}\n")
+    scores.write_text(f"dataset,scene,query,metres\nd,s,a,0.5\nd,s,b,inf\nd,s,c,{error}\n")
     with pytest.raises(InputError, match=r"scores\.csv: errors of row 4 are"):
-        read_errors(scores, ["query"], ["metres"])
+        read_errors(scores, ["query"], ["metres"], "s")
 
 
-def test_errors_are_read_as_they_are(tmp_path):
-    scores = tmp_path / "scores.csv"
-    scores.write_text("query,metres,more\na,0.5,1\nb,inf,2\n")
-    found = read_errors(scores, ["query"], ["metres"])
-    expected = pd.DataFrame({"query": ["a", "b"], "metres": [0.5, float("inf")], "more": [1, 2]})
-    pd.testing.assert_frame_equal(found, expected)
+def test_errors_are_read_as_they_are_written_and_as_those_of_their_scene(tmp_path):
+    """Names of scenes may look like numbers."""
+    scores, metres = tmp_path / "scores.csv", [0.5, float("inf")]
+    written = pd.DataFrame({"query": ["a", "b"], "metres": metres, "more": [1, 2]})
+    write_errors(scores, written, Owner("d", "007"))
+    expected = written.assign(dataset="d", scene="007")[["dataset", "scene", *written]]
+    pd.testing.assert_frame_equal(read_errors(scores, ["query"], ["metres"], "007"), expected)
+    with pytest.raises(InputError, match=r"scores\.csv: is of the scene '007', expected '7'; "):
+        read_errors(scores, ["query"], ["metres"], "7")
 
 
 @pytest.mark.parametrize("text", ["query,estimator\na,first edge\n", "query,estimator,metres\n"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import OWNED
 from planted_scenes import write_noise
 from project import REPOSITORY
 from scipy.spatial.transform import Rotation
@@ -19,6 +20,7 @@ from relposegnn.exchange.runs import CERTAIN, PAIRS, export_poses
 from relposegnn.frames import Frames
 from relposegnn.layouts.colmap import read_model
 from relposegnn.metrics import score_poses
+from relposegnn.owners import Owner
 from relposegnn.packing import Packing, pack_frames
 from relposegnn.poses import quaternion_from_matrix
 from relposegnn.predictions import ALL_EDGES, REFINED
@@ -46,7 +48,7 @@ def write_predictions(folder: Path, failed: int | None = None) -> Path:
     arrays["refined_points"] = np.array(POINTS)
     if failed is not None:
         arrays["refined_t"][failed] = np.nan
-    np.savez(folder / "predictions.npz", **arrays)
+    np.savez(folder / "predictions.npz", **arrays | OWNED)
     return folder / "predictions.npz"
 
 
@@ -56,8 +58,8 @@ def scene(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("exchange")
     write_noise(folder / "room")
     pack_frames(folder / "room", folder / "frames.h5", "d", "room", Packing(24))
-    write_camera(folder / "camera.json", 0.8, "planted", "room")
-    write_camera(folder / "unknown.json", np.nan, "unknown: planted", "room")
+    write_camera(folder / "camera.json", 0.8, "planted", Owner("d", "room"))
+    write_camera(folder / "unknown.json", np.nan, "unknown: planted", Owner("d", "room"))
     with create_hdf5(folder / "neighbours.h5", "neighbours", {}) as file:
         for split, index in RANKED.items():
             ranked = np.array(index, dtype=np.int32)
@@ -161,7 +163,7 @@ def test_without_refinement_all_edges_are_written(scene, tmp_path, caplog):
     path = write_predictions(scene)
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files if not name.startswith("refined")}
-    np.savez(tmp_path / "predictions.npz", **arrays)
+    np.savez(tmp_path / "predictions.npz", **arrays | OWNED)
     files = tmp_path / "predictions.npz", scene / "frames.h5", scene / "unknown.json"
     with caplog.at_level(logging.WARNING):
         export_poses(*files, scene / "room", tmp_path / "out")

@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import OWNED
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.image import imread
@@ -161,7 +162,7 @@ def test_trajectory_step_writes_a_picture(path, tmp_path):
     arrays |= dict.fromkeys(("abs_t", "robust_t", "reference_t"), path["estimates"])
     names = ("targ_q", "abs_q", "robust_q", "reference_q")
     arrays |= dict.fromkeys(names, np.tile([1.0, 0, 0, 0], (10, 1)))
-    np.savez(tmp_path / "predictions.npz", **arrays)
+    np.savez(tmp_path / "predictions.npz", **arrays, **{**OWNED, "scene": "chess"})
     write_frames(tmp_path / "frames.h5", path["database"], path["database"][:1])
     figure_file = tmp_path / "figure.png"
     score_poses(tmp_path / "predictions.npz", tmp_path / "scores.csv")
@@ -282,7 +283,7 @@ def test_legends_overlap_neither_each_other_nor_curves(scores):
 def test_curve_step_writes_a_picture(scores, tmp_path):
     rows = []
     for scene, frame in scores.items():
-        frame.to_csv(tmp_path / f"{scene}.csv", index=False)
+        frame.assign(dataset="d", scene=scene).to_csv(tmp_path / f"{scene}.csv", index=False)
         rows.append((scene, tmp_path / f"{scene}.csv"))
     plot_error_curves(rows, tmp_path / "curves.png", "7scenes, joint")
     picture = imread(tmp_path / "curves.png")[..., :3]

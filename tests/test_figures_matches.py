@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from conftest import DATABASE, FOCAL_LENGTH, QUERIES
+from conftest import DATABASE, FOCAL_LENGTH, OWNED, QUERIES
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from relposegnn.camera_files import write_camera
 from relposegnn.figures.matches import epipolar_errors, plot_matches
+from relposegnn.owners import Owner
 from relposegnn.poses import inverse_pose
 from relposegnn.runtime import InputError
 
@@ -41,8 +42,8 @@ def refined(rendered_scene, tmp_path):
     arrays |= {f"refined_{part}": arrays[f"targ_{part}"].copy() for part in "tq"}
     arrays["refined_t"][4] += 0.5
     arrays["refined_points"] = np.full(len(QUERIES), 30)
-    np.savez(tmp_path / "refined.npz", **arrays)
-    write_camera(tmp_path / "camera.json", FOCAL_LENGTH, "planted", "room")
+    np.savez(tmp_path / "refined.npz", **arrays | OWNED)
+    write_camera(tmp_path / "camera.json", FOCAL_LENGTH, "planted", Owner("d", "room"))
     return tmp_path
 
 
@@ -83,7 +84,7 @@ def test_a_failed_query_is_the_worst_and_no_match_agrees(
     for part in "tq":
         arrays[f"refined_{part}"][7] = np.nan
     arrays["refined_points"][7] = 0
-    np.savez(refined / "failed.npz", **arrays)
+    np.savez(refined / "failed.npz", **arrays | OWNED)
     drawn, draw = [], matches.draw_matches
     monkeypatch.setattr(matches, "draw_matches", lambda *a: drawn.extend(a[0]) or draw(*a))
     plot(refined, rendered_scene, rendered_room, "failed.npz")
@@ -95,7 +96,7 @@ def test_a_failed_query_is_the_worst_and_no_match_agrees(
 def test_predictions_of_other_frames_are_refused(refined, rendered_scene, rendered_room):
     arrays = dict(np.load(refined / "refined.npz"))
     arrays["rel_path"] = np.char.add("x", arrays["rel_path"])
-    np.savez(refined / "other.npz", **arrays)
+    np.savez(refined / "other.npz", **arrays | OWNED)
     with pytest.raises(InputError, match=r"other\.npz: is not of the test frames"):
         plot(refined, rendered_scene, rendered_room, "other.npz")
     assert len(DATABASE) > len(QUERIES)

@@ -14,6 +14,7 @@ from relposegnn.camera_files import write_camera
 from relposegnn.frames import Frames
 from relposegnn.images import read_image
 from relposegnn.layouts.reading import read_scene
+from relposegnn.owners import Owner
 from relposegnn.packing import Packing, pack_frames
 from relposegnn.runtime import InputError
 
@@ -127,14 +128,14 @@ def test_frames_of_unknown_focal_length_have_the_camera_files(tmp_path):
         pack_frames(folder, file, "mine", "garage", Packing(24, focal_lengths=given))
     with h5py.File(path, "r+") as file:
         file["train/focal_length"][1] = file["test/focal_length"][0] = np.nan
-    write_camera(tmp_path / "camera.json", 0.7, "planted", "garage")
+    write_camera(tmp_path / "camera.json", 0.7, "planted", Owner("mine", "garage"))
     with Frames(path, tmp_path / "camera.json") as frames:
         np.testing.assert_array_equal(frames.focal_lengths("train"), [0.8, 0.7, 0.8, 0.8])
         np.testing.assert_array_equal(frames.focal_lengths("test"), [0.7, 0.8])
     with Frames(bare, tmp_path / "camera.json") as frames:
         np.testing.assert_array_equal(frames.focal_lengths("train"), np.full(len(TRAIN), 0.7))
         np.testing.assert_array_equal(frames.focal_lengths("test"), np.full(len(TEST), 0.7))
-    write_camera(tmp_path / "camera.json", np.nan, "unknown", "garage")
+    write_camera(tmp_path / "camera.json", np.nan, "unknown", Owner("mine", "garage"))
     with Frames(bare, tmp_path / "camera.json") as frames:
         assert np.isnan(frames.focal_lengths("train")).all()
     with pytest.raises(InputError, match=r"none\.json: cannot be read as a camera"):

@@ -7,7 +7,7 @@ import cv2
 import h5py
 import numpy as np
 import pytest
-from conftest import DATABASE, FOCAL_LENGTH, QUERIES
+from conftest import DATABASE, FOCAL_LENGTH, OWNED, QUERIES
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
@@ -29,6 +29,7 @@ from relposegnn.matching.scenes import (
     regressed_prior,
 )
 from relposegnn.neighbour_choice import SamplingSettings
+from relposegnn.owners import Owner
 from relposegnn.poses import pose_distances, quaternion_from_matrix
 from relposegnn.runtime import InputError
 from relposegnn.scene_files import SceneFiles
@@ -156,7 +157,7 @@ def test_left_out_frames_are_refined_without_those_around_them(
 ):
     """By others alone, and in the order of the graphs, which have their reaches."""
     images, files = rendered_room.paths[0].parent, ("neighbours.h5", "frames.h5")
-    write_camera(rendered_scene / "camera.json", FOCAL_LENGTH, "planted", "room")
+    write_camera(rendered_scene / "camera.json", FOCAL_LENGTH, "planted", Owner("d", "room"))
     sampling = SamplingSettings(7, "strided", stride=1, drop_probability=0.0, seed=0)
     graphs = tmp_path / "graphs.h5"
     trained = tmp_path / "trained.h5"
@@ -172,7 +173,7 @@ def test_left_out_frames_are_refined_without_those_around_them(
         arrays[f"{prefix}_t"] = truth[:, :3, 3] + off
         arrays[f"{prefix}_q"] = quaternion_from_matrix(truth[:, :3, :3])
     arrays |= {"spread_m": np.full(len(queries), 0.03), "spread_deg": np.full(len(queries), 0.5)}
-    np.savez(tmp_path / "predictions.npz", **arrays)
+    np.savez(tmp_path / "predictions.npz", **arrays | OWNED)
     rankings, refine = [], MatchedDatabase.refine
 
     def remember(database, query, focal_length, ranking, regressed):
@@ -201,7 +202,7 @@ def test_focal_lengths_that_frames_have_come_first(rendered_scene, tmp_path):
         lengths[3] = np.nan
         file["train/focal_length"] = lengths
     measure_camera(tmp_path / "frames.h5", tmp_path, tmp_path / "camera.json")
-    assert read_camera(tmp_path / "camera.json", "room") == 0.7
+    assert read_camera(tmp_path / "camera.json", Owner("d", "room")) == 0.7
     with Frames(tmp_path / "frames.h5", tmp_path / "camera.json") as frames:
         assert (frames.focal_lengths("train") == 0.7).all()
         assert (frames.focal_lengths("test") == 0.7).all()
@@ -222,7 +223,7 @@ def test_a_scene_whose_camera_is_unknown_keeps_its_poses(rendered_scene, tmp_pat
 
 
 def test_files_that_do_not_belong_together_are_refused(rendered_scene, rendered_room, tmp_path):
-    write_camera(rendered_scene / "camera.json", 0.8, "planted", "room")
+    write_camera(rendered_scene / "camera.json", 0.8, "planted", Owner("d", "room"))
     arrays = dict(np.load(rendered_scene / "predictions.npz"))
     renamed = np.char.add("x", arrays["rel_path"])
     np.savez(tmp_path / "other.npz", **{**arrays, "rel_path": renamed})

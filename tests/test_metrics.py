@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import OWNED
 
 from relposegnn.metrics import (
     KEPT,
@@ -65,14 +66,14 @@ def arrays() -> dict[str, np.ndarray]:
 
 def score(arrays, folder) -> pd.DataFrame:
     """Save, score and read back."""
-    np.savez(folder / "predictions.npz", **arrays)
+    np.savez(folder / "predictions.npz", **arrays | OWNED)
     score_poses(folder / "predictions.npz", folder / "scores.csv")
-    return read_scores(folder / "scores.csv")
+    return read_scores(folder / "scores.csv", "room")
 
 
 def test_planted_errors_are_found(arrays, tmp_path):
     scores = score(arrays, tmp_path)
-    assert list(scores) == ["query", "estimator", TRANSLATION, ROTATION]
+    assert list(scores) == ["dataset", "scene", "query", "estimator", TRANSLATION, ROTATION]
     first = scores[scores["estimator"] == FIRST_EDGE]
     assert first["query"].tolist() == arrays["rel_path"].tolist()
     np.testing.assert_allclose(first[TRANSLATION], METRES, rtol=1e-6)
@@ -143,9 +144,9 @@ def test_queries_without_names_are_refused(arrays, tmp_path):
 def test_refined_poses_tell_how_many_were_kept(arrays, tmp_path):
     arrays |= {f"refined_{part}": arrays[f"robust_{part}"] for part in "tq"}
     arrays["refined_points"] = np.array([0, 31, 12, 0])
-    np.savez(tmp_path / "refined.npz", **arrays)
+    np.savez(tmp_path / "refined.npz", **arrays | OWNED)
     score_poses(tmp_path / "refined.npz", tmp_path / "scores.csv")
-    scores = read_scores(tmp_path / "scores.csv")
+    scores = read_scores(tmp_path / "scores.csv", "room")
     assert scores.loc[scores["estimator"] == REFINED, KEPT].tolist() == [1, 0, 0, 1]
     summary = summarise(scores, []).set_index("estimator")
     assert summary[KEPT].to_dict() == {REFERENCE: 0, FIRST_EDGE: 0, ALL_EDGES: 0, REFINED: 2}
@@ -164,9 +165,9 @@ def test_errors_within_the_stated_ones_are_counted(arrays, tmp_path):
         sigma = np.array([0.02, 0.02, 0.15, np.nan])
         return np.multiply.outer([[1, 2], [100, 200]], sigma)
 
-    np.savez(tmp_path / "predictions.npz", **arrays)
+    np.savez(tmp_path / "predictions.npz", **arrays | OWNED)
     score_poses(tmp_path / "predictions.npz", tmp_path / "scores.csv", stated)
-    scores = read_scores(tmp_path / "scores.csv")
+    scores = read_scores(tmp_path / "scores.csv", "room")
     assert asked == [REFERENCE, FIRST_EDGE, ALL_EDGES]
     own = scores[scores["estimator"] == FIRST_EDGE]
     np.testing.assert_allclose(own["sigma_m"], [0.02, 0.02, 0.15, np.nan])
@@ -189,8 +190,8 @@ def test_where_no_errors_are_stated_none_are_counted(arrays, tmp_path):
 
 def test_failed_queries_are_outside_the_errors_that_are_stated(arrays, tmp_path):
     arrays["abs_t"][0] = np.nan
-    np.savez(tmp_path / "predictions.npz", **arrays)
+    np.savez(tmp_path / "predictions.npz", **arrays | OWNED)
     stated = np.array([[[0.3], [0.6]], [[200.0], [400.0]]]) * np.ones(4)
     score_poses(tmp_path / "predictions.npz", tmp_path / "scores.csv", lambda *_: stated)
-    summary = summarise(read_scores(tmp_path / "scores.csv"), []).set_index("estimator")
+    summary = summarise(read_scores(tmp_path / "scores.csv", "room"), []).set_index("estimator")
     assert summary.loc[FIRST_EDGE, WITHIN].tolist() == [0.5, 0.75, 0.75, 0.75]

@@ -4,6 +4,7 @@ import h5py
 import nbformat
 import numpy as np
 import pytest
+from conftest import OWNED
 from nbclient import NotebookClient
 from project import REPOSITORY
 
@@ -32,7 +33,7 @@ def results(tiny_scene, tmp_path):
         arrays[f"{prefix}_t"] = poses[:, :3, 3] + (0 if prefix == "targ" else off)
         arrays[f"{prefix}_q"] = quaternion_from_matrix(poses[:, :3, :3])
     predictions = tmp_path / "runs/joint/predictions/garage.npz"
-    np.savez(predictions, **arrays)
+    np.savez(predictions, **arrays, **{**OWNED, "scene": "garage"})
     score_poses(predictions, tmp_path / "runs/joint/scores/garage.csv")
     return tmp_path
 

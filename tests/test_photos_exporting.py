@@ -10,6 +10,7 @@ from relposegnn.camera_files import write_camera
 from relposegnn.exchange.pose_formats import FORMATS
 from relposegnn.frames import Frames
 from relposegnn.layouts.colmap import read_model
+from relposegnn.owners import Owner
 from relposegnn.packing import Packing, pack_frames
 from relposegnn.photos.exporting import write_formats
 from relposegnn.photos.localiser import POSE
@@ -22,7 +23,7 @@ EXPECTED = {"told.jpg": (64, 48, 64 * TOLD), "silent.png": (48, 64, 0.8 * 64)}
 def frames(tmp_path):
     write_noise(tmp_path / "room")
     pack_frames(tmp_path / "room", tmp_path / "frames.h5", "d", "room", Packing(24))
-    write_camera(tmp_path / "camera.json", 0.8, "planted", "room")
+    write_camera(tmp_path / "camera.json", 0.8, "planted", Owner("d", "room"))
     with Frames(tmp_path / "frames.h5", tmp_path / "camera.json") as frames:
         yield frames
 

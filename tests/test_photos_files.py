@@ -1,4 +1,5 @@
 import logging
+import os
 
 import numpy as np
 import pytest
@@ -133,7 +134,10 @@ def test_of_another_aspect_the_centre_is_taken(tmp_path, pixels, margins):
     assert found.cut
 
 
-def exif(millimetres: int, orientation: int = 1) -> Image.Exif:
+SIZES = (80, 60), (16, 12), (16, 12)
+
+
+def exif(millimetres: object, orientation: int = 1) -> Image.Exif:
     tags = Image.Exif()
     tags[ExifTags.Base.Orientation] = orientation
     tags.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = millimetres
@@ -162,6 +166,32 @@ def test_photo_that_does_not_tell_its_focal_length(tmp_path, pixels, millimetres
     options = {} if millimetres is None else {"exif": exif(millimetres)}
     Image.fromarray(pixels).save(path, **options)
     assert np.isnan(read_photo(path, (80, 60), (16, 12), (16, 12)).focal_length)
+
+
+@pytest.mark.parametrize("told", ["wide", (1, 2), 65535])
+def test_a_focal_length_that_is_none_is_unknown(tmp_path, pixels, told):
+    Image.fromarray(pixels).save(tmp_path / "photo.jpg", exif=exif(told))
+    assert np.isnan(read_photo(tmp_path / "photo.jpg", *SIZES).focal_length)
+
+
+def test_a_photo_with_damaged_tags_is_read_as_if_it_had_none(tmp_path, pixels):
+    for name, tags in (("a.jpg", b"Exif\0\0" + b"\xff" * 40), ("b.jpg", b"")):
+        Image.fromarray(pixels).save(tmp_path / name, exif=tags)
+    damaged, whole = (read_photo(tmp_path / name, *SIZES) for name in ("a.jpg", "b.jpg"))
+    np.testing.assert_array_equal(damaged.seen, whole.seen)
+    assert np.isnan(damaged.focal_length)
+
+
+def test_photos_whose_names_are_no_text_are_told_at_once(tmp_path, pixels):
+    for name in (b"\xff.png", b"\xe9t\xe9.png", "été.png".encode()):
+        photo = tmp_path / os.fsdecode(name)
+        save(tmp_path / "photo.png", pixels).rename(photo)
+    with pytest.raises(InputError) as caught:
+        find_photos(tmp_path)
+    message = str(caught.value)
+    assert r"names of 2 photos are no text, expected UTF-8: '\udce9t\udce9.png', '\udcff" in message
+    with pytest.raises(InputError, match="names of 1 photos are no text"):
+        find_photos(tmp_path / os.fsdecode(b"\xff.png"))
 
 
 def test_portrait_is_cut_above_and_below():

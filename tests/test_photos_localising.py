@@ -26,6 +26,7 @@ from relposegnn.matching.refinement import Refined
 from relposegnn.metrics import STATED
 from relposegnn.model_settings import ModelSettings
 from relposegnn.neighbour_choice import SamplingSettings
+from relposegnn.owners import Owner
 from relposegnn.photos import localiser
 from relposegnn.photos.confidence import recognition, similarity_scale
 from relposegnn.photos.localiser import POSE, Localiser, neighbours_of_photos
@@ -80,7 +81,7 @@ def place(tmp_path_factory):
     save_model(folder / "model.pt", model, 0, ["tiny"])
     return Place(
         *(folder / "model.pt", frames_file, None, descriptors, vocabulary),
-        write_calibration(folder / "calibration.json"),
+        write_calibration(folder / "calibration.json", folder / "model.pt"),
         SAMPLING,
         candidates=200,
         minimum_confidence=0,
@@ -218,7 +219,7 @@ def test_one_photo_is_localised_as_it_is_among_others(place, folder, tmp_path):
 def test_errors_are_stated_as_the_place_is_calibrated(place, folder, tmp_path):
     """By a constant, the spread of the edges, and the motion from the first neighbour."""
     scale = Scale([0.1, 2.0, 0.5], [1.0, 0.5, 0.25], (2, 2), (0.1, 1.0), 50)
-    file = write_calibration(tmp_path / "c.json", **{ALL_EDGES: scale})
+    file = write_calibration(tmp_path / "c.json", place.model, **{ALL_EDGES: scale})
     first = replace(SAMPLING, stride=1, drop_probability=0)
     changes = {"calibration": file, "sampling": first, "within": (1.0, 40.0)}
     table = localise(place, folder, tmp_path / "out", **changes)
@@ -250,8 +251,10 @@ def test_photos_that_matches_do_not_refine_have_the_error_of_regressed_ones(
 ):
     """The images are noise: nothing matches."""
     scale = Scale([1e-3, 0], [0.1, 0], (2, 2), (1e-3, 0.1), 50)
-    changes = {"calibration": write_calibration(tmp_path / "c.json", **{REFINED: scale})}
-    write_camera(tmp_path / "camera.json", 0.8, "planted", "tiny")
+    changes = {
+        "calibration": write_calibration(tmp_path / "c.json", place.model, **{REFINED: scale})
+    }
+    write_camera(tmp_path / "camera.json", 0.8, "planted", Owner("tiny", "tiny"))
     regressed = localise(place, folder, tmp_path / "out")
     changes |= {"camera": tmp_path / "camera.json", "images": place.frames.parent / "scene"}
     table = localise(place, folder, tmp_path / "out", **changes)
@@ -275,7 +278,9 @@ def test_photos_that_matches_refine_have_their_pose_and_error_and_need_no_recogn
     monkeypatch.setattr(PhotoRefiner, "refine", refine)
     monkeypatch.setattr("relposegnn.photos.confidence.recognition", lambda found, _: 0 * found)
     scale = Scale([1.5, 0], [4.0, 0], (2, 2), (0.05, 1.0), 50)
-    changes = {"calibration": write_calibration(tmp_path / "c.json", **{REFINED: scale})}
+    changes = {
+        "calibration": write_calibration(tmp_path / "c.json", place.model, **{REFINED: scale})
+    }
     changes |= {"images": tmp_path, "within": (0.09, 2.0)}
     table = localise(place, folder, tmp_path / "out", **changes)
     assert table["points"].tolist() == [40] * 5 + [0]
@@ -287,7 +292,8 @@ def test_photos_that_matches_refine_have_their_pose_and_error_and_need_no_recogn
 
 
 def test_where_nothing_is_calibrated_no_photo_is_accepted(place, folder, tmp_path):
-    (tmp_path / "none.json").write_text("{}")
+    told = json.loads(place.calibration.read_text())
+    (tmp_path / "none.json").write_text(json.dumps({**told, "scales": {}}))
     changes = {"calibration": tmp_path / "none.json", "minimum_confidence": 0.01}
     table = localise(place, folder, tmp_path / "out", **changes)
     assert table[["sigma_m", "sigma_deg"]].isna().all(axis=None)
@@ -354,9 +360,15 @@ def test_other_aspects_are_told_once(place, folder, tmp_path, caplog):
 
 def test_photo_without_a_finite_pose_is_not_accepted(place, folder, tmp_path):
     broken = torch.load(place.model, weights_only=True)
-    broken["model_state_dict"]["fc_xyz_R.bias"][:] = torch.nan
-    torch.save(broken, tmp_path / "nan.pt")
-    table = localise(place, folder, tmp_path / "out", model=tmp_path / "nan.pt")
+    broken["model_state_dict"]["fc_xyz_R.weight"][:] = 3e38  # finite, but not what comes of them
+    broken["model_state_dict"]["fc_xyz_R.bias"][:] = -3e38
+    torch.save(broken, tmp_path / "huge.pt")
+    message = r"calibration\.json: is of the model '.*', expected '.*' as in .*huge\.pt; give the"
+    with pytest.raises(InputError, match=message):
+        localise(place, folder, tmp_path / "out", model=tmp_path / "huge.pt")
+    changes = {"model": tmp_path / "huge.pt"}
+    changes["calibration"] = write_calibration(tmp_path / "huge.json", tmp_path / "huge.pt")
+    table = localise(place, folder, tmp_path / "out", **changes)
     assert table["tx"].isna().all()
     assert not table["accepted"].any()
     assert (table["confidence"] == 0).all()
@@ -408,7 +420,9 @@ def test_photos_of_any_camera_by_a_network_that_sees_rays(place, folder, tmp_pat
         settings = ModelSettings.published(**shape, pose="relative", positions="rays")
         model = MatchFieldGNN(settings, maps.channels, maps.grid)
     save_model(tmp_path / "rays.pt", model, 0, ["tiny"])
-    rays = replace(place, model=tmp_path / "rays.pt", frames=frames, features=features)
+    calibration = write_calibration(tmp_path / "rays.json", tmp_path / "rays.pt")
+    rays = replace(place, model=tmp_path / "rays.pt", calibration=calibration)
+    rays = replace(rays, frames=frames, features=features)
     usual, same, other = (
         localise_photos(rays, folder, tmp_path / "out", CPU, focal_length=value)
         for value in (None, 0.8, 0.4)
@@ -419,7 +433,7 @@ def test_photos_of_any_camera_by_a_network_that_sees_rays(place, folder, tmp_pat
     assert np.abs(poses[0] - poses[2]).max() > 1e-3
     with h5py.File(frames, "a") as file:  # where the frames do not tell it, the place's camera does
         file["train/focal_length"][:] = np.nan
-    write_camera(tmp_path / "camera.json", 0.8, "planted", "tiny")
+    write_camera(tmp_path / "camera.json", 0.8, "planted", Owner("tiny", "tiny"))
     with pytest.raises(InputError, match="the focal length of 12 of 12 train frames is unknown"):
         localise(rays, folder, tmp_path / "out")
     told, own = (

@@ -19,6 +19,7 @@ from relposegnn.frames import Frames
 from relposegnn.matching.key_points import find_key_points
 from relposegnn.matching.scenes import KEY_POINTS
 from relposegnn.matching.stored_key_points import KIND, StoredKeyPoints, write_key_points
+from relposegnn.owners import Owner
 from relposegnn.photos.command import main as localise
 from relposegnn.photos.export_command import main
 from relposegnn.photos.localiser import COLUMNS, POSE, Localiser
@@ -37,7 +38,7 @@ TEXT = h5py.string_dtype()
 
 def test_a_map_localises_as_the_results_folder_does(place, folder, tmp_path, monkeypatch):  # noqa: F811
     """Refinement too; the map is made by the command, moved, and has no image."""
-    write_camera(tmp_path / "camera.json", 0.8, "planted", "tiny")
+    write_camera(tmp_path / "camera.json", 0.8, "planted", Owner("tiny", "tiny"))
     images = place.frames.parent / "scene"
     refined = replace(place, camera=tmp_path / "camera.json", images=images)
     write_place(tmp_path / "results/d/runs/joint/places/tiny.json", refined)

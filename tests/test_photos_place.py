@@ -6,12 +6,16 @@ import shutil
 import pytest
 from project import TINY, Project
 
+from relposegnn import calibration
 from relposegnn.aggregation import LocalizationSettings
 from relposegnn.calibration import Scale
+from relposegnn.checkpoints import load_model
 from relposegnn.neighbour_choice import SamplingSettings
+from relposegnn.owners import Owner
 from relposegnn.photos.place import Place, read_place, write_place
 from relposegnn.predictions import ALL_EDGES
 from relposegnn.runtime import InputError
+from relposegnn.weights import fingerprint
 
 SAMPLING = SamplingSettings(
     neighbours=4, selection="strided", stride=2, drop_probability=0.1, seed=3
@@ -39,11 +43,14 @@ def place_in(project, features=True):
 SURE = Scale([0.1, 0.0, 0.0], [2.0, 0.0, 0.0], (2, 2), (0.08, 1.5), 200)
 
 
-def write_calibration(path, **scales):
-    """Write that errors are 0.1 m and 2 degrees, of all edges; more by other estimators."""
-    scales = {name: scale._asdict() for name, scale in ({ALL_EDGES: SURE} | scales).items()}
+def write_calibration(path, model=None, **scales):
+    """Write that errors are 0.1 m and 2 degrees, of all edges; more by other estimators.
+
+    With a model's file it is of the tiny scene, and of this model.
+    """
+    owner = Owner("tiny", "tiny", model=fingerprint(load_model(model)) if model else "m")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(scales))
+    calibration.write_calibration(path, {ALL_EDGES: SURE} | scales, owner)
     return path
 
 

@@ -13,6 +13,7 @@ from relposegnn.camera_files import write_camera
 from relposegnn.frames import Frames
 from relposegnn.matching.refinement import Prior
 from relposegnn.matching.scenes import poses_of
+from relposegnn.owners import Owner
 from relposegnn.photos.refining import PhotoRefiner
 
 pytestmark = pytest.mark.slow
@@ -24,7 +25,7 @@ MILLIMETRES = ExifTags.Base.FocalLengthIn35mmFilm
 def place(rendered_scene, rendered_room, tmp_path):
     """Return a place whose database is that of the rendered room."""
     camera = tmp_path / "camera.json"
-    write_camera(camera, FOCAL_LENGTH, "as rendered", "room")
+    write_camera(camera, FOCAL_LENGTH, "as rendered", Owner("d", "room"))
     images = rendered_room.paths[0].parent
     frames = rendered_scene / "frames.h5"
     return replace(place_in(tmp_path), frames=frames, camera=camera, images=images)

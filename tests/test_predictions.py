@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import OWNED
 
+from relposegnn.owners import Owner
 from relposegnn.predictions import (
     AFFINE,
     ALL_EDGES,
@@ -12,6 +14,7 @@ from relposegnn.predictions import (
     MOST_SIMILAR,
     REFERENCE,
     copied_image,
+    predictions_owner,
     read_predictions,
 )
 from relposegnn.runtime import InputError
@@ -73,6 +76,29 @@ def test_file_that_is_no_npz_is_refused(tmp_path, content):
     (tmp_path / "predictions.npz").write_bytes(content)
     with pytest.raises(InputError, match=r"predictions\.npz: cannot be read"):
         read_predictions(tmp_path / "predictions.npz")
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [({"scene": "hall"}, "is of the scene 'hall', expected 'room' as in frames.h5; give the r"),
+     ({"dataset": "e"}, "is of the dataset 'e', expected 'd' as in frames.h5; give the right"),
+     ({"scene": np.array(["room"] * 4)}, "is of the scene '.*, expected 'room'"),
+     (None, "does not tell its dataset, expected 'd' as in frames.h5; .*, or make it again")],
+)  # fmt: skip
+def test_predictions_of_another_scene_are_refused(arrays, tmp_path, told, message):
+    path = saved(arrays | (OWNED | told if told else {}), tmp_path)
+    with pytest.raises(InputError, match=rf"predictions\.npz: {message}"):
+        read_predictions(path, owner=Owner("d", "room", "frames.h5"))
+    assert read_predictions(path).keys() == arrays.keys()
+
+
+def test_predictions_tell_whose_they_are(arrays, tmp_path):
+    path = saved(arrays | OWNED, tmp_path)
+    owner = predictions_owner(path)
+    assert owner == Owner("d", "room", path, "m")
+    assert read_predictions(path, owner=owner).keys() == arrays.keys()
+    with pytest.raises(InputError, match="does not tell dataset, scene and model"):
+        predictions_owner(saved(arrays, tmp_path))
 
 
 def test_refined_poses_need_the_points_that_they_come_from(refined, tmp_path):

@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import QUERIES
+from conftest import OWNED, QUERIES
 from table_files import outputs
 
 from relposegnn.figures.curves import HISTORY_COLUMNS
@@ -49,7 +51,10 @@ def planted(rendered_scene, rendered_room, tmp_path_factory) -> ReportFiles:
         arrays[f"{prefix}_t"] = arrays["targ_t"] + factor * offsets
         arrays[f"{prefix}_q"] = arrays["targ_q"]
     arrays["abs_t"][4] = np.nan
-    np.savez(folder / "predictions.npz", **arrays)
+    np.savez(folder / "predictions.npz", **arrays, **OWNED | {"scene": SCENE})
+    shutil.copy(rendered_scene / "frames.h5", folder)
+    with h5py.File(folder / "frames.h5", "a") as file:
+        file.attrs["scene"] = SCENE
     with create_hdf5(folder / "graphs.h5", "graphs", {}) as file:
         for split in ("train", "test"):
             index = read_ranking(rendered_scene / "neighbours.h5", split).index
@@ -81,7 +86,7 @@ def planted(rendered_scene, rendered_room, tmp_path_factory) -> ReportFiles:
     place = PlaceFiles(
         SCENE,
         "joint",
-        rendered_scene / "frames.h5",
+        folder / "frames.h5",
         rendered_room.paths[0].parent,
         folder / "graphs.h5",
         folder / "predictions.npz",

@@ -127,3 +127,33 @@ def test_vocabulary_of_another_descriptor_or_damaged(tmp_path):
         load_vocabulary(path, "vlad")
     with pytest.raises(InputError, match="cannot be read"):
         load_vocabulary(tmp_path / "absent.npz", "vlad")
+
+
+GIVEN = {"centroids": np.ones((2, 128), np.float32), "descriptor": "vlad", "settings": "{}"}
+GIVEN |= {"version": "1", "mean": np.ones(256, np.float32), "components": np.ones((8, 256))}
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({"centroids": np.full((2, 128), np.nan)}, "centroids holds no, or no finite, numbers"),
+        ({"centroids": np.ones((0, 128))}, "centroids holds no, or no finite, numbers"),
+        ({"centroids": np.full((2, 128), "a")}, "centroids holds no, or no finite, numbers"),
+        ({"centroids": np.ones((2, 64))}, "centroids of 64 numbers, expected 128"),
+        ({"centroids": np.ones(128)}, "not enough values"),
+        ({"components": np.full((8, 256), np.inf)}, "components holds no, or no finite"),
+        ({"components": np.ones((256, 8))}, "a projection of 256 and 8 numbers, expected 256"),
+        ({"mean": np.ones(128)}, "a projection of 128 and 256 numbers, expected 256"),
+        ({"settings": "{"}, "Expecting property name"),
+        ({"settings": "[]"}, "list"),
+        *(({name: None}, name) for name in ("settings", "version", "centroids", "mean")),
+    ],
+)
+def test_vocabularies_of_other_contents_are_refused(tmp_path, changed, found):
+    np.savez(tmp_path / "words.npz", **GIVEN)
+    assert load_vocabulary(tmp_path / "words.npz", "vlad")[1] == {}
+    arrays = {name: array for name, array in (GIVEN | changed).items() if array is not None}
+    np.savez(tmp_path / "words.npz", **arrays)
+    message = rf"words\.npz: cannot be read as a vocabulary \(.*{found}.*expected .*; fit it again"
+    with pytest.raises(InputError, match=message):
+        load_vocabulary(tmp_path / "words.npz", "vlad")

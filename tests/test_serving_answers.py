@@ -25,7 +25,9 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def loaded(place, tmp_path_factory):  # noqa: F811
     scale = Scale([0.1, 2.0, 0.5], [1.0, 0.5, 0.25], (2, 2), (0.1, 1.0), 50)
-    file = write_calibration(tmp_path_factory.mktemp("c") / "c.json", **{ALL_EDGES: scale})
+    file = write_calibration(
+        tmp_path_factory.mktemp("c") / "c.json", place.model, **{ALL_EDGES: scale}
+    )
     sure = replace(place, calibration=file, sampling=replace(SAMPLING, stride=1))
     with Localiser(sure, CPU) as localiser:
         yield localiser

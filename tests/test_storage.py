@@ -6,7 +6,10 @@ import sys
 import h5py
 import numpy as np
 import pytest
+from conftest import write_tiny_scene
 
+from relposegnn.frames import Frames
+from relposegnn.graphs import read_graphs
 from relposegnn.runtime import InputError
 from relposegnn.storage import (
     Numbers,
@@ -142,3 +145,78 @@ def test_numbers_that_are_none_are_refused(tmp_path):
         file["x"] = [0.5, np.nan]
         with pytest.raises(InputError, match="found nan to nan, expected numbers from -1 to 1"):
             read_numbers(file, "x", Numbers("f", (2,), -1, 1))
+
+
+def elsewhere(file):
+    """Make the images a view of another file."""
+    layout = h5py.VirtualLayout((12, 32, 40, 3), "u1")
+    layout[:] = h5py.VirtualSource("other.h5", "x", shape=layout.shape)
+    del file["train/images"]
+    file.create_virtual_dataset("train/images", layout)
+
+
+def replaced(name, value):
+    def change(file):
+        del file[name]
+        file[name] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (replaced("train", h5py.ExternalLink("other.h5", "/train")), "train is a link"),
+        (replaced("test", h5py.SoftLink("/train")), "test is a link"),
+        (replaced("train", h5py.SoftLink("/train")), "train is a link"),
+        (elsewhere, "train/images lies in another file"),
+        (
+            lambda file: file.create_dataset("x", (9,), "u1", external=[("/etc/passwd", 0, 9)]),
+            "x lies in another file",
+        ),
+        (replaced("train/name", [b"\xff%d" % row for row in range(12)]), "can't decode"),
+        (replaced("train/name", ["a"] * 12), "one name of several images in train"),
+        (replaced("test/source", [b"\xff"] * 5), "can't decode"),
+        (lambda file: file.attrs.update(orientation=9), "orientation 9"),
+        (
+            replaced("train/world_from_cam", np.tile(2 * np.eye(4), (12, 1, 1))),
+            "poses without a rotation",
+        ),
+        (replaced("train/world_from_cam", np.zeros((12, 4, 4), complex)), "poses of complex128"),
+        (replaced("train", 3), "scalar"),
+    ],
+)
+def test_frames_that_lie_elsewhere_or_are_none_are_refused(tmp_path, change, found):
+    """A file that a stranger made reads nothing but itself."""
+    frames = write_tiny_scene(tmp_path, "garage").frames
+    with h5py.File(frames, "a") as file:
+        change(file)
+    message = rf"garage-frames\.h5: is no complete frames file \(.*{found}.*expected .* make it aga"
+    with pytest.raises(InputError, match=message):
+        Frames(frames)
+
+
+def test_what_is_damaged_inside_is_named(tmp_path):
+    """HDF5's own checksum tells, when the numbers are read."""
+    graphs = write_tiny_scene(tmp_path, "garage").graphs
+    with h5py.File(graphs, "a") as file:
+        query = file["train/query"][:]
+        del file["train/query"]
+        stored = file.create_dataset("train/query", data=query, chunks=(12,), fletcher32=True)
+        offset = stored.id.get_chunk_info(0).byte_offset
+    damaged = bytearray(graphs.read_bytes())
+    damaged[offset] ^= 255
+    graphs.write_bytes(damaged)
+    with pytest.raises(InputError, match=r"s\.h5: is no complete train/query file .* again"):
+        read_graphs(graphs, "train")
+
+
+@pytest.mark.parametrize("settings", [None, "", "{", "[]", 3])
+def test_settings_that_are_none_are_told(tmp_path, settings):
+    with create_hdf5(tmp_path / "a.h5", "graphs", {}) as file:
+        assert read_settings(file) == {}
+        del file.attrs["settings"]
+        if settings is not None:
+            file.attrs["settings"] = settings
+        with pytest.raises(InputError, match=r"is no complete graphs file \(.*make it again"):
+            read_settings(file)

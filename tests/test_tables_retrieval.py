@@ -13,7 +13,7 @@ def test_retrieval_table_has_the_planted_medians(tmp_path):
     planted = {"top1": (0.3, 12.0), "reference": (0.5, 20.0), "oracle": (0.1, 5.0)}
     rows = []
     for scene, scale in {"chess": 1.0, "fire": 2.0}.items():
-        frame = pd.DataFrame({"query": ["a", "b", "c"]})
+        frame = pd.DataFrame({"query": ["a", "b", "c"], "dataset": "d", "scene": scene})
         for image, (metres, degrees) in planted.items():
             frame[f"{image}_distance_m"] = metres * scale * np.array([0.1, 9.0, 1.0])
             frame[f"{image}_angle_deg"] = degrees * scale * np.array([1.0, 0.1, 3.0])

@@ -3,6 +3,7 @@
 import av
 import numpy as np
 import pytest
+from conftest import OWNED
 from PIL import ExifTags, Image, ImageSequence
 from scipy.spatial.transform import Rotation
 
@@ -72,7 +73,7 @@ def write_scene(folder) -> dict[str, np.ndarray]:
     arrays["abs_t"][FAR] = arrays["targ_t"][FAR] + [0, 0, 40.0]
     far = turns[FAR] * Rotation.from_euler("x", 170, degrees=True)
     arrays["abs_q"][FAR] = far.as_quat()[[3, 0, 1, 2]]
-    np.savez(folder / "predictions.npz", **arrays)
+    np.savez(folder / "predictions.npz", **arrays | OWNED)
     return arrays
 
 
@@ -177,7 +178,9 @@ def test_the_running_median_of_the_most_similar_image_is_dashed(scene, tmp_path)
     far = arrays["targ_t"] + 0.2 * np.arange(COUNT)[:, None] * [0, 1, 0]
     arrays = arrays | {"similar_t": far, "similar_q": arrays["targ_q"]}
     arrays |= {"reference_t": far + 9, "reference_q": arrays["targ_q"]}
-    np.savez(tmp_path / "p.npz", **{name: values[shuffled] for name, values in arrays.items()})
+    np.savez(
+        tmp_path / "p.npz", **{name: values[shuffled] for name, values in arrays.items()} | OWNED
+    )
     with Frames(folder / "frames.h5") as frames:
         data = read_localized(frames, folder / "graphs.h5", tmp_path / "p.npz")
         film = Film(frames, folder, data, np.array([1, 4, 6]), "run m")
@@ -236,7 +239,9 @@ def test_queries_are_taken_at_one_stride_up_to_the_last_of_each_sequence(lengths
 def test_predictions_are_matched_by_name(scene, tmp_path):
     folder, arrays = scene
     shuffled = np.random.default_rng(0).permutation(COUNT)
-    np.savez(tmp_path / "p.npz", **{name: values[shuffled] for name, values in arrays.items()})
+    np.savez(
+        tmp_path / "p.npz", **{name: values[shuffled] for name, values in arrays.items()} | OWNED
+    )
     with Frames(folder / "frames.h5") as frames:
         found = read_localized(frames, folder / "graphs.h5", tmp_path / "p.npz")
     assert found.names == arrays["rel_path"].tolist()
@@ -245,7 +250,7 @@ def test_predictions_are_matched_by_name(scene, tmp_path):
 
 def test_predictions_of_other_queries_are_refused(scene, tmp_path):
     folder, arrays = scene
-    np.savez(tmp_path / "p.npz", **{name: values[1:] for name, values in arrays.items()})
+    np.savez(tmp_path / "p.npz", **{name: values[1:] for name, values in arrays.items()} | OWNED)
     files = [*sources(folder)[:2], tmp_path / "p.npz", folder, ("x.mp4", "x.gif")]
     with pytest.raises(InputError, match=r"p\.npz: names 8 queries.*seq-00/frame-000000 first"):
         render_video(*files, "joint", SETTINGS)
@@ -278,7 +283,7 @@ def write_black_scene(folder, neighbours: int, size=(16, 12), failed=False) -> F
         file["test/neighbours"] = np.tile(np.arange(neighbours) % COUNT, (COUNT, 1))
     if failed:
         arrays["abs_t"][:] = np.nan
-        np.savez(folder / "predictions.npz", **arrays)
+        np.savez(folder / "predictions.npz", **arrays | OWNED)
     return drawn((folder,))
 
 

@@ -4,11 +4,13 @@ from functools import partial
 
 from relposegnn.calibration import read_calibration, stated_errors
 from relposegnn.metrics import score_poses
+from relposegnn.predictions import predictions_owner
 from relposegnn.records import recorded
 
 if __name__ == "__main__":
     with recorded(snakemake):
-        stated = None
-        for calibration in snakemake.input.calibration:
-            stated = partial(stated_errors, calibration=read_calibration(calibration))
-        score_poses(snakemake.input.predictions, snakemake.output.scores, stated)
+        stated, predictions = None, snakemake.input.predictions
+        for file in snakemake.input.calibration:
+            calibration = read_calibration(file, predictions_owner(predictions))
+            stated = partial(stated_errors, calibration=calibration)
+        score_poses(predictions, snakemake.output.scores, stated)

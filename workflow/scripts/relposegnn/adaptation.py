@@ -19,10 +19,9 @@ from .aggregation import LocalizationSettings, nearness_weights
 from .checkpoints import load_model, save_model
 from .frames import Frames
 from .graphs import LEFT_OUT, read_graphs
-from .localization import graph_passes, localize_queries
+from .localization import graph_passes, localize_queries, write_predictions
 from .pose_network import PoseNetwork
 from .relative_poses import relative_pose, scene_from_world
-from .runtime import atomic_path
 from .scene_files import SceneFiles
 from .scene_images import SceneImages
 from .weights import read_checkpoint
@@ -112,9 +111,8 @@ def adapt_model(
             _put(model, fit_layer(others, strength) if strength else None)
             parts.append(localize_queries(model, scene, settings, LEFT_OUT, rows))
     predictions = {name: np.concatenate([own[name] for own in parts]) for name in parts[0]}
-    with atomic_path(predictions_file) as partial:
-        np.savez(partial, **predictions)
     _put(model, fit_layer(edges, strength) if strength else None)
+    write_predictions(predictions_file, predictions, scene, model)
     with Frames(scene.frames) as frames:
         place = f"{frames.dataset}, {frames.scene}"
     origin = read_checkpoint(model_file)

@@ -19,6 +19,7 @@ import numpy as np
 
 from .json_files import READING_ERRORS, check_keys, numbers, read_object, unreadable, whole_number
 from .metrics import pose_errors
+from .owners import OfScene, Owner, check_owner, told_of
 from .predictions import (
     ALL_EDGES,
     DEVIATIONS,
@@ -29,6 +30,7 @@ from .predictions import (
     REFERENCE,
     REFINED,
     pose_arrays,
+    predictions_owner,
     present_estimators,
     read_predictions,
 )
@@ -139,23 +141,34 @@ def calibrate_errors(
             "%s: median error %.3f m, %.2f degrees on %d left-out frames",
             *(name, *scale.median, scale.frames),
         )
-    known = {name: scale._asdict() for name, scale in scales.items() if scale is not None}
+    known = {name: scale for name, scale in scales.items() if scale is not None}
+    write_calibration(calibration_file, known, predictions_owner(predictions_file))
+
+
+def write_calibration(calibration_file: str | Path, calibration: Calibration, owner: Owner) -> None:
+    """Write the scales of stated errors, and the scene and network that they are of."""
+    scales = {name: scale._asdict() for name, scale in calibration.items()}
     with atomic_path(calibration_file) as unfinished:
-        unfinished.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+        text = json.dumps(told_of(owner) | {"scales": scales}, indent=2) + "\n"
+        unfinished.write_text(text, encoding="utf-8")
 
 
-def read_calibration(calibration_file: str | Path) -> Calibration:
+def read_calibration(calibration_file: str | Path, owner: OfScene | None = None) -> Calibration:
     """Return the scales of stated errors.
 
     Raises:
-        InputError: the file cannot be read as one of ``calibrate_errors``.
+        InputError: the file cannot be read as one of ``write_calibration``, or is not of the
+            ``owner``.
     """
     try:
-        return {
-            name: _read_scale(name, told) for name, told in read_object(calibration_file).items()
-        }
+        contents = read_object(calibration_file)
+        check_keys(contents, {"dataset", "scene", "model", "scales"})
+        scales = {name: _read_scale(name, told) for name, told in contents["scales"].items()}
     except READING_ERRORS as error:
         raise unreadable(calibration_file, "a calibration", error, "make it again") from error
+    if owner is not None:
+        check_owner(calibration_file, contents, owner)
+    return scales
 
 
 def _read_scale(name: str, told: dict) -> Scale:

@@ -6,18 +6,19 @@ import sys
 from pathlib import Path
 
 from .json_files import READING_ERRORS, check_keys, number, read_object, unreadable
-from .runtime import InputError, atomic_path
+from .owners import OfScene, check_owner, told_of
+from .runtime import atomic_path
 
 
-def write_camera(camera_file: str | Path, focal_length: float, origin: str, scene: str) -> None:
+def write_camera(camera_file: str | Path, focal_length: float, origin: str, owner: OfScene) -> None:
     """Write a focal length, in longer sides of the image, NaN where unknown, and what told it."""
     known = focal_length if math.isfinite(focal_length) else None
-    contents = {"scene": scene, "focal_length": known, "origin": origin}
+    contents = told_of(owner) | {"focal_length": known, "origin": origin}
     with atomic_path(camera_file) as unfinished:
         unfinished.write_text(json.dumps(contents) + "\n", encoding="utf-8")
 
 
-def read_camera(camera_file: str | Path, scene: str) -> float:
+def read_camera(camera_file: str | Path, owner: OfScene) -> float:
     """Return the focal length of a scene's camera, in longer sides; NaN where it is unknown.
 
     Raises:
@@ -25,15 +26,11 @@ def read_camera(camera_file: str | Path, scene: str) -> float:
     """
     try:
         contents = read_object(camera_file)
-        check_keys(contents, {"scene", "focal_length", "origin"})
+        check_keys(contents, {"dataset", "scene", "focal_length", "origin"})
         length = contents["focal_length"]
         if length is not None:
             number(length, "focal_length", sys.float_info.min)
     except READING_ERRORS as error:
         raise unreadable(camera_file, "a camera", error, "make it again") from error
-    if contents["scene"] != scene:
-        raise InputError(
-            f"{camera_file}: is the camera of the scene {contents['scene']!r}, expected that of "
-            f"{scene!r}; give the right one, or make it again"
-        )
+    check_owner(camera_file, contents, owner)
     return math.nan if length is None else float(length)

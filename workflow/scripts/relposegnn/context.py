@@ -17,6 +17,7 @@ import torch
 
 from .aggregation import Candidates, LocalizationSettings
 from .checkpoints import load_model
+from .csv_files import write_errors
 from .frames import Frames
 from .graphs import read_graphs
 from .localization import estimate_candidates
@@ -24,7 +25,7 @@ from .metrics import ROTATION, TRANSLATION, pose_errors
 from .pose_network import PoseNetwork
 from .poses import quaternion_from_matrix
 from .predictions import ALONE, FOREIGN, OWN
-from .runtime import InputError, atomic_path, numpy_generator
+from .runtime import InputError, numpy_generator
 from .scene_files import SceneFiles
 from .scene_images import SceneImages
 
@@ -72,8 +73,7 @@ def measure_context(
         pd.DataFrame({"query": names, "estimator": name, TRANSLATION: metres, ROTATION: degrees})
         for name, (metres, degrees) in found.items()
     ]
-    with atomic_path(errors_file) as partial:
-        pd.concat(parts).to_csv(partial, index=False, float_format="%.9g")
+    write_errors(errors_file, pd.concat(parts), frames)
     for name, (metres, degrees) in found.items():
         medians = np.median(metres), np.median(degrees)
         logger.info("%s: median error %.3f m, %.2f degrees", name, *medians)

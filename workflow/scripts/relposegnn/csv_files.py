@@ -1,4 +1,4 @@
-"""CSV files, checked when they are read."""
+"""CSV files, checked when they are read; those of errors tell whose they are."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .runtime import InputError
+from .owners import OfScene
+from .runtime import InputError, atomic_path
+
+LABELS = ["dataset", "scene"]  # first columns of files with a row per query
 
 
 def read_csv(path: str | Path, columns: Sequence[str], **options: Any) -> pd.DataFrame:
@@ -32,13 +35,27 @@ def read_csv(path: str | Path, columns: Sequence[str], **options: Any) -> pd.Dat
     return frame
 
 
-def read_errors(path: str | Path, labels: Sequence[str], errors: Sequence[str]) -> pd.DataFrame:
-    """Return a CSV file of errors with these columns, checked.
+def write_errors(path: str | Path, frame: pd.DataFrame, owner: OfScene) -> None:
+    """Write a CSV file with a row per query, behind its data set and scene."""
+    frame = frame.assign(dataset=owner.dataset, scene=owner.scene)[[*LABELS, *frame]]
+    with atomic_path(path) as partial:
+        frame.to_csv(partial, index=False, float_format="%.9g")
+
+
+def read_errors(
+    path: str | Path, labels: Sequence[str], errors: Sequence[str], scene: str
+) -> pd.DataFrame:
+    """Return a CSV file of ``write_errors`` with these columns, checked.
 
     Raises:
-        InputError: as ``read_csv``, or an error is missing or negative.
+        InputError: as ``read_csv``, it is of another scene, or an error is missing or negative.
     """
-    frame = read_csv(path, [*labels, *errors])
+    frame = read_csv(path, [*LABELS, *labels, *errors], converters=dict.fromkeys(LABELS, str))
+    if others := sorted({*frame["scene"]} - {scene}):
+        raise InputError(
+            f"{path}: is of the scene {others[0]!r}, expected {scene!r}; give the right file, or "
+            "make it again"
+        )
     wrong = ~(frame[errors] >= 0).all(axis=1)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])

@@ -20,8 +20,10 @@ from tqdm import tqdm
 from .encoders import Maps, encoded_size, load_encoder
 from .frames import Frames
 from .images import image_size, read_image
+from .limits import checked_size
 from .runtime import InputError, map_in_threads, select_device
 from .storage import SPLITS, StoredFrames, create_hdf5, open_hdf5, read_settings
+from .whole_files import reading
 
 
 class FeatureMaps(StoredFrames):
@@ -41,11 +43,11 @@ class FeatureMaps(StoredFrames):
     def __init__(self, path: str | Path) -> None:
         """Read everything but the maps."""
         super().__init__(path, "features")
-        with open_hdf5(path, "features") as file:
+        with open_hdf5(path, "features") as file, reading(path, "features"):
             self.dataset, self.scene = str(file.attrs["dataset"]), str(file.attrs["scene"])
             settings = self.made_by = read_settings(file)
             self.encoder: str = settings["encoder"]
-            self.image_size: tuple[int, int] = (settings["width"], settings["height"])
+            self.image_size = checked_size(path, settings["width"], settings["height"])
             self.channels = sum(file[f"train/{name}"].shape[1] for name in Maps._fields)
             self.grid: tuple[int, int] = file["train/fine"].shape[2:]
             self._counts = {split: len(file[f"{split}/fine"]) for split in SPLITS}

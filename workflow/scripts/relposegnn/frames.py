@@ -15,8 +15,12 @@ import h5py
 import numpy as np
 
 from .camera_files import read_camera
-from .runtime import InputError
+from .limits import checked_size
+from .poses import ORTHONORMAL_TOLERANCE
 from .storage import SPLITS, StoredFrames, open_hdf5
+from .whole_files import reading
+
+ORIENTATIONS = range(1, 9)  # EXIF's
 
 
 class Frames(StoredFrames):
@@ -32,16 +36,10 @@ class Frames(StoredFrames):
     def __init__(self, path: str | Path, camera_file: str | Path | None = None) -> None:
         """Read everything but the images."""
         super().__init__(path, "frames")
-        with open_hdf5(path, "frames") as file:
-            try:
-                self._read_labels(file)
-            except (KeyError, ValueError, TypeError) as error:
-                raise InputError(
-                    f"{path}: is no complete frames file ({error}), expected labels, poses and "
-                    "images of both splits, and what they are standardised with; make it again"
-                ) from error
+        with open_hdf5(path, "frames") as file, reading(path, "frames"):
+            self._read_labels(file)
         if camera_file is not None:
-            usual = read_camera(camera_file, self.scene)
+            usual = read_camera(camera_file, self)
             for lengths in self._focal_lengths.values():
                 lengths[np.isnan(lengths)] = usual
 
@@ -54,7 +52,7 @@ class Frames(StoredFrames):
         self.orientation = int(file.attrs.get("orientation", 1))  # 1: as it is seen
         pictured = "images" in file["train"]  # in a map they are not
         shape = file["train/images"].shape[1:3] if pictured else file.attrs["image_shape"]
-        self.image_shape: tuple[int, int] = tuple(map(int, shape))
+        self.image_shape = checked_size(self.path, *map(int, shape))
         # UTF-8 side by side, no object a frame: a database may have 100,000 of them.
         self._names, self._sources = (
             {split: file[split][label][:].astype("S") for split in SPLITS}
@@ -67,6 +65,8 @@ class Frames(StoredFrames):
             else np.full(len(self._names[split]), np.nan)
             for split in SPLITS
         }
+        if self.orientation not in ORIENTATIONS:
+            raise ValueError(f"orientation {self.orientation}")
         finite = np.isfinite(self.mean).all() and np.isfinite(self.variance).all()
         shapes = self.mean.shape == self.variance.shape == (3,)
         if not (shapes and finite and (self.variance > 0).all()):
@@ -82,10 +82,17 @@ class Frames(StoredFrames):
             raise ValueError(f"{count} names in {split}, and another number of images")
         if (self._focal_lengths[split] <= 0).any():
             raise ValueError(f"focal lengths that are not positive in {split}")
-        if self._poses[split].shape != (count, 4, 4):
-            raise ValueError(f"poses of shape {self._poses[split].shape} in {split}")
-        if not np.isfinite(self._poses[split]).all():
+        if len(set(self.names(split))) != count:
+            raise ValueError(f"one name of several images in {split}")
+        b"".join(self._sources[split].tolist()).decode()
+        poses = self._poses[split]
+        if poses.shape != (count, 4, 4) or poses.dtype.kind != "f":
+            raise ValueError(f"poses of {poses.dtype} and shape {poses.shape} in {split}")
+        if not np.isfinite(poses).all():
             raise ValueError(f"poses that are not finite in {split}")
+        squares = poses[:, :3, :3] @ poses[:, :3, :3].swapaxes(1, 2)
+        if not np.allclose(squares, np.eye(3), atol=3 * ORTHONORMAL_TOLERANCE):
+            raise ValueError(f"poses without a rotation in {split}")
 
     def _check_images(self, split: str, images: h5py.Dataset) -> None:
         count = len(self._names[split])

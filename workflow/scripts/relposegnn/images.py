@@ -160,8 +160,10 @@ def open_image(path: str | Path | Image.Image, orientation: int | None = None) -
 
 def _orientation(image: Image.Image) -> int:
     """Return EXIF's orientation of an image, 1 to 8; upright where it tells none."""
-    # Not PNG's own method: it decodes the pixels, to look for a tag behind them.
-    found = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
+    try:  # not PNG's own method: it decodes the pixels, to look for a tag behind them
+        found = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
+    except DECODING_ERRORS:  # of damaged tags: the pixels may be whole
+        return UPRIGHT
     return found if found in TO_UPRIGHT else UPRIGHT
 
 

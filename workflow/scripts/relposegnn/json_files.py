@@ -10,7 +10,7 @@ from .runtime import InputError
 # What reading such a file, and looking into it, raises.
 READING_ERRORS = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError),
-    *(RecursionError, OverflowError),
+    *(RecursionError, ArithmeticError),
 )
 
 

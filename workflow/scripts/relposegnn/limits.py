@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .json_files import whole_number
 from .runtime import InputError
 
 LIMITS = {  # by the end of the variable's name
@@ -81,6 +82,13 @@ def check_npz(path: str | Path) -> None:
                     shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
             label = f"{path}: {entry.filename} of shape {shape}"
             check_expansion(label, math.prod(shape) * dtype.itemsize, entry.file_size)
+
+
+def checked_size(path: str | Path, width: object, height: object) -> tuple[int, int]:
+    """Return the size of images that a file tells; it raises an error where none can have it."""
+    size = whole_number(width, "width", least=1), whole_number(height, "height", least=1)
+    check_limit(path, "PIXELS", size[0] * size[1], "pixels")
+    return size
 
 
 def check_space(label: str | Path, needed: int, folder: Path) -> None:

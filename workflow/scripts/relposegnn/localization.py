@@ -14,6 +14,7 @@ from .edges import complete_edges
 from .frames import Frames
 from .graphs import VALIDATION, read_graphs, split_of
 from .match_fields import Cells
+from .owners import Owner, told_of
 from .pose_network import PoseNetwork
 from .poses import quaternion_exp, quaternion_from_matrix, vector_from_pose
 from .predictions import (
@@ -30,6 +31,7 @@ from .relative_poses import compose, from_other_direction
 from .runtime import InputError, atomic_path
 from .scene_files import SceneFiles
 from .scene_images import CellsOfRows, SceneImages, StoredMaps
+from .weights import fingerprint
 from .yardsticks import yardstick_poses
 
 logger = logging.getLogger(__name__)
@@ -61,8 +63,20 @@ def predict_poses(
         query, _ = read_graphs(scene.graphs, "test")
         yardsticks = yardstick_poses(scene.frames, *scene.retrieval)
         predictions |= {name: poses[query] for name, poses in yardsticks.items()}
+    write_predictions(predictions_file, predictions, scene, model)
+
+
+def write_predictions(
+    predictions_file: str | Path,
+    predictions: dict[str, np.ndarray],
+    scene: SceneFiles,
+    model: PoseNetwork,
+) -> None:
+    """Write the arrays of ``localize_queries``, and which scene and network they are of."""
+    with Frames(scene.frames) as frames:
+        owner = Owner(frames.dataset, frames.scene, model=fingerprint(model))
     with atomic_path(predictions_file) as partial:
-        np.savez(partial, **predictions)
+        np.savez(partial, **predictions, **told_of(owner))
 
 
 def localize_queries(

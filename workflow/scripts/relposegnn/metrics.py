@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .csv_files import read_errors
+from .csv_files import read_errors, write_errors
 from .poses import rotation_error_deg, translation_error
 from .predictions import (
     ALL_EDGES,
@@ -24,10 +24,10 @@ from .predictions import (
     TRUTH,
     check_names,
     pose_arrays,
+    predictions_owner,
     present_estimators,
     read_predictions,
 )
-from .runtime import atomic_path
 
 logger = logging.getLogger(__name__)
 
@@ -58,13 +58,13 @@ def score_poses(
     """
     arrays = read_predictions(predictions_file, (REFERENCE, FIRST_EDGE, ALL_EDGES))
     check_names(arrays, predictions_file)
+    owner = predictions_owner(predictions_file)
     parts = [score_estimator(arrays, name) for name in present_estimators(arrays)]
     if stated is not None:
         for scores in parts:
             scores[STATED] = stated_columns(stated(arrays, scores["estimator"].iloc[0]))
     scores = pd.concat(parts, ignore_index=True)
-    with atomic_path(scores_file) as partial:
-        scores.to_csv(partial, index=False, float_format="%.9g")
+    write_errors(scores_file, scores, owner)
     for name, errors in scores.groupby("estimator", sort=False):
         medians = np.median(errors[TRANSLATION]), np.median(errors[ROTATION])
         logger.info("%s: median error %.3f m, %.2f degrees", name, *medians)
@@ -104,9 +104,9 @@ def pose_errors(
     return np.where(failed, np.inf, metres), np.where(failed, np.inf, degrees)
 
 
-def read_scores(scores_file: str | Path) -> pd.DataFrame:
+def read_scores(scores_file: str | Path, scene: str) -> pd.DataFrame:
     """Return the scores of one scene, see ``csv_files.read_errors``."""
-    return read_errors(scores_file, ["query", "estimator"], [TRANSLATION, ROTATION])
+    return read_errors(scores_file, ["query", "estimator"], [TRANSLATION, ROTATION], scene)
 
 
 def recall_column(metres: float, degrees: float) -> str:

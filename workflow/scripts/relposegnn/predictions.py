@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .limits import check_npz, refuse_special_file
+from .owners import OfScene, Owner, check_owner
 from .runtime import InputError
 
 logger = logging.getLogger(__name__)
@@ -56,16 +57,19 @@ def copied_image(estimators: Container[str]) -> str | None:
 
 
 def read_predictions(
-    predictions_file: str | Path, estimators: Iterable[str] = (FIRST_EDGE,)
+    predictions_file: str | Path,
+    estimators: Iterable[str] = (FIRST_EDGE,),
+    owner: OfScene | None = None,
 ) -> dict[str, np.ndarray]:
     """Return true and estimated poses in float64, and ``rel_path`` where it names all queries.
 
     Those of ``estimators`` have to be there; others of ``PREFIXES`` are read where they are. The
-    authors' files are read too: how they name their queries is not known.
+    authors' files are read too: how they name their queries, and what they are of, is not known.
 
     Raises:
         InputError: the file cannot be read, lacks poses or holds none, they are no numbers, their
-            counts differ, or a true pose is not finite or has a quaternion of zeros.
+            counts differ, a true pose is not finite or has a quaternion of zeros, or it is not of
+            the ``owner``.
     """
     path = Path(predictions_file)
     refuse_special_file(path)
@@ -77,13 +81,15 @@ def read_predictions(
             widths = {f"{p}_{part}": width for p in prefixes for part, width in WIDTHS.items()}
             single = [name for name in SINGLE if name in file.files]
             arrays = {name: file[name] for name in (*widths, *single) if name in file.files}
-            names = _text_names(file)
+            names, told = _text_names(file), _told(file)
     except InputError:
         raise
     except Exception as error:  # damaged bytes end in nearly every kind of exception
         raise InputError(
             f"{path}: cannot be read as npz ({error}); make it again or download it again"
         ) from error
+    if owner is not None:
+        check_owner(path, told, owner)
     wanted = [*widths, *([POINTS] if f"{PREFIXES[REFINED]}_t" in widths else [])]
     missing = [name for name in wanted if name not in arrays]
     if missing:
@@ -102,6 +108,23 @@ def read_predictions(
         return {**arrays, NAMES: names}
     logger.warning("%s: %d names for %d queries cannot be used", path, len(names), count)
     return arrays
+
+
+def predictions_owner(predictions_file: str | Path) -> Owner:
+    """Return what a file that ``read_predictions`` has read is of; InputError: it tells not."""
+    with np.load(predictions_file, allow_pickle=False) as file:
+        told = _told(file)
+    if told.keys() != {"dataset", "scene", "model"}:
+        raise InputError(
+            f"{predictions_file}: does not tell dataset, scene and model, expected what the "
+            "prediction step of this version writes; predict again"
+        )
+    return Owner(**told, path=predictions_file)
+
+
+def _told(file: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """Return what an npz file tells of its owner."""
+    return {name: str(file[name]) for name in ("dataset", "scene", "model") if name in file}
 
 
 def _text_names(file: Mapping[str, np.ndarray]) -> np.ndarray:

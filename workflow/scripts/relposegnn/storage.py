@@ -4,7 +4,6 @@ A file is written beside its target and renamed when complete. Its root attribut
 ``schema`` (e.g. ``1.0``), ``version`` (of this package) and ``settings`` (JSON).
 """
 
-import errno
 import io
 import json
 import math
@@ -12,14 +11,16 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Self
 
 import h5py
 import numpy as np
 
-from .limits import check_expansion, refuse_special_file
+from .limits import refuse_special_file
+from .owners import OfScene, check_owner, told_of
 from .runtime import InputError, atomic_path
 from .version import VERSION
+from .whole_files import check_whole, explain_unopened, reading
 
 SCHEMA = "1.0"
 ORIGIN = ("dataset", "scene")  # attributes of the root: what a file is of
@@ -106,45 +107,21 @@ def open_hdf5(path: str | Path, kind: str) -> h5py.File | Part:
         file = h5py.File(path, "r")
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be read as HDF5, expected {kind!r}: {_explain(path, error)}"
+            f"{path}: cannot be read as HDF5, expected {kind!r}: {explain_unopened(path, error)}"
         ) from error
-    found_kind, schema = file.attrs.get("kind"), str(file.attrs.get("schema"))
-    if found_kind == kind and schema.split(".")[0] == SCHEMA.split(".")[0]:
-        file.visititems(_check_size)
-        return file
-    if found_kind == MAP and kind in file:
-        file[kind].visititems(_check_size)
-        return Part(file[kind].id)
+    with reading(path, kind):
+        found_kind, schema = str(file.attrs.get("kind")), str(file.attrs.get("schema"))
+        if found_kind in (kind, MAP) and schema.split(".")[0] == SCHEMA.split(".")[0]:
+            check_whole(file)
+            if found_kind == kind:
+                return file
+            if kind in file:
+                return Part(file[kind].id)
     file.close()
     raise InputError(
         f"{path}: holds {found_kind!r} in schema {schema}, "
         f"expected {kind!r} in schema {SCHEMA.split('.')[0]}.x; make it again with this version"
     )
-
-
-def _explain(path: str | Path, error: OSError) -> str:
-    """Return why a file cannot be opened, and what to do: it may be whole."""
-    if isinstance(error, FileNotFoundError):
-        return "no such file; make it first"
-    if isinstance(error, PermissionError):
-        return "it may not be read; change its permissions"
-    if Path(path).is_dir():
-        return "it is a folder; name the file"
-    if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK) or "unable to lock" in str(error):
-        return (
-            f"another process has it open; wait for its end. Where there is none, the disk has no "
-            f"locks: set HDF5_USE_FILE_LOCKING=FALSE ({error})"
-        )
-    return f"{error}; make it again"
-
-
-def _check_size(name: str, item: h5py.Group | h5py.Dataset) -> None:
-    """Raise InputError where an array declares more than is stored of it."""
-    if isinstance(item, h5py.Dataset):
-        file = item.file.filename
-        held = min(item.id.get_storage_size(), Path(file).stat().st_size)
-        label = f"{file}: {name} of shape {item.shape}"
-        check_expansion(label, math.prod(item.shape or ()) * item.dtype.itemsize, held)
 
 
 class Numbers(NamedTuple):
@@ -163,14 +140,6 @@ class Numbers(NamedTuple):
     most: float = math.inf
 
 
-class OfScene(Protocol):
-    """What knows its scene, as frames do, and the file that it is read from."""
-
-    dataset: str
-    scene: str
-    path: Path
-
-
 def read_numbers(file: h5py.File, name: str, expected: Numbers) -> np.ndarray:
     """Return an array of an open file; InputError where it is not what it has to be."""
     kind, shape, least, most = expected
@@ -179,7 +148,8 @@ def read_numbers(file: h5py.File, name: str, expected: Numbers) -> np.ndarray:
         own, found = array.shape or (), f"{array.dtype} of shape {array.shape}"
         same = [want in (None, has) for has, want in zip(own, shape, strict=False)]
         if array.dtype.kind == kind and len(own) == len(shape) and all(same):
-            values = array[:]
+            with reading(file.filename, name):
+                values = array[:]
             if not values.size or (values.min() >= least and values.max() <= most):  # NaN is not
                 return values
             found = f"{values.min():.6g} to {values.max():.6g}"
@@ -193,28 +163,20 @@ def read_numbers(file: h5py.File, name: str, expected: Numbers) -> np.ndarray:
 
 def tell_scene(file: h5py.File, owner: OfScene) -> None:
     """Write into a file which scene it is of."""
-    file.attrs.update(dataset=owner.dataset, scene=owner.scene)
+    file.attrs.update(told_of(owner))
 
 
 def check_scene(file: h5py.File, owner: OfScene) -> None:
-    """Refuse a file of another scene; those that were written before files told it are taken.
-
-    Raises:
-        InputError: it is of another one.
-    """
-    own = owner.dataset, owner.scene
-    found = tuple(file.attrs.get(*each) for each in zip(ORIGIN, own, strict=True))
-    if found != own:
-        raise InputError(
-            f"{file.filename}: is of the scene {found[1]!r} of {found[0]!r}, expected "
-            f"{owner.scene!r} of {owner.dataset!r} as in {owner.path}; give the right file, or "
-            "make it again"
-        )
+    """Refuse a file of another scene; those that were written before files told it are taken."""
+    with reading(file.filename, "HDF5"):
+        told = {**told_of(owner), **file.attrs}
+    check_owner(file.filename, told, owner)
 
 
 def read_settings(file: h5py.File) -> dict[str, Any]:
-    """Return the settings that made ``file``."""
-    return json.loads(file.attrs["settings"])
+    """Return the settings that made ``file``; InputError where it tells none."""
+    with reading(file.filename, str(file.attrs.get("kind"))):
+        return dict(json.loads(file.attrs["settings"]).items())
 
 
 def mapped(array: h5py.Dataset) -> h5py.Dataset | np.memmap:
@@ -256,8 +218,9 @@ class StoredFrames:
             return array[indices]
         rows = np.empty((len(indices), *array.shape[1:]), dtype=array.dtype)
         # One read a frame: h5py takes increasing indices at once too, 100 times slower.
-        for row, index in enumerate(indices.tolist()):
-            rows[row] = array[index]
+        with reading(self.path, self._kind):
+            for row, index in enumerate(indices.tolist()):
+                rows[row] = array[index]
         return rows
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 ``torch.load`` runs with ``weights_only=True``: no file can run code.
 """
 
+import hashlib
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,7 @@ from .runtime import InputError
 
 SHOWN_PROBLEMS = 20  # more are counted, not listed
 SHOWN_KEYS = 6
+FINGERPRINT_LENGTH = 16  # hexadecimal digits
 
 # Training scripts store scores and arrays of NumPy beside the weights; those of the time under the
 # names that NumPy 1 had for them. They hold plain numbers, so reading them is safe.
@@ -85,10 +87,27 @@ def load_weights(module: nn.Module, state: Mapping[str, torch.Tensor], source: s
     """Copy ``state`` into ``module``, every key of it.
 
     Raises:
-        InputError: as ``check_weights``.
+        InputError: as ``check_weights``, or weights are no finite floating-point numbers.
     """
     check_weights(module, state, source)
+    for key, own in module.state_dict().items():
+        wrong = f"holds {state[key].dtype}"
+        if state[key].is_floating_point() == own.is_floating_point():
+            if torch.isfinite(state[key].to(own.dtype)).all():
+                continue
+            wrong = "holds numbers that are not finite"
+        raise InputError(
+            f"{source}: {key} {wrong}, expected finite {own.dtype}; download it, or train it, again"
+        )
     module.load_state_dict(state)
+
+
+def fingerprint(module: nn.Module) -> str:
+    """Return a digest of a network's weights, which tells it from others."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:FINGERPRINT_LENGTH]
 
 
 def check_weights(module: nn.Module, state: Mapping[str, torch.Tensor], source: str | Path) -> None:

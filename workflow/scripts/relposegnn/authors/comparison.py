@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
+from ..csv_files import write_errors
 from ..metrics import ROTATION, TRANSLATION, pose_errors
 from ..poses import rotation_error_deg
 from ..predictions import (
@@ -22,9 +23,10 @@ from ..predictions import (
     TRUTH,
     check_names,
     pose_arrays,
+    predictions_owner,
     read_predictions,
 )
-from ..runtime import InputError, atomic_path
+from ..runtime import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -82,8 +84,7 @@ def compare_predictions(
     )
     _check_truths(own, theirs, files)
     comparison = _compare(own, theirs)
-    with atomic_path(comparison_file) as partial:
-        comparison.to_csv(partial, index=False, float_format="%.9g")
+    write_errors(comparison_file, comparison, predictions_owner(predictions_file))
     medians = [np.median(comparison[name]) for name in FIGURES]
     logger.info("ours: %.3f m, %.2f degrees; the authors': %.3f m, %.2f degrees", *medians[:4])
     logger.info("between the two estimates: %.3f m, %.2f degrees (medians)", *medians[4:])

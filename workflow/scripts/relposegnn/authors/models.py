@@ -11,7 +11,7 @@ from ..checkpoints import save_model
 from ..model_settings import ModelSettings
 from ..published_network import RelPoseGNN
 from ..runtime import InputError
-from ..weights import list_keys, load_weights, read_checkpoint
+from ..weights import check_weights, list_keys, load_weights, read_checkpoint
 from .second_layer import SECOND_LAYER, examine_second_layer
 
 logger = logging.getLogger(__name__)
@@ -67,14 +67,14 @@ def _network_with(
     """Return the network with a checkpoint's weights; InputError where they are none of it."""
     model = RelPoseGNN(settings)
     try:
-        load_weights(model, state, source)
+        check_weights(model, state, source)
     except InputError as error:
         raise InputError(
             f"{error}\nauthors.profile has backbone {settings.backbone} and width "
             f"{settings.width}: check both, and which file authors.models names; if another lies "
             "at its address now, delete this one and run again"
         ) from error
-    _check_numbers(state, source)
+    load_weights(model, state, source)
     return model
 
 
@@ -98,21 +98,3 @@ def _report_second_layer(
         "authors.profile.layers: got %d, but %s; the other reading is {iterations: %d, layers: %d}",
         *(settings.layers, text, 2 if used else 3, 2 if used else 1),
     )
-
-
-def _check_numbers(state: Mapping[str, torch.Tensor], source: str | Path) -> None:
-    """Check that weights are finite floating-point numbers; what batch normalisation counts is not.
-
-    Raises:
-        InputError: they are not.
-    """
-    for key, tensor in state.items():
-        if not tensor.is_floating_point() and not key.endswith(".num_batches_tracked"):
-            raise InputError(
-                f"{source}: {key} is {tensor.dtype}, expected floating-point numbers; check which "
-                "file authors.models names"
-            )
-        if not torch.isfinite(tensor).all():
-            raise InputError(
-                f"{source}: {key} holds numbers that are not finite; download it again"
-            )

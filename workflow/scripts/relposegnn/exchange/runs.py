@@ -75,8 +75,8 @@ def export_poses(
     Raises:
         InputError: the files do not belong together, or an image cannot be read.
     """
-    arrays = read_predictions(predictions_file, (ALL_EDGES,))
     with Frames(frames_file, camera_file) as frames:
+        arrays = read_predictions(predictions_file, (ALL_EDGES,), frames)
         size = image_size(Path(scene_folder) / frames.sources("train")[0])
         rows = _query_rows(arrays, frames, predictions_file)
         sets = _estimate_and_truth(arrays, frames, rows, size)

@@ -74,7 +74,7 @@ def plot_error_curves(
     Raises:
         InputError: a scores file cannot be read.
     """
-    scores = {scene: read_scores(path) for scene, path in rows}
+    scores = {scene: read_scores(path, scene) for scene, path in rows}
     save_figure(draw_error_curves(scores, title), figure_file)
 
 

@@ -69,12 +69,12 @@ def plot_matches(
     Raises:
         InputError: the files do not belong together.
     """
-    arrays = read_predictions(predictions_file, (REFINED,))
-    estimates, truths = pose_arrays(arrays, PREFIXES[REFINED]), pose_arrays(arrays, TRUTH)
-    errors = pose_errors(estimates, truths)
-    order = np.argsort(errors[0], kind="stable")
-    chosen = {"best": order[0], "typical": order[len(order) // 2], "worst": order[-1]}
     with Frames(frames_file, camera_file) as frames:
+        arrays = read_predictions(predictions_file, (REFINED,), frames)
+        estimates, truths = pose_arrays(arrays, PREFIXES[REFINED]), pose_arrays(arrays, TRUTH)
+        errors = pose_errors(estimates, truths)
+        order = np.argsort(errors[0], kind="stable")
+        chosen = {"best": order[0], "typical": order[len(order) // 2], "worst": order[-1]}
         ranking = read_ranking(neighbours_file, "test", frames).index
         rows = frames.find("test", arrays.get(NAMES, ()))
         if not rows or None in rows:

@@ -72,16 +72,16 @@ def plot_trajectories(
     Raises:
         InputError: a file cannot be read, or the predictions are incomplete.
     """
-    arrays = read_predictions(predictions_file)
-    known = present_estimators(arrays)
-    shown, copied = shown_estimator(known), copied_image(known)
-    prefix = PREFIXES[shown]
-    scores = read_scores(scores_file).query("estimator == @shown")
-    scores = scores.set_index(scores["query"].astype(str))  # names may be numbers
-    stated = scores.reindex(arrays["rel_path"], columns=STATED[:1]).to_numpy()
-    with np.errstate(invalid="ignore"):  # failed queries
-        turned = [matrix_from_quaternion(arrays[f"{each}_q"]) for each in ("targ", prefix)]
     with Frames(frames_file) as frames:
+        arrays = read_predictions(predictions_file, owner=frames)
+        known = present_estimators(arrays)
+        shown, copied = shown_estimator(known), copied_image(known)
+        prefix = PREFIXES[shown]
+        scores = read_scores(scores_file, frames.scene).query("estimator == @shown")
+        scores = scores.set_index(scores["query"].astype(str))  # names may be numbers
+        stated = scores.reindex(arrays["rel_path"], columns=STATED[:1]).to_numpy()
+        with np.errstate(invalid="ignore"):  # failed queries
+            turned = [matrix_from_quaternion(arrays[f"{each}_q"]) for each in ("targ", prefix)]
         figure = draw_trajectories(
             arrays["rel_path"],
             frames.poses("train"),

@@ -87,7 +87,10 @@ def _focal_length(told: dict[str, Any]) -> float:
         across = down = float(told["w"]) / 2 / math.tan(angle / 2)
     if across is None:
         return math.nan
-    length = (float(across) + float(down)) / 2 / max(float(told["w"]), float(told["h"]))
+    sides = float(told["w"]), float(told["h"])
+    if not min(sides) > 0:
+        raise ValueError(f"w and h are {sides[0]:g} and {sides[1]:g}, expected pixels")
+    length = (float(across) + float(down)) / 2 / max(sides)
     if not FOCAL_LENGTHS[0] <= length <= FOCAL_LENGTHS[1]:
         raise ValueError(f"fl_x and fl_y are {across} and {down}, expected pixels")
     return length

@@ -37,4 +37,4 @@ def measure_camera(
             except UnknownCameraError as error:
                 logger.warning("no pose of this scene will be refined: %s", error)
                 length, origin = math.nan, f"unknown: {error}"
-    write_camera(camera_file, length, origin, frames.scene)
+    write_camera(camera_file, length, origin, frames)

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from ..frames import Frames
 from ..graphs import LEFT_OUT, split_of
 from ..left_out import rank_outside, read_reaches
+from ..owners import told_of
 from ..poses import inverse_pose, pose_from_quaternion, quaternion_from_matrix
 from ..predictions import (
     ALL_EDGES,
@@ -22,6 +23,7 @@ from ..predictions import (
     REFINED,
     arrays_of_poses,
     pose_arrays,
+    predictions_owner,
     read_predictions,
 )
 from ..retrieval.rankings import read_ranking
@@ -167,9 +169,9 @@ def refine_predictions(
     Raises:
         InputError: the files do not belong together, or an image cannot be read.
     """
-    arrays, regressed = _read_regressed(predictions_file)
     split = split_of(part)
     with Frames(scene.frames, scene.camera) as frames:
+        arrays, regressed = _read_regressed(predictions_file, frames)
         ranking = read_ranking(scene.retrieval[0], split, frames).index
         rows = frames.find(split, arrays.get(NAMES, ()))
         if not rows or None in rows:
@@ -191,8 +193,9 @@ def refine_predictions(
     queries = tqdm(range(len(rows)), "refining", disable=None)
     refined = list(map_in_threads(refine, queries, workers))
     tell_refined(refined)
+    told = told_of(predictions_owner(predictions_file))
     with atomic_path(refined_file) as partial_file:
-        np.savez(partial_file, **arrays | _refined_arrays(refined))
+        np.savez(partial_file, **arrays | _refined_arrays(refined), **told)
 
 
 def _refined_arrays(refined: Sequence[Refined]) -> dict[str, np.ndarray]:
@@ -215,9 +218,11 @@ def _image_paths(frames: Frames, split: str, folder: str | Path) -> list[Path]:
     return [Path(folder) / source for source in frames.sources(split)]
 
 
-def _read_regressed(predictions_file: str | Path) -> tuple[dict[str, np.ndarray], list[Prior]]:
+def _read_regressed(
+    predictions_file: str | Path, frames: Frames
+) -> tuple[dict[str, np.ndarray], list[Prior]]:
     """Return the arrays of predictions, and the poses of all edges; InputError where some lack."""
-    arrays = read_predictions(predictions_file, (ALL_EDGES,))
+    arrays = read_predictions(predictions_file, (ALL_EDGES,), frames)
     lacking = [name for name in EDGE_SPREADS if name not in arrays]
     if lacking:
         raise InputError(

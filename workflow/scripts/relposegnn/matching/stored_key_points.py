@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 
 import h5py
+import numpy as np
 from tqdm import tqdm
 
 from ..runtime import map_in_threads
 from ..storage import StoredFrames
+from ..whole_files import reading
 from .key_points import KeyPoints, find_sift, root_sift
 from .scenes import KEY_POINTS
 
@@ -28,9 +30,13 @@ class StoredKeyPoints(StoredFrames):
 
     def of(self, image: int) -> KeyPoints:
         """Return the key points of a database image, as ``find_key_points`` found them."""
-        end = self._array("end")
-        rows = slice(int(end[image - 1]) if image else 0, int(end[image]))
-        return root_sift(self._array("places")[rows], self._array("sift")[rows])
+        with reading(self.path, KIND):
+            end = self._array("end")
+            rows = slice(int(end[image - 1]) if image else 0, int(end[image]))
+            places, sift = self._array("places")[rows], self._array("sift")[rows]
+            if places.shape != (len(sift), 2) or not np.isfinite(places).all():
+                raise ValueError(f"key points of image {image}")
+            return root_sift(places, sift)
 
 
 def write_key_points(group: h5py.Group, images: Sequence[Path], workers: int) -> None:

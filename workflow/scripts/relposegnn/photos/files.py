@@ -13,13 +13,16 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from ..folders import files_below, refuse_no_folder
-from ..images import UPRIGHT, crop_centre, open_image, opened_image, resized_shape
+from ..images import DECODING_ERRORS, UPRIGHT, crop_centre, open_image, opened_image, resized_shape
+from ..layouts.posed_images import FOCAL_LENGTHS
 from ..runtime import InputError
 
 logger = logging.getLogger(__name__)
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".heic", ".heif"}
+SHOWN_NAMES = 5  # of photos; more are counted
 PATTERN = re.compile(r"[*?[]")
+UNREADABLE = re.compile("[\ud800-\udfff]")  # bytes of a name that are no text
 Size = tuple[int, int]  # (width, height) in pixels
 
 
@@ -48,9 +51,27 @@ def find_photos(folder: str | Path) -> list[str]:
     Hidden files and folders are not looked at; files of other kinds are counted in the log.
 
     Raises:
-        InputError: there is no such folder, or no photo in it.
+        InputError: there is no such folder, no photo in it, or photos whose names are no UTF-8.
     """
-    folder = Path(folder)
+    photos = _find_photos(Path(folder))
+    check_names(folder, photos)
+    return photos
+
+
+def check_names(folder: str | Path, photos: Sequence[str]) -> None:
+    """Check that names can stand in tables: Python has bytes that are no text in its own way.
+
+    Raises:
+        InputError: they cannot.
+    """
+    if wrong := [ascii(name) for name in photos if UNREADABLE.search(name)]:
+        raise InputError(
+            f"{folder}: names of {len(wrong)} photos are no text, expected UTF-8: "
+            f"{', '.join(wrong[:SHOWN_NAMES])}; rename them"
+        )
+
+
+def _find_photos(folder: Path) -> list[str]:
     if folder.is_file() and folder.suffix.lower() in SUFFIXES:
         return [folder.name]
     base = folder_of(folder)
@@ -151,16 +172,17 @@ def read_photo(
 
 
 def exif_focal_length(image: Image.Image) -> float:
-    """Return the focal length that a photo's EXIF tells, in longer sides; NaN where it is silent.
+    """Return the focal length that a photo's EXIF tells, in longer sides; NaN: none that can be.
 
     EXIF has it in millimetres for a picture as large across as 36 x 24 mm.
     """
-    millimetres = (
-        image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm)
-    )
-    if not millimetres:  # 0 is EXIF's own word for unknown
+    try:
+        told = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm)
+        millimetres = float(told or 0)  # which is EXIF's own word for unknown
+    except DECODING_ERRORS:  # of damaged tags: the pixels may be whole
         return math.nan
-    return float(millimetres) / math.hypot(36, 24) * math.hypot(*image.size) / max(image.size)
+    length = millimetres / math.hypot(36, 24) * math.hypot(*image.size) / max(image.size)
+    return length if FOCAL_LENGTHS[0] <= length <= FOCAL_LENGTHS[1] else math.nan
 
 
 def exif_focal_length_of(path: str | Path | Image.Image) -> float:

@@ -19,11 +19,14 @@ from ..aggregation import aggregate, pair_spread
 from ..calibration import StatedErrors, read_calibration, stated_errors
 from ..checkpoints import load_model
 from ..frames import Frames
+from ..json_files import number
+from ..limits import checked_size
 from ..localization import estimate_candidates
 from ..matching.refinement import Refined
 from ..matching.scenes import poses_of, regressed_prior, tell_refined
 from ..metrics import STATED, stated_columns
 from ..neighbour_choice import SamplingSettings, check_choice, choose_neighbours
+from ..owners import Owner
 from ..poses import quaternion_from_matrix
 from ..predictions import ALL_EDGES, DEVIATIONS, EDGE_SPREADS, POINTS, REFINED
 from ..retrieval.describers import Describer, load_describer
@@ -31,6 +34,8 @@ from ..retrieval.exact import Ranker
 from ..runtime import InputError, map_in_threads, numpy_generator
 from ..scene_images import SceneImages, StoredMaps
 from ..storage import check_scene, open_hdf5, read_settings
+from ..weights import fingerprint
+from ..whole_files import reading
 from .confidence import confidence, similarity_scale
 from .files import Photo, read_photo
 from .place import Place
@@ -93,12 +98,15 @@ class Localiser:
             raise InputError(f"minimum confidence is {place.minimum_confidence}, expected 0 to 1")
         self.place, self.frames = place, Frames(place.frames, place.camera)
         self._usual_length = np.median(self.frames.focal_lengths("train"))
-        self._workers, self._calibration = workers, read_calibration(place.calibration)
-        model = load_model(place.model).to(device, memory_format=torch.channels_last)
+        self._workers, model = workers, load_model(place.model)
+        owner = self.frames.dataset, self.frames.scene, f"{place.frames} and {place.model}"
+        owner = Owner(*owner, model=fingerprint(model))
+        self._calibration = read_calibration(place.calibration, owner)
+        model = model.to(device, memory_format=torch.channels_last)
         self._images = SceneImages(model, self.frames, place.features, KEPT_IMAGES)
         self._descriptors = open_hdf5(place.descriptors, "descriptors")
         self._length = _ranking_length(place, self.frames, self._descriptors)
-        self._settings = read_settings(self._descriptors)
+        self._describing = _describing(self._descriptors)
         self._describer = _describer_of(self._descriptors, place.describer, device, workers)
         self._similarity_scale = similarity_scale(self._descriptors["train/descriptor"])
         self._ranker = Ranker(self._descriptors["train/descriptor"])
@@ -169,8 +177,8 @@ class Localiser:
         self, paths: list[Path | Image.Image], focal_length: float | None
     ) -> _Recognised:
         """Read photos, describe them, rank the database for them and encode them."""
-        packed, settings = self.frames.image_shape[::-1], self._settings
-        sizes = (settings["width"], settings["height"]), self._images.size, packed, settings["crop"]
+        packed, (size, crop) = self.frames.image_shape[::-1], self._describing
+        sizes = size, self._images.size, packed, crop
         read = partial(read_photo, focal_length=focal_length, orientation=self.frames.orientation)
         reading = map_in_threads(lambda path: read(path, *sizes), paths, self._workers)
         quiet = len(paths) == 1 or None  # None: unless it goes to a terminal
@@ -248,7 +256,8 @@ def neighbours_of_photos(
 def _ranking_length(place: Place, frames: Frames, descriptors: h5py.File) -> int:
     """Return the length of a photo's ranking, once the place's files have been checked."""
     check_scene(descriptors, frames)
-    count = len(descriptors["train/descriptor"])
+    with reading(descriptors.filename, "descriptors"):
+        count = len(descriptors["train/descriptor"])
     if count != frames.count("train"):
         raise InputError(
             f"{descriptors.filename}: describes {count} database images, expected the "
@@ -257,6 +266,14 @@ def _ranking_length(place: Place, frames: Frames, descriptors: h5py.File) -> int
     length = min(place.candidates, count - 1)
     check_choice(place.sampling, length, count, str(frames.path))
     return length
+
+
+def _describing(descriptors: h5py.File) -> tuple[tuple[int, int], float]:
+    """Return the size of images that were described, and the share that was left of them."""
+    settings = read_settings(descriptors)
+    with reading(descriptors.filename, "descriptors"):
+        size = checked_size(descriptors.filename, settings["width"], settings["height"])
+        return size, number(settings["crop"], "crop", least=0.01, most=1)
 
 
 def _describer_of(

@@ -86,7 +86,7 @@ def read_place(place_file: str | Path) -> Place:
         check_keys(contents, {field.name for field in fields(Place)})
         named = [name for name in FILES if contents[name] is not None or name not in OPTIONAL]
         for name in named:
-            if not isinstance(contents[name], str):
+            if not isinstance(contents[name], str) or "\0" in contents[name]:
                 raise ValueError(f"{name} is {contents[name]!r:.60}, expected a path")
             contents[name] = Path(os.path.normpath(folder / contents[name]))
         contents["sampling"] = _read_sampling(contents["sampling"])

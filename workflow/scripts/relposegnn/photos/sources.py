@@ -17,7 +17,7 @@ from ..folders import files_below, refuse_no_folder
 from ..images import UPRIGHT, open_image
 from ..limits import refuse_special_file
 from ..runtime import InputError
-from .files import SUFFIXES
+from .files import SUFFIXES, check_names
 
 logger = logging.getLogger(__name__)
 
@@ -176,6 +176,7 @@ def _arrived(
     if state != before:
         return None, (state, 0.0)
     try:
+        check_names(path.parent, [name])
         open_image(path, UPRIGHT)
     except InputError as error:
         found = Item(name, error, status.st_mtime) if age >= PATIENCE else None

@@ -40,7 +40,8 @@ def localise_stream(
     folder.mkdir(parents=True, exist_ok=True)
     rows = []  # of accepted poses
     try:
-        with (folder / "poses.csv").open("w", encoding="utf-8", newline="") as table:
+        how = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
+        with (folder / "poses.csv").open("w", **how) as table:
             for number, item in enumerate(items):
                 row = _row_of(localiser, item, focal_length)
                 written = row.assign(accepted=str(bool(row["accepted"].iloc[0])).lower())

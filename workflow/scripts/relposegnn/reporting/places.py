@@ -63,7 +63,7 @@ def read_place(files: PlaceFiles) -> dict[str, Any]:
         **place,
         "queries": len(queries.names),
         "estimator": queries.estimator,
-        "charts": _charts(queries, read_scores(files.scores)),
+        "charts": _charts(queries, read_scores(files.scores, files.scene)),
         "groups": groups,
         "film": _film(files.film),
         "film_file": f"videos/{files.run}/{files.scene}.mp4",

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import KDTree
 
+from ..csv_files import write_errors
 from ..frames import Frames
 from ..graphs import read_graphs
 from ..poses import pose_distances
-from ..runtime import atomic_path
 from .rankings import read_ranking
 
 logger = logging.getLogger(__name__)
@@ -41,8 +41,7 @@ def score_retrieval(
         names = np.asarray(frames.names("test"))[query]
     scores = retrieval_quality(queries, database, top1, reference)
     scores.insert(0, "query", names)
-    with atomic_path(scores_file) as partial:
-        scores.to_csv(partial, index=False, float_format="%.9g")
+    write_errors(scores_file, scores, frames)
     for kind in ("top1", "reference", "oracle"):
         medians = scores[[f"{kind}_distance_m", f"{kind}_angle_deg"]].median()
         logger.info("%s: median %.3f m, %.2f degrees from the query", kind, *medians)

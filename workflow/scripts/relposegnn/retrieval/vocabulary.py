@@ -13,11 +13,13 @@ from zipfile import BadZipFile
 import faiss
 import numpy as np
 
+from ..json_files import READING_ERRORS
 from ..limits import check_npz, refuse_special_file
 from ..runtime import InputError, atomic_path, derive_seed
 from ..version import VERSION
 
 ITERATIONS = 25
+SIFT_LENGTH = 128
 POINTS_PER_CLUSTER = 256  # as many as faiss uses
 
 
@@ -76,14 +78,38 @@ def load_vocabulary(
         check_npz(path)
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
+        found = str(arrays.pop("descriptor", "no vocabulary"))
+        if found != descriptor:
+            raise InputError(
+                f"{path}: holds {found}, expected a vocabulary of {descriptor}; fit it"
+            )
+        arrays.pop("version")
+        settings = dict(json.loads(str(arrays.pop("settings"))).items())
+        for name, array in arrays.items():
+            if array.dtype.kind != "f" or not (array.size and np.isfinite(array).all()):
+                raise ValueError(f"{name} holds no, or no finite, numbers")
+        _check_shapes(arrays, descriptor)
     except InputError:
         raise
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except (*READING_ERRORS, EOFError, BadZipFile) as error:
         raise InputError(
-            f"{path}: cannot be read as a vocabulary ({error}); fit it again"
+            f"{path}: cannot be read as a vocabulary ({error}), expected what this version "
+            "writes; fit it again"
         ) from error
-    found = str(arrays.pop("descriptor", "no vocabulary"))
-    if found != descriptor:
-        raise InputError(f"{path}: holds {found}, expected a vocabulary of {descriptor}; fit it")
-    arrays.pop("version")
-    return arrays, json.loads(str(arrays.pop("settings")))
+    return arrays, settings
+
+
+def _check_shapes(arrays: Mapping[str, np.ndarray], descriptor: str) -> None:
+    """Raise an error where arrays do not belong together; a network tells of its own."""
+    length = None
+    if descriptor == "vlad":
+        clusters, width = arrays["centroids"].shape
+        if width != SIFT_LENGTH:
+            raise ValueError(f"centroids of {width} numbers, expected {SIFT_LENGTH}")
+        length = clusters * width
+    if "mean" in arrays or "components" in arrays:
+        (length_of_mean,), (_, length_of_rows) = (arrays[n].shape for n in ("mean", "components"))
+        if {length_of_mean, length_of_rows} - {length or length_of_mean}:
+            raise ValueError(
+                f"a projection of {length_of_mean} and {length_of_rows} numbers, expected {length}"
+            )

@@ -48,7 +48,7 @@ def tabulate_predictions(
     """
     numbers = pd.DataFrame(
         [
-            {"run": run, "scene": scene} | _summarise(read_errors(path, ["query"], FIGURES))
+            {"run": run, "scene": scene} | _summarise(read_errors(path, ["query"], FIGURES, scene))
             for run, scene, path in rows
         ]
     )

@@ -38,7 +38,7 @@ def tabulate_retrieval(
     columns = [name for pair in pairs.values() for name in pair]
     parts = []
     for scene, path in rows:
-        quality = read_errors(path, ["query"], columns)
+        quality = read_errors(path, ["query"], columns, scene)
         medians = quality[columns].median().to_dict()
         parts.append({"scene": scene, "queries": len(quality)} | medians)
     numbers = pd.DataFrame(parts)

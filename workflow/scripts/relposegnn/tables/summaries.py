@@ -80,7 +80,7 @@ def _summarise_seed(
 ) -> pd.DataFrame:
     """Return the figures of one seed, as ``summarise_scenes`` does but for those of seeds."""
     parts = {
-        (run, scene): summarise(pd.concat(map(read_scores, files)), recall)
+        (run, scene): summarise(pd.concat(read_scores(file, scene) for file in files), recall)
         for run, scene, *files in rows
     }
     scenes = pd.concat(parts, names=["run", "scene"]).reset_index(["run", "scene"])

@@ -54,7 +54,7 @@ def read_localized(
         InputError: the files do not belong together.
     """
     query, neighbours = read_graphs(graphs_file, "test", frames)
-    arrays = read_predictions(predictions_file)
+    arrays = read_predictions(predictions_file, owner=frames)
     names, predicted = np.array(frames.names("test")), arrays["rel_path"]
     different = np.setxor1d(names[query], predicted)
     if different.size:
