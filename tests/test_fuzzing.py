@@ -1,21 +1,17 @@
 """Files with random damage: each is read, or refused by an InputError; none hangs a reader."""
 
 import resource
-from copy import deepcopy
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from configurations import DEFAULT, validated
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from planted_scenes import WRITERS
 from test_catalogue import READERS, files  # noqa: F401, a fixture
 
-from relposegnn import configuration
 from relposegnn.configuration import merged
 from relposegnn.configuration_files import check_file
 from relposegnn.layouts.colmap import read_model
@@ -173,16 +169,6 @@ PLACES = [(key,) for key in DEFAULT] + [
 ]
 
 
-@pytest.fixture(scope="module")
-def _settings_are_read_once():
-    """Read the default configuration and the schema from memory: they take .2 s."""
-    with pytest.MonkeyPatch.context() as patch:
-        read = cache(yaml.safe_load)
-        patch.setattr(configuration.yaml, "safe_load", lambda text: deepcopy(read(text)))
-        yield
-
-
-@pytest.mark.usefixtures("_settings_are_read_once")
 @FUZZ
 @given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=2))
 def test_any_value_of_a_setting(changes):

@@ -39,6 +39,7 @@ INTEGER_TEXT = re.compile(r"[+-]?\d+")
 NUMBER_TEXT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 BOOLEAN_TEXT = {"true": True, "True": True, "false": False, "False": False}
 NULL_TEXT = ("null", "~")
+SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
 VARIED_SECTIONS = ("graphs", "model", "training")
 
 
@@ -59,8 +60,8 @@ def validate_configuration(changes: dict, project: str | Path) -> dict:
         InputError: one line for each mistake: its place, what was got, what is allowed.
     """
     folder = Path(project) / "config"
-    schema = yaml.safe_load((folder / "config.schema.yaml").read_text())
-    default = yaml.safe_load((folder / "config.yaml").read_text())
+    schema = yaml.load((folder / "config.schema.yaml").read_text(), SAFE_LOADER)  # noqa: S506
+    default = yaml.load((folder / "config.yaml").read_text(), SAFE_LOADER)  # noqa: S506
     config = _converted(merged(default, changes), schema)
     problems = list(dict.fromkeys(_schema_problems(config, schema)))
     if not problems:
