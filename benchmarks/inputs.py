@@ -1,5 +1,6 @@
 """Generated input of the benchmarks: a scene of random frames with graphs, in the real files."""
 
+import io
 import sys
 from pathlib import Path
 
@@ -51,13 +52,16 @@ def write_images(folder: Path, count: int, size: tuple[int, int] = (640, 480)) -
     """
     room, camera = build_room(11), Camera(*size, 0.914 * max(size))
     poses = camera_path(room, 11, 1, min(count, VIEWS))
-    images = [Image.fromarray(render_frame(room, pose, camera)[0]) for pose in poses]
+    images = []
+    for pose in poses:
+        images.append(io.BytesIO())
+        Image.fromarray(render_frame(room, pose, camera)[0]).save(images[-1], "PNG")
     paths = []
     for index in range(count):
         sequence = folder / f"seq-0{1 if index else 2}"
         sequence.mkdir(parents=True, exist_ok=True)
         paths.append(sequence / f"frame-{index:06}.color.png")
-        images[index % VIEWS].save(paths[-1])
+        paths[-1].write_bytes(images[index % VIEWS].getbuffer())
         np.savetxt(sequence / f"frame-{index:06}.pose.txt", poses[index % VIEWS])
     (folder / "TrainSplit.txt").write_text("sequence1\n")
     (folder / "TestSplit.txt").write_text("sequence2\n")

@@ -62,12 +62,15 @@ class Figure(NamedTuple):
         }
 
 
-def by_turns(repeats: int, *functions: Callable[[], object]) -> list[list[float]]:
+def by_turns(
+    repeats: int, *functions: Callable[[], object], warm_up: bool = True
+) -> list[list[float]]:
     """Return the seconds of each function, ``repeats`` of them, after one call that warms it up.
 
-    They take turns, so that a machine that is busy for a while slows them alike.
+    They take turns, so that a machine that is busy for a while slows them alike. Without
+    ``warm_up``, for what takes minutes, there is no such call.
     """
-    for function in functions:
+    for function in functions if warm_up else ():
         function()
     seconds: list[list[float]] = [[] for _ in functions]
     for _ in range(repeats):

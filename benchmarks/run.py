@@ -10,9 +10,14 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import stages_data as data
-import stages_network as network
+import inputs  # noqa: F401  it finds the pipeline's library
 from measuring import Figure, write_table
+
+from relposegnn.runtime import leave_cores_to_others
+
+leave_cores_to_others()  # as the pipeline does, before torch is loaded
+import stages_data as data  # noqa: E402
+import stages_network as network  # noqa: E402
 
 STAGES = {
     "pack": data.pack,

@@ -196,7 +196,7 @@ def write(rows: Iterator[dict[str, object]], folder: Path, name: str) -> None:
         known.append(row)
         table = pd.DataFrame(known)
         table.assign(machine=machine()).to_csv(folder / f"scale-{name}.csv", index=False)
-        text = table.fillna("").to_markdown(index=False, floatfmt=".3g", intfmt=",")
+        text = table.astype(object).fillna("").to_markdown(index=False, floatfmt=".3g", intfmt=",")
         (folder / f"scale-{name}.md").write_text(f"{machine()}\n\n{text}\n")
         print(row, flush=True)
     print(f"\n{text}")

@@ -62,7 +62,7 @@ def train(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
     """Epochs from files against the same steps on a batch that is on the device already."""
     device = select_device()
     gpu = device.type == "cuda"
-    count = 16 if quick else (400 if gpu else 32)
+    count = 400 if gpu and not quick else 16
     scene = SceneFiles(*write_scene(folder, count, 8, SIZE))
     shape = ModelSettings.published(width=256 if quick else 2048)
     graphs, _ = read_training_graphs({"scene": scene}, shape.pose)
@@ -107,9 +107,11 @@ def predict(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
     def ours() -> None:
         localize_queries(model, SceneFiles(*files), PLAIN)
 
-    seconds = by_turns(
-        1 if device.type == "cpu" else repeats, ours, lambda: predict_graph_by_graph(plain, *files)
-    )
+    def bare() -> None:
+        predict_graph_by_graph(plain, *files)
+
+    gpu = device.type == "cuda"
+    seconds = by_turns(repeats if gpu else 1, ours, bare, warm_up=gpu)
     pair = (rates(queries, taken) for taken in seconds)
     yield Figure("predict", "queries/s", *pair, "the eight images of every graph", 5)
 
