@@ -16,6 +16,7 @@ from relposegnn.authors.graph_matching import import_graphs
 from relposegnn.datasets import GraphDataset, normalise_images
 from relposegnn.poses import vector_from_pose
 from relposegnn.relative_poses import WORLD_DIFFERENCE
+from relposegnn.scene_files import SceneFiles
 
 SIZE = (341, 256)
 
@@ -53,7 +54,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         frames, graphs = write_scene(folder, 2 * count, count, SIZE)
-        dataset = GraphDataset(frames, graphs, "test", WORLD_DIFFERENCE)
+        dataset = GraphDataset(SceneFiles(frames, graphs), "test", WORLD_DIFFERENCE)
         archives = {"test": folder / "test.tar"}
         write_archive(archives["test"], dataset)
         for name, run in {

@@ -9,6 +9,7 @@ from inputs import write_scene
 
 from relposegnn.datasets import GraphDataset
 from relposegnn.relative_poses import WORLD_DIFFERENCE
+from relposegnn.scene_files import SceneFiles
 
 GRAPHS, SIZE = 40, (341, 256)
 
@@ -18,7 +19,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         frames, graphs = write_scene(folder, GRAPHS, GRAPHS, SIZE)
-        dataset = GraphDataset(frames, graphs, "test", WORLD_DIFFERENCE)
+        dataset = GraphDataset(SceneFiles(frames, graphs), "test", WORLD_DIFFERENCE)
         for index, graph in enumerate(dataset):
             tensors = {"x": graph.images.float().flatten(1), "y": graph.relative[0]}
             torch.save({**tensors, "edge_index": graph.edge_index}, folder / f"{index}.pt")

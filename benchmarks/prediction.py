@@ -24,7 +24,7 @@ SETTINGS = LocalizationSettings(both_directions=False, aggregation=MEDIAN)
 def predict_graph_by_graph(model: RelPoseGNN, frames: Path, graphs: Path) -> None:
     """Pass the eight images of every graph through the whole network."""
     device = next(model.parameters()).device
-    for graph in GraphDataset(frames, graphs, "test", WORLD_DIFFERENCE):
+    for graph in GraphDataset(SceneFiles(frames, graphs), "test", WORLD_DIFFERENCE):
         graph = graph.to(device)
         images = normalise_images(graph.images, graph.mean, graph.deviation)
         nodes = torch.zeros(graph.num_nodes, dtype=torch.long, device=device)
