@@ -143,10 +143,10 @@ def test_focal_length_is_handed_over(asked, capsys):
     arguments = ["mine", "--scene", "study", "--device", "cpu", "--workers", "1"]
     assert main([*arguments, "--focal-length", "0.72"]) == 0
     assert asked[0][5] == 0.72
-    for wrong in ("0", "-1", "nan", "inf", "28mm"):
+    for wrong in ("0", "-1", "nan", "inf", "28mm", "1e9"):
         with pytest.raises(SystemExit):
             main([*arguments, f"--focal-length={wrong}"])
-        assert f"got {wrong}, expected a number above 0" in capsys.readouterr().err
+        assert f"got {wrong}, expected 0.01 to 100 longer sides" in capsys.readouterr().err
 
 
 def test_formats_are_handed_over_and_told(asked, capsys):

@@ -182,6 +182,14 @@ def test_a_photo_with_damaged_tags_is_read_as_if_it_had_none(tmp_path, pixels):
     assert np.isnan(damaged.focal_length)
 
 
+@pytest.mark.parametrize("pattern", ["**.jpg", "walk/***", "wa**/a.jpg"])
+def test_a_pattern_that_is_none_is_told(tmp_path, pixels, pattern):
+    save(tmp_path / "walk/a.jpg", pixels)
+    assert find_photos(tmp_path / "**/*.jpg") == ["walk/a.jpg"]
+    with pytest.raises(InputError, match=r"is no pattern \(.*expected one as trip/\*\.jpg"):
+        find_photos(tmp_path / pattern)
+
+
 def test_photos_whose_names_are_no_text_are_told_at_once(tmp_path, pixels):
     for name in (b"\xff.png", b"\xe9t\xe9.png", "été.png".encode()):
         photo = tmp_path / os.fsdecode(name)

@@ -358,20 +358,22 @@ def test_other_aspects_are_told_once(place, folder, tmp_path, caplog):
     assert "1 of 6" in told[0]
 
 
-def test_photo_without_a_finite_pose_is_not_accepted(place, folder, tmp_path):
-    broken = torch.load(place.model, weights_only=True)
-    broken["model_state_dict"]["fc_xyz_R.weight"][:] = 3e38  # finite, but not what comes of them
-    broken["model_state_dict"]["fc_xyz_R.bias"][:] = -3e38
-    torch.save(broken, tmp_path / "huge.pt")
-    message = r"calibration\.json: is of the model '.*', expected '.*' as in .*huge\.pt; give the"
-    with pytest.raises(InputError, match=message):
-        localise(place, folder, tmp_path / "out", model=tmp_path / "huge.pt")
-    changes = {"model": tmp_path / "huge.pt"}
-    changes["calibration"] = write_calibration(tmp_path / "huge.json", tmp_path / "huge.pt")
-    table = localise(place, folder, tmp_path / "out", **changes)
+def test_photo_without_a_finite_pose_is_not_accepted(place, folder, tmp_path, monkeypatch):
+    nothing = lambda _, edges, rotations: torch.full((len(edges), 6), torch.nan)  # noqa: E731
+    monkeypatch.setattr(RelPoseGNN, "regress", nothing)
+    table = localise(place, folder, tmp_path / "out")
     assert table["tx"].isna().all()
     assert not table["accepted"].any()
     assert (table["confidence"] == 0).all()
+
+
+def test_a_calibration_of_another_network_is_refused(place, folder, tmp_path):
+    other = torch.load(place.model, weights_only=True)
+    other["model_state_dict"]["fc_xyz_R.bias"] += 1
+    torch.save(other, tmp_path / "other.pt")
+    message = r"calibration\.json: is of the model '.*', expected '.*' as in .*other\.pt; give the"
+    with pytest.raises(InputError, match=message):
+        localise(place, folder, tmp_path / "out", model=tmp_path / "other.pt")
 
 
 @pytest.mark.parametrize(

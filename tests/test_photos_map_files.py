@@ -1,6 +1,8 @@
 """A map localises as the results folder does, and damage to it is told."""
 
 import gc
+import json
+import shutil
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +25,7 @@ from relposegnn.owners import Owner
 from relposegnn.photos.command import main as localise
 from relposegnn.photos.export_command import main
 from relposegnn.photos.localiser import COLUMNS, POSE, Localiser
-from relposegnn.photos.map_files import export_map, opened_place
+from relposegnn.photos.map_files import checksum, export_map, opened_place
 from relposegnn.photos.place import write_place
 from relposegnn.photos.sources import Item
 from relposegnn.photos.streaming import localise_stream
@@ -107,6 +109,44 @@ def test_a_file_of_another_kind_or_version_is_refused(place, exported, tmp_path)
         file.attrs["schema"] = "9.0"
     with pytest.raises(InputError, match=r"in schema 9\.0, expected 'map'"), opened_place(path):
         pass
+
+
+def test_the_command_keeps_the_files_of_the_place(place, tmp_path, monkeypatch, capsys):  # noqa: F811
+    results = tmp_path / "results/tiny"
+    kept = shutil.copy(place.frames, tmp_path / "frames.h5")
+    write_place(results / "runs/joint/places/tiny.json", replace(place, frames=Path(kept)))
+    monkeypatch.chdir(tmp_path)
+    before = Path(kept).read_bytes()
+    assert main(["tiny", "--output", "results/../frames.h5", "--workers", "1"]) == 1
+    assert "frames.h5: is a file of the place itself, expected" in capsys.readouterr().err
+    assert Path(kept).read_bytes() == before
+    (tmp_path / "maps").mkdir()
+    assert main(["tiny", "--output", "maps", "--workers", "1"]) == 0
+    with opened_place(tmp_path / "maps/tiny.map") as found:
+        assert found.candidates == place.candidates
+
+
+@pytest.mark.parametrize(
+    ("group", "told", "found"),
+    [
+        ("descriptors", {"width": 10**6, "height": 10**6}, "1000000000000 pixels"),
+        ("descriptors", {"width": 0}, "width is 0"),
+        ("descriptors", {"width": "80"}, "width is '80'"),
+        ("descriptors", {"crop": 0}, "crop is 0"),
+    ],
+)
+def test_sizes_that_no_photo_can_be_brought_to_are_refused(exported, tmp_path, group, told, found):
+    path = tmp_path / "a.map"
+    path.write_bytes(exported)
+    with h5py.File(path, "a") as file:
+        settings = json.loads(file[group].attrs["settings"])
+        file[group].attrs["settings"] = json.dumps({**settings, **told})
+        file.attrs["checksum"] = checksum(file)
+    with (
+        opened_place(path) as opened,
+        pytest.raises(InputError, match=rf"a\.map.*{found}.*expected"),
+    ):
+        Localiser(opened, CPU)
 
 
 def test_stored_key_points_are_those_of_the_images(rendered_room, tmp_path):

@@ -186,7 +186,7 @@ def test_best_and_worst_queries_are_shown_once(page_file):
 
 def test_a_dataset_with_fewer_things_has_a_report(planted, tmp_path):
     """Nothing trained here, nothing stated, no times: charts of these are left out."""
-    scores = pd.read_csv(planted.places[0].scores).iloc[:, :4]
+    scores = pd.read_csv(planted.places[0].scores).iloc[:, :6]
     scores.to_csv(tmp_path / "scores.csv", index=False)
     place = PlaceFiles(**{**vars(planted.places[0]), "scores": tmp_path / "scores.csv"})
     few = ReportFiles([place], planted.numbers, [], [], tmp_path / "none", planted.provenance)

@@ -68,6 +68,7 @@ def test_csv_has_a_row_per_graph_by_name(files, tmp_path):
     score_retrieval(*files, tmp_path / "retrieval" / "scene.csv")
     scores = pd.read_csv(tmp_path / "retrieval" / "scene.csv", index_col="query")
     assert list(scores.index) == ["seq-01/test-1", "seq-01/test-0"]
+    assert {*scores.pop("dataset"), *scores.pop("scene")} == {"made", "up"}
     expected = retrieval_quality(QUERIES, DATABASE, np.array([0, 2]), np.array([2, 1]))
     np.testing.assert_allclose(scores.sort_index(), expected, rtol=1e-8, atol=1e-8)
     assert list(scores.columns) == list(expected.columns)

@@ -194,3 +194,24 @@ def test_logs_and_tracebacks_are_plain(tmp_path, capsys, error):
         assert text.count(HARMLESS) >= 2
         assert not set(text) & set("\x1b\x9b\r\u202e")
         assert "secret" not in text
+
+
+def test_a_file_in_the_place_of_a_folder_is_told_and_kept_and_the_other_way_round(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/inside").write_text("kept")
+
+    def write(target, content):
+        with runtime.atomic_path(tmp_path / target) as partial:
+            partial.write_text("new") if content == "file" else partial.mkdir()
+
+    for target, content, message in (
+        ("folder", "file", r"folder: is a folder, expected a file or nothing there; move it away"),
+        ("file", "folder", r"file: is a file, expected a folder or nothing there; move it away"),
+        ("file/deep/x", "file", r"file/deep: cannot be made, .*file is a file, expected a folder"),
+        ("x" * 300, "file", r"x: cannot be written \(File name too long, .*choose a shorter name"),
+    ):
+        with pytest.raises(runtime.InputError, match=message):
+            write(target, content)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder", "inside"]
+    assert (tmp_path / "file").read_text() == (tmp_path / "folder/inside").read_text() == "kept"

@@ -10,6 +10,7 @@ REMEDIES = {
     errno.EDQUOT: "your quota on this disk is used up: delete files of yours, or ask for more",
     errno.EFBIG: "raise the limit on the size of a file (ulimit -f), or use a disk without it",
     errno.EROFS: "make the disk writable, or work in a folder of another one",
+    errno.ENAMETOOLONG: "choose a shorter name",
     errno.EACCES: "allow yourself to write there, or work in another folder",
 }
 
@@ -19,7 +20,7 @@ def describe_disk_error(target: Path | None, error: BaseException) -> str | None
 
     Looked for in all that led to ``error``: torch and HDF5 raise errors of their own while they
     close a file that they could not write. Without a ``target``, it is the file that ``error``
-    names; a missing permission is left out then, as it may be one to read.
+    names; a missing permission, or a long name, is left out then: it may be one to read.
     """
     while error is not None:
         if isinstance(error, OSError) and error.errno in REMEDIES and _is_about(target, error):
@@ -30,7 +31,7 @@ def describe_disk_error(target: Path | None, error: BaseException) -> str | None
 
 def _is_about(target: Path | None, error: OSError) -> bool:
     if target is None:
-        return error.filename is not None and error.errno != errno.EACCES
+        return error.filename is not None and error.errno not in (errno.EACCES, errno.ENAMETOOLONG)
     return error.filename is None or Path(error.filename).is_relative_to(target.parent)
 
 

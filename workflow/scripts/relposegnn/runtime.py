@@ -127,15 +127,37 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     that writes the same target. The path yielded does not exist yet and has the target's suffixes.
 
     Raises:
-        InputError: the disk is full or may not be written to.
+        InputError: the disk is full or may not be written to, or a file stands where a folder is to
+            be, or the other way round.
     """
     target = Path(target)
     with disk_errors_named(target), _scratch_folder(target) as scratch:
         partial = scratch / target.name
         yield partial
-        if partial.is_dir() and target.is_dir():
+        if target.exists() and partial.is_dir() != target.is_dir():
+            found, expected = ("folder", "file")[:: 1 if target.is_dir() else -1]
+            raise InputError(
+                f"{target}: is a {found}, expected a {expected} or nothing there; move it away, or "
+                "choose another name"
+            )
+        if target.is_dir():
             shutil.rmtree(target)
         os.replace(partial, target)
+
+
+def make_folder(folder: str | Path) -> None:
+    """Make a folder, and those that it lies in, where there is none.
+
+    Raises:
+        InputError: a file stands there.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(
+            f"{folder}: cannot be made, {error.filename} is a file, expected a folder; move it "
+            "away, or choose another name"
+        ) from error
 
 
 @contextmanager
@@ -154,7 +176,7 @@ def disk_errors_named(target: str | Path) -> Iterator[None]:
 @contextmanager
 def _scratch_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder beside ``target``; remove it, and those of processes that are gone."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     prefix = f".{target.name}.partial-"
     for other in target.parent.glob(f"{glob.escape(prefix)}*"):
         with suppress(OSError):  # of another user, say

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from ..layouts.posed_images import FOCAL_LENGTHS
 from ..layouts.reading import LEAVE_OUT, REFUSE
 from ..runtime import InputError
 from .new_place import prepare_place
@@ -74,8 +75,9 @@ def _focal_length(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"got {text}, expected a number above 0")
+    least, most = FOCAL_LENGTHS
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"got {text}, expected {least} to {most} longer sides")
     return value
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..runtime import InputError, PlainFormatter, leave_cores_to_others
 from .chosen_place import add_workers, find_place
+from .place import FILES, Place, read_place
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,16 +19,27 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
         from .map_files import export_map  # torch takes seconds
-        from .place import read_place
 
         place = read_place(find_place(options.results, options.scene, options.run))
-        output = options.output or Path(f"{options.scene}.map")
+        output = options.output or Path()
+        output = output / f"{options.scene}.map" if output.is_dir() else output
+        _keep_files_of(place, output)
         export_map(place, output, options.workers)
         print(f"{output}: {output.stat().st_size / 1e6:.1f} MB, for localise --map")
     except InputError as error:
         print(f"export-map: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _keep_files_of(place: Place, output: Path) -> None:
+    """Refuse to write over a file that a place is of."""
+    own = [path for name in FILES if (path := getattr(place, name)) is not None and path.exists()]
+    if output.exists() and any(output.samefile(path) for path in own):
+        raise InputError(
+            f"{output}: is a file of the place itself, expected another name, such as "
+            "garage.map; choose one"
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,6 +53,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--run", default="joint", help="trained model to take (default: %(default)s)")
     add("--results", type=Path, help="folder of the pipeline's results; default: the one in "
         "results/ that has the scene")  # fmt: skip
-    add("--output", type=Path, help="file to write (default: SCENE.map)")
+    add("--output", type=Path, help="file to write, or a folder (default: SCENE.map)")
     add_workers(parser)
     return parser

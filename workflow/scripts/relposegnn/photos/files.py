@@ -76,7 +76,14 @@ def _find_photos(folder: Path) -> list[str]:
         return [folder.name]
     base = folder_of(folder)
     if not folder.exists() and base != folder:
-        found = [path for path in base.glob(str(folder.relative_to(base))) if path.is_file()]
+        try:
+            matching = list(base.glob(str(folder.relative_to(base))))
+        except ValueError as error:
+            raise InputError(
+                f"{folder}: is no pattern ({error}), expected one as trip/*.jpg or trip/**/*.jpg; "
+                "correct it"
+            ) from error
+        found = [path for path in matching if path.is_file()]
         photos = [path for path in found if path.suffix.lower() in SUFFIXES]
         if not photos:
             raise InputError(

@@ -9,7 +9,7 @@ import torch
 
 from ..exchange.pose_formats import write_images, write_tum
 from ..images import UPRIGHT, open_image
-from ..runtime import InputError, atomic_path, map_in_threads
+from ..runtime import InputError, atomic_path, make_folder, map_in_threads
 from .exporting import accepted_poses, write_formats
 from .files import requested_photos
 from .localiser import Localiser
@@ -73,7 +73,9 @@ def _requested_photos(
                 f"{output_folder}: lies among the photos of {given}, and its photos.png would "
                 "be localised itself the next time; choose another output folder"
             )
-    return requested_photos(photos)
+    found = requested_photos(photos)
+    make_folder(output_folder)
+    return found
 
 
 def _readable(folder: Path, names: list[str], workers: int) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..exchange.pose_formats import write_images, write_tum
-from ..runtime import InputError
+from ..runtime import InputError, make_folder
 from .exporting import accepted_poses
 from .localiser import COLUMNS, Localiser
 from .sources import Item
@@ -37,7 +37,7 @@ def localise_stream(
         InputError: the source cannot be read at all.
     """
     folder = Path(output_folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     rows = []  # of accepted poses
     try:
         how = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
