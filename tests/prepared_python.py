@@ -54,17 +54,25 @@ def prepared_output(
     program = [arguments, str(folder), dict(environment or os.environ)]
     with tempfile.TemporaryFile("w+") as output, Path(os.devnull).open() as nothing:
         streams = [nothing.fileno(), output.fileno(), output.fileno()]
-        address = os.environ.get(SHARED) or _started()[0]
-        code = ask_prepared.ask(address, program, streams)
+        code = ask_prepared.ask(_address(), program, streams)
         output.seek(0)
         text = output.read()
     assert code == expect, text[-6000:]
     return text
 
 
+def launcher() -> Path:
+    """Return the program that is to others what Python is, and has programs run so."""
+    return Path(_address()).with_name("python")
+
+
 def share() -> None:
     """Let all that this process starts, such as pytest's workers, run programs in copies of one."""
     os.environ[SHARED] = _started()[0]
+
+
+def _address() -> str:
+    return os.environ.get(SHARED) or _started()[0]
 
 
 @cache
@@ -74,16 +82,16 @@ def _started() -> tuple[str, subprocess.Popen]:
     It ends when its input does, which is to say with this process.
     """
     folder = Path(tempfile.mkdtemp(prefix="prepared-"))
-    address, launcher = str(folder / "socket"), folder / "python"
+    address, python = str(folder / "socket"), folder / "python"
     parts = (sys.executable, ask_prepared.__file__, address)
-    launcher.write_text(LAUNCHER.format(*map(shlex.quote, parts)))
-    launcher.chmod(0o755)
+    python.write_text(LAUNCHER.format(*map(shlex.quote, parts)))
+    python.chmod(0o755)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(address)
         listening.listen()
         number = listening.fileno()
         process = subprocess.Popen(
-            [sys.executable, __file__, str(number), str(launcher)],
+            [sys.executable, __file__, str(number), str(python)],
             stdin=subprocess.PIPE, pass_fds=[number], start_new_session=True,
         )  # fmt: skip
     return address, process

@@ -7,8 +7,6 @@ import multiprocessing
 import os
 import re
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 
@@ -16,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import with_validation
+from prepared_python import launcher, prepared_output
 from project import REPOSITORY
 from test_match_field_network import CHANNELS, GRID, write_features
 from test_match_field_network import SETTINGS as MATCH_MODEL
@@ -147,9 +146,9 @@ def test_torchrun_starts_the_same_training(scene, tmp_path):
         f"import sys; sys.path[:0] = {folders}\n"
         "from test_processes import train_from_outside; train_from_outside(*sys.argv[1:])\n"
     )
-    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone")
-    script = ("--nproc-per-node", "2", tmp_path / "train.py", *files, tmp_path / "two")
-    subprocess.run([*torchrun, *script], check=True)
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    script = ("--no-python", launcher(), tmp_path / "train.py", *files, tmp_path / "two")
+    prepared_output(list(map(str, (*torchrun, *script))), tmp_path)
     one, two = (results(tmp_path / name) for name in ("one", "two"))
     assert_close(two, one, MATCH_FIELDS, {"channels": sum(CHANNELS.values()), "grid": GRID})
 
