@@ -19,8 +19,8 @@ from relposegnn.adaptation import (
 from relposegnn.checkpoints import load_model, save_model
 from relposegnn.graphs import LEFT_OUT, write_split
 from relposegnn.localization import localize_queries
-from relposegnn.model import PoseNetwork
 from relposegnn.model_settings import ModelSettings
+from relposegnn.pose_network import PoseNetwork
 from relposegnn.published_network import RelPoseGNN
 from relposegnn.relative_poses import RELATIVE
 from relposegnn.scene_files import SceneFiles
