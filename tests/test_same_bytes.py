@@ -26,7 +26,8 @@ from relposegnn.figures.curves import plot_error_curves
 from relposegnn.figures.matches import plot_matches
 from relposegnn.figures.trajectories import plot_trajectories
 from relposegnn.matching.scenes import refine_predictions
-from relposegnn.metrics import predictions_owner, score_poses
+from relposegnn.metrics import score_poses
+from relposegnn.predictions import predictions_owner
 from relposegnn.scene_files import SceneFiles
 from relposegnn.tables.experiments import tabulate_experiment
 from relposegnn.tables.formats import TableFiles
