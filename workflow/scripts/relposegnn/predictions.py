@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .frames import Frames
 from .limits import check_npz, refuse_special_file
 from .owners import OfScene, Owner, check_owner
 from .runtime import InputError
@@ -72,24 +73,14 @@ def read_predictions(
             the ``owner``.
     """
     path = Path(predictions_file)
-    refuse_special_file(path)
-    try:
-        check_npz(path)
-        with np.load(path, allow_pickle=False) as file:
-            known = [p for p in PREFIXES.values() if {f"{p}_t", f"{p}_q"} & set(file.files)]
-            prefixes = dict.fromkeys([TRUTH, *(PREFIXES[name] for name in estimators), *known])
-            widths = {f"{p}_{part}": width for p in prefixes for part, width in WIDTHS.items()}
-            single = [name for name in SINGLE if name in file.files]
-            arrays = {name: file[name] for name in (*widths, *single) if name in file.files}
-            names, told = _text_names(file), _told(file)
-    except InputError:
-        raise
-    except Exception as error:  # damaged bytes end in nearly every kind of exception
-        raise InputError(
-            f"{path}: cannot be read as npz ({error}); make it again or download it again"
-        ) from error
+    found, names, told = _read_npz(path)
     if owner is not None:
         check_owner(path, told, owner)
+    known = [p for p in PREFIXES.values() if {f"{p}_t", f"{p}_q"} & found.keys()]
+    prefixes = dict.fromkeys([TRUTH, *(PREFIXES[name] for name in estimators), *known])
+    widths = {f"{p}_{part}": width for p in prefixes for part, width in WIDTHS.items()}
+    single = [name for name in SINGLE if name in found]
+    arrays = {name: found[name] for name in (*widths, *single) if name in found}
     wanted = [*widths, *([POINTS] if f"{PREFIXES[REFINED]}_t" in widths else [])]
     missing = [name for name in wanted if name not in arrays]
     if missing:
@@ -108,6 +99,36 @@ def read_predictions(
         return {**arrays, NAMES: names}
     logger.warning("%s: %d names for %d queries cannot be used", path, len(names), count)
     return arrays
+
+
+def _read_npz(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, str]]:
+    """Return the arrays of a file that may be of predictions, its names, and whose it is."""
+    refuse_special_file(path)
+    known = {f"{prefix}_{part}" for prefix in (TRUTH, *PREFIXES.values()) for part in WIDTHS}
+    try:
+        check_npz(path)
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files if name in known.union(SINGLE)}
+            return arrays, _text_names(file), _told(file)
+    except InputError:
+        raise
+    except Exception as error:  # damaged bytes end in nearly every kind of exception
+        raise InputError(
+            f"{path}: cannot be read as npz ({error}); make it again or download it again"
+        ) from error
+
+
+def query_rows(
+    arrays: Mapping[str, np.ndarray], frames: Frames, split: str, predictions_file: str | Path
+) -> list[int]:
+    """Return which frame of a split each query is; InputError: they are not of these frames."""
+    rows = frames.find(split, arrays.get(NAMES, ()))
+    if not rows or None in rows:
+        raise InputError(
+            f"{predictions_file}: is not of the {frames.count(split)} {split} frames of "
+            f"{frames.path}, expected their names; predict again"
+        )
+    return rows
 
 
 def predictions_owner(predictions_file: str | Path) -> Owner:

@@ -10,9 +10,9 @@ import numpy as np
 from ..frames import Frames
 from ..images import image_size
 from ..poses import inverse_pose, pose_from_quaternion, quaternion_from_matrix
-from ..predictions import ALL_EDGES, NAMES, POINTS, PREFIXES, REFINED, read_predictions
+from ..predictions import ALL_EDGES, POINTS, PREFIXES, REFINED, query_rows, read_predictions
 from ..retrieval.rankings import read_ranking
-from ..runtime import InputError, atomic_path
+from ..runtime import atomic_path
 from ..storage import SPLITS
 from .models import Cloud, write_model
 from .points import Camera, ScenePoints
@@ -78,7 +78,7 @@ def export_poses(
     with Frames(frames_file, camera_file) as frames:
         arrays = read_predictions(predictions_file, (ALL_EDGES,), frames)
         size = image_size(Path(scene_folder) / frames.sources("train")[0])
-        rows = _query_rows(arrays, frames, predictions_file)
+        rows = query_rows(arrays, frames, "test", predictions_file)
         sets = _estimate_and_truth(arrays, frames, rows, size)
         sets["database"] = _database(frames, size)
         _tell_unknown(frames)
@@ -95,19 +95,6 @@ def export_poses(
             write_query_list(folder / "hloc/queries.txt", truth.poses.names, truth.cameras)
             if neighbours_file is not None:
                 _write_pairs(folder / "hloc", frames, neighbours_file)
-
-
-def _query_rows(
-    arrays: dict[str, np.ndarray], frames: Frames, predictions_file: str | Path
-) -> list[int]:
-    """Return which test frame each query is."""
-    rows = frames.find("test", arrays.get(NAMES, ()))
-    if not rows or None in rows:
-        raise InputError(
-            f"{predictions_file}: is not of the {frames.count('test')} test frames of "
-            f"{frames.path}, expected their names; predict again"
-        )
-    return rows
 
 
 def _estimate_and_truth(

@@ -14,9 +14,16 @@ from ..matching.key_points import find_key_points, match_key_points
 from ..matching.scenes import KEY_POINTS, MATCHING_ERROR, choose_apart
 from ..metrics import pose_errors
 from ..poses import inverse_pose, pose_from_quaternion
-from ..predictions import NAMES, POINTS, PREFIXES, REFINED, TRUTH, pose_arrays, read_predictions
+from ..predictions import (
+    POINTS,
+    PREFIXES,
+    REFINED,
+    TRUTH,
+    pose_arrays,
+    query_rows,
+    read_predictions,
+)
 from ..retrieval.rankings import read_ranking
-from ..runtime import InputError
 from .style import (
     SOFT,
     draw_picture,
@@ -76,11 +83,7 @@ def plot_matches(
         order = np.argsort(errors[0], kind="stable")
         chosen = {"best": order[0], "typical": order[len(order) // 2], "worst": order[-1]}
         ranking = read_ranking(neighbours_file, "test", frames).index
-        rows = frames.find("test", arrays.get(NAMES, ()))
-        if not rows or None in rows:
-            raise InputError(
-                f"{predictions_file}: is not of the test frames of {frames_file}; predict again"
-            )
+        rows = query_rows(arrays, frames, "test", predictions_file)
         shown = []
         for kind, index in chosen.items():
             query = rows[index]
