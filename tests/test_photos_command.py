@@ -149,6 +149,13 @@ def test_focal_length_is_handed_over(asked, capsys):
         assert f"got {wrong}, expected 0.01 to 100 longer sides" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arguments", [[""], ["mine", "--output="], ["--watch", ""]])
+def test_an_empty_path_is_not_the_folder_here(arguments, capsys):
+    with pytest.raises(SystemExit):
+        main([*arguments, "--scene", "study"])
+    assert "got nothing, expected a path" in capsys.readouterr().err
+
+
 def test_formats_are_handed_over_and_told(asked, capsys):
     arguments = ["mine", "--scene", "study", "--device", "cpu", "--workers", "1"]
     assert main([*arguments, "--format", "ace", "--format", "colmap"]) == 0

@@ -22,20 +22,20 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     place = parser.add_mutually_exclusive_group(required=True)
     place.add_argument("--scene", help="scene that photos show")
-    place.add_argument("--map", type=Path, help="map of the place that they show, a file of "
+    place.add_argument("--map", type=some_path, help="map of the place that they show, a file of "
         "export-map; or a folder of images with poses: nothing is trained")  # fmt: skip
-    add("--model", type=Path, help="general network for --map FOLDER (default: of make "
+    add("--model", type=some_path, help="general network for --map FOLDER (default: of make "
         "general-model)")  # fmt: skip
     add("--lost-poses", choices=(REFUSE, LEAVE_OUT), help="what becomes of images of --map "
         "FOLDER whose pose is not finite (frames.lost_poses)")  # fmt: skip
     add("--run", help="trained model to use (default: joint)")
-    add("--results", type=Path, help="folder of the pipeline's results; default: the one in "
+    add("--results", type=some_path, help="folder of the pipeline's results; default: the one in "
         "results/ that has the scene")  # fmt: skip
     add("--min-confidence", type=float, help="poses below it are not accepted (default: as the "
         "pipeline was configured)")  # fmt: skip
     add("--focal-length", type=_focal_length, help="of the photos' camera, in longer sides of "
         "the photo, for networks that see rays (default: by EXIF, or the database's)")  # fmt: skip
-    add("--netvlad", type=Path, help="NetVLAD's checkpoint, where it is no longer in "
+    add("--netvlad", type=some_path, help="NetVLAD's checkpoint, where it is no longer in "
         "resources/weights/")  # fmt: skip
     add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
     add_workers(parser)
@@ -57,6 +57,13 @@ def check_place_options(parser: argparse.ArgumentParser, options: argparse.Names
         )
     if options.map is not None and (options.run or options.results):
         parser.error("--run and --results are for --scene, expected neither with --map")
+
+
+def some_path(text: str) -> Path:
+    """Read an option that is a path; a variable that a shell has not set is none."""
+    if not text:
+        raise argparse.ArgumentTypeError("got nothing, expected a path")
+    return Path(text)
 
 
 def whole_number(least: int, most: int, unit: str) -> Callable[[str], int]:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from ..runtime import InputError, PlainFormatter, leave_cores_to_others
-from .chosen_place import add_workers, find_place
+from .chosen_place import add_workers, find_place, some_path
 from .place import FILES, Place, read_place
 
 
@@ -51,8 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("scene", help="that photos are to be localised in")
     add("--run", default="joint", help="trained model to take (default: %(default)s)")
-    add("--results", type=Path, help="folder of the pipeline's results; default: the one in "
+    add("--results", type=some_path, help="folder of the pipeline's results; default: the one in "
         "results/ that has the scene")  # fmt: skip
-    add("--output", type=Path, help="file to write, or a folder (default: SCENE.map)")
+    add("--output", type=some_path, help="file to write, or a folder (default: SCENE.map)")
     add_workers(parser)
     return parser

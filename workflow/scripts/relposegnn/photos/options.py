@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..exchange.pose_formats import FORMATS
-from .chosen_place import add_place_options, check_place_options, whole_number
+from .chosen_place import add_place_options, check_place_options, some_path, whole_number
 
 MOST_APART = 1_000_000  # frames
 
@@ -28,14 +28,14 @@ def _parser() -> argparse.ArgumentParser:
         "map, or of any place that there are images with poses of, with the general network.",
     )
     add = parser.add_argument
-    add("photos", type=Path, nargs="*", help="photos (JPEG, PNG or HEIC), folders of photos, "
+    add("photos", type=some_path, nargs="*", help="photos (JPEG, PNG or HEIC), folders of photos, "
         "patterns, or one video")  # fmt: skip
     add("--camera", type=int, help="take pictures from this camera, 0 is the first, until Ctrl-C")
-    add("--watch", type=Path, metavar="FOLDER", help="localise the photos of a folder and those "
-        "that come into it, until Ctrl-C")  # fmt: skip
+    add("--watch", type=some_path, metavar="FOLDER", help="localise the photos of a folder and "
+        "those that come into it, until Ctrl-C")  # fmt: skip
     add("--every", type=whole_number(1, MOST_APART, "frames"), default=1, metavar="N", help="take "
         "every N-th frame of a video or camera (default: %(default)s)")  # fmt: skip
-    add("--output", type=Path, default=Path("localised"), help="folder to write to "
+    add("--output", type=some_path, default=Path("localised"), help="folder to write to "
         "(default: %(default)s)")  # fmt: skip
     add("--format", action="append", choices=FORMATS, default=[], help="further format for "
         "accepted photos: a complete COLMAP model, hloc's or ACE's poses; repeatable")  # fmt: skip
