@@ -31,7 +31,7 @@ from relposegnn.predictions import predictions_owner
 from relposegnn.scene_files import SceneFiles
 from relposegnn.tables.experiments import tabulate_experiment
 from relposegnn.tables.formats import TableFiles
-from relposegnn.videos.film import render_video
+from relposegnn.videos.film import FilmSettings, render_video
 
 planted, images, made = map(Path, sys.argv[1:4])
 frames, neighbours, graphs = (planted / f"{name}.h5" for name in ("frames", "neighbours", "graphs"))
@@ -46,7 +46,8 @@ tabulate_experiment([("joint", "room", scores)], files, "d", "joint", [(0.1, 5.0
 plot_error_curves([("room", scores)], made / "curves.png", "room")
 plot_trajectories(frames, refined, scores, made / "trajectories.png")
 plot_matches(refined, frames, images, neighbours, camera, made / "matches.png")
-render_video(frames, graphs, refined, (made / "film.mp4", made / "film.gif"), "joint", 5, 10)
+films = made / "film.mp4", made / "film.gif"
+render_video(frames, graphs, refined, images, films, "joint", FilmSettings(5, 10))
 export_poses(refined, frames, camera, images, made / "exchange", neighbours)
 """
 

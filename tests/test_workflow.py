@@ -210,7 +210,7 @@ def test_a_seed_that_is_added_trains_its_own_run_alone(finished):
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
-        ("model", FROM_TRAINING),
+        ("pose_network", FROM_TRAINING),
         ("figures/trajectories", {"plot_trajectories"}),
         ("retrieval/quality", {"measure_retrieval", "tabulate_retrieval"}),
     ],

@@ -151,11 +151,13 @@ def make_folder(folder: str | Path) -> None:
     Raises:
         InputError: a file stands there.
     """
+    folder = Path(folder)
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
+        file = next(path for path in (folder, *folder.parents) if path.exists())
         raise InputError(
-            f"{folder}: cannot be made, {error.filename} is a file, expected a folder; move it "
+            f"{folder}: cannot be made, {file} is a file, expected a folder; move it "
             "away, or choose another name"
         ) from error
 

@@ -50,6 +50,7 @@ def localise_photos(
     """
     photo_folder, names = _requested_photos(photos, output_folder)
     readable = _readable(photo_folder, names, workers)
+    make_folder(output_folder)  # before work that would be lost
     paths = [photo_folder / name for name in readable]
     with Localiser(place, device, workers) as localiser:
         table, covariances = localiser.localise(paths, readable, focal_length)
@@ -73,9 +74,7 @@ def _requested_photos(
                 f"{output_folder}: lies among the photos of {given}, and its photos.png would "
                 "be localised itself the next time; choose another output folder"
             )
-    found = requested_photos(photos)
-    make_folder(output_folder)
-    return found
+    return requested_photos(photos)
 
 
 def _readable(folder: Path, names: list[str], workers: int) -> list[str]:
