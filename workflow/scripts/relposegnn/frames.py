@@ -17,6 +17,7 @@ import numpy as np
 from .camera_files import read_camera
 from .limits import checked_size
 from .poses import ORTHONORMAL_TOLERANCE
+from .runtime import InputError
 from .storage import SPLITS, StoredFrames, open_hdf5
 from .whole_files import reading
 
@@ -117,6 +118,16 @@ class Frames(StoredFrames):
         """Return which frames have some names; None where none has."""
         row_of = {name: row for row, name in enumerate(self.names(split))}
         return [row_of.get(str(name)) for name in names]
+
+    def find_all(self, split: str, names: Iterable[str], predictions_file: str | Path) -> list[int]:
+        """Return which frame each query of predictions is; InputError: they are not of these."""
+        rows = self.find(split, names)
+        if not rows or None in rows:
+            raise InputError(
+                f"{predictions_file}: is not of the {self.count(split)} {split} frames of "
+                f"{self.path}, expected their names; predict again"
+            )
+        return rows
 
     def sources(self, split: str) -> list[str]:
         """Return the paths of the original images, relative to the scene's folder."""

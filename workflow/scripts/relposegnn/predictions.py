@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from .frames import Frames
 from .limits import check_npz, refuse_special_file
 from .owners import OfScene, Owner, check_owner
 from .runtime import InputError
@@ -116,19 +115,6 @@ def _read_npz(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, 
         raise InputError(
             f"{path}: cannot be read as npz ({error}); make it again or download it again"
         ) from error
-
-
-def query_rows(
-    arrays: Mapping[str, np.ndarray], frames: Frames, split: str, predictions_file: str | Path
-) -> list[int]:
-    """Return which frame of a split each query is; InputError: they are not of these frames."""
-    rows = frames.find(split, arrays.get(NAMES, ()))
-    if not rows or None in rows:
-        raise InputError(
-            f"{predictions_file}: is not of the {frames.count(split)} {split} frames of "
-            f"{frames.path}, expected their names; predict again"
-        )
-    return rows
 
 
 def predictions_owner(predictions_file: str | Path) -> Owner:

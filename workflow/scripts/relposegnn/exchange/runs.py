@@ -10,7 +10,7 @@ import numpy as np
 from ..frames import Frames
 from ..images import image_size
 from ..poses import inverse_pose, pose_from_quaternion, quaternion_from_matrix
-from ..predictions import ALL_EDGES, POINTS, PREFIXES, REFINED, query_rows, read_predictions
+from ..predictions import ALL_EDGES, NAMES, POINTS, PREFIXES, REFINED, read_predictions
 from ..retrieval.rankings import read_ranking
 from ..runtime import atomic_path
 from ..storage import SPLITS
@@ -78,7 +78,7 @@ def export_poses(
     with Frames(frames_file, camera_file) as frames:
         arrays = read_predictions(predictions_file, (ALL_EDGES,), frames)
         size = image_size(Path(scene_folder) / frames.sources("train")[0])
-        rows = query_rows(arrays, frames, "test", predictions_file)
+        rows = frames.find_all("test", arrays.get(NAMES, ()), predictions_file)
         sets = _estimate_and_truth(arrays, frames, rows, size)
         sets["database"] = _database(frames, size)
         _tell_unknown(frames)

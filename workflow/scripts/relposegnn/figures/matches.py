@@ -15,12 +15,12 @@ from ..matching.scenes import KEY_POINTS, MATCHING_ERROR, choose_apart
 from ..metrics import pose_errors
 from ..poses import inverse_pose, pose_from_quaternion
 from ..predictions import (
+    NAMES,
     POINTS,
     PREFIXES,
     REFINED,
     TRUTH,
     pose_arrays,
-    query_rows,
     read_predictions,
 )
 from ..retrieval.rankings import read_ranking
@@ -83,7 +83,7 @@ def plot_matches(
         order = np.argsort(errors[0], kind="stable")
         chosen = {"best": order[0], "typical": order[len(order) // 2], "worst": order[-1]}
         ranking = read_ranking(neighbours_file, "test", frames).index
-        rows = query_rows(arrays, frames, "test", predictions_file)
+        rows = frames.find_all("test", arrays.get(NAMES, ()), predictions_file)
         shown = []
         for kind, index in chosen.items():
             query = rows[index]

@@ -17,13 +17,13 @@ from ..predictions import (
     ALL_EDGES,
     DEVIATIONS,
     EDGE_SPREADS,
+    NAMES,
     POINTS,
     PREFIXES,
     REFINED,
     arrays_of_poses,
     pose_arrays,
     predictions_owner,
-    query_rows,
     read_predictions,
 )
 from ..retrieval.rankings import read_ranking
@@ -173,7 +173,7 @@ def refine_predictions(
     with Frames(scene.frames, scene.camera) as frames:
         arrays, regressed = _read_regressed(predictions_file, frames)
         ranking = read_ranking(scene.retrieval[0], split, frames).index
-        rows = query_rows(arrays, frames, split, predictions_file)
+        rows = frames.find_all(split, arrays.get(NAMES, ()), predictions_file)
         images, known = (_image_paths(frames, each, scene_folder) for each in (split, "train"))
         focal_lengths = frames.focal_lengths(split)
         database = MatchedDatabase(known, frames.poses("train"), frames.focal_lengths("train"))
