@@ -112,8 +112,8 @@ def adapt_model(
             parts.append(localize_queries(model, scene, settings, LEFT_OUT, rows))
     predictions = {name: np.concatenate([own[name] for own in parts]) for name in parts[0]}
     _put(model, fit_layer(edges, strength) if strength else None)
-    write_predictions(predictions_file, predictions, scene, model)
     with Frames(scene.frames) as frames:
+        write_predictions(predictions_file, predictions, frames, model)
         place = f"{frames.dataset}, {frames.scene}"
     origin = read_checkpoint(model_file)
     save_model(adapted_file, model, origin["epoch"], origin["scenes"], {"adapted to": place})

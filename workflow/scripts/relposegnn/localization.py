@@ -63,18 +63,18 @@ def predict_poses(
         query, _ = read_graphs(scene.graphs, "test")
         yardsticks = yardstick_poses(scene.frames, *scene.retrieval)
         predictions |= {name: poses[query] for name, poses in yardsticks.items()}
-    write_predictions(predictions_file, predictions, scene, model)
+    with Frames(scene.frames) as frames:
+        write_predictions(predictions_file, predictions, frames, model)
 
 
 def write_predictions(
     predictions_file: str | Path,
     predictions: dict[str, np.ndarray],
-    scene: SceneFiles,
+    frames: Frames,
     model: PoseNetwork,
 ) -> None:
     """Write the arrays of ``localize_queries``, and which scene and network they are of."""
-    with Frames(scene.frames) as frames:
-        owner = Owner(frames.dataset, frames.scene, model=fingerprint(model))
+    owner = Owner(frames.dataset, frames.scene, model=fingerprint(model))
     with atomic_path(predictions_file) as partial:
         np.savez(partial, **predictions, **told_of(owner))
 
