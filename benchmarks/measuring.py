@@ -13,6 +13,8 @@ import pandas as pd
 
 PACKAGES = ("numpy", "h5py", "pillow", "opencv-python-headless", "torch", "torch-geometric")
 
+PAUSE = 0.1  # seconds
+
 
 class Figure(NamedTuple):
     """What one stage costs beside a floor, or gains over a baseline.
@@ -67,14 +69,17 @@ def by_turns(
 ) -> list[list[float]]:
     """Return the seconds of each function, ``repeats`` of them, after one call that warms it up.
 
-    They take turns, so that a machine that is busy for a while slows them alike. Without
-    ``warm_up``, for what takes minutes, there is no such call.
+    They take turns, so that a machine that is busy for a while slows them alike, with a pause in
+    which threads of the one before fall asleep: those of OpenBLAS and OpenMP turn in circles for a
+    while when their work is done. Without ``warm_up``, for what takes minutes, there is no such
+    call.
     """
     for function in functions if warm_up else ():
         function()
     seconds: list[list[float]] = [[] for _ in functions]
     for _ in range(repeats):
         for function, taken in zip(functions, seconds, strict=True):
+            time.sleep(PAUSE)
             started = time.perf_counter()
             function()
             taken.append(time.perf_counter() - started)

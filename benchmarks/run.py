@@ -13,7 +13,7 @@ from pathlib import Path
 import inputs  # noqa: F401  it finds the pipeline's library
 from measuring import Figure, write_table
 
-from relposegnn.runtime import leave_cores_to_others
+from relposegnn.threads import leave_cores_to_others
 
 leave_cores_to_others()  # as the pipeline does, before torch is loaded
 import stages_data as data  # noqa: E402

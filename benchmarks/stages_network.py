@@ -42,8 +42,9 @@ from relposegnn.retrieval.descriptors import (
     describe_frames,
     fit_vocabulary,
 )
-from relposegnn.runtime import leave_cores_to_others, select_device, torch_generator
+from relposegnn.runtime import select_device, torch_generator
 from relposegnn.scene_files import SceneFiles
+from relposegnn.threads import leave_cores_to_others, single_matrix_threads
 from relposegnn.training import train_epoch
 from relposegnn.training_settings import TrainingSettings
 from relposegnn.weights import fingerprint
@@ -117,26 +118,33 @@ def predict(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
 
 
 def localise(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
-    """One photo in a loaded place against what it takes to describe and to encode it.
+    """A photo in a loaded place, one after another, against describing and encoding each.
 
     With refinement by matches too, whose key points of the database are known by then.
     """
-    count, device = 40 if quick else 300, select_device()
+    count, photos = (40, 2) if quick else (300, 8)
     paths = write_images(folder / "scene", count)
-    place = _prepare_place(folder, folder / "scene", device)
+    place = _prepare_place(folder, folder / "scene", select_device())
+    device = select_device(threads=CORES)  # as the command does
     for label, changes, most in (
         ("regressed", {}, 1.6),
         ("refined", {"images": folder / "scene"}, None),
     ):
         with Localiser(replace(place, **changes), device, CORES) as loaded:
 
-            def bare(loaded: Localiser = loaded) -> None:
-                photo = read_photo(paths[0], (320, 240), loaded._images.size, SIZE, 1.0)
-                list(loaded._describer.rows([photo.describing]))
-                loaded._images.encode(photo.seen[None], np.array([0.914]))
+            def ours(loaded: Localiser = loaded) -> None:
+                for path in paths[:photos]:
+                    loaded.localise([path])
 
-            seconds = by_turns(5 * repeats, lambda own=loaded: own.localise([paths[0]]), bare)
-        pair = ([1000 * each for each in taken] for taken in seconds)
+            def bare(loaded: Localiser = loaded) -> None:
+                with single_matrix_threads():  # it takes longer with several
+                    for path in paths[:photos]:
+                        photo = read_photo(path, (320, 240), loaded._images.size, SIZE, 1.0)
+                        list(loaded._describer.rows([photo.describing]))
+                        loaded._images.encode(photo.seen[None], np.array([0.914]))
+
+            seconds = by_turns(3 * repeats, ours, bare)
+        pair = ([1000 * each / photos for each in taken] for taken in seconds)
         against = "reading, describing and encoding it"
         yield Figure("localise", f"ms a photo, {label}", *pair, against, most=most)
     place = replace(place, images=folder / "scene")
@@ -236,15 +244,13 @@ def print_step_time(steps: int) -> None:
     )
     torch.manual_seed(0)
     network = build_network(shape, {"channels": 152, "grid": (16, 22)})
-    cells = network.encode(
-        (torch.randn(32, 40, 16, 22), torch.randn(32, 112, 8, 11), torch.ones(32, 2))
-    )
+    views = torch.randn(32, 40, 16, 22), torch.randn(32, 112, 8, 11), torch.ones(32, 2)
     one = torch.from_numpy(complete_edges(8))
     edge_index = torch.cat([one + 8 * graph for graph in range(4)], dim=1)
     graph = torch.arange(4).repeat_interleave(8)
     seconds = []
     for _ in range(steps + 2):
         started = time.perf_counter()
-        network.relate(cells, edge_index, graph).relative.sum().backward()
+        network.relate(network.encode(views), edge_index, graph).relative.sum().backward()
         seconds.append(time.perf_counter() - started)
     print(statistics.median(seconds[2:]))

@@ -29,7 +29,8 @@ from relposegnn.experiments import (
 )
 from relposegnn.layouts.files import lists_queries
 from relposegnn.locks import WORKFLOW_VARIABLE
-from relposegnn.runtime import InputError, leave_cores_to_others
+from relposegnn.runtime import InputError
+from relposegnn.threads import leave_cores_to_others
 
 leave_cores_to_others()  # jobs inherit it
 

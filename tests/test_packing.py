@@ -17,7 +17,7 @@ from planted_scenes import (
     write_tables,
 )
 
-from relposegnn import packing
+from relposegnn import storage
 from relposegnn.frames import Frames
 from relposegnn.images import read_image
 from relposegnn.packing import Packing, channel_histogram, channel_statistics, pack_frames
@@ -79,7 +79,7 @@ def test_images_are_those_of_their_files_in_any_number_of_blocks(tmp_path, monke
     folder = write_noise(tmp_path / "attic")
     with Frames(pack(folder)) as frames:
         whole = frames.images("train", range(9))
-    monkeypatch.setattr(packing, "BLOCK", 4)
+    monkeypatch.setattr(storage, "BLOCK_BYTES", 4 * whole[0].nbytes + 1)
     with Frames(pack(folder, workers=3)) as frames:
         np.testing.assert_array_equal(frames.images("train", range(9)), whole)
         first = read_image(folder / frames.source("train", 0), frames.image_shape[::-1])

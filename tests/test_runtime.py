@@ -5,8 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -79,58 +77,6 @@ def test_seeds_differ_by_purpose_and_repeat():
         assert (draw != runtime.numpy_generator(*other).random(3)).all()
 
 
-def test_results_keep_the_order_of_items():
-    def slow_first(item):
-        time.sleep(0.02 if item % 3 == 0 else 0)
-        return 10 * item
-
-    assert list(runtime.map_in_threads(slow_first, range(20), 4)) == [
-        10 * item for item in range(20)
-    ]
-
-
-def test_no_more_items_are_taken_than_fit():
-    taken, lock, most = [], threading.Lock(), 0
-
-    def items():
-        for item in range(50):
-            with lock:
-                taken.append(item)
-            yield item
-
-    for done, _ in enumerate(runtime.map_in_threads(lambda item: item, items(), 3)):
-        most = max(most, len(taken) - done)
-    assert len(taken) == 50
-    assert most <= 6
-
-
-def test_an_error_comes_in_its_turn():
-    def fail_at_two(item):
-        if item == 2:
-            raise runtime.InputError("the third")
-        return item
-
-    results = runtime.map_in_threads(fail_at_two, range(9), 2)
-    assert [next(results), next(results)] == [0, 1]
-    with pytest.raises(runtime.InputError, match="the third"):
-        next(results)
-
-
-def test_what_waits_is_not_begun_after_an_error():
-    """Two threads, four items taken: while the first fails, the next two last."""
-    begun = []
-
-    def fail_at_once(item):
-        begun.append(item)
-        if item == 0:
-            raise runtime.InputError("the first")
-        time.sleep(0.3)
-
-    with pytest.raises(runtime.InputError, match="the first"):
-        list(runtime.map_in_threads(fail_at_once, range(9), 2))
-    assert sorted(begun) == [0, 1, 2]
-
-
 def test_the_environment_variable_overrides_the_device(monkeypatch):
     monkeypatch.setenv(runtime.DEVICE_VARIABLE, "cpu")
     assert runtime.select_device() == torch.device("cpu")
@@ -163,13 +109,6 @@ def test_errors_reach_the_log_file_and_the_exit_code(tmp_path, error, traceback)
     assert "working" in text
     assert str(error) in text
     assert ("Traceback" in text) == traceback
-
-
-def test_waiting_threads_sleep_soon_unless_the_user_says_otherwise(monkeypatch):
-    for own in ({}, {"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "ACTIVE"}):
-        monkeypatch.setattr(os, "environ", {"HOME": "/", **own})
-        runtime.leave_cores_to_others()
-        assert os.environ == {"HOME": "/", **(own or runtime.WAITING)}
 
 
 HOSTILE = "\x1b[2J\x9b1m\r\u202egpj.\udcff https://me:secret@host/a@b?c=d@e, file:///x\n\tnext"

@@ -17,7 +17,7 @@ from project import REPOSITORY, TINY, Project, snakemake_output
 
 from relposegnn.digest import Library
 from relposegnn.metrics import STATED
-from relposegnn.runtime import WAITING
+from relposegnn.threads import WAITING
 
 pytestmark = pytest.mark.slow
 

@@ -21,7 +21,8 @@ from tqdm import tqdm
 
 from .layouts.files import describe_layouts, scene_roots
 from .limits import check_space, check_zip
-from .runtime import InputError, atomic_path, map_in_threads
+from .runtime import InputError, atomic_path
+from .threads import map_in_threads
 
 logger = logging.getLogger(__name__)
 

@@ -21,8 +21,9 @@ from .encoders import Maps, encoded_size, load_encoder
 from .frames import Frames
 from .images import image_size, read_image
 from .limits import checked_size
-from .runtime import InputError, map_in_threads, select_device
-from .storage import SPLITS, StoredFrames, create_hdf5, open_hdf5, read_settings
+from .runtime import InputError, select_device
+from .storage import SPLITS, RowWriter, StoredFrames, create_hdf5, open_hdf5, read_settings
+from .threads import map_in_threads
 from .whole_files import reading
 
 
@@ -179,8 +180,7 @@ def _write_maps(group: h5py.Group, maps: Iterator[list[np.ndarray]], count: int)
         for name in Maps._fields:
             shape = group.parent[f"train/{name}"].shape[1:]
             group.create_dataset(name, (0, *shape), np.float16)
-    for index, parts in enumerate(tqdm(maps, f"encode {split}", count, unit="img", disable=None)):
-        for name, part in zip(Maps._fields, parts, strict=True):
-            if index == 0:
-                group.create_dataset(name, (count, *part.shape), np.float16, fill_time="never")
-            group[name][index] = part
+    written = [RowWriter(group, name, count) for name in Maps._fields]
+    for parts in tqdm(maps, f"encode {split}", count, unit="img", disable=None):
+        for rows, part in zip(written, parts, strict=True):
+            rows.append(part)

@@ -16,7 +16,8 @@ import numpy as np
 from PIL import ExifTags, Image, ImageEnhance, UnidentifiedImageError
 
 from .limits import check_limit, refuse_special_file
-from .runtime import InputError, map_in_threads
+from .runtime import InputError
+from .threads import map_in_threads
 
 logger = logging.getLogger(__name__)
 

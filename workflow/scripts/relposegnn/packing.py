@@ -14,16 +14,16 @@ from tqdm import tqdm
 
 from .images import common_size, jitter_colours, read_image, resized_shape
 from .layouts.reading import REFUSE, read_scene
-from .runtime import InputError, map_in_threads, numpy_generator
+from .runtime import InputError, numpy_generator
 from .scenes import Frame, Scene, hold_out
-from .storage import SPLITS, create_hdf5
+from .storage import SPLITS, RowWriter, create_hdf5
+from .threads import map_in_threads
 
 logger = logging.getLogger(__name__)
 
 Statistics = tuple[Sequence[float], Sequence[float]]  # mean (3), variance (3)
 FocalLengths = tuple[float | None, float | None]  # of the database, of the queries
 
-BLOCK = 16  # images that are written at once
 MEAN_TOLERANCE = 0.1  # given means farther from the measured ones are worth a warning
 
 
@@ -91,7 +91,9 @@ def pack_frames(
                 group.create_dataset("focal_length", data=focal_lengths[split])
             read = partial(_read_frame, size=size, jitter=packing.colour_jitter, scene=scene)
             images = map_in_threads(read, frames, workers)
-            histogram = _write_images(group, images, len(frames), size)
+            if not frames:  # a scene without queries
+                group.create_dataset("images", (0, size[1], size[0], 3), np.uint8)
+            histogram = _write_images(group, images, len(frames))
             if split == "train":
                 measured = channel_statistics(histogram)
         mean, variance = _compared_statistics(given, measured, scene_folder)
@@ -190,21 +192,12 @@ def _read_frame(
 
 
 def _write_images(
-    group: h5py.Group,
-    images: Iterable[tuple[np.ndarray, np.ndarray]],
-    count: int,
-    size: tuple[int, int],
+    group: h5py.Group, images: Iterable[tuple[np.ndarray, np.ndarray]], count: int
 ) -> np.ndarray:
-    """Write resized images in blocks; return the sum of their histograms (3, 256), exact counts."""
-    shape = (size[1], size[0], 3)
-    written = group.create_dataset("images", (count, *shape), np.uint8, fill_time="never")
-    block = np.empty((min(BLOCK, count), *shape), np.uint8)
-    histogram = np.zeros((3, 256), dtype=np.int64)
+    """Write resized images; return the sum of their histograms (3, 256), exact counts."""
+    rows, histogram = RowWriter(group, "images", count), np.zeros((3, 256), dtype=np.int64)
     description = Path(group.name).name
-    for row, (image, own) in enumerate(tqdm(images, description, count, unit="img", disable=None)):
-        place = row % BLOCK
-        block[place] = image
+    for image, own in tqdm(images, description, count, unit="img", disable=None):
+        rows.append(image)
         histogram += own
-        if place + 1 == BLOCK or row + 1 == count:
-            written[row - place : row + 1] = block[: place + 1]
     return histogram

@@ -1,4 +1,4 @@
-"""What every step needs around its work: logging, device, seeds, threads, atomic files."""
+"""What every step needs around its work: logging, device, seeds, atomic files."""
 
 import glob
 import logging
@@ -9,12 +9,10 @@ import signal
 import sys
 import tempfile
 import zlib
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -26,12 +24,7 @@ if TYPE_CHECKING:
     import torch
 
 DEVICE_VARIABLE = "RELPOSEGNN_DEVICE"
-# Turns for which a thread of GNU's OpenMP, which torch uses, keeps its core busy while it waits for
-# others, before it sleeps: 300,000 where nothing is set, ten milliseconds and more.
-WAITING = {"GOMP_SPINCOUNT": "10000"}
 CREDENTIALS = re.compile(r"(?<=://)[^/\s?#]*@")
-
-Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
 def plain(text: str) -> str:
@@ -196,31 +189,6 @@ def _scratch_folder(target: Path) -> Iterator[Path]:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def map_in_threads(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int
-) -> Iterator[Result]:
-    """Yield ``function`` of each item, in their order; at most 2 x ``workers`` wait in memory.
-
-    What it raises comes in the turn of its item; those that wait then are not begun. Threads
-    suffice for files and images: reading, zlib, Pillow and OpenCV release the GIL. A single item of
-    a list needs none.
-    """
-    if isinstance(items, Sequence) and len(items) == 1:
-        yield function(items[0])
-        return
-    pool = ThreadPoolExecutor(workers)
-    waiting: deque = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) >= 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def select_device(name: str | None = None, threads: int | None = None) -> "torch.device":
     """Return the device to compute on, and let the CPU use ``threads`` threads.
 
@@ -268,17 +236,6 @@ def repeatable(device: "torch.device") -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(before)
         torch.utils.deterministic.fill_uninitialized_memory = filled
-
-
-def leave_cores_to_others() -> None:
-    """Let torch's waiting threads sleep soon, here and in processes that start from now on.
-
-    Where another process is busy, threads of a step wait for the one that shares its core: those
-    that keep theirs busy meanwhile lengthen the wait. OpenMP reads this once, as torch is loaded.
-    What a user has set of it, or as OMP_WAIT_POLICY, stays.
-    """
-    if not {*WAITING, "OMP_WAIT_POLICY"} & os.environ.keys():
-        os.environ.update(WAITING)
 
 
 def gpu_allowed() -> bool:

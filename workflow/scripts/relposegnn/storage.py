@@ -25,6 +25,7 @@ from .whole_files import check_whole, explain_unopened, reading
 SCHEMA = "1.0"
 ORIGIN = ("dataset", "scene")  # attributes of the root: what a file is of
 SPLITS = ("train", "test")  # groups of every file: the database, the queries
+BLOCK_BYTES = 2**22  # that are written at once
 MAP = "map"  # kind of a file with others in it, a group of each kind, see ``photos.map_files``
 
 
@@ -71,6 +72,28 @@ class UnfailingFile(io.FileIO):
         except OSError as error:
             self.error = self.error or error
             return size
+
+
+class RowWriter:
+    """Writes the rows of a new dataset as they come, in blocks: a write for each is slow."""
+
+    def __init__(self, group: h5py.Group, name: str, count: int) -> None:
+        """Take the number of rows that will come, above 0; the first one tells shape and type."""
+        self._group, self._name, self._count, self._next = group, name, count, 0
+
+    def append(self, row: np.ndarray) -> None:
+        """Take the next row; the last one completes the dataset."""
+        if self._next == 0:
+            shape, rows = (self._count, *row.shape), max(1, BLOCK_BYTES // max(1, row.nbytes))
+            self._written = self._group.create_dataset(
+                self._name, shape, row.dtype, fill_time="never"
+            )
+            self._block = np.empty((min(rows, self._count), *row.shape), row.dtype)
+        place = self._next % len(self._block)
+        self._block[place] = row
+        self._next += 1
+        if place + 1 == len(self._block) or self._next == self._count:
+            self._written[self._next - place - 1 : self._next] = self._block[: place + 1]
 
 
 class Part(h5py.Group):

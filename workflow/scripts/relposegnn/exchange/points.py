@@ -26,7 +26,7 @@ from ..matching.refinement import TOLERANCE
 from ..matching.scenes import MATCHING_ERROR, choose_apart
 from ..matching.triangulation import project, triangulate_agreeing
 from ..poses import inverse_pose
-from ..runtime import map_in_threads
+from ..threads import map_in_threads
 from .models import Cloud, View
 
 KEY_POINTS = 1000  # of an image, at most

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from ..runtime import InputError, map_in_threads, numpy_generator
+from ..runtime import InputError, numpy_generator
+from ..threads import map_in_threads
 from .key_points import SIDE, find_key_points, match_key_points
 
 logger = logging.getLogger(__name__)

@@ -27,8 +27,9 @@ from ..predictions import (
     read_predictions,
 )
 from ..retrieval.rankings import read_ranking
-from ..runtime import InputError, atomic_path, map_in_threads
+from ..runtime import InputError, atomic_path
 from ..scene_files import SceneFiles
+from ..threads import map_in_threads
 from .key_points import SIDE, KeyPoints, find_key_points, match_key_points
 from .refinement import Prior, Refined, refine_pose
 

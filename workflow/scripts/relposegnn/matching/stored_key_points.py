@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
-from ..runtime import map_in_threads
 from ..storage import StoredFrames
+from ..threads import map_in_threads
 from ..whole_files import reading
 from .key_points import KeyPoints, find_sift, root_sift
 from .scenes import KEY_POINTS

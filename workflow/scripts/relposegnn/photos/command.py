@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 
 from ..calibration import read_calibration
-from ..runtime import InputError, PlainFormatter, leave_cores_to_others, plain, select_device
+from ..runtime import InputError, PlainFormatter, plain, select_device
+from ..threads import leave_cores_to_others
 from .chosen_place import chosen_place, listed
 from .files import find_photos
 from .new_place import tell_quality

@@ -5,7 +5,8 @@ import logging
 import sys
 from pathlib import Path
 
-from ..runtime import InputError, PlainFormatter, leave_cores_to_others
+from ..runtime import InputError, PlainFormatter
+from ..threads import leave_cores_to_others
 from .chosen_place import add_workers, find_place, some_path
 from .place import FILES, Place, read_place
 

@@ -31,9 +31,10 @@ from ..poses import quaternion_from_matrix
 from ..predictions import ALL_EDGES, DEVIATIONS, EDGE_SPREADS, POINTS, REFINED
 from ..retrieval.describers import Describer, load_describer
 from ..retrieval.exact import Ranker
-from ..runtime import InputError, map_in_threads, numpy_generator
+from ..runtime import InputError, numpy_generator
 from ..scene_images import SceneImages, StoredMaps
 from ..storage import check_scene, open_hdf5, read_settings
+from ..threads import map_in_threads, one_core_left
 from ..weights import fingerprint
 from ..whole_files import reading
 from .confidence import confidence, similarity_scale
@@ -185,11 +186,13 @@ class Localiser:
         progress = iter(tqdm(reading, "reading photos", len(paths), unit="img", disable=quiet))
         blocks, cut = [], 0
         while photos := list(itertools.islice(progress, min(PHOTOS_AT_ONCE, self._images.at_once))):
-            described = self._beside.submit(self._describe, photos)
             told = np.array([photo.focal_length for photo in photos])
             lengths = np.where(np.isnan(told), self._usual_length, told)
-            seen = self._images.encode(np.stack([photo.seen for photo in photos]), lengths)
-            ranked, similarity = self._ranker.rank(described.result(), self._length)
+            with one_core_left():
+                described = self._beside.submit(self._describe, photos)
+                seen = self._images.encode(np.stack([photo.seen for photo in photos]), lengths)
+                described = described.result()
+            ranked, similarity = self._ranker.rank(described, self._length)
             blocks.append((seen, ranked, similarity[:, 0]))
             cut += sum(photo.cut for photo in photos)
         if cut:

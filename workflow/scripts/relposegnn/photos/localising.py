@@ -9,7 +9,8 @@ import torch
 
 from ..exchange.pose_formats import write_images, write_tum
 from ..images import UPRIGHT, open_image
-from ..runtime import InputError, atomic_path, make_folder, map_in_threads
+from ..runtime import InputError, atomic_path, make_folder
+from ..threads import map_in_threads
 from .exporting import accepted_poses, write_formats
 from .files import requested_photos
 from .localiser import Localiser

@@ -12,7 +12,7 @@ from ..matching.key_points import KeyPoints, find_key_points
 from ..matching.refinement import Prior, Refined
 from ..matching.scenes import KEY_POINTS, MatchedDatabase
 from ..matching.stored_key_points import StoredKeyPoints
-from ..runtime import map_in_threads
+from ..threads import map_in_threads
 from .files import exif_focal_length_of
 
 # Deviations of a focal length's logarithm: by EXIF, which has whole millimetres; as the database's.
@@ -61,8 +61,8 @@ class PhotoRefiner:
             return self._database.refine(own, camera, ranked[row], prior)
 
         quiet = len(paths) == 1 or None  # None: unless it goes to a terminal
-        rows = tqdm(range(len(paths)), "refining", unit="img", disable=quiet)
-        return list(map_in_threads(refine, rows, workers))
+        refined = map_in_threads(refine, range(len(paths)), workers)
+        return list(tqdm(refined, "refining", len(paths), unit="img", disable=quiet))
 
     def _find(self, image: int) -> KeyPoints:
         return find_key_points(self._images / self._frames.source("train", image), KEY_POINTS)

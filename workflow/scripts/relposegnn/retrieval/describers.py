@@ -12,7 +12,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ..runtime import map_in_threads, select_device
+from ..runtime import select_device
+from ..threads import map_in_threads
 from .projection import Projection
 from .vlad import local_features, vlad
 from .vocabulary import load_vocabulary, save_vocabulary

@@ -15,8 +15,9 @@ from tqdm import tqdm
 
 from ..frames import Frames
 from ..images import read_images
-from ..runtime import InputError, map_in_threads, numpy_generator, select_device
-from ..storage import SPLITS, create_hdf5, tell_scene
+from ..runtime import InputError, numpy_generator, select_device
+from ..storage import SPLITS, RowWriter, create_hdf5, tell_scene
+from ..threads import map_in_threads
 from .describers import Descriptor, load_describer, save_projected
 from .projection import WELL_TOLD, check_dimensions, principal_components
 from .vlad import local_features
@@ -232,11 +233,9 @@ def _sample(
 
 def _write_rows(group: h5py.Group, rows: Iterator[np.ndarray], count: int) -> None:
     """Write descriptors as they come, so that not all of them are in memory."""
-    name = Path(group.name).name
     if count == 0:  # a scene without queries
         length = group.parent["train/descriptor"].shape[1]
         group.create_dataset("descriptor", (0, length), dtype=np.float32)
-    for index, row in enumerate(tqdm(rows, f"describe {name}", count, unit="img", disable=None)):
-        if index == 0:
-            group.create_dataset("descriptor", (count, len(row)), dtype=np.float32)
-        group["descriptor"][index] = row
+    written, name = RowWriter(group, "descriptor", count), Path(group.name).name
+    for row in tqdm(rows, f"describe {name}", count, unit="img", disable=None):
+        written.append(row)

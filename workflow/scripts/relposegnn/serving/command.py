@@ -13,7 +13,8 @@ from ..photos.chosen_place import (
     whole_number,
 )
 from ..photos.new_place import tell_quality
-from ..runtime import InputError, PlainFormatter, leave_cores_to_others, select_device
+from ..runtime import InputError, PlainFormatter, select_device
+from ..threads import leave_cores_to_others
 
 LIMIT, QUEUE = 30_000_000, 32  # phones' photos have up to some 25 MB
 MOST_BYTES, MOST_WAITING = 1 << 32, 100_000
