@@ -135,3 +135,16 @@ def test_frames_held_out_from_training_are_queries_too_and_not_known(tmp_path):
     known = known_frames(tmp_path / "graphs.h5", tmp_path / "trained.h5")
     np.testing.assert_array_equal(known, ~np.isin(query, held_out))
     assert not known_frames(tmp_path / "graphs.h5", None).any()
+
+
+def test_graphs_of_another_scene_tell_nothing_of_what_is_known(tmp_path):
+    for scene in ("chess", "fire"):
+        with create_hdf5(tmp_path / f"{scene}.h5", "graphs", {}) as file:
+            file.attrs.update(dataset="rooms", scene=scene)
+            for part in ("train", "left_out", "validation"):
+                file[f"{part}/query"] = np.arange(3)
+                file[f"{part}/neighbours"] = np.zeros((3, 2), dtype=np.int64)
+    assert not known_frames(tmp_path / "fire.h5", tmp_path / "fire.h5").any()
+    message = r"chess\.h5: is of the scene 'chess', expected 'fire' as in .*fire\.h5"
+    with pytest.raises(InputError, match=message):
+        known_frames(tmp_path / "fire.h5", tmp_path / "chess.h5")

@@ -13,9 +13,18 @@ import numpy as np
 from .frames import Frames
 from .graphs import LEFT_OUT, VALIDATION, read_graphs, write_split
 from .neighbour_choice import SamplingSettings, subsample_ranking
+from .owners import Owner
 from .retrieval.rankings import read_ranking
 from .runtime import InputError, numpy_generator
-from .storage import Numbers, create_hdf5, open_hdf5, read_numbers, tell_scene
+from .storage import (
+    ORIGIN,
+    Numbers,
+    check_scene,
+    create_hdf5,
+    open_hdf5,
+    read_numbers,
+    tell_scene,
+)
 
 # Frames on either side of a query that are left out with it, by turns.
 REACHES = (4, 10, 25, 60)
@@ -97,8 +106,15 @@ def known_frames(graphs_file: str | Path, trained_file: str | Path | None) -> np
     Args:
         graphs_file: of the left-out frames.
         trained_file: graphs that the network was trained on; None: on other places.
+
+    Raises:
+        InputError: a file has no such graphs, or they are of different scenes.
     """
     query, _ = read_graphs(graphs_file, LEFT_OUT)
     if trained_file is None:
         return np.zeros(len(query), dtype=bool)
+    with open_hdf5(graphs_file, "graphs") as left_out, open_hdf5(trained_file, "graphs") as trained:
+        if set(ORIGIN) <= set(left_out.attrs):
+            told = (str(left_out.attrs[name]) for name in ORIGIN)
+            check_scene(trained, Owner(*told, graphs_file))
     return ~np.isin(query, read_graphs(trained_file, VALIDATION)[0])
