@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -205,7 +206,9 @@ def start(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
     scripts = Path(__file__).parents[1] / "workflow/scripts"
     for step in STARTS:
         code = f"import sys; sys.path.insert(0, {str(scripts)!r}); import {step}"
-        (seconds,) = by_turns(3 * repeats, lambda c=code: subprocess.run([sys.executable, "-c", c]))
+        (seconds,) = by_turns(
+            3 * repeats, partial(subprocess.check_call, [sys.executable, "-c", code])
+        )
         yield Figure("start", f"s, {step}", seconds, [0.5] * len(seconds), "0.5 s", most=1)
 
 
@@ -229,11 +232,13 @@ def beside(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
             other = multiprocessing.Process(target=_spin, args=(stop,))
             if busy:
                 other.start()
-            run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-            if busy:
+            try:
+                told = subprocess.check_output([sys.executable, "-c", code], text=True)
+            finally:
                 stop.set()
+            if busy:
                 other.join()
-            values.append(float(run.stdout))
+            values.append(float(told))
     yield Figure("beside a busy process", "s a training step", shared, alone, "alone", most=2.2)
 
 

@@ -1,8 +1,11 @@
-"""Benchmarks are not run here, but what they take from the library is there."""
+"""What benchmarks take from the library is there, and those that take seconds run."""
 
 import ast
 import importlib
+import subprocess
+import sys
 
+import pandas as pd
 import pytest
 from project import REPOSITORY
 
@@ -15,3 +18,13 @@ def test_what_a_benchmark_imports_exists(path):
         if isinstance(node, ast.ImportFrom) and node.module.startswith("relposegnn"):
             module = importlib.import_module(node.module)
             assert [name.name for name in node.names if not hasattr(module, name.name)] == []
+
+
+@pytest.mark.slow
+def test_stages_run_at_toy_sizes(tmp_path):
+    stages = ("pack", "read", "sample", "beside")
+    command = [sys.executable, REPOSITORY / "benchmarks/run.py", *stages, "--quick"]
+    subprocess.check_call([*command, "--repeats", "1", "--output", tmp_path])
+    table = pd.read_csv(tmp_path / "benchmarks.csv")
+    assert set(table.stage) == {"pack frames", "frames file", "sample", "beside a busy process"}
+    assert (table[["ours", "base", "ratio"]] > 0).all(axis=None)
