@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tarfile
@@ -20,6 +21,7 @@ from relposegnn.version import VERSION
 
 LIBRARY = REPOSITORY / "workflow/scripts/relposegnn"
 PLUGIN = LIBRARY.with_name("snakemake_logger_plugin_relposegnn")
+ADDRESS = 'Repository = "https://forge.test/owner/name"'
 BUILD = """
 import setuptools.build_meta as backend, sys
 folder = sys.argv[1]  # the backend changes it
@@ -43,6 +45,10 @@ def built(tmp_path_factory) -> Path:
     for name in tracked():
         (base / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
         (base / "copy" / name).write_bytes((REPOSITORY / name).read_bytes())
+    settings = base / "copy/pyproject.toml"
+    settings.write_text(
+        settings.read_text().replace("[project.urls]", f"[project.urls]\n{ADDRESS}")
+    )
     command = [sys.executable, "-c", BUILD, str(base)]
     done = subprocess.run(command, cwd=base / "copy", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -60,6 +66,24 @@ def test_the_wheel_holds_every_file_of_the_library(built):
     assert "relposegnn/py.typed" in expected
     assert expected == {name for name in names if ".dist-info/" not in name}
     assert re.search(rf"^Version: {re.escape(VERSION)}$", text, re.M)
+
+
+def test_links_of_the_page_on_pypi_lead_to_the_repository(built):
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        text = archive.read(metadata).decode()
+    assert "Description-Content-Type: text/markdown\n" in text
+    pictures, pages = (re.findall(rf"{mark}\[[^]]*\]\((.*?)\)", text) for mark in ("!", "(?<!!)"))
+    assert "https://forge.test/owner/name/raw/HEAD/docs/images/localization.gif" in pictures
+    assert "https://forge.test/owner/name/blob/HEAD/docs/own-places.md" in pages
+    assert [link for link in pictures + pages if not link.startswith(("https://", "#"))] == []
+
+
+def test_without_a_repository_the_page_has_no_links_to_files():
+    page = runpy.run_path(str(REPOSITORY / "setup.py"), run_name="setup")["page"]
+    text = "[a](docs/a.md) [b](https://b.test/c) [d](#e)\n![f](docs/f.png)[g](h.md#i)"
+    assert page(text, None) == "a [b](https://b.test/c) [d](#e)\ng"
 
 
 def test_the_sdist_holds_the_whole_project(built):
