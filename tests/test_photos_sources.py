@@ -10,7 +10,13 @@ from PIL import ExifTags, Image
 
 from relposegnn.images import open_image
 from relposegnn.photos.files import find_photos, requested_photos
-from relposegnn.photos.sources import PATIENCE, camera_frames, video_frames, watched_photos
+from relposegnn.photos.sources import (
+    PATIENCE,
+    camera_frames,
+    is_video,
+    video_frames,
+    watched_photos,
+)
 from relposegnn.runtime import InputError
 
 
@@ -43,9 +49,33 @@ def test_every_third_frame_of_a_video_has_its_time(video):
 def test_what_is_no_video_is_told(video, tmp_path):
     (tmp_path / "text.mp4").write_text("#EXTM3U\nhttp://localhost/a.ts\n")
     (tmp_path / "cut.mp4").write_bytes(video.read_bytes()[:200])
-    for name in ("text.mp4", "cut.mp4", "nowhere.mp4"):
+    with av.open(str(tmp_path / "sound.mp4"), "w") as file:
+        stream = file.add_stream("aac", rate=8000)
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), "fltp", "mono")
+        sound.rate = 8000
+        file.mux(stream.encode(sound))
+        file.mux(stream.encode(None))
+    for name in ("text.mp4", "cut.mp4", "sound.mp4", "nowhere.mp4"):
         with pytest.raises(InputError, match=rf"{name}: .*expected (MP4|a video)"):
             list(video_frames(tmp_path / name))
+
+
+def test_words_in_a_video_may_be_of_any_encoding(video):
+    content = video.read_bytes()
+    assert b"iso2" in content
+    video.write_bytes(content.replace(b"iso2", b"is\xe42"))
+    assert len(list(video_frames(video))) == 10
+
+
+def test_a_videos_frames_have_the_limits_of_images(video, monkeypatch):
+    monkeypatch.setenv("RELPOSEGNN_MAX_PIXELS", str(64 * 48 - 1))
+    with pytest.raises(InputError, match=r"clip\.mp4: has 3072 pixels, expected at most 3071"):
+        next(video_frames(video))
+
+
+def test_a_folder_is_no_video_whatever_it_is_called(video, tmp_path):
+    (tmp_path / "walk.mp4").mkdir()
+    assert [is_video(tmp_path / name) for name in ("walk.mp4", "clip.mp4")] == [False, True]
 
 
 class FakeCamera:

@@ -250,6 +250,7 @@ OWN = "http://127.0.0.1:1"
         ({"Host": ""}, 403),
         ({"Host": "127.0.0.1:1", "Origin": "http://evil.example"}, 403),
         ({"Host": "127.0.0.1:1", "Origin": "null"}, 403),
+        ({"Host": "127.0.0.1:1", "Origin": "http://["}, 403),
         ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403),
         ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"}, 403),
     ],

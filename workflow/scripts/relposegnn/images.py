@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageEnhance, UnidentifiedImageError
 
-from .limits import check_limit, refuse_special_file
+from .limits import check_picture, check_scans, refuse_special_file
 from .runtime import InputError
 from .threads import map_in_threads
 
@@ -54,15 +54,17 @@ def opened_image(path: str | Path | Image.Image) -> Iterator[Image.Image]:
 
     Raises:
         InputError: the file is missing, damaged, neither PNG nor JPEG nor HEIC, or has more pixels
-            than ``limits`` allows; or it is HEIC, and the package that reads it is missing.
+            or longer sides than ``limits`` allows; or it is HEIC, and the package that reads it is
+            missing.
     """
     if isinstance(path, Image.Image):
+        check_picture("picture", *path.size)
         yield path
         return
     refuse_special_file(path)
     try:
         with Image.open(path, formats=_formats_of(path)) as image:
-            check_limit(path, "PIXELS", image.width * image.height, "pixels")
+            check_picture(path, *image.size)
             yield image
     except InputError:
         raise
@@ -147,6 +149,8 @@ def open_image(path: str | Path | Image.Image, orientation: int | None = None) -
         InputError: as ``opened_image``, or it has more than 8 bits a channel.
     """
     with opened_image(path) as image:
+        if image.format in ("JPEG", "MPO"):
+            check_scans(path)
         own = _orientation(image)
         # Pillow reads 16 bits of colours as 8.
         tiles = getattr(image, "tile", ())

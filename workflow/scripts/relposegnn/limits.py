@@ -5,6 +5,7 @@ A limit is generous, and an environment variable RELPOSEGNN_MAX_... raises it.
 
 import math
 import os
+import re
 import shutil
 import stat
 import zipfile
@@ -18,12 +19,17 @@ from .runtime import InputError
 
 LIMITS = {  # by the end of the variable's name
     "PIXELS": 200_000_000,  # of an image: phones have up to so many
+    "ASPECT": 100,  # a longer side in shorter ones: panoramas have some 10
+    "SCANS": 100,  # of a JPEG, each of which may take as long as the whole: cameras write 1 to 10
     "DOWNLOAD_BYTES": 200_000_000_000,  # the authors' largest archive has 58 GB
     "ARCHIVE_FILES": 1_000_000,  # in one archive: each takes a place on the disk, and memory
     "GRAPH_BYTES": 1 << 28,  # of one of the authors' graphs, which is read at once: 8.4 MB
     "SETTINGS": 100_000,  # in a configuration's file: ours have some 300
     "EXPANSION": 100,  # bytes that a file may hold for each of its own; text has some 10
 }
+# JPEG's markers that a length follows, or the end; in pixels 0 follows 255, or a restart's number.
+MARKER = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd8])")
+END_OF_PICTURE, START_OF_SCAN = b"\xd9", b"\xda"
 ALWAYS = 1 << 24  # so many bytes are no burden, whatever they came from
 
 
@@ -42,6 +48,30 @@ def check_limit(label: str | Path, name: str, found: int, unit: str) -> None:
             f"{label}: has {found} {unit}, expected at most {text}; leave it out or make it "
             f"smaller, or, if it is meant to be so, set the environment variable {variable} to more"
         )
+
+
+def check_picture(label: str | Path, width: int, height: int) -> None:
+    """Check the size of a picture: what is wide and hardly high has no pixel when it is small.
+
+    Raises:
+        InputError: it has too many pixels, or one side is far longer than the other.
+    """
+    check_limit(label, "PIXELS", width * height, "pixels")
+    times = math.ceil(max(width, height) / max(min(width, height), 1))
+    check_limit(label, "ASPECT", times, f"times its shorter side as its longer ({width}x{height})")
+
+
+def check_scans(jpeg: str | Path) -> None:
+    """Check how often a JPEG goes over its pixels, up to where its first picture ends.
+
+    Raises:
+        InputError: too often.
+    """
+    content, scans, at = Path(jpeg).read_bytes(), 0, 0
+    while (marker := MARKER.search(content, at)) and marker[1] != END_OF_PICTURE:
+        scans += marker[1] == START_OF_SCAN
+        at = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2])
+    check_limit(jpeg, "SCANS", scans, "scans")
 
 
 def check_expansion(label: str | Path, declared: int, held: int) -> None:
@@ -87,7 +117,7 @@ def check_npz(path: str | Path) -> None:
 def checked_size(path: str | Path, width: object, height: object) -> tuple[int, int]:
     """Return the size of images that a file tells; it raises an error where none can have it."""
     size = whole_number(width, "width", least=1), whole_number(height, "height", least=1)
-    check_limit(path, "PIXELS", size[0] * size[1], "pixels")
+    check_picture(path, *size)
     return size
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ..folders import files_below, refuse_no_folder
 from ..images import UPRIGHT, open_image
-from ..limits import refuse_special_file
+from ..limits import check_picture, refuse_special_file
 from ..runtime import InputError
 from .files import SUFFIXES, check_names
 
@@ -47,7 +47,7 @@ class Item(NamedTuple):
 
 def is_video(path: Path) -> bool:
     """Return whether a file is a video, by its suffix."""
-    return path.suffix.lower() in CONTAINERS
+    return path.suffix.lower() in CONTAINERS and not path.is_dir()
 
 
 def video_frames(path: str | Path, every: int = 1) -> Iterator[Item]:
@@ -61,15 +61,15 @@ def video_frames(path: str | Path, every: int = 1) -> Iterator[Item]:
     path, count = Path(path), 0
     refuse_special_file(path)
     try:
-        options = {"protocol_whitelist": "file"}
-        with av.open(str(path), format=CONTAINERS[path.suffix.lower()], options=options) as file:
+        how = {"options": {"protocol_whitelist": "file"}, "metadata_errors": "replace"}
+        with av.open(str(path), format=CONTAINERS[path.suffix.lower()], **how) as file:
             for count, frame in enumerate(_decoded(path, file), start=1):
                 if (count - 1) % every == 0:
                     image, turn = frame.to_image(), TURNS.get(getattr(frame, "rotation", 0))
                     image = image if turn is None else image.transpose(turn)
                     name = f"{path.name}/frame-{count - 1:06d}"
                     yield Item(name, image, float(frame.time or 0))
-    except (av.error.FFmpegError, OSError, IndexError) as error:
+    except (av.error.FFmpegError, OSError) as error:
         raise InputError(
             f"{path}: cannot be read as a video ({error}), expected MP4, MOV, MKV, WebM or AVI; "
             "copy it again or convert it"
@@ -82,10 +82,18 @@ def _decoded(path: Path, file: "av.container.InputContainer") -> Iterator["av.Vi
     """Yield the frames of a video; what is damaged in between is counted in the log."""
     import av
 
+    streams = [stream for stream in file.streams.video if stream.codec_context]
+    if not streams:
+        raise InputError(
+            f"{path}: holds no pictures that can be read, expected a video; replace or convert it"
+        )
+    check_picture(path, streams[0].width, streams[0].height)
     damaged = 0
-    for packet in file.demux(file.streams.video[0]):
+    for packet in file.demux(streams[0]):
         try:
-            yield from packet.decode()
+            for frame in packet.decode():
+                check_picture(path, frame.width, frame.height)
+                yield frame
         except av.error.InvalidDataError:
             damaged += 1
     if damaged:

@@ -58,7 +58,7 @@ class Protection:
                 "own machine; start it with --host to serve others"
             )
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-        own = origin is None or urlsplit(origin).netloc == host
+        own = origin is None or origin.partition("://")[2] == host
         if site in ("cross-site", "same-site") or (site is None and not own):
             navigation = headers.get("sec-fetch-mode") == "navigate"  # a link to the page
             if not navigation:
