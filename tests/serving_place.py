@@ -25,6 +25,7 @@ from relposegnn.predictions import ALL_EDGES
 from relposegnn.runtime import InputError
 from relposegnn.serving.answers import answer_of, map_of
 from relposegnn.serving.application import Bounds, make_application
+from relposegnn.serving.connections import Connection
 
 SMALL, LARGE = (0.11, 1.4, 0.24, 3.1), (0.5, 9, 1.1, 20)  # errors, metres and degrees
 SPREAD = np.diag([0.04, 0.01, 0.01])  # of camera centres, in a unit of its own
@@ -96,7 +97,8 @@ class PlantedPlace:
 def serving(place: PlantedPlace, limit: int = 100_000, queue: int = 8) -> Iterator[str]:
     """Serve a place at a free port of this machine; yield its address."""
     application = make_application(place, Bounds(limit, queue))
-    config = uvicorn.Config(application, port=0, log_config=None, lifespan="off", ws="none")
+    how = {"log_config": None, "lifespan": "off", "ws": "none", "http": Connection}
+    config = uvicorn.Config(application, port=0, **how)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -1,8 +1,10 @@
 """A map localises as the results folder does, and damage to it is told."""
 
+import errno
 import gc
 import json
 import shutil
+import tempfile
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +31,7 @@ from relposegnn.photos.map_files import checksum, export_map, opened_place
 from relposegnn.photos.place import write_place
 from relposegnn.photos.sources import Item
 from relposegnn.photos.streaming import localise_stream
+from relposegnn.photos.unchanged import ChangedError
 from relposegnn.retrieval.exact import Ranker
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
@@ -69,6 +72,40 @@ def exported(place, tmp_path_factory):  # noqa: F811
     path = tmp_path_factory.mktemp("map") / "tiny.map"
     export_map(place, path)
     return path.read_bytes()
+
+
+@pytest.mark.parametrize("change", ["replaced", "written", "removed"])
+def test_a_map_that_changes_in_use_is_refused(exported, folder, tmp_path, change):  # noqa: F811
+    """A new one would be mixed with what was read of the old one; a short one ends the process."""
+    path, photo = tmp_path / "a.map", min(folder.glob("*.PNG"))
+    path.write_bytes(exported)
+    with opened_place(path) as told, Localiser(told, CPU) as loaded:
+        loaded.localise(photo)
+        if change == "replaced":
+            shutil.copy(path, tmp_path / "b.map").rename(path)
+        elif change == "written":
+            path.write_bytes(exported)
+        else:
+            path.unlink()
+        with pytest.raises(ChangedError, match=r"a\.map: was written anew, .* start again"):
+            loaded.localise(photo)
+
+
+def test_a_temporary_folder_that_is_full_is_not_the_maps_fault(exported, tmp_path, monkeypatch):
+    (tmp_path / "a.map").write_bytes(exported)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for failing in (Path.write_bytes, tempfile.mkdtemp):
+        owner = Path if failing is Path.write_bytes else tempfile
+        with monkeypatch.context() as full, pytest.raises(InputError) as caught:
+            full.setattr(owner, failing.__name__, full_disk)
+            with opened_place(tmp_path / "a.map"):
+                pass
+        assert "relposegnn-map" in str(caught.value)
+        assert "cannot be written (No space left on device" in str(caught.value)
+
+
+def full_disk(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_damage_is_told(exported, tmp_path):

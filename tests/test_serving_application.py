@@ -1,15 +1,19 @@
 import asyncio
+import errno
 import json
 import socket
 import threading
 import time
+from contextlib import suppress
+from unittest.mock import Mock
 
 import httpx
 import numpy as np
 import pytest
 from serving_place import PlantedPlace, client, photo_at, serving
 
-from relposegnn.serving import uploads
+from relposegnn.photos.unchanged import ChangedError
+from relposegnn.serving import connections, uploads
 
 PHOTOS = [(row, red) for row in range(50) for red in (0, 7, 101, 230)]
 
@@ -222,6 +226,43 @@ def test_a_fault_is_told_without_its_words(service, place, monkeypatch, caplog):
     assert answer.json() == {"error": "the service failed at this request; its log says why"}
     assert answer.headers["Content-Security-Policy"]
     assert "secret" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ChangedError("a.map: was written anew"), "a.map: was written anew"),
+        (OSError(errno.ENOSPC, "No space left on device"), "takes no photo; its log says why"),
+    ],
+)
+def test_trouble_of_the_machine_is_none_of_the_photo_and_told_in_words(error, told, caplog):
+    place = PlantedPlace()
+    place.localise = Mock(side_effect=error)
+    with serving(place) as address:
+        answer = client(address).post("/localise", content=photo_at(1))
+    assert answer.status_code == 500
+    assert told in answer.json()["error"]
+    assert str(error.args[-1]) in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_connections_that_ask_for_nothing_are_closed_and_so_are_those_beyond_a_number(monkeypatch):
+    monkeypatch.setattr(connections, "MOST", 3)
+    monkeypatch.setattr(connections, "PATIENCE", 0.1)
+    place, began, release = held_place()
+    with serving(place) as address:
+        host, port = address.removeprefix("http://").split(":")
+        asking = send_by_hand(address, photo_at(1))
+        assert began.wait(60)
+        idle = [socket.create_connection((host, int(port)), timeout=60) for _ in range(3)]
+        with suppress(ConnectionError):  # its end may come as one
+            assert idle[2].recv(1) == b""
+        idle[1].sendall(b"GET /map HTTP/1.1\r\n")
+        assert [each.recv(1) for each in idle[:2]] == [b"", b""]
+        release.set()  # later than PATIENCE
+        assert asking.recv(1000).startswith(b"HTTP/1.1 200 ")
+        for each in (asking, *idle):
+            each.close()
 
 
 def test_the_map_has_the_database_and_the_quality(service, place):

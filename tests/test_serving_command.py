@@ -13,6 +13,7 @@ import pytest
 from project import REPOSITORY
 from serving_place import client
 from test_photos_place import place_in, write_calibration
+from test_serving_application import send_by_hand
 
 from relposegnn.photos.chosen_place import chosen_place
 from relposegnn.photos.place import write_place
@@ -31,7 +32,7 @@ class Place:
     scene, map = "study", {}
     def localise(self, photo):
         print("in work", flush=True)
-        time.sleep(0.3)
+        time.sleep(0.3 if len(photo) < 10 else 1000)
         return {"bytes": len(photo)}
 
 command._serve = lambda options: running.serve(
@@ -46,6 +47,7 @@ def started():
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE, "--scene", "study", "--port", "0"],
         env={"PYTHONPATH": paths, "PATH": ""}, stdout=subprocess.PIPE, text=True,
+        stderr=subprocess.STDOUT,
         # Tests that a shell runs in the background have it ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
@@ -85,6 +87,26 @@ def test_a_signal_ends_the_service_when_its_photos_are_answered(signal_number):
     assert rest.endswith("ended\n")
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", int(found[2])))
+
+
+@pytest.mark.slow
+def test_a_second_interruption_leaves_the_photo_in_work_and_those_that_wait():
+    process, found = started()
+    asked = [send_by_hand(f"http://127.0.0.1:{found[2]}", bytes(10)) for _ in range(2)]
+    assert process.stdout.readline() == "in work\n"
+    with client(f"http://127.0.0.1:{found[2]}") as counting:
+        while counting.get("/health").json()["inside"] < 2:
+            time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline().startswith("no new photos")
+    process.send_signal(signal.SIGINT)
+    rest = process.communicate(timeout=60)[0]
+    assert process.returncode == 1
+    assert rest.endswith("ended\n")
+    assert "Traceback" not in rest
+    for each in asked:
+        assert each.recv(1000).startswith(b"HTTP/1.1 503 ")
+        each.close()
 
 
 def test_another_host_is_told_what_it_means_and_may_have_any_name(monkeypatch, capsys):

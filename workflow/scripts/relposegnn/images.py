@@ -149,7 +149,7 @@ def open_image(path: str | Path | Image.Image, orientation: int | None = None) -
         InputError: as ``opened_image``, or it has more than 8 bits a channel.
     """
     with opened_image(path) as image:
-        if image.format in ("JPEG", "MPO"):
+        if image is not path and image.format in ("JPEG", "MPO"):
             check_scans(path)
         own = _orientation(image)
         # Pillow reads 16 bits of colours as 8.

@@ -41,6 +41,7 @@ from .confidence import confidence, similarity_scale
 from .files import Photo, read_photo
 from .place import Place
 from .refining import PhotoRefiner
+from .unchanged import Unchanged
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +98,8 @@ class Localiser:
         """
         if not 0 <= place.minimum_confidence <= 1:
             raise InputError(f"minimum confidence is {place.minimum_confidence}, expected 0 to 1")
+        used = {place.frames, place.features, place.descriptors, place.images} - {None}
+        self._files = Unchanged(path for path in used if path.is_file())
         self.place, self.frames = place, Frames(place.frames, place.camera)
         self._usual_length = np.median(self.frames.focal_lengths("train"))
         self._workers, model = workers, load_model(place.model)
@@ -146,8 +149,9 @@ class Localiser:
             focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
 
         Raises:
-            InputError: a photo cannot be read.
+            InputError: a photo cannot be read, or a file of the place has changed meanwhile.
         """
+        self._files.check()
         if isinstance(photos, str | Path | Image.Image):
             photos = [photos]
         paths = [photo if isinstance(photo, Image.Image) else Path(photo) for photo in photos]
@@ -156,6 +160,7 @@ class Localiser:
         names = list(names)
         known = self._recognise(paths, focal_length)
         refined, told, stated = self._estimate(paths, names, known, focal_length)
+        self._files.check()
         poses, points = poses_of(refined)
         poses = np.concatenate(poses, axis=1)
         scale, within = self._similarity_scale, self.place.within

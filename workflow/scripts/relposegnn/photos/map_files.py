@@ -20,10 +20,11 @@ import numpy as np
 import torch
 
 from ..checkpoints import load_model
+from ..disk_errors import describe_disk_error
 from ..frames import Frames
 from ..matching.stored_key_points import KIND as KEY_POINTS
 from ..matching.stored_key_points import write_key_points
-from ..runtime import InputError
+from ..runtime import InputError, disk_errors_named
 from ..scene_images import ENCODED, SceneImages
 from ..storage import MAP, create_hdf5, open_hdf5
 from .place import OPTIONAL, Place, read_place, write_place
@@ -75,7 +76,9 @@ def opened_place(path: str | Path) -> Iterator[Place]:
     if Path(path).suffix == ".json":
         yield read_place(path)
         return
-    with tempfile.TemporaryDirectory(prefix="relposegnn-map-") as folder:
+    with disk_errors_named(Path(tempfile.gettempdir(), "relposegnn-map")):
+        temporary = tempfile.TemporaryDirectory(prefix="relposegnn-map-")
+    with temporary as folder:
         with open_hdf5(path, MAP) as file:
             _check(path, file)
             place = _unpack(Path(path), file, Path(folder))
@@ -141,6 +144,8 @@ def _unpack(path: Path, file: h5py.File, folder: Path) -> Place:
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         if isinstance(error, InputError):
             raise InputError(f"{path}: {error}") from error
+        if trouble := describe_disk_error(folder / "place", error):
+            raise InputError(trouble) from error
         raise InputError(f"{path}: is no whole map ({error}); export it again") from error
     held = {name: path for name in PARTS if getattr(told, name) is not None}
     return replace(told, **files, **held)

@@ -24,14 +24,17 @@ DECIMALS = 4  # of the map: tenths of millimetres
 class LoadedPlace:
     """A place that answers photos, one at a time."""
 
-    def __init__(self, localiser: Localiser, focal_length: float | None = None) -> None:
+    def __init__(
+        self, localiser: Localiser, focal_length: float | None = None, folder: str | None = None
+    ) -> None:
         """Take a loaded place.
 
         Args:
             localiser: of the place.
             focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
+            folder: that a photo lies in meanwhile; None: the system's for temporary files.
         """
-        self._localiser, self._focal_length = localiser, focal_length
+        self._localiser, self._focal_length, self._folder = localiser, focal_length, folder
         frames, place = localiser.frames, localiser.place
         self.scene = frames.scene
         self.map = map_of(frames, place, read_calibration(place.calibration))
@@ -42,15 +45,16 @@ class LoadedPlace:
         A file without a name of the client's holds it meanwhile, for decoders that read files.
 
         Raises:
-            InputError: it cannot be read.
+            InputError: it cannot be read, or, ``ChangedError``, the place no longer can.
+            OSError: the disk takes no photo.
         """
-        with NamedTemporaryFile(prefix="relposegnn-") as file:
+        with NamedTemporaryFile(prefix="relposegnn-", dir=self._folder) as file:
             file.write(photo)
             file.flush()
             try:
                 found = self._localiser.localise([file.name], [NAME], self._focal_length)
             except InputError as error:
-                raise InputError(str(error).replace(file.name, NAME)) from error
+                raise type(error)(str(error).replace(file.name, NAME)) from error
         return answer_of(found, self._localiser.place)
 
 

@@ -1,7 +1,9 @@
 """The service: photos in, poses out, and a page to try it on."""
 
+import asyncio
 import json
 import logging
+import tempfile
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -12,6 +14,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from ..disk_errors import describe_disk_error
+from ..photos.unchanged import ChangedError
 from ..runtime import InputError, plain
 from ..version import VERSION
 from .protection import Protection
@@ -63,9 +67,12 @@ def make_application(place: Answering, bounds: Bounds, loopback: bool = True) ->
     map_json = json.dumps(place.map | {"limit_bytes": bounds.limit}, allow_nan=False).encode()
 
     async def localise(request: Request) -> Response:
-        with turns.place():
-            photo = await receive_photo(request, bounds.limit)
-            return JSONResponse(await turns.localise(photo, request.is_disconnected))
+        try:
+            with turns.place():
+                photo = await receive_photo(request, bounds.limit)
+                return JSONResponse(await turns.localise(photo, request.is_disconnected))
+        except asyncio.CancelledError:  # by a second Ctrl-C
+            raise HTTPException(503, "the service has ended; send the photo again later") from None
 
     async def tell_map(_: Request) -> Response:
         return Response(map_json, media_type="application/json")
@@ -108,6 +115,17 @@ def _handlers(known: str) -> dict:
     def of_input(_: Request, error: InputError) -> Response:
         return _refusal(422, str(error))
 
+    def of_place(_: Request, error: ChangedError) -> Response:
+        logger.error("%s", error)
+        return _refusal(500, str(error))
+
+    def of_disk(_: Request, error: OSError) -> Response:
+        trouble = describe_disk_error(Path(tempfile.gettempdir(), "photo"), error)
+        if trouble is None:
+            raise error
+        logger.error("%s", trouble)
+        return _refusal(500, "the disk of the service takes no photo; its log says why")
+
     def of_busy(_: Request, error: BusyError) -> Response:
         return _refusal(503, str(error), {"Retry-After": str(error.seconds)})
 
@@ -120,6 +138,8 @@ def _handlers(known: str) -> dict:
     return {
         HTTPException: of_http,
         InputError: of_input,
+        ChangedError: of_place,
+        OSError: of_disk,
         BusyError: of_busy,
         GoneError: of_gone,
         ClientDisconnect: of_gone,

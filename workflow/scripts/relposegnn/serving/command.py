@@ -2,8 +2,10 @@
 
 import argparse
 import logging
+import os
 import socket
 import sys
+from tempfile import TemporaryDirectory
 
 from ..calibration import read_calibration
 from ..photos.chosen_place import (
@@ -36,8 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:  # raised again when the work is done
-        print("ended")
+    except KeyboardInterrupt as interrupt:  # raised again when the work is done
+        print("ended", flush=True)
+        if interrupt.args:  # or left: its thread would be waited for
+            os._exit(1)
     return 0
 
 
@@ -75,8 +79,11 @@ def _serve(options: argparse.Namespace) -> None:
         from .application import Bounds
 
         device = select_device(options.device, options.workers)
-        with Localiser(place, device, options.workers) as localiser:
-            loaded = LoadedPlace(localiser, options.focal_length)
+        with (
+            Localiser(place, device, options.workers) as localiser,
+            TemporaryDirectory(prefix="relposegnn-photos-") as folder,
+        ):
+            loaded = LoadedPlace(localiser, options.focal_length, folder)
             running.serve(loaded, Bounds(options.limit, options.queue), listening)
 
 

@@ -6,6 +6,7 @@ import socket
 import uvicorn
 
 from .application import Answering, Bounds, make_application
+from .connections import Connection
 from .protection import is_loopback
 
 
@@ -26,6 +27,8 @@ class _Server(uvicorn.Server):
 def serve(place: Answering, bounds: Bounds, listening: socket.socket) -> None:
     """Serve a place until SIGTERM or Ctrl-C, then finish the work and raise KeyboardInterrupt.
 
+    It has an argument where a second Ctrl-C left the work, a thread of which may still run.
+
     Args:
         place: that photos show.
         bounds: of what is taken on.
@@ -40,11 +43,13 @@ def serve(place: Answering, bounds: Bounds, listening: socket.socket) -> None:
             flush=True,
         )
     application = make_application(place, bounds, loopback)
-    config = uvicorn.Config(
-        application, log_config=None, server_header=False, lifespan="off", ws="none"
-    )
+    how = {"log_config": None, "server_header": False, "lifespan": "off", "ws": "none"}
+    config = uvicorn.Config(application, http=Connection, **how)
+    server = _Server(config)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _Server(config).run(sockets=[listening])  # it raises the signal again when it has ended
+        server.run(sockets=[listening])  # it raises the signal again when it has ended
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(*["work was left"][: server.force_exit]) from None
     finally:
         signal.signal(signal.SIGTERM, before)
