@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -74,12 +75,38 @@ def test_only_its_own_file_is_replaced_and_only_by_force(project, tmp_path, caps
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("synthetic", "yaml: has results/synthetic"), ("a b", "is no name"), ("../x", "is no name")],
+    [
+        ("synthetic", "yaml: has results/synthetic"),
+        ("maps", "has the results of localise --map"),
+        ("a b", "is no name"),
+        ("../x", "is no name"),
+        ("", "is no name"),
+        ("a" * 101, "is no name, expected up to 100 letters"),
+    ],
 )
 def test_a_name_that_cannot_be_is_refused(project, tmp_path, name, message, capsys):
     folder = write_walk(tmp_path / "garage", database=30, queries=0)
     assert main([str(folder), "--name", name]) == 1
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["\x1b[31m", "a\x85\u2028b\n", "😀 ü", "a\udcff", "'\": #\\", "b" * 99]
+)
+def test_the_file_finds_its_place_whatever_the_path_is(project, tmp_path, name):
+    folder = write_walk(tmp_path / name / "garage", database=30, queries=0)
+    assert main([str(folder)]) == 0
+    written = (project / "config/garage.yaml").read_text(encoding="utf-8")
+    config = validate_configuration(yaml.safe_load(written), project)
+    assert Path(config["scenes_dir"], "garage").samefile(folder)
+
+
+def test_a_path_that_leads_in_a_circle_or_is_too_long_is_told(tmp_path, capsys):
+    (tmp_path / "circle").symlink_to("circle")
+    for path in (tmp_path / "circle", tmp_path / ("a" * 300)):
+        with pytest.raises(SystemExit):
+            main([str(path)])
+        assert re.search(r"got /.*: (Too many levels|File name too)", capsys.readouterr().err)
 
 
 def test_a_bad_folder_is_told_as_its_layout_tells_it(project, tmp_path, capsys):

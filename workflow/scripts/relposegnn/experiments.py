@@ -8,7 +8,7 @@ trained here, and so has the general network, for places that it was not trained
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-SCENE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # as config.schema.yaml has it
+SCENE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"  # as config.schema.yaml has it
 PUBLISHED = "published"  # prefix of the runs and experiments of the authors' own networks
 GENERAL, UNSEEN = "general", "unseen"  # the run, and the experiment, of the general network
 EXPERIMENTS = {

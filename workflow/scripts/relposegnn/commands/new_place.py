@@ -1,7 +1,6 @@
 """The command ``relposegnn new-place``: one file for the place that a folder of photos shows."""
 
 import argparse
-import json
 import logging
 import math
 import os
@@ -17,6 +16,8 @@ from ..configuration import validate_configuration
 from ..experiments import SCENE_NAME
 from ..images import common_size
 from ..layouts.reading import LEAVE_OUT, REFUSE, layout_of, read_scene
+from ..photos.chosen_place import some_path
+from ..photos.new_place import DATASET as MAPS
 from ..runtime import InputError, PlainFormatter, atomic_path, plain
 from ..scenes import Frame, Scene
 from .run import find_project
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         project = find_project()
         place = look_at(options.folder.resolve(), options.lost_poses)
-        name = options.name or place.folder.name
+        name = place.folder.name if options.name is None else options.name
         text = configuration_of(place, name, options.lost_poses, project)
         path = project / "config" / f"{name}.yaml"
         write_configuration(path, text, options.force)
@@ -66,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "folder",
         metavar="FOLDER",
-        type=Path,
+        type=some_path,
         help="photos and their poses; its name is the scene's",
     )
     add("--name", help="of the configuration and its results (default: that of the folder)")
@@ -86,8 +87,8 @@ def look_at(folder: Path, lost_poses: str = REFUSE) -> Place:
     scene = read_scene(folder, lost_poses)
     if not re.fullmatch(SCENE_NAME, folder.name) or re.search("[{}]", str(folder)):
         raise InputError(
-            f"{folder}: its name is the scene's, expected letters, digits, dot, - and _, and no "
-            "braces in the path; rename it"
+            f"{folder}: its name is the scene's, expected up to 100 letters, digits, dots, - and "
+            "_, and no braces in the path; rename it"
         )
     paths = [frame.image for frame in scene.train + scene.test]
     return Place(folder, scene, layout_of(folder), common_size(paths, os.cpu_count() or 1)[0])
@@ -146,7 +147,9 @@ def configuration_of(place: Place, name: str, lost_poses: str, project: Path) ->
         InputError: the name is none or another configuration's, or there are too few images.
     """
     if not re.fullmatch(SCENE_NAME, name):
-        raise InputError(f"{name!r}: is no name, expected letters, digits, dot, - and _")
+        raise InputError(
+            f"{name!r:.200}: is no name, expected up to 100 letters, digits, dots, - and _"
+        )
     defaults = yaml.safe_load((project / "config/config.yaml").read_text())
     _refuse_shared_results(name, project)
     try:
@@ -156,10 +159,10 @@ def configuration_of(place: Place, name: str, lost_poses: str, project: Path) ->
     lengths = known_lengths(place.scene.train + place.scene.test)
     several = bool(lengths) and max(lengths) > (1 + SAME_LENS) * min(lengths)
     values = {
-        "findings": "\n".join(f"# {' '.join(line.split())}" for line in findings(place)),
+        "findings": "\n".join(f"# {' '.join(plain(line).split())}" for line in findings(place)),
         "name": name,
         "scene": place.folder.name,
-        "scenes_dir": json.dumps(str(place.folder.parent), ensure_ascii=False),
+        "scenes_dir": _quoted(place.folder.parent),
         "stride": stride,
         "default_stride": defaults["graphs"]["stride"],
         "lost_poses": lost_poses,
@@ -170,8 +173,17 @@ def configuration_of(place: Place, name: str, lost_poses: str, project: Path) ->
     return text
 
 
+def _quoted(path: Path) -> str:
+    """Return a path in YAML, on one line whatever is in it."""
+    return yaml.safe_dump(
+        str(path), default_style='"', allow_unicode=True, width=sys.maxsize
+    ).strip()
+
+
 def _refuse_shared_results(name: str, project: Path) -> None:
-    """Refuse a name whose results another configuration has."""
+    """Refuse a name whose results another configuration has, or places of ``localise --map``."""
+    if name == MAPS:
+        raise InputError(f"{name}: has the results of localise --map, expected another name")
     for path in (project / "config").glob("*.yaml"):
         other = yaml.safe_load(path.read_text())
         if path.stem != name and isinstance(other, dict) and other.get("dataset") == name:

@@ -1,6 +1,7 @@
 """Which place a command is asked about: its options, for the command line, and the place itself."""
 
 import argparse
+import errno
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -63,6 +64,11 @@ def some_path(text: str) -> Path:
     """Read an option that is a path; a variable that a shell has not set is none."""
     if not text:
         raise argparse.ArgumentTypeError("got nothing, expected a path")
+    try:
+        Path(text).stat()
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):  # later steps expect neither
+            raise argparse.ArgumentTypeError(f"got {text:.200}: {error.strerror}") from error
     return Path(text)
 
 

@@ -43,7 +43,8 @@ def prepare_place(
     refuse_no_folder(images, "a folder of images with poses")
     if not re.fullmatch(SCENE_NAME, images.name):
         raise InputError(
-            f"{images}: its name is the place's, expected letters, digits, dot, - and _; rename it"
+            f"{images}: its name is the place's, expected up to 100 letters, digits, dots, - and "
+            "_; rename it"
         )
     if not model.is_file():
         raise InputError(
