@@ -1,5 +1,6 @@
 import math
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -104,6 +105,19 @@ def test_photos_that_cannot_be_read_are_counted_and_end_in_1(asked, capsys):
     printed = capsys.readouterr()
     assert "In out:" in printed.out
     assert "localise: bad: 1 of 1 photos cannot be read and have no pose" in printed.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_in_words(asked, monkeypatch, capsys, number):
+    """By way of an exception, so that a map's temporary files go, and a stream's poses are kept."""
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(localising, "localise_photos", lambda *_: signal.raise_signal(number))
+    try:
+        assert main(["mine", "--scene", "study", "--device", "cpu", "--workers", "1"]) == 1
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err.endswith("localise: interrupted\n")
 
 
 def test_options_override_the_place(asked):

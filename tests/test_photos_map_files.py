@@ -226,6 +226,16 @@ def test_a_stream_writes_as_it_goes_and_goes_on_after_a_bad_photo(place, folder,
     np.testing.assert_allclose(tum[:, 1:4], table[POSE[:3]].iloc[[0, 3]], atol=1e-6)
 
 
+def test_a_disk_that_fills_during_a_stream_is_told(place, folder, tmp_path):  # noqa: F811
+    (tmp_path / "poses.csv").symlink_to("/dev/full")
+    with (
+        Localiser(place, CPU) as loaded,
+        pytest.raises(InputError, match=r"csv: cannot be written \(No space"),
+    ):
+        list(localise_stream(loaded, [Item("a", folder / "test 0.PNG", 0.5)], tmp_path))
+    assert (tmp_path / "poses.txt").exists()
+
+
 def test_a_large_database_costs_no_object_an_image(place, tmp_path):  # noqa: F811
     """20,000 images: labels take their own bytes, and descriptors stay in the file."""
     count, width = 20_000, 64

@@ -1,5 +1,7 @@
 """Videos, cameras and watched folders give what is in them, and go on after what is not."""
 
+import os
+import shutil
 from itertools import islice
 
 import av
@@ -144,6 +146,40 @@ def test_a_watched_folder_waits_for_files_that_are_half_written(tmp_path):
     assert len(arrived) == 3
     with pytest.raises(InputError, match="no such folder"):
         next(watched_photos(tmp_path / "nowhere"))
+
+
+def test_a_watch_outlives_what_goes_and_tells_each_trouble_once(tmp_path, monkeypatch, caplog):
+    """A sub-folder goes between two looks of one walk, links lead nowhere, a photo is replaced."""
+    folder, walk, looks = tmp_path / "inbox", os.walk, 0
+    (folder / "gone").mkdir(parents=True)
+    (folder / "nowhere.png").symlink_to("none.png")
+    (folder / "round").symlink_to(".")
+    Image.fromarray(grey(3)).save(folder / "a.png")
+
+    def walk_late(top, onerror):
+        for place, folders, files in walk(top, onerror=onerror):
+            yield place, folders, files
+            shutil.rmtree(folder / "gone", ignore_errors=True)
+
+    def sleep(_):
+        nonlocal looks
+        looks += 1
+        if looks == 4:
+            Image.fromarray(grey(200)).resize((9, 9)).save(folder / "a.png")
+        if looks == 8:
+            shutil.rmtree(folder)
+
+    monkeypatch.setattr(os, "walk", walk_late)
+    caplog.set_level("INFO")
+    watching = watched_photos(folder, sleep, pause=1.0)
+    assert next(watching).name == "a.png"
+    with pytest.raises(InputError, match="inbox: no such folder, expected a folder that photos"):
+        next(watching)
+    assert sorted(record.getMessage().partition(": ")[2] for record in caplog.records) == [
+        "is a link to nothing, and left out",
+        "leads to a folder that was looked at already",
+        "was written anew, and is not localised again; give new photos names of their own",
+    ]
 
 
 def test_patterns_and_several_photos(tmp_path):

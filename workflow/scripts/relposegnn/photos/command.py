@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import closing, suppress
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 1 with a message where the user's input is wrong."""
     leave_cores_to_others()  # before torch is loaded
     options = read_options(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     handler = logging.StreamHandler()
     handler.setFormatter(PlainFormatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
@@ -39,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             (_localise_stream if stream else _localise)(options, place)
     except InputError as error:
         print(f"localise: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("localise: interrupted", file=sys.stderr)
         return 1
     return 0
 

@@ -8,6 +8,7 @@ from ..exchange.pose_formats import FORMATS
 from .chosen_place import add_place_options, check_place_options, some_path, whole_number
 
 MOST_APART = 1_000_000  # frames
+MOST_CAMERAS = 999
 
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -30,7 +31,11 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("photos", type=some_path, nargs="*", help="photos (JPEG, PNG or HEIC), folders of photos, "
         "patterns, or one video")  # fmt: skip
-    add("--camera", type=int, help="take pictures from this camera, 0 is the first, until Ctrl-C")
+    add(
+        "--camera",
+        type=whole_number(0, MOST_CAMERAS, "as a camera"),
+        help="take pictures from this camera, 0 is the first, until Ctrl-C",
+    )
     add("--watch", type=some_path, metavar="FOLDER", help="localise the photos of a folder and "
         "those that come into it, until Ctrl-C")  # fmt: skip
     add("--every", type=whole_number(1, MOST_APART, "frames"), default=1, metavar="N", help="take "

@@ -7,6 +7,7 @@ error in the place of a photo.
 import logging
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180}
 TURNS |= {-180: TURNS[180], 270: Image.Transpose.ROTATE_270, -90: Image.Transpose.ROTATE_270}
 MOST_FAILURES = 30  # of a camera, one after another, before it counts as gone
 PAUSE = 0.5  # seconds between two looks at a folder
+AGAIN = "%s: was written anew, and is not localised again; give new photos names of their own"
 PATIENCE = 10.0  # seconds after which a file that stays as it is, and unreadable, is reported
 
 
@@ -142,7 +144,9 @@ def watched_photos(
     """Yield the photos of a folder and those that come, each once it is whole, for ever.
 
     A file whose size or date still changes is waited for, and so is one that cannot be read yet;
-    one that stays as it is for ``PATIENCE`` seconds is yielded with what is wrong.
+    one that stays as it is for ``PATIENCE`` seconds is yielded with what is wrong. One that is
+    written anew later is another photo: its results would have the same name, and so the log tells
+    of it, once.
 
     Args:
         folder: with sub-folders.
@@ -150,23 +154,26 @@ def watched_photos(
         pause: between two looks.
 
     Raises:
-        InputError: there is no such folder.
+        InputError: there is no such folder, or no longer.
     """
-    folder = Path(folder)
-    refuse_no_folder(folder, "a folder that photos come into")
-    done: set[str] = set()
+    folder, tell = Path(folder), cache(logger.log)  # each line once
+    done: dict[str, tuple[int, int]] = {}  # states
     known: dict[str, tuple[tuple[int, int], float]] = {}  # state, and for how long it has been so
     while True:
-        for path in sorted(files_below(folder)):
+        refuse_no_folder(folder, "a folder that photos come into")
+        for path in sorted(files_below(folder, tell)):
             name = path.relative_to(folder)
-            if name.as_posix() in done or path.suffix.lower() not in SUFFIXES:
+            if name.as_posix() in done:
+                if _state_of(path) != done[name.as_posix()]:
+                    tell(logging.WARNING, AGAIN, path)
+                continue
+            if path.suffix.lower() not in SUFFIXES:
                 continue
             if any(part.startswith(".") for part in name.parts):
                 continue
             item, known[name.as_posix()] = _arrived(path, name.as_posix(), known, pause)
             if item is not None:
-                done.add(name.as_posix())
-                del known[name.as_posix()]
+                done[name.as_posix()], _ = known.pop(name.as_posix())
                 yield item
         sleep(pause)
 
@@ -175,11 +182,7 @@ def _arrived(
     path: Path, name: str, known: dict[str, tuple[tuple[int, int], float]], pause: float
 ) -> tuple[Item | None, tuple[tuple[int, int], float]]:
     """Return the item of a file that is whole, or None; and its state, with its age."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None, ((0, 0), 0.0)  # gone again
-    state = status.st_size, status.st_mtime_ns
+    state = _state_of(path)
     before, age = known.get(name, (None, 0.0))
     if state != before:
         return None, (state, 0.0)
@@ -187,6 +190,15 @@ def _arrived(
         check_names(path.parent, [name])
         open_image(path, UPRIGHT)
     except InputError as error:
-        found = Item(name, error, status.st_mtime) if age >= PATIENCE else None
+        found = Item(name, error, state[1] / 1e9) if age >= PATIENCE else None
         return found, (state, age + pause)
-    return Item(name, path, status.st_mtime), (state, age)
+    return Item(name, path, state[1] / 1e9), (state, age)
+
+
+def _state_of(path: Path) -> tuple[int, int]:
+    """Return a file's size and its date, nanoseconds since 1970; zeros where it is gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns

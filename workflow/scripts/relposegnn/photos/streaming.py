@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..exchange.pose_formats import write_images, write_tum
-from ..runtime import InputError, make_folder
+from ..runtime import InputError, disk_errors_named, make_folder
 from .exporting import accepted_poses
 from .localiser import COLUMNS, Localiser
 from .sources import Item
@@ -41,7 +41,8 @@ def localise_stream(
     rows = []  # of accepted poses
     try:
         how = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
-        with (folder / "poses.csv").open("w", **how) as table:
+        written_to = folder / "poses.csv"
+        with disk_errors_named(written_to), written_to.open("w", **how) as table:
             for number, item in enumerate(items):
                 row = _row_of(localiser, item, focal_length)
                 written = row.assign(accepted=str(bool(row["accepted"].iloc[0])).lower())
