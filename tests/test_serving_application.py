@@ -163,7 +163,7 @@ def test_a_form_and_a_body_are_one_photo(service, place):
         (
             {"content": b"x", "headers": {"Content-Type": "multipart/form-data"}},
             400,
-            "Missing boundary",
+            "form: cannot be read (Missing boundary in multipart.), expected a photo as its one",
         ),
         (
             {

@@ -135,9 +135,10 @@ def test_a_port_that_is_taken_is_told():
             bind("127.0.0.1", port)
 
 
-def test_a_host_that_is_none_is_told():
-    with pytest.raises(InputError, match="--host no such: is no address"):
-        bind("no such", 0)
+@pytest.mark.parametrize("host", ["no such", "a..b"])
+def test_a_host_that_is_none_is_told(host):
+    with pytest.raises(InputError, match=f"--host {host}: is no address"):
+        bind(host, 0)
 
 
 @pytest.mark.parametrize(

@@ -98,9 +98,9 @@ def bind(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listening = socket.socket(family, kind, protocol)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter of names that none can have
         raise InputError(
-            f"--host {host}: is no address ({error}), expected one of this machine's"
+            f"--host {host:.200}: is no address ({error}), expected one of this machine's"
         ) from error
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

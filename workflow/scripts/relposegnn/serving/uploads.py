@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 PATIENCE = 60  # seconds until a photo has come
+EXPECTED = "expected a photo as its one file: curl -F photo=@a.jpg"
 FIELDS, FIELD_BYTES = 8, 1 << 16  # of a form, beside the photo
 
 
@@ -41,11 +42,17 @@ async def _photo_in(request: Request) -> bytes:
     kind = request.headers.get("content-type", "")
     if kind.partition(";")[0].strip().lower() != "multipart/form-data":
         return await request.body()
-    async with request.form(max_files=1, max_fields=FIELDS, max_part_size=FIELD_BYTES) as form:
-        for value in form.values():
-            if isinstance(value, UploadFile):
-                return await value.read()
-    raise HTTPException(400, "form: holds no file, expected a photo as one: curl -F photo=@a.jpg")
+    bounds = {"max_files": 1, "max_fields": FIELDS, "max_part_size": FIELD_BYTES}
+    try:
+        async with request.form(**bounds) as form:
+            for value in form.values():
+                if isinstance(value, UploadFile):
+                    return await value.read()
+    except HTTPException as error:
+        if error.status_code != 400:  # too large
+            raise
+        raise HTTPException(400, f"form: cannot be read ({error.detail}), {EXPECTED}") from error
+    raise HTTPException(400, f"form: holds no file, {EXPECTED}")
 
 
 class _Limited:
