@@ -4,7 +4,6 @@ Neither NumPy nor torch is loaded with it: ``leave_cores_to_others`` comes befor
 """
 
 import os
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,16 +39,18 @@ def single_matrix_threads() -> Iterator[None]:
     and take the cores from these. Products of large matrices, with no thread beside, are faster by
     several.
     """
-    with _matrix_libraries(len(sys.modules)).limit(limits=1):
+    with _matrix_libraries().limit(limits=1):
         yield
 
 
-@lru_cache(maxsize=1)
-def _matrix_libraries(modules: int) -> ThreadpoolController:
-    """Return a handle to what is loaded with so many modules; to look for it takes 0.06 s.
+@lru_cache
+def _matrix_libraries() -> ThreadpoolController:
+    """Return a handle to NumPy's library, and others loaded by then; to look for it takes 0.06 s.
 
     Libraries with threads of their own: OpenMP's, as of faiss's OpenBLAS, may be torch's as well.
     """
+    import numpy  # noqa: F401  it is loaded now, where it was not
+
     return ThreadpoolController().select(threading_layer="pthreads")
 
 
