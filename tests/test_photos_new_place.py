@@ -49,7 +49,9 @@ def test_a_folder_that_is_not_there_is_told(tmp_path, model, asked):
 @pytest.mark.parametrize("name", ["my attic", "_attic", "Küche", "-n", ".attic"])
 def test_a_name_that_no_scene_can_have_is_told(tmp_path, model, asked, name):
     (tmp_path / name).mkdir()
-    with pytest.raises(InputError, match=rf"{name}: its name is the place's, expected letters"):
+    with pytest.raises(
+        InputError, match=rf"{name}: its name is the place's, expected up to 100 letters"
+    ):
         prepare_place(tmp_path / name, model, 1)
     assert not asked
 
