@@ -4,6 +4,7 @@ import pytest
 
 from relposegnn.calibration import LEVELS, StatedErrors
 from relposegnn.photos.confidence import (
+    TELLING_POINTS,
     SimilarityScale,
     confidence,
     recognition,
@@ -14,10 +15,10 @@ SCALE = SimilarityScale(0.2, 0.8)
 WITHIN = (0.2, 10.0)
 
 
-def told(similarity=0.8, refined=False, metres=0.2, degrees=0.1):
+def told(similarity=0.8, points=0, metres=0.2, degrees=0.1):
     """Return the confidence in one photo."""
     stated = StatedErrors(*(np.array([[sigma], [2 * sigma]]) for sigma in (metres, degrees)))
-    found = confidence(np.array([similarity]), SCALE, np.array([refined]), stated, WITHIN)
+    found = confidence(np.array([similarity]), SCALE, np.array([points]), stated, WITHIN)
     return float(found[0])
 
 
@@ -34,15 +35,21 @@ def test_the_less_sure_of_metres_and_degrees_counts():
 
 def test_a_pose_that_matches_do_not_refine_needs_recognition():
     assert told(similarity=0.5) == pytest.approx(0.5 * LEVELS[0])
-    assert told(similarity=0.5, refined=True) == pytest.approx(LEVELS[0])
+    assert told(similarity=0.5, points=100) == pytest.approx(LEVELS[0])
     assert told(similarity=0.1) == 0
-    assert told(similarity=0.1, refined=True) == pytest.approx(LEVELS[0])
+    assert told(similarity=0.1, points=100) == pytest.approx(LEVELS[0])
 
 
-@pytest.mark.parametrize("refined", [True, False])
+def test_few_points_may_agree_in_another_place_too():
+    assert told(similarity=0.1, points=TELLING_POINTS - 1) == 0
+    assert told(similarity=0.5, points=TELLING_POINTS - 1) == pytest.approx(0.5 * LEVELS[0])
+    assert told(similarity=0.1, points=TELLING_POINTS) == pytest.approx(LEVELS[0])
+
+
+@pytest.mark.parametrize("points", [100, 0])
 @pytest.mark.parametrize("unknown", [{"metres": np.nan}, {"degrees": np.nan}])
-def test_where_no_error_is_stated_there_is_no_confidence(refined, unknown):
-    assert told(refined=refined, **unknown) == 0
+def test_where_no_error_is_stated_there_is_no_confidence(points, unknown):
+    assert told(points=points, **unknown) == 0
 
 
 def test_recognition_rises_from_unrelated_to_related():

@@ -1,6 +1,6 @@
 """How far an estimated pose can be trusted: the probability that it is right to within limits.
 
-Two questions. Is the photo of this place? A pose that matches have refined answers it; elsewhere
+Two questions. Is the photo of this place? A pose that many matches refine answers it; elsewhere
 recognition does: is the most similar database image as similar to the photo as the database's
 images are to each other? And if it is, are its errors within the limits? The errors that are stated
 with the pose tell, see ``calibration``. The confidence is the product.
@@ -12,6 +12,9 @@ import numpy as np
 
 from ..calibration import StatedErrors, probability_within
 
+# That refine a pose, and tell the place: in photos of another room up to 17 agreed by chance
+# (520 photos), and hardly fewer than 140 in photos of a place, real or generated.
+TELLING_POINTS = 30
 SAMPLE = 512  # database images that stand for all, evenly spread
 
 
@@ -58,7 +61,7 @@ def recognition(similarity: np.ndarray, scale: SimilarityScale) -> np.ndarray:
 def confidence(
     similarity: np.ndarray,
     scale: SimilarityScale,
-    refined: np.ndarray,
+    points: np.ndarray,
     stated: StatedErrors,
     within: tuple[float, float],
 ) -> np.ndarray:
@@ -67,11 +70,11 @@ def confidence(
     Args:
         similarity: (G,) to the most similar database image.
         scale: of similarities in this database.
-        refined: (G,) whether matches with the database have refined the pose.
+        points: (G,) by which matches with the database have refined the pose; 0: it is not.
         stated: errors of G poses.
         within: the limits, metres and degrees.
     """
-    of_this_place = np.where(refined, 1.0, recognition(similarity, scale))
+    of_this_place = np.where(points >= TELLING_POINTS, 1.0, recognition(similarity, scale))
     return of_this_place * probability_within(stated, within)
 
 

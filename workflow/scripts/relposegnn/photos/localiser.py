@@ -164,7 +164,7 @@ class Localiser:
         poses, points = poses_of(refined)
         poses = np.concatenate(poses, axis=1)
         scale, within = self._similarity_scale, self.place.within
-        sure = confidence(known.similarity, scale, points > 0, stated, within)
+        sure = confidence(known.similarity, scale, points, stated, within)
         sure[np.isnan(poses[:, 0])] = 0
         nearest = [self.frames.name("train", row) for row in known.ranked[:, 0]]
         table = pd.DataFrame(  # made at once: a column that is added costs as much as all of them
