@@ -176,10 +176,6 @@ def _encode_image(
 def _write_maps(group: h5py.Group, maps: Iterator[list[np.ndarray]], count: int) -> None:
     """Write maps as they come, so that not all of them are in memory."""
     split = Path(group.name).name
-    if count == 0:  # a scene without queries
-        for name in Maps._fields:
-            shape = group.parent[f"train/{name}"].shape[1:]
-            group.create_dataset(name, (0, *shape), np.float16)
     written = [RowWriter(group, name, count) for name in Maps._fields]
     for parts in tqdm(maps, f"encode {split}", count, unit="img", disable=None):
         for rows, part in zip(written, parts, strict=True):

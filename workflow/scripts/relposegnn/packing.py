@@ -91,8 +91,6 @@ def pack_frames(
                 group.create_dataset("focal_length", data=focal_lengths[split])
             read = partial(_read_frame, size=size, jitter=packing.colour_jitter, scene=scene)
             images = map_in_threads(read, frames, workers)
-            if not frames:  # a scene without queries
-                group.create_dataset("images", (0, size[1], size[0], 3), np.uint8)
             histogram = _write_images(group, images, len(frames))
             if split == "train":
                 measured = channel_statistics(histogram)

@@ -78,8 +78,14 @@ class RowWriter:
     """Writes the rows of a new dataset as they come, in blocks: a write for each is slow."""
 
     def __init__(self, group: h5py.Group, name: str, count: int) -> None:
-        """Take the number of rows that will come, above 0; the first one tells shape and type."""
+        """Take the number of rows that will come; the first one tells shape and type.
+
+        Where none will, as of a scene without queries, the database's rows do.
+        """
         self._group, self._name, self._count, self._next = group, name, count, 0
+        if count == 0:
+            like = group.parent[f"train/{name}"]
+            group.create_dataset(name, (0, *like.shape[1:]), like.dtype)
 
     def append(self, row: np.ndarray) -> None:
         """Take the next row; the last one completes the dataset."""

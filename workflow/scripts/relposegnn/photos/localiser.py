@@ -155,9 +155,8 @@ class Localiser:
         if isinstance(photos, str | Path | Image.Image):
             photos = [photos]
         paths = [photo if isinstance(photo, Image.Image) else Path(photo) for photo in photos]
-        if names is None:
-            names = [getattr(path, "name", str(number)) for number, path in enumerate(paths)]
-        names = list(names)
+        own = [getattr(path, "name", str(number)) for number, path in enumerate(paths)]
+        names = own if names is None else list(names)
         known = self._recognise(paths, focal_length)
         refined, told, stated = self._estimate(paths, names, known, focal_length)
         self._files.check()

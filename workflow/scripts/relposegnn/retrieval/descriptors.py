@@ -233,9 +233,6 @@ def _sample(
 
 def _write_rows(group: h5py.Group, rows: Iterator[np.ndarray], count: int) -> None:
     """Write descriptors as they come, so that not all of them are in memory."""
-    if count == 0:  # a scene without queries
-        length = group.parent["train/descriptor"].shape[1]
-        group.create_dataset("descriptor", (0, length), dtype=np.float32)
     written, name = RowWriter(group, "descriptor", count), Path(group.name).name
     for row in tqdm(rows, f"describe {name}", count, unit="img", disable=None):
         written.append(row)
