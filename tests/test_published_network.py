@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from relposegnn.authors.second_layer import SECOND_LAYER
 from relposegnn.checkpoints import load_model, load_weights, save_model
@@ -169,6 +170,17 @@ def test_dropout_acts_in_training_only():
     model.train()
     generator = torch.Generator().manual_seed(0)
     assert model.relate(features, edges, graph, generator).relative.shape[0] < 112
+
+
+def test_the_folded_encoder_gives_the_same_features(reference):
+    model = published_model(reference, "full-3-2").eval()
+    folded = model.folded_encoder()
+    images = torch.randn(2, 3, 64, 85, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected, found = model.encode(images), folded(images)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    assert any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
 
 
 def test_the_published_network_has_its_74_8_million_parameters():

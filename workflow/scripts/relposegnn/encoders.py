@@ -153,7 +153,7 @@ def _lite0() -> ImageEncoder:
     body = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=(2, 3))
     body.blocks = body.blocks[: len(STAGE_LENGTHS)]  # the rest costs a third and is not asked for
     load_weights(body, _timm_names(read_checkpoint(path)), path)
-    _fold_norms(body.eval())
+    fold_norms(body.eval())
     weights = f"{WEIGHTS_PACKAGE} {version(WEIGHTS_PACKAGE)}"
     return ImageEncoder(body, [127.0] * 3, [128.0] * 3, weights)
 
@@ -175,18 +175,19 @@ def _timm_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return named
 
 
-def _fold_norms(module: nn.Module) -> None:
-    """Multiply the batch norms of EfficientNet's layers into the convolutions before them.
+def fold_norms(module: nn.Module) -> None:
+    """Multiply batch norms into the convolutions before them, in evaluation mode.
 
-    Its modules stand in the order in which they run. timm's norms hold the activation behind them.
+    Modules stand in the order in which they run, as in EfficientNet and torchvision's residual
+    networks. timm's norms hold the activation behind them.
     """
     children = list(module.named_children())
     for (name, layer), (following, norm) in pairwise(children):
         if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             setattr(module, name, fuse_conv_bn_eval(layer, norm))
-            setattr(module, following, norm.act)
+            setattr(module, following, getattr(norm, "act", nn.Identity()))
     for child in module.children():
-        _fold_norms(child)
+        fold_norms(child)
 
 
 def _timm_encoder(name: str) -> ImageEncoder:

@@ -52,6 +52,7 @@ class SceneImages:
         self.model, self.frames, self.features = model, frames, None
         self.device = next(model.parameters()).device
         self._encoder, self._scales = cache(self._load_encoder), cache(self._frame_scales)
+        self._own_encoder = cache(lambda: model.folded_encoder())
         self._kept = lru_cache(kept)(self._database_image) if kept else None
         self.scene_from_world = scene_from_world(model.settings.pose, frames.poses("train"))
         self._encoded: StoredFrames | None = None
@@ -124,9 +125,8 @@ class SceneImages:
             for each in (self.frames.mean, self.frames.variance)
         )
         # Packed row by row of pixels: already what torch calls channels_last.
-        return self.model.encode(
-            normalise_images(packed.permute(0, 3, 1, 2), mean, variance.sqrt())
-        )
+        images = normalise_images(packed.permute(0, 3, 1, 2), mean, variance.sqrt())
+        return self._own_encoder()(images)
 
     def _frame_scales(self, split: str) -> torch.Tensor:
         """Return the scales (N, 2) of positions in the frames of a split, see ``positions``."""
