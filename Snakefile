@@ -6,24 +6,16 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-include: "rules/common.smk"
-include: "rules/inputs.smk"
-include: "rules/captions.smk"
-include: "rules/targets.smk"
-include: "rules/downloads.smk"
-include: "rules/dataset.smk"
-include: "rules/retrieval.smk"
-include: "rules/graphs.smk"
-include: "rules/features.smk"
-include: "rules/training.smk"
-include: "rules/evaluation.smk"
-include: "rules/refinement.smk"
-include: "rules/calibration.smk"
-include: "rules/tables.smk"
-include: "rules/figures.smk"
-include: "rules/photos.smk"
-include: "rules/provenance.smk"
-include: "rules/report.smk"
+include: "rules/project.smk"
+
+
+for part in (
+    *("common", "inputs", "captions", "targets", "downloads", "dataset", "retrieval"),
+    *("graphs", "features", "training", "evaluation", "refinement", "calibration"),
+    *("tables", "figures", "photos", "provenance", "report"),
+):
+
+    include: f"{PROJECT}/rules/{part}.smk"
 
 
 report: "workflow/report/workflow.rst"

@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from textwrap import shorten
 
-# Not workflow.basedir: another workflow may use this one as a module.
-PROJECT = Path(str(workflow.current_basedir)).parent
 SCRIPTS = PROJECT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
@@ -50,7 +48,7 @@ workflow.configfiles.append(PROJECT / "config" / "config.yaml")  # for the repor
 try:
     for path in workflow.configfiles:
         check_file(path)
-    config = validate_configuration(config, PROJECT)
+    config = validate_configuration(config, PROJECT, USERS_FOLDER)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 

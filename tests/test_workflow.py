@@ -98,7 +98,8 @@ def test_a_general_network_that_is_not_there_is_told(tmp_path):
 
 
 def test_jobs_are_told_how_long_threads_wait(tmp_path):
-    text = f'include: "{REPOSITORY}/rules/common.smk"\n\nrule told:\n    output: "told"\n'
+    parts = (f'include: "{REPOSITORY}/rules/{part}.smk"\n' for part in ("project", "common"))
+    text = "".join(parts) + '\nrule told:\n    output: "told"\n'
     (tmp_path / "Snakefile").write_text(f"{text}    shell: 'echo $GOMP_SPINCOUNT > {{output}}'\n")
     snakemake_output(["--cores", "1"], tmp_path)
     assert (tmp_path / "told").read_text().strip() == WAITING["GOMP_SPINCOUNT"]

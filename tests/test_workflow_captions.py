@@ -11,6 +11,7 @@ pytestmark = pytest.mark.slow
 ASKING = """
 config.update({config})
 
+include: "{rules}/project.smk"
 include: "{rules}/common.smk"
 include: "{rules}/inputs.smk"
 include: "{rules}/captions.smk"

@@ -43,18 +43,21 @@ SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is t
 VARIED_SECTIONS = ("graphs", "model", "training")
 
 
-def validate_configuration(changes: dict, project: str | Path) -> dict:
+def validate_configuration(
+    changes: dict, project: str | Path, start: str | Path | None = None
+) -> dict:
     """Return the whole configuration: ``changes`` merged over ``config/config.yaml``, and checked.
 
     Text that is exactly a number, a boolean or null becomes one where the schema wants one:
     ``--config`` hands over nested values as text, and YAML reads ``1e-4`` as text. ``scenes_dir``,
-    ``photos.folder``, ``evaluation.literature`` and ``general.models``, when relative, start at the
-    project's folder and are returned relative to the working directory. A variant is returned with
-    its whole sections ``graphs``, ``model`` and ``training``, those of the configuration changed.
+    ``photos.folder``, ``evaluation.literature`` and ``general.models``, when relative, start at
+    ``start`` and are returned relative to the working directory. A variant is returned with its
+    whole sections ``graphs``, ``model`` and ``training``, those of the configuration changed.
 
     Args:
         changes: what another file, ``--config`` or the user of a Snakemake module gives.
         project: folder of the Snakefile, with ``config/config.yaml`` and ``config.schema.yaml``.
+        start: folder at which relative paths start; None: the project's.
 
     Raises:
         InputError: one line for each mistake: its place, what was got, what is allowed.
@@ -65,7 +68,7 @@ def validate_configuration(changes: dict, project: str | Path) -> dict:
     config = _converted(merged(default, changes), schema)
     problems = list(dict.fromkeys(_schema_problems(config, schema)))
     if not problems:
-        _resolve_paths(config, Path(project).absolute())
+        _resolve_paths(config, Path(start or project).absolute())
         problems = list(contradictions(config))
     if not problems:
         problems = _complete_variants(config, schema)
@@ -185,20 +188,20 @@ def allowed_values(schema: dict) -> str:
     return ", ".join([kind, *limits]) + meaning
 
 
-def _resolve_paths(config: dict, project: Path) -> None:
+def _resolve_paths(config: dict, start: Path) -> None:
     paths = (
         (config, "scenes_dir"), (config["evaluation"], "literature"), (config["photos"], "folder")
     )  # fmt: skip
     for section, key in paths:
         if section[key]:
-            section[key] = _resolved(section[key], project)
+            section[key] = _resolved(section[key], start)
     models = config["general"]["models"]
-    config["general"]["models"] = [_resolved(path, project) for path in models]
+    config["general"]["models"] = [_resolved(path, start) for path in models]
 
 
-def _resolved(path: str, project: Path) -> str:
+def _resolved(path: str, start: Path) -> str:
     expanded = Path(path).expanduser()
-    return str(expanded if expanded.is_absolute() else os.path.relpath(project / expanded))
+    return str(expanded if expanded.is_absolute() else os.path.relpath(start / expanded))
 
 
 def _complete_variants(config: dict, schema: dict) -> list[str]:
