@@ -11,6 +11,7 @@ from relposegnn.calibration import (
     DECADES,
     FEWEST,
     LEVELS,
+    UNREFINED,
     USUAL_RATIO,
     Scale,
     StatedErrors,
@@ -146,12 +147,43 @@ def test_poses_that_stay_as_regressed_have_the_error_of_regressed_ones(tmp_path)
     regressed, refined = (
         np.stack(stated_errors(arrays, name, calibration)) for name in (ALL_EDGES, REFINED)
     )
-    np.testing.assert_array_equal(refined[..., stays], regressed[..., stays])
+    # Here they are no further off than others.
+    np.testing.assert_allclose(refined[..., stays] / regressed[..., stays], 1, atol=0.1)
     assert (refined[..., ~stays] < regressed[..., ~stays]).mean() > 0.9
-    del calibration[REFINED]
+    del calibration[REFINED], calibration[UNREFINED]
     alone = np.stack(stated_errors(arrays, REFINED, calibration))
     np.testing.assert_array_equal(alone[..., stays], regressed[..., stays])
     assert np.isnan(alone[..., ~stays]).all()
+
+
+def farther(arrays, factor):
+    """Return predictions whose poses that stay as regressed have errors times a factor."""
+    stays = arrays["refined_points"] == 0
+    for prefix in ("robust", "refined"):
+        arrays[f"{prefix}_t"][stays] *= factor
+    return arrays
+
+
+def test_poses_that_stay_as_regressed_may_be_further_off_than_others(tmp_path):
+    """Never nearer, by what is stated; and of regressed poses as such the scale is another."""
+    far, near = (calibrate(tmp_path, farther(predictions(refined=True), f)) for f in (3, 0.3))
+    arrays = farther(predictions(seed=1, refined=True), 3)
+    stays = arrays["refined_points"] == 0
+    shares = [covered(arrays, name, far)[:, 0, stays].mean(axis=1) for name in (REFINED, ALL_EDGES)]
+    np.testing.assert_allclose(shares[0], LEVELS, atol=0.08)
+    assert (shares[1] < np.array(LEVELS) - 0.1).all()
+    refined, regressed = (
+        np.stack(stated_errors(arrays, name, near))[..., stays] for name in (REFINED, ALL_EDGES)
+    )
+    np.testing.assert_array_equal(refined[0], regressed[0])
+
+
+@pytest.mark.parametrize(("unknown", "told"), [(FEWEST - 1, False), (FEWEST, True)])
+def test_poses_that_stay_have_a_scale_by_frames_enough(tmp_path, unknown, told):
+    arrays = predictions(300, refined=True)
+    known = np.arange(300) >= unknown  # the first hundred stay
+    known[-50:] = False
+    assert (UNREFINED in calibrate(tmp_path, arrays, known)) == told
 
 
 def joined(*parts):

@@ -3,7 +3,9 @@
 What an estimate itself tells of its error orders estimates well, but its scale differs between
 places and networks. Of a regressed pose: how far the estimates by single edges lie apart, and how
 far the camera has moved from the first neighbour's; of a refined one: how sharply matches fix it.
-The scale is measured on database frames that were localised without those around (``left_out``).
+Regressed poses that matches should refine and do not are further off than others: they have a scale
+of their own. Scales are measured on database frames that were localised without those around
+(``left_out``).
 
 Two errors are stated: sigma, meant to hold in 68 % of the cases, and one that holds in 95 %.
 Between and beyond, errors are taken to follow the Weibull distribution that has both levels.
@@ -45,7 +47,9 @@ LEAST_RATIO = 1.1
 USUAL_FRAMES = 20  # as many frames as that counts for
 FEWEST = 10  # frames that a scale is told from
 ROUNDS = 5  # of reweighted least squares
-FACTORS = {FIRST_EDGE: 3, ALL_EDGES: 3, REFINED: 2}  # of what each estimator tells
+UNREFINED = "not refined"  # of all edges, where matches should refine a pose and do not
+FACTORS = {FIRST_EDGE: 3, ALL_EDGES: 3, REFINED: 2, UNREFINED: 1}  # of what each estimator tells
+OWN_PREFIXES = PREFIXES | {UNREFINED: PREFIXES[ALL_EDGES]}
 
 
 class Scale(NamedTuple):
@@ -78,7 +82,7 @@ class StatedErrors(NamedTuple):
     degrees: np.ndarray
 
 
-Calibration = dict[str, Scale]  # by estimator
+Calibration = dict[str, Scale]  # by estimator, and of ``UNREFINED``
 
 
 def share_within(error: float, stated: np.ndarray) -> np.ndarray:
@@ -128,21 +132,22 @@ def calibrate_errors(
             *(predictions_file, (~known).sum(), len(known), FEWEST),
         )
         known = np.zeros(len(known), dtype=bool)
-    scales = {name: _scale(arrays, name, ~known) for name in (FIRST_EDGE, ALL_EDGES)}
+    used = {FIRST_EDGE: ~known, ALL_EDGES: ~known}
     if REFINED in present_estimators(arrays):
-        scales[REFINED] = _scale(arrays, REFINED, arrays[POINTS] > 0)
-    for name, scale in scales.items():
-        if scale is None:
+        used |= {REFINED: arrays[POINTS] > 0, UNREFINED: ~known & (arrays[POINTS] == 0)}
+    scales: Calibration = {}
+    for name, frames in used.items():
+        if scale := _scale(arrays, name, frames, scales):
+            scales[name] = scale
+            logger.info(
+                "%s: median error %.3f m, %.2f degrees on %d left-out frames",
+                *(name, *scale.median, scale.frames),
+            )
+        elif name != UNREFINED:  # which are taken for poses as all others then
             logger.warning(
                 "%s: fewer than %d frames to tell errors from; none are stated", name, FEWEST
             )
-            continue
-        logger.info(
-            "%s: median error %.3f m, %.2f degrees on %d left-out frames",
-            *(name, *scale.median, scale.frames),
-        )
-    known = {name: scale for name, scale in scales.items() if scale is not None}
-    write_calibration(calibration_file, known, predictions_owner(predictions_file))
+    write_calibration(calibration_file, scales, predictions_owner(predictions_file))
 
 
 def write_calibration(calibration_file: str | Path, calibration: Calibration, owner: Owner) -> None:
@@ -189,33 +194,47 @@ def stated_errors(
 ) -> StatedErrors:
     """Return the errors that are stated with estimates of N queries.
 
-    NaN where nothing is known; a pose that stays as regressed has the error of the regressed one.
+    NaN where nothing is known. A pose that stays as regressed has the error of the regressed one,
+    or the larger one that such poses are told to have.
 
     Args:
         arrays: of predictions, see ``predictions.read_predictions``.
         estimator: whose estimates.
         calibration: of the same run and place.
     """
-    told, scale = _told(arrays, estimator), calibration.get(estimator)
-    if told is None or scale is None:
-        stated = np.full((2, 2, len(arrays[f"{PREFIXES[estimator]}_t"])), np.nan)
-    else:
-        sigma = told[0] @ np.array(scale.metres), told[1] @ np.array(scale.degrees)
-        stated = [np.outer([1, wide], own) for wide, own in zip(scale.ratios, sigma, strict=True)]
+    stated = _stated(arrays, estimator, calibration)
     if estimator == REFINED:
-        regressed, stays = stated_errors(arrays, ALL_EDGES, calibration), arrays[POINTS] == 0
-        stated = np.where(stays, regressed, stated)
+        regressed = (_stated(arrays, name, calibration) for name in (ALL_EDGES, UNREFINED))
+        stated = np.where(arrays[POINTS] == 0, np.fmax(*regressed), stated)
     return StatedErrors(*stated)
 
 
-def _told(arrays: Mapping[str, np.ndarray], estimator: str) -> tuple[np.ndarray, np.ndarray] | None:
+def _stated(
+    arrays: Mapping[str, np.ndarray], estimator: str, calibration: Calibration
+) -> np.ndarray:
+    """Return what the scale of an estimator, or of ``UNREFINED``, comes to, (unit, level, N)."""
+    told, scale = _told(arrays, estimator, calibration), calibration.get(estimator)
+    if told is None or scale is None:
+        return np.full((2, 2, len(arrays[f"{OWN_PREFIXES[estimator]}_t"])), np.nan)
+    sigma = told[0] @ np.array(scale.metres), told[1] @ np.array(scale.degrees)
+    return np.stack(
+        [np.outer([1, wide], own) for wide, own in zip(scale.ratios, sigma, strict=True)]
+    )
+
+
+def _told(
+    arrays: Mapping[str, np.ndarray], estimator: str, calibration: Calibration
+) -> tuple[np.ndarray, np.ndarray] | None:
     """Return what N estimates tell of their errors in metres and in degrees, (N, F) each.
 
     Of regressed poses F = 3: a constant, the spread of the edges, and the motion from the first
     neighbour's camera. Of refined ones F = 2: the deviation by the cost's curvature, and that times
     the metres to the first neighbour: away from it, errors that the database's poses have in common
-    act as on a lever. None where the arrays have it not.
+    act as on a lever. Of ``UNREFINED`` F = 1: sigma as of all edges. None where the arrays have it
+    not.
     """
+    if estimator == UNREFINED:
+        return tuple(sigma[:, None] for sigma, _ in _stated(arrays, ALL_EDGES, calibration))
     names = DEVIATIONS if estimator == REFINED else EDGE_SPREADS
     if estimator not in (FIRST_EDGE, ALL_EDGES, REFINED) or names[0] not in arrays:
         return None
@@ -232,12 +251,17 @@ def _told(arrays: Mapping[str, np.ndarray], estimator: str) -> tuple[np.ndarray,
     )
 
 
-def _scale(arrays: Mapping[str, np.ndarray], estimator: str, used: np.ndarray) -> Scale | None:
-    """Return an estimator's scale by some of N predictions, ``used`` (N,); None by too few."""
-    told = _told(arrays, estimator)
+def _scale(
+    arrays: Mapping[str, np.ndarray], estimator: str, used: np.ndarray, known: Calibration
+) -> Scale | None:
+    """Return an estimator's scale by some of N predictions, ``used`` (N,); None by too few.
+
+    That of ``UNREFINED`` comes after that of all edges, which is ``known`` then.
+    """
+    told = _told(arrays, estimator, known)
     if told is None:
         return None
-    estimates, truths = (pose_arrays(arrays, p) for p in (PREFIXES[estimator], "targ"))
+    estimates, truths = (pose_arrays(arrays, each) for each in (OWN_PREFIXES[estimator], "targ"))
     error = np.stack(pose_errors(estimates, truths), axis=1)
     used = used & np.isfinite(np.hstack([*told, error])).all(axis=1)
     if used.sum() < FEWEST:
