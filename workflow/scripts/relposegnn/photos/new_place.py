@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..calibration import Calibration
+from ..calibration import UNREFINED, Calibration
 from ..experiments import GENERAL, SCENE_NAME
 from ..folders import refuse_no_folder
 from ..predictions import ALL_EDGES, REFINED
@@ -83,7 +83,11 @@ def _settings(images: Path, model: Path, lost_poses: str | None) -> list[str]:
 def tell_quality(calibration: Calibration) -> str:
     """Return in words and figures how well a place can be localised in, by its own images."""
     lines = []
-    for name, text in ((REFINED, "refined by matches"), (ALL_EDGES, "by the network alone")):
+    for name, text in (
+        (REFINED, "refined by matches"),
+        (UNREFINED, "where matches refine none"),
+        (ALL_EDGES, "by the network alone"),
+    ):
         if scale := calibration.get(name):
             metres, degrees = scale.median
             lines.append(
