@@ -33,7 +33,7 @@ SIZE = (341, 256)
 
 def pack(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
     """Packing frames against decoding and resizing alone; the file's size against raw pixels."""
-    count = 40 if quick else 300
+    count = 12 if quick else 300
     paths = write_images(folder / "scene", count)
     outputs = [folder / f"{repetition}.h5" for repetition in range(repeats + 1)]
     unwritten = iter(outputs)  # the workflow has no file replaced either

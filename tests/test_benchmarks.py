@@ -2,11 +2,10 @@
 
 import ast
 import importlib
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
+from prepared_python import prepared_output
 from project import REPOSITORY
 
 BENCHMARKS = sorted((REPOSITORY / "benchmarks").glob("*.py"))
@@ -23,8 +22,8 @@ def test_what_a_benchmark_imports_exists(path):
 @pytest.mark.slow
 def test_stages_run_at_toy_sizes(tmp_path):
     stages = ("pack", "read", "sample")
-    command = [sys.executable, REPOSITORY / "benchmarks/run.py", *stages, "--quick"]
-    subprocess.check_call([*command, "--repeats", "1", "--output", tmp_path])
+    command = [str(REPOSITORY / "benchmarks/run.py"), *stages, "--quick"]
+    prepared_output([*command, "--repeats", "1", "--output", str(tmp_path)], tmp_path)
     table = pd.read_csv(tmp_path / "benchmarks.csv")
     assert set(table.stage) == {"pack frames", "frames file", "sample"}
     assert (table[["ours", "base", "ratio"]] > 0).all(axis=None)
