@@ -39,12 +39,14 @@ class Edges(NamedTuple):
 
     Attributes:
         graph: (E,) index of each edge's graph.
+        neighbour: (E,) database frame at its end that is not the query.
         features: (E, D) that its heads take.
         regressed: (E, 6) relative poses, metres and half radians.
         truth: (E, 6) likewise.
     """
 
     graph: np.ndarray
+    neighbour: np.ndarray
     features: np.ndarray
     regressed: np.ndarray
     truth: np.ndarray
@@ -85,7 +87,8 @@ def adapt_model(
 ) -> None:
     """Write a network fitted to a scene, and predictions of the scene's left-out frames.
 
-    Each of these is predicted by a layer that was fitted without its stretch of the database.
+    Each of these is predicted by a layer that was fitted without its stretch of the database, also
+    as neighbours: else edges of other graphs would show it the same pairs of images.
 
     Args:
         model_file: of the network, which was not trained on the scene.
@@ -100,21 +103,21 @@ def adapt_model(
     """
     model = load_model(model_file).to(device, memory_format=torch.channels_last)
     edges = regress_edges(model, scene, settings.both_directions)
-    count = len(read_graphs(scene.graphs, LEFT_OUT)[0])
-    fold_of_graph = np.arange(count) * FOLDS // count
-    strength = choose_strength(edges, fold_of_graph)
+    with Frames(scene.frames) as frames:
+        place, count = f"{frames.dataset}, {frames.scene}", frames.count("train")
+    stretch = np.arange(count) * FOLDS // count  # of each database frame
+    own = stretch[read_graphs(scene.graphs, LEFT_OUT)[0]]
+    strength = choose_strength(edges, own)
     parts = []
-    for fold in range(FOLDS):
-        rows = np.flatnonzero(fold_of_graph == fold)
-        if len(rows):
-            others = edges.of(fold_of_graph[edges.graph] != fold)
-            _put(model, fit_layer(others, strength) if strength else None)
-            parts.append(localize_queries(model, scene, settings, LEFT_OUT, rows))
+    for number in np.unique(own):
+        others = edges.of((own[edges.graph] != number) & (stretch[edges.neighbour] != number))
+        _put(model, fit_layer(others, strength) if strength and len(others.graph) else None)
+        rows = np.flatnonzero(own == number)
+        parts.append(localize_queries(model, scene, settings, LEFT_OUT, rows))
     predictions = {name: np.concatenate([own[name] for own in parts]) for name in parts[0]}
     _put(model, fit_layer(edges, strength) if strength else None)
     with Frames(scene.frames) as frames:
         write_predictions(predictions_file, predictions, frames, model)
-        place = f"{frames.dataset}, {frames.scene}"
     origin = read_checkpoint(model_file)
     save_model(adapted_file, model, origin["epoch"], origin["scenes"], {"adapted to": place})
 
@@ -131,7 +134,8 @@ def regress_edges(model: PoseNetwork, scene: SceneFiles, both_directions: bool) 
         images = SceneImages(model, frames, scene.features)
         features, nodes = images.graphs(images.of_frames("train", query), neighbours)
         database = frames.poses("train")
-    poses = (scene_from_world(kind, database) @ database)[np.column_stack([query, neighbours])]
+    members = np.column_stack([query, neighbours])
+    poses = (scene_from_world(kind, database) @ database)[members]
     size = poses.shape[1]
     for start, seen, *graphs in graph_passes(features, nodes):
         used, own, turns = model.edges_at(seen, *graphs, both_directions)
@@ -140,7 +144,8 @@ def regress_edges(model: PoseNetwork, scene: SceneFiles, both_directions: bool) 
         source, target = used.cpu().numpy()
         graph = start + source // size
         truth = relative_pose(kind, poses[graph, source % size], poses[graph, target % size])
-        parts.append(Edges(graph, known.double().cpu().numpy(), regressed, truth))
+        neighbour = members[graph, np.maximum(source % size, target % size)]  # the query is node 0
+        parts.append(Edges(graph, neighbour, known.double().cpu().numpy(), regressed, truth))
     edges = Edges(*(np.concatenate(each) for each in zip(*parts, strict=True)))
     return edges.of(np.isfinite(edges.regressed).all(axis=1))
 
