@@ -12,14 +12,13 @@ from PIL import Image
 from torchvision.transforms import functional
 
 from relposegnn import images
+from relposegnn.colour_jitter import jitter_colours, shift_hue
 from relposegnn.images import (
     crop_centre,
     image_size,
-    jitter_colours,
     read_image,
     read_images,
     resized_shape,
-    shift_hue,
 )
 from relposegnn.runtime import InputError
 

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from .images import common_size, jitter_colours, read_image, resized_shape
+from .colour_jitter import jitter_colours
+from .images import common_size, read_image, resized_shape
 from .layouts.reading import REFUSE, read_scene
 from .runtime import InputError, numpy_generator
 from .scenes import Frame, Scene, hold_out
@@ -37,8 +38,8 @@ class Packing(NamedTuple):
         focal_lengths: of the database's and of the queries' camera, in longer sides of the image,
             or None: the first as a COLMAP model says, elsewhere unknown, the second as the first.
         held_out: frames in a stretch, see ``scenes.hold_out``; None keeps the scene's own split.
-        colour_jitter: strengths, see ``images.jitter_colours``, drawn once for each image; None:
-            images as they are.
+        colour_jitter: strengths, see ``colour_jitter.jitter_colours``, drawn once for each image;
+            None: images as they are.
         lost_poses: what becomes of frames whose pose is not finite, see ``reading.read_scene``.
     """
 

@@ -1,0 +1,41 @@
+"""Colours of images changed at random, as training frames may be packed."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageEnhance
+
+
+def jitter_colours(
+    image: np.ndarray, strengths: Sequence[float], generator: np.random.Generator
+) -> np.ndarray:
+    """Return an image (H, W, 3) uint8 RGB with changed colours, as torchvision's ``ColorJitter``.
+
+    Brightness, contrast and saturation are multiplied by factors drawn within [1 - strength,
+    1 + strength], not below 0; the hue is shifted by a share of the circle within [-strength,
+    strength]; in random order. With Pillow, as torchvision does it, so that packing needs no torch.
+
+    Args:
+        image: as read.
+        strengths: of brightness, contrast, saturation and hue.
+        generator: of the draws.
+    """
+    low = np.maximum(0, 1 - np.array(strengths))
+    factors = generator.uniform(low, 1 + np.array(strengths))
+    shift = generator.uniform(-strengths[3], strengths[3])
+    changed = Image.fromarray(image)
+    enhancers = ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color
+    for change in generator.permutation(4).tolist():
+        if change < 3:
+            changed = enhancers[change](changed).enhance(factors[change])
+        else:
+            changed = shift_hue(changed, shift)
+    return np.array(changed)
+
+
+def shift_hue(image: Image.Image, share: float) -> Image.Image:
+    """Return an RGB image whose hues are shifted by a share of the circle."""
+    hue, saturation, value = image.convert("HSV").split()
+    steps = int(share * 255) % 256
+    hue = Image.fromarray(np.array(hue) + np.uint8(steps))  # wraps around
+    return Image.merge("HSV", (hue, saturation, value)).convert("RGB")
