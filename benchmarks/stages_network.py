@@ -141,7 +141,7 @@ def localise(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
                 with single_matrix_threads():  # it takes longer with several
                     for path in paths[:photos]:
                         photo = read_photo(path, (320, 240), loaded._images.size, SIZE, 1.0)
-                        list(loaded._describer.rows([photo.describing]))
+                        loaded._retrieval.describe([photo])
                         loaded._images.encode(photo.seen[None], np.array([0.914]))
 
             seconds = by_turns(3 * repeats, ours, bare)

@@ -314,7 +314,8 @@ def test_a_loaded_place_localises_photos_as_often_as_one_likes(place, folder, tm
         together = loaded.localise([folder / name for name in expected.index], expected.index)
         np.testing.assert_allclose(together.table[numbers], expected[numbers], atol=1e-5)
         assert together.covariances.shape == (6, 3, 3)
-        loaded._ranker = Ranker(loaded._descriptors["train/descriptor"], most_bytes=0)
+        own = loaded._retrieval
+        own._ranker = Ranker(own._descriptors["train/descriptor"], most_bytes=0)
         streamed = loaded.localise([folder / "test 3.PNG"]).table
         np.testing.assert_allclose(
             streamed[numbers], expected.loc[["test 3.PNG"], numbers], atol=1e-5

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self
 
-import h5py
 import numpy as np
 import pandas as pd
 import torch
@@ -19,28 +18,23 @@ from ..aggregation import aggregate, pair_spread
 from ..calibration import StatedErrors, read_calibration, stated_errors
 from ..checkpoints import load_model
 from ..frames import Frames
-from ..json_files import number
-from ..limits import checked_size
 from ..localization import estimate_candidates
 from ..matching.refinement import Refined
 from ..matching.scenes import poses_of, regressed_prior, tell_refined
 from ..metrics import STATED, stated_columns
-from ..neighbour_choice import SamplingSettings, check_choice, choose_neighbours
+from ..neighbour_choice import SamplingSettings, choose_neighbours
 from ..owners import Owner
 from ..poses import quaternion_from_matrix
 from ..predictions import ALL_EDGES, DEVIATIONS, EDGE_SPREADS, POINTS, REFINED
-from ..retrieval.describers import Describer, load_describer
-from ..retrieval.exact import Ranker
 from ..runtime import InputError, numpy_generator
 from ..scene_images import SceneImages, StoredMaps
-from ..storage import check_scene, open_hdf5, read_settings
 from ..threads import map_in_threads, one_core_left
 from ..weights import fingerprint
-from ..whole_files import reading
-from .confidence import confidence, similarity_scale
-from .files import Photo, read_photo
+from .confidence import confidence
+from .files import read_photo
 from .place import Place
 from .refining import PhotoRefiner
+from .retrieval import PhotoRetrieval
 from .unchanged import Unchanged
 
 logger = logging.getLogger(__name__)
@@ -108,12 +102,7 @@ class Localiser:
         self._calibration = read_calibration(place.calibration, owner)
         model = model.to(device, memory_format=torch.channels_last)
         self._images = SceneImages(model, self.frames, place.features, KEPT_IMAGES)
-        self._descriptors = open_hdf5(place.descriptors, "descriptors")
-        self._length = _ranking_length(place, self.frames, self._descriptors)
-        self._describing = _describing(self._descriptors)
-        self._describer = _describer_of(self._descriptors, place.describer, device, workers)
-        self._similarity_scale = similarity_scale(self._descriptors["train/descriptor"])
-        self._ranker = Ranker(self._descriptors["train/descriptor"])
+        self._retrieval = PhotoRetrieval(place, self.frames, device, workers)
         self._beside = ThreadPoolExecutor(1)  # describes what is encoded meanwhile
         self._refiner = PhotoRefiner(self.frames, place.images) if place.images else None
 
@@ -125,7 +114,7 @@ class Localiser:
         """Close the files of the place."""
         self._beside.shutdown()
         self.frames.close()
-        self._descriptors.close()
+        self._retrieval.close()
 
     def localise(
         self,
@@ -162,7 +151,7 @@ class Localiser:
         self._files.check()
         poses, points = poses_of(refined)
         poses = np.concatenate(poses, axis=1)
-        scale, within = self._similarity_scale, self.place.within
+        scale, within = self._retrieval.scale, self.place.within
         sure = confidence(known.similarity, scale, points, stated, within)
         sure[np.isnan(poses[:, 0])] = 0
         nearest = [self.frames.name("train", row) for row in known.ranked[:, 0]]
@@ -182,8 +171,8 @@ class Localiser:
         self, paths: list[Path | Image.Image], focal_length: float | None
     ) -> _Recognised:
         """Read photos, describe them, rank the database for them and encode them."""
-        packed, (size, crop) = self.frames.image_shape[::-1], self._describing
-        sizes = size, self._images.size, packed, crop
+        packed = self.frames.image_shape[::-1]
+        sizes = self._retrieval.size, self._images.size, packed, self._retrieval.crop
         read = partial(read_photo, focal_length=focal_length, orientation=self.frames.orientation)
         reading = map_in_threads(lambda path: read(path, *sizes), paths, self._workers)
         quiet = len(paths) == 1 or None  # None: unless it goes to a terminal
@@ -193,11 +182,10 @@ class Localiser:
             told = np.array([photo.focal_length for photo in photos])
             lengths = np.where(np.isnan(told), self._usual_length, told)
             with one_core_left():
-                described = self._beside.submit(self._describe, photos)
+                described = self._beside.submit(self._retrieval.describe, photos)
                 seen = self._images.encode(np.stack([photo.seen for photo in photos]), lengths)
                 described = described.result()
-            ranked, similarity = self._ranker.rank(described, self._length)
-            blocks.append((seen, ranked, similarity[:, 0]))
+            blocks.append((seen, *self._retrieval.rank(described)))
             cut += sum(photo.cut for photo in photos)
         if cut:
             logger.warning(
@@ -209,10 +197,6 @@ class Localiser:
         return _Recognised(
             self._images.join(seen), np.concatenate(ranked), np.concatenate(similarity)
         )
-
-    def _describe(self, photos: list[Photo]) -> np.ndarray:
-        """Return the descriptors (N, D) of photos."""
-        return np.stack(list(self._describer.rows([photo.describing for photo in photos])))
 
     def _estimate(
         self,
@@ -258,41 +242,3 @@ def neighbours_of_photos(
         for ranking, generator in zip(ranked, draws, strict=True)
     ]
     return np.concatenate(chosen)
-
-
-def _ranking_length(place: Place, frames: Frames, descriptors: h5py.File) -> int:
-    """Return the length of a photo's ranking, once the place's files have been checked."""
-    check_scene(descriptors, frames)
-    with reading(descriptors.filename, "descriptors"):
-        count = len(descriptors["train/descriptor"])
-    if count != frames.count("train"):
-        raise InputError(
-            f"{descriptors.filename}: describes {count} database images, expected the "
-            f"{frames.count('train')} of {frames.path}; describe the frames again"
-        )
-    length = min(place.candidates, count - 1)
-    check_choice(place.sampling, length, count, str(frames.path))
-    return length
-
-
-def _describing(descriptors: h5py.File) -> tuple[tuple[int, int], float]:
-    """Return the size of images that were described, and the share that was left of them."""
-    settings = read_settings(descriptors)
-    with reading(descriptors.filename, "descriptors"):
-        size = checked_size(descriptors.filename, settings["width"], settings["height"])
-        return size, number(settings["crop"], "crop", least=0.01, most=1)
-
-
-def _describer_of(
-    descriptors: h5py.File, describer_file: Path, device: torch.device, workers: int
-) -> Describer:
-    """Return the describer that made the descriptors; refuse another one than was recorded."""
-    settings = read_settings(descriptors)
-    describer = load_describer(settings["descriptor"], describer_file, str(device), workers)
-    recorded = {key: settings.get(key) for key in describer.made_by}
-    if recorded != describer.made_by:
-        raise InputError(
-            f"{describer_file}: is {describer.made_by}, but {descriptors.filename} was made with "
-            f"{recorded}; give the same file, or describe the frames again"
-        )
-    return describer

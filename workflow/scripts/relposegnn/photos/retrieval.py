@@ -1,0 +1,103 @@
+"""What a place's database looks like, and which of its images photos are most similar to."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+
+from ..frames import Frames
+from ..json_files import number
+from ..limits import checked_size
+from ..neighbour_choice import check_choice
+from ..retrieval.describers import Describer, load_describer
+from ..retrieval.exact import Ranker
+from ..runtime import InputError
+from ..storage import check_scene, open_hdf5, read_settings
+from ..whole_files import reading
+from .confidence import similarity_scale
+from .files import Photo
+from .place import Place
+
+
+class PhotoRetrieval:
+    """Descriptors of a database, and what makes and compares those of photos, until it is closed.
+
+    Attributes:
+        size: (width, height) in pixels at which images are described.
+        crop: the share of their width and height that is.
+        scale: of similarities in the database.
+    """
+
+    def __init__(self, place: Place, frames: Frames, device: torch.device, workers: int) -> None:
+        """Open the descriptors of a place, with its frames.
+
+        Args:
+            place: that photos show.
+            frames: its frames.
+            device: to describe on.
+            workers: threads that describe.
+
+        Raises:
+            InputError: they do not belong together, or another describer made the descriptors.
+        """
+        self._descriptors = open_hdf5(place.descriptors, "descriptors")
+        self._length = _ranking_length(place, frames, self._descriptors)
+        self.size, self.crop = _describing(self._descriptors)
+        self._describer = _describer_of(self._descriptors, place.describer, device, workers)
+        self.scale = similarity_scale(self._descriptors["train/descriptor"])
+        self._ranker = Ranker(self._descriptors["train/descriptor"])
+
+    def describe(self, photos: list[Photo]) -> np.ndarray:
+        """Return the descriptors (N, D) of photos."""
+        return np.stack(list(self._describer.rows([photo.describing for photo in photos])))
+
+    def rank(self, described: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return database images (N, K), most similar to descriptors (N, D) first.
+
+        And the similarity (N,) of the first.
+        """
+        ranked, similarity = self._ranker.rank(described, self._length)
+        return ranked, similarity[:, 0]
+
+    def close(self) -> None:
+        """Close the file of descriptors."""
+        self._descriptors.close()
+
+
+def _ranking_length(place: Place, frames: Frames, descriptors: h5py.File) -> int:
+    """Return the length of a photo's ranking, once the place's files have been checked."""
+    check_scene(descriptors, frames)
+    with reading(descriptors.filename, "descriptors"):
+        count = len(descriptors["train/descriptor"])
+    if count != frames.count("train"):
+        raise InputError(
+            f"{descriptors.filename}: describes {count} database images, expected the "
+            f"{frames.count('train')} of {frames.path}; describe the frames again"
+        )
+    length = min(place.candidates, count - 1)
+    check_choice(place.sampling, length, count, str(frames.path))
+    return length
+
+
+def _describing(descriptors: h5py.File) -> tuple[tuple[int, int], float]:
+    """Return the size of images that were described, and the share that was left of them."""
+    settings = read_settings(descriptors)
+    with reading(descriptors.filename, "descriptors"):
+        size = checked_size(descriptors.filename, settings["width"], settings["height"])
+        return size, number(settings["crop"], "crop", least=0.01, most=1)
+
+
+def _describer_of(
+    descriptors: h5py.File, describer_file: Path, device: torch.device, workers: int
+) -> Describer:
+    """Return the describer that made the descriptors; refuse another one than was recorded."""
+    settings = read_settings(descriptors)
+    describer = load_describer(settings["descriptor"], describer_file, str(device), workers)
+    recorded = {key: settings.get(key) for key in describer.made_by}
+    if recorded != describer.made_by:
+        raise InputError(
+            f"{describer_file}: is {describer.made_by}, but {descriptors.filename} was made with "
+            f"{recorded}; give the same file, or describe the frames again"
+        )
+    return describer
