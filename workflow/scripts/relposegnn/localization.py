@@ -30,7 +30,8 @@ from .predictions import (
 from .relative_poses import compose, from_other_direction
 from .runtime import InputError, atomic_path
 from .scene_files import SceneFiles
-from .scene_images import CellsOfRows, SceneImages, StoredMaps
+from .scene_images import SceneImages
+from .stored_maps import CellsOfRows, StoredMaps
 from .weights import fingerprint
 from .yardsticks import yardstick_poses
 
@@ -146,7 +147,7 @@ def _read_some(graphs_file: str | Path, part: str, frames: Frames) -> tuple[np.n
 
 def estimate_candidates(
     images: SceneImages,
-    queries: "torch.Tensor | StoredMaps",
+    queries: torch.Tensor | StoredMaps,
     neighbours: np.ndarray,
     both_directions: bool = False,
 ) -> Candidates:
@@ -174,7 +175,7 @@ def estimate_candidates(
 
 def relate_to_neighbours(
     images: SceneImages,
-    queries: "torch.Tensor | StoredMaps",
+    queries: torch.Tensor | StoredMaps,
     neighbours: np.ndarray,
     both_directions: bool,
 ) -> tuple[np.ndarray, np.ndarray]:

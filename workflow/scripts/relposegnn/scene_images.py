@@ -1,10 +1,9 @@
 """What a network sees of a scene: features by its own encoder, or stored maps of a frozen one."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from .positions import frame_scales, image_scales
 from .relative_poses import scene_from_world
 from .runtime import InputError
 from .storage import StoredFrames
+from .stored_maps import CellsOfRows, StoredMaps, one_by_one
 
 # Images are encoded so many pixels at once: on a CPU as many as its caches like, 4 published ones.
 PIXELS_PER_PASS_CPU = 350_000
@@ -87,7 +87,7 @@ class SceneImages:
         pixels = PIXELS_PER_PASS_CPU if self.device.type == "cpu" else PIXELS_PER_PASS_GPU
         return max(1, pixels // math.prod(self.size))
 
-    def of_frames(self, split: str, indices: np.ndarray) -> "torch.Tensor | StoredMaps":
+    def of_frames(self, split: str, indices: np.ndarray) -> torch.Tensor | StoredMaps:
         """Return what the network sees of some frames of a split, one after another."""
         if self.features is not None:
             maps, scales = self.features.maps, self._scales(split)[indices]
@@ -99,7 +99,7 @@ class SceneImages:
         parts = (distinct[start : start + self.at_once] for start in passes)
         return torch.cat([self.encode(self.frames.images(split, part)) for part in parts])[row]
 
-    def join(self, parts: Sequence[torch.Tensor | Views]) -> "torch.Tensor | StoredMaps":
+    def join(self, parts: Sequence[torch.Tensor | Views]) -> torch.Tensor | StoredMaps:
         """Return what ``encode`` gave for some batches of images, one after another."""
         if self.features is None:
             return torch.cat(parts)
@@ -147,8 +147,8 @@ class SceneImages:
         return encoder
 
     def graphs(
-        self, queries: "torch.Tensor | StoredMaps", neighbours: np.ndarray
-    ) -> tuple["torch.Tensor | CellsOfRows", np.ndarray]:
+        self, queries: torch.Tensor | StoredMaps, neighbours: np.ndarray
+    ) -> tuple[torch.Tensor | CellsOfRows, np.ndarray]:
         """Return what ``relate_graphs`` takes: features by row, and the rows (G, n) of the nodes.
 
         Each of the neighbours (G, k), indices of training frames, is encoded once.
@@ -183,52 +183,3 @@ class SceneImages:
             return self.encode(self.frames.images("train", [index]))
         view = self.of_frames("train", np.array([index])).read(np.array([0]))
         return self.model.encode(Views(*(each.to(self.device) for each in view)))
-
-
-class StoredMaps(NamedTuple):
-    """Maps of some images, with their scales, read when they are asked for.
-
-    Attributes:
-        read: from rows (n) below ``count`` to the views of these images.
-        count: of the images.
-    """
-
-    read: Callable[[np.ndarray], Views]
-    count: int
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return self.count
-
-
-class CellsOfRows:
-    """Cells of images by row, queries first, computed from their maps when they are asked for.
-
-    Maps of a whole scene do not fit into memory: 0.2 MB an image. ``database`` returns the cells of
-    rows of the database's.
-    """
-
-    def __init__(
-        self,
-        model: PoseNetwork,
-        device: torch.device,
-        queries: StoredMaps,
-        database: Callable[[np.ndarray], list[Cells]],
-    ) -> None:
-        self.model, self.device = model, device
-        self.queries, self.database = queries, database
-
-    def __getitem__(self, rows: torch.Tensor) -> Cells:
-        """Return the cells of rows (n), repeats allowed; each distinct one is read once."""
-        distinct, place = np.unique(rows.cpu().numpy(), return_inverse=True)
-        count = len(self.queries)
-        views = self.queries.read(distinct[distinct < count])
-        own = self.model.encode(Views(*(each.to(self.device) for each in views)))
-        images = one_by_one(own) + self.database(distinct[distinct >= count] - count)
-        # Of a photo and its neighbours each array is copied once: 2 MB.
-        return Cells(*(torch.cat(each) for each in zip(*(images[i] for i in place), strict=True)))
-
-
-def one_by_one(cells: Cells) -> list[Cells]:
-    """Return the cells (1, ...) of each of N images; nothing is copied."""
-    return [Cells(*each) for each in zip(*(part.split(1) for part in cells), strict=True)]

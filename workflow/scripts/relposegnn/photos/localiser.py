@@ -27,7 +27,8 @@ from ..owners import Owner
 from ..poses import quaternion_from_matrix
 from ..predictions import ALL_EDGES, DEVIATIONS, EDGE_SPREADS, POINTS, REFINED
 from ..runtime import InputError, numpy_generator
-from ..scene_images import SceneImages, StoredMaps
+from ..scene_images import SceneImages
+from ..stored_maps import StoredMaps
 from ..threads import map_in_threads, one_core_left
 from ..weights import fingerprint
 from .confidence import confidence
@@ -67,7 +68,7 @@ class _Recognised(NamedTuple):
         similarity: (N,) to the first of them.
     """
 
-    seen: "torch.Tensor | StoredMaps"
+    seen: torch.Tensor | StoredMaps
     ranked: np.ndarray
     similarity: np.ndarray
 
