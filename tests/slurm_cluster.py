@@ -8,10 +8,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "sinfo")
+ACCOUNTING_PROGRAMS = ("slurmdbd", "mariadbd", "mariadb-install-db", "sacctmgr", "sacct")
 CPUS, MEMORY = 2, 20_000  # megabytes; what the node says it has, and jobs do not use
 # Nothing of the system's own: neither its accounts, nor its control groups, nor its files. A job
 # that no node can run is refused, where it would usually wait for ever.
@@ -40,24 +41,50 @@ SlurmdParameters=config_overrides
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory}
 PartitionName=tests Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
+# Added to it, and the configuration of the daemon beside the database.
+ACCOUNTING = """
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort={accounting_port}
+AccountingStoragePass={folder}/munge.socket
+JobAcctGatherType=jobacct_gather/linux
+"""
+ACCOUNTING_DAEMON = """
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+DbdHost={host}
+DbdAddr=127.0.0.1
+DbdPort={accounting_port}
+SlurmUser=root
+PidFile={folder}/slurmdbd.pid
+LogFile={folder}/slurmdbd.log
+StorageType=accounting_storage/mysql
+StorageHost=127.0.0.1
+StoragePort={database_port}
+StorageUser=root
+"""
 
 
-def missing() -> str | None:
+def missing(accounting: bool) -> str | None:
     """Return why no cluster can be started here, or None where one can."""
-    absent = [name for name in PROGRAMS if not shutil.which(name)]
+    programs = PROGRAMS + ACCOUNTING_PROGRAMS if accounting else PROGRAMS
+    absent = [name for name in programs if not shutil.which(name)]
     if absent:
-        return f"no {', '.join(absent)} on this machine: apt-get install munge slurmctld slurmd"
+        return (
+            f"no {', '.join(absent)} on this machine: apt-get install munge slurmctld slurmd"
+            + " slurmdbd mariadb-server-core mariadb-client-core" * accounting
+        )
     return None if os.geteuid() == 0 else "SLURM's daemons are started as root alone"
 
 
 @contextmanager
-def slurm_cluster() -> Iterator[dict[str, str]]:
-    """Start a cluster without accounting; yield the environment in which commands find it."""
+def slurm_cluster(accounting: bool) -> Iterator[dict[str, str]]:
+    """Start a cluster with or without accounting; yield the environment for its commands."""
     with ExitStack() as stack:
         # Not pytest's folder: the path of a socket may have 107 characters.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="slurm-")))
         folder.chmod(0o755)
-        _configure(folder)
+        ports = _configure(folder, accounting)
         environment = {
             **os.environ,
             "SLURM_CONF": str(folder / "slurm.conf"),
@@ -68,14 +95,41 @@ def slurm_cluster() -> Iterator[dict[str, str]]:
             munged.append(f"--{name}={folder}/munge.{name.removesuffix('-file')}")
         stack.enter_context(_running(munged, environment, folder))
         _wait_until((folder / "munge.socket").exists, folder)
+        if accounting:
+            stack.enter_context(_accounts(environment, folder, ports["database_port"]))
         stack.enter_context(_running(["slurmctld", "-D", "-i"], environment, folder))
         stack.enter_context(_running(["slurmd", "-D"], environment, folder))
         _wait_until(lambda: _node_state(environment) == "idle", folder)
         yield environment
 
 
-def _configure(folder: Path) -> None:
+@contextmanager
+def _accounts(environment: dict[str, str], folder: Path, port: int) -> Iterator[None]:
+    """Run a database, and the daemon that keeps accounts in it, with those of the cluster."""
+    own = ["--no-defaults", f"--datadir={folder}/database", "--user=root"]
+    made = ["mariadb-install-db", *own, "--auth-root-authentication-method=normal"]
+    subprocess.run([*made, "--skip-test-db"], check=True, capture_output=True)
+    database = ["mariadbd", *own, f"--socket={folder}/database.socket", f"--port={port}"]
+    database += ["--bind-address=127.0.0.1", "--skip-grant-tables"]
+    with _running(database, environment, folder):
+        _wait_until(lambda: _listens(port), folder)
+        with _running(["slurmdbd", "-D"], environment, folder):
+            add = ["sacctmgr", "--immediate", "add", "cluster", "tests"]
+            done = lambda: subprocess.run(add, env=environment, capture_output=True).returncode == 0  # noqa: E731
+            _wait_until(done, folder)
+            yield
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def _configure(folder: Path, accounting: bool) -> dict[str, int]:
     """Write the key and the configuration of a cluster, and an srun that finds it by itself.
+
+    Return the ports of its daemons.
 
     A job of Snakemake's takes the variable from the srun that it starts: elsewhere the
     configuration lies where srun looks.
@@ -87,19 +141,16 @@ def _configure(folder: Path) -> None:
     srun.chmod(0o755)
     (folder / "munge.key").write_bytes(secrets.token_bytes(128))
     (folder / "munge.key").chmod(0o400)
-    # Held together, so that they are two.
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("", 0)) as other:
-        ports = [server.getsockname()[1] for server in (one, other)]
-    (folder / "slurm.conf").write_text(
-        CONFIGURATION.format(
-            host=socket.gethostname().split(".")[0],
-            folder=folder,
-            controller_port=ports[0],
-            node_port=ports[1],
-            cpus=CPUS,
-            memory=MEMORY,
-        )
-    )
+    names = ("controller_port", "node_port", "accounting_port", "database_port")
+    with ExitStack() as stack:  # held together, so that no two are one
+        held = [stack.enter_context(socket.create_server(("", 0))) for _ in names]
+        ports = {name: server.getsockname()[1] for name, server in zip(names, held, strict=True)}
+    known = {"host": socket.gethostname().split(".")[0], "folder": folder, **ports}
+    text = CONFIGURATION + ACCOUNTING if accounting else CONFIGURATION
+    (folder / "slurm.conf").write_text(text.format(**known, cpus=CPUS, memory=MEMORY))
+    (folder / "slurmdbd.conf").write_text(ACCOUNTING_DAEMON.format(**known))
+    (folder / "slurmdbd.conf").chmod(0o600)
+    return ports
 
 
 @contextmanager

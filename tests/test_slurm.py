@@ -9,7 +9,7 @@ import pytest
 import yte
 from planted_scenes import write_tables
 from prepared_python import prepared_output
-from project import REPOSITORY, SNAKEMAKE, TINY, Project
+from project import REPOSITORY, SNAKEMAKE, TINY, Project, output_of
 from slurm_cluster import CPUS, missing, slurm_cluster
 
 PROFILE = REPOSITORY / "profiles/slurm/config.yaml"
@@ -60,8 +60,9 @@ def test_a_cluster_with_neither(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_jobs_run_on_a_cluster_and_a_failed_ones_cause_is_named(tmp_path):
-    if reason := missing():
+@pytest.mark.parametrize("accounting", [False, True])
+def test_jobs_run_on_a_cluster_and_a_failed_ones_cause_is_named(tmp_path, accounting):
+    if reason := missing(accounting):
         pytest.skip(reason)
     project = Project(tmp_path / "project", f"{TINY}\nscenes: [good, torn]\nscenes_dir: scenes\n")
     for name in ("good", "torn"):
@@ -71,8 +72,14 @@ def test_jobs_run_on_a_cluster_and_a_failed_ones_cause_is_named(tmp_path):
     options = ["--workflow-profile", "profiles/slurm", "--set-threads", "pack_frames=8"]
     options += ["--retries", "0", "--slurm-init-seconds-before-status-checks", "2"]
     command = [*SNAKEMAKE, "frames", "--configfile", str(project.settings), *options]
-    with slurm_cluster() as environment:
+    with slurm_cluster(accounting) as environment:
         text = prepared_output(command, project.folder, expect=1, environment=environment)
+        if accounting:  # asked, and it knows
+            assert "sacct" in text
+            known = output_of(
+                ["sacct", "--noheader", "--format=State"], tmp_path, environment=environment
+            )
+            assert {"COMPLETED", "FAILED"} <= set(known.split())
     assert text.count("has been submitted with SLURM jobid") == 2
     with h5py.File(project.folder / "results/synthetic/frames/good.h5") as frames:
         assert len(frames["train/name"]) == 4
