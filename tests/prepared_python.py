@@ -142,6 +142,8 @@ def _run_and_tell(connection: socket.socket, launcher: Path) -> None:
         _run(arguments, launcher)
     except SystemExit as end:
         exit_code[0] = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if _runs_snakemake(arguments) and not isinstance(end.code, str):
+            atexit._run_exitfuncs()  # at once: a timer of its own would keep it for a second
         raise
     except BaseException:
         exit_code[0] = 1
@@ -158,7 +160,7 @@ def _end() -> None:
 
 def _run(arguments: list[str], launcher: Path) -> None:
     """Do what Python does with ``-m``, a module and its arguments, or with a file and its own."""
-    if "snakemake" in arguments[:2] or arguments[0] == "relposegnn":
+    if _runs_snakemake(arguments):
         sys.executable = str(launcher)
     if arguments[0] == "-m":
         _, module, *sys.argv[1:] = arguments
@@ -168,6 +170,10 @@ def _run(arguments: list[str], launcher: Path) -> None:
         sys.argv[:] = arguments
         sys.path[0] = str(Path(arguments[0]).resolve().parent)
         runpy.run_path(arguments[0], run_name="__main__")
+
+
+def _runs_snakemake(arguments: list[str]) -> bool:
+    return "snakemake" in arguments[:2] or arguments[0] == "relposegnn"
 
 
 if __name__ == "__main__":
