@@ -129,7 +129,7 @@ def adapted(case, folder, settings=BOTH):
 def test_frames_are_predicted_by_what_other_stretches_tell_without_them(
     case, tmp_path, monkeypatch, settings
 ):
-    monkeypatch.setattr(adaptation, "FEWEST", 3)
+    monkeypatch.setattr(adaptation, "STRETCHES", 5)
     monkeypatch.setattr(adaptation, "choose_strength", lambda *_: 0.1)
     model, found = adapted(case, tmp_path, settings)
     base = load_model(case[0])

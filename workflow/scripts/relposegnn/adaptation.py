@@ -28,7 +28,8 @@ from .weights import read_checkpoint
 
 logger = logging.getLogger(__name__)
 
-FOLDS = 5  # stretches of the database, of which each is predicted by what the others tell
+FOLDS = 5  # stretches of the database, each predicted by the others, to choose a strength by
+STRETCHES = 20  # whose frames are predicted without them, to tell errors from
 # Strengths of the ridge that are tried, in mean squares of the features.
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
 FEWEST = 20  # graphs that a layer is told from
@@ -105,10 +106,10 @@ def adapt_model(
     edges = regress_edges(model, scene, settings.both_directions)
     with Frames(scene.frames) as frames:
         place, count = f"{frames.dataset}, {frames.scene}", frames.count("train")
-    stretch = np.arange(count) * FOLDS // count  # of each database frame
-    own = stretch[read_graphs(scene.graphs, LEFT_OUT)[0]]
-    strength = choose_strength(edges, own)
-    parts = []
+    query, _ = read_graphs(scene.graphs, LEFT_OUT)
+    strength = choose_strength(edges, query * FOLDS // count)
+    stretch = np.arange(count) * STRETCHES // count  # of each database frame
+    own, parts = stretch[query], []
     for number in np.unique(own):
         others = edges.of((own[edges.graph] != number) & (stretch[edges.neighbour] != number))
         _put(model, fit_layer(others, strength) if strength and len(others.graph) else None)
