@@ -115,9 +115,12 @@ def _accounts(environment: dict[str, str], folder: Path, port: int) -> Iterator[
         _wait_until(lambda: _listens(port), folder)
         with _running(["slurmdbd", "-D"], environment, folder):
             add = ["sacctmgr", "--immediate", "add", "cluster", "tests"]
-            done = lambda: subprocess.run(add, env=environment, capture_output=True).returncode == 0  # noqa: E731
-            _wait_until(done, folder)
+            _wait_until(lambda: _succeeds(add, environment), folder)
             yield
+
+
+def _succeeds(command: list[str], environment: dict[str, str]) -> bool:
+    return subprocess.run(command, env=environment, capture_output=True).returncode == 0
 
 
 def _listens(port: int) -> bool:

@@ -108,12 +108,12 @@ def adapt_model(
         place, count = f"{frames.dataset}, {frames.scene}", frames.count("train")
     query, _ = read_graphs(scene.graphs, LEFT_OUT)
     strength = choose_strength(edges, query * FOLDS // count)
-    stretch = np.arange(count) * STRETCHES // count  # of each database frame
-    own, parts = stretch[query], []
-    for number in np.unique(own):
-        others = edges.of((own[edges.graph] != number) & (stretch[edges.neighbour] != number))
+    stretch, beside = (frames * STRETCHES // count for frames in (query, edges.neighbour))
+    parts = []
+    for number in np.unique(stretch):
+        others = edges.of((stretch[edges.graph] != number) & (beside != number))
         _put(model, fit_layer(others, strength) if strength and len(others.graph) else None)
-        rows = np.flatnonzero(own == number)
+        rows = np.flatnonzero(stretch == number)
         parts.append(localize_queries(model, scene, settings, LEFT_OUT, rows))
     predictions = {name: np.concatenate([own[name] for own in parts]) for name in parts[0]}
     _put(model, fit_layer(edges, strength) if strength else None)

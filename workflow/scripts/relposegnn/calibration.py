@@ -252,13 +252,13 @@ def _told(
 
 
 def _scale(
-    arrays: Mapping[str, np.ndarray], estimator: str, used: np.ndarray, known: Calibration
+    arrays: Mapping[str, np.ndarray], estimator: str, used: np.ndarray, scales: Calibration
 ) -> Scale | None:
     """Return an estimator's scale by some of N predictions, ``used`` (N,); None by too few.
 
-    That of ``UNREFINED`` comes after that of all edges, which is ``known`` then.
+    That of ``UNREFINED`` comes after that of all edges, which is among ``scales`` then.
     """
-    told = _told(arrays, estimator, known)
+    told = _told(arrays, estimator, scales)
     if told is None:
         return None
     estimates, truths = (pose_arrays(arrays, each) for each in (OWN_PREFIXES[estimator], "targ"))

@@ -137,10 +137,15 @@ def let_go(pose: np.ndarray, found: OptimizeResult, prior: Prior) -> tuple[np.nd
     share = 1 / np.maximum(known, 1)
     left = np.maximum(known, 1) - 1 + share
     step = deviation * (directions @ ((1 - share) / left * (directions.T @ offset)))
-    moved = pose.copy()
-    moved[:3, :3] = pose[:3, :3] @ Rotation.from_rotvec(step[3:6]).as_matrix()
-    moved[:3, 3] += step[:3]
-    return moved, (directions / left) @ directions.T * np.outer(deviation, deviation)
+    return moved(pose, step), (directions / left) @ directions.T * np.outer(deviation, deviation)
+
+
+def moved(pose: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """Return a pose (4, 4) after a step: metres in the world, a rotation vector in its own axes."""
+    result = pose.copy()
+    result[:3, :3] = pose[:3, :3] @ Rotation.from_rotvec(step[3:6]).as_matrix()
+    result[:3, 3] += step[:3]
+    return result
 
 
 def pose_by_ransac(points: np.ndarray, places: np.ndarray, tolerance: float) -> np.ndarray | None:
@@ -175,18 +180,14 @@ def most_probable_pose(
     numbers are metres in the world, the next three a rotation vector in the start's axes; where the
     focal length is not exact, a seventh number is added to its logarithm.
     """
-    rotation, offset = start[:3, :3], start[:3, 3] - prior.pose[:3, 3]
-    turned = Rotation.from_matrix(prior.pose[:3, :3].T @ rotation)
-
-    def moved(step: np.ndarray) -> np.ndarray:
-        pose = start.copy()
-        pose[:3, :3] = rotation @ Rotation.from_rotvec(step[3:6]).as_matrix()
-        pose[:3, 3] += step[:3]
-        return pose
+    offset = start[:3, 3] - prior.pose[:3, 3]
+    turned = Rotation.from_matrix(prior.pose[:3, :3].T @ start[:3, :3])
 
     def residuals(step: np.ndarray) -> np.ndarray:
         longer = step[6:]  # the logarithm of a focal length's change, or nothing
-        errors = projection_errors(moved(step), points, places / np.exp(longer.sum())) / scales
+        errors = (
+            projection_errors(moved(start, step), points, places / np.exp(longer.sum())) / scales
+        )
         turn = (turned * Rotation.from_rotvec(step[3:6])).as_rotvec() / prior.radians
         near = (offset + step[:3]) / prior.metres, turn, longer / (prior.focal_length or 1)
         # Half their squares are what SciPy adds up.
@@ -196,7 +197,7 @@ def most_probable_pose(
     found = least_squares(
         residuals, start_step, method="lm", x_scale="jac", ftol=precision, xtol=precision
     )
-    return moved(found.x), found
+    return moved(start, found.x), found
 
 
 def projected_error(pose: np.ndarray, points: np.ndarray, covariance: np.ndarray) -> np.ndarray:
