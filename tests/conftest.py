@@ -1,6 +1,7 @@
 """Fixtures of all tests."""
 
 import fcntl
+import gc
 import logging
 import os
 import shutil
@@ -40,6 +41,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slow = {item.path for item in items if item.get_closest_marker("slow")}
         runs = Counter(item.path for item in items if "finished" in item.fixturenames)
         items.sort(key=lambda item: (item.path not in slow, -runs[item.path]))
+
+
+def pytest_collection_finish() -> None:
+    """Let what has been loaded by now not be looked at for rubbish again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -350,6 +350,57 @@ def test_files_are_read_once_for_all_scripts(folder, monkeypatch):
     assert len(modules) == len(set(modules))
 
 
+def test_what_files_define_is_kept_and_only_an_edited_file_is_parsed_again(folder, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    (folder / "script.py").write_text("from relposegnn.tools import used\nused()\n")
+    first = Library(folder)
+    digest, reached = first.digest("script.py"), first.reached("script.py")
+    parsed, parse = [], ast.parse
+    monkeypatch.setattr(
+        ast, "parse", lambda source, file: parsed.append(file.name) or parse(source, file)
+    )
+    again = Library(folder)
+    assert (again.digest("script.py"), again.reached("script.py")) == (digest, reached)
+    assert parsed == []
+    tools = folder / "relposegnn/tools.py"
+    tools.write_text(tools.read_text().replace("LIMIT + value", "LIMIT - value"))
+    assert Library(folder).digest("script.py") != digest
+    assert parsed == ["tools.py"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:100],
+        lambda text: '{"reader": 1, "files": {}}',
+        lambda text: re.sub(r'"reader": "[^"]*"', '"reader": "another"', text),
+        lambda text: text.replace('"files": {', '"files": {"script.py": [], "a": 3, '),
+        lambda text: "[]",
+    ],
+)
+def test_what_was_kept_and_cannot_be_used_is_made_anew(folder, monkeypatch, damage):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    (folder / "script.py").write_text("from relposegnn.tools import used\nused()\n")
+    digest = Library(folder).digest("script.py")
+    (kept,) = (folder / "__pycache__").glob("definitions.*.json")
+    whole = kept.read_text()
+    kept.write_text(damage(whole))
+    assert kept.read_text() != whole
+    assert Library(folder).digest("script.py") == digest
+
+
+def test_nothing_is_kept_where_bytecode_is_not_and_where_nothing_may_be_written(
+    folder, monkeypatch
+):
+    (folder / "script.py").write_text("from relposegnn.tools import used\nused()\n")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    digest = Library(folder).digest("script.py")
+    assert not (folder / "__pycache__").exists()
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    (folder / "__pycache__").write_text("a file, in which no other can be")
+    assert Library(folder).digest("script.py") == digest
+
+
 def test_folder_and_process_do_not_count(folder, tmp_path):
     (folder / "script.py").write_text("from relposegnn.tools import *\n")
     moved = tmp_path / "elsewhere"

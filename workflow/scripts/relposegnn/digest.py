@@ -12,69 +12,26 @@ What cannot be followed counts whole: a module that is passed on or lacks the at
 counts as that definition. Not seen is what a call in an assignment or a base class changes when a
 module is imported.
 
-Comments, docstrings and other bare constants, formatting, the order of definitions and the bodies
-of ``if TYPE_CHECKING:`` do not count. Syntax trees are written out here, because what ``ast.dump``
-prints differs between Python versions; digests agree on Python 3.11 to 3.13, but for syntax that
-these parse differently.
+What counts of a definition's text, see ``definitions``.
 """
 
-import ast
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+import json
+import sys
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+
+from . import definitions
+from .definitions import AT_IMPORT, COMPUTED, Definition, Dotted, Module, read_module, read_script
+from .runtime import InputError, atomic_path
 
 DIGEST_LENGTH = 16  # hexadecimal digits
 IGNORED = {  # what changes no result: a new number alone, and what jobs tell of themselves
     ("relposegnn", "version"),
     ("relposegnn", "records"),
 }
-AT_IMPORT = "<import>"  # among a module's names: what runs when it is imported
-COMPUTED = {  # what imports or looks up by a name that may be computed
-    "__import__",
-    "eval",
-    "exec",
-    "globals",
-    "importlib",
-    "importlib.import_module",
-    "runpy",
-    "runpy.run_module",
-    "runpy.run_path",
-    "sys.modules",
-}
-SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-NAMED, IMPORTS = (ast.Name, ast.Attribute), (ast.Import, ast.ImportFrom)
-
-Dotted = tuple[str, ...]  # a dotted name: ("relposegnn", "runtime", "InputError")
-
-
-class Definition(NamedTuple):
-    """What stands behind a name of a module: a statement, or one import.
-
-    Attributes:
-        text: what counts of it; empty for nothing.
-        reaches: the names in it that are imported or defined in its module, in full; and for
-            each import the module with ``AT_IMPORT``.
-        target: of an import: what it imports, in full.
-    """
-
-    text: str
-    reaches: frozenset[Dotted]
-    target: Dotted = ()
-
-
-class Binding(NamedTuple):
-    """A name in a module with what it means, in full; of an import, what that imports."""
-
-    name: str
-    meaning: Dotted
-    imports: Dotted = ()
-
-
-Module = dict[str, list[Definition]]  # by name; those of one name in their order
-Meanings = dict[str, set[Dotted]]  # of names
 
 
 class Library:
@@ -85,7 +42,9 @@ class Library:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self._known = _KnownFiles(self.folder)
         self._module = cache(self._read_module)
+        self._script = cache(self._read_script)
         self._step = cache(self._follow)
 
     def digest(self, script: str) -> str:
@@ -95,6 +54,7 @@ class Library:
         """
         lines = {line for name in self.reached(script) for line in self._step(name)[0]}
         text = "\n".join([self._script(script).text, *sorted(lines)])
+        self._known.keep()
         return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
 
     def reached(self, script: str) -> set[Dotted]:
@@ -106,17 +66,19 @@ class Library:
             pending |= self._step(name)[1] - found
         return found
 
-    def _script(self, script: str) -> Definition:
-        return _definition(_parsed(self.folder / script), (), {})
+    def _read_script(self, script: str) -> Definition:
+        file = self.folder / script
+        return self._known.read(file, lambda source: {"": [read_script(source, file)]})[""][0]
 
     def _read_module(self, name: Dotted) -> Module:
         """Return what a module defines; nothing at all where the folder has no such module."""
         path = self.folder.joinpath(*name)
-        if path.is_dir():
-            file = path / "__init__.py"
-            return _module(_parsed(file) if file.is_file() else [], name, name)
-        file = path.with_name(f"{path.name}.py")
-        return _module(_parsed(file), name, name[:-1]) if file.is_file() else {}
+        package = path.is_dir()
+        file = path / "__init__.py" if package else path.with_name(f"{path.name}.py")
+        if not file.is_file():
+            return read_module(b"", file, name, name) if package else {}
+        start = name if package else name[:-1]
+        return self._known.read(file, lambda source: read_module(source, file, name, start))
 
     def _follow(self, name: Dotted) -> tuple[list[str], set[Dotted]]:
         """Return what counts of the definitions behind a name, and the names that they reach."""
@@ -146,132 +108,61 @@ class Library:
         return {(*module, name) for name in names | below}
 
 
-def _parsed(file: Path) -> list[ast.stmt]:
-    return list(_counting(ast.parse(file.read_bytes(), file).body))
+class _KnownFiles:
+    """What the files of a folder define, kept beside Python's bytecode.
+
+    To parse them all takes half a second of each start of the workflow. A file is known by its
+    bytes, and those of what reads it; what is kept and cannot be used is made anew, as bytecode is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = folder / "__pycache__" / f"definitions.{sys.implementation.cache_tag}.json"
+        self._reader = hashlib.sha256(Path(definitions.__file__).read_bytes()).hexdigest()
+        self._new = False
+        self._files: dict[str, list] = {}  # by path: the digest of the bytes, and what they define
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            kept = json.loads(self._file.read_text(encoding="utf-8"))
+            self._files = dict(kept["files"]) if kept["reader"] == self._reader else {}
+
+    def read(self, file: Path, make: Callable[[bytes], Module]) -> Module:
+        """Return what a file defines: as is known, or made of its bytes."""
+        source = file.read_bytes()
+        key, digest = file.relative_to(self._folder).as_posix(), hashlib.sha256(source).hexdigest()
+        with suppress(LookupError, TypeError, ValueError, AttributeError):
+            known, told = self._files[key]
+            if known == digest:
+                return _module_of(told)
+        module = make(source)
+        self._files[key], self._new = [digest, _told_of(module)], True
+        return module
+
+    def keep(self) -> None:
+        """Write what is known, where there is anything new and bytecode is written."""
+        if not self._new or sys.dont_write_bytecode:
+            return
+        self._new = False
+        with suppress(OSError, InputError):
+            self._file.parent.mkdir(exist_ok=True)
+            with atomic_path(self._file) as unfinished:
+                kept = {"reader": self._reader, "files": self._files}
+                unfinished.write_text(json.dumps(kept), encoding="utf-8")
 
 
-def _module(body: list[ast.stmt], name: Dotted, package: Dotted) -> Module:
-    """Return what a module defines; ``package`` is where its relative imports start."""
-    statements = [(each, list(_bindings(each, name, package))) for each in body]
-    meanings: Meanings = defaultdict(set)
-    for _, bindings in statements:
-        for binding in bindings:
-            meanings[binding.name].add(binding.meaning)
-
-    module: Module = defaultdict(list)
-    runs: list[ast.stmt] = []
-    imports: set[Dotted] = set()
-    for statement, bindings in statements:
-        definition = _definition([statement], package, meanings)
-        decorators = _definition(getattr(statement, "decorator_list", []), package, meanings)
-        if not _defines(statement) or any(each[0] == name[0] for each in decorators.reaches):
-            runs.append(statement)
-        for key, meaning, imported in bindings:
-            if imported:
-                imports.add((*imported, AT_IMPORT))
-                module[key].append(Definition(".".join(meaning), frozenset(), meaning))
-            else:
-                module[key].append(definition)
-    at_import = _definition(runs, package, meanings)
-    module[AT_IMPORT] = [at_import._replace(reaches=at_import.reaches | imports)]
-    return dict(module)
+def _told_of(module: Module) -> dict[str, list]:
+    """Return what a module defines as JSON has it, with names as texts."""
+    return {
+        name: [[own.text, sorted(map(".".join, own.reaches)), own.target] for own in several]
+        for name, several in module.items()
+    }
 
 
-def _definition(nodes: list[ast.AST], package: Dotted, meanings: Meanings) -> Definition:
-    """Return nodes as one definition; ``meanings`` are those of the names of its module."""
-    tree = _Tree(package)
-    text = tree.written(nodes)
-    roots = {name[0] for name in tree.names}
-    known = {root: set(meanings[root]) for root in roots & meanings.keys()}
-    reaches = {name for name in tree.names if ".".join(name) in COMPUTED}
-    for name, meaning, imported in tree.imports:
-        reaches.add((*imported, AT_IMPORT))
-        if name in roots:
-            known.setdefault(name, set()).add(meaning)
-        else:  # asked for as an attribute, or for all of a module
-            reaches.add(imported)
-    reaches |= {each + name[1:] for name in tree.names for each in known.get(name[0], ())}
-    text += str(sorted((root, sorted(known[root])) for root in known))
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    return Definition(digest if nodes else "", frozenset(reaches))
-
-
-class _Tree:
-    """Writes a syntax tree as text, and notes the names and imports in it."""
-
-    def __init__(self, package: Dotted) -> None:
-        self.package = package
-        self.names: set[Dotted] = set()
-        self.imports: list[Binding] = []
-
-    def written(self, node: object) -> str:
-        """Return a tree as text, without positions, bare constants and empty fields."""
-        kind = type(node)
-        if kind is list:
-            return f"[{','.join([self.written(each) for each in _counting(node)])}]"
-        if not isinstance(node, ast.AST):
-            return repr(node)
-        if kind in NAMED and (name := _dotted(node)):
-            self.names.add(name)
-            return f"{'.'.join(name)} {type(node.ctx).__name__}"
-        if kind in IMPORTS:
-            self.imports += _imports(node, self.package)
-        parts = [
-            f"{name}={self.written(each)}"
-            for name in kind._fields
-            if (each := getattr(node, name, None)) is not None and each != []
+def _module_of(told: dict[str, list]) -> Module:
+    """Return what a module defines, of its JSON."""
+    return {
+        name: [
+            Definition(text, frozenset(tuple(each.split(".")) for each in reaches), tuple(target))
+            for text, reaches, target in several
         ]
-        return f"{kind.__name__}({','.join(parts)})"
-
-
-def _counting(nodes: Iterable) -> Iterator:
-    """Yield the nodes that count: no bare constants, no bodies of ``if TYPE_CHECKING:``."""
-    for node in nodes:
-        if isinstance(node, ast.If) and _dotted(node.test)[-1:] == ("TYPE_CHECKING",):
-            yield from _counting(node.orelse)
-        elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
-            yield node
-
-
-def _defines(statement: ast.stmt) -> bool:
-    """Return whether a statement does nothing but bind names that it spells out."""
-    if isinstance(statement, ast.Assign | ast.AnnAssign):
-        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-        nodes = [node for target in targets for node in ast.walk(target)]
-        return not any(isinstance(node, ast.Attribute | ast.Subscript) for node in nodes)
-    if isinstance(statement, ast.ImportFrom):
-        return statement.names[0].name != "*"
-    return isinstance(statement, (*SCOPES, ast.Import))
-
-
-def _bindings(node: ast.AST, module: Dotted, package: Dotted) -> Iterator[Binding]:
-    """Yield the names that a module gets from a statement, or from what stands in its blocks."""
-    yield from _imports(node, package)
-    names = [getattr(node, field, None) for field in ("name", "rest")]  # of def, except, case
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-        names.append(node.id)
-    yield from (Binding(name, (*module, name)) for name in names if isinstance(name, str))
-    if not isinstance(node, (*SCOPES, ast.Import, ast.ImportFrom)):
-        for child in _counting(ast.iter_child_nodes(node)):
-            yield from _bindings(child, module, package)
-
-
-def _imports(node: ast.AST, package: Dotted) -> Iterator[Binding]:
-    """Yield the names that an import statement binds; ``*`` for all of a module."""
-    if isinstance(node, ast.Import):
-        for alias in node.names:
-            module = tuple(alias.name.split("."))
-            yield Binding(alias.asname or module[0], module if alias.asname else module[:1], module)
-    elif isinstance(node, ast.ImportFrom):
-        base = package[: len(package) - node.level + 1] if node.level else ()
-        base += tuple(node.module.split(".")) if node.module else ()
-        for alias in node.names:
-            module = base if alias.name == "*" else (*base, alias.name)
-            yield Binding(alias.asname or alias.name, module, module)
-
-
-def _dotted(node: ast.AST) -> Dotted:
-    """Return the name that ``a`` or ``a.b.c`` is; empty for anything else."""
-    if isinstance(node, ast.Attribute) and (owner := _dotted(node.value)):
-        return (*owner, node.attr)
-    return (node.id,) if isinstance(node, ast.Name) else ()
+        for name, several in told.items()
+    }
