@@ -103,6 +103,7 @@ rule calibrate_errors:
         graphs="results/{dataset}/graphs/left_out/{scene}.h5",
         # Of a scene that the network was trained on, it knows all frames but those for validation.
         trained=known_graphs,
+        fellows=fellows,
     output:
         calibration="results/{dataset}/runs/{run}/calibration/{scene}.json",
     log:

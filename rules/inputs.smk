@@ -86,6 +86,28 @@ def known_graphs(wildcards):
     return [graphs_file(run, scene, AUTHORS_TRAINING_GRAPHS)] if seen else []
 
 
+def fellows(wildcards):
+    """Return three files for each other scene that a run knows beside this one, if it does.
+
+    Its estimates for left-out frames, these frames, and the graphs of the training: errors on frames
+    held out for validation, see ``error_scales``.
+    """
+    run, scene = wildcards.run, wildcards.scene
+    scenes = (
+        RUNS[run].scenes if run in RUNS and section("graphs", run)["validation"] else []
+    )
+    return [
+        path
+        for other in (scenes if scene in scenes else [])
+        if other != scene
+        for path in (
+            f"results/{DATASET}/runs/{run}/left_out/{other}.npz",
+            f"results/{DATASET}/graphs/left_out/{other}.h5",
+            graphs_file(run, other, AUTHORS_TRAINING_GRAPHS),
+        )
+    ]
+
+
 def calibration(wildcards):
     """Return how a run's errors in a scene are stated, where they are."""
     if AUTHORS_GRAPHS:  # nothing is ranked here

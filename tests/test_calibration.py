@@ -9,18 +9,17 @@ from scipy.spatial.transform import Rotation
 
 from relposegnn.calibration import (
     DECADES,
-    FEWEST,
     LEVELS,
     UNREFINED,
     USUAL_RATIO,
     Scale,
     StatedErrors,
-    calibrate_errors,
     probability_within,
     read_calibration,
     share_within,
     stated_errors,
 )
+from relposegnn.error_scales import FEWEST, LeftOutPredictions, calibrate_errors
 from relposegnn.metrics import score_poses
 from relposegnn.owners import Owner
 from relposegnn.poses import quaternion_from_matrix
@@ -78,11 +77,17 @@ def predictions(count=3000, seed=0, refined=False, factor=1.0):
     return arrays
 
 
-def calibrate(folder, arrays, known=False):
-    """Return the calibration by predictions of left-out frames, some of which may be known."""
-    np.savez(folder / "predictions.npz", **arrays | OWNED)
-    known = np.broadcast_to(known, len(arrays["targ_t"]))
-    calibrate_errors(folder / "predictions.npz", folder / "calibration.json", known)
+def calibrate(folder, arrays, known=False, fellows=()):
+    """Return the calibration by predictions of left-out frames, some of which may be known.
+
+    Fellows are predictions of other scenes, and which of their frames are known.
+    """
+    left_out = []
+    for number, (own, seen) in enumerate([(arrays, known), *fellows]):
+        np.savez(folder / f"predictions-{number}.npz", **own | OWNED)
+        seen = np.broadcast_to(seen, len(own["targ_t"]))
+        left_out.append(LeftOutPredictions(folder / f"predictions-{number}.npz", seen))
+    calibrate_errors(left_out[0], folder / "calibration.json", left_out[1:])
     return read_calibration(folder / "calibration.json")
 
 
@@ -191,14 +196,56 @@ def joined(*parts):
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def test_of_regressed_poses_frames_that_the_network_does_not_know_tell(tmp_path):
-    """Of refined ones all."""
-    unknown, own = predictions(800, 1, factor=4, refined=True), predictions(600, 2, refined=True)
-    arrays, known = joined(unknown, own), np.arange(1400) >= 800
-    calibration, alone = calibrate(tmp_path, arrays, known), calibrate(tmp_path, unknown)
-    assert calibration[ALL_EDGES] == alone[ALL_EDGES]
-    assert calibration[FIRST_EDGE].frames == 800
-    assert calibration[REFINED].frames == 1400 - 1400 // 3
+def test_of_regressed_poses_frames_that_the_network_does_not_know_tell_the_size(tmp_path):
+    """Few suffice: how errors grow is told by those that it knows. Of refined ones all tell."""
+    unknown = predictions(200, 1, factor=4, refined=True)
+    arrays = joined(unknown, predictions(1400, 2, refined=True))
+    calibration = calibrate(tmp_path, arrays, np.arange(1600) >= 200)
+    assert calibration[FIRST_EDGE].frames == calibration[ALL_EDGES].frames == 200
+    assert calibration[REFINED].frames == 1600 - 200 // 3 - 1400 // 3
+    queries = predictions(seed=3, factor=4)
+    sigma = stated_errors(queries, ALL_EDGES, calibration).metres[0]
+    for part in (sigma < np.median(sigma), sigma >= np.median(sigma)):
+        found = covered(queries, ALL_EDGES, calibration)[..., part].mean(axis=2)
+        np.testing.assert_allclose(found[0], LEVELS[0], atol=0.08)
+        np.testing.assert_allclose(found[1], LEVELS[1], atol=0.04)
+
+
+def test_frames_of_all_scenes_that_a_network_knows_tell_how_much_larger_errors_are(tmp_path):
+    """They grow as in the scene itself: here three times as fast as in the other one."""
+    easy, hard = (
+        joined(predictions(count, 1, factor=2 * own), predictions(900, 2, factor=own))
+        for own, count in ((1, 300), (3, 6))
+    )
+    known = [np.arange(len(own["targ_t"])) >= len(own["targ_t"]) - 900 for own in (easy, hard)]
+    calibration = calibrate(tmp_path, hard, known[1], [(easy, known[0])])
+    assert calibration[ALL_EDGES].frames == 306
+    queries = predictions(seed=3, factor=6)
+    found = covered(queries, ALL_EDGES, calibration).mean(axis=2)
+    np.testing.assert_allclose(found[0], LEVELS[0], atol=0.08)
+    np.testing.assert_allclose(found[1], LEVELS[1], atol=0.04)
+    apart = stated_errors(queries, ALL_EDGES, calibrate(tmp_path, easy, known[0])).metres[0]
+    together = stated_errors(queries, ALL_EDGES, calibration).metres[0]
+    assert np.median(together / apart) == pytest.approx(3, rel=0.1)
+
+
+def test_fellows_say_nothing_of_a_scene_that_the_network_does_not_know(tmp_path):
+    arrays, other = predictions(200), predictions(200, 1, factor=5)
+    alone = calibrate(tmp_path, arrays)
+    assert calibrate(tmp_path, arrays, False, [(other, np.arange(200) > 50)]) == alone
+
+
+def test_fellows_with_too_few_known_frames_to_tell_how_errors_grow_are_left_out(tmp_path):
+    arrays, known = predictions(200), np.arange(200) >= 50
+    other, seen = predictions(100, 1, factor=5), np.arange(100) < FEWEST - 1
+    alone = calibrate(tmp_path, arrays, known)
+    assert calibrate(tmp_path, arrays, known, [(other, seen)])[ALL_EDGES] == alone[ALL_EDGES]
+
+
+def test_of_a_network_that_knows_few_frames_the_others_tell_all(tmp_path):
+    arrays, known = predictions(200), np.arange(200) < FEWEST - 1
+    others = {name: values[FEWEST - 1 :] for name, values in arrays.items()}
+    assert calibrate(tmp_path, arrays, known) == calibrate(tmp_path, others)
 
 
 def test_of_a_network_that_knows_nearly_all_frames_too_small_errors_are_told_of(tmp_path, caplog):
@@ -212,8 +259,9 @@ def test_of_a_network_that_knows_nearly_all_frames_too_small_errors_are_told_of(
 
 def test_predictions_of_other_frames_are_refused(tmp_path):
     np.savez(tmp_path / "p.npz", **predictions(40))
+    left_out = LeftOutPredictions(tmp_path / "p.npz", np.zeros(30, dtype=bool))
     with pytest.raises(InputError, match=r"p\.npz: is of 40 frames, expected the 30 that are left"):
-        calibrate_errors(tmp_path / "p.npz", tmp_path / "c.json", np.zeros(30, dtype=bool))
+        calibrate_errors(left_out, tmp_path / "c.json")
 
 
 def test_of_too_few_frames_nothing_is_stated(tmp_path, caplog):
@@ -340,7 +388,8 @@ def test_a_file_that_is_no_calibration_is_refused(tmp_path, text):
 def test_predictions_that_cannot_be_read_leave_no_calibration(tmp_path):
     (tmp_path / "broken.npz").write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"broken\.npz: cannot be read"):
-        calibrate_errors(tmp_path / "broken.npz", tmp_path / "calibration.json", np.zeros(1))
+        left_out = LeftOutPredictions(tmp_path / "broken.npz", np.zeros(1))
+        calibrate_errors(left_out, tmp_path / "calibration.json")
     assert not (tmp_path / "calibration.json").exists()
 
 
@@ -369,8 +418,9 @@ def test_a_calibration_of_another_scene_or_network_is_refused(tmp_path, told):
 def test_predictions_that_tell_no_network_are_not_calibrated_or_scored(tmp_path):
     np.savez(tmp_path / "p.npz", **predictions(40))
     message = r"p\.npz: does not tell dataset, scene and model, expected .*; predict again"
+    left_out = LeftOutPredictions(tmp_path / "p.npz", np.zeros(40, dtype=bool))
     with pytest.raises(InputError, match=message):
-        calibrate_errors(tmp_path / "p.npz", tmp_path / "c.json", np.zeros(40, dtype=bool))
+        calibrate_errors(left_out, tmp_path / "c.json")
     with pytest.raises(InputError, match=message):
         score_poses(tmp_path / "p.npz", tmp_path / "scores.csv")
     assert {path.name for path in tmp_path.iterdir()} == {"p.npz"}

@@ -2,7 +2,9 @@
 
 import io
 import zipfile
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from generated_rooms import recordings
 from generated_rooms.archive import render_archive
 from generated_rooms.geometry import distance_to_solids
 from generated_rooms.paths import CLEARANCE, USUAL, Habit, camera_path
@@ -33,6 +36,14 @@ pytestmark = pytest.mark.slow
 SMALL = Recording(11, 64, 48, train_sequences=2, test_sequences=1, frames_per_sequence=3)
 COLOUR, DEPTH, POSE = "color.png", "depth.png", "pose.txt"
 Files = dict[str, dict[tuple[int, int], bytes]]  # by suffix, then by sequence and frame
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rooms_built_once() -> Iterator[None]:
+    """Let recordings have one room of each kind; ``test_generated_rooms`` builds one twice."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recordings, "build_room", cache(build_room))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,8 @@ import sys
 from functools import partial
 from pathlib import Path
 import numpy as np
-from relposegnn.calibration import calibrate_errors, read_calibration, stated_errors
+from relposegnn.calibration import read_calibration, stated_errors
+from relposegnn.error_scales import LeftOutPredictions, calibrate_errors
 from relposegnn.exchange.runs import export_poses
 from relposegnn.figures.curves import plot_error_curves
 from relposegnn.figures.matches import plot_matches
@@ -38,7 +39,8 @@ frames, neighbours, graphs = (planted / f"{name}.h5" for name in ("frames", "nei
 camera, refined, scores = planted / "camera.json", made / "refined.npz", made / "scores.csv"
 scene = SceneFiles(frames, graphs, None, [neighbours], camera)
 refine_predictions(planted / "predictions.npz", scene, images, refined, workers=int(sys.argv[4]))
-calibrate_errors(refined, made / "calibration.json", np.zeros(13, dtype=bool))
+left_out = LeftOutPredictions(refined, np.zeros(13, dtype=bool))
+calibrate_errors(left_out, made / "calibration.json")
 calibration = read_calibration(made / "calibration.json", predictions_owner(refined))
 score_poses(refined, scores, partial(stated_errors, calibration=calibration))
 files = TableFiles(*(made / f"table.{form}" for form in ("csv", "md", "tex", "html")))

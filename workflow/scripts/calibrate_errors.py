@@ -1,11 +1,15 @@
 """Measure on left-out frames how large the errors of a run are in a scene."""
 
-from relposegnn.calibration import calibrate_errors
+from relposegnn.error_scales import LeftOutPredictions, calibrate_errors
 from relposegnn.left_out import known_frames
 from relposegnn.records import recorded
 
 if __name__ == "__main__":
     with recorded(snakemake):
-        files = snakemake.input
-        known = known_frames(files.graphs, next(iter(files.trained), None))
-        calibrate_errors(files.predictions, snakemake.output.calibration, known)
+        files, fellows = snakemake.input, snakemake.input.fellows
+        trained = next(iter(files.trained), None)
+        left_out = LeftOutPredictions(files.predictions, known_frames(files.graphs, trained))
+        # Predictions, left-out frames, and the graphs of the training, of each scene.
+        beside = zip(fellows[::3], fellows[1::3], fellows[2::3], strict=True)
+        others = [LeftOutPredictions(own, known_frames(*graphs)) for own, *graphs in beside]
+        calibrate_errors(left_out, snakemake.output.calibration, others)

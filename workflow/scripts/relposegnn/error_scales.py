@@ -1,0 +1,219 @@
+"""Scales of the errors that are stated (``calibration``), measured on frames of known pose.
+
+The frames are of the scene's database and were localised without those around (``left_out``). A
+network that was trained on them errs less on them than on others, and in much the same proportion
+in all scenes that it was trained on, though not on each walk through a scene. So of regressed poses
+the frames that it knows tell how errors grow in a scene, and the others, those for validation, of
+all these scenes together, by how much they are larger.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from .calibration import (
+    LEVELS,
+    OWN_PREFIXES,
+    UNREFINED,
+    USUAL_RATIO,
+    Calibration,
+    Scale,
+    told_of_errors,
+    write_calibration,
+)
+from .metrics import pose_errors
+from .predictions import (
+    ALL_EDGES,
+    FIRST_EDGE,
+    POINTS,
+    REFINED,
+    pose_arrays,
+    predictions_owner,
+    present_estimators,
+    read_predictions,
+)
+from .runtime import InputError
+
+logger = logging.getLogger(__name__)
+
+LEAST_RATIO = 1.1
+USUAL_FRAMES = 20  # as many frames as the usual ratio counts for
+FEWEST = 10  # frames that a scale is told from
+ROUNDS = 5  # of reweighted least squares
+
+
+class LeftOutPredictions(NamedTuple):
+    """Estimates of left-out frames of a scene.
+
+    Attributes:
+        file: of predictions, refined where poses are to be refined.
+        known: (N,) which of these frames the network was trained with, see
+            ``left_out.known_frames``.
+    """
+
+    file: str | Path
+    known: np.ndarray
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the predictions; InputError where they are none, or of other frames."""
+        arrays = read_predictions(self.file, (FIRST_EDGE, ALL_EDGES))
+        if len(self.known) != len(arrays["targ_t"]):
+            raise InputError(
+                f"{self.file}: is of {len(arrays['targ_t'])} frames, expected the "
+                f"{len(self.known)} that are left out; predict them again"
+            )
+        return arrays
+
+
+class _Errors(NamedTuple):
+    """Errors of N estimates, beside what these tell of them; in metres, or in degrees.
+
+    Attributes:
+        told: (N, F), see ``calibration.told_of_errors``.
+        error: (N,).
+    """
+
+    told: np.ndarray
+    error: np.ndarray
+
+
+class _Frames(NamedTuple):
+    """Predictions of N left-out frames of a scene, and what these are used for.
+
+    Attributes:
+        arrays: of predictions.
+        growing: (N,) which ones tell how errors grow with what is told of them.
+        measured: (N,) which ones tell how large they are.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    growing: np.ndarray
+    measured: np.ndarray
+
+
+def calibrate_errors(
+    left_out: LeftOutPredictions,
+    calibration_file: str | Path,
+    fellows: Sequence[LeftOutPredictions] = (),
+) -> None:
+    """Write the scales of stated errors, as JSON.
+
+    Refined poses are measured on all frames: they hardly depend on the network. Regressed ones of
+    a scene that the network was trained on as the module says; without enough frames that it does
+    not know, on those that it knows, with a warning.
+
+    Args:
+        left_out: of the scene.
+        calibration_file: to write.
+        fellows: of the other scenes that the network was trained on, where it was on this one.
+
+    Raises:
+        InputError: predictions are not of the prediction step, or of other frames.
+    """
+    scenes = [(each.arrays(), each.known) for each in (left_out, *fellows)]
+    arrays, known = scenes[0]
+    if known.any() and sum((~own).sum() for _, own in scenes) < FEWEST:
+        logger.warning(
+            "%s: the network knows all but %d of %d frames, expected %d that it does not know, for "
+            "validation (graphs.validation): regressed poses have larger errors than are stated",
+            *(left_out.file, (~known).sum(), len(known), FEWEST),
+        )
+        known = np.zeros(len(known), dtype=bool)
+    used = [_Frames(arrays, ~known, ~known)]
+    if known.sum() >= FEWEST:
+        used = [_Frames(own, seen, ~seen) for own, seen in scenes]
+    scales: Calibration = {}
+    _add_scale(scales, FIRST_EDGE, used)
+    _add_scale(scales, ALL_EDGES, used)
+    if REFINED in present_estimators(arrays):
+        refined = arrays[POINTS] > 0
+        _add_scale(scales, REFINED, [_Frames(arrays, refined, refined)])
+        stays = ~refined & ~known
+        _add_scale(scales, UNREFINED, [_Frames(arrays, stays, stays)])
+    write_calibration(calibration_file, scales, predictions_owner(left_out.file))
+
+
+def _add_scale(scales: Calibration, name: str, used: Sequence[_Frames]) -> None:
+    """Add an estimator's scale in the first of some scenes, and tell of it; none by too few.
+
+    That of ``UNREFINED`` comes after that of all edges, which is among the scales then.
+    """
+    found = []
+    for arrays, growing, measured in used:
+        pair = (_errors(arrays, name, each, scales) for each in (growing, measured))
+        found.append(list(zip(*pair, strict=True)))
+    levels = [_levels(own) for own in zip(*found, strict=True)]
+    if None in levels:
+        if name != UNREFINED:  # which are taken for poses as all others then
+            logger.warning(
+                "%s: fewer than %d frames to tell errors from; none are stated", name, FEWEST
+            )
+        return
+    factors, ratios, medians, counts = zip(*levels, strict=True)
+    scales[name] = Scale(*factors, ratios, medians, counts[0])
+    logger.info(
+        "%s: median error %.3f m, %.2f degrees on %d left-out frames", name, *medians, counts[0]
+    )
+
+
+def _errors(
+    arrays: Mapping[str, np.ndarray], estimator: str, chosen: np.ndarray, scales: Calibration
+) -> tuple[_Errors, _Errors]:
+    """Return the finite errors in metres and in degrees of some of N frames, ``chosen`` (N,)."""
+    told = told_of_errors(arrays, estimator, scales)
+    if told is None:
+        return (_Errors(np.empty((0, 1)), np.empty(0)),) * 2
+    estimates, truths = (pose_arrays(arrays, each) for each in (OWN_PREFIXES[estimator], "targ"))
+    error = np.stack(pose_errors(estimates, truths), axis=1)
+    chosen = chosen & np.isfinite(np.hstack([*told, error])).all(axis=1)
+    return tuple(
+        _Errors(part[chosen], own[chosen]) for part, own in zip(told, error.T, strict=True)
+    )
+
+
+def _levels(
+    scenes: Sequence[tuple[_Errors, _Errors]],
+) -> tuple[list[float], float, float, int] | None:
+    """Return factors by which what is told comes to sigma in the first of some scenes.
+
+    And the ratio of the errors at the two levels, which is the nearer to the usual the fewer frames
+    there are, the median of the errors, and their number. None by too few.
+
+    Args:
+        scenes: in each, errors that tell how they grow, and errors that tell how large they are.
+    """
+    if len(scenes[0][0].error) < FEWEST:
+        return None
+    scenes = [own for own in scenes if len(own[0].error) >= FEWEST]
+    fits = [_fit(growing) for growing, _ in scenes]
+    relative = [
+        own.error / np.maximum(own.told @ factors, floor)
+        for (factors, floor), (_, own) in zip(fits, scenes, strict=True)
+    ]
+    relative, errors = np.concatenate(relative), np.concatenate([own.error for _, own in scenes])
+    if len(errors) < FEWEST:
+        return None
+    low, high = np.quantile(relative, LEVELS)
+    usual = USUAL_FRAMES / (USUAL_FRAMES + len(errors))
+    ratio = USUAL_RATIO**usual * max(high / max(low, 1e-12), LEAST_RATIO) ** (1 - usual)
+    # As near to one level as to the other.
+    factors = fits[0][0] * np.sqrt(low * high / ratio)
+    return factors.tolist(), float(ratio), float(np.median(errors)), len(errors)
+
+
+def _fit(errors: _Errors) -> tuple[np.ndarray, float]:
+    """Return factors (F), none negative, by which errors grow with what is told of them.
+
+    Least squares relative to what they come to, which is at least the number that is returned too.
+    """
+    from scipy.optimize import nnls  # a third of a second to load
+
+    floor = max(1e-3 * float(np.median(errors.error)), 1e-12)
+    weight = np.ones(len(errors.error))
+    for _ in range(ROUNDS):
+        factors, _ = nnls(errors.told * weight[:, None], errors.error * weight)
+        weight = 1 / np.maximum(errors.told @ factors, floor)
+    return factors, floor
