@@ -368,13 +368,27 @@ def test_what_files_define_is_kept_and_only_an_edited_file_is_parsed_again(folde
     assert parsed == ["tools.py"]
 
 
+def test_a_script_that_another_imports_is_kept_as_both(folder, monkeypatch):
+    """Whole as a script; as a module, what is asked of it."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    (folder / "other.py").write_text("USED = 1\nUNUSED = 2\n")
+    (folder / "script.py").write_text("from other import USED\nUSED\n")
+    scripts = ("other.py", "script.py")
+    before = [Library(folder).digest(script) for script in scripts]
+    (folder / "other.py").write_text("USED = 1\nUNUSED = 3\n")
+    changed = [Library(folder).digest(script) for script in scripts]
+    assert changed[0] != before[0]
+    assert changed[1] == before[1]
+    assert [Library(folder).digest(script) for script in scripts] == changed
+
+
 @pytest.mark.parametrize(
     "damage",
     [
         lambda text: text[:100],
         lambda text: '{"reader": 1, "files": {}}',
         lambda text: re.sub(r'"reader": "[^"]*"', '"reader": "another"', text),
-        lambda text: text.replace('"files": {', '"files": {"script.py": [], "a": 3, '),
+        lambda text: text.replace('"script script.py": [', '"script script.py": [3, '),
         lambda text: "[]",
     ],
 )

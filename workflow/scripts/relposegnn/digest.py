@@ -20,7 +20,7 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from . import definitions
@@ -68,7 +68,8 @@ class Library:
 
     def _read_script(self, script: str) -> Definition:
         file = self.folder / script
-        return self._known.read(file, lambda source: {"": [read_script(source, file)]})[""][0]
+        known = self._known.read(file, "script", lambda source: {"": [read_script(source, file)]})
+        return known[""][0]
 
     def _read_module(self, name: Dotted) -> Module:
         """Return what a module defines; nothing at all where the folder has no such module."""
@@ -78,7 +79,8 @@ class Library:
         if not file.is_file():
             return read_module(b"", file, name, name) if package else {}
         start = name if package else name[:-1]
-        return self._known.read(file, lambda source: read_module(source, file, name, start))
+        make = partial(read_module, file=file, name=name, package=start)
+        return self._known.read(file, "module", make)
 
     def _follow(self, name: Dotted) -> tuple[list[str], set[Dotted]]:
         """Return what counts of the definitions behind a name, and the names that they reach."""
@@ -111,8 +113,9 @@ class Library:
 class _KnownFiles:
     """What the files of a folder define, kept beside Python's bytecode.
 
-    To parse them all takes half a second of each start of the workflow. A file is known by its
-    bytes, and those of what reads it; what is kept and cannot be used is made anew, as bytecode is.
+    To parse them all takes a third of a second of each start of the workflow. A file is known by
+    its bytes, and those of what reads it; what is kept and cannot be used is made anew, as bytecode
+    is.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -120,15 +123,16 @@ class _KnownFiles:
         self._file = folder / "__pycache__" / f"definitions.{sys.implementation.cache_tag}.json"
         self._reader = hashlib.sha256(Path(definitions.__file__).read_bytes()).hexdigest()
         self._new = False
-        self._files: dict[str, list] = {}  # by path: the digest of the bytes, and what they define
+        self._files: dict[str, list] = {}  # by kind and path: digest of the bytes, what they define
         with suppress(OSError, ValueError, LookupError, TypeError):
             kept = json.loads(self._file.read_text(encoding="utf-8"))
             self._files = dict(kept["files"]) if kept["reader"] == self._reader else {}
 
-    def read(self, file: Path, make: Callable[[bytes], Module]) -> Module:
-        """Return what a file defines: as is known, or made of its bytes."""
+    def read(self, file: Path, kind: str, make: Callable[[bytes], Module]) -> Module:
+        """Return what a file defines as a script or a module: as is known, or made of its bytes."""
         source = file.read_bytes()
-        key, digest = file.relative_to(self._folder).as_posix(), hashlib.sha256(source).hexdigest()
+        digest = hashlib.sha256(source).hexdigest()
+        key = f"{kind} {file.relative_to(self._folder).as_posix()}"
         with suppress(LookupError, TypeError, ValueError, AttributeError):
             known, told = self._files[key]
             if known == digest:
