@@ -4,7 +4,8 @@ The frames are of the scene's database and were localised without those around (
 network that was trained on them errs less on them than on others, and in much the same proportion
 in all scenes that it was trained on, though not on each walk through a scene. So of regressed poses
 the frames that it knows tell how errors grow in a scene, and the others, those for validation, of
-all these scenes together, by how much they are larger.
+all these scenes together, by how much they are larger. Where one scene alone has such frames, they
+tell both.
 """
 
 import logging
@@ -101,9 +102,9 @@ def calibrate_errors(
 ) -> None:
     """Write the scales of stated errors, as JSON.
 
-    Refined poses are measured on all frames: they hardly depend on the network. Regressed ones of
-    a scene that the network was trained on as the module says; without enough frames that it does
-    not know, on those that it knows, with a warning.
+    Refined poses are measured on all frames: they hardly depend on the network. Regressed ones as
+    the module says; without enough frames that the network does not know, on those that it knows,
+    with a warning.
 
     Args:
         left_out: of the scene.
@@ -123,7 +124,7 @@ def calibrate_errors(
         )
         known = np.zeros(len(known), dtype=bool)
     used = [_Frames(arrays, ~known, ~known)]
-    if known.sum() >= FEWEST:
+    if known.sum() >= FEWEST and sum((~own).any() for _, own in scenes) > 1:
         used = [_Frames(own, seen, ~seen) for own, seen in scenes]
     scales: Calibration = {}
     _add_scale(scales, FIRST_EDGE, used)
