@@ -86,20 +86,25 @@ def known_graphs(wildcards):
     return [graphs_file(run, scene, AUTHORS_TRAINING_GRAPHS)] if seen else []
 
 
+MOST_FELLOWS = 6  # of a thousand scenes, that many tell as much as all
+
+
 def fellows(wildcards):
-    """Return three files for each other scene that a run knows beside this one, if it does.
+    """Return three files for each of some other scenes that a run knows beside this one, if it does.
 
     Its estimates for left-out frames, these frames, and the graphs of the training: errors on frames
-    held out for validation, see ``error_scales``.
+    held out for validation, see ``error_scales``. The scenes are those that follow in the list.
     """
     run, scene = wildcards.run, wildcards.scene
     scenes = (
         RUNS[run].scenes if run in RUNS and section("graphs", run)["validation"] else []
     )
+    if scene not in scenes:
+        return []
+    own = scenes.index(scene)
     return [
         path
-        for other in (scenes if scene in scenes else [])
-        if other != scene
+        for other in [*scenes[own + 1 :], *scenes[:own]][:MOST_FELLOWS]
         for path in (
             f"results/{DATASET}/runs/{run}/left_out/{other}.npz",
             f"results/{DATASET}/graphs/left_out/{other}.h5",

@@ -109,7 +109,7 @@ def calibrate_errors(
     Args:
         left_out: of the scene.
         calibration_file: to write.
-        fellows: of the other scenes that the network was trained on, where it was on this one.
+        fellows: of other scenes that the network was trained on, where it was on this one.
 
     Raises:
         InputError: predictions are not of the prediction step, or of other frames.
