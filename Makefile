@@ -48,7 +48,7 @@ resume: environment  ## go on after kill -9 or a power cut, with the ARGUMENTS t
 	$(RUN) snakemake --unlock $(ARGUMENTS)
 	$(RUN) snakemake --rerun-incomplete $(ARGUMENTS)
 
-general-model: environment  ## the network for places that it was not trained on (half an hour to an hour on two cores)
+general-model: environment  ## the network for places that it was not trained on (half an hour to three quarters on two cores)
 	$(COMMAND) run general results/general/runs/joint/model.pt
 
 # Each test on one thread; a worker for each core, and the tests of one file in one worker. Bytecode

@@ -86,7 +86,7 @@ def known_graphs(wildcards):
     return [graphs_file(run, scene, AUTHORS_TRAINING_GRAPHS)] if seen else []
 
 
-MOST_FELLOWS = 6  # of a thousand scenes, that many tell as much as all
+MOST_FELLOWS = 6  # all others of seven; with all of a thousand, the plan would grow by the square
 
 
 def fellows(wildcards):

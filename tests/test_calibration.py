@@ -226,6 +226,28 @@ def test_frames_of_all_scenes_that_a_network_knows_tell_how_much_larger_errors_a
     assert np.median(together / apart) == pytest.approx(3, rel=0.1)
 
 
+def test_a_scene_too_small_to_hold_frames_out_is_told_by_a_fellow(tmp_path, caplog):
+    arrays, fellow = predictions(300), joined(predictions(200, 1, factor=3), predictions(300, 2))
+    known = np.ones(300, dtype=bool), np.arange(500) >= 200
+    calibration = calibrate(tmp_path, arrays, known[0], [(fellow, known[1])])
+    assert calibration[ALL_EDGES].frames == 200
+    assert caplog.records == []
+    found = covered(predictions(seed=3, factor=3), ALL_EDGES, calibration).mean(axis=2)
+    np.testing.assert_allclose(found[0], LEVELS[0], atol=0.1)
+    np.testing.assert_allclose(found[1], LEVELS[1], atol=0.05)
+
+
+@pytest.mark.parametrize("told", [{"dataset": "e"}, {"model": "n"}])
+def test_a_fellow_of_another_data_set_or_network_is_refused(tmp_path, told):
+    left_out = []
+    for name, owner in (("own", OWNED), ("other", OWNED | {"scene": "hall"} | told)):
+        np.savez(tmp_path / f"{name}.npz", **predictions(40) | owner)
+        left_out.append(LeftOutPredictions(tmp_path / f"{name}.npz", np.arange(40) > 15))
+    with pytest.raises(InputError, match=r"other\.npz: is of the (dataset|model) '[en]', expected"):
+        calibrate_errors(left_out[0], tmp_path / "calibration.json", left_out[1:])
+    assert not (tmp_path / "calibration.json").exists()
+
+
 def test_fellows_say_nothing_of_a_scene_that_the_network_does_not_know(tmp_path):
     arrays, other = predictions(200), predictions(200, 1, factor=5)
     alone = calibrate(tmp_path, arrays)

@@ -49,7 +49,7 @@ class Scale(NamedTuple):
         degrees: factors (F) of what is told in degrees.
         ratios: of the error that holds in 95 % of the cases to sigma, in metres and degrees.
         median: of the errors in metres and degrees that were measured.
-        frames: that it was measured on.
+        frames: that it was measured on, of other scenes of the training too.
     """
 
     metres: list[float]

@@ -4,8 +4,8 @@ The frames are of the scene's database and were localised without those around (
 network that was trained on them errs less on them than on others, and in much the same proportion
 in all scenes that it was trained on, though not on each walk through a scene. So of regressed poses
 the frames that it knows tell how errors grow in a scene, and the others, those for validation, of
-all these scenes together, by how much they are larger. Where one scene alone has such frames, they
-tell both.
+all these scenes together, by how much they are larger. Where no other scene has such frames, those
+of the scene itself tell both.
 """
 
 import logging
@@ -26,6 +26,7 @@ from .calibration import (
     write_calibration,
 )
 from .metrics import pose_errors
+from .owners import check_owner, told_of
 from .predictions import (
     ALL_EDGES,
     FIRST_EDGE,
@@ -112,9 +113,14 @@ def calibrate_errors(
         fellows: of other scenes that the network was trained on, where it was on this one.
 
     Raises:
-        InputError: predictions are not of the prediction step, or of other frames.
+        InputError: predictions are not of the prediction step, or of other frames, or fellows' of
+            another data set or network.
     """
     scenes = [(each.arrays(), each.known) for each in (left_out, *fellows)]
+    owner = predictions_owner(left_out.file)
+    for fellow in fellows:
+        theirs = predictions_owner(fellow.file)
+        check_owner(fellow.file, told_of(theirs), owner._replace(scene=theirs.scene))
     arrays, known = scenes[0]
     if known.any() and sum((~own).sum() for _, own in scenes) < FEWEST:
         logger.warning(
@@ -124,7 +130,7 @@ def calibrate_errors(
         )
         known = np.zeros(len(known), dtype=bool)
     used = [_Frames(arrays, ~known, ~known)]
-    if known.sum() >= FEWEST and sum((~own).any() for _, own in scenes) > 1:
+    if known.sum() >= FEWEST and any((~own).any() for _, own in scenes[1:]):
         used = [_Frames(own, seen, ~seen) for own, seen in scenes]
     scales: Calibration = {}
     _add_scale(scales, FIRST_EDGE, used)
@@ -134,7 +140,7 @@ def calibrate_errors(
         _add_scale(scales, REFINED, [_Frames(arrays, refined, refined)])
         stays = ~refined & ~known
         _add_scale(scales, UNREFINED, [_Frames(arrays, stays, stays)])
-    write_calibration(calibration_file, scales, predictions_owner(left_out.file))
+    write_calibration(calibration_file, scales, owner)
 
 
 def _add_scale(scales: Calibration, name: str, used: Sequence[_Frames]) -> None:
