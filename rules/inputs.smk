@@ -86,7 +86,8 @@ def known_graphs(wildcards):
     return [graphs_file(run, scene, AUTHORS_TRAINING_GRAPHS)] if seen else []
 
 
-MOST_FELLOWS = 6  # all others of seven; with all of a thousand, the plan would grow by the square
+# All others of seven; with all of a thousand, the plan would grow by the square.
+MOST_FELLOWS = 6
 
 
 def fellows(wildcards):
