@@ -221,5 +221,6 @@ def rendered_scene(rendered_room, tmp_path_factory) -> Path:
         off = 0 if prefix == "targ" else 0.03
         arrays |= {f"{prefix}_t": centres[::-1] + off, f"{prefix}_q": quaternions[::-1]}
     arrays |= {"spread_m": np.full(len(QUERIES), 0.03), "spread_deg": np.full(len(QUERIES), 0.5)}
+    arrays |= dict.fromkeys(["abs_distance", "robust_distance"], np.ones(len(QUERIES)))
     np.savez(folder / "predictions.npz", **arrays | OWNED)
     return folder

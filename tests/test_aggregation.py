@@ -17,6 +17,7 @@ def candidates(translation, quaternion, length=1.0) -> Candidates:
         quaternion,
         np.broadcast_to(length, shape),
         np.broadcast_to(np.arange(1, 1 + shape[1]), shape),
+        np.ones(shape),
     )
 
 

@@ -54,7 +54,8 @@ def predictions(count=3000, seed=0, refined=False, factor=1.0):
     spread, motion = rng.lognormal(np.log([[0.1], [0.3]]), 0.8, (2, count))
     told = np.stack([np.ones(count), spread, motion], axis=1)
     told = {"metres": told, "degrees": told * [1, 20, 40]}
-    sizes = [factor * told[unit] @ PLANTED[unit] for unit in PLANTED]
+    distance = rng.lognormal(0, 0.5, count)
+    sizes = [factor * distance * (told[unit] @ PLANTED[unit]) for unit in PLANTED]
     truth = np.zeros((count, 3)), Rotation.identity(count)
     arrays = {"targ_t": truth[0], "targ_q": quaternions(truth[1])}
     arrays["rel_path"] = np.array([f"seq-01/{number}" for number in range(count)])
@@ -64,6 +65,7 @@ def predictions(count=3000, seed=0, refined=False, factor=1.0):
     for prefix, (centres, rotations) in (("abs", pose), ("robust", pose), ("reference", first)):
         arrays |= {f"{prefix}_t": centres.copy(), f"{prefix}_q": quaternions(rotations)}
     arrays |= {"spread_m": spread, "spread_deg": 20 * spread}
+    arrays |= {"abs_distance": distance, "robust_distance": distance}
     if refined:
         deviation = rng.lognormal(np.log(0.005), 0.8, count)
         draws = factor * 2 * rng.weibull(1.2, (2, count))
@@ -72,6 +74,7 @@ def predictions(count=3000, seed=0, refined=False, factor=1.0):
         told = np.where(stays, 3**0.5 * spread, deviation)
         arrays |= {"refined_deviation_m": told, "refined_deviation_deg": 20 * told}
         arrays["refined_points"] = np.where(stays, 0, 50)
+        arrays["refined_misfit"] = np.where(stays, np.nan, 0.5)
         for part, own in (("t", near[0]), ("q", quaternions(near[1]))):
             arrays[f"refined_{part}"] = np.where(stays[:, None], arrays[f"robust_{part}"], own)
     return arrays
@@ -127,9 +130,10 @@ def test_what_is_told_comes_to_what_is_stated():
     arrays = {"robust_t": pose, "robust_q": quaternions(Rotation.identity(3))}
     arrays |= {"reference_t": first, "reference_q": quaternions(turns)}
     arrays |= {"spread_m": np.array([0, 0.4, 2]), "spread_deg": np.array([3, 0, np.nan])}
+    arrays["robust_distance"] = np.array([1, 3, 1])
     metres, degrees = stated_errors(arrays, ALL_EDGES, {ALL_EDGES: scale})
-    np.testing.assert_allclose(metres, np.outer([1, 2], [0.1, 0.8, 2.1]))
-    np.testing.assert_allclose(degrees, np.outer([1, 1.5], [7.0, 1.0, np.nan]))
+    np.testing.assert_allclose(metres, np.outer([1, 2], [0.1, 2.4, 2.1]))
+    np.testing.assert_allclose(degrees, np.outer([1, 1.5], [7.0, 3.0, np.nan]))
 
 
 def test_the_factors_grow_as_the_errors_do(tmp_path):
@@ -176,7 +180,7 @@ def test_poses_that_stay_as_regressed_may_be_further_off_than_others(tmp_path):
     stays = arrays["refined_points"] == 0
     shares = [covered(arrays, name, far)[:, 0, stays].mean(axis=1) for name in (REFINED, ALL_EDGES)]
     np.testing.assert_allclose(shares[0], LEVELS, atol=0.08)
-    assert (shares[1] < np.array(LEVELS) - 0.1).all()
+    assert (shares[1] < np.array(LEVELS) - [0.1, 0.05]).all()
     refined, regressed = (
         np.stack(stated_errors(arrays, name, near))[..., stays] for name in (REFINED, ALL_EDGES)
     )
@@ -318,7 +322,7 @@ def test_failed_estimates_are_left_out_of_the_scale(tmp_path):
 def test_errors_of_refined_poses_grow_with_the_way_to_the_first_neighbour(tmp_path):
     rng = np.random.default_rng(0)
     arrays = predictions(refined=True)
-    arrays["refined_points"][:] = 50
+    arrays["refined_points"][:], arrays["refined_misfit"][:] = 50, 0.5
     arrays["refined_deviation_m"] = np.full(3000, 0.01)
     arrays["refined_deviation_deg"] = np.full(3000, 0.1)
     way = rng.uniform(0, 0.5, 3000)
@@ -332,6 +336,17 @@ def test_errors_of_refined_poses_grow_with_the_way_to_the_first_neighbour(tmp_pa
     assert np.median(sigma[far]) / np.median(sigma[near]) == pytest.approx(2.8 / 1.2, rel=0.15)
     for part in (near, far):
         assert np.mean(size[part] <= sigma[part]) == pytest.approx(LEVELS[0], abs=0.06)
+
+
+def test_errors_of_refined_poses_grow_with_a_misfit_larger_than_usual(tmp_path):
+    arrays = predictions(refined=True)
+    calibration = calibrate(tmp_path, arrays)
+    assert calibration[REFINED].misfit == 0.5
+    before = stated_errors(arrays, REFINED, calibration)
+    arrays["refined_misfit"] *= np.resize([0.2, 1, 3], 3000)
+    expected = np.where(arrays["refined_points"] > 0, np.resize([1, 1, 3], 3000), 1)
+    for found, each in zip(stated_errors(arrays, REFINED, calibration), before, strict=True):
+        np.testing.assert_allclose(found, expected * each)
 
 
 @pytest.mark.parametrize("sigma", [0.02, 3.0])
@@ -374,7 +389,7 @@ def test_the_ratio_of_the_levels_is_measured_where_there_are_frames_enough(tmp_p
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
         arrays["robust_t"] = size[:, None] * direction
         arrays["reference_t"] = arrays["robust_t"] + 0.3 * direction
-        arrays["spread_m"] = np.full(count, 0.1)
+        arrays["spread_m"], arrays["robust_distance"] = np.full((2, count), [[0.1], [1]])
         return calibrate(tmp_path, arrays)[ALL_EDGES].ratios[0]
 
     many, few = measured(3000), np.mean([measured(12) for _ in range(10)])
@@ -422,7 +437,8 @@ def test_the_file_holds_the_scales_by_estimator(tmp_path):
     scales = contents.pop("scales")
     assert not contents
     assert scales.keys() == {FIRST_EDGE, ALL_EDGES}
-    assert scales[ALL_EDGES].keys() == {"metres", "degrees", "ratios", "median", "frames"}
+    assert scales[ALL_EDGES].keys() == {*Scale._fields}
+    assert scales[ALL_EDGES]["misfit"] is None  # of refined poses alone
     assert scales[ALL_EDGES]["frames"] == 40
 
 

@@ -45,7 +45,7 @@ def test_first_edge_poses_agree_with_the_published_ones(reference, case, monkeyp
     with torch.no_grad():
         features = model.encode(torch.from_numpy(expected["images"]))
     nodes = np.arange(16).reshape(2, 8)
-    relative, _, source = localization.relate_graphs(model, features, nodes)
+    relative, _, source, _ = localization.relate_graphs(model, features, nodes)
     poses = expected["poses"].reshape(2, 8, 6)
     vectors = np.take_along_axis(poses, source[..., None], axis=1)
     sources = pose_from_quaternion(vectors[..., :3], quaternion_exp(vectors[..., 3:]))

@@ -102,7 +102,7 @@ def test_edges_at_the_queries_are_those_of_the_whole_graph(iterations, rotation_
     with torch.no_grad():
         cells = model.encode(random_views(8))
         everything = model.relate(cells, edges, graph)
-        found, relative = model.relate_at(cells, edges, graph, queries, both)
+        found, relative, _ = model.relate_at(cells, edges, graph, queries, both)
     wanted = queries[edges[1]] | (queries[edges[0]] if both else False)
     assert torch.equal(found, edges[:, wanted])
     torch.testing.assert_close(relative, everything.relative[wanted], atol=1e-5, rtol=1e-4)
@@ -226,7 +226,7 @@ class PlantedNetwork:
         back[:, 0] += 0.01
         back[:, 5] += np.radians(1) / 2
         relative[out] = from_other_direction(RELATIVE, back)
-        return edge_index[:, wanted], torch.from_numpy(relative)
+        return edge_index[:, wanted], torch.from_numpy(relative), 2.0 + source
 
 
 def planted_images(poses, nodes, knn):
@@ -249,6 +249,7 @@ def test_both_directions_are_averaged_where_both_are(both, knn, share):
     poses[:, :3, 3] = rng.standard_normal((4, 3))
     images = planted_images(poses, np.arange(4)[None], knn)
     candidates = localization.estimate_candidates(images, None, np.arange(3)[None], both)
+    assert candidates.distance.tolist() == [[3, 4, 5]]  # of the edges into the query, by source
     error = np.linalg.norm(candidates.translation[0] - poses[0, :3, 3], axis=1)
     np.testing.assert_allclose(error, share * 0.01, atol=1e-9)
     truth = quaternion_from_matrix(poses[0, :3, :3])
@@ -267,6 +268,7 @@ def test_an_edge_that_is_not_finite_fails_alone(pose, value):
     images.model.relate_at = lambda seen, edges, graph, queries, both: (
         torch.tensor([[1, 2, 3], [0, 0, 0]]),
         torch.tensor([[0.0] * 6, [0.0, 0, 0, 0, value, 0], [0.0] * 6]),
+        torch.ones(3),
     )
     candidates = localization.estimate_candidates(images, None, np.arange(3)[None], True)
     assert np.isnan(candidates.translation[0]).all(axis=1).tolist() == [False, True, False]

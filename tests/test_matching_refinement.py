@@ -143,7 +143,7 @@ def test_a_pose_that_matches_tell_little_of_stays_near_the_regressed_one():
 def test_deviations_sum_up_their_axes():
     turn = Rotation.from_rotvec([0.3, -0.2, 0.9]).as_matrix()
     centre, rotation = (turn @ np.diag(s) @ turn.T for s in ([1.0, 4, 4], [0.01, 0.02, 0.06]))
-    refined = Refined(np.eye(4), 20, centre, rotation)
+    refined = Refined(np.eye(4), 20, centre, rotation, 0.5)
     assert refined.metres == pytest.approx(3)
     assert refined.radians == pytest.approx(0.3)
     assert Prior(np.eye(4), 0.05, 0.03).unrefined().metres == pytest.approx(0.05 * 3**0.5)
@@ -153,6 +153,7 @@ def test_deviations_sum_up_their_axes():
 def test_what_fewer_and_noisier_points_tell_is_less_sure(worse):
     fine, poor = Scene().refine(), Scene(**worse).refine()
     assert fine.points > poor.points >= LEAST_POINTS
+    assert poor.misfit > (2 if "noise" in worse else 0.7) * fine.misfit
     assert poor.metres > 1.5 * fine.metres
     assert poor.radians > 1.5 * fine.radians
     for refined in (fine, poor):  # the regressed pose alone tells as much

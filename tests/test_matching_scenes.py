@@ -173,6 +173,7 @@ def test_left_out_frames_are_refined_without_those_around_them(
         arrays[f"{prefix}_t"] = truth[:, :3, 3] + off
         arrays[f"{prefix}_q"] = quaternion_from_matrix(truth[:, :3, :3])
     arrays |= {"spread_m": np.full(len(queries), 0.03), "spread_deg": np.full(len(queries), 0.5)}
+    arrays |= dict.fromkeys(["abs_distance", "robust_distance"], np.ones(len(queries)))
     np.savez(tmp_path / "predictions.npz", **arrays | OWNED)
     rankings, refine = [], MatchedDatabase.refine
 

@@ -250,7 +250,7 @@ def test_photos_that_matches_do_not_refine_have_the_error_of_regressed_ones(
     place, folder, tmp_path
 ):
     """The images are noise: nothing matches."""
-    scale = Scale([1e-3, 0], [0.1, 0], (2, 2), (1e-3, 0.1), 50)
+    scale = Scale([1e-3, 0], [0.1, 0], (2, 2), (1e-3, 0.1), 50, 0.5)
     changes = {
         "calibration": write_calibration(tmp_path / "c.json", place.model, **{REFINED: scale})
     }
@@ -270,14 +270,15 @@ def test_photos_that_matches_refine_have_their_pose_and_error_and_need_no_recogn
     """All but the last, which stays as regressed."""
     planted = np.eye(4)
     planted[:3, 3] = 1, 2, 3
-    refined = Refined(planted, 40, 0.0012 * np.eye(3), np.radians(0.5) ** 2 / 3 * np.eye(3))
+    parts = 0.0012 * np.eye(3), np.radians(0.5) ** 2 / 3 * np.eye(3)
+    refined = Refined(planted, 40, *parts, misfit=0.9)
 
     def refine(self, paths, ranked, priors, *_):
         return [refined] * (len(paths) - 1) + [priors[-1].unrefined()]
 
     monkeypatch.setattr(PhotoRefiner, "refine", refine)
     monkeypatch.setattr("relposegnn.photos.confidence.recognition", lambda found, _: 0 * found)
-    scale = Scale([1.5, 0], [4.0, 0], (2, 2), (0.05, 1.0), 50)
+    scale = Scale([0.75, 0], [2.0, 0], (2, 2), (0.05, 1.0), 50, misfit=0.45)
     changes = {
         "calibration": write_calibration(tmp_path / "c.json", place.model, **{REFINED: scale})
     }

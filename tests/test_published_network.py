@@ -198,10 +198,11 @@ def test_edges_into_the_queries_have_the_numbers_of_the_full_pass(iterations, kn
     queries = torch.arange(16) % 8 == 0
     with torch.no_grad():
         full = model.relate(features, edges, graph)
-        edge_index, relative = model.relate_at(features, edges, graph, queries)
+        edge_index, relative, distance = model.relate_at(features, edges, graph, queries)
     into = full.edge_index[1] % 8 == 0
     assert torch.equal(edge_index, full.edge_index[:, into])
     torch.testing.assert_close(relative, full.relative[into], atol=1e-6, rtol=1e-6)
+    assert torch.equal(distance, torch.ones(edge_index.shape[1]))  # of no place
 
 
 def test_without_attention_messages_are_passed_as_they_are():

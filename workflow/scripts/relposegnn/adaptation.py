@@ -33,6 +33,7 @@ STRETCHES = 20  # whose frames are predicted without them, to tell errors from
 # Strengths of the ridge that are tried, in mean squares of the features.
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
 FEWEST = 20  # graphs that a layer is told from
+TINY = 1e-12  # in place of a mean square of 0
 
 
 class Edges(NamedTuple):
@@ -68,10 +69,14 @@ class Layer(NamedTuple):
     Attributes:
         weight: (6, D).
         bias: (6,).
+        mean: (D,) of the features that it was fitted to, see ``PlaceLayer``.
+        whitening: (D, D) likewise.
     """
 
     weight: np.ndarray
     bias: np.ndarray
+    mean: np.ndarray
+    whitening: np.ndarray
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Return what is missing (E, 6)."""
@@ -189,10 +194,12 @@ def fit_layer(edges: Edges, strength: float) -> Layer:
     centred = features - middle
     square = (centred * weight[:, None]).T @ centred
     # Features that never differ are of no use: anything but zero is a ridge for them.
-    ridge = strength * max(np.trace(square) / len(square), np.finfo(np.float64).tiny)
+    ridge = strength * max(np.trace(square) / len(square), TINY)
     product = (centred * weight[:, None]).T @ (missing - offset)
-    solved = np.linalg.solve(square + ridge * np.eye(len(square)), product).T
-    return Layer(solved, offset - solved @ middle)
+    root = np.linalg.inv(np.linalg.cholesky(square + ridge * np.eye(len(square)))).T
+    solved = (root @ (root.T @ product)).T
+    usual = np.trace(root.T @ square @ root)  # mean square of the features' distances
+    return Layer(solved, offset - solved @ middle, middle, root / np.sqrt(max(usual, TINY)))
 
 
 def _put(model: PoseNetwork, layer: Layer | None) -> None:
@@ -202,5 +209,5 @@ def _put(model: PoseNetwork, layer: Layer | None) -> None:
         return
     added = model.add_adaptation()
     with torch.no_grad():
-        for own, values in zip((added.weight, added.bias), layer, strict=True):
-            own.copy_(torch.from_numpy(values))
+        for name, values in layer._asdict().items():
+            getattr(added, name).copy_(torch.from_numpy(values))

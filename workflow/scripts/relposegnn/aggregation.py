@@ -29,12 +29,14 @@ class Candidates(NamedTuple):
         quaternion: (G, e, 4) camera-to-world.
         length: (G, e) of the edges as estimated: metres from the neighbour's camera centre.
         node: (G, e) of the neighbour in the graph, from 1 on.
+        distance: (G, e) of the edges from what the network knows, see ``PoseNetwork.distance``.
     """
 
     translation: np.ndarray
     quaternion: np.ndarray
     length: np.ndarray
     node: np.ndarray
+    distance: np.ndarray
 
 
 class LocalizationSettings(NamedTuple):

@@ -2,9 +2,10 @@
 
 What an estimate itself tells of its error orders estimates well, but its scale differs between
 places and networks (``error_scales``). Of a regressed pose: how far the estimates by single edges
-lie apart, and how far the camera has moved from the first neighbour's; of a refined one: how
-sharply matches fix it. Regressed poses that matches should refine and do not are further off than
-others: they have a scale of their own.
+lie apart, how far the camera has moved from the first neighbour's, and how unlike those of the
+place the features of its edges are; of a refined one: how sharply matches fix it, and how well
+these agree. Regressed poses that matches should refine and do not are further off than others: they
+have a scale of their own.
 
 Two errors are stated: sigma, meant to hold in 68 % of the cases, and one that holds in 95 %.
 Between and beyond, errors are taken to follow the Weibull distribution that has both levels.
@@ -17,14 +18,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .json_files import READING_ERRORS, check_keys, numbers, read_object, unreadable, whole_number
+from .json_files import (
+    READING_ERRORS,
+    check_keys,
+    number,
+    numbers,
+    read_object,
+    unreadable,
+    whole_number,
+)
 from .metrics import pose_errors
 from .owners import OfScene, Owner, check_owner, told_of
 from .predictions import (
     ALL_EDGES,
     DEVIATIONS,
+    DISTANCES,
     EDGE_SPREADS,
     FIRST_EDGE,
+    MISFIT,
     POINTS,
     PREFIXES,
     REFERENCE,
@@ -38,6 +49,7 @@ DECADES = float(np.log(np.log1p(-LEVELS[1]) / np.log1p(-LEVELS[0])))  # between 
 USUAL_RATIO = 2.0  # of the two, as in a normal distribution
 UNREFINED = "not refined"  # of all edges, where matches should refine a pose and do not
 FACTORS = {FIRST_EDGE: 3, ALL_EDGES: 3, REFINED: 2, UNREFINED: 1}  # of what each estimator tells
+LEAST_MISFIT = 1e-6  # that is usual in a place
 OWN_PREFIXES = PREFIXES | {UNREFINED: PREFIXES[ALL_EDGES]}
 
 
@@ -50,6 +62,7 @@ class Scale(NamedTuple):
         ratios: of the error that holds in 95 % of the cases to sigma, in metres and degrees.
         median: of the errors in metres and degrees that were measured.
         frames: that it was measured on, of other scenes of the training too.
+        misfit: of matches, that is usual in the place, see ``Refined``; None of regressed poses.
     """
 
     metres: list[float]
@@ -57,6 +70,7 @@ class Scale(NamedTuple):
     ratios: tuple[float, float]
     median: tuple[float, float]
     frames: int
+    misfit: float | None = None
 
 
 class StatedErrors(NamedTuple):
@@ -127,6 +141,8 @@ def _read_scale(name: str, told: dict) -> Scale:
     for field in ("ratios", "median"):
         numbers(told[field], f"{name}, {field}", 2, least=0)
     whole_number(told["frames"], f"{name}, frames", least=1)
+    if name == REFINED:
+        number(told["misfit"], f"{name}, misfit", least=LEAST_MISFIT)
     return Scale(**told)
 
 
@@ -154,8 +170,9 @@ def _stated(
     arrays: Mapping[str, np.ndarray], estimator: str, calibration: Calibration
 ) -> np.ndarray:
     """Return what the scale of an estimator, or of ``UNREFINED``, comes to, (unit, level, N)."""
-    told, scale = told_of_errors(arrays, estimator, calibration), calibration.get(estimator)
-    if told is None or scale is None:
+    scale = calibration.get(estimator)
+    told = scale and told_of_errors(arrays, estimator, calibration, scale.misfit)
+    if told is None:
         return np.full((2, 2, len(arrays[f"{OWN_PREFIXES[estimator]}_t"])), np.nan)
     sigma = told[0] @ np.array(scale.metres), told[1] @ np.array(scale.degrees)
     return np.stack(
@@ -164,29 +181,36 @@ def _stated(
 
 
 def told_of_errors(
-    arrays: Mapping[str, np.ndarray], estimator: str, calibration: Calibration
+    arrays: Mapping[str, np.ndarray],
+    estimator: str,
+    calibration: Calibration,
+    misfit: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return what N estimates tell of their errors in metres and in degrees, (N, F) each.
 
     Of regressed poses F = 3: a constant, the spread of the edges, and the motion from the first
-    neighbour's camera. Of refined ones F = 2: the deviation by the cost's curvature, and that times
-    the metres to the first neighbour: away from it, errors that the database's poses have in common
-    act as on a lever. Of ``UNREFINED`` F = 1: sigma as of all edges. None where the arrays have it
-    not.
+    neighbour's camera, all in proportion to the distance of the edges' features from those of the
+    place. Of refined ones F = 2: the deviation by the cost's curvature, and that times the metres
+    to the first neighbour: away from it, errors that the database's poses have in common act as on
+    a lever; both in proportion to the matches' misfit where it is larger than ``misfit``, the usual
+    one. Of ``UNREFINED`` F = 1: sigma as of all edges. None where the arrays have it not.
     """
     if estimator == UNREFINED:
         return tuple(sigma[:, None] for sigma, _ in _stated(arrays, ALL_EDGES, calibration))
-    names = DEVIATIONS if estimator == REFINED else EDGE_SPREADS
-    if estimator not in (FIRST_EDGE, ALL_EDGES, REFINED) or names[0] not in arrays:
+    wanted = [*EDGE_SPREADS, DISTANCES.get(estimator)]
+    if estimator == REFINED:
+        wanted = [*DEVIATIONS, MISFIT]
+    if not set(wanted) <= arrays.keys():
         return None
     own, first = (pose_arrays(arrays, PREFIXES[each]) for each in (estimator, REFERENCE))
     motions = pose_errors(own, first)
     if estimator == REFINED:
         lever = np.stack([np.ones(len(motions[0])), motions[0]], axis=1)
+        lever *= np.maximum(arrays[MISFIT] / misfit, 1)[:, None]
         return tuple(arrays[name][:, None] * lever for name in DEVIATIONS)
-    constant = np.ones(len(motions[0]))
+    distance = arrays[DISTANCES[estimator]]
     spreads = (arrays[name] for name in EDGE_SPREADS)
     return tuple(
-        np.stack([constant, spread, motion], axis=1)
+        np.stack([np.ones_like(spread), spread, motion], axis=1) * distance[:, None]
         for spread, motion in zip(spreads, motions, strict=True)
     )

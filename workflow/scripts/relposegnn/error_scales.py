@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .calibration import (
+    LEAST_MISFIT,
     LEVELS,
     OWN_PREFIXES,
     UNREFINED,
@@ -30,6 +31,7 @@ from .owners import check_owner, told_of
 from .predictions import (
     ALL_EDGES,
     FIRST_EDGE,
+    MISFIT,
     POINTS,
     REFINED,
     pose_arrays,
@@ -148,9 +150,13 @@ def _add_scale(scales: Calibration, name: str, used: Sequence[_Frames]) -> None:
 
     That of ``UNREFINED`` comes after that of all edges, which is among the scales then.
     """
-    found = []
+    found, misfit = [], None
     for arrays, growing, measured in used:
-        pair = (_errors(arrays, name, each, scales) for each in (growing, measured))
+        if name == REFINED:
+            usual = np.median(arrays[MISFIT][measured]) if measured.any() else 1
+            misfit = max(float(usual), LEAST_MISFIT)
+        told = told_of_errors(arrays, name, scales, misfit)
+        pair = (_errors(arrays, name, told, each) for each in (growing, measured))
         found.append(list(zip(*pair, strict=True)))
     levels = [_levels(own) for own in zip(*found, strict=True)]
     if None in levels:
@@ -160,17 +166,19 @@ def _add_scale(scales: Calibration, name: str, used: Sequence[_Frames]) -> None:
             )
         return
     factors, ratios, medians, counts = zip(*levels, strict=True)
-    scales[name] = Scale(*factors, ratios, medians, counts[0])
+    scales[name] = Scale(*factors, ratios, medians, counts[0], misfit)
     logger.info(
         "%s: median error %.3f m, %.2f degrees on %d left-out frames", name, *medians, counts[0]
     )
 
 
 def _errors(
-    arrays: Mapping[str, np.ndarray], estimator: str, chosen: np.ndarray, scales: Calibration
+    arrays: Mapping[str, np.ndarray],
+    estimator: str,
+    told: tuple[np.ndarray, np.ndarray] | None,
+    chosen: np.ndarray,
 ) -> tuple[_Errors, _Errors]:
     """Return the finite errors in metres and in degrees of some of N frames, ``chosen`` (N,)."""
-    told = told_of_errors(arrays, estimator, scales)
     if told is None:
         return (_Errors(np.empty((0, 1)), np.empty(0)),) * 2
     estimates, truths = (pose_arrays(arrays, each) for each in (OWN_PREFIXES[estimator], "targ"))

@@ -19,6 +19,7 @@ from .pose_network import PoseNetwork
 from .poses import quaternion_exp, quaternion_from_matrix, vector_from_pose
 from .predictions import (
     ALL_EDGES,
+    DISTANCES,
     EDGE_SPREADS,
     FIRST_EDGE,
     NAMES,
@@ -92,7 +93,9 @@ def localize_queries(
     Arrays have the published names: ``rel_path`` (N), ``abs_t`` (N, 3) and ``abs_q`` (N, 4) from
     the first edge into the query, ``targ_t`` and ``targ_q`` the truth. Beside them ``robust_t``,
     ``robust_q`` from all edges, ``spread_m``, ``spread_deg`` (N) how far their estimates lie apart,
-    ``reference_t``, ``reference_q`` the neighbour in node 1.
+    ``abs_distance``, ``robust_distance`` (N) how unlike those of the place the features of the
+    first edge are, and of all edges on average, ``reference_t``, ``reference_q`` the neighbour in
+    node 1.
 
     Args:
         model: in evaluation mode; it is fastest with its weights in ``channels_last``.
@@ -125,6 +128,8 @@ def localize_queries(
         **arrays_of_poses(TRUTH, *_split_vectors(truth)),
         **arrays_of_poses(PREFIXES[ALL_EDGES], robust_t, robust_q),
         **dict(zip(EDGE_SPREADS, spreads, strict=True)),
+        DISTANCES[FIRST_EDGE]: candidates.distance[:, 0],
+        DISTANCES[ALL_EDGES]: candidates.distance.mean(axis=1),
         **arrays_of_poses(PREFIXES[REFERENCE], *_split_vectors(database[neighbours[:, 0]])),
     }
 
@@ -160,7 +165,7 @@ def estimate_candidates(
         both_directions: see ``LocalizationSettings``.
     """
     kind = images.model.settings.pose
-    relative, source = relate_to_neighbours(images, queries, neighbours, both_directions)
+    relative, source, distance = relate_to_neighbours(images, queries, neighbours, both_directions)
     database = images.frames.poses("train")
     turn = images.scene_from_world
     sources = turn @ database[np.take_along_axis(neighbours, source - 1, axis=1)]
@@ -170,7 +175,8 @@ def estimate_candidates(
     poses = turn.T @ poses  # a rotation about the origin
     translation = np.where(found, poses[..., :3, 3], np.nan)
     quaternion = np.where(found, quaternion_from_matrix(poses[..., :3, :3]), np.nan)
-    return Candidates(translation, quaternion, np.where(found[..., 0], lengths, np.nan), source)
+    lengths = np.where(found[..., 0], lengths, np.nan)
+    return Candidates(translation, quaternion, lengths, source, distance)
 
 
 def relate_to_neighbours(
@@ -178,17 +184,17 @@ def relate_to_neighbours(
     queries: torch.Tensor | StoredMaps,
     neighbours: np.ndarray,
     both_directions: bool,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return relative poses (G, e, 6) on the edges into queries, and these edges' sources (G, e).
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return relative poses (G, e, 6) on the edges into queries, their sources and distances.
 
-    The arguments are of ``estimate_candidates``; a source is a node of the graph, from 1 on.
+    The arguments are of ``estimate_candidates``, sources and distances (G, e) of ``relate_graphs``.
     """
     features, nodes = images.graphs(queries, neighbours)
-    relative, back, source = relate_graphs(images.model, features, nodes, both_directions)
+    relative, back, source, distance = relate_graphs(images.model, features, nodes, both_directions)
     told_back = np.isfinite(back).all(axis=-1)
     opposite = from_other_direction(images.model.settings.pose, back[told_back])
     relative[told_back] = (relative[told_back] + opposite) / 2
-    return relative, source
+    return relative, source, distance
 
 
 @torch.inference_mode()
@@ -197,7 +203,7 @@ def relate_graphs(
     features: torch.Tensor | CellsOfRows,
     nodes: np.ndarray,
     both_directions: bool = False,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Regress the relative poses on the edges into each query, and on those back.
 
     Args:
@@ -209,21 +215,23 @@ def relate_graphs(
     Returns:
         relative (G, e, 6) on the edges s -> 0 in edge order, metres and half radians; back
         (G, e, 6) on the edges 0 -> s, NaN where there are none or none were asked for; source
-        (G, e), their nodes s in the graph, 1 <= s < n.
+        (G, e), their nodes s in the graph, 1 <= s < n; distance (G, e) of the edges s -> 0 from
+        what the network knows of the place, see ``PoseNetwork.distance``.
     """
     size = nodes.shape[1]
-    into, back, source = [], [], []
+    into, back, source, distance = [], [], [], []
     for start, seen, *graphs in graph_passes(features, nodes):
         count = len(nodes[start : start + GRAPHS_PER_PASS])
-        used, regressed = model.relate_at(seen, *graphs, both_directions)
-        used, regressed = used.cpu(), regressed.double().cpu()
+        used, regressed, far = model.relate_at(seen, *graphs, both_directions)
+        used, regressed, far = used.cpu(), regressed.double().cpu(), far.double().cpu()
         of_query = used[1] % size == 0
         into.append(regressed[of_query].view(count, -1, 6))
         source.append((used[0, of_query] % size).view(count, -1))
+        distance.append(far[of_query].view(count, -1))
         out = torch.full((count, size, 6), torch.nan, dtype=torch.float64)
         out[used[0, ~of_query] // size, used[1, ~of_query] % size] = regressed[~of_query]
         back.append(out.gather(1, source[-1][..., None].expand(-1, -1, 6)))
-    return tuple(torch.cat(each).numpy() for each in (into, back, source))
+    return tuple(torch.cat(each).numpy() for each in (into, back, source, distance))
 
 
 def graph_passes(

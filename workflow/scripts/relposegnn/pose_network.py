@@ -18,6 +18,7 @@ from .edges import drop_edge_pairs, nearest_edges
 from .match_fields import Cells, Views
 from .message_passing import MessagePassingLayer
 from .model_settings import MATCH_FIELD, ModelSettings
+from .place_layer import PlaceLayer
 
 
 class PoseEstimates(NamedTuple):
@@ -57,12 +58,12 @@ class PoseNetwork(nn.Module):
         self.fc_wpqr_R = nn.Linear(width, 3)
         deviation = torch.tensor(settings.translation_deviation, dtype=torch.float32)
         self.register_buffer("translation_deviation", deviation, persistent=False)
-        self.adaptation: nn.Linear | None = None  # to a place, see ``adaptation``
+        self.adaptation: PlaceLayer | None = None  # to a place, see ``adaptation``
 
-    def add_adaptation(self) -> nn.Linear:
+    def add_adaptation(self) -> PlaceLayer:
         """Add a layer, (6) numbers of the features of an edge, to what the heads regress."""
         kinds = 2 if self.settings.edges == MATCH_FIELD and self.settings.rotation_from_field else 1
-        self.adaptation = nn.Linear(kinds * self.settings.width, 6).to(self.fc_xyz_R.weight.device)
+        self.adaptation = PlaceLayer(kinds * self.settings.width).to(self.fc_xyz_R.weight.device)
         return self.adaptation
 
     def encode(self, seen: Tensor | Views) -> Tensor | Cells:
@@ -133,14 +134,15 @@ class PoseNetwork(nn.Module):
         graph_N: Tensor,
         nodes_N: Tensor,
         both_directions: bool = False,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Regress the poses on the edges into some nodes, in evaluation mode; see ``edges_at``.
 
         Returns:
-            edge_index (2, T) of these edges, in their order; relative (T, 6).
+            edge_index (2, T) of these edges, in their order; relative (T, 6); their distances (T,)
+            from what the network knows of the place, see ``distance``.
         """
         edge_index, *state = self.edges_at(features, edge_index, graph_N, nodes_N, both_directions)
-        return edge_index, self.regress(*state)
+        return edge_index, self.regress(*state), self.distance(*state)
 
     def edges_at(
         self,
@@ -215,8 +217,17 @@ class PoseNetwork(nn.Module):
         if self.adaptation is None:
             return relative_E6
         with torch.autocast(edges_EC.device.type, enabled=False):
-            known = edges_EC if rotations_EC is None else torch.cat([edges_EC, rotations_EC], dim=1)
-            return relative_E6 + self.adaptation(known.float())
+            return relative_E6 + self.adaptation(_joined(edges_EC, rotations_EC))
+
+    def distance(self, edges_EC: Tensor, rotations_EC: Tensor | None) -> Tensor:
+        """Return how unlike those of its place the features of edges are, see ``PlaceLayer``, (E,).
+
+        1 of a network that is not adapted to a place.
+        """
+        if self.adaptation is None:
+            return torch.ones(len(edges_EC), device=edges_EC.device)
+        with torch.autocast(edges_EC.device.type, enabled=False):
+            return self.adaptation.distance(_joined(edges_EC, rotations_EC))
 
     def _poses(
         self,
@@ -234,3 +245,9 @@ class PoseNetwork(nn.Module):
                 turns = self.dropout(rotation_features.float())
             metres = translation(features) * self.translation_deviation
             return torch.cat([metres, rotation(turns)], dim=1)
+
+
+def _joined(edges_EC: Tensor, rotations_EC: Tensor | None) -> Tensor:
+    """Return the features (E, D) of edges, and those of rotations where they have their own."""
+    parts = [edges_EC] if rotations_EC is None else [edges_EC, rotations_EC]
+    return torch.cat(parts, dim=1).float()

@@ -55,7 +55,8 @@ class Prior(NamedTuple):
 
     def unrefined(self) -> "Refined":
         """Return the regressed pose as it stays where matches do not refine it."""
-        return Refined(self.pose, 0, self.metres**2 * np.eye(3), self.radians**2 * np.eye(3))
+        parts = self.metres**2 * np.eye(3), self.radians**2 * np.eye(3)
+        return Refined(self.pose, 0, *parts, misfit=np.nan)
 
 
 class Refined(NamedTuple):
@@ -66,12 +67,16 @@ class Refined(NamedTuple):
         points: that are seen where they should be; 0 where the regressed pose stays.
         centre: (3, 3) covariance of the camera centre, by the costs' curvature.
         rotation: (3, 3) of the rotation vector in the camera's axes, likewise.
+        misfit: median error of the projections that are seen, in the scales that are expected of
+            them: larger where key points lie less exactly, as in blurred images. NaN where the
+            regressed pose stays.
     """
 
     pose: np.ndarray
     points: int
     centre: np.ndarray
     rotation: np.ndarray
+    misfit: float
 
     @property
     def metres(self) -> float:
@@ -113,11 +118,13 @@ def refine_pose(
     start, _ = min(solved, key=lambda each: each[1].cost)
     pose, found = most_probable_pose(start, points, places, prior, scales)
     places = places / np.exp(found.x[6:].sum())
-    seen = np.count_nonzero(projection_errors(pose, points, places) < TOLERANCE * scales)
-    if seen < LEAST_POINTS or np.abs(deviations(pose, prior)).max() > GATE:
+    errors = projection_errors(pose, points, places) / scales
+    seen = errors < TOLERANCE
+    if np.count_nonzero(seen) < LEAST_POINTS or np.abs(deviations(pose, prior)).max() > GATE:
         return unchanged
     pose, covariance = let_go(pose, found, prior)
-    return Refined(pose, seen, covariance[:3, :3], covariance[3:6, 3:6])
+    parts = covariance[:3, :3], covariance[3:6, 3:6]
+    return Refined(pose, np.count_nonzero(seen), *parts, misfit=float(np.median(errors[seen])))
 
 
 def let_go(pose: np.ndarray, found: OptimizeResult, prior: Prior) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ from ..predictions import (
     ALL_EDGES,
     DEVIATIONS,
     EDGE_SPREADS,
+    MISFIT,
     NAMES,
     POINTS,
     PREFIXES,
@@ -191,15 +192,15 @@ def refine_predictions(
     tell_refined(refined)
     told = told_of(predictions_owner(predictions_file))
     with atomic_path(refined_file) as partial_file:
-        np.savez(partial_file, **arrays | _refined_arrays(refined), **told)
+        np.savez(partial_file, **arrays | refined_arrays(refined), **told)
 
 
-def _refined_arrays(refined: Sequence[Refined]) -> dict[str, np.ndarray]:
+def refined_arrays(refined: Sequence[Refined]) -> dict[str, np.ndarray]:
     """Return what is added to the arrays of predictions.
 
     ``refined_t`` (N, 3) and ``refined_q`` (N, 4); ``refined_points`` (N), seen where they should
-    be, 0 of a pose that stays; ``refined_deviation_m``, ``refined_deviation_deg`` (N), see
-    ``refinement.Refined``.
+    be, 0 of a pose that stays; ``refined_deviation_m``, ``refined_deviation_deg``,
+    ``refined_misfit`` (N), see ``refinement.Refined``.
     """
     poses, points = poses_of(refined)
     return {
@@ -207,6 +208,7 @@ def _refined_arrays(refined: Sequence[Refined]) -> dict[str, np.ndarray]:
         POINTS: points,
         DEVIATIONS[0]: np.array([each.metres for each in refined]),
         DEVIATIONS[1]: np.degrees([each.radians for each in refined]),
+        MISFIT: np.array([each.misfit for each in refined]),
     }
 
 

@@ -20,12 +20,12 @@ from ..checkpoints import load_model
 from ..frames import Frames
 from ..localization import estimate_candidates
 from ..matching.refinement import Refined
-from ..matching.scenes import poses_of, regressed_prior, tell_refined
+from ..matching.scenes import poses_of, refined_arrays, regressed_prior, tell_refined
 from ..metrics import STATED, stated_columns
 from ..neighbour_choice import SamplingSettings, choose_neighbours
 from ..owners import Owner
 from ..poses import quaternion_from_matrix
-from ..predictions import ALL_EDGES, DEVIATIONS, EDGE_SPREADS, POINTS, REFINED
+from ..predictions import ALL_EDGES, DISTANCES, EDGE_SPREADS, REFINED
 from ..runtime import InputError, numpy_generator
 from ..scene_images import SceneImages
 from ..stored_maps import StoredMaps
@@ -213,6 +213,7 @@ class Localiser:
         poses = aggregate(candidates, how.aggregation)
         spread = pair_spread(candidates.translation, candidates.quaternion)
         told = dict(zip(EDGE_SPREADS, spread, strict=True))
+        told[DISTANCES[ALL_EDGES]] = candidates.distance.mean(axis=1)
         told["robust_t"], told["robust_q"] = poses
         reference = self.frames.poses("train")[neighbours[:, 0]]
         told["reference_t"] = reference[:, :3, 3]
@@ -224,9 +225,7 @@ class Localiser:
         refined = self._refiner.refine(paths, known.ranked, priors, self._workers, focal_length)
         if len(paths) > 1:
             tell_refined(refined)
-        told[DEVIATIONS[0]] = np.array([each.metres for each in refined])
-        told[DEVIATIONS[1]] = np.degrees([each.radians for each in refined])
-        (told["refined_t"], told["refined_q"]), told[POINTS] = poses_of(refined)
+        told |= refined_arrays(refined)
         return refined, told, stated_errors(told, REFINED, self._calibration)
 
 
