@@ -75,8 +75,9 @@ def assert_close(found, expected, model=RANDOM, maps=None):
     pd.testing.assert_frame_equal(found[1], expected[1], rtol=1e-5)
     torch.manual_seed(training.derive_seed(SETTINGS.seed, "initial weights"))
     start = training.build_network(model, maps).state_dict()
-    for key, weights in expected[0].items():
-        way = (weights.double() - start[key].double()).norm()
+    for key, before in start.items():
+        weights = expected[0][key]
+        way = (weights.double() - before.double()).norm()
         assert (found[0][key].double() - weights.double()).norm() <= 0.01 * way, key
 
 

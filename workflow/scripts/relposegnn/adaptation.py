@@ -4,8 +4,9 @@ Two images tell neither how far things are nor what habits the cameras of a plac
 turns as one steps aside. The place's own database does. What the network regresses on edges to and
 from database frames, each without the frames around it (``left_out``), is compared with the truth,
 and a linear layer on the features of edges is added to the heads that makes up for the difference:
-ridge regression, whose strength is chosen by cross-validation. Nothing else of the network changes,
-and no gradient is taken.
+ridge regression, whose strength is chosen by cross-validation. What the features of edges are like
+in the place is kept with it (``known_features``). Nothing else of the network changes, and no
+gradient is taken.
 """
 
 import logging
@@ -33,7 +34,6 @@ STRETCHES = 20  # whose frames are predicted without them, to tell errors from
 # Strengths of the ridge that are tried, in mean squares of the features.
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
 FEWEST = 20  # graphs that a layer is told from
-TINY = 1e-12  # in place of a mean square of 0
 
 
 class Edges(NamedTuple):
@@ -69,14 +69,10 @@ class Layer(NamedTuple):
     Attributes:
         weight: (6, D).
         bias: (6,).
-        mean: (D,) of the features that it was fitted to, see ``PlaceLayer``.
-        whitening: (D, D) likewise.
     """
 
     weight: np.ndarray
     bias: np.ndarray
-    mean: np.ndarray
-    whitening: np.ndarray
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Return what is missing (E, 6)."""
@@ -117,11 +113,11 @@ def adapt_model(
     parts = []
     for number in np.unique(stretch):
         others = edges.of((stretch[edges.graph] != number) & (beside != number))
-        _put(model, fit_layer(others, strength) if strength and len(others.graph) else None)
+        _fit(model, others, strength)
         rows = np.flatnonzero(stretch == number)
         parts.append(localize_queries(model, scene, settings, LEFT_OUT, rows))
     predictions = {name: np.concatenate([own[name] for own in parts]) for name in parts[0]}
-    _put(model, fit_layer(edges, strength) if strength else None)
+    _fit(model, edges, strength)
     with Frames(scene.frames) as frames:
         write_predictions(predictions_file, predictions, frames, model)
     origin = read_checkpoint(model_file)
@@ -194,20 +190,21 @@ def fit_layer(edges: Edges, strength: float) -> Layer:
     centred = features - middle
     square = (centred * weight[:, None]).T @ centred
     # Features that never differ are of no use: anything but zero is a ridge for them.
-    ridge = strength * max(np.trace(square) / len(square), TINY)
+    ridge = strength * max(np.trace(square) / len(square), np.finfo(np.float64).tiny)
     product = (centred * weight[:, None]).T @ (missing - offset)
-    root = np.linalg.inv(np.linalg.cholesky(square + ridge * np.eye(len(square)))).T
-    solved = (root @ (root.T @ product)).T
-    usual = np.trace(root.T @ square @ root)  # mean square of the features' distances
-    return Layer(solved, offset - solved @ middle, middle, root / np.sqrt(max(usual, TINY)))
+    solved = np.linalg.solve(square + ridge * np.eye(len(square)), product).T
+    return Layer(solved, offset - solved @ middle)
 
 
-def _put(model: PoseNetwork, layer: Layer | None) -> None:
-    """Add a layer to a network, in place of the one before; None: none."""
-    if layer is None:
-        model.adaptation = None
+def _fit(model: PoseNetwork, edges: Edges, strength: float | None) -> None:
+    """Give a network a layer, none of strength None, and features to know by edges alone."""
+    model.adaptation = model.known = None
+    if len(edges.graph) == 0:
         return
-    added = model.add_adaptation()
+    model.add_known().learn(torch.from_numpy(edges.features))
+    if strength is None:
+        return
+    layer, added = fit_layer(edges, strength), model.add_adaptation()
     with torch.no_grad():
-        for name, values in layer._asdict().items():
-            getattr(added, name).copy_(torch.from_numpy(values))
+        for own, values in zip((added.weight, added.bias), layer, strict=True):
+            own.copy_(torch.from_numpy(values))

@@ -2,8 +2,8 @@
 
 What an estimate itself tells of its error orders estimates well, but its scale differs between
 places and networks (``error_scales``). Of a regressed pose: how far the estimates by single edges
-lie apart, how far the camera has moved from the first neighbour's, and how unlike those of the
-place the features of its edges are; of a refined one: how sharply matches fix it, and how well
+lie apart, how far the camera has moved from the first neighbour's, and how unlike what the network
+knows the features of its edges are; of a refined one: how sharply matches fix it, and how well
 these agree. Regressed poses that matches should refine and do not are further off than others: they
 have a scale of their own.
 
@@ -189,11 +189,11 @@ def told_of_errors(
     """Return what N estimates tell of their errors in metres and in degrees, (N, F) each.
 
     Of regressed poses F = 3: a constant, the spread of the edges, and the motion from the first
-    neighbour's camera, all in proportion to the distance of the edges' features from those of the
-    place. Of refined ones F = 2: the deviation by the cost's curvature, and that times the metres
-    to the first neighbour: away from it, errors that the database's poses have in common act as on
-    a lever; both in proportion to the matches' misfit where it is larger than ``misfit``, the usual
-    one. Of ``UNREFINED`` F = 1: sigma as of all edges. None where the arrays have it not.
+    neighbour's camera, all in proportion to the distance of the edges' features from those that the
+    network knows. Of refined ones F = 2: the deviation by the cost's curvature, and that times the
+    metres to the first neighbour: away from it, errors that the database's poses have in common act
+    as on a lever; both in proportion to the matches' misfit where it is larger than ``misfit``, the
+    usual one. Of ``UNREFINED`` F = 1: sigma as of all edges. None where the arrays have it not.
     """
     if estimator == UNREFINED:
         return tuple(sigma[:, None] for sigma, _ in _stated(arrays, ALL_EDGES, calibration))

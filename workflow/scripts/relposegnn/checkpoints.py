@@ -83,10 +83,12 @@ def load_model(path: str | Path) -> PoseNetwork:
 def _network(
     settings: ModelSettings, maps: Mapping[str, Any] | None, weights: Mapping[str, torch.Tensor]
 ) -> PoseNetwork:
-    """Return the network that settings describe, adapted to a place where the weights are."""
+    """Return the network that settings describe, with what weights have beside its own layers."""
     model = build_network(settings, maps)
     if any(name.startswith("adaptation.") for name in weights):
         model.add_adaptation()
+    if any(name.startswith("known.") for name in weights):
+        model.add_known()
     return model
 
 

@@ -3,13 +3,13 @@
 import logging
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from .datasets import normalise_images, true_relative
 from .losses import RelativePoseCriterion, RelativePoseLoss
 from .match_fields import Views
-from .pose_network import PoseNetwork
+from .pose_network import PoseNetwork, joined
 from .split_batches import weighted_by_rows
 from .training_settings import TrainingSettings
 
@@ -43,16 +43,26 @@ class Learner(nn.Module):
         self, batch: Batch, edge_generator: torch.Generator | None = None
     ) -> RelativePoseLoss:
         """Return the loss of a batch of graphs; ``edge_generator`` draws the edge dropout."""
-        device = self.device
-        batch = batch.to(device, non_blocking=True)
-        if "fine" in batch:
-            seen = Views(batch.fine, batch.coarse, batch.scales)
-        else:
-            seen = normalise_images(
-                batch.images, batch.mean[batch.batch], batch.deviation[batch.batch]
-            )
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
-            estimates = self.model(seen, batch.edge_index, batch.batch, edge_generator)
+        batch = batch.to(self.device, non_blocking=True)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            estimates = self.model(_seen(batch), batch.edge_index, batch.batch, edge_generator)
         edges = estimates.edge_index
         loss = self.criterion(estimates.relative, true_relative(batch, edges))
         return weighted_by_rows(loss, edges.shape[1])
+
+    @torch.no_grad()
+    def query_features(self, batch: Batch) -> Tensor:
+        """Return the features (E, D) of the edges into the queries of graphs and out of them."""
+        batch = batch.to(self.device, non_blocking=True)
+        queries = torch.zeros(len(batch.batch), dtype=torch.bool, device=self.device)
+        queries[batch.ptr[:-1]] = True
+        cells = self.model.encode(_seen(batch))
+        graphs = batch.edge_index, batch.batch, queries
+        return joined(*self.model.edges_at(cells, *graphs, both_directions=True)[1:])
+
+
+def _seen(batch: Batch) -> Tensor | Views:
+    """Return what the network sees of the images of graphs."""
+    if "fine" in batch:
+        return Views(batch.fine, batch.coarse, batch.scales)
+    return normalise_images(batch.images, batch.mean[batch.batch], batch.deviation[batch.batch])

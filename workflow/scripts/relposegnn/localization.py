@@ -93,7 +93,7 @@ def localize_queries(
     Arrays have the published names: ``rel_path`` (N), ``abs_t`` (N, 3) and ``abs_q`` (N, 4) from
     the first edge into the query, ``targ_t`` and ``targ_q`` the truth. Beside them ``robust_t``,
     ``robust_q`` from all edges, ``spread_m``, ``spread_deg`` (N) how far their estimates lie apart,
-    ``abs_distance``, ``robust_distance`` (N) how unlike those of the place the features of the
+    ``abs_distance``, ``robust_distance`` (N) how unlike what the network knows the features of the
     first edge are, and of all edges on average, ``reference_t``, ``reference_q`` the neighbour in
     node 1.
 
@@ -216,7 +216,7 @@ def relate_graphs(
         relative (G, e, 6) on the edges s -> 0 in edge order, metres and half radians; back
         (G, e, 6) on the edges 0 -> s, NaN where there are none or none were asked for; source
         (G, e), their nodes s in the graph, 1 <= s < n; distance (G, e) of the edges s -> 0 from
-        what the network knows of the place, see ``PoseNetwork.distance``.
+        what the network knows, see ``PoseNetwork.distance``.
     """
     size = nodes.shape[1]
     into, back, source, distance = [], [], [], []

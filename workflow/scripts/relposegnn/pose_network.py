@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from .edges import drop_edge_pairs, nearest_edges
+from .known_features import KnownFeatures
 from .match_fields import Cells, Views
 from .message_passing import MessagePassingLayer
 from .model_settings import MATCH_FIELD, ModelSettings
-from .place_layer import PlaceLayer
 
 
 class PoseEstimates(NamedTuple):
@@ -58,13 +58,24 @@ class PoseNetwork(nn.Module):
         self.fc_wpqr_R = nn.Linear(width, 3)
         deviation = torch.tensor(settings.translation_deviation, dtype=torch.float32)
         self.register_buffer("translation_deviation", deviation, persistent=False)
-        self.adaptation: PlaceLayer | None = None  # to a place, see ``adaptation``
+        self.adaptation: nn.Linear | None = None  # to a place, see ``adaptation``
+        self.known: KnownFeatures | None = None  # features of edges, of a training or a place
 
-    def add_adaptation(self) -> PlaceLayer:
+    def add_adaptation(self) -> nn.Linear:
         """Add a layer, (6) numbers of the features of an edge, to what the heads regress."""
-        kinds = 2 if self.settings.edges == MATCH_FIELD and self.settings.rotation_from_field else 1
-        self.adaptation = PlaceLayer(kinds * self.settings.width).to(self.fc_xyz_R.weight.device)
+        self.adaptation = nn.Linear(self._features, 6).to(self.fc_xyz_R.weight.device)
         return self.adaptation
+
+    def add_known(self) -> KnownFeatures:
+        """Make room for the features of edges that are known, in place of those before."""
+        self.known = KnownFeatures(self._features).to(self.fc_xyz_R.weight.device)
+        return self.known
+
+    @property
+    def _features(self) -> int:
+        """Return how many features an edge has, those of rotations among them."""
+        own = self.settings.edges == MATCH_FIELD and self.settings.rotation_from_field
+        return (2 if own else 1) * self.settings.width
 
     def encode(self, seen: Tensor | Views) -> Tensor | Cells:
         """Return the features of N images, by what the kind of network sees of them."""
@@ -139,7 +150,7 @@ class PoseNetwork(nn.Module):
 
         Returns:
             edge_index (2, T) of these edges, in their order; relative (T, 6); their distances (T,)
-            from what the network knows of the place, see ``distance``.
+            from what the network knows, see ``distance``.
         """
         edge_index, *state = self.edges_at(features, edge_index, graph_N, nodes_N, both_directions)
         return edge_index, self.regress(*state), self.distance(*state)
@@ -217,17 +228,17 @@ class PoseNetwork(nn.Module):
         if self.adaptation is None:
             return relative_E6
         with torch.autocast(edges_EC.device.type, enabled=False):
-            return relative_E6 + self.adaptation(_joined(edges_EC, rotations_EC))
+            return relative_E6 + self.adaptation(joined(edges_EC, rotations_EC))
 
     def distance(self, edges_EC: Tensor, rotations_EC: Tensor | None) -> Tensor:
-        """Return how unlike those of its place the features of edges are, see ``PlaceLayer``, (E,).
+        """Return how unlike the known ones the features of edges are, see ``KnownFeatures``, (E,).
 
-        1 of a network that is not adapted to a place.
+        1 of a network that knows none.
         """
-        if self.adaptation is None:
+        if self.known is None:
             return torch.ones(len(edges_EC), device=edges_EC.device)
         with torch.autocast(edges_EC.device.type, enabled=False):
-            return self.adaptation.distance(_joined(edges_EC, rotations_EC))
+            return self.known(joined(edges_EC, rotations_EC))
 
     def _poses(
         self,
@@ -247,7 +258,7 @@ class PoseNetwork(nn.Module):
             return torch.cat([metres, rotation(turns)], dim=1)
 
 
-def _joined(edges_EC: Tensor, rotations_EC: Tensor | None) -> Tensor:
+def joined(edges_EC: Tensor, rotations_EC: Tensor | None) -> Tensor:
     """Return the features (E, D) of edges, and those of rotations where they have their own."""
     parts = [edges_EC] if rotations_EC is None else [edges_EC, rotations_EC]
     return torch.cat(parts, dim=1).float()

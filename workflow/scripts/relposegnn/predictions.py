@@ -36,7 +36,7 @@ WIDTHS = {"t": 3, "q": 4}  # what follows a prefix -> columns: camera centres, q
 # Arrays (N,), where they are: how far the estimates by single edges lie apart, and the points by
 # which a pose was refined, 0 where it was not.
 EDGE_SPREADS, POINTS = ["spread_m", "spread_deg"], "refined_points"
-# How unlike those of the place the features of edges are, see ``PlaceLayer``; by estimator.
+# How unlike what the network knows the features of edges are, see ``KnownFeatures``.
 DISTANCES = {FIRST_EDGE: "abs_distance", ALL_EDGES: "robust_distance"}
 DEVIATIONS = ["refined_deviation_m", "refined_deviation_deg"]  # by the curvature of the cost
 MISFIT = "refined_misfit"  # of matches, see ``Refined``

@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 from torch import distributed, nn
 from torch.optim import Adam
-from torch.utils.data import Dataset
+from torch.utils.data import ConcatDataset, Dataset, Subset
 from torch.utils.tensorboard import SummaryWriter
 from torch_geometric.loader import DataLoader
 from tqdm import tqdm
@@ -27,7 +27,7 @@ from .checkpoints import restore_state, save_model, save_state
 from .datasets import batches, read_training_graphs, shuffled_batches
 from .learner import Learner
 from .locks import sole_user
-from .model_settings import ModelSettings
+from .model_settings import MATCH_FIELD, ModelSettings
 from .networks import build_network
 from .processes import process_count, process_index
 from .runtime import (
@@ -43,6 +43,8 @@ from .split_batches import averaged, in_parts, with_averaged_gradients
 from .training_settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
+
+KNOWN_GRAPHS = 256  # of the training, at most, whose edges' features the network knows
 
 
 class TrainingOutputs(NamedTuple):
@@ -102,6 +104,8 @@ def train_model(
         with atomic_path(outputs.history) as unfinished:
             # Seconds, which are another number each time, are in the log and TensorBoard's events.
             pd.DataFrame(history).drop(columns="seconds").to_csv(unfinished, index=False)
+        if model_settings.edges == MATCH_FIELD:  # others have the layers of published checkpoints
+            _know_features(learner, train_set, settings)
         save_model(outputs.model, learner.model, settings.epochs - 1, list(scenes))
         shutil.rmtree(state_file.parent, ignore_errors=True)
 
@@ -171,6 +175,17 @@ def validate(learner: Learner, loader: DataLoader, epoch: int) -> dict[str, floa
     learner.eval()
     losses = [torch.stack(learner(batch)) for batch in in_parts(loader)]
     return _mean_losses("validation", losses, epoch)
+
+
+def _know_features(learner: Learner, graphs: ConcatDataset, settings: TrainingSettings) -> None:
+    """Let the network know the features of edges, of training graphs that stand for all."""
+    for dataset in graphs.datasets:  # the same neighbours' order whether the training was resumed
+        dataset.shuffle_neighbours(settings.seed, 0)
+    chosen = torch.linspace(0, len(graphs) - 1, min(len(graphs), KNOWN_GRAPHS)).long().tolist()
+    learner.eval()
+    loader = DataLoader(Subset(graphs, chosen), batch_size=settings.batch_size)
+    features = torch.cat([learner.query_features(batch).cpu() for batch in loader])
+    learner.model.add_known().learn(features)
 
 
 def learning_rate_at(settings: TrainingSettings, epochs_done: float) -> float:

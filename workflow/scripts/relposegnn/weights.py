@@ -105,7 +105,7 @@ def load_weights(module: nn.Module, state: Mapping[str, torch.Tensor], source: s
 def fingerprint(module: nn.Module) -> str:
     """Return a digest of a network's weights, which tells it from others."""
     digest = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
+    for name, tensor in sorted(module.state_dict().items()):  # in whichever order it was built
         digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:FINGERPRINT_LENGTH]
 
