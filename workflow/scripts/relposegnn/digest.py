@@ -43,6 +43,7 @@ class Library:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self._known = _KnownFiles(self.folder)
+        self._names = cache(self._list_folder)
         self._module = cache(self._read_module)
         self._script = cache(self._read_script)
         self._step = cache(self._follow)
@@ -71,8 +72,16 @@ class Library:
         known = self._known.read(file, "script", lambda source: {"": [read_script(source, file)]})
         return known[""][0]
 
+    def _list_folder(self, name: Dotted) -> set[str]:
+        """Return the names of what is in a package; none where there is no such package."""
+        with suppress(OSError):
+            return {path.stem for path in self.folder.joinpath(*name).iterdir()}
+        return set()
+
     def _read_module(self, name: Dotted) -> Module:
         """Return what a module defines; nothing at all where the folder has no such module."""
+        if name[-1] not in self._names(name[:-1]):
+            return {}
         path = self.folder.joinpath(*name)
         package = path.is_dir()
         file = path / "__init__.py" if package else path.with_name(f"{path.name}.py")
