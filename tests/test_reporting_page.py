@@ -45,6 +45,19 @@ SCROLL = """async () => {
 def planted(rendered_scene, rendered_room, tmp_path_factory) -> ReportFiles:
     """Return a room whose queries are 1 to 13 cm off, one failed, and what else a report tells."""
     folder = tmp_path_factory.mktemp("report")
+    plant_scene(folder, rendered_scene)
+    plant_results(folder)
+    plant_training(folder)
+    frames, graphs = folder / "frames.h5", folder / "graphs.h5"
+    results = folder / "predictions.npz", folder / "scores.csv"
+    place = PlaceFiles(SCENE, "joint", frames, rendered_room.paths[0].parent, graphs, *results)
+    tables = [folder / "joint.csv"], [folder / "joint.html"]
+    told = folder / "benchmarks", folder / "provenance.json"
+    return ReportFiles([place], *tables, [folder / "joint/training.csv"], *told)
+
+
+def plant_scene(folder: Path, rendered_scene: Path) -> None:
+    """Write frames, graphs and predictions of the rendered room under another name."""
     arrays = read_predictions(rendered_scene / "predictions.npz")
     offsets = np.arange(1, len(QUERIES) + 1)[:, None] / 100 * [1.0, 0, 0]
     for prefix, factor in (("similar", 3.0), ("affine", 2.0), ("abs", 1.0), ("robust", 0.5)):
@@ -60,22 +73,27 @@ def planted(rendered_scene, rendered_room, tmp_path_factory) -> ReportFiles:
             index = read_ranking(rendered_scene / "neighbours.h5", split).index
             file[f"{split}/query"] = np.arange(len(index), dtype=np.int32)
             file[f"{split}/neighbours"] = index[:, :5].astype(np.int32)
+
+
+def plant_results(folder: Path) -> None:
+    """Write scores of the predictions, which state two errors each, and their table."""
     stated = np.broadcast_to(np.array([[[0.08], [2.0]], [[0.2], [4.0]]]), (2, 2, len(QUERIES)))
     score_poses(folder / "predictions.npz", folder / "scores.csv", lambda *_: stated)
     files = outputs(folder)
     tabulate_experiment([("joint", SCENE, folder / "scores.csv")], files, "d", "joint", [(0.1, 5)])
     Path(files.csv).rename(folder / "joint.csv")
     Path(files.html).rename(folder / "joint.html")
+
+
+def plant_training(folder: Path) -> None:
+    """Write the history of a training, what steps took, and where results come from."""
     (folder / "joint").mkdir()
     history = pd.DataFrame(
         {name: [3.0, 2.0, 1.0] for name in HISTORY_COLUMNS} | {"epoch": range(3)}
     )
     history.to_csv(folder / "joint/training.csv", index=False)
-    for step, seconds in {
-        "train_model/joint": 90.0,
-        "train_model/more": 30.5,
-        "score": 2.0,
-    }.items():
+    taken = {"train_model/joint": 90.0, "train_model/more": 30.5, "score": 2.0}
+    for step, seconds in taken.items():
         path = folder / f"benchmarks/{step}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:01\t{1000 + seconds}\n")
@@ -83,23 +101,6 @@ def planted(rendered_scene, rendered_room, tmp_path_factory) -> ReportFiles:
     told = {"jobs": {"a": job}, "sources": ["x.zip"], "differing": {"<i>changed</i>.csv": {}}}
     told["environments"] = {"e": {"python": "3.11", "packages": {"torch": "2.12.1"}}}
     (folder / "provenance.json").write_text(json.dumps(told))
-    place = PlaceFiles(
-        SCENE,
-        "joint",
-        folder / "frames.h5",
-        rendered_room.paths[0].parent,
-        folder / "graphs.h5",
-        folder / "predictions.npz",
-        folder / "scores.csv",
-    )
-    return ReportFiles(
-        [place],
-        [folder / "joint.csv"],
-        [folder / "joint.html"],
-        [folder / "joint/training.csv"],
-        folder / "benchmarks",
-        folder / "provenance.json",
-    )
 
 
 @pytest.fixture(scope="session")
