@@ -61,7 +61,7 @@ def run(scene, folder, processes, model=RANDOM, settings=SMALL_STEPS, work=train
     outputs = TrainingOutputs(*(folder / name for name in names))
     work = partial(work, scene_files(tiny=scene), outputs, model, settings)
     with logging_to(folder / "log.txt"):
-        run_in_processes(processes, 2, folder / "log.txt", work)
+        run_in_processes(processes, processes, folder / "log.txt", work)
 
 
 def results(folder):
