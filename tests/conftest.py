@@ -5,8 +5,9 @@ import gc
 import logging
 import os
 import shutil
+import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +18,12 @@ import pytest
 from PIL import Image
 from project import REPOSITORY, Project
 from scipy.spatial.transform import Rotation
+from undrawn_rooms import undrawn_room
 
 from generated_rooms.paths import camera_path
 from generated_rooms.rendering import Camera, render_frame
-from generated_rooms.rooms import build_room
+from generated_rooms.rooms import Room, build_room
+from relposegnn.matching import key_points
 from relposegnn.poses import quaternion_from_matrix
 from relposegnn.scene_files import SceneFiles
 from relposegnn.storage import create_hdf5
@@ -52,6 +55,17 @@ def pytest_collection_finish() -> None:
 def _usual_logging_level():
     """Let each test begin at the level of warnings, whatever a step before it has set."""
     logging.getLogger().setLevel(logging.WARNING)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Let each test begin with torch on one thread, whatever a step before it has asked for.
+
+    More than the processor has free wait for each other in loops.
+    """
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -175,20 +189,43 @@ class RenderedRoom(NamedTuple):
     poses: np.ndarray
 
 
+def found_once(paths: list[Path]) -> Callable:
+    """Return ``find_sift`` that looks at images which stay as they are once."""
+    find, known, among = key_points.find_sift, {}, set(paths)
+
+    def find_sift(path, *asked):
+        if not isinstance(path, Path) or path not in among:
+            return find(path, *asked)
+        if (path, *asked) not in known:
+            known[path, *asked] = find(path, *asked)
+        return known[path, *asked]
+
+    return find_sift
+
+
 @pytest.fixture(scope="session")
-def rendered_room(made_once) -> RenderedRoom:
-    """Return 90 images along three paths."""
-    room = build_room(11)
-    poses = np.concatenate([camera_path(room, 11, number, 30) for number in (1, 2, 3)])
+def room() -> Room:
+    """Return a generated room. Tests leave it as it is."""
+    return build_room(11)
+
+
+@pytest.fixture(scope="session")
+def rendered_room(made_once, request) -> Iterator[RenderedRoom]:
+    """Return 90 images along three paths. Their key points are found once, for all tests."""
+    walked = undrawn_room(11)
+    poses = np.concatenate([camera_path(walked, 11, number, 30) for number in (1, 2, 3)])
 
     def render(folder: Path) -> None:
-        camera = Camera(256, 192, 0.8 * 256)
+        room, camera = request.getfixturevalue("room"), Camera(256, 192, 0.8 * 256)
         for index, pose in enumerate(poses):
             image = Image.fromarray(render_frame(room, pose, camera)[0])
-            image.save(folder / f"{index:03}.png")
+            image.save(folder / f"{index:03}.png", compress_level=1)
 
     folder = made_once("room", render)
-    return RenderedRoom([folder / f"{index:03}.png" for index in range(len(poses))], poses)
+    paths = [folder / f"{index:03}.png" for index in range(len(poses))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(key_points, "find_sift", found_once(paths))
+        yield RenderedRoom(paths, poses)
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,9 @@ import pandas as pd
 import uvicorn
 from PIL import Image
 from test_photos_place import SURE, place_in
+from undrawn_rooms import undrawn_room
 
 from generated_rooms.paths import camera_path
-from generated_rooms.rooms import build_room
 from relposegnn.metrics import STATED
 from relposegnn.photos.localiser import POSE, Localised
 from relposegnn.poses import quaternion_from_matrix
@@ -41,7 +41,7 @@ def photo_at(row: int, red: int = 0) -> bytes:
 @cache
 def planted_walks() -> np.ndarray:
     """Return the poses (60, 4, 4) of two walks in a generated room."""
-    room = build_room(5)
+    room = undrawn_room(5)
     return np.concatenate([camera_path(room, 5, number, 30) for number in (1, 2)])
 
 

@@ -7,7 +7,7 @@ import pycolmap
 import pytest
 
 from generated_rooms.rendering import Camera, render_frame
-from generated_rooms.rooms import build_room
+from generated_rooms.rooms import Room
 from relposegnn.exchange.models import View, write_model
 from relposegnn.exchange.points import Camera as View3D
 from relposegnn.exchange.points import ScenePoints
@@ -41,9 +41,9 @@ def camera(pose: np.ndarray, focal_length: float = FOCAL_LENGTH) -> View3D:
     return View3D(inverse_pose(pose)[:3], focal_length)
 
 
-def assert_rendered_there(pose: np.ndarray, view: View, points: np.ndarray) -> None:
+def assert_rendered_there(room: Room, pose: np.ndarray, view: View, points: np.ndarray) -> None:
     """Compare the depths of points with what was rendered where an image sees them."""
-    _, depth = render_frame(build_room(11), pose, Camera(*SIZE, FOCAL_LENGTH * SIZE[0]))
+    _, depth = render_frame(room, pose, Camera(*SIZE, FOCAL_LENGTH * SIZE[0]))
     columns, rows = (view.places * SIZE[0] + np.array(SIZE) / 2).astype(int).T
     ahead = (points[view.numbers] - pose[:3, 3]) @ pose[:3, 2]
     off = np.abs(ahead / (depth[rows, columns] / 1000) - 1)
@@ -51,25 +51,25 @@ def assert_rendered_there(pose: np.ndarray, view: View, points: np.ndarray) -> N
     assert np.mean(off < 0.1) > 0.95  # of the others, some lie at edges
 
 
-def test_points_are_where_the_room_is(found):
+def test_points_are_where_the_room_is(found, room):
     cloud = found.points.cloud()
     assert len(cloud.points) == len(cloud.colours) > 300
     for image in (0, len(DATABASE) - 1):
         pose = found.poses[DATABASE[image]].copy()
         pose[:3, 3] -= MAP
-        assert_rendered_there(pose, cloud.views[image], cloud.points - MAP)
+        assert_rendered_there(room, pose, cloud.views[image], cloud.points - MAP)
     numbers = np.concatenate([view.numbers for view in cloud.views])
     assert np.bincount(numbers).min() >= 3
     assert all(len(set(view.numbers)) == len(view.numbers) for view in cloud.views)
 
 
-def test_a_query_sees_points_of_the_database_from_where_it_was_and_not_from_elsewhere(found):
+def test_a_query_sees_points_of_the_database_from_where_it_was_and_not_from_elsewhere(found, room):
     pose, elsewhere = found.poses[QUERY], found.poses[QUERY].copy()
     view = found.points.view(found.matched, camera(pose))
     assert len(view.numbers) == len(set(view.numbers)) > 100
     local = pose.copy()
     local[:3, 3] -= MAP
-    assert_rendered_there(local, view, found.points.cloud().points - MAP)
+    assert_rendered_there(room, local, view, found.points.cloud().points - MAP)
     elsewhere[:3, 3] += 0.5
     assert len(found.points.view(found.matched, camera(elsewhere)).numbers) < 30
     assert len(found.points.view(found.matched, camera(pose, np.nan)).numbers) == 0

@@ -28,11 +28,6 @@ SMALL = Recording(11, 64, 48, train_sequences=2, test_sequences=1, frames_per_se
 
 
 @pytest.fixture(scope="module")
-def room() -> Room:
-    return build_room(11)
-
-
-@pytest.fixture(scope="module")
 def paths(room: Room) -> list[np.ndarray]:
     return [camera_path(room, 11, sequence, 80) for sequence in range(1, 6)]
 

@@ -7,7 +7,6 @@ from torch.nn.functional import normalize
 
 from generated_rooms.paths import camera_path
 from generated_rooms.rendering import Camera, render_frame
-from generated_rooms.rooms import build_room
 from relposegnn.edges import complete_edges
 from relposegnn.encoders import load_encoder
 from relposegnn.match_fields import (
@@ -187,9 +186,8 @@ def test_low_precision_around_does_not_reach_the_fields():
         torch.testing.assert_close(one, other, atol=0, rtol=0)
 
 
-def test_cameras_agree_in_rays():
+def test_cameras_agree_in_rays(room):
     """A room seen from one place by two cameras: nothing moves in rays, all of it in the image."""
-    room = build_room(11)
     pose = camera_path(room, 11, 1, 8)[2]
     cameras = [Camera(176, 128, focal) for focal in (140.0, 190.0)]
     images = np.stack([render_frame(room, pose, camera)[0] for camera in cameras])
