@@ -5,9 +5,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from prepared_python import prepared_output
+
+from relposegnn.digest import Library
 
 REPOSITORY = Path(__file__).parents[1]
 PARTS = ("Snakefile", "rules", "config", "envs", "profiles", "workflow", "relposegnn")
@@ -48,11 +51,21 @@ def snakemake_output(
     return prepared_output([*command, *arguments], folder, expect)
 
 
+@cache
+def keep_definitions() -> None:
+    """Let copies of the project have what its files define, which each would read anew."""
+    scripts = REPOSITORY / "workflow/scripts"
+    library = Library(scripts)
+    for script in scripts.glob("*.py"):
+        library.digest(script.name)
+
+
 class Project:
     """A copy of the project, to run and to edit."""
 
     def __init__(self, folder: Path, settings: str = TINY) -> None:
         folder.mkdir(exist_ok=True)
+        keep_definitions()
         for part in PARTS:
             source = REPOSITORY / part
             copy = shutil.copytree if source.is_dir() else shutil.copy
