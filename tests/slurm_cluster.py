@@ -36,6 +36,7 @@ MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 SchedulerType=sched/builtin
+SchedulerParameters=batch_sched_delay=0
 EnforcePartLimits=ALL
 SlurmdParameters=config_overrides
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory}
@@ -62,6 +63,20 @@ StorageType=accounting_storage/mysql
 StorageHost=127.0.0.1
 StoragePort={database_port}
 StorageUser=root
+"""
+# Beside it lies srun, which finds it by itself: a job of Snakemake takes the variable from the srun
+# that it starts; elsewhere the configuration lies where srun looks.
+SRUN = """#!/bin/sh
+SLURM_CONF={folder}/slurm.conf exec {program} "$@"
+"""
+# And what tells how jobs are. It answers when they are done, if that is soon: Snakemake, which it
+# told that none is, would ask again ten seconds later.
+TOLD_AT_THE_END = """#!/bin/sh
+for _ in $(seq 300); do
+    [ "$({squeue} -h; {sacct} -n -o State 2>/dev/null | grep -E 'PENDING|RUNNING')" ] || break
+    sleep 0.1
+done
+exec {program} "$@"
 """
 
 
@@ -130,18 +145,16 @@ def _listens(port: int) -> bool:
 
 
 def _configure(folder: Path, accounting: bool) -> dict[str, int]:
-    """Write the key and the configuration of a cluster, and an srun that finds it by itself.
-
-    Return the ports of its daemons.
-
-    A job of Snakemake's takes the variable from the srun that it starts: elsewhere the
-    configuration lies where srun looks.
-    """
+    """Write the key, the configuration and own programs of a cluster; return its daemons' ports."""
     for name in ("state", "spool", "bin"):
         (folder / name).mkdir()
-    srun = folder / "bin/srun"
-    srun.write_text(f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {shutil.which("srun")} "$@"\n')
-    srun.chmod(0o755)
+    texts = {"srun": SRUN, "squeue": TOLD_AT_THE_END}
+    texts |= {"sacct": TOLD_AT_THE_END} if accounting else {}
+    programs = {name: shutil.which(name) for name in ("squeue", "sacct")}
+    for name, text in texts.items():
+        own = folder / "bin" / name
+        own.write_text(text.format(**programs, folder=folder, program=shutil.which(name)))
+        own.chmod(0o755)
     (folder / "munge.key").write_bytes(secrets.token_bytes(128))
     (folder / "munge.key").chmod(0o400)
     names = ("controller_port", "node_port", "accounting_port", "database_port")

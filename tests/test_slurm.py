@@ -70,7 +70,7 @@ def test_jobs_run_on_a_cluster_and_a_failed_ones_cause_is_named(tmp_path, accoun
     (project.folder / "scenes/torn/seq1/frame00002.png").write_bytes(b"no image")
     # More CPUs than the node has, as a training's.
     options = ["--workflow-profile", "profiles/slurm", "--set-threads", "pack_frames=8"]
-    options += ["--retries", "0", "--slurm-init-seconds-before-status-checks", "2"]
+    options += ["--retries", "0", "--slurm-init-seconds-before-status-checks", "1"]
     command = [*SNAKEMAKE, "frames", "--configfile", str(project.settings), *options]
     with slurm_cluster(accounting) as environment:
         text = prepared_output(command, project.folder, expect=1, environment=environment)
