@@ -101,7 +101,7 @@ def check_as_undisturbed(folder: Path, target: str, kills: int, patterns: tuple[
 
 
 def test_kills_before_training_change_nothing(tmp_path):
-    """From rendering to the table of retrieval; test_workflow.py kills a training."""
+    """From rendering to the table of retrieval; test_workflow_reruns.py kills a training."""
     tables, scores = "results/synthetic/tables/retrieval.*", "results/synthetic/retrieval/*.csv"
     check_as_undisturbed(tmp_path, "results/synthetic/tables/retrieval.csv", 5, (tables, scores))
 

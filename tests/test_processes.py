@@ -1,6 +1,6 @@
 """Training in several processes: the mathematics of one, failures, resuming; gloo on the CPU.
 
-They are copies of one that has loaded torch, where users' load it; test_workflow.py has such.
+They are copies of one that has loaded torch, where users' load it, as in test_workflow_reruns.py.
 """
 
 import multiprocessing

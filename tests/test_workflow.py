@@ -1,43 +1,21 @@
-"""The workflow as a user runs it: plan, lint, a whole run on a CPU, reruns, bad input."""
+"""The workflow as a user runs it: plan, lint, a whole run on a CPU, bad input."""
 
 import hashlib
 import json
-import os
-import re
 import shutil
-import signal
-import subprocess
-import time
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 from project import REPOSITORY, TINY, Project, snakemake_output
+from workflow_rules import ALL, BEFORE_GRAPHS, TOLD
 
 from relposegnn.digest import Library
 from relposegnn.metrics import STATED
 from relposegnn.threads import WAITING
 
 pytestmark = pytest.mark.slow
-
-BEFORE_GRAPHS = {
-    *("render_archive", "extract_scene", "pack_frames"),
-    *("fit_vocabulary", "describe_frames", "rank_neighbours"),
-}
-GRAPHS = {
-    *("sample_graphs", "sample_left_out", "measure_retrieval", "tabulate_retrieval"),
-    "plot_retrieval",
-}
-SHOWN = {"plot_trajectories", "score_poses", "plot_errors", "tabulate_experiment"}
-CALIBRATED = {"predict_left_out", "refine_left_out", "calibrate_errors"}
-FROM_TRAINING = {
-    *("train_model", "plot_training", "predict_poses", "refine_poses", "describe_place"),
-    *("describe_model", "plot_matches", *SHOWN, *CALIBRATED),
-}
-PROVENANCE = "collect_provenance"
-TOLD = {PROVENANCE, "write_report"}
-ALL = BEFORE_GRAPHS | GRAPHS | FROM_TRAINING | {"measure_camera", *TOLD}
 
 
 def test_the_plan_has_one_job_per_step_and_scene(tmp_path):
@@ -162,73 +140,12 @@ def test_every_job_has_log_and_benchmark(finished):
     assert {path.parts[0] for path in logs} == ALL
 
 
-def test_a_second_run_has_nothing_to_do(finished):
-    assert finished.planned() == {}
-
-
 def test_the_report_can_be_made(finished, tmp_path):
     finished.run("--report", str(tmp_path / "report.html"))
     text = (tmp_path / "report.html").read_text()
     assert "Trajectories" in text
     assert "provenance.json" in text
     assert "joint" in text
-
-
-@pytest.mark.parametrize(
-    ("setting", "expected"),
-    [
-        ("graphs={stride: 1}", GRAPHS | FROM_TRAINING),
-        ("graphs={train_mix: 0.4}", GRAPHS | FROM_TRAINING),
-        ("graphs={test: null}", GRAPHS | FROM_TRAINING),
-        ("training={learning_rate: 0.002}", FROM_TRAINING),
-        ("training={seeds: [0], decay_epochs: 7}", set()),  # as before, and not read by cosine
-        ("model={width: 24}", FROM_TRAINING),
-        ("localization={refinement: none}", SHOWN | {"calibrate_errors", "describe_place"}),
-        (
-            "localization={left_out: 11}",
-            {"sample_left_out", "describe_place", *SHOWN, *CALIBRATED},
-        ),
-        ("photos={within: [0.5, 20.0]}", {"describe_place"}),
-        ("evaluation={recall: [[0.5, 10.0]]}", {"tabulate_experiment"}),
-        (
-            "retrieval={candidates: 8}",
-            {"rank_neighbours"} | GRAPHS | FROM_TRAINING,
-        ),
-    ],
-)
-def test_a_changed_setting_reruns_what_depends_on_it(finished, setting, expected):
-    told = TOLD if expected else set()
-    assert finished.planned("--config", setting).keys() == expected | told
-
-
-def test_a_seed_that_is_added_trains_its_own_run_alone(finished):
-    planned = finished.planned("--config", "training={seeds: [0, 3]}")
-    assert planned.pop("train_model") == 1
-    each = dict.fromkeys(("predict_poses", "refine_poses", "score_poses", *CALIBRATED), 2)
-    assert planned == {**each, "tabulate_experiment": 1, **dict.fromkeys(TOLD, 1)}
-
-
-@pytest.mark.parametrize(
-    ("module", "expected"),
-    [
-        ("pose_network", FROM_TRAINING),
-        ("figures/trajectories", {"plot_trajectories"}),
-        ("retrieval/quality", {"measure_retrieval", "tabulate_retrieval"}),
-    ],
-)
-def test_changed_code_reruns_what_runs_it_and_what_follows(edited, module, expected):
-    file = edited.folder / f"workflow/scripts/relposegnn/{module}.py"
-    text = file.read_text()
-    file.write_text(text + "\n\n# A comment.\nUNUSED = 1\n")
-    assert edited.planned() == {}
-    file.write_text(text + "\n\nassert True, 'runs when the module is imported'\n")
-    assert edited.planned().keys() == expected | TOLD
-
-
-def test_comments_and_docstrings_in_scripts_rerun_nothing(edited):
-    for script in (edited.folder / "workflow" / "scripts").glob("*.py"):
-        script.write_text('"""Another docstring."""\n# A comment.\n' + script.read_text())
-    assert edited.planned() == {}
 
 
 def test_every_result_is_followed_back_to_what_it_was_made_of(finished):
@@ -251,66 +168,6 @@ def test_every_result_is_followed_back_to_what_it_was_made_of(finished):
     read = {path for record in found["jobs"].values() for path in record["inputs"]}
     assert read | set(found["results"]) <= made
     assert str(finished.folder) not in file.read_text()
-
-
-def test_a_result_that_was_changed_by_hand_is_told(edited):
-    file = edited.folder / "results/synthetic/provenance.json"
-    before, table = file.read_bytes(), edited.folder / "results/synthetic/tables/joint.md"
-    edited.run("--forcerun", PROVENANCE)
-    assert file.read_bytes() == before  # in another folder, at another time
-    table.write_text(table.read_text() + "ours is best\n")
-    assert edited.planned() == dict.fromkeys(TOLD, 1)
-    assert "tables/joint.md: is not what it was when it was made" in edited.run()
-    assert json.loads(file.read_text())["differing"].keys() == {"results/synthetic/tables/joint.md"}
-
-
-def test_a_touched_input_reruns_nothing(edited):
-    for path in (edited.folder / "resources").rglob("*.zip"):
-        path.touch()
-    (edited.folder / "results/synthetic/graphs/study.h5").touch()
-    assert edited.planned() == {}
-
-
-def test_two_processes_train_on_gpus_asked_for_and_another_number_reruns_nothing(
-    edited, monkeypatch
-):
-    monkeypatch.setenv("RELPOSEGNN_DEVICE", "cpu")
-    asked, enough = ("--set-resources", "train_model:gpu=2"), ("--resources", "gpu=2")
-    assert edited.planned(*enough, *asked) == {}
-    assert "all jobs together may have 1, expected at least 2" in edited.run(*asked, expect=1)
-    model = "results/synthetic/runs/joint/model.pt"
-    history = edited.folder / "results/synthetic/runs/joint/training.csv"
-    one = pd.read_csv(history)
-    edited.run(*enough, *asked, "--forcerun", "train_model", "--", model)
-    log = (edited.folder / "results/synthetic/logs/train_model/joint.log").read_text()
-    assert "starting 2 processes" in log
-    columns = ["learning_rate", "train_translation_loss", "train_rotation_loss"]
-    pd.testing.assert_frame_equal(pd.read_csv(history)[columns], one[columns], rtol=0.05)
-
-
-@pytest.mark.parametrize("kill", [os.killpg, os.kill])
-def test_a_killed_training_resumes_in_the_workflow(edited, kill):
-    """SIGKILL takes Snakemake, with or without its job; the next run goes on from the last epoch.
-
-    A job that is left alone ends by itself, and the next run waits for that.
-    """
-    edited.edit("tiny.yaml", "epochs: 2", "epochs: 7")
-    model = "results/synthetic/runs/joint/model.pt"
-    running = subprocess.Popen(
-        edited.command("--", model), cwd=edited.folder, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    state = edited.folder / f"{model}.ckpt" / "last.pt"
-    waited = time.monotonic() + 120
-    while not state.exists() and running.poll() is None and time.monotonic() < waited:
-        time.sleep(0.05)
-    kill(running.pid, signal.SIGKILL)
-    running.wait()
-    assert state.exists()
-    edited.run("--unlock")
-    assert re.search(r"resuming after epoch \d+ of 7", edited.run("--", model))
-    history = pd.read_csv(edited.folder / "results/synthetic/runs/joint/training.csv")
-    assert history["epoch"].tolist() == list(range(7))
 
 
 @pytest.mark.parametrize(
