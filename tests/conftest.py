@@ -38,12 +38,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let workers begin with the slowest files, so that none is left alone with one at the end.
 
-    These run the workflow, most of them in the finished project.
+    These run the workflow, most of them in the finished project. Whoever waits for a cluster does
+    so beside the one that makes that project.
     """
     if hasattr(config, "workerinput"):
         slow = {item.path for item in items if item.get_closest_marker("slow")}
         runs = Counter(item.path for item in items if "finished" in item.fixturenames)
-        items.sort(key=lambda item: (item.path not in slow, -runs[item.path]))
+        waits = "test_slurm.py"
+        items.sort(key=lambda i: (i.path not in slow, i.path.name != waits, -runs[i.path]))
 
 
 def pytest_collection_finish() -> None:
