@@ -178,6 +178,22 @@ def edited(finished, tmp_path) -> Project:
     return Project.made(folder)
 
 
+@pytest.fixture(scope="session")
+def place(tmp_path_factory):
+    """Return a tiny place to localise photos in. Tests leave it as it is."""
+    from described_place import described_place
+
+    return described_place(tmp_path_factory.mktemp("place"))
+
+
+@pytest.fixture
+def folder(place, tmp_path) -> Path:
+    """Return a folder with photos of that place."""
+    from described_place import write_photos
+
+    return write_photos(place, tmp_path / "photos")
+
+
 FOCAL_LENGTH = 0.8
 OWNED = {"dataset": "d", "scene": "room", "model": "m"}  # what predictions tell
 QUERIES = np.arange(4, 90, 7)

@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 from project import REPOSITORY
 from serving_place import PlantedPlace, photo_at, serving
-from test_photos_localising import place  # noqa: F401  a fixture
 
 from relposegnn.photos.command import main as localise
 from relposegnn.photos.map_files import export_map
@@ -28,7 +27,7 @@ COUNTS = {"photo.jpg": 1, "holiday/": 2, "trip/**/*.jpg": 3, "walk.mp4": 3}
 
 
 @pytest.fixture
-def travels(place, tmp_path, monkeypatch):  # noqa: F811
+def travels(place, tmp_path, monkeypatch):
     """Work in a folder with a map, a video of 25 frames and photos of the place."""
     pillow_heif = pytest.importorskip("pillow_heif")
     pillow_heif.register_heif_opener()

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import DATABASE, QUERIES
+from described_place import CPU
 from PIL import Image
-from test_photos_localising import CPU, folder, place  # noqa: F401  fixtures
 
 from relposegnn.camera_files import write_camera
 from relposegnn.frames import Frames
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.slow
 TEXT = h5py.string_dtype()
 
 
-def test_a_map_localises_as_the_results_folder_does(place, folder, tmp_path, monkeypatch):  # noqa: F811
+def test_a_map_localises_as_the_results_folder_does(place, folder, tmp_path, monkeypatch):
     """Refinement too; the map is made by the command, moved, and has no image."""
     write_camera(tmp_path / "camera.json", 0.8, "planted", Owner("tiny", "tiny"))
     images = place.frames.parent / "scene"
@@ -67,7 +67,7 @@ def test_a_map_localises_as_the_results_folder_does(place, folder, tmp_path, mon
 
 
 @pytest.fixture(scope="module")
-def exported(place, tmp_path_factory):  # noqa: F811
+def exported(place, tmp_path_factory):
     """Return the map of the tiny place, as bytes."""
     path = tmp_path_factory.mktemp("map") / "tiny.map"
     export_map(place, path)
@@ -75,7 +75,7 @@ def exported(place, tmp_path_factory):  # noqa: F811
 
 
 @pytest.mark.parametrize("change", ["replaced", "written", "removed"])
-def test_a_map_that_changes_in_use_is_refused(exported, folder, tmp_path, change):  # noqa: F811
+def test_a_map_that_changes_in_use_is_refused(exported, folder, tmp_path, change):
     """A new one would be mixed with what was read of the old one; a short one ends the process."""
     path, photo = tmp_path / "a.map", min(folder.glob("*.PNG"))
     path.write_bytes(exported)
@@ -134,7 +134,7 @@ def test_damage_is_told(exported, tmp_path):
             pass
 
 
-def test_a_file_of_another_kind_or_version_is_refused(place, exported, tmp_path):  # noqa: F811
+def test_a_file_of_another_kind_or_version_is_refused(place, exported, tmp_path):
     with (
         pytest.raises(InputError, match=r"holds 'frames' in schema .*, expected 'map'"),
         opened_place(place.frames),
@@ -148,7 +148,7 @@ def test_a_file_of_another_kind_or_version_is_refused(place, exported, tmp_path)
         pass
 
 
-def test_the_command_keeps_the_files_of_the_place(place, tmp_path, monkeypatch, capsys):  # noqa: F811
+def test_the_command_keeps_the_files_of_the_place(place, tmp_path, monkeypatch, capsys):
     results = tmp_path / "results/tiny"
     kept = shutil.copy(place.frames, tmp_path / "frames.h5")
     write_place(results / "runs/joint/places/tiny.json", replace(place, frames=Path(kept)))
@@ -198,7 +198,7 @@ def test_stored_key_points_are_those_of_the_images(rendered_room, tmp_path):
                 np.testing.assert_array_equal(found, wanted)
 
 
-def test_a_stream_writes_as_it_goes_and_goes_on_after_a_bad_photo(place, folder, tmp_path):  # noqa: F811
+def test_a_stream_writes_as_it_goes_and_goes_on_after_a_bad_photo(place, folder, tmp_path):
     """The user interrupts: rows that were printed are kept, and the trajectory has their times."""
     with Image.open(folder / "test 1.PNG") as opened:
         picture = opened.convert("RGB")
@@ -226,7 +226,7 @@ def test_a_stream_writes_as_it_goes_and_goes_on_after_a_bad_photo(place, folder,
     np.testing.assert_allclose(tum[:, 1:4], table[POSE[:3]].iloc[[0, 3]], atol=1e-6)
 
 
-def test_a_disk_that_fills_during_a_stream_is_told(place, folder, tmp_path):  # noqa: F811
+def test_a_disk_that_fills_during_a_stream_is_told(place, folder, tmp_path):
     (tmp_path / "poses.csv").symlink_to("/dev/full")
     with (
         Localiser(place, CPU) as loaded,
@@ -236,7 +236,7 @@ def test_a_disk_that_fills_during_a_stream_is_told(place, folder, tmp_path):  # 
     assert (tmp_path / "poses.txt").exists()
 
 
-def test_a_large_database_costs_no_object_an_image(place, tmp_path):  # noqa: F811
+def test_a_large_database_costs_no_object_an_image(place, tmp_path):
     """20,000 images: labels take their own bytes, and descriptors stay in the file."""
     count, width = 20_000, 64
     with create_hdf5(tmp_path / "large.h5", "frames", {}) as file:
@@ -264,7 +264,7 @@ def test_a_large_database_costs_no_object_an_image(place, tmp_path):  # noqa: F8
     assert held < count * (4 * 4 * 8 + 2 * 24 + 8) + 2_000_000  # poses, labels, focal lengths
 
 
-def test_the_command_takes_a_map_with_photos_or_a_video(place, exported, folder, tmp_path, capsys):  # noqa: F811
+def test_the_command_takes_a_map_with_photos_or_a_video(place, exported, folder, tmp_path, capsys):
     (tmp_path / "tiny.map").write_bytes(exported)
     with av.open(str(tmp_path / "walk.mp4"), "w") as file:
         stream = file.add_stream("mpeg4", rate=2)

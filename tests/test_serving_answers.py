@@ -6,9 +6,9 @@ from dataclasses import replace
 import httpx
 import numpy as np
 import pytest
+from described_place import CPU, SAMPLING
 from PIL import ExifTags, Image
 from serving_place import serving
-from test_photos_localising import CPU, SAMPLING, folder, place  # noqa: F401  fixtures
 from test_photos_place import write_calibration
 
 from relposegnn.calibration import Scale
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def loaded(place, tmp_path_factory):  # noqa: F811
+def loaded(place, tmp_path_factory):
     scale = Scale([0.1, 2.0, 0.5], [1.0, 0.5, 0.25], (2, 2), (0.1, 1.0), 50)
     file = write_calibration(
         tmp_path_factory.mktemp("c") / "c.json", place.model, **{ALL_EDGES: scale}
@@ -33,7 +33,7 @@ def loaded(place, tmp_path_factory):  # noqa: F811
         yield localiser
 
 
-def test_photos_at_once_have_the_answers_that_each_has_alone(loaded, folder):  # noqa: F811
+def test_photos_at_once_have_the_answers_that_each_has_alone(loaded, folder):
     paths = sorted(folder.glob("*.PNG"))
     alone = [loaded.localise([path], ["photo"]).table.iloc[0] for path in paths]
     assert len({row["tx"] for row in alone}) == 5
@@ -52,7 +52,7 @@ def test_photos_at_once_have_the_answers_that_each_has_alone(loaded, folder):  #
         np.testing.assert_allclose([told[name] for name in STATED], row[STATED].tolist())
 
 
-def test_a_photo_is_turned_as_its_tag_says(loaded, folder):  # noqa: F811
+def test_a_photo_is_turned_as_its_tag_says(loaded, folder):
     upright, turned = io.BytesIO(), io.BytesIO()
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
@@ -68,7 +68,7 @@ def test_what_cannot_be_read_is_told_without_the_services_paths(loaded):
         LoadedPlace(loaded).localise(b"GIF89a")
 
 
-def test_covariances_and_errors_are_of_one_size(loaded, folder):  # noqa: F811
+def test_covariances_and_errors_are_of_one_size(loaded, folder):
     found = loaded.localise([folder / "test 1.PNG"])
     told = answer_of(found, loaded.place)
     size = np.sqrt(np.trace(told["covariance95_m2"]))
@@ -99,7 +99,7 @@ def test_the_map_is_of_the_database(loaded):
         ),
     ],
 )
-def test_why_a_pose_is_refused(loaded, folder, changes, reason):  # noqa: F811
+def test_why_a_pose_is_refused(loaded, folder, changes, reason):
     small = dict(zip(STATED, (0.01, 0.1, 0.02, 0.2), strict=True))
     row = loaded.localise([folder / "test 1.PNG"]).table.iloc[0].copy()
     for name, value in ({"accepted": False} | small | changes).items():
@@ -107,7 +107,7 @@ def test_why_a_pose_is_refused(loaded, folder, changes, reason):  # noqa: F811
     assert reason in explain(row, replace(loaded.place, minimum_confidence=0.4))
 
 
-def test_what_is_not_finite_is_told_as_none(loaded, folder):  # noqa: F811
+def test_what_is_not_finite_is_told_as_none(loaded, folder):
     found = loaded.localise([folder / "test 1.PNG"])
     found.table.loc[0, [*POSE, *STATED]] = np.nan
     told = answer_of(found, loaded.place)

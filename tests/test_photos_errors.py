@@ -1,0 +1,123 @@
+"""Errors that are stated of photos, and what is accepted: as calibrated, refined or not."""
+
+import json
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from described_place import SAMPLING, localise
+from test_photos_place import write_calibration
+
+from relposegnn.calibration import LEVELS, Scale, StatedErrors, probability_within
+from relposegnn.camera_files import write_camera
+from relposegnn.frames import Frames
+from relposegnn.matching.refinement import Refined
+from relposegnn.metrics import STATED
+from relposegnn.owners import Owner
+from relposegnn.photos.confidence import recognition, similarity_scale
+from relposegnn.photos.localiser import POSE
+from relposegnn.photos.refining import PhotoRefiner
+from relposegnn.poses import quaternion_from_matrix, rotation_error_deg
+from relposegnn.predictions import ALL_EDGES, REFINED
+from relposegnn.published_network import RelPoseGNN
+
+pytestmark = pytest.mark.slow
+
+
+def test_errors_are_stated_as_the_place_is_calibrated(place, folder, tmp_path):
+    """By a constant, the spread of the edges, and the motion from the first neighbour."""
+    scale = Scale([0.1, 2.0, 0.5], [1.0, 0.5, 0.25], (2, 2), (0.1, 1.0), 50)
+    file = write_calibration(tmp_path / "c.json", place.model, **{ALL_EDGES: scale})
+    first = replace(SAMPLING, stride=1, drop_probability=0)
+    changes = {"calibration": file, "sampling": first, "within": (1.0, 40.0)}
+    table = localise(place, folder, tmp_path / "out", **changes)
+    with Frames(place.frames) as frames:
+        rows = [frames.names("train").index(name) for name in table["nearest"]]
+        nearest = frames.poses("train")[rows]
+    metres = np.linalg.norm(table[POSE[:3]] - nearest[:, :3, 3], axis=1)
+    degrees = rotation_error_deg(
+        table[POSE[3:]].to_numpy(), quaternion_from_matrix(nearest[:, :3, :3])
+    )
+    sigma = (
+        0.1 + 2 * table["spread_m"] + 0.5 * metres,
+        1 + 0.5 * table["spread_deg"] + 0.25 * degrees,
+    )
+    np.testing.assert_allclose(table[["sigma_m", "sigma_deg"]], np.stack(sigma, 1), rtol=1e-5)
+    with h5py.File(place.descriptors) as descriptors:
+        known = recognition(table["similarity"], similarity_scale(descriptors["train/descriptor"]))
+    stated = StatedErrors(*(np.outer([1, 2], each) for each in sigma))
+    np.testing.assert_allclose(table[STATED[2:]], 2 * table[STATED[:2]], rtol=1e-5)
+    expected = known * probability_within(stated, (1.0, 40.0))
+    np.testing.assert_allclose(table["confidence"], expected, rtol=1e-5)
+    assert 0 < table["confidence"].min() < table["confidence"].max() < 1
+    written = pd.read_csv(tmp_path / "out/poses.csv")
+    np.testing.assert_allclose(written["sigma_m"], table["sigma_m"], rtol=1e-6)
+
+
+def test_photos_that_matches_do_not_refine_have_the_error_of_regressed_ones(
+    place, folder, tmp_path
+):
+    """The images are noise: nothing matches."""
+    scale = Scale([1e-3, 0], [0.1, 0], (2, 2), (1e-3, 0.1), 50, 0.5)
+    changes = {
+        "calibration": write_calibration(tmp_path / "c.json", place.model, **{REFINED: scale})
+    }
+    write_camera(tmp_path / "camera.json", 0.8, "planted", Owner("tiny", "tiny"))
+    regressed = localise(place, folder, tmp_path / "out")
+    changes |= {"camera": tmp_path / "camera.json", "images": place.frames.parent / "scene"}
+    table = localise(place, folder, tmp_path / "out", **changes)
+    assert (table["points"] == 0).all()
+    numbers = [*POSE, "sigma_m", "sigma_deg", "confidence"]
+    np.testing.assert_allclose(table[numbers], regressed[numbers], atol=1e-6)
+    np.testing.assert_allclose(table["sigma_m"], 0.1)
+
+
+def test_photos_that_matches_refine_have_their_pose_and_error_and_need_no_recognition(
+    place, folder, tmp_path, monkeypatch
+):
+    """All but the last, which stays as regressed."""
+    planted = np.eye(4)
+    planted[:3, 3] = 1, 2, 3
+    parts = 0.0012 * np.eye(3), np.radians(0.5) ** 2 / 3 * np.eye(3)
+    refined = Refined(planted, 40, *parts, misfit=0.9)
+
+    def refine(self, paths, ranked, priors, *_):
+        return [refined] * (len(paths) - 1) + [priors[-1].unrefined()]
+
+    monkeypatch.setattr(PhotoRefiner, "refine", refine)
+    monkeypatch.setattr("relposegnn.photos.confidence.recognition", lambda found, _: 0 * found)
+    scale = Scale([0.75, 0], [2.0, 0], (2, 2), (0.05, 1.0), 50, misfit=0.45)
+    changes = {
+        "calibration": write_calibration(tmp_path / "c.json", place.model, **{REFINED: scale})
+    }
+    changes |= {"images": tmp_path, "within": (0.09, 2.0)}
+    table = localise(place, folder, tmp_path / "out", **changes)
+    assert table["points"].tolist() == [40] * 5 + [0]
+    np.testing.assert_allclose(table[POSE[:3]][:5], [[1, 2, 3]] * 5)
+    np.testing.assert_allclose(table["sigma_m"], [1.5 * 0.06] * 5 + [0.1])
+    np.testing.assert_allclose(table["sigma_deg"], [2.0] * 6)
+    np.testing.assert_allclose(table["confidence"], [LEVELS[0]] * 5 + [0])
+    assert np.linalg.norm(table[POSE[:3]].to_numpy()[5] - [1, 2, 3]) > 0.01
+
+
+def test_where_nothing_is_calibrated_no_photo_is_accepted(place, folder, tmp_path):
+    told = json.loads(place.calibration.read_text())
+    (tmp_path / "none.json").write_text(json.dumps({**told, "scales": {}}))
+    changes = {"calibration": tmp_path / "none.json", "minimum_confidence": 0.01}
+    table = localise(place, folder, tmp_path / "out", **changes)
+    assert table[["sigma_m", "sigma_deg"]].isna().all(axis=None)
+    assert (table["confidence"] == 0).all()
+    assert not table["accepted"].any()
+    assert np.isfinite(table[POSE]).all(axis=None)
+
+
+def test_photo_without_a_finite_pose_is_not_accepted(place, folder, tmp_path, monkeypatch):
+    nothing = lambda _, edges, rotations: torch.full((len(edges), 6), torch.nan)  # noqa: E731
+    monkeypatch.setattr(RelPoseGNN, "regress", nothing)
+    table = localise(place, folder, tmp_path / "out")
+    assert table["tx"].isna().all()
+    assert not table["accepted"].any()
+    assert (table["confidence"] == 0).all()

@@ -1,0 +1,100 @@
+"""Photos that cannot be read, and requests and files that do not fit, are told in words."""
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import pandas as pd
+import pytest
+import torch
+from described_place import FITTING, localise
+
+from relposegnn.photos.localiser import POSE
+from relposegnn.retrieval.descriptors import (
+    fit_vocabulary,
+)
+from relposegnn.runtime import InputError
+from relposegnn.storage import create_hdf5
+
+pytestmark = pytest.mark.slow
+
+
+def test_photos_that_cannot_be_read_get_a_row_without_a_pose(place, folder, tmp_path, caplog):
+    expected = localise(place, folder, tmp_path / "whole")
+    (folder / "broken.jpg").write_bytes((folder / "Walk/portrait.jpg").read_bytes()[:500])
+    (folder / "Walk/page.png").write_text("<html>")
+    table = localise(place, folder, tmp_path / "out", workers=2)
+    for name in ("broken.jpg", "Walk/page.png"):
+        assert f"{name}: cannot be read as an image" in caplog.text
+    bad = table["image"].isin(["broken.jpg", "Walk/page.png"])
+    assert bad.sum() == 2
+    pd.testing.assert_frame_equal(table[~bad].reset_index(drop=True), expected)
+    assert table.loc[bad, [*POSE, "sigma_m", "similarity"]].isna().all(axis=None)
+    assert (table.loc[bad, ["confidence", "points"]] == 0).all(axis=None)
+    assert not table.loc[bad, "accepted"].any()
+    written = pd.read_csv(tmp_path / "out/poses.csv")
+    assert written["image"].tolist() == table["image"].tolist()
+    assert "broken" not in (tmp_path / "out/poses.txt").read_text()
+
+
+def test_photos_none_of_which_can_be_read_leave_nothing(place, tmp_path):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/a.jpg").write_bytes(b"GIF89a")
+    message = (
+        r"bad: none of 1 photos can be read, expected one at least; the first: .*a\.jpg: cannot"
+    )
+    with pytest.raises(InputError, match=message):
+        localise(place, tmp_path / "bad", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_aspects_are_told_once(place, folder, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        localise(place, folder, tmp_path / "out")
+    told = [record for record in caplog.messages if "another aspect" in record]
+    assert len(told) == 1
+    assert "1 of 6" in told[0]
+
+
+def test_a_calibration_of_another_network_is_refused(place, folder, tmp_path):
+    other = torch.load(place.model, weights_only=True)
+    other["model_state_dict"]["fc_xyz_R.bias"] += 1
+    torch.save(other, tmp_path / "other.pt")
+    message = r"calibration\.json: is of the model '.*', expected '.*' as in .*other\.pt; give the"
+    with pytest.raises(InputError, match=message):
+        localise(place, folder, tmp_path / "out", model=tmp_path / "other.pt")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"minimum_confidence": 1.5}, "minimum confidence is 1.5, expected 0 to 1"),
+        ({"candidates": 2}, r"tiny-frames\.h5: 2 database images to choose from .* = 3"),
+        ({"describer": Path("gone.npz")}, r"gone\.npz: cannot be read as a vocabulary"),
+        ({"calibration": Path("gone.json")}, r"gone\.json: cannot be read as a calibration"),
+        ({"model": Path("gone.pt")}, r"gone\.pt: no such file, expected a checkpoint"),
+    ],
+)
+def test_wrong_requests(place, folder, tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        localise(place, folder, tmp_path / "out", **changes)
+
+
+def test_outputs_among_the_photos_are_refused(place, folder):
+    with pytest.raises(InputError, match="lies among the photos"):
+        localise(place, folder, folder / "out")
+
+
+def test_another_vocabulary_or_scene_is_refused(place, folder, tmp_path):
+    other = tmp_path / "other.npz"
+    fit_vocabulary(place.frames, place.frames.parent / "scene", other, replace(FITTING, clusters=5))
+    with pytest.raises(InputError, match=r"other\.npz: is .*give the same file"):
+        localise(place, folder, tmp_path / "out", describer=other)
+    with h5py.File(place.descriptors) as file:
+        settings, rows = file.attrs["settings"], file["train/descriptor"][:5]
+    with create_hdf5(tmp_path / "five.h5", "descriptors", json.loads(settings)) as file:
+        file["train/descriptor"] = rows
+    with pytest.raises(InputError, match=r"five\.h5: describes 5 .*expected the 12 of"):
+        localise(place, folder, tmp_path / "out", descriptors=tmp_path / "five.h5")
