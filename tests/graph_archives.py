@@ -5,6 +5,7 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import h5py
 import numpy as np
 import torch
 from torch_geometric.data import Data
@@ -13,6 +14,10 @@ from relposegnn.authors.graph_archives import ArchivedPoses
 from relposegnn.edges import complete_edges
 from relposegnn.frames import Frames
 from relposegnn.poses import vector_from_pose
+from relposegnn.relative_poses import WORLD_DIFFERENCE
+from relposegnn.storage import create_hdf5
+
+PLAIN = ArchivedPoses(WORLD_DIFFERENCE, [0, 0, 0], [1, 1, 1])
 
 
 class OlderGraph:
@@ -100,3 +105,20 @@ def planted_graphs(count: int, database: int, seed: int = 0) -> tuple[np.ndarray
     rng = np.random.default_rng(seed)
     neighbours = [rng.choice(database, 7, replace=False) for _ in range(count)]
     return rng.permutation(count), np.array(neighbours)
+
+
+def write_archive(frames: Path, split: str, query: np.ndarray, neighbours: np.ndarray) -> Path:
+    members = graphs_of_frames(frames, split, query, neighbours)
+    return write_tar(frames.with_name(f"{split}.tar"), members)
+
+
+def write_frames(path: Path, images: np.ndarray, poses: np.ndarray, queries: np.ndarray) -> Path:
+    """Write a frames file with a database of these frames, and some of them as queries."""
+    with create_hdf5(path, "frames", {}) as file:
+        file.attrs.update(dataset="tiny", scene="attic", mean=[0.5] * 3, variance=[0.08] * 3)
+        for split, chosen in (("train", np.arange(len(poses))), ("test", queries)):
+            file[f"{split}/images"], file[f"{split}/world_from_cam"] = images[chosen], poses[chosen]
+            names = [f"{split}-{index}" for index in chosen]
+            for label in ("name", "source"):
+                file.create_dataset(f"{split}/{label}", data=names, dtype=h5py.string_dtype())
+    return path
