@@ -4,77 +4,32 @@ import av
 import numpy as np
 import pytest
 from conftest import OWNED
-from PIL import ExifTags, Image, ImageSequence
-from scipy.spatial.transform import Rotation
+from filmed_scene import (
+    COLOURS,
+    COUNT,
+    FAILED,
+    FAR,
+    SETTINGS,
+    drawn,
+    sources,
+    write_scene,
+)
+from PIL import Image, ImageSequence
 
 from relposegnn.frames import Frames
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
 from relposegnn.videos.film import (
     HEIGHT,
-    LEFT,
     QUERY_BOX,
-    RIGHT,
     STRIP_BOX,
     STRIP_GAP,
-    STRIP_MOST,
     STRIP_TOP,
     WIDTH,
     Film,
-    FilmSettings,
     render_video,
 )
-from relposegnn.videos.panels import RETRIEVED
 from relposegnn.videos.queries import choose_queries, read_localized
-
-COUNT, FAILED, FAR = 9, 4, 6  # queries; that without an estimate; that 40 m and 170 degrees off
-COLOURS = np.array([[200, 40, 30], [40, 170, 60], [30, 60, 200]], dtype=np.uint8)
-SETTINGS = FilmSettings(queries=200, frames_per_second=10)
-
-
-def write_images(folder, colours=COLOURS, size=(40, 30), exif=None) -> None:
-    """Write the images of ``write_scene``'s frames, those of one colour as one file."""
-    for i in range(COUNT):
-        image = Image.new("RGB", size, tuple(colours[i % 3].tolist()))
-        image.save(folder / f"{i}.png", **({"exif": exif} if exif else {}))
-
-
-def write_scene(folder) -> dict[str, np.ndarray]:
-    """Write frames, graphs and predictions of nine queries in two sequences; return the last.
-
-    Query i has the colour i % 3, its neighbours the next two; what the network sees is white.
-    Errors are 0.1 i m but for two.
-    """
-    write_images(folder)
-    poses = np.tile(np.eye(4), (COUNT, 1, 1))
-    turns = Rotation.from_euler("y", 10 * np.arange(COUNT)[:, None], degrees=True)
-    poses[:, :3, :3] = turns.as_matrix()
-    poses[:, 0, 3] = 0.5 * np.arange(COUNT)
-    names = [f"seq-0{i // 5}/frame-{i:06d}" for i in range(COUNT)]
-    with create_hdf5(folder / "frames.h5", "frames", {}) as file:
-        for split in ("train", "test"):
-            file[f"{split}/images"] = np.full((COUNT, 12, 16, 3), 255, dtype=np.uint8)
-            file[f"{split}/world_from_cam"] = poses
-            file[f"{split}/name"] = names
-            file[f"{split}/source"] = [f"{i}.png" for i in range(COUNT)]
-        file.attrs.update(dataset="d", scene="room", mean=np.zeros(3), variance=np.ones(3))
-    with create_hdf5(folder / "graphs.h5", "graphs", {}) as file:
-        file["test/query"] = np.arange(COUNT)
-        file["test/neighbours"] = (np.arange(COUNT)[:, None] + [1, 2]) % COUNT
-    quaternions = turns.as_quat()[:, [3, 0, 1, 2]]
-    arrays = {
-        "rel_path": np.array(names),
-        "targ_t": poses[:, :3, 3],
-        "targ_q": quaternions,
-        "abs_t": poses[:, :3, 3] + 0.1 * np.arange(COUNT)[:, None] * [0, 0, 1],
-        "abs_q": quaternions.copy(),
-    }
-    arrays["abs_t"][FAILED] = np.nan
-    arrays["abs_t"][FAR] = arrays["targ_t"][FAR] + [0, 0, 40.0]
-    far = turns[FAR] * Rotation.from_euler("x", 170, degrees=True)
-    arrays["abs_q"][FAR] = far.as_quat()[[3, 0, 1, 2]]
-    np.savez(folder / "predictions.npz", **arrays | OWNED)
-    return arrays
 
 
 @pytest.fixture(scope="module")
@@ -84,11 +39,6 @@ def scene(tmp_path_factory):
     return folder, write_scene(folder)
 
 
-def sources(folder) -> list:
-    """Return the three files that a film is made from, and the folder of its images."""
-    return [*(folder / name for name in ("frames.h5", "graphs.h5", "predictions.npz")), folder]
-
-
 @pytest.fixture(scope="module")
 def film(scene, tmp_path_factory):
     """Return the MP4 and the GIF of all queries, 10 a second."""
@@ -96,14 +46,6 @@ def film(scene, tmp_path_factory):
     files = folder / "room.mp4", folder / "room.gif"
     render_video(*sources(scene[0]), files, "joint", SETTINGS)
     return files
-
-
-def drawn(scene) -> Film:
-    """Return the film of all queries, not written."""
-    folder = scene[0]
-    frames = Frames(folder / "frames.h5")
-    localized = read_localized(frames, *sources(folder)[1:3])
-    return Film(frames, folder, localized, np.arange(COUNT), "run m")
 
 
 def decode(path) -> np.ndarray:
@@ -272,57 +214,3 @@ def test_graphs_of_other_frames_are_refused(scene, tmp_path):
         pytest.raises(InputError, match=r"g\.h5: test/neighbours: found 9 to 9, .* 0 to 8"),
     ):
         read_localized(frames, tmp_path / "g.h5", folder / "predictions.npz")
-
-
-def write_black_scene(folder, neighbours: int, size=(16, 12), failed=False) -> Film:
-    """Write a scene like ``write_scene``'s of black images with larger graphs; return its film."""
-    arrays = write_scene(folder)
-    write_images(folder, np.zeros_like(COLOURS), size)
-    with create_hdf5(folder / "graphs.h5", "graphs", {}) as file:
-        file["test/query"] = np.arange(COUNT)
-        file["test/neighbours"] = np.tile(np.arange(neighbours) % COUNT, (COUNT, 1))
-    if failed:
-        arrays["abs_t"][:] = np.nan
-        np.savez(folder / "predictions.npz", **arrays | OWNED)
-    return drawn((folder,))
-
-
-@pytest.mark.parametrize("neighbours", [1, 3, 7, 30])
-@pytest.mark.parametrize("size", [(1600, 900), (9, 16)])
-def test_strip_holds_graphs_of_any_size(neighbours, size, tmp_path):
-    frame = write_black_scene(tmp_path, neighbours, size).draw(COUNT - 1)
-    assert frame.shape == (HEIGHT, WIDTH, 3)
-    ring = np.array([int(RETRIEVED[i : i + 2], 16) for i in (1, 3, 5)])
-    bordered = (np.abs(frame[STRIP_TOP + 60].astype(int) - ring) <= 1).all(axis=1)
-    starts = np.flatnonzero(np.diff(bordered.astype(int)) == 1)
-    assert len(starts) == 2 * min(neighbours, STRIP_MOST)  # a left and a right border each
-    assert starts[0] >= LEFT - 4
-    assert starts[-1] <= RIGHT + 2
-
-
-def test_pictures_are_upright_sharp_and_read_once(tmp_path):
-    write_scene(tmp_path)
-    stripes = np.zeros((900, 1200, 3), dtype=np.uint8)
-    stripes[:, 600:] = 255  # stored sideways: black above white when it is turned
-    turned = Image.Exif()
-    turned[ExifTags.Base.Orientation] = 6
-    for i in range(COUNT):
-        Image.fromarray(stripes).save(tmp_path / f"{i}.png", exif=turned)
-    film = drawn((tmp_path,))
-    frame = film.draw(0)
-    left, top, width, height = QUERY_BOX
-    column = frame[top + 4 : top + height - 4, left + width // 2, 0].astype(int)
-    assert (column[: height // 2 - 8] == 0).all()
-    assert (column[height // 2 + 4 :] == 255).all()
-    assert (frame[top + 20, left : left + 80] > 250).all()  # a portrait, with nothing beside it
-    film.draw(1)
-    read = film._picture.cache_info()
-    assert (read.misses, read.hits) == (5, 1)  # 2 queries, neighbours 1, 2 and 2, 3
-
-
-def test_a_scene_where_every_query_failed_is_drawn(tmp_path):
-    film = write_black_scene(tmp_path, 3, failed=True)
-    film.draw(COUNT - 1)
-    assert film.texts["error metres"].get_text() == "failed"
-    assert film.texts["median metres"].get_text() == "∞ m"
-    assert len(film.panels[0].failed.get_xydata()) == COUNT
