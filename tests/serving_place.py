@@ -1,5 +1,6 @@
 """A planted place for the service: a photo's colour is where it was taken."""
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -116,3 +117,26 @@ def serving(place: PlantedPlace, limit: int = 100_000, queue: int = 8) -> Iterat
 def client(address: str, **more: object) -> httpx.Client:
     """Return a client of a service that goes through no proxy."""
     return httpx.Client(base_url=address, trust_env=False, timeout=60, **more)
+
+
+def send_by_hand(address, body, told=None, more=""):
+    """Send a photo, or its first bytes where more are told of; return the open connection."""
+    host, port = address.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), timeout=60)
+    head = f"POST /localise HTTP/1.1\r\nHost: {host}\r\nContent-Length: {told or len(body)}\r\n"
+    connection.sendall(f"{head}{more}\r\n".encode() + body)
+    return connection
+
+
+def held_place():
+    """Return a place that tells when it begins a photo, and goes on when it is released."""
+    place, began, release = PlantedPlace(), threading.Event(), threading.Event()
+    usual = place.localise
+
+    def localise(photo):
+        began.set()
+        assert release.wait(60)
+        return usual(photo)
+
+    place.localise = localise
+    return place, began, release

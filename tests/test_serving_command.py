@@ -11,9 +11,8 @@ from types import SimpleNamespace
 import httpx
 import pytest
 from project import REPOSITORY
-from serving_place import client
+from serving_place import client, send_by_hand
 from test_photos_place import place_in, write_calibration
-from test_serving_application import send_by_hand
 
 from relposegnn.photos.chosen_place import chosen_place
 from relposegnn.photos.place import write_place

@@ -1,0 +1,96 @@
+"""Photos at once: each has its own answer, in turn; those beyond the queue come again."""
+
+import asyncio
+import threading
+import time
+
+import httpx
+import numpy as np
+from serving_place import PlantedPlace, client, held_place, photo_at, send_by_hand, serving
+
+PHOTOS = [(row, red) for row in range(50) for red in (0, 7, 101, 230)]
+
+
+def ask_at_once(address, photos):
+    """Return the responses to photos that are all sent before the first is answered."""
+
+    async def ask_all():
+        limits = httpx.Limits(max_connections=None)
+        options = {"base_url": address, "trust_env": False, "timeout": 60, "limits": limits}
+        async with httpx.AsyncClient(**options) as asking:
+            asked = (asking.post("/localise", content=photo) for photo in photos)
+            return await asyncio.gather(*asked)
+
+    return asyncio.run(ask_all())
+
+
+def test_each_of_200_photos_at_once_has_its_own_answer():
+    place = PlantedPlace(delay=0.002)
+    with serving(place, queue=200) as address:
+        answers = ask_at_once(address, [photo_at(*photo) for photo in PHOTOS])
+    assert [answer.status_code for answer in answers] == [200] * 200
+    found = [answer.json()["pose"]["centre_m"] for answer in answers]
+    expected = [place.pose_at(*photo)[:3, 3] for photo in PHOTOS]
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+    assert place.most == 1
+    assert sorted(place.seen) == sorted((red, row) for row, red in PHOTOS)
+
+
+def test_photos_beyond_the_queue_are_told_when_to_come_again():
+    place = PlantedPlace(delay=0.05)
+    with serving(place, queue=4) as address:
+        answers = ask_at_once(address, [photo_at(row) for row in range(20)])
+        with client(address) as asking:
+            assert asking.post("/localise", content=photo_at(3)).status_code == 200
+            assert asking.get("/health").json()["inside"] == 0
+    taken = [row for row, answer in enumerate(answers) if answer.status_code == 200]
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert len(taken) + len(refused) == 20
+    assert 4 <= len(taken) < 20
+    for row in taken:
+        centre = answers[row].json()["pose"]["centre_m"]
+        np.testing.assert_allclose(centre, place.pose_at(row)[:3, 3], atol=1e-9)
+    for answer in refused:
+        assert 1 <= int(answer.headers["Retry-After"]) <= 4
+        assert "4 photos wait" in answer.json()["error"]
+
+
+def test_others_are_answered_while_a_photo_is_in_work():
+    place, began, release = held_place()
+    with serving(place) as address, client(address) as asking:
+        answers = []
+        post = lambda: answers.append(client(address).post("/localise", content=photo_at(1)))  # noqa: E731
+        thread = threading.Thread(target=post)
+        thread.start()
+        assert began.wait(60)
+        assert asking.get("/health").json()["inside"] == 1
+        assert not answers
+        release.set()
+        thread.join()
+    assert answers[0].status_code == 200
+
+
+def test_a_photo_of_a_client_that_has_gone_is_not_localised():
+    place, began, release = held_place()
+    with serving(place) as address, client(address) as asking:
+        first = threading.Thread(
+            target=lambda: client(address).post("/localise", content=photo_at(1))
+        )
+        first.start()
+        assert began.wait(60)
+        gone = send_by_hand(address, photo_at(2))
+        wait_for(lambda: asking.get("/health").json()["inside"] == 2)
+        gone.close()
+        time.sleep(0.05)
+        release.set()
+        first.join()
+        wait_for(lambda: asking.get("/health").json()["inside"] == 0)
+    assert place.seen == [(0, 1)]
+
+
+def wait_for(condition):
+    for _ in range(1000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it has not come")
