@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 
 from relposegnn.metrics import ROTATION, STATED, TRANSLATION
-from relposegnn.predictions import MOST_SIMILAR, REFERENCE
+from relposegnn.predictions import ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE
+from relposegnn.tables.experiments import tabulate_experiment
 from relposegnn.tables.formats import TableFiles
+from relposegnn.tables.literature import Literature
 
 LITERATURE = """table,method,scene,translation_m,rotation_deg,source,note
 7scenes/joint,RelPose-GNN (poster),chess,.09,2.7,the poster,
@@ -21,6 +23,12 @@ LITERATURE = """table,method,scene,translation_m,rotation_deg,source,note
 7scenes/ablation,older,fire,.31,10,elsewhere,
 7scenes/other,Nobody,chess,9.99,99.9,elsewhere,
 """
+RECALL = [(0.05, 5.0), (0.25, 10.0)]
+# Medians planted per scene and estimator: metres, degrees.
+MEDIANS = {
+    "chess": {REFERENCE: (0.40, 16.0), FIRST_EDGE: (0.10, 4.0), ALL_EDGES: (0.08, 3.0)},
+    "fire": {REFERENCE: (0.20, 10.0), FIRST_EDGE: (0.14, 6.0), ALL_EDGES: (0.10, 5.0)},
+}
 
 
 def write_scores(
@@ -91,3 +99,28 @@ def assert_sound_latex(latex: str) -> None:
         lines = [line for line in body.splitlines() if line != r"\midrule"]
         assert all(line.endswith(r"\\") for line in lines)
         assert len({len(re.findall(r"(?<!\\)&", line)) for line in lines}) == 1
+
+
+def planted_rows(folder: Path) -> list[tuple[str, str, Path]]:
+    """Return the planted scores of two scenes."""
+    return [("joint", s, write_scores(folder / f"{s}.csv", m)) for s, m in MEDIANS.items()]
+
+
+def planted_literature(folder: Path) -> Literature:
+    """Return planted figures of papers."""
+    path = folder / "literature.csv"
+    path.write_text(LITERATURE)
+    return Literature(path, "7scenes")
+
+
+def tabulate(
+    rows, folder, dataset="7scenes", experiment="joint", **options
+) -> tuple[pd.DataFrame, str, str]:
+    """Tabulate an experiment; return its numbers, Markdown and LaTeX."""
+    tabulate_experiment(rows, outputs(folder), dataset, experiment, RECALL, **options)
+    return read_outputs(folder)
+
+
+def comparison_of(markdown: str) -> str:
+    """Return the part of Markdown that compares with the literature."""
+    return markdown[markdown.index("## Beside published") :]
