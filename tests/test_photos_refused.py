@@ -12,9 +12,7 @@ import torch
 from described_place import FITTING, localise
 
 from relposegnn.photos.localiser import POSE
-from relposegnn.retrieval.descriptors import (
-    fit_vocabulary,
-)
+from relposegnn.retrieval.descriptors import fit_vocabulary
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
 
