@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 LONGEST = 600  # seconds that one run may take to come to the moment
+PATIENCE = 120  # seconds until what does not end by a signal is killed, as whoever waits does
 JOB = re.compile(r"^(?:local)?rule \w+:\n(?:    .*\n)*", re.MULTILINE)
 FIELD = r"^    {}: (.*)$"
 
@@ -50,7 +51,12 @@ def kill(running: subprocess.Popen, sent: signal.Signals, whole_group: bool) -> 
     """Send a signal to Snakemake alone or to its jobs as well; wait for Snakemake's end alone."""
     target = -running.pid if whole_group else running.pid
     subprocess.run([shutil.which("kill"), f"-{sent.name[3:]}", "--", str(target)], check=True)
-    running.wait(LONGEST)
+    try:
+        running.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        # Where SIGTERM comes while it chooses jobs, Snakemake waits for a lock that it has itself.
+        running.kill()
+        running.wait()
 
 
 def run_with_kills(project: Project, target: str, jobs: int, kills: int, seed: int) -> list[str]:
