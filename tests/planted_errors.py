@@ -1,0 +1,96 @@
+"""Predictions whose errors are planted, and what is stated of them; for tests."""
+
+import numpy as np
+from conftest import OWNED
+from scipy.spatial.transform import Rotation
+
+from relposegnn.calibration import (
+    DECADES,
+    USUAL_RATIO,
+    read_calibration,
+    stated_errors,
+)
+from relposegnn.error_scales import LeftOutPredictions, calibrate_errors
+from relposegnn.poses import quaternion_from_matrix
+from relposegnn.predictions import ALL_EDGES, FIRST_EDGE, REFINED
+
+SHAPE = DECADES / np.log(USUAL_RATIO)  # of the Weibull distribution that has the usual ratio
+PREFIX = {FIRST_EDGE: "abs", ALL_EDGES: "robust", REFINED: "refined"}
+
+
+def turned_and_shifted(rng, poses, metres, degrees):
+    """Return centres (N, 3) and rotations this far from others, in any direction."""
+    direction = rng.standard_normal((2, len(metres), 3))
+    direction /= np.linalg.norm(direction, axis=2, keepdims=True)
+    turn = Rotation.from_rotvec(np.radians(degrees)[:, None] * direction[1])
+    return poses[0] + metres[:, None] * direction[0], poses[1] * turn
+
+
+def quaternions(rotations):
+    return quaternion_from_matrix(rotations.as_matrix())
+
+
+PLANTED = {"metres": [0.01, 0.5, 0.2], "degrees": [0.3, 1.0, 0.1]}  # of a constant, spread, motion
+
+
+def predictions(count=3000, seed=0, refined=False, factor=1.0):
+    """Return predictions whose errors are what is told of them, times factors and draws.
+
+    Of refined poses, the first third stay as regressed; those of others are nearer.
+    """
+    rng = np.random.default_rng(seed)
+    spread, motion = rng.lognormal(np.log([[0.1], [0.3]]), 0.8, (2, count))
+    told = np.stack([np.ones(count), spread, motion], axis=1)
+    told = {"metres": told, "degrees": told * [1, 20, 40]}
+    distance = rng.lognormal(0, 0.5, count)
+    sizes = [factor * distance * (told[unit] @ PLANTED[unit]) for unit in PLANTED]
+    truth = np.zeros((count, 3)), Rotation.identity(count)
+    arrays = {"targ_t": truth[0], "targ_q": quaternions(truth[1])}
+    arrays["rel_path"] = np.array([f"seq-01/{number}" for number in range(count)])
+    draws = rng.weibull(SHAPE, (2, count))
+    pose = turned_and_shifted(rng, truth, sizes[0] * draws[0], sizes[1] * draws[1])
+    first = turned_and_shifted(rng, pose, motion, 40 * motion)
+    for prefix, (centres, rotations) in (("abs", pose), ("robust", pose), ("reference", first)):
+        arrays |= {f"{prefix}_t": centres.copy(), f"{prefix}_q": quaternions(rotations)}
+    arrays |= {"spread_m": spread, "spread_deg": 20 * spread}
+    arrays |= {"abs_distance": distance, "robust_distance": distance}
+    if refined:
+        deviation = rng.lognormal(np.log(0.005), 0.8, count)
+        draws = factor * 2 * rng.weibull(1.2, (2, count))
+        near = turned_and_shifted(rng, truth, deviation * draws[0], 30 * deviation * draws[1])
+        stays = np.arange(count) < count // 3
+        told = np.where(stays, 3**0.5 * spread, deviation)
+        arrays |= {"refined_deviation_m": told, "refined_deviation_deg": 20 * told}
+        arrays["refined_points"] = np.where(stays, 0, 50)
+        arrays["refined_misfit"] = np.where(stays, np.nan, 0.5)
+        for part, own in (("t", near[0]), ("q", quaternions(near[1]))):
+            arrays[f"refined_{part}"] = np.where(stays[:, None], arrays[f"robust_{part}"], own)
+    return arrays
+
+
+def calibrate(folder, arrays, known=False, fellows=()):
+    """Return the calibration by predictions of left-out frames, some of which may be known.
+
+    Fellows are predictions of other scenes, and which of their frames are known.
+    """
+    left_out = []
+    for number, (own, seen) in enumerate([(arrays, known), *fellows]):
+        np.savez(folder / f"predictions-{number}.npz", **own | OWNED)
+        seen = np.broadcast_to(seen, len(own["targ_t"]))
+        left_out.append(LeftOutPredictions(folder / f"predictions-{number}.npz", seen))
+    calibrate_errors(left_out[0], folder / "calibration.json", left_out[1:])
+    return read_calibration(folder / "calibration.json")
+
+
+def covered(arrays, estimator, calibration):
+    """Return which errors in metres, degrees are within the stated ones (levels, 2, N)."""
+    stated = np.stack(stated_errors(arrays, estimator, calibration), axis=1)
+    centres, quaternions = (arrays[f"{PREFIX[estimator]}_{part}"] for part in "tq")
+    turns = Rotation.from_quat(quaternions, scalar_first=True).magnitude()
+    errors = np.stack([np.linalg.norm(centres, axis=1), np.degrees(turns)])
+    return errors <= stated
+
+
+def joined(*parts):
+    """Return the predictions of several sets of frames as one."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,184 @@
+"""How large stated errors are is told by left-out frames: which of them, and by how many."""
+
+import numpy as np
+import pytest
+from conftest import OWNED
+from planted_errors import PLANTED, calibrate, covered, joined, predictions
+
+from relposegnn.calibration import (
+    DECADES,
+    LEVELS,
+    UNREFINED,
+    USUAL_RATIO,
+    stated_errors,
+)
+from relposegnn.error_scales import FEWEST, LeftOutPredictions, calibrate_errors
+from relposegnn.predictions import ALL_EDGES, FIRST_EDGE, REFINED
+from relposegnn.runtime import InputError
+
+
+def test_planted_factors_are_found_but_for_a_common_one(tmp_path):
+    scale = calibrate(tmp_path, predictions())[ALL_EDGES]
+    for unit, factors in PLANTED.items():
+        ratio = np.divide(getattr(scale, unit), factors)
+        np.testing.assert_allclose(ratio / ratio.mean(), 1, atol=0.3)
+
+
+def test_the_factors_grow_as_the_errors_do(tmp_path):
+    one, three = (
+        calibrate(tmp_path, predictions(refined=True, factor=factor)) for factor in (1, 3)
+    )
+    for name in (FIRST_EDGE, ALL_EDGES, REFINED):
+        np.testing.assert_allclose(three[name].median, 3 * np.array(one[name].median), rtol=0.05)
+        assert three[name].frames == (2000 if name == REFINED else 3000)
+    arrays = predictions(seed=1, refined=True)
+    for name in (ALL_EDGES, REFINED):
+        ratio = np.divide(*(np.stack(stated_errors(arrays, name, each)) for each in (one, three)))
+        np.testing.assert_allclose(np.median(ratio, axis=2), 1 / 3, rtol=0.1)
+
+
+@pytest.mark.parametrize(("unknown", "told"), [(FEWEST - 1, False), (FEWEST, True)])
+def test_poses_that_stay_have_a_scale_by_frames_enough(tmp_path, unknown, told):
+    arrays = predictions(300, refined=True)
+    known = np.arange(300) >= unknown  # the first hundred stay
+    known[-50:] = False
+    assert (UNREFINED in calibrate(tmp_path, arrays, known)) == told
+
+
+def test_of_regressed_poses_frames_that_the_network_does_not_know_tell(tmp_path):
+    """Of refined ones all."""
+    unknown, own = predictions(800, 1, factor=4, refined=True), predictions(600, 2, refined=True)
+    arrays, known = joined(unknown, own), np.arange(1400) >= 800
+    calibration, alone = calibrate(tmp_path, arrays, known), calibrate(tmp_path, unknown)
+    assert calibration[ALL_EDGES] == alone[ALL_EDGES]
+    assert calibration[FIRST_EDGE].frames == 800
+    assert calibration[REFINED].frames == 1400 - 1400 // 3
+    fellow = predictions(50, 3), np.ones(50, dtype=bool)  # it has none to tell by
+    assert calibrate(tmp_path, arrays, known, [fellow])[ALL_EDGES] == alone[ALL_EDGES]
+
+
+def test_frames_of_all_scenes_that_a_network_knows_tell_how_much_larger_errors_are(tmp_path):
+    """How they grow, those that it knows: here three times as fast as in the other scene."""
+    easy, hard = (
+        joined(predictions(count, 1, factor=2 * own), predictions(900, 2, factor=own))
+        for own, count in ((1, 300), (3, 6))
+    )
+    known = [np.arange(len(own["targ_t"])) >= len(own["targ_t"]) - 900 for own in (easy, hard)]
+    calibration = calibrate(tmp_path, hard, known[1], [(easy, known[0])])
+    assert calibration[ALL_EDGES].frames == 306
+    queries = predictions(seed=3, factor=6)
+    found = covered(queries, ALL_EDGES, calibration).mean(axis=2)
+    np.testing.assert_allclose(found[0], LEVELS[0], atol=0.08)
+    np.testing.assert_allclose(found[1], LEVELS[1], atol=0.04)
+    apart = stated_errors(queries, ALL_EDGES, calibrate(tmp_path, easy, known[0])).metres[0]
+    together = stated_errors(queries, ALL_EDGES, calibration).metres[0]
+    assert np.median(together / apart) == pytest.approx(3, rel=0.1)
+
+
+def test_a_scene_too_small_to_hold_frames_out_is_told_by_a_fellow(tmp_path, caplog):
+    arrays, fellow = predictions(300), joined(predictions(200, 1, factor=3), predictions(300, 2))
+    known = np.ones(300, dtype=bool), np.arange(500) >= 200
+    calibration = calibrate(tmp_path, arrays, known[0], [(fellow, known[1])])
+    assert calibration[ALL_EDGES].frames == 200
+    assert caplog.records == []
+    found = covered(predictions(seed=3, factor=3), ALL_EDGES, calibration).mean(axis=2)
+    np.testing.assert_allclose(found[0], LEVELS[0], atol=0.1)
+    np.testing.assert_allclose(found[1], LEVELS[1], atol=0.05)
+
+
+@pytest.mark.parametrize("told", [{"dataset": "e"}, {"model": "n"}])
+def test_a_fellow_of_another_data_set_or_network_is_refused(tmp_path, told):
+    left_out = []
+    for name, owner in (("own", OWNED), ("other", OWNED | {"scene": "hall"} | told)):
+        np.savez(tmp_path / f"{name}.npz", **predictions(40) | owner)
+        left_out.append(LeftOutPredictions(tmp_path / f"{name}.npz", np.arange(40) > 15))
+    with pytest.raises(InputError, match=r"other\.npz: is of the (dataset|model) '[en]', expected"):
+        calibrate_errors(left_out[0], tmp_path / "calibration.json", left_out[1:])
+    assert not (tmp_path / "calibration.json").exists()
+
+
+def test_fellows_say_nothing_of_a_scene_that_the_network_does_not_know(tmp_path):
+    arrays, other = predictions(200), predictions(200, 1, factor=5)
+    alone = calibrate(tmp_path, arrays)
+    assert calibrate(tmp_path, arrays, False, [(other, np.arange(200) > 50)]) == alone
+
+
+def test_fellows_with_too_few_known_frames_to_tell_how_errors_grow_are_left_out(tmp_path):
+    (arrays, known), fellow = (
+        (predictions(200, seed), np.arange(200) >= unknown) for seed, unknown in ((0, 50), (2, 30))
+    )
+    other, seen = predictions(100, 1, factor=5), np.arange(100) < FEWEST - 1
+    alone = calibrate(tmp_path, arrays, known, [fellow])[ALL_EDGES]
+    assert alone.frames == 80
+    assert calibrate(tmp_path, arrays, known, [fellow, (other, seen)])[ALL_EDGES] == alone
+
+
+def test_of_a_network_that_knows_few_frames_the_others_tell_all(tmp_path):
+    arrays, known = predictions(200), np.arange(200) < FEWEST - 1
+    others = {name: values[FEWEST - 1 :] for name, values in arrays.items()}
+    assert calibrate(tmp_path, arrays, known) == calibrate(tmp_path, others)
+
+
+def test_of_a_network_that_knows_nearly_all_frames_too_small_errors_are_told_of(tmp_path, caplog):
+    arrays = predictions(200)
+    known = np.arange(200) >= FEWEST - 1
+    assert calibrate(tmp_path, arrays, known) == calibrate(tmp_path, arrays)
+    (told,) = (record.getMessage() for record in caplog.records)
+    assert f"knows all but {FEWEST - 1} of 200 frames" in told
+    assert "graphs.validation" in told
+
+
+def test_predictions_of_other_frames_are_refused(tmp_path):
+    np.savez(tmp_path / "p.npz", **predictions(40))
+    left_out = LeftOutPredictions(tmp_path / "p.npz", np.zeros(30, dtype=bool))
+    with pytest.raises(InputError, match=r"p\.npz: is of 40 frames, expected the 30 that are left"):
+        calibrate_errors(left_out, tmp_path / "c.json")
+
+
+def test_of_too_few_frames_nothing_is_stated(tmp_path, caplog):
+    """Those without a finite pose, and of refined ones those that stay, do not count."""
+    arrays = predictions(FEWEST + 2, refined=True)
+    calibration = calibrate(tmp_path, arrays)
+    assert calibration.keys() == {FIRST_EDGE, ALL_EDGES}
+    told = f"{REFINED}: fewer than {FEWEST} frames to tell errors from; none are stated"
+    assert [record.getMessage() for record in caplog.records] == [told]
+    arrays["robust_t"][:3] = np.nan
+    assert calibrate(tmp_path, arrays).keys() == {FIRST_EDGE}
+    arrays["abs_q"][4:7] = np.inf
+    assert calibrate(tmp_path, arrays) == {}
+    assert np.isnan(stated_errors(arrays, ALL_EDGES, {})).all()
+
+
+def test_failed_estimates_are_left_out_of_the_scale(tmp_path):
+    arrays = predictions(500)
+    expected = calibrate(tmp_path, {name: each[5:] for name, each in arrays.items()})
+    arrays["robust_t"][:5] = np.nan
+    assert calibrate(tmp_path, arrays)[ALL_EDGES] == expected[ALL_EDGES]
+
+
+@pytest.mark.parametrize("ratio", [1.5, 2.6])
+def test_the_ratio_of_the_levels_is_measured_where_there_are_frames_enough(tmp_path, ratio):
+    """Of few frames the usual one counts for more."""
+    rng = np.random.default_rng(0)
+
+    def measured(count):
+        arrays = predictions(count)
+        size = 0.1 * rng.weibull(DECADES / np.log(ratio), count)
+        direction = rng.standard_normal((count, 3))
+        direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+        arrays["robust_t"] = size[:, None] * direction
+        arrays["reference_t"] = arrays["robust_t"] + 0.3 * direction
+        arrays["spread_m"], arrays["robust_distance"] = np.full((2, count), [[0.1], [1]])
+        return calibrate(tmp_path, arrays)[ALL_EDGES].ratios[0]
+
+    many, few = measured(3000), np.mean([measured(12) for _ in range(10)])
+    assert many == pytest.approx(ratio, rel=0.06)
+    assert abs(np.log(few / USUAL_RATIO)) < 0.6 * abs(np.log(many / USUAL_RATIO))
+
+
+def test_predictions_that_cannot_be_read_leave_no_calibration(tmp_path):
+    (tmp_path / "broken.npz").write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"broken\.npz: cannot be read"):
+        left_out = LeftOutPredictions(tmp_path / "broken.npz", np.zeros(1))
+        calibrate_errors(left_out, tmp_path / "calibration.json")
+    assert not (tmp_path / "calibration.json").exists()
