@@ -13,6 +13,7 @@ from relposegnn.metrics import (
     read_scores,
     recall_column,
     score_poses,
+    stated_columns,
     summarise,
 )
 from relposegnn.predictions import (
@@ -195,3 +196,8 @@ def test_failed_queries_are_outside_the_errors_that_are_stated(arrays, tmp_path)
     score_poses(tmp_path / "predictions.npz", tmp_path / "scores.csv", lambda *_: stated)
     summary = summarise(read_scores(tmp_path / "scores.csv", "room"), []).set_index("estimator")
     assert summary.loc[FIRST_EDGE, WITHIN].tolist() == [0.5, 0.75, 0.75, 0.75]
+
+
+def test_no_rotation_is_stated_to_be_further_off_than_half_a_turn():
+    stated = np.array([[[0.1, 9.0], [0.2, 18.0]], [[2.0, 100.0], [4.0, 250.0]]])
+    assert stated_columns(stated).tolist() == [[0.1, 2, 0.2, 4], [9, 100, 18, 180]]

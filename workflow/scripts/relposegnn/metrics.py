@@ -71,8 +71,13 @@ def score_poses(
 
 
 def stated_columns(stated: np.ndarray) -> np.ndarray:
-    """Return stated errors (2, 2, N), metres and degrees at each level, as columns ``STATED``."""
-    return np.asarray(stated).transpose(2, 1, 0).reshape(-1, len(STATED))
+    """Return stated errors (2, 2, N), metres and degrees at each level, as columns ``STATED``.
+
+    Of degrees at most 180: no rotation is further off.
+    """
+    metres, degrees = np.asarray(stated)
+    columns = np.stack([metres, np.minimum(degrees, 180)])
+    return columns.transpose(2, 1, 0).reshape(-1, len(STATED))
 
 
 def score_estimator(arrays: dict[str, np.ndarray], estimator: str) -> pd.DataFrame:
