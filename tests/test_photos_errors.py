@@ -45,11 +45,12 @@ def test_errors_are_stated_as_the_place_is_calibrated(place, folder, tmp_path):
         0.1 + 2 * table["spread_m"] + 0.5 * metres,
         1 + 0.5 * table["spread_deg"] + 0.25 * degrees,
     )
-    np.testing.assert_allclose(table[["sigma_m", "sigma_deg"]], np.stack(sigma, 1), rtol=1e-5)
     with h5py.File(place.descriptors) as descriptors:
         known = recognition(table["similarity"], similarity_scale(descriptors["train/descriptor"]))
     stated = StatedErrors(*(np.outer([1, 2], each) for each in sigma))
-    np.testing.assert_allclose(table[STATED[2:]], 2 * table[STATED[:2]], rtol=1e-5)
+    levels = [1, 1, 2, 2] * np.column_stack([*sigma, *sigma])
+    expected = np.minimum(levels, [np.inf, 180] * 2)  # no rotation is further off
+    np.testing.assert_allclose(table[STATED], expected, rtol=1e-5)
     expected = known * probability_within(stated, (1.0, 40.0))
     np.testing.assert_allclose(table["confidence"], expected, rtol=1e-5)
     assert 0 < table["confidence"].min() < table["confidence"].max() < 1
