@@ -93,9 +93,8 @@ def localize_queries(
     Arrays have the published names: ``rel_path`` (N), ``abs_t`` (N, 3) and ``abs_q`` (N, 4) from
     the first edge into the query, ``targ_t`` and ``targ_q`` the truth. Beside them ``robust_t``,
     ``robust_q`` from all edges, ``spread_m``, ``spread_deg`` (N) how far their estimates lie apart,
-    ``abs_distance``, ``robust_distance`` (N) how unlike what the network knows the features of the
-    first edge are, and of all edges on average, ``reference_t``, ``reference_q`` the neighbour in
-    node 1.
+    ``abs_distance``, ``robust_distance`` (N) that of the first edge and the mean of all, see
+    ``PoseNetwork.distance``, ``reference_t``, ``reference_q`` the neighbour in node 1.
 
     Args:
         model: in evaluation mode; it is fastest with its weights in ``channels_last``.
