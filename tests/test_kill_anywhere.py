@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from project import TINY, Project
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 LONGEST = 600  # seconds that one run may take to come to the moment
-PATIENCE = 120  # seconds until what does not end by a signal is killed, as whoever waits does
+PATIENCE = 120  # seconds until a Snakemake that does not end by a signal is killed
 JOB = re.compile(r"^(?:local)?rule \w+:\n(?:    .*\n)*", re.MULTILINE)
 FIELD = r"^    {}: (.*)$"
 
@@ -54,7 +55,10 @@ def kill(running: subprocess.Popen, sent: signal.Signals, whole_group: bool) -> 
     try:
         running.wait(PATIENCE)
     except subprocess.TimeoutExpired:
-        # Where SIGTERM comes while it chooses jobs, Snakemake waits for a lock that it has itself.
+        # Where SIGTERM comes while it chooses jobs, Snakemake waits for a lock that it has itself,
+        # and for no job of ours.
+        assert sent == signal.SIGTERM
+        assert not psutil.Process(running.pid).children()
         running.kill()
         running.wait()
 
