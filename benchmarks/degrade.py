@@ -1,14 +1,21 @@
-"""Copy a scene in 7-Scenes' layout with queries that are hard to see: one of five kinds, by turns.
+"""Copy a scene in 7-Scenes' layout with queries that are hard to see.
 
     python benchmarks/degrade.py path/to/7scenes/redkitchen path/to/degraded/redkitchen
+    python benchmarks/degrade.py path/to/study path/to/degraded/study --from-database 3 8
 
-The database stays as it is (links to its files), so that a run with ``scenes_dir=path/to/degraded``
-tells what the same place gives for photos that are blurred, shaken, dark, of a white wall or half
-covered. What is done to a query is in ``degraded.csv``.
+The database stays as it is (links to its images), so that a run with
+``scenes_dir=path/to/degraded`` tells what the same place gives for photos that are blurred, shaken,
+dark, of a white wall or half covered. Each query is one of these, by turns; or, with
+``--from-database``, the queries are sequences of the database, which lacks them then, each once as
+it is and once as each kind: for choices, which are never made on test queries. Of what kind a query
+is tells ``degraded.csv``, for ``comparison.py --groups``.
 """
 
 import argparse
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import inputs  # noqa: F401  # puts the library on the path
@@ -17,7 +24,8 @@ import pandas as pd
 
 from relposegnn.images import open_image
 from relposegnn.layouts.reading import read_scene
-from relposegnn.runtime import numpy_generator
+from relposegnn.runtime import InputError, numpy_generator
+from relposegnn.scenes import Frame, Scene
 
 SIGMA, SHAKE = 6.0, 31  # pixels at 640 x 480
 LIGHT, PHOTONS = 0.06, 400.0  # share of the light that is left; of them a white pixel has so many
@@ -53,35 +61,102 @@ def covered(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 KINDS = (blurred, shaken, dark, wall, covered)
+Kind = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+SPLIT_FILES = {"train": "TrainSplit.txt", "test": "TestSplit.txt"}
+
+
+class Copy(NamedTuple):
+    """A frame of the copied scene.
+
+    Attributes:
+        split: ``train`` or ``test``.
+        sequence: number.
+        frame: as it was.
+        kind: of a query; None: as it was.
+    """
+
+    split: str
+    sequence: int
+    frame: Frame
+    kind: Kind | None = None
+
+
+def sequence_of(frame: Frame) -> int:
+    """Return the number of a frame's sequence, by its name seq-03/frame-000017."""
+    return int(frame.name.split("/")[0].removeprefix("seq-"))
+
+
+def degraded_queries(scene: Scene) -> Iterator[Copy]:
+    """Yield a scene's frames, its queries of one kind each, by turns."""
+    for frame in scene.train:
+        yield Copy("train", sequence_of(frame), frame)
+    for frame, kind in zip(scene.test, itertools.cycle(KINDS), strict=False):
+        yield Copy("test", sequence_of(frame), frame, kind)
+
+
+def database_queries(scene: Scene, spans: list[str]) -> Iterator[Copy]:
+    """Yield a scene's database, some of it as queries, of every kind: SEQUENCE or SEQUENCE:FROM:TO.
+
+    Raises:
+        InputError: a span has no frames.
+    """
+    numbers = [sequence_of(frame) for frame in scene.train]
+    database, following = dict.fromkeys(range(len(numbers))), max(numbers) + 1
+    for span in spans:
+        sequence, *cut = (int(part) for part in span.split(":"))
+        rows = [row for row, own in enumerate(numbers) if own == sequence][slice(*cut or [None])]
+        if not rows:
+            raise InputError(f"{span}: no frames; the database has sequences {sorted({*numbers})}")
+        for kind in (None, *KINDS):
+            yield from (Copy("test", following, scene.train[row], kind) for row in rows)
+            following += 1
+        for row in rows:
+            database.pop(row, None)
+    yield from (Copy("train", numbers[row], scene.train[row]) for row in database)
+
+
+def write_copy(output: Path, copies: list[Copy]) -> None:
+    """Write frames in 7-Scenes' layout."""
+    rows = []
+    for copy in copies:
+        name = f"seq-{copy.sequence:02d}/{copy.frame.name.split('/')[1]}"
+        path = output / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savetxt(path.with_suffix(".pose.txt"), copy.frame.world_from_cam, fmt="%.17g")
+        image_path = path.with_suffix(f".color{copy.frame.image.suffix}")
+        if copy.kind is None:
+            image_path.symlink_to(copy.frame.image)
+        else:
+            draw = numpy_generator(0, "degrade", copy.frame.name)
+            image = copy.kind(np.array(open_image(copy.frame.image).convert("RGB")), draw)
+            cv2.imwrite(str(image_path), image[..., ::-1])
+        if copy.split == "test":
+            rows.append({"query": name, "kind": copy.kind.__name__ if copy.kind else "clean"})
+    for split, file in SPLIT_FILES.items():
+        numbers = sorted({copy.sequence for copy in copies if copy.split == split})
+        (output / file).write_text("".join(f"sequence{number}\n" for number in numbers))
+    pd.DataFrame(rows).to_csv(output / "degraded.csv", index=False)
+    print(f"{output}: {len(rows)} queries")
 
 
 def main() -> None:
     """Copy a scene."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scene", type=Path, help="folder of the scene")
     parser.add_argument("output", type=Path, help="folder to write")
+    parser.add_argument(
+        "--from-database",
+        nargs="+",
+        metavar="SEQUENCE[:FROM:TO]",
+        help="sequences of the database as queries, of some their frames FROM to TO - 1",
+    )
     arguments = parser.parse_args()
-    source, output = arguments.scene.resolve(), arguments.output
-    scene = read_scene(source)
-    queries = {frame.image.resolve(): index for index, frame in enumerate(scene.test)}
-    rows = []
-    for path in sorted(source.rglob("*")):
-        copy = output / path.relative_to(source)
-        if path.is_dir():
-            copy.mkdir(parents=True, exist_ok=True)
-        elif path.resolve() in queries:
-            kind = KINDS[queries[path.resolve()] % len(KINDS)]
-            draw = numpy_generator(0, "degrade", path.relative_to(source).as_posix())
-            image = kind(np.array(open_image(path).convert("RGB")), draw)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(copy), image[..., ::-1])
-            frame = scene.test[queries[path.resolve()]]
-            rows.append({"query": frame.name, "kind": kind.__name__})
-        else:
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.symlink_to(path)
-    pd.DataFrame(rows).to_csv(output / "degraded.csv", index=False)
-    print(f"{output}: {len(rows)} queries degraded")
+    scene, spans = read_scene(arguments.scene.resolve()), arguments.from_database
+    try:
+        copies = list(database_queries(scene, spans) if spans else degraded_queries(scene))
+    except InputError as error:
+        parser.error(str(error))
+    write_copy(arguments.output, copies)
 
 
 if __name__ == "__main__":
