@@ -1,23 +1,22 @@
-"""Aggregation: outliers, nearness, failed edges."""
+"""Aggregation: outliers, what the network knows, failed edges."""
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from relposegnn.aggregation import MEDIAN, NEAR, NEARNESS, Candidates, aggregate
+from relposegnn.aggregation import HUBER, MEDIAN, RULES, TRUSTED, Candidates, aggregate
 from relposegnn.poses import quaternion_from_matrix, rotation_error_deg
 from relposegnn.runtime import InputError
 
 
-def candidates(translation, quaternion, length=1.0) -> Candidates:
-    """Return candidates whose edges have some length."""
+def candidates(translation, quaternion, distance=1.0) -> Candidates:
+    """Return candidates whose edges lie some distance from what the network knows."""
     shape = translation.shape[:2]
     return Candidates(
         translation,
         quaternion,
-        np.broadcast_to(length, shape),
         np.broadcast_to(np.arange(1, 1 + shape[1]), shape),
-        np.ones(shape),
+        np.broadcast_to(distance, shape),
     )
 
 
@@ -36,10 +35,11 @@ def planted_candidates(outliers):
     return candidates(translation, quaternion), truth_t, quaternion_from_matrix(truth_q.as_matrix())
 
 
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("outliers", [0, 1, 2])
-def test_outlying_edges_hardly_move_the_aggregate(outliers):
+def test_outlying_edges_hardly_move_the_aggregate(outliers, rule):
     planted, truth_t, truth_q = planted_candidates(outliers)
-    translation, quaternion = aggregate(planted, MEDIAN)
+    translation, quaternion = aggregate(planted, rule)
     assert np.linalg.norm(translation - truth_t, axis=1).max() < 0.015
     assert rotation_error_deg(quaternion, truth_q).max() < 1.0
     if outliers:
@@ -47,10 +47,12 @@ def test_outlying_edges_hardly_move_the_aggregate(outliers):
         assert np.linalg.norm(mean - truth_t, axis=1).min() > 1.0
 
 
-def test_the_aggregate_of_equal_candidates_is_that_candidate():
-    translation = np.tile([[[1.0, 2.0, 3.0]]], (2, 7, 1))
-    quaternion = np.tile([[[0.5, -0.5, 0.5, 0.5]]], (2, 7, 1))
-    t, q = aggregate(candidates(translation, quaternion), MEDIAN)
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("edges", [1, 2, 7])
+def test_the_aggregate_of_equal_candidates_is_that_candidate(edges, rule):
+    translation = np.tile([[[1.0, 2.0, 3.0]]], (2, edges, 1))
+    quaternion = np.tile([[[0.5, -0.5, 0.5, 0.5]]], (2, edges, 1))
+    t, q = aggregate(candidates(translation, quaternion), rule)
     np.testing.assert_allclose(t, translation[:, 0])
     np.testing.assert_allclose(q, quaternion[:, 0], atol=1e-12)
 
@@ -74,25 +76,38 @@ def test_geometric_median_lies_where_the_unit_vectors_cancel():
     assert np.linalg.norm(directions.sum(axis=0)) < 1e-3
 
 
-def test_near_edges_weigh_more_in_the_mean_by_nearness():
+def turned(degrees):
+    """Return quaternions (1, e, 4) of turns about the y axis."""
+    return quaternion_from_matrix(
+        Rotation.from_rotvec([[0, each, 0] for each in degrees], degrees=True).as_matrix()
+    )[None]
+
+
+def test_edges_that_the_network_knows_count_for_more():
     centres = np.array([[[0.0, 0, 0], [1, 0, 0]]])
-    angles = np.radians([0.0, 8.0])
-    turned = Rotation.from_rotvec([[0, angle, 0] for angle in angles]).as_matrix()
-    quaternion = quaternion_from_matrix(turned)[None]
-    length = np.array([[0.05, 0.25]])  # weights 100 and 11.1: nine to one
-    t, q = aggregate(candidates(centres, quaternion, length), NEARNESS)
-    assert NEAR == 0.05
-    np.testing.assert_allclose(t[0], [0.1, 0, 0])
-    first = rotation_error_deg(q[0], quaternion[0, 0])
-    assert first == pytest.approx(0.8, abs=0.01)
-    equal, _ = aggregate(candidates(centres, quaternion), NEARNESS)
+    quaternion, distance = turned([0.0, 8.0]), np.array([[1.0, 4.0]])
+    t, q = aggregate(candidates(centres, quaternion, distance), HUBER)
+    np.testing.assert_allclose(t[0], [0.2, 0, 0])
+    assert rotation_error_deg(q[0], quaternion[0, 0]) == pytest.approx(1.6, abs=0.01)
+    equal, _ = aggregate(candidates(centres, quaternion), HUBER)
     np.testing.assert_allclose(equal[0], [0.5, 0, 0])
+
+
+def test_edges_far_from_the_median_count_for_less():
+    # The median is at 0; distances 1, 1, 0, 2, 10, their median 1.
+    centres = np.zeros((1, 5, 3))
+    centres[0, :, 0] = [-1, 1, 0, -2, 10]
+    t, q = aggregate(candidates(centres, turned(centres[0, :, 0])), HUBER)
+    least = TRUSTED / 2, TRUSTED / 10
+    expected = (-2 * least[0] + 10 * least[1]) / (3 + sum(least))
+    np.testing.assert_allclose(t[0], [expected, 0, 0], atol=1e-6)
+    assert rotation_error_deg(q[0], turned([expected])[0, 0]) < 0.01
 
 
 def test_a_failed_edge_fails_its_query_under_either_rule():
     planted, _, _ = planted_candidates(outliers=0)
     planted.translation[1, 3, 0] = np.nan
-    for rule in (MEDIAN, NEARNESS):
+    for rule in RULES:
         translation, quaternion = aggregate(planted, rule)
         failed = np.isnan(translation).any(axis=1), np.isnan(quaternion).any(axis=1)
         assert [each.tolist() for each in failed] == [[False, True, False]] * 2
@@ -100,5 +115,5 @@ def test_a_failed_edge_fails_its_query_under_either_rule():
 
 def test_an_unknown_rule_is_named():
     planted, _, _ = planted_candidates(outliers=0)
-    with pytest.raises(InputError, match="'mean', expected median or nearness"):
+    with pytest.raises(InputError, match="'mean', expected median or huber"):
         aggregate(planted, "mean")

@@ -15,10 +15,11 @@ from .runtime import InputError
 
 MEDIAN_ITERATIONS = 50  # at most
 STILL = 1e-11  # metres, or entries of a rotation, that no median moves any more
-MEDIAN, NEARNESS = "median", "nearness"  # rules of aggregation
-# Added to the length of an edge, in metres, before it weighs: shorter edges weigh much alike. Good
-# on a dense and on sparse databases in short experiments.
-NEAR = 0.05
+TINY = 1e-9  # the least distance that is divided by
+MEDIAN, HUBER = RULES = "median", "huber"  # of aggregation
+# Median distances from the median of all edges, beyond which an edge counts for less. Twice as far
+# is as good where no edge is far off, and worse where one is: see docs/accuracy.md.
+TRUSTED = 1.5
 
 
 class Candidates(NamedTuple):
@@ -27,14 +28,12 @@ class Candidates(NamedTuple):
     Attributes:
         translation: (G, e, 3) camera centres in metres, world frame.
         quaternion: (G, e, 4) camera-to-world.
-        length: (G, e) of the edges as estimated: metres from the neighbour's camera centre.
         node: (G, e) of the neighbour in the graph, from 1 on.
         distance: (G, e) of the edges from what the network knows, see ``PoseNetwork.distance``.
     """
 
     translation: np.ndarray
     quaternion: np.ndarray
-    length: np.ndarray
     node: np.ndarray
     distance: np.ndarray
 
@@ -60,34 +59,28 @@ def aggregate(candidates: Candidates, rule: str) -> tuple[np.ndarray, np.ndarray
         candidates: one or more a query.
         rule: ``median``, which outlying edges move little: the geometric median of the camera
             centres, and the rotation of least summed chordal distance (Hartley et al. 2013,
-            section 5; L1 averaging), both by Weiszfeld's iteration. ``nearness``: the mean of the
-            centres and the chordal mean of the rotations, with ``nearness_weights``.
+            section 5; L1 averaging), both by Weiszfeld's iteration. ``huber``: the mean of the
+            centres and the chordal mean of the rotations, in which edges that are like those that
+            the network knows count for more, by 1 / distance, and those far from the median for
+            less: one step of Huber's estimator from there (Huber 1964; Bickel 1975).
 
     Raises:
         InputError: the rule is unknown.
     """
-    if rule not in (MEDIAN, NEARNESS):
-        raise InputError(f"localization.aggregation is {rule!r}, expected {MEDIAN} or {NEARNESS}")
+    if rule not in RULES:
+        raise InputError(f"localization.aggregation is {rule!r}, expected {' or '.join(RULES)}")
     found = np.isfinite(candidates.translation).all((1, 2))
     found &= np.isfinite(candidates.quaternion).all((1, 2))
     translation, quaternion = np.full((len(found), 3), np.nan), np.full((len(found), 4), np.nan)
     centres = candidates.translation[found]
     rotations = matrix_from_quaternion(candidates.quaternion[found]).reshape(*centres.shape[:2], 9)
-    if rule == MEDIAN:
-        translation[found] = _weiszfeld(centres, lambda mean: mean)
-        turns = _weiszfeld(rotations, _project_rotations)
-    else:
-        weight = nearness_weights(candidates.length[found])
-        weight /= weight.sum(axis=1, keepdims=True)
-        translation[found] = np.einsum("ge,gei->gi", weight, centres)
-        turns = _project_rotations(np.einsum("ge,gei->gi", weight, rotations))
+    translation[found], turns = _weiszfeld(centres), _weiszfeld(rotations, nearest=_nearest)
+    if rule == HUBER:
+        weight = 1 / np.maximum(candidates.distance[found], TINY)
+        translation[found] = _mean_about(translation[found], centres, weight)
+        turns = _nearest(_mean_about(turns, rotations, weight))
     quaternion[found] = quaternion_from_matrix(turns.reshape(-1, 3, 3))
     return translation, quaternion
-
-
-def nearness_weights(length: np.ndarray) -> np.ndarray:
-    """Return 1 / (``NEAR`` + length)^2 of edges' lengths in metres: errors grow with the length."""
-    return 1 / (NEAR + length) ** 2
 
 
 def pair_spread(translation: np.ndarray, quaternion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -107,18 +100,39 @@ def pair_spread(translation: np.ndarray, quaternion: np.ndarray) -> tuple[np.nda
     return np.median(distance, axis=1), np.median(angle, axis=1)
 
 
-def _project_rotations(flat: np.ndarray) -> np.ndarray:
+def _nearest(flat: np.ndarray) -> np.ndarray:
     """Return the rotations (G, 9), row by row, nearest to such matrices (G, 9)."""
     return nearest_rotation(flat.reshape(-1, 3, 3)).reshape(-1, 9)
 
 
-def _weiszfeld(points: np.ndarray, project: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Return the medians (G, d) of point sets (G, e, d), each weighted mean mapped by project."""
-    median = project(points.mean(axis=1))
+def _weiszfeld(
+    points: np.ndarray, nearest: Callable[[np.ndarray], np.ndarray] = np.asarray
+) -> np.ndarray:
+    """Return the medians (G, d) of point sets (G, e, d), each weighted mean mapped by nearest."""
+    median = nearest(points.mean(axis=1))
     for _ in range(MEDIAN_ITERATIONS):
-        distance = np.linalg.norm(points - median[:, None], axis=-1, keepdims=True)
-        weight = 1 / np.maximum(distance, 1e-9)  # a median may fall on a point
-        before, median = median, project((weight * points).sum(axis=1) / weight.sum(axis=1))
+        weight = 1 / np.maximum(_distances(points, median), TINY)  # a median may fall on a point
+        before, median = median, nearest(_weighted_mean(points, weight))
         if np.abs(median - before).max(initial=0) < STILL:
             break
     return median
+
+
+def _mean_about(middle: np.ndarray, points: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return means (G, d) of points (G, e, d); those far from a middle (G, d) count for less.
+
+    In proportion, beyond ``TRUSTED`` median distances; the weights are (G, e).
+    """
+    distance = _distances(points, middle)
+    trusted = TRUSTED * np.median(distance, axis=1, keepdims=True)
+    return _weighted_mean(points, weight * np.minimum(1, (trusted + TINY) / (distance + TINY)))
+
+
+def _distances(points: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """Return the distances (G, e) of points (G, e, d) from one of each set (G, d)."""
+    return np.linalg.norm(points - middle[:, None], axis=-1)
+
+
+def _weighted_mean(points: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the means (G, d) of points (G, e, d) by weights (G, e)."""
+    return np.einsum("ge,gei->gi", weight / weight.sum(axis=1, keepdims=True), points)

@@ -8,7 +8,7 @@ import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from ..aggregation import MEDIAN, NEARNESS, LocalizationSettings
+from ..aggregation import RULES, LocalizationSettings
 from ..json_files import (
     READING_ERRORS,
     check_keys,
@@ -112,9 +112,6 @@ def _read_sampling(told: dict) -> SamplingSettings:
 
 def _read_localization(told: dict) -> LocalizationSettings:
     check_keys(told, set(LocalizationSettings._fields))
-    if not isinstance(told["both_directions"], bool) or told["aggregation"] not in (
-        MEDIAN,
-        NEARNESS,
-    ):
+    if not isinstance(told["both_directions"], bool) or told["aggregation"] not in RULES:
         raise ValueError(f"localization is {told}")
     return LocalizationSettings(**told)
