@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from .brightness import brightening
 from .dense_sift import sift_map
 from .runtime import InputError
 from .weights import load_weights, read_checkpoint
@@ -88,8 +89,13 @@ class ImageEncoder(nn.Module):
 
     @torch.no_grad()
     def forward(self, images_BHW3: Tensor) -> Maps:
-        """Return the maps of uint8 RGB images (B, H, W, 3), H and W multiples of 16."""
+        """Return the maps of uint8 RGB images (B, H, W, 3), H and W multiples of 16.
+
+        Dark ones are seen brighter, see ``brightness``.
+        """
         images_B3HW = images_BHW3.permute(0, 3, 1, 2).float()
+        times_B111 = brightening(images_B3HW.mean(dim=(1, 2, 3), keepdim=True))
+        images_B3HW = (images_B3HW * times_B111).clamp(max=255)
         return Maps(*self.body((images_B3HW - self.mean) / self.deviation))
 
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ..brightness import brightening
 from ..images import open_image
 
 SIDE = 640  # pixels of the longer side, at most, of images that key points are looked for in
@@ -43,6 +44,8 @@ def find_sift(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return places (n, 2) and SIFT descriptors (n, 128) uint8 of an image's strongest key points.
 
+    Dark images are seen brighter, see ``brightness``.
+
     Args:
         path: of the image, or the image itself.
         count: of key points, at most.
@@ -55,6 +58,7 @@ def find_sift(
     scale = min(1.0, SIDE / max(image.size))
     size = tuple(round(side * scale) for side in image.size)
     pixels = np.array(image.resize(size, Image.Resampling.BILINEAR))
+    pixels = cv2.convertScaleAbs(pixels, alpha=brightening(pixels.mean()))  # at most 255
     detector = cv2.SIFT_create(count, contrastThreshold=CONTRAST)
     found, sift = detector.detectAndCompute(pixels, None)
     if not found:
