@@ -151,8 +151,9 @@ def main() -> None:
         help="sequences of the database as queries, of some their frames FROM to TO - 1",
     )
     arguments = parser.parse_args()
-    scene, spans = read_scene(arguments.scene.resolve()), arguments.from_database
+    spans = arguments.from_database
     try:
+        scene = read_scene(arguments.scene.resolve())
         copies = list(database_queries(scene, spans) if spans else degraded_queries(scene))
     except InputError as error:
         parser.error(str(error))
