@@ -79,6 +79,16 @@ def test_a_focal_length_that_is_off_is_solved_for():
     assert loose.points > 100
 
 
+def test_a_pose_regressed_too_near_by_a_camera_of_longer_focal_length_is_mended():
+    scene = Scene()
+    scene.query *= 1.3
+    near = scene.truth.copy()
+    near[:3, 3] += near[:3, 2] * 0.7  # of depths from 2 to 5
+    refined = scene.refine(Prior(near, **PRIOR, focal_length=0.1))
+    assert errors(refined.pose, scene.truth)[0] < 0.03
+    assert refined.metres < 0.06
+
+
 def test_a_regressed_pose_that_is_off_is_no_trap():
     """Where the start alone would end elsewhere, three points suffice to find the pose."""
     scene = Scene()

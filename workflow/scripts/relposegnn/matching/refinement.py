@@ -110,6 +110,9 @@ def refine_pose(
     points, places = points[fine], query[matched][fine]
     if len(points) < LEAST_POINTS:
         return unchanged
+    # A camera of a longer focal length than is thought is regressed nearer to what it sees.
+    depth = float(np.median(np.linalg.norm(points - prior.pose[:3, 3], axis=1)))
+    prior = prior._replace(metres=float(np.hypot(prior.metres, prior.focal_length * depth)))
     spread = uncertainty(cam_from_world, points, agreeing[fine], VIEW_ERROR * scale)
     scales = np.hypot(scale, projected_error(prior.pose, points, spread))
     by_ransac = pose_by_ransac(points, places, tolerance)
@@ -130,20 +133,24 @@ def refine_pose(
 def let_go(pose: np.ndarray, found: OptimizeResult, prior: Prior) -> tuple[np.ndarray, np.ndarray]:
     """Return a most probable pose (4, 4) without what the regressed one adds to sure matches.
 
-    And its covariance (6 or 7 numbers, as of a step). Matches count little in the cost, and where
+    And its covariance (6, 6), as of a step. Matches count little in the cost, and where
     the database's poses are exact they tell far more: of the regressed pose's error a twentieth is
     left then, which is most of what is wrong. So in each direction the regressed pose counts by the
     share that it has in what is known of it: nearly nothing where matches fix it, as much as before
     where they do not. The way there is one step of Newton's.
     """
-    deviation = np.array([prior.metres] * 3 + [prior.radians] * 3 + [prior.focal_length])
-    deviation = deviation[: found.jac.shape[1]]
-    offset = np.append(deviations(pose, prior), found.x[6:] / deviation[6:])
-    # What is known in units of what the regressed pose tells: of that alone 1.
-    known, directions = np.linalg.eigh((found.jac.T @ found.jac) * np.outer(deviation, deviation))
+    deviation = np.array([prior.metres] * 3 + [prior.radians] * 3)
+    information = found.jac.T @ found.jac
+    # What is known of the pose; a focal length is as matches and its own deviation leave it open.
+    across = information[:6, 6:]
+    left_open = across @ np.linalg.pinv(information[6:, 6:]) @ across.T
+    # In units of what the regressed pose tells: of that alone 1.
+    scaled = (information[:6, :6] - left_open) * np.outer(deviation, deviation)
+    known, directions = np.linalg.eigh(scaled)
     share = 1 / np.maximum(known, 1)
     left = np.maximum(known, 1) - 1 + share
-    step = deviation * (directions @ ((1 - share) / left * (directions.T @ offset)))
+    offset = directions.T @ deviations(pose, prior)
+    step = deviation * (directions @ ((1 - share) / left * offset))
     return moved(pose, step), (directions / left) @ directions.T * np.outer(deviation, deviation)
 
 
