@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from relposegnn.images import open_image
+from relposegnn.layouts.files import SEVEN_SCENES_SPLITS
 from relposegnn.layouts.reading import read_scene
 from relposegnn.runtime import InputError, numpy_generator
 from relposegnn.scenes import Frame, Scene
@@ -62,7 +63,6 @@ def covered(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 KINDS = (blurred, shaken, dark, wall, covered)
 Kind = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-SPLIT_FILES = {"train": "TrainSplit.txt", "test": "TestSplit.txt"}
 
 
 class Copy(NamedTuple):
@@ -71,8 +71,8 @@ class Copy(NamedTuple):
     Attributes:
         split: ``train`` or ``test``.
         sequence: number.
-        frame: as it was.
-        kind: of a query; None: as it was.
+        frame: of the scene, as it was.
+        kind: what is done to a query; None: nothing.
     """
 
     split: str
@@ -94,25 +94,35 @@ def degraded_queries(scene: Scene) -> Iterator[Copy]:
         yield Copy("test", sequence_of(frame), frame, kind)
 
 
-def database_queries(scene: Scene, spans: list[str]) -> Iterator[Copy]:
-    """Yield a scene's database, some of it as queries, of every kind: SEQUENCE or SEQUENCE:FROM:TO.
+def span(text: str) -> tuple[int, slice]:
+    """Return the sequence and the frames of SEQUENCE or SEQUENCE:FROM:TO."""
+    sequence, *limits = (int(part) for part in text.split(":"))
+    first, last = limits or (None, None)
+    return sequence, slice(first, last)
+
+
+def database_queries(scene: Scene, spans: list[tuple[int, slice]]) -> Iterator[Copy]:
+    """Yield a scene's database, spans of it as queries, of every kind.
 
     Raises:
         InputError: a span has no frames.
     """
     numbers = [sequence_of(frame) for frame in scene.train]
-    database, following = dict.fromkeys(range(len(numbers))), max(numbers) + 1
-    for span in spans:
-        sequence, *cut = (int(part) for part in span.split(":"))
-        rows = [row for row, own in enumerate(numbers) if own == sequence][slice(*cut or [None])]
+    taken, following = set(), max(numbers) + 1
+    for sequence, part in spans:
+        rows = [row for row, own in enumerate(numbers) if own == sequence][part]
         if not rows:
-            raise InputError(f"{span}: no frames; the database has sequences {sorted({*numbers})}")
+            raise InputError(
+                f"sequence {sequence}: no such frames; the database has sequences "
+                f"{sorted(set(numbers))}"
+            )
         for kind in (None, *KINDS):
             yield from (Copy("test", following, scene.train[row], kind) for row in rows)
             following += 1
-        for row in rows:
-            database.pop(row, None)
-    yield from (Copy("train", numbers[row], scene.train[row]) for row in database)
+        taken.update(rows)
+    for row, frame in enumerate(scene.train):
+        if row not in taken:
+            yield Copy("train", numbers[row], frame)
 
 
 def write_copy(output: Path, copies: list[Copy]) -> None:
@@ -127,12 +137,12 @@ def write_copy(output: Path, copies: list[Copy]) -> None:
         if copy.kind is None:
             image_path.symlink_to(copy.frame.image)
         else:
-            draw = numpy_generator(0, "degrade", copy.frame.name)
+            draw = numpy_generator(0, "degrade", "/".join(copy.frame.image.parts[-2:]))
             image = copy.kind(np.array(open_image(copy.frame.image).convert("RGB")), draw)
             cv2.imwrite(str(image_path), image[..., ::-1])
         if copy.split == "test":
             rows.append({"query": name, "kind": copy.kind.__name__ if copy.kind else "clean"})
-    for split, file in SPLIT_FILES.items():
+    for split, file in SEVEN_SCENES_SPLITS.items():
         numbers = sorted({copy.sequence for copy in copies if copy.split == split})
         (output / file).write_text("".join(f"sequence{number}\n" for number in numbers))
     pd.DataFrame(rows).to_csv(output / "degraded.csv", index=False)
@@ -147,6 +157,7 @@ def main() -> None:
     parser.add_argument(
         "--from-database",
         nargs="+",
+        type=span,
         metavar="SEQUENCE[:FROM:TO]",
         help="sequences of the database as queries, of some their frames FROM to TO - 1",
     )

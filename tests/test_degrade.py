@@ -63,7 +63,11 @@ def test_queries_of_the_database_are_taken_from_it(degrade, tmp_path):
         np.testing.assert_array_equal(new.world_from_cam, old.world_from_cam)
 
 
-def test_a_sequence_that_is_not_there_is_named(degrade, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [("2", "sequence 2: no such frames; the database has sequences [1, 3]"), ("3:x", "'3:x'")],
+)
+def test_frames_that_are_not_there_are_named(degrade, tmp_path, capsys, told, message):
     with pytest.raises(SystemExit):
-        degrade(write_noise(tmp_path / "room"), tmp_path / "copy", "--from-database", "2")
-    assert "2: no frames; the database has sequences [1, 3]" in capsys.readouterr().err
+        degrade(write_noise(tmp_path / "room"), tmp_path / "copy", "--from-database", told)
+    assert message in capsys.readouterr().err

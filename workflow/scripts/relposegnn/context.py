@@ -63,6 +63,7 @@ def measure_context(
         seen = images.of_frames("test", query)
 
         def errors(context: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            """Return errors of the first edges (N,) in graphs of some neighbours (N, k)."""
             candidates = estimate_candidates(images, seen, context, settings.both_directions)
             return first_neighbour_errors(candidates, truth)
 

@@ -40,6 +40,7 @@ def files_below(
     """
 
     def refuse(error: OSError) -> None:
+        """Raise InputError, but not for what was removed meanwhile."""
         if Path(error.filename) == folder or error.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise InputError(
                 f"{error.filename}: cannot be searched ({error.strerror}); change its permissions, "

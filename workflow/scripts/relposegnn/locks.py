@@ -90,6 +90,7 @@ def end_with_workflow(pause: float = 1.0) -> None:
         return
 
     def watch() -> None:
+        """Wait for the end of Snakemake, and end this process then."""
         while _alive(int(number)):
             time.sleep(pause)
         logger.error("Snakemake (process %s) has ended before this step: the step ends too", number)

@@ -86,6 +86,7 @@ def _updated_by_adam(state: Mapping[str, torch.Tensor], optimizer: object) -> bo
         return None
 
     def updated(layer: str) -> bool:
+        """Say whether the optimizer moved a parameter of a layer."""
         return any(shapes[key] is not None for key in parameters if str(key).startswith(layer))
 
     return updated(SECOND_LAYER) if updated(FIRST_LAYER) else None

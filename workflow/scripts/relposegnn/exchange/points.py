@@ -94,6 +94,7 @@ class ScenePoints:
         self._points, self._colours = array("d"), array("B")  # these grow in place
 
         def match(image: int) -> tuple[Matched, np.ndarray]:
+            """Return matches of a database image with others, and the colours of its key points."""
             own = root_sift(*self._sift(image))
             others = choose_apart(np.append(image, ranking[image]), world_from_cam[:, :3, 3])[1:]
             return self._match(own, others), _colours(images[image], own.places)
@@ -123,6 +124,7 @@ class ScenePoints:
         """
 
         def match(query: int) -> Matched:
+            """Return matches of a query with database images."""
             near = choose_apart(rankings[query], self._poses[:, :3, 3])
             return self._match(find_key_points(images[query], KEY_POINTS), near)
 

@@ -107,6 +107,7 @@ def _estimate_and_truth(
     cameras = [Pinhole.of_image(size, lengths[row]) for row in rows]
 
     def posed(prefix: str, remark: str, confidence: np.ndarray) -> _Posed:
+        """Return the poses of a prefix that are finite."""
         translation, quaternion = (arrays[f"{prefix}_{part}"] for part in "tq")
         known = np.isfinite(np.hstack([translation, quaternion])).all(axis=1)
         kept = np.flatnonzero(known)

@@ -151,6 +151,7 @@ def best_focal_length(matches: Sequence[Matches]) -> float:
     """Return the focal length by which matches are nearest to their epipolar lines."""
 
     def cost(logarithm: float) -> float:
+        """Return how badly matches fit a focal length, by its logarithm."""
         distances = [sampson_distances(each, np.exp(logarithm)) for each in matches]
         return np.log1p(np.square(np.concatenate(distances) / MATCHING_ERROR)).sum()
 

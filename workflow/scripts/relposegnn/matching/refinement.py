@@ -198,13 +198,13 @@ def most_probable_pose(
     turned = Rotation.from_matrix(prior.pose[:3, :3].T @ start[:3, :3])
 
     def residuals(step: np.ndarray) -> np.ndarray:
+        """Return residuals (n + 6 or 7,) after a step: half their squares add up to the cost."""
         longer = step[6:]  # the logarithm of a focal length's change, or nothing
         errors = (
             projection_errors(moved(start, step), points, places / np.exp(longer.sum())) / scales
         )
         turn = (turned * Rotation.from_rotvec(step[3:6])).as_rotvec() / prior.radians
         near = (offset + step[:3]) / prior.metres, turn, longer / (prior.focal_length or 1)
-        # Half their squares are what SciPy adds up.
         return np.concatenate([np.sqrt(2 * WEIGHT * np.log1p(errors**2)), *near])
 
     start_step = np.zeros(7 if prior.focal_length else 6)

@@ -184,6 +184,7 @@ def refine_predictions(
         ranked = list(map(rank_outside, ranked, rows, read_reaches(scene.graphs)))
 
     def refine(query: int) -> Refined:
+        """Return the refined pose of a query, by its number."""
         own = find_key_points(images[rows[query]], KEY_POINTS)
         return database.refine(own, focal_lengths[rows[query]], ranked[query], regressed[query])
 

@@ -76,6 +76,7 @@ def whole_number(least: int, most: int, unit: str) -> Callable[[str], int]:
     """Return what reads an option that is a whole number."""
 
     def read(text: str) -> int:
+        """Return the number of a text, for argparse."""
         if not (text.isdecimal() and least <= int(text) <= most):
             raise argparse.ArgumentTypeError(f"got {text}, expected {least} to {most} {unit}")
         return int(text)

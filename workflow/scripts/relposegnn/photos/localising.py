@@ -86,6 +86,7 @@ def _readable(folder: Path, names: list[str], workers: int) -> list[str]:
     """
 
     def trouble(name: str) -> InputError | None:
+        """Return what is wrong with a photo; None: nothing."""
         try:
             open_image(folder / name, UPRIGHT)
         except InputError as error:
