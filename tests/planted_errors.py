@@ -11,11 +11,11 @@ from relposegnn.calibration import (
     stated_errors,
 )
 from relposegnn.error_scales import LeftOutPredictions, calibrate_errors
+from relposegnn.metrics import pose_errors
 from relposegnn.poses import quaternion_from_matrix
-from relposegnn.predictions import ALL_EDGES, FIRST_EDGE, REFINED
+from relposegnn.predictions import PREFIXES, TRUTH, pose_arrays
 
 SHAPE = DECADES / np.log(USUAL_RATIO)  # of the Weibull distribution that has the usual ratio
-PREFIX = {FIRST_EDGE: "abs", ALL_EDGES: "robust", REFINED: "refined"}
 
 
 def turned_and_shifted(rng, poses, metres, degrees):
@@ -44,7 +44,7 @@ def predictions(count=3000, seed=0, refined=False, factor=1.0):
     told = {"metres": told, "degrees": told * [1, 20, 40]}
     distance = rng.lognormal(0, 0.5, count)
     sizes = [factor * distance * (told[unit] @ PLANTED[unit]) for unit in PLANTED]
-    truth = np.zeros((count, 3)), Rotation.identity(count)
+    truth = 100 * np.random.default_rng(9).random((count, 3)), Rotation.random(count, rng=9)
     arrays = {"targ_t": truth[0], "targ_q": quaternions(truth[1])}
     arrays["rel_path"] = np.array([f"seq-01/{number}" for number in range(count)])
     draws = rng.weibull(SHAPE, (2, count))
@@ -85,10 +85,8 @@ def calibrate(folder, arrays, known=False, fellows=()):
 def covered(arrays, estimator, calibration):
     """Return which errors in metres, degrees are within the stated ones (levels, 2, N)."""
     stated = np.stack(stated_errors(arrays, estimator, calibration), axis=1)
-    centres, quaternions = (arrays[f"{PREFIX[estimator]}_{part}"] for part in "tq")
-    turns = Rotation.from_quat(quaternions, scalar_first=True).magnitude()
-    errors = np.stack([np.linalg.norm(centres, axis=1), np.degrees(turns)])
-    return errors <= stated
+    poses, truths = (pose_arrays(arrays, prefix) for prefix in (PREFIXES[estimator], TRUTH))
+    return np.stack(pose_errors(poses, truths)) <= stated
 
 
 def joined(*parts):

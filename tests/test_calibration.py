@@ -22,7 +22,7 @@ from relposegnn.calibration import (
 from relposegnn.error_scales import LeftOutPredictions, calibrate_errors
 from relposegnn.metrics import score_poses
 from relposegnn.owners import Owner
-from relposegnn.predictions import ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFINED
+from relposegnn.predictions import ALL_EDGES, DISTANCES, FIRST_EDGE, MOST_SIMILAR, REFINED
 from relposegnn.runtime import InputError
 
 
@@ -40,7 +40,7 @@ def test_planted_errors_of_other_frames_are_covered_as_stated(tmp_path, estimato
 
 
 def test_what_is_told_comes_to_what_is_stated():
-    scale = Scale([0.1, 0.5, 0.25], [1.0, 2.0, 0.0], (2, 1.5), (0.1, 1.0), 200)
+    scale = Scale([0.1, 0.5, 0.25], [1.0, 2.0, 0.0], (2, 1.5), (0.1, 1.0), 200, (9, 99), 4.0)
     pose, first = np.zeros((3, 3)), np.array([[0, 0, 0], [0, 2, 0], [0, 0, 4.0]])
     turns = Rotation.from_rotvec([[0, 0, 0], [0.1, 0, 0], [0, 1, 0]])
     arrays = {"robust_t": pose, "robust_q": quaternions(Rotation.identity(3))}
@@ -50,6 +50,48 @@ def test_what_is_told_comes_to_what_is_stated():
     metres, degrees = stated_errors(arrays, ALL_EDGES, {ALL_EDGES: scale})
     np.testing.assert_allclose(metres, np.outer([1, 2], [0.1, 2.4, 2.1]))
     np.testing.assert_allclose(degrees, np.outer([1, 1.5], [7.0, 3.0, np.nan]))
+
+
+def regressed(distance, motion, spread):
+    """Return the arrays of regressed poses, each of which comes from one image."""
+    count = len(distance)
+    arrays = {"robust_t": np.zeros((count, 3)), "reference_t": np.outer(motion, [1, 0, 0])}
+    arrays |= dict.fromkeys(("robust_q", "reference_q"), np.tile([1.0, 0, 0, 0], (count, 1)))
+    return arrays | {
+        "robust_distance": np.array(distance),
+        "spread_m": np.full(count, spread),
+        "spread_deg": np.full(count, 10.0 * spread),
+    }
+
+
+def test_beyond_the_usual_distance_of_features_errors_grow_with_its_square():
+    scale = Scale([0, 0.5, 0], [0, 1, 0], (2, 2), (0.1, 1.0), 200, (99, 180), 3.0)
+    arrays = regressed([1, 3, 6, 30], [0.2] * 4, 0.2)
+    metres, degrees = stated_errors(arrays, ALL_EDGES, {ALL_EDGES: scale})
+    np.testing.assert_allclose(metres[0], [0.1, 0.3, 1.2, 30])
+    np.testing.assert_allclose(degrees[0], [2, 6, 24, 180])
+
+
+def test_no_error_is_stated_to_be_larger_than_the_place(tmp_path):
+    """Than to its farthest image from the nearest one; also of poses that matches do not refine."""
+    scale = Scale([0, 0.5, 0], [0, 1, 0], (2, 2), (0.1, 1.0), 200, (4, 90), 3.0)
+    stays = Scale([3], [3], (2, 2), (0.1, 1.0), 20, (4, 90))
+    arrays = regressed([3, 30, 30], [0.2, 0.2, 1], 0.2)
+    arrays |= {f"refined_{part}": arrays[f"robust_{part}"] for part in "tq"}
+    arrays["refined_points"] = np.zeros(3)
+    calibration = {ALL_EDGES: scale, UNREFINED: stays}
+    for estimator, near in ((ALL_EDGES, 1), (REFINED, 3)):
+        metres, degrees = stated_errors(arrays, estimator, calibration)
+        np.testing.assert_allclose(metres, [[0.3 * near, 4.2, 5], [0.6 * near, 4.2, 5]])
+        np.testing.assert_allclose(degrees, [[6 * near, 90, 90], [12 * near, 90, 90]])
+
+
+def test_the_usual_distance_of_features_is_that_of_frames_the_network_does_not_know(tmp_path):
+    arrays, known = predictions(600), np.arange(600) >= 200
+    for estimator, name in DISTANCES.items():
+        arrays[name][known] = 1e3
+        expected = np.quantile(arrays[name][:200], 0.9)
+        assert calibrate(tmp_path, arrays, known)[estimator].usual == pytest.approx(expected)
 
 
 def test_poses_that_stay_as_regressed_have_the_error_of_regressed_ones(tmp_path):
@@ -72,7 +114,8 @@ def farther(arrays, factor):
     """Return predictions whose poses that stay as regressed have errors times a factor."""
     stays = arrays["refined_points"] == 0
     for prefix in ("robust", "refined"):
-        arrays[f"{prefix}_t"][stays] *= factor
+        error = arrays[f"{prefix}_t"][stays] - arrays["targ_t"][stays]
+        arrays[f"{prefix}_t"][stays] += (factor - 1) * error
     return arrays
 
 
@@ -108,7 +151,7 @@ def test_errors_of_refined_poses_grow_with_the_way_to_the_first_neighbour(tmp_pa
     direction = rng.standard_normal((2, 3000, 3))
     direction /= np.linalg.norm(direction, axis=2, keepdims=True)
     size = 0.01 * (1 + 4 * way) * rng.weibull(SHAPE, 3000)
-    arrays["refined_t"] = size[:, None] * direction[0]
+    arrays["refined_t"] = arrays["targ_t"] + size[:, None] * direction[0]
     arrays["reference_t"] = arrays["refined_t"] + way[:, None] * direction[1]
     sigma = stated_errors(arrays, REFINED, calibrate(tmp_path, arrays)).metres[0]
     near, far = way < 0.1, way > 0.4
@@ -120,7 +163,7 @@ def test_errors_of_refined_poses_grow_with_the_way_to_the_first_neighbour(tmp_pa
 def test_errors_of_refined_poses_grow_with_a_misfit_larger_than_usual(tmp_path):
     arrays = predictions(refined=True)
     calibration = calibrate(tmp_path, arrays)
-    assert calibration[REFINED].misfit == 0.5
+    assert calibration[REFINED].usual == 0.5
     before = stated_errors(arrays, REFINED, calibration)
     arrays["refined_misfit"] *= np.resize([0.2, 1, 3], 3000)
     expected = np.where(arrays["refined_points"] > 0, np.resize([1, 1, 3], 3000), 1)
@@ -182,14 +225,18 @@ def test_a_file_that_is_no_calibration_is_refused(tmp_path, text):
 
 
 def test_the_file_holds_the_scales_by_estimator(tmp_path):
-    calibrate(tmp_path, predictions(40))
+    arrays = predictions(40)
+    arrays["targ_t"][:], arrays["targ_q"][:] = 0, [1, 0, 0, 0]
+    arrays["targ_t"][[3, 5], [0, 1]] = 1.8, 2.4
+    arrays["targ_q"][7] = 3, 0, 3, 0  # of any length
+    calibrate(tmp_path, arrays)
     contents = json.loads((tmp_path / "calibration.json").read_text())
     assert {name: contents.pop(name) for name in OWNED} == OWNED
     scales = contents.pop("scales")
     assert not contents
     assert scales.keys() == {FIRST_EDGE, ALL_EDGES}
     assert scales[ALL_EDGES].keys() == {*Scale._fields}
-    assert scales[ALL_EDGES]["misfit"] is None  # of refined poses alone
+    assert scales[ALL_EDGES]["extent"] == pytest.approx([3, 90])
     assert scales[ALL_EDGES]["frames"] == 40
 
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 
 def test_errors_are_stated_as_the_place_is_calibrated(place, folder, tmp_path):
     """By a constant, the spread of the edges, and the motion from the first neighbour."""
-    scale = Scale([0.1, 2.0, 0.5], [1.0, 0.5, 0.25], (2, 2), (0.1, 1.0), 50)
+    scale = Scale([0.1, 2.0, 0.5], [1.0, 0.5, 0.25], (2, 2), (0.1, 1.0), 50, (99, 180), 1e6)
     file = write_calibration(tmp_path / "c.json", place.model, **{ALL_EDGES: scale})
     first = replace(SAMPLING, stride=1, drop_probability=0)
     changes = {"calibration": file, "sampling": first, "within": (1.0, 40.0)}
@@ -62,7 +62,7 @@ def test_photos_that_matches_do_not_refine_have_the_error_of_regressed_ones(
     place, folder, tmp_path
 ):
     """The images are noise: nothing matches."""
-    scale = Scale([1e-3, 0], [0.1, 0], (2, 2), (1e-3, 0.1), 50, 0.5)
+    scale = Scale([1e-3, 0], [0.1, 0], (2, 2), (1e-3, 0.1), 50, (3, 90), 0.5)
     changes = {
         "calibration": write_calibration(tmp_path / "c.json", place.model, **{REFINED: scale})
     }
@@ -90,7 +90,7 @@ def test_photos_that_matches_refine_have_their_pose_and_error_and_need_no_recogn
 
     monkeypatch.setattr(PhotoRefiner, "refine", refine)
     monkeypatch.setattr("relposegnn.photos.confidence.recognition", lambda found, _: 0 * found)
-    scale = Scale([0.75, 0], [2.0, 0], (2, 2), (0.05, 1.0), 50, misfit=0.45)
+    scale = Scale([0.75, 0], [2.0, 0], (2, 2), (0.05, 1.0), 50, (3, 90), 0.45)
     changes = {
         "calibration": write_calibration(tmp_path / "c.json", place.model, **{REFINED: scale})
     }

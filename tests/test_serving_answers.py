@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def loaded(place, tmp_path_factory):
-    scale = Scale([0.1, 2.0, 0.5], [1.0, 0.5, 0.25], (2, 2), (0.1, 1.0), 50)
+    scale = Scale([0.1, 2.0, 0.5], [1.0, 0.5, 0.25], (2, 2), (0.1, 1.0), 50, (99, 180), 1e6)
     file = write_calibration(
         tmp_path_factory.mktemp("c") / "c.json", place.model, **{ALL_EDGES: scale}
     )

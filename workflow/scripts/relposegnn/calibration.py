@@ -5,7 +5,8 @@ places and networks (``error_scales``). Of a regressed pose: how far the estimat
 lie apart, how far the camera has moved from the first neighbour's, and how unlike what the network
 knows the features of its edges are; of a refined one: how sharply matches fix it, and how well
 these agree. Regressed poses that matches should refine and do not are further off than others: they
-have a scale of their own.
+have a scale of their own. A photo that shows nothing of the place may be anywhere in it: no error
+is stated to be larger than that.
 
 Two errors are stated: sigma, meant to hold in 68 % of the cases, and one that holds in 95 %.
 Between and beyond, errors are taken to follow the Weibull distribution that has both levels.
@@ -49,7 +50,7 @@ DECADES = float(np.log(np.log1p(-LEVELS[1]) / np.log1p(-LEVELS[0])))  # between 
 USUAL_RATIO = 2.0  # of the two, as in a normal distribution
 UNREFINED = "not refined"  # of all edges, where matches should refine a pose and do not
 FACTORS = {FIRST_EDGE: 3, ALL_EDGES: 3, REFINED: 2, UNREFINED: 1}  # of what each estimator tells
-LEAST_MISFIT = 1e-6  # that is usual in a place
+LEAST_USUAL = 1e-6  # of misfits and distances
 OWN_PREFIXES = PREFIXES | {UNREFINED: PREFIXES[ALL_EDGES]}
 
 
@@ -62,7 +63,9 @@ class Scale(NamedTuple):
         ratios: of the error that holds in 95 % of the cases to sigma, in metres and degrees.
         median: of the errors in metres and degrees that were measured.
         frames: that it was measured on, of other scenes of the training too.
-        misfit: of matches, that is usual in the place, see ``Refined``; None of regressed poses.
+        extent: how far the place's images lie apart at most, in metres and degrees.
+        usual: the distance of features that most frames are within, or of refined poses the median
+            misfit, see ``Refined``; None of ``UNREFINED``.
     """
 
     metres: list[float]
@@ -70,7 +73,8 @@ class Scale(NamedTuple):
     ratios: tuple[float, float]
     median: tuple[float, float]
     frames: int
-    misfit: float | None = None
+    extent: tuple[float, float]
+    usual: float | None = None
 
 
 class StatedErrors(NamedTuple):
@@ -138,11 +142,11 @@ def _read_scale(name: str, told: dict) -> Scale:
     check_keys(told, set(Scale._fields))
     for field in ("metres", "degrees"):
         numbers(told[field], f"{name}, {field}", FACTORS[name], least=0)
-    for field in ("ratios", "median"):
+    for field in ("ratios", "median", "extent"):
         numbers(told[field], f"{name}, {field}", 2, least=0)
     whole_number(told["frames"], f"{name}, frames", least=1)
-    if name == REFINED:
-        number(told["misfit"], f"{name}, misfit", least=LEAST_MISFIT)
+    if name != UNREFINED:
+        number(told["usual"], f"{name}, usual", least=LEAST_USUAL)
     return Scale(**told)
 
 
@@ -169,31 +173,41 @@ def stated_errors(
 def _stated(
     arrays: Mapping[str, np.ndarray], estimator: str, calibration: Calibration
 ) -> np.ndarray:
-    """Return what the scale of an estimator, or of ``UNREFINED``, comes to, (unit, level, N)."""
+    """Return what the scale of an estimator, or of ``UNREFINED``, comes to, (unit, level, N).
+
+    At most the way to the first neighbour, and from there to the place's farthest image.
+    """
     scale = calibration.get(estimator)
-    told = scale and told_of_errors(arrays, estimator, calibration, scale.misfit)
+    told = scale and told_of_errors(arrays, estimator, calibration, scale.usual)
     if told is None:
         return np.full((2, 2, len(arrays[f"{OWN_PREFIXES[estimator]}_t"])), np.nan)
     sigma = told[0] @ np.array(scale.metres), told[1] @ np.array(scale.degrees)
-    return np.stack(
-        [np.outer([1, wide], own) for wide, own in zip(scale.ratios, sigma, strict=True)]
-    )
+    stated = [np.outer([1, wide], own) for wide, own in zip(scale.ratios, sigma, strict=True)]
+    most = np.add(_motions(arrays, estimator), np.array(scale.extent)[:, None])
+    return np.minimum(stated, most[:, None])
+
+
+def _motions(arrays: Mapping[str, np.ndarray], estimator: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return metres and degrees (N) from the first neighbours' cameras to the estimated poses."""
+    prefixes = OWN_PREFIXES[estimator], PREFIXES[REFERENCE]
+    return pose_errors(*(pose_arrays(arrays, prefix) for prefix in prefixes))
 
 
 def told_of_errors(
     arrays: Mapping[str, np.ndarray],
     estimator: str,
     calibration: Calibration,
-    misfit: float | None = None,
+    usual: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return what N estimates tell of their errors in metres and in degrees, (N, F) each.
 
     Of regressed poses F = 3: a constant, the spread of the edges, and the motion from the first
     neighbour's camera, all in proportion to the distance of the edges' features from those that the
-    network knows. Of refined ones F = 2: the deviation by the cost's curvature, and that times the
-    metres to the first neighbour: away from it, errors that the database's poses have in common act
-    as on a lever; both in proportion to the matches' misfit where it is larger than ``misfit``, the
-    usual one. Of ``UNREFINED`` F = 1: sigma as of all edges. None where the arrays have it not.
+    network knows; beyond the ``usual`` distance, which is about where left-out frames end, in
+    proportion to its square. Of refined ones F = 2: the deviation by the cost's curvature, and that
+    times the metres to the first neighbour: away from it, errors that the database's poses have in
+    common act as on a lever; both in proportion to the matches' misfit where it is larger than the
+    ``usual`` one. Of ``UNREFINED`` F = 1: sigma as of all edges. None where the arrays have it not.
     """
     if estimator == UNREFINED:
         return tuple(sigma[:, None] for sigma, _ in _stated(arrays, ALL_EDGES, calibration))
@@ -202,13 +216,13 @@ def told_of_errors(
         wanted = [*DEVIATIONS, MISFIT]
     if not set(wanted) <= arrays.keys():
         return None
-    own, first = (pose_arrays(arrays, PREFIXES[each]) for each in (estimator, REFERENCE))
-    motions = pose_errors(own, first)
+    motions = _motions(arrays, estimator)
     if estimator == REFINED:
         lever = np.stack([np.ones(len(motions[0])), motions[0]], axis=1)
-        lever *= np.maximum(arrays[MISFIT] / misfit, 1)[:, None]
+        lever *= np.maximum(arrays[MISFIT] / usual, 1)[:, None]
         return tuple(arrays[name][:, None] * lever for name in DEVIATIONS)
     distance = arrays[DISTANCES[estimator]]
+    distance = distance * np.maximum(distance / usual, 1)
     spreads = (arrays[name] for name in EDGE_SPREADS)
     return tuple(
         np.stack([np.ones_like(spread), spread, motion], axis=1) * distance[:, None]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .calibration import (
-    LEAST_MISFIT,
+    LEAST_USUAL,
     LEVELS,
     OWN_PREFIXES,
     UNREFINED,
@@ -30,10 +30,13 @@ from .metrics import pose_errors
 from .owners import check_owner, told_of
 from .predictions import (
     ALL_EDGES,
+    DISTANCES,
     FIRST_EDGE,
     MISFIT,
     POINTS,
+    PREFIXES,
     REFINED,
+    TRUTH,
     pose_arrays,
     predictions_owner,
     present_estimators,
@@ -47,6 +50,7 @@ LEAST_RATIO = 1.1
 USUAL_FRAMES = 20  # as many frames as the usual ratio counts for
 FEWEST = 10  # frames that a scale is told from
 ROUNDS = 5  # of reweighted least squares
+USUAL_SHARE = 0.9  # of frames, whose distances of features are usual
 
 
 class LeftOutPredictions(NamedTuple):
@@ -150,12 +154,9 @@ def _add_scale(scales: Calibration, name: str, used: Sequence[_Frames]) -> None:
 
     That of ``UNREFINED`` comes after that of all edges, which is among the scales then.
     """
-    found, misfit = [], None
+    found, usual = [], _usual(name, used)
     for arrays, growing, measured in used:
-        if name == REFINED:
-            usual = np.median(arrays[MISFIT][measured]) if measured.any() else 1
-            misfit = max(float(usual), LEAST_MISFIT)
-        told = told_of_errors(arrays, name, scales, misfit)
+        told = told_of_errors(arrays, name, scales, usual)
         pair = (_errors(arrays, name, told, each) for each in (growing, measured))
         found.append(list(zip(*pair, strict=True)))
     levels = [_levels(own) for own in zip(*found, strict=True)]
@@ -166,10 +167,40 @@ def _add_scale(scales: Calibration, name: str, used: Sequence[_Frames]) -> None:
             )
         return
     factors, ratios, medians, counts = zip(*levels, strict=True)
-    scales[name] = Scale(*factors, ratios, medians, counts[0], misfit)
+    extent = _extent(used[0].arrays)
+    scales[name] = Scale(*factors, ratios, medians, counts[0], extent, usual)
     logger.info(
         "%s: median error %.3f m, %.2f degrees on %d left-out frames", name, *medians, counts[0]
     )
+
+
+def _usual(name: str, used: Sequence[_Frames]) -> float | None:
+    """Return the distance of features, or the misfit, that is usual; None of ``UNREFINED``.
+
+    Of the frames with a pose that tell how large errors are; 1 where there are none.
+    """
+    if name == UNREFINED:
+        return None
+    quality, share = (MISFIT, 0.5) if name == REFINED else (DISTANCES[name], USUAL_SHARE)
+    found = [
+        arrays[quality][measured & np.isfinite(arrays[f"{PREFIXES[name]}_t"]).all(axis=1)]
+        for arrays, growing, measured in used
+        if quality in arrays and growing.sum() >= FEWEST
+    ]
+    values = np.concatenate(found or [np.empty(0)])
+    values = values[np.isfinite(values)]
+    return max(float(np.quantile(values, share)), LEAST_USUAL) if len(values) else 1.0
+
+
+def _extent(arrays: Mapping[str, np.ndarray]) -> tuple[float, float]:
+    """Return the metres and degrees that the true poses of predictions lie apart at most."""
+    from scipy.spatial.distance import pdist
+
+    centres, quaternions = pose_arrays(arrays, TRUTH)
+    quaternions = quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True)
+    alike = np.min(np.abs(quaternions @ quaternions.T)).clip(max=1)
+    metres = pdist(centres).max(initial=0)
+    return float(metres), float(np.degrees(2 * np.arccos(alike)))
 
 
 def _errors(
@@ -181,7 +212,7 @@ def _errors(
     """Return the finite errors in metres and in degrees of some of N frames, ``chosen`` (N,)."""
     if told is None:
         return (_Errors(np.empty((0, 1)), np.empty(0)),) * 2
-    estimates, truths = (pose_arrays(arrays, each) for each in (OWN_PREFIXES[estimator], "targ"))
+    estimates, truths = (pose_arrays(arrays, each) for each in (OWN_PREFIXES[estimator], TRUTH))
     error = np.stack(pose_errors(estimates, truths), axis=1)
     chosen = chosen & np.isfinite(np.hstack([*told, error])).all(axis=1)
     return tuple(
