@@ -6,7 +6,7 @@ from scipy.optimize import OptimizeResult
 from scipy.spatial.transform import Rotation
 
 from relposegnn.matching.refinement import (
-    LEAST_POINTS,
+    MAJORITY,
     VIEW_ERROR,
     WEIGHT,
     Prior,
@@ -113,7 +113,7 @@ def test_points_of_uncertain_depth_do_not_outvote_sure_ones():
 
 
 def test_few_matches_leave_the_regressed_pose():
-    scene = Scene(count=LEAST_POINTS - 1)
+    scene = Scene(count=MAJORITY - 1)
     refined = scene.refine()
     assert refined.points == 0
     assert refined.pose is scene.prior.pose
@@ -121,6 +121,13 @@ def test_few_matches_leave_the_regressed_pose():
     np.testing.assert_allclose(refined.rotation, PRIOR["radians"] ** 2 * np.eye(3))
     blank = Scene(count=0)
     assert blank.refine().points == 0
+
+
+@pytest.mark.parametrize(("right", "wrong", "points"), [(12, 0, 12), (40, 28, 40), (40, 29, 0)])
+def test_points_that_agree_refine_a_pose_where_they_outnumber_the_others(right, wrong, points):
+    scene = Scene(count=right + wrong, seed=1, noise=0)
+    scene.query[right:] = 2  # further than anything is seen
+    assert scene.refine().points == points
 
 
 def test_wrong_matches_alone_leave_the_regressed_pose():
@@ -145,7 +152,7 @@ def test_a_pose_that_matches_tell_little_of_stays_near_the_regressed_one():
     scene.views, scene.query = scene.seen(scene.cameras, points), None
     scene.query = scene.seen(scene.truth[None], points)[:, 0]
     refined = scene.refine()
-    assert refined.points >= LEAST_POINTS
+    assert refined.points >= MAJORITY
     assert np.linalg.norm(refined.pose[:3, 3] - scene.prior.pose[:3, 3]) < 3 * PRIOR["metres"]
     assert errors(refined.pose, scene.truth)[1] < errors(scene.prior.pose, scene.truth)[1]
 
@@ -162,7 +169,7 @@ def test_deviations_sum_up_their_axes():
 @pytest.mark.parametrize("worse", [{"count": 30}, {"noise": 3.0}])
 def test_what_fewer_and_noisier_points_tell_is_less_sure(worse):
     fine, poor = Scene().refine(), Scene(**worse).refine()
-    assert fine.points > poor.points >= LEAST_POINTS
+    assert fine.points > poor.points >= MAJORITY
     assert poor.misfit > (2 if "noise" in worse else 0.7) * fine.misfit
     assert poor.metres > 1.5 * fine.metres
     assert poor.radians > 1.5 * fine.radians
@@ -202,7 +209,7 @@ def test_covariances_know_what_is_told_least_and_have_their_own_axes():
     scene.views = scene.seen(scene.cameras, points)
     scene.query = scene.seen(scene.truth[None], points)[:, 0]
     refined = scene.refine(Prior(world @ scene.prior.pose, 1.0, 0.5))
-    assert refined.points >= LEAST_POINTS
+    assert refined.points >= MAJORITY
     for covariance, axis in ((refined.centre, [1, 0, 0]), (refined.rotation, [0, 0, 1])):
         squares, directions = np.linalg.eigh(covariance)
         assert squares[2] > 1.5 * squares[1]

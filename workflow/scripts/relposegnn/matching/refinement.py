@@ -20,11 +20,10 @@ from ..poses import inverse_pose
 from .triangulation import slopes, triangulate_agreeing, uncertainty
 
 TOLERANCE = 3.0  # of a projection that counts as seen, in scales of the matching error
-# Fewer seen where they should be: the regressed pose stays. Of 520 photos of another generated room
-# 45 had 12 to 17 by chance. Of 207 left-out frames of the real kitchen 11 to 14 have 12 to 23: with
-# three networks for new places some .08 m off refined, .13 m regressed; with three trained there
-# refined poses were worse. Medians and recall of all frames stay.
-LEAST_POINTS = 24
+# By so many the points that are seen where they should be outnumber the others, or the regressed
+# pose stays. By chance, in photos of other places, most points hardly ever agree, however many do:
+# see docs/accuracy.md.
+MAJORITY = 12
 # Deviations between regressed and refined pose, along or about an axis, beyond which it stays too.
 GATE = 5.0
 RANSAC_ROUNDS = 1000
@@ -108,7 +107,7 @@ def refine_pose(
     points, agreeing = triangulate_agreeing(cam_from_world, views[matched], tolerance)
     fine = agreeing.any(axis=1)
     points, places = points[fine], query[matched][fine]
-    if len(points) < LEAST_POINTS:
+    if len(points) < MAJORITY:
         return unchanged
     # A camera of a longer focal length than is thought is regressed nearer to what it sees.
     depth = float(np.median(np.linalg.norm(points - prior.pose[:3, 3], axis=1)))
@@ -123,11 +122,12 @@ def refine_pose(
     places = places / np.exp(found.x[6:].sum())
     errors = projection_errors(pose, points, places) / scales
     seen = errors < TOLERANCE
-    if np.count_nonzero(seen) < LEAST_POINTS or np.abs(deviations(pose, prior)).max() > GATE:
+    count = int(np.count_nonzero(seen))
+    if count - (len(seen) - count) < MAJORITY or np.abs(deviations(pose, prior)).max() > GATE:
         return unchanged
     pose, covariance = let_go(pose, found, prior)
     parts = covariance[:3, :3], covariance[3:6, 3:6]
-    return Refined(pose, np.count_nonzero(seen), *parts, misfit=float(np.median(errors[seen])))
+    return Refined(pose, count, *parts, misfit=float(np.median(errors[seen])))
 
 
 def let_go(pose: np.ndarray, found: OptimizeResult, prior: Prior) -> tuple[np.ndarray, np.ndarray]:
