@@ -23,6 +23,7 @@ import pandas as pd
 from triangulated_model import TriangulatedModel
 
 from relposegnn.camera_files import read_camera
+from relposegnn.experiments import GENERAL
 from relposegnn.frames import Frames
 from relposegnn.metrics import KEPT, ROTATION, TRANSLATION, WITHIN, read_scores, summarise
 from relposegnn.poses import pose_distances
@@ -193,18 +194,20 @@ def main() -> None:
     parser.add_argument("scene", help="its name")
     parser.add_argument("images", type=Path, nargs="?", help="scene's folder, for COLMAP's row")
     parser.add_argument("--runs", nargs="+", default=["joint"], help="one for each seed")
-    parser.add_argument("--encoder", default="efficientnet_lite0", help="folder of their features")
+    parser.add_argument("--encoder", help="folder of their features; by itself that of the run")
     parser.add_argument("--published", nargs="+", help="pooled runs, one for each seed")
     parser.add_argument("--groups", type=Path, help="CSV file of query and kind: a table each")
     arguments = parser.parse_args()
     place = Place(arguments.results, arguments.scene)
+    trained_elsewhere = arguments.runs[0].startswith(GENERAL)
+    encoder = arguments.encoder or (GENERAL if trained_elsewhere else "efficientnet_lite0")
 
     def scores_of(run: str) -> pd.DataFrame:
         return read_scores(place.results / f"runs/{run}/scores/{place.scene}.csv", place.scene)
 
     scores = [scores_of(run) for run in arguments.runs]
     ways = [way for way in WAYS if way in set(scores[0]["estimator"])]
-    costs = {way: place.mean_cost(way, arguments.runs, arguments.encoder) for way in ways}
+    costs = {way: place.mean_cost(way, arguments.runs, encoder) for way in ways}
     if arguments.published:
         published = [scores_of(run) for run in arguments.published]
         published = [own[own["estimator"] == FIRST_EDGE] for own in published]
