@@ -14,11 +14,11 @@ import os
 import runpy
 import select
 import shlex
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import weakref
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -40,6 +40,7 @@ LIBRARIES = (
     *("smart_open", "nbformat", "yte"),
 )
 SHARED = "PREPARED_PYTHON"  # the variable with the address of a process that several share
+MADV_COLLAPSE = 25  # of madvise(2)
 exit_code = [0]  # of the program in this copy
 LAUNCHER = '#!/bin/sh\nexec {} -IS {} {} "$@"\n'
 
@@ -100,38 +101,59 @@ def _started() -> tuple[str, subprocess.Popen]:
 def _serve(listening: socket.socket, launcher: Path) -> None:
     """Run each program in a copy of this process, which returns from here when it is done."""
     atexit.register(_end)  # the first, which comes last
-    while listening in select.select([listening, sys.stdin], [], [])[0]:
-        connection, _ = listening.accept()
-        _prepare()
-        if os.fork() == 0:
-            listening.close()
-            return _run_and_tell(connection, launcher)
-        connection.close()
+    asked: dict[int, tuple[int, socket.socket]] = {}  # process and who asked, by its descriptor
+    while sys.stdin not in (ready := select.select([listening, sys.stdin, *asked], [], [])[0]):
+        for descriptor in asked.keys() & ready:
+            _tell(descriptor, *asked.pop(descriptor))
+        if listening in ready:
+            connection, _ = listening.accept()
+            _prepare()
+            if (copy := os.fork()) == 0:
+                for descriptor, (_, other) in asked.items():
+                    os.close(descriptor)
+                    other.close()
+                listening.close()
+                return _run_for(connection, launcher)
+            asked[os.pidfd_open(copy)] = copy, connection
     for path in (*launcher.parent.iterdir(), launcher.parent):  # whoever started it is gone
         path.rmdir() if path.is_dir() else path.unlink()
 
 
 @cache
 def _prepare() -> None:
-    """Load the libraries, when the first program comes."""
+    """Load the libraries, when the first program comes; make copies cheap."""
     for library in LIBRARIES:
         with suppress(ImportError):
             importlib.import_module(library)
+    for finalizer in [*weakref.finalize._registry]:  # of torch, which take it apart
+        finalizer.atexit = False
     gc.freeze()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    _collapse()
 
 
-def _run_and_tell(connection: socket.socket, launcher: Path) -> None:
-    """Run a program in a copy of this process, and tell its exit code."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    _, streams, *_ = socket.recv_fds(connection, 1, 3)
-    with connection.makefile("rb") as file:
-        arguments, folder, environment = json.load(file)
-    if copy := os.fork():
-        code = os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
+def _collapse() -> None:
+    """Hold memory in pages of 2 MB in place of 4 kB, of which a copy has a list of its own."""
+    advise = ctypes.CDLL(None).madvise
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        addresses, rights, _, _, file, *_ = line.split()
+        start, end = (int(address, 16) for address in addresses.split("-"))
+        if rights == "rw-p" and file == "0":  # where Linux can't, it stays as it is
+            advise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_COLLAPSE)
+
+
+def _tell(descriptor: int, copy: int, connection: socket.socket) -> None:
+    """Tell who asked for a program that has ended its exit code."""
+    code = os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
+    os.close(descriptor)
+    with connection, suppress(OSError):  # whoever is gone need not know
         connection.sendall(bytes([code if code >= 0 else 128 - code]))
-        os._exit(0)
-    connection.close()
+
+
+def _run_for(connection: socket.socket, launcher: Path) -> None:
+    """Run the program that somebody asks for."""
+    _, streams, *_ = socket.recv_fds(connection, 1, 3)
+    with connection, connection.makefile("rb") as file:
+        arguments, folder, environment = json.load(file)
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
