@@ -9,7 +9,6 @@ import atexit
 import ctypes
 import gc
 import importlib
-import json
 import os
 import runpy
 import select
@@ -52,10 +51,10 @@ def prepared_output(
 
     Jobs of a Snakemake that is run so are run so themselves.
     """
-    program = [arguments, str(folder), dict(environment or os.environ)]
+    variables = dict(environment or os.environ)
     with tempfile.TemporaryFile("w+") as output, Path(os.devnull).open() as nothing:
         streams = [nothing.fileno(), output.fileno(), output.fileno()]
-        code = ask_prepared.ask(_address(), program, streams)
+        code = ask_prepared.ask(_address(), arguments, str(folder), variables, streams)
         output.seek(0)
         text = output.read()
     assert code == expect, text[-6000:]
@@ -153,7 +152,7 @@ def _run_for(connection: socket.socket, launcher: Path) -> None:
     """Run the program that somebody asks for."""
     _, streams, *_ = socket.recv_fds(connection, 1, 3)
     with connection, connection.makefile("rb") as file:
-        arguments, folder, environment = json.load(file)
+        arguments, folder, environment = ask_prepared.asked(file.read())
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
