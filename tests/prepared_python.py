@@ -36,8 +36,11 @@ LIBRARIES = (
     *("torch_geometric.data", "torch_geometric.loader", "torch_geometric.nn"),
     *("torchvision.models.resnet", "tqdm.contrib.logging"),
     *("snakemake.cli", "snakemake.script", "snakemake.report.html_reporter"),
-    *("smart_open", "nbformat", "yte"),
+    *("snakemake.profiles", "snakemake.storage", "snakemake.benchmark", "platformdirs"),
+    *("smart_open", "nbformat", "yte", "threadpoolctl"),
 )
+# Of Snakemake, which looks for them through all packages. Those for logs are of this project.
+PLUGINS = ("executor", "report", "scheduler", "storage")
 SHARED = "PREPARED_PYTHON"  # the variable with the address of a process that several share
 MADV_COLLAPSE = 25  # of madvise(2)
 exit_code = [0]  # of the program in this copy
@@ -124,6 +127,9 @@ def _prepare() -> None:
     for library in LIBRARIES:
         with suppress(ImportError):
             importlib.import_module(library)
+    for kind in PLUGINS:
+        registry = importlib.import_module(f"snakemake_interface_{kind}_plugins.registry")
+        getattr(registry, f"{kind.title()}PluginRegistry")()  # the only one, from now on
     for finalizer in [*weakref.finalize._registry]:  # of torch, which take it apart
         finalizer.atexit = False
     gc.freeze()
