@@ -28,9 +28,10 @@ from relposegnn.experiments import (
 from relposegnn.layouts.files import lists_queries
 from relposegnn.locks import WORKFLOW_VARIABLE
 from relposegnn.runtime import InputError
-from relposegnn.threads import leave_cores_to_others
+from relposegnn.threads import keep_freed_memory, leave_cores_to_others
 
 leave_cores_to_others()  # jobs inherit it
+keep_freed_memory()  # and this
 
 if re.search("[{}]", str(PROJECT)):
     raise WorkflowError(

@@ -72,6 +72,13 @@ def test_waiting_threads_sleep_soon_unless_the_user_says_otherwise(monkeypatch):
         assert os.environ == {"HOME": "/", **(own or threads.WAITING)}
 
 
+def test_freed_memory_is_kept_unless_the_user_says_otherwise(monkeypatch):
+    for own in ({}, {"MALLOC_ARENA_MAX": "1"}, {"GLIBC_TUNABLES": "glibc.malloc.check=1"}):
+        monkeypatch.setattr(os, "environ", {"HOME": "/", **own})
+        threads.keep_freed_memory()
+        assert os.environ == {"HOME": "/", **(own or threads.KEPT_MEMORY)}
+
+
 def matrix_threads():
     """Return the numbers of threads of the libraries that multiply NumPy's matrices."""
     return {each["num_threads"] for each in threads._matrix_libraries().info()}

@@ -13,7 +13,7 @@ from workflow_rules import ALL, BEFORE_GRAPHS, TOLD
 
 from relposegnn.digest import Library
 from relposegnn.metrics import STATED
-from relposegnn.threads import WAITING
+from relposegnn.threads import KEPT_MEMORY, WAITING
 
 pytestmark = pytest.mark.slow
 
@@ -75,12 +75,15 @@ def test_a_general_network_that_is_not_there_is_told(tmp_path):
     assert "gone.pt: is not there, expected a network for places never seen; train one" in text
 
 
-def test_jobs_are_told_how_long_threads_wait(tmp_path):
+def test_jobs_are_told_how_long_threads_wait_and_to_keep_memory(tmp_path, monkeypatch):
+    for name in KEPT_MEMORY:  # as "make test" has it
+        monkeypatch.delenv(name, raising=False)
     parts = (f'include: "{REPOSITORY}/rules/{part}.smk"\n' for part in ("project", "common"))
     text = "".join(parts) + '\nrule told:\n    output: "told"\n'
-    (tmp_path / "Snakefile").write_text(f"{text}    shell: 'echo $GOMP_SPINCOUNT > {{output}}'\n")
+    (tmp_path / "Snakefile").write_text(f"{text}    shell: 'env > {{output}}'\n")
     snakemake_output(["--cores", "1"], tmp_path)
-    assert (tmp_path / "told").read_text().strip() == WAITING["GOMP_SPINCOUNT"]
+    told = (tmp_path / "told").read_text().splitlines()
+    assert {f"{name}={value}" for name, value in (WAITING | KEPT_MEMORY).items()} <= set(told)
 
 
 def test_lint_finds_nothing(tmp_path):
