@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from generated_rooms import recordings
 from generated_rooms.archive import render_archive
 from generated_rooms.paths import camera_path
 from generated_rooms.recordings import Recording
@@ -65,7 +66,10 @@ def test_archived_frames_are_what_is_rendered_at_their_poses(archive: Path, room
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_queries_by_another_camera(archive: Path, room: Room, tmp_path: Path, workers: int) -> None:
+def test_queries_by_another_camera(
+    archive: Path, room: Room, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recordings, "build_room", lambda *_: room)  # that of the seed
     render_archive(tmp_path / "a.zip", "study", replace(SMALL, test_focal_length=1.2), workers)
     found = {}
     for name, path in (("same", archive), ("other", tmp_path / "a.zip")):
