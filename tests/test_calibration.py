@@ -171,6 +171,19 @@ def test_errors_of_refined_poses_grow_with_a_misfit_larger_than_usual(tmp_path):
         np.testing.assert_allclose(found, expected * each)
 
 
+def test_where_a_focal_length_was_found_errors_are_not_less_than_the_curvature_says(tmp_path):
+    arrays = predictions(refined=True)
+    calibration = calibrate(tmp_path, arrays)
+    sure = calibration[REFINED]._replace(metres=[0.1, 0], degrees=[3, 0])
+    arrays["refined_zoom"] = np.resize([1, 1.44], 3000)
+    metres, degrees = stated_errors(arrays, REFINED, calibration | {REFINED: sure})
+    refined = arrays["refined_points"] > 0
+    found = (arrays["refined_zoom"] != 1)[refined]
+    deviation = arrays["refined_deviation_m"][refined], arrays["refined_deviation_deg"][refined]
+    np.testing.assert_allclose(metres[0, refined], np.where(found, 1, 0.1) * deviation[0])
+    np.testing.assert_allclose(degrees[0, refined], 3 * deviation[1])
+
+
 @pytest.mark.parametrize("sigma", [0.02, 3.0])
 @pytest.mark.parametrize("ratio", [1.3, 2.0, 2.7])
 def test_errors_are_within_the_stated_ones_as_often_as_is_stated(sigma, ratio):

@@ -79,6 +79,27 @@ def test_a_focal_length_that_is_off_is_solved_for():
     assert loose.points > 100
 
 
+@pytest.mark.parametrize("zoom", [0.7, 1.35, 2.0])
+def test_a_zoom_is_found_where_the_focal_length_is_open(zoom):
+    """From a pose that is regressed as far off as the picture is larger; else the pose is wrong."""
+    scene = Scene()
+    scene.query *= zoom
+    off = scene.truth.copy()
+    off[:3, 3] += off[:3, 2] * 3.0 * (1 - 1 / zoom)
+    told, open_ = (scene.refine(Prior(off, **PRIOR, focal_length=each)) for each in (0.02, 0.1))
+    assert told.zoom == 1
+    assert abs(np.log(open_.zoom / zoom)) <= np.log(1.2) / 2
+    assert errors(open_.pose, scene.truth)[0] < 0.02
+    assert told.points == 0 or errors(told.pose, scene.truth)[0] > 0.1
+
+
+@pytest.mark.parametrize("longer", [1, 1.04])
+def test_a_focal_length_that_may_be_right_is_kept_to_begin_with(longer):
+    scene = Scene(noise=1.0)
+    scene.query *= longer
+    assert scene.refine(scene.prior._replace(focal_length=0.1)).zoom == 1
+
+
 def test_a_pose_regressed_too_near_by_a_camera_of_longer_focal_length_is_mended():
     scene = Scene()
     scene.query *= 1.3

@@ -41,6 +41,7 @@ from .predictions import (
     PREFIXES,
     REFERENCE,
     REFINED,
+    ZOOM,
     pose_arrays,
 )
 from .runtime import atomic_path
@@ -175,13 +176,18 @@ def _stated(
 ) -> np.ndarray:
     """Return what the scale of an estimator, or of ``UNREFINED``, comes to, (unit, level, N).
 
-    At most the way to the first neighbour, and from there to the place's farthest image.
+    At most the way to the first neighbour, and from there to the place's farthest image. Of poses
+    with a focal length that nothing but matches tells no less than the curvature of the cost says:
+    left-out frames, whose own is known, may be far surer.
     """
     scale = calibration.get(estimator)
     told = scale and told_of_errors(arrays, estimator, calibration, scale.usual)
     if told is None:
         return np.full((2, 2, len(arrays[f"{OWN_PREFIXES[estimator]}_t"])), np.nan)
-    sigma = told[0] @ np.array(scale.metres), told[1] @ np.array(scale.degrees)
+    sigma = [part @ np.array(own) for part, own in zip(told, scale[:2], strict=True)]
+    if estimator == REFINED and ZOOM in arrays:
+        least = np.where(arrays[ZOOM] == 1, 0, [part[:, 0] for part in told])
+        sigma = np.fmax(sigma, least)
     stated = [np.outer([1, wide], own) for wide, own in zip(scale.ratios, sigma, strict=True)]
     most = np.add(_motions(arrays, estimator), np.array(scale.extent)[:, None])
     return np.minimum(stated, most[:, None])

@@ -9,6 +9,7 @@ The latter carries where texture fails, and is let go in the directions that mat
 Poses are ``world_from_cam``; places in images are x/z and y/z of rays. Of n points and m views.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -27,6 +28,11 @@ MAJORITY = 12
 # Deviations between regressed and refined pose, along or about an axis, beyond which it stays too.
 GATE = 5.0
 RANSAC_ROUNDS = 1000
+# Where a focal length's logarithm has a larger deviation than OPEN, others are tried: of a zoom or
+# a crop it is one that no start near the usual one leads to. Another is taken where MORE times as
+# many points agree, and has ANY for its deviation: nothing but matches tells it then.
+OPEN, MORE, ANY = 0.05, 1.1, 0.5
+ZOOMS = (1.0, *(1.2**step for step in (-3, -2, -1, 1, 2, 3, 4, 5, 6)))
 # Of the places that points are computed from, in scales of the matching error: cameras of the
 # database are not quite where their poses say.
 VIEW_ERROR = 3.0
@@ -69,6 +75,8 @@ class Refined(NamedTuple):
         misfit: median error of the projections that are seen, in the scales that are expected of
             them: larger where key points lie less exactly, as in blurred images. NaN where the
             regressed pose stays.
+        zoom: by which the focal length that places were divided by was multiplied first; 1: it may
+            be right.
     """
 
     pose: np.ndarray
@@ -76,6 +84,7 @@ class Refined(NamedTuple):
     centre: np.ndarray
     rotation: np.ndarray
     misfit: float
+    zoom: float = 1.0
 
     @property
     def metres(self) -> float:
@@ -109,12 +118,16 @@ def refine_pose(
     points, places = points[fine], query[matched][fine]
     if len(points) < MAJORITY:
         return unchanged
+    zooms = ZOOMS if prior.focal_length > OPEN else ZOOMS[:1]
+    by_ransac, zoom = pose_by_ransac(points, places, tolerance, zooms)
+    places = places / zoom
+    if zoom != 1:
+        prior = prior._replace(focal_length=ANY)
     # A camera of a longer focal length than is thought is regressed nearer to what it sees.
     depth = float(np.median(np.linalg.norm(points - prior.pose[:3, 3], axis=1)))
     prior = prior._replace(metres=float(np.hypot(prior.metres, prior.focal_length * depth)))
     spread = uncertainty(cam_from_world, points, agreeing[fine], VIEW_ERROR * scale)
-    scales = np.hypot(scale, projected_error(prior.pose, points, spread))
-    by_ransac = pose_by_ransac(points, places, tolerance)
+    scales = np.hypot(scale / zoom, projected_error(prior.pose, points, spread))
     starts = [prior.pose] if by_ransac is None else [prior.pose, by_ransac]
     solved = [most_probable_pose(each, points, places, prior, scales, ROUGH) for each in starts]
     start, _ = min(solved, key=lambda each: each[1].cost)
@@ -127,7 +140,7 @@ def refine_pose(
         return unchanged
     pose, covariance = let_go(pose, found, prior)
     parts = covariance[:3, :3], covariance[3:6, 3:6]
-    return Refined(pose, count, *parts, misfit=float(np.median(errors[seen])))
+    return Refined(pose, count, *parts, float(np.median(errors[seen])), zoom)
 
 
 def let_go(pose: np.ndarray, found: OptimizeResult, prior: Prior) -> tuple[np.ndarray, np.ndarray]:
@@ -162,21 +175,34 @@ def moved(pose: np.ndarray, step: np.ndarray) -> np.ndarray:
     return result
 
 
-def pose_by_ransac(points: np.ndarray, places: np.ndarray, tolerance: float) -> np.ndarray | None:
-    """Return the pose (4, 4) that most points (n, 3) agree with, of those by threes (P3P)."""
-    found, turn, shift, _ = cv2.solvePnPRansac(
-        *(points, places, np.eye(3), None),
-        iterationsCount=RANSAC_ROUNDS,
-        reprojectionError=tolerance,
-        confidence=0.9999,
-        flags=cv2.SOLVEPNP_P3P,
-    )
-    if not found or not np.isfinite([turn, shift]).all():
-        return None
+def pose_by_ransac(
+    points: np.ndarray, places: np.ndarray, tolerance: float, zooms: Sequence[float] = ZOOMS[:1]
+) -> tuple[np.ndarray | None, float]:
+    """Return the pose (4, 4) that most points (n, 3) agree with, of those by threes (P3P).
+
+    And how many times as long as is thought the focal length is, one of ``zooms``: the first, but
+    where ``MORE`` times as many points agree by another. None and the first where there is no pose.
+    """
+    best, chosen, most = None, zooms[0], 0.0
+    for zoom in zooms:
+        found, turn, shift, agreeing = cv2.solvePnPRansac(
+            *(points, places / zoom, np.eye(3), None),
+            iterationsCount=RANSAC_ROUNDS,
+            reprojectionError=tolerance / zoom,
+            confidence=0.9999,
+            flags=cv2.SOLVEPNP_P3P,
+        )
+        if not found or not np.isfinite([turn, shift]).all():
+            continue
+        count = len(agreeing) * (MORE if zoom == zooms[0] else 1)
+        if count > most:
+            best, chosen, most = (turn[:, 0], shift[:, 0]), zoom, count
+    if best is None:
+        return None, chosen
     cam_from_world = np.eye(4)
-    cam_from_world[:3, :3] = Rotation.from_rotvec(turn[:, 0]).as_matrix()
-    cam_from_world[:3, 3] = shift[:, 0]
-    return inverse_pose(cam_from_world)
+    cam_from_world[:3, :3] = Rotation.from_rotvec(best[0]).as_matrix()
+    cam_from_world[:3, 3] = best[1]
+    return inverse_pose(cam_from_world), chosen
 
 
 def most_probable_pose(

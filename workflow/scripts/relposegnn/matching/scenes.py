@@ -22,6 +22,7 @@ from ..predictions import (
     POINTS,
     PREFIXES,
     REFINED,
+    ZOOM,
     arrays_of_poses,
     pose_arrays,
     predictions_owner,
@@ -201,7 +202,7 @@ def refined_arrays(refined: Sequence[Refined]) -> dict[str, np.ndarray]:
 
     ``refined_t`` (N, 3) and ``refined_q`` (N, 4); ``refined_points`` (N), seen where they should
     be, 0 of a pose that stays; ``refined_deviation_m``, ``refined_deviation_deg``,
-    ``refined_misfit`` (N), see ``refinement.Refined``.
+    ``refined_misfit``, ``refined_zoom`` (N), see ``refinement.Refined``.
     """
     poses, points = poses_of(refined)
     return {
@@ -210,6 +211,7 @@ def refined_arrays(refined: Sequence[Refined]) -> dict[str, np.ndarray]:
         DEVIATIONS[0]: np.array([each.metres for each in refined]),
         DEVIATIONS[1]: np.degrees([each.radians for each in refined]),
         MISFIT: np.array([each.misfit for each in refined]),
+        ZOOM: np.array([each.zoom for each in refined]),
     }
 
 
