@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -77,6 +78,12 @@ def test_freed_memory_is_kept_unless_the_user_says_otherwise(monkeypatch):
         monkeypatch.setattr(os, "environ", {"HOME": "/", **own})
         threads.keep_freed_memory()
         assert os.environ == {"HOME": "/", **(own or threads.KEPT_MEMORY)}
+
+
+def test_tests_keep_freed_memory_as_jobs_do():
+    makefile = Path(__file__).parents[1].joinpath("Makefile").read_text(encoding="utf-8")
+    expected = " ".join(f"{name}={value}" for name, value in threads.KEPT_MEMORY.items())
+    assert f"\nMEMORY := {expected}\n" in makefile
 
 
 def matrix_threads():

@@ -185,9 +185,8 @@ def _stated(
     if told is None:
         return np.full((2, 2, len(arrays[f"{OWN_PREFIXES[estimator]}_t"])), np.nan)
     sigma = [part @ np.array(own) for part, own in zip(told, scale[:2], strict=True)]
-    if estimator == REFINED and ZOOM in arrays:
-        least = np.where(arrays[ZOOM] == 1, 0, [part[:, 0] for part in told])
-        sigma = np.fmax(sigma, least)
+    if estimator == REFINED:
+        sigma = np.where(arrays[ZOOM] == 1, sigma, np.maximum(sigma, [p[:, 0] for p in told]))
     stated = [np.outer([1, wide], own) for wide, own in zip(scale.ratios, sigma, strict=True)]
     most = np.add(_motions(arrays, estimator), np.array(scale.extent)[:, None])
     return np.minimum(stated, most[:, None])
@@ -219,7 +218,7 @@ def told_of_errors(
         return tuple(sigma[:, None] for sigma, _ in _stated(arrays, ALL_EDGES, calibration))
     wanted = [*EDGE_SPREADS, DISTANCES.get(estimator)]
     if estimator == REFINED:
-        wanted = [*DEVIATIONS, MISFIT]
+        wanted = [*DEVIATIONS, MISFIT, ZOOM]
     if not set(wanted) <= arrays.keys():
         return None
     motions = _motions(arrays, estimator)

@@ -90,6 +90,7 @@ def checksum(file: h5py.File) -> int:
     total = 0
 
     def add(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        """Add a group or an array, with its name and attributes."""
         nonlocal total
         attributes = {key: str(item.attrs[key]) for key in sorted(item.attrs) if key != "checksum"}
         label = name, attributes, getattr(item, "shape", None), str(getattr(item, "dtype", ""))

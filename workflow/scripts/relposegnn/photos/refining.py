@@ -54,6 +54,7 @@ class PhotoRefiner:
         """
 
         def refine(row: int) -> Refined:
+            """Return the refined pose of a photo, by its number."""
             own = find_key_points(paths[row], KEY_POINTS, self._orientation)
             told = focal_length or exif_focal_length_of(paths[row])
             camera, deviation = (self._usual, UNTOLD) if math.isnan(told) else (told, TOLD)

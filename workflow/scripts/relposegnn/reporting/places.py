@@ -104,6 +104,7 @@ def _rows_of_images(
     address = cache(thumbnail)
 
     def row_of(row: int) -> list[Picture]:
+        """Return the pictures of a query, by its number, and of its neighbours."""
         near = queries.neighbours[row][:NEIGHBOURS]
         distances = pose_distances(queries.database[near], queries.truth[row])
         error = error_text(queries.metres[row], queries.degrees[row])

@@ -31,6 +31,7 @@ def space_chart(database: np.ndarray, queries: Localized | None) -> Chart:
     size = SYMBOL / 2 * (high - low).max()
 
     def cameras_of(poses: np.ndarray, count: int, name: str, colour: str) -> dict[str, Any]:
+        """Return outlines of some of the cameras (N, 4, 4) as a line of the chart."""
         chosen = poses[_spread(len(poses), count)]
         corners = size * CORNERS @ chosen[:, :3, :3].swapaxes(1, 2) + chosen[:, None, :3, 3]
         return _line(_parted(view.place(corners[:, WAY])), name, colour, 1.5)

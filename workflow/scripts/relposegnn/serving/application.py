@@ -67,6 +67,7 @@ def make_application(place: Answering, bounds: Bounds, loopback: bool = True) ->
     map_json = json.dumps(place.map | {"limit_bytes": bounds.limit}, allow_nan=False).encode()
 
     async def localise(request: Request) -> Response:
+        """Answer with the pose of a photo."""
         try:
             with turns.place():
                 photo = await receive_photo(request, bounds.limit)
@@ -75,9 +76,11 @@ def make_application(place: Answering, bounds: Bounds, loopback: bool = True) ->
             raise HTTPException(503, "the service has ended; send the photo again later") from None
 
     async def tell_map(_: Request) -> Response:
+        """Answer with what the page draws of the map."""
         return Response(map_json, media_type="application/json")
 
     async def tell_health(_: Request) -> Response:
+        """Answer that the service is there, and how much it has done."""
         counts = {"inside": turns.inside, "finished": turns.finished}
         told = {"status": "ok", "scene": place.scene, "version": VERSION}
         return JSONResponse(told | counts)
@@ -98,6 +101,7 @@ def _sends(name: str, media_type: str) -> ASGIApp:
     content = Path(__file__).with_name(name).read_bytes()
 
     async def send(_: Request) -> Response:
+        """Answer with the file."""
         return Response(content, media_type=media_type)
 
     return send
@@ -107,19 +111,23 @@ def _handlers(known: str) -> dict:
     """Return what answers each kind of error; ``known`` tells what may be asked for."""
 
     def of_http(request: Request, error: HTTPException) -> Response:
+        """Answer in words what was asked for wrongly, or of what there is none."""
         message = error.detail
         if error.status_code in (404, 405):
             message = plain(f"{request.method} {request.url.path}: is nothing here, {known}")
         return _refusal(error.status_code, message, error.headers)
 
     def of_input(_: Request, error: InputError) -> Response:
+        """Answer what is wrong with the photo."""
         return _refusal(422, str(error))
 
     def of_place(_: Request, error: ChangedError) -> Response:
+        """Answer that the place's files have changed, and log it."""
         logger.error("%s", error)
         return _refusal(500, str(error))
 
     def of_disk(_: Request, error: OSError) -> Response:
+        """Answer that the disk does not take or give files, and what to do."""
         trouble = describe_disk_error(Path(tempfile.gettempdir(), "photo"), error)
         if trouble is None:
             raise error
