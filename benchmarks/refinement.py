@@ -22,7 +22,7 @@ from generated_rooms.rooms import build_room
 from relposegnn.layouts.reading import read_scene
 from relposegnn.matching.cameras import estimate_focal_length
 from relposegnn.matching.key_points import find_key_points
-from relposegnn.matching.refinement import Prior
+from relposegnn.matching.most_probable import Prior
 from relposegnn.matching.scenes import KEY_POINTS, MatchedDatabase
 from relposegnn.poses import pose_distances
 

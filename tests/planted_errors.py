@@ -63,7 +63,7 @@ def predictions(count=3000, seed=0, refined=False, factor=1.0):
         arrays |= {"refined_deviation_m": told, "refined_deviation_deg": 20 * told}
         arrays["refined_points"] = np.where(stays, 0, 50)
         arrays["refined_misfit"] = np.where(stays, np.nan, 0.5)
-        arrays["refined_zoom"] = np.ones(count)
+        arrays |= dict.fromkeys(("refined_least_m", "refined_least_deg"), np.zeros(count))
         for part, own in (("t", near[0]), ("q", quaternions(near[1]))):
             arrays[f"refined_{part}"] = np.where(stays[:, None], arrays[f"robust_{part}"], own)
     return arrays

@@ -171,17 +171,18 @@ def test_errors_of_refined_poses_grow_with_a_misfit_larger_than_usual(tmp_path):
         np.testing.assert_allclose(found, expected * each)
 
 
-def test_where_a_focal_length_was_found_errors_are_not_less_than_the_curvature_says(tmp_path):
+def test_errors_are_no_less_than_what_another_camera_comes_to(tmp_path):
     arrays = predictions(refined=True)
     calibration = calibrate(tmp_path, arrays)
-    sure = calibration[REFINED]._replace(metres=[0.1, 0], degrees=[3, 0])
-    arrays["refined_zoom"] = np.resize([1, 1.44], 3000)
-    metres, degrees = stated_errors(arrays, REFINED, calibration | {REFINED: sure})
-    refined = arrays["refined_points"] > 0
-    found = (arrays["refined_zoom"] != 1)[refined]
-    deviation = arrays["refined_deviation_m"][refined], arrays["refined_deviation_deg"][refined]
-    np.testing.assert_allclose(metres[0, refined], np.where(found, 1, 0.1) * deviation[0])
-    np.testing.assert_allclose(degrees[0, refined], 3 * deviation[1])
+    before = stated_errors(arrays, REFINED, calibration)
+    refined, least = arrays["refined_points"] > 0, np.resize([0, 1e-9, 0.05, 9], 3000)
+    arrays["refined_least_m"], arrays["refined_least_deg"] = least, 10 * least
+    found = stated_errors(arrays, REFINED, calibration)
+    for unit, (own, told) in enumerate(zip(found, before, strict=True)):
+        expected = np.where(refined, np.maximum(told[0], [1, 10][unit] * least), told[0])
+        assert (expected > told[0]).mean() > 0.2
+        np.testing.assert_allclose(own[0], expected)
+        assert (own[1] >= told[1]).all()
 
 
 @pytest.mark.parametrize("sigma", [0.02, 3.0])

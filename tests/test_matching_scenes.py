@@ -16,7 +16,7 @@ from relposegnn.frames import Frames
 from relposegnn.graphs import LEFT_OUT, read_graphs, write_split
 from relposegnn.left_out import read_reaches, sample_left_out
 from relposegnn.matching.key_points import find_key_points
-from relposegnn.matching.refinement import Prior
+from relposegnn.matching.most_probable import Prior
 from relposegnn.matching.scene_cameras import measure_camera
 from relposegnn.matching.scenes import (
     KEY_POINTS,

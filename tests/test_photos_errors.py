@@ -14,7 +14,7 @@ from test_photos_place import write_calibration
 from relposegnn.calibration import LEVELS, Scale, StatedErrors, probability_within
 from relposegnn.camera_files import write_camera
 from relposegnn.frames import Frames
-from relposegnn.matching.refinement import Refined
+from relposegnn.matching.refinement import Refined, unrefined
 from relposegnn.metrics import STATED
 from relposegnn.owners import Owner
 from relposegnn.photos.confidence import recognition, similarity_scale
@@ -86,7 +86,7 @@ def test_photos_that_matches_refine_have_their_pose_and_error_and_need_no_recogn
     refined = Refined(planted, 40, *parts, misfit=0.9)
 
     def refine(self, paths, ranked, priors, *_):
-        return [refined] * (len(paths) - 1) + [priors[-1].unrefined()]
+        return [refined] * (len(paths) - 1) + [unrefined(priors[-1])]
 
     monkeypatch.setattr(PhotoRefiner, "refine", refine)
     monkeypatch.setattr("relposegnn.photos.confidence.recognition", lambda found, _: 0 * found)

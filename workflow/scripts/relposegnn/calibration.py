@@ -36,12 +36,12 @@ from .predictions import (
     DISTANCES,
     EDGE_SPREADS,
     FIRST_EDGE,
+    LEAST,
     MISFIT,
     POINTS,
     PREFIXES,
     REFERENCE,
     REFINED,
-    ZOOM,
     pose_arrays,
 )
 from .runtime import atomic_path
@@ -176,9 +176,9 @@ def _stated(
 ) -> np.ndarray:
     """Return what the scale of an estimator, or of ``UNREFINED``, comes to, (unit, level, N).
 
-    At most the way to the first neighbour, and from there to the place's farthest image. Of poses
-    with a focal length that nothing but matches tells no less than the curvature of the cost says:
-    left-out frames, whose own is known, may be far surer.
+    At most the way to the first neighbour, and from there to the place's farthest image. Of refined
+    poses no less than what their cameras, which may be others than is told, leave open: cameras of
+    left-out frames are known.
     """
     scale = calibration.get(estimator)
     told = scale and told_of_errors(arrays, estimator, calibration, scale.usual)
@@ -186,7 +186,7 @@ def _stated(
         return np.full((2, 2, len(arrays[f"{OWN_PREFIXES[estimator]}_t"])), np.nan)
     sigma = [part @ np.array(own) for part, own in zip(told, scale[:2], strict=True)]
     if estimator == REFINED:
-        sigma = np.where(arrays[ZOOM] == 1, sigma, np.maximum(sigma, [p[:, 0] for p in told]))
+        sigma = np.maximum(sigma, [arrays[name] for name in LEAST])
     stated = [np.outer([1, wide], own) for wide, own in zip(scale.ratios, sigma, strict=True)]
     most = np.add(_motions(arrays, estimator), np.array(scale.extent)[:, None])
     return np.minimum(stated, most[:, None])
@@ -218,7 +218,7 @@ def told_of_errors(
         return tuple(sigma[:, None] for sigma, _ in _stated(arrays, ALL_EDGES, calibration))
     wanted = [*EDGE_SPREADS, DISTANCES.get(estimator)]
     if estimator == REFINED:
-        wanted = [*DEVIATIONS, MISFIT, ZOOM]
+        wanted = [*DEVIATIONS, MISFIT, *LEAST]
     if not set(wanted) <= arrays.keys():
         return None
     motions = _motions(arrays, estimator)

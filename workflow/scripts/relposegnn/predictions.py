@@ -39,8 +39,8 @@ EDGE_SPREADS, POINTS = ["spread_m", "spread_deg"], "refined_points"
 # How unlike what the network knows the features of edges are, see ``KnownFeatures``.
 DISTANCES = {FIRST_EDGE: "abs_distance", ALL_EDGES: "robust_distance"}
 DEVIATIONS = ["refined_deviation_m", "refined_deviation_deg"]  # by the curvature of the cost
-MISFIT, ZOOM = "refined_misfit", "refined_zoom"  # of matches, see ``Refined``
-SINGLE = [*EDGE_SPREADS, *DISTANCES.values(), POINTS, *DEVIATIONS, MISFIT, ZOOM]
+MISFIT, LEAST = "refined_misfit", ["refined_least_m", "refined_least_deg"]  # see ``Refined``
+SINGLE = [*EDGE_SPREADS, *DISTANCES.values(), POINTS, *DEVIATIONS, MISFIT, *LEAST]
 SHORTEST_QUATERNION = 1e-6  # below it has no direction
 
 

@@ -6,6 +6,12 @@ projections of the points, with errors of Cauchy's distribution, of which wrong 
 little, wider where a point itself is less certain; and the regressed pose, with a Gaussian error.
 The latter carries where texture fails, and is let go in the directions that matches fix.
 
+A query's intrinsics may be other than is told, as of a picture that was cropped, zoomed or
+stretched. Where they are not known exactly, the pose with free ones is sought too. Which of the two
+cameras matches speak for is told by their evidence, the probability of what is seen whatever the
+pose (Laplace's approximation; MacKay, Information Theory, 2003, chapter 28): more free numbers fit
+better, but count only where they fit so much better that this outweighs their range.
+
 Poses are ``world_from_cam``; places in images are x/z and y/z of rays. Of n points and m views.
 """
 
@@ -14,54 +20,40 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from scipy.optimize import OptimizeResult, least_squares
 from scipy.spatial.transform import Rotation
+from scipy.special import expit
 
-from ..poses import inverse_pose
+from ..poses import inverse_pose, pose_distances
+from .most_probable import (
+    ROUGH,
+    Camera,
+    Prior,
+    Sights,
+    Solution,
+    deviations,
+    most_probable,
+    moved,
+    projection_errors,
+)
 from .triangulation import slopes, triangulate_agreeing, uncertainty
 
 TOLERANCE = 3.0  # of a projection that counts as seen, in scales of the matching error
 # By so many the points that are seen where they should be outnumber the others, or the regressed
-# pose stays. By chance, in photos of other places, most points hardly ever agree, however many do:
-# see docs/accuracy.md.
-MAJORITY = 12
+# pose stays. By chance, in photos of other places, most points hardly ever agree, however many do;
+# with intrinsics other than told, some more: see docs/accuracy.md.
+MAJORITY, OTHER_MAJORITY = 12, 24
 # Deviations between regressed and refined pose, along or about an axis, beyond which it stays too.
 GATE = 5.0
 RANSAC_ROUNDS = 1000
-# Where a focal length's logarithm has a larger deviation than OPEN, others are tried: of a zoom or
-# a crop it is one that no start near the usual one leads to. Another is taken where MORE times as
-# many points agree, and has ANY for its deviation: nothing but matches tells it then.
-OPEN, MORE, ANY = 0.05, 1.1, 0.5
-ZOOMS = (1.0, *(1.2**step for step in (-3, -2, -1, 1, 2, 3, 4, 5, 6)))
+# Of intrinsics that are other than is told, see ``most_probable.undone``: of a third of the usual
+# focal length to three times as long a one, of a middle anywhere near, of two thirds to one and a
+# half times the height.
+OTHER_INTRINSICS = (0.5, 0.3, 0.3, 0.2)
+WIDER = 10.0  # scales, from which such a camera is sought first: it may see points far away
 # Of the places that points are computed from, in scales of the matching error: cameras of the
-# database are not quite where their poses say.
+# database are not quite where their poses say. Chosen on database frames of the real kitchen, each
+# placed by the others: see docs/accuracy.md.
 VIEW_ERROR = 3.0
-# Of a projection, beside the regressed pose: matches have errors in common, those of the database's
-# poses and of the focal length, so that some eight tell as much as one. This and VIEW_ERROR were
-# chosen on database frames of the real kitchen, each placed by the others: see docs/accuracy.md.
-WEIGHT = 1 / 8
-ROUGH, FINE = 1e-2, 1e-6  # relative changes of the cost below which it counts as least
-
-
-class Prior(NamedTuple):
-    """A regressed pose, and the deviations of its error.
-
-    Attributes:
-        pose: (4, 4).
-        metres: of the camera centre along each axis.
-        radians: of the rotation about each axis.
-        focal_length: of the logarithm of the focal length that places were divided by; 0: exact.
-    """
-
-    pose: np.ndarray
-    metres: float
-    radians: float
-    focal_length: float = 0.0
-
-    def unrefined(self) -> "Refined":
-        """Return the regressed pose as it stays where matches do not refine it."""
-        parts = self.metres**2 * np.eye(3), self.radians**2 * np.eye(3)
-        return Refined(self.pose, 0, *parts, misfit=np.nan)
 
 
 class Refined(NamedTuple):
@@ -75,8 +67,8 @@ class Refined(NamedTuple):
         misfit: median error of the projections that are seen, in the scales that are expected of
             them: larger where key points lie less exactly, as in blurred images. NaN where the
             regressed pose stays.
-        zoom: by which the focal length that places were divided by was multiplied first; 1: it may
-            be right.
+        least: root mean square errors in metres and in radians that the camera's being another than
+            is told comes to, as far as that is probable: errors are no smaller.
     """
 
     pose: np.ndarray
@@ -84,7 +76,7 @@ class Refined(NamedTuple):
     centre: np.ndarray
     rotation: np.ndarray
     misfit: float
-    zoom: float = 1.0
+    least: tuple[float, float] = (0.0, 0.0)
 
     @property
     def metres(self) -> float:
@@ -95,6 +87,39 @@ class Refined(NamedTuple):
     def radians(self) -> float:
         """The root mean square angle of the rotation's error that this comes to."""
         return float(np.sqrt(np.trace(self.rotation)))
+
+
+class _Fit(NamedTuple):
+    """The most probable camera of some intrinsics, and what was assumed of it."""
+
+    solution: Solution
+    prior: Prior
+
+    @property
+    def evidence(self) -> float:
+        """The logarithm of the probability of what is seen, whatever the pose.
+
+        But for what all fits have in common. How well the pose is regressed is no part of it: of
+        a camera that is other than told it tells less, which speaks neither for that nor against.
+        """
+        volume = np.linalg.slogdet(self.solution.information)[1] / 2
+        return float(-self.solution.cost - volume - np.log(self.prior.intrinsics).sum())
+
+    def refined(self, sights: Sights) -> Refined:
+        """Return the pose, however few points are seen where they should be."""
+        pose, covariance = let_go(self.solution, self.prior)
+        errors = projection_errors(self.solution.camera, sights)
+        seen = errors < TOLERANCE
+        misfit = float(np.median(errors[seen])) if seen.any() else np.nan
+        return Refined(
+            pose, np.count_nonzero(seen), covariance[:3, :3], covariance[3:6, 3:6], misfit
+        )
+
+
+def unrefined(prior: Prior) -> Refined:
+    """Return the regressed pose as it stays where matches do not refine it."""
+    parts = prior.metres**2 * np.eye(3), prior.radians**2 * np.eye(3)
+    return Refined(prior.pose, 0, *parts, misfit=np.nan)
 
 
 def refine_pose(
@@ -109,7 +134,6 @@ def refine_pose(
         prior: the regressed pose, finite.
         scale: of the error of a projection, in the unit of places: about a pixel.
     """
-    unchanged = prior.unrefined()
     tolerance = TOLERANCE * scale
     matched = np.isfinite(views[..., 0]).sum(axis=1) >= 2
     cam_from_world = inverse_pose(cameras)[:, :3]
@@ -117,34 +141,75 @@ def refine_pose(
     fine = agreeing.any(axis=1)
     points, places = points[fine], query[matched][fine]
     if len(points) < MAJORITY:
-        return unchanged
-    zooms = ZOOMS if prior.focal_length > OPEN else ZOOMS[:1]
-    by_ransac, zoom = pose_by_ransac(points, places, tolerance, zooms)
-    places = places / zoom
-    if zoom != 1:
-        prior = prior._replace(focal_length=ANY)
-    # A camera of a longer focal length than is thought is regressed nearer to what it sees.
-    depth = float(np.median(np.linalg.norm(points - prior.pose[:3, 3], axis=1)))
-    prior = prior._replace(metres=float(np.hypot(prior.metres, prior.focal_length * depth)))
+        return unrefined(prior)
     spread = uncertainty(cam_from_world, points, agreeing[fine], VIEW_ERROR * scale)
-    scales = np.hypot(scale / zoom, projected_error(prior.pose, points, spread))
+    scales = np.hypot(scale, projected_error(prior.pose, points, spread))
+    sights = Sights(points, places, scales)
+    by_ransac = pose_by_ransac(points, places, tolerance)
     starts = [prior.pose] if by_ransac is None else [prior.pose, by_ransac]
-    solved = [most_probable_pose(each, points, places, prior, scales, ROUGH) for each in starts]
-    start, _ = min(solved, key=lambda each: each[1].cost)
-    pose, found = most_probable_pose(start, points, places, prior, scales)
-    places = places / np.exp(found.x[6:].sum())
-    errors = projection_errors(pose, points, places) / scales
-    seen = errors < TOLERANCE
-    count = int(np.count_nonzero(seen))
-    if count - (len(seen) - count) < MAJORITY or np.abs(deviations(pose, prior)).max() > GATE:
-        return unchanged
-    pose, covariance = let_go(pose, found, prior)
-    parts = covariance[:3, :3], covariance[3:6, 3:6]
-    return Refined(pose, count, *parts, float(np.median(errors[seen])), zoom)
+    chosen = told = _fitted(starts, sights, prior)
+    majority, least = MAJORITY, (0.0, 0.0)
+    if prior.intrinsics:
+        starts = [prior.pose, told.solution.camera.pose]
+        other = _fitted(starts, sights, prior._replace(intrinsics=OTHER_INTRINSICS), WIDER)
+        doubt = float(expit(other.evidence - told.evidence))
+        least = _least_errors(told.refined(sights), other.refined(sights), doubt)
+        if doubt >= 0.5:
+            chosen, majority = other, OTHER_MAJORITY
+    refined = chosen.refined(sights)
+    astray = np.abs(deviations(chosen.solution.camera.pose, chosen.prior)).max() > GATE
+    if 2 * refined.points - len(points) < majority or astray:
+        return unrefined(prior)
+    return refined._replace(least=least)
 
 
-def let_go(pose: np.ndarray, found: OptimizeResult, prior: Prior) -> tuple[np.ndarray, np.ndarray]:
-    """Return a most probable pose (4, 4) without what the regressed one adds to sure matches.
+def _fitted(
+    starts: Sequence[np.ndarray], sights: Sights, prior: Prior, wider: float | None = None
+) -> _Fit:
+    """Return the best fit from poses (4, 4) to start at; with wider scales first, where given."""
+    prior = _loosened(prior, sights.points)
+    found = []
+    for pose in starts:
+        camera = Camera(pose, np.zeros(len(prior.intrinsics)))
+        if wider:
+            camera = most_probable(camera, sights, prior, ROUGH, wider).camera
+        found.append(most_probable(camera, sights, prior, ROUGH))
+    rough = min(found, key=lambda each: each.cost)
+    return _Fit(most_probable(rough.camera, sights, prior), prior)
+
+
+def _loosened(prior: Prior, points: np.ndarray) -> Prior:
+    """Return a regressed pose with the errors that intrinsics bring which are other than told.
+
+    A camera of a longer focal length than is thought is regressed nearer to what it sees, and one
+    whose principal point is not in the middle, turned.
+    """
+    length, middle = (*prior.intrinsics, 0.0, 0.0)[:2]
+    depth = np.median(np.linalg.norm(points - prior.pose[:3, 3], axis=1))
+    metres, radians = np.hypot(prior.metres, length * depth), np.hypot(prior.radians, middle)
+    return prior._replace(metres=float(metres), radians=float(radians))
+
+
+def _least_errors(told: Refined, other: Refined, doubt: float) -> tuple[float, float]:
+    """Return the errors in metres and radians to expect of a camera that may be another than told.
+
+    Args:
+        told: the pose by the intrinsics that are told.
+        other: the pose by others.
+        doubt: the probability that it is these; the likelier pose is the one that is stated.
+    """
+    (metres,), (degrees,) = pose_distances(told.pose[None], other.pose[None])
+    apart = np.square([metres, np.radians(degrees)])
+    by_told, by_other = (np.square([each.metres, each.radians]) for each in (told, other))
+    if doubt < 0.5:  # what is left of the other one, whose error is not that of the stated one
+        mean = doubt * (by_other + apart)
+    else:
+        mean = doubt * by_other + (1 - doubt) * (by_told + apart)
+    return tuple(np.sqrt(mean).tolist())
+
+
+def let_go(solution: Solution, prior: Prior) -> tuple[np.ndarray, np.ndarray]:
+    """Return the most probable pose (4, 4) without what the regressed one adds to sure matches.
 
     And its covariance (6, 6), as of a step. Matches count little in the cost, and where
     the database's poses are exact they tell far more: of the regressed pose's error a twentieth is
@@ -153,8 +218,8 @@ def let_go(pose: np.ndarray, found: OptimizeResult, prior: Prior) -> tuple[np.nd
     where they do not. The way there is one step of Newton's.
     """
     deviation = np.array([prior.metres] * 3 + [prior.radians] * 3)
-    information = found.jac.T @ found.jac
-    # What is known of the pose; a focal length is as matches and its own deviation leave it open.
+    pose, information = solution.camera.pose, solution.information
+    # What is known of the pose; intrinsics are as matches and their own deviations leave them open.
     across = information[:6, 6:]
     left_open = across @ np.linalg.pinv(information[6:, 6:]) @ across.T
     # In units of what the regressed pose tells: of that alone 1.
@@ -167,77 +232,21 @@ def let_go(pose: np.ndarray, found: OptimizeResult, prior: Prior) -> tuple[np.nd
     return moved(pose, step), (directions / left) @ directions.T * np.outer(deviation, deviation)
 
 
-def moved(pose: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """Return a pose (4, 4) after a step: metres in the world, a rotation vector in its own axes."""
-    result = pose.copy()
-    result[:3, :3] = pose[:3, :3] @ Rotation.from_rotvec(step[3:6]).as_matrix()
-    result[:3, 3] += step[:3]
-    return result
-
-
-def pose_by_ransac(
-    points: np.ndarray, places: np.ndarray, tolerance: float, zooms: Sequence[float] = ZOOMS[:1]
-) -> tuple[np.ndarray | None, float]:
-    """Return the pose (4, 4) that most points (n, 3) agree with, of those by threes (P3P).
-
-    And how many times as long as is thought the focal length is, one of ``zooms``: the first, but
-    where ``MORE`` times as many points agree by another. None and the first where there is no pose.
-    """
-    best, chosen, most = None, zooms[0], 0.0
-    for zoom in zooms:
-        found, turn, shift, agreeing = cv2.solvePnPRansac(
-            *(points, places / zoom, np.eye(3), None),
-            iterationsCount=RANSAC_ROUNDS,
-            reprojectionError=tolerance / zoom,
-            confidence=0.9999,
-            flags=cv2.SOLVEPNP_P3P,
-        )
-        if not found or not np.isfinite([turn, shift]).all():
-            continue
-        count = len(agreeing) * (MORE if zoom == zooms[0] else 1)
-        if count > most:
-            best, chosen, most = (turn[:, 0], shift[:, 0]), zoom, count
-    if best is None:
-        return None, chosen
-    cam_from_world = np.eye(4)
-    cam_from_world[:3, :3] = Rotation.from_rotvec(best[0]).as_matrix()
-    cam_from_world[:3, 3] = best[1]
-    return inverse_pose(cam_from_world), chosen
-
-
-def most_probable_pose(
-    start: np.ndarray,
-    points: np.ndarray,
-    places: np.ndarray,
-    prior: Prior,
-    scales: np.ndarray,
-    precision: float = FINE,
-) -> tuple[np.ndarray, OptimizeResult]:
-    """Return the pose (4, 4) of least cost near a start, and SciPy's result.
-
-    The cost is minus the logarithm of the probability; below a relative change by ``precision`` it
-    counts as least. ``scales`` (n,) are of the errors of projections. Of a step the first three
-    numbers are metres in the world, the next three a rotation vector in the start's axes; where the
-    focal length is not exact, a seventh number is added to its logarithm.
-    """
-    offset = start[:3, 3] - prior.pose[:3, 3]
-    turned = Rotation.from_matrix(prior.pose[:3, :3].T @ start[:3, :3])
-
-    def residuals(step: np.ndarray) -> np.ndarray:
-        """Return residuals (n + 6 or 7,) after a step: half their squares add up to the cost."""
-        longer = step[6:]  # the logarithm of a focal length's change, or nothing
-        errors = (
-            projection_errors(moved(start, step), points, places / np.exp(longer.sum())) / scales
-        )
-        turn = (turned * Rotation.from_rotvec(step[3:6])).as_rotvec() / prior.radians
-        near = (offset + step[:3]) / prior.metres, turn, longer / (prior.focal_length or 1)
-        return np.concatenate([np.sqrt(2 * WEIGHT * np.log1p(errors**2)), *near])
-
-    start_step = np.zeros(7 if prior.focal_length else 6)
-    found = least_squares(
-        residuals, start_step, method="lm", x_scale="jac", ftol=precision, xtol=precision
+def pose_by_ransac(points: np.ndarray, places: np.ndarray, tolerance: float) -> np.ndarray | None:
+    """Return the pose (4, 4) that most points (n, 3) agree with, of those by threes (P3P)."""
+    found, turn, shift, _ = cv2.solvePnPRansac(
+        *(points, places, np.eye(3), None),
+        iterationsCount=RANSAC_ROUNDS,
+        reprojectionError=tolerance,
+        confidence=0.9999,
+        flags=cv2.SOLVEPNP_P3P,
     )
-    return moved(start, found.x), found
+    if not found or not np.isfinite([turn, shift]).all():
+        return None
+    cam_from_world = np.eye(4)
+    cam_from_world[:3, :3] = Rotation.from_rotvec(turn[:, 0]).as_matrix()
+    cam_from_world[:3, 3] = shift[:, 0]
+    return inverse_pose(cam_from_world)
 
 
 def projected_error(pose: np.ndarray, points: np.ndarray, covariance: np.ndarray) -> np.ndarray:
@@ -247,21 +256,3 @@ def projected_error(pose: np.ndarray, points: np.ndarray, covariance: np.ndarray
     """
     change = slopes(inverse_pose(pose)[None, :3], points)[:, 0]
     return np.sqrt(np.trace(change @ covariance @ change.mT, axis1=1, axis2=2) / 2)
-
-
-def projection_errors(pose: np.ndarray, points: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Return how far from their places (n, 2) a camera sees points (n, 3), (n,).
-
-    At most 1, the tangent of half a right angle, and 1 of what lies behind it.
-    """
-    turned = (points - pose[:3, 3]) @ pose[:3, :3]
-    depth = np.maximum(turned[:, 2:], 1e-6)
-    error = np.linalg.norm(turned[:, :2] / depth - places, axis=1)
-    return np.where(turned[:, 2] > 0, np.minimum(error, 1.0), 1.0)
-
-
-def deviations(pose: np.ndarray, prior: Prior) -> np.ndarray:
-    """Return how far a pose is from the regressed one, along and about three axes, (6)."""
-    turn = Rotation.from_matrix(prior.pose[:3, :3].T @ pose[:3, :3]).as_rotvec()
-    offset = pose[:3, 3] - prior.pose[:3, 3]
-    return np.concatenate([offset / prior.metres, turn / prior.radians])

@@ -17,12 +17,12 @@ from ..predictions import (
     ALL_EDGES,
     DEVIATIONS,
     EDGE_SPREADS,
+    LEAST,
     MISFIT,
     NAMES,
     POINTS,
     PREFIXES,
     REFINED,
-    ZOOM,
     arrays_of_poses,
     pose_arrays,
     predictions_owner,
@@ -33,7 +33,8 @@ from ..runtime import InputError, atomic_path
 from ..scene_files import SceneFiles
 from ..threads import map_in_threads
 from .key_points import SIDE, KeyPoints, find_key_points, match_key_points
-from .refinement import Prior, Refined, refine_pose
+from .most_probable import Prior
+from .refinement import Refined, refine_pose, unrefined
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class MatchedDatabase:
             regressed: the pose to start from.
         """
         if not (np.isfinite(regressed.pose).all() and np.isfinite(focal_length)):
-            return regressed.unrefined()
+            return unrefined(regressed)
         images = choose_apart(ranking, self._poses[:, :3, 3])
         views = np.full((len(query.places), len(images), 2), np.nan)
         for view, image in enumerate(images):
@@ -202,7 +203,7 @@ def refined_arrays(refined: Sequence[Refined]) -> dict[str, np.ndarray]:
 
     ``refined_t`` (N, 3) and ``refined_q`` (N, 4); ``refined_points`` (N), seen where they should
     be, 0 of a pose that stays; ``refined_deviation_m``, ``refined_deviation_deg``,
-    ``refined_misfit``, ``refined_zoom`` (N), see ``refinement.Refined``.
+    ``refined_misfit``, ``refined_least_m``, ``refined_least_deg`` (N), see ``refinement.Refined``.
     """
     poses, points = poses_of(refined)
     return {
@@ -211,7 +212,8 @@ def refined_arrays(refined: Sequence[Refined]) -> dict[str, np.ndarray]:
         DEVIATIONS[0]: np.array([each.metres for each in refined]),
         DEVIATIONS[1]: np.degrees([each.radians for each in refined]),
         MISFIT: np.array([each.misfit for each in refined]),
-        ZOOM: np.array([each.zoom for each in refined]),
+        LEAST[0]: np.array([each.least[0] for each in refined]),
+        LEAST[1]: np.degrees([each.least[1] for each in refined]),
     }
 
 

@@ -19,7 +19,7 @@ from ..calibration import StatedErrors, read_calibration, stated_errors
 from ..checkpoints import load_model
 from ..frames import Frames
 from ..localization import estimate_candidates
-from ..matching.refinement import Refined
+from ..matching.refinement import Refined, unrefined
 from ..matching.scenes import poses_of, refined_arrays, regressed_prior, tell_refined
 from ..metrics import STATED, stated_columns
 from ..neighbour_choice import SamplingSettings, choose_neighbours
@@ -220,7 +220,7 @@ class Localiser:
         told["reference_q"] = quaternion_from_matrix(reference[:, :3, :3])
         priors = regressed_prior(*poses, *spread)
         if self._refiner is None:
-            refined = [prior.unrefined() for prior in priors]
+            refined = [unrefined(prior) for prior in priors]
             return refined, told, stated_errors(told, ALL_EDGES, self._calibration)
         refined = self._refiner.refine(paths, known.ranked, priors, self._workers, focal_length)
         if len(paths) > 1:

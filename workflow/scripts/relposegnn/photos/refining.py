@@ -9,7 +9,8 @@ from tqdm import tqdm
 
 from ..frames import Frames
 from ..matching.key_points import KeyPoints, find_key_points
-from ..matching.refinement import Prior, Refined
+from ..matching.most_probable import Prior
+from ..matching.refinement import Refined
 from ..matching.scenes import KEY_POINTS, MatchedDatabase
 from ..matching.stored_key_points import StoredKeyPoints
 from ..threads import map_in_threads
@@ -58,7 +59,7 @@ class PhotoRefiner:
             own = find_key_points(paths[row], KEY_POINTS, self._orientation)
             told = focal_length or exif_focal_length_of(paths[row])
             camera, deviation = (self._usual, UNTOLD) if math.isnan(told) else (told, TOLD)
-            prior = priors[row]._replace(focal_length=0 if focal_length else deviation)
+            prior = priors[row]._replace(intrinsics=() if focal_length else (deviation,))
             return self._database.refine(own, camera, ranked[row], prior)
 
         quiet = len(paths) == 1 or None  # None: unless it goes to a terminal
