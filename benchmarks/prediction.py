@@ -9,13 +9,14 @@ import torch
 from inputs import write_scene
 
 from relposegnn.aggregation import MEDIAN, LocalizationSettings
-from relposegnn.datasets import GraphDataset, normalise_images
+from relposegnn.datasets import GraphDataset
 from relposegnn.localization import localize_queries
 from relposegnn.model_settings import ModelSettings
 from relposegnn.published_network import RelPoseGNN
 from relposegnn.relative_poses import WORLD_DIFFERENCE
 from relposegnn.runtime import select_device
 from relposegnn.scene_files import SceneFiles
+from relposegnn.scene_images import normalise_images
 
 SETTINGS = LocalizationSettings(both_directions=False, aggregation=MEDIAN)
 

@@ -13,7 +13,6 @@ from torch_geometric.loader import DataLoader
 from relposegnn import datasets
 from relposegnn.datasets import (
     GraphDataset,
-    normalise_images,
     read_training_graphs,
     shuffled_batches,
     true_relative,
@@ -30,6 +29,7 @@ from relposegnn.relative_poses import (
     scene_from_world,
 )
 from relposegnn.scene_files import SceneFiles
+from relposegnn.scene_images import normalise_images
 
 
 def test_an_item_holds_query_and_neighbours_in_order(tiny_scene):

@@ -11,7 +11,7 @@ from torchvision.models.resnet import ResNet
 from relposegnn import localization, scene_images
 from relposegnn.aggregation import MEDIAN, LocalizationSettings
 from relposegnn.checkpoints import save_model
-from relposegnn.datasets import GraphDataset, normalise_images
+from relposegnn.datasets import GraphDataset
 from relposegnn.frames import Frames
 from relposegnn.model_settings import ModelSettings
 from relposegnn.poses import (
@@ -30,6 +30,7 @@ from relposegnn.relative_poses import (
 )
 from relposegnn.retrieval.rankings import Ranking, write_ranking
 from relposegnn.scene_files import SceneFiles
+from relposegnn.scene_images import normalise_images
 from relposegnn.storage import create_hdf5
 from relposegnn.yardsticks import yardstick_poses
 

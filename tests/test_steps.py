@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 from project import REPOSITORY
+from test_match_field_network import SETTINGS
 
 HEAVY = {"PIL", "cv2", "faiss", "h5py", "matplotlib", "pandas", "requests", "scipy", "torch"}
 
@@ -22,7 +24,25 @@ HEAVY = {"PIL", "cv2", "faiss", "h5py", "matplotlib", "pandas", "requests", "sci
     ],
 )
 def test_step_loads_what_it_uses(step, used):
-    code = f"import sys, {step}; print(*{HEAVY} & sys.modules.keys())"
+    assert loaded(f"import sys, {step}; print(*{HEAVY} & sys.modules.keys())") == used
+
+
+def test_networks_with_match_fields_are_used_without_what_pooled_edges_need():
+    """PyTorch Geometric and torchvision load torch's compiler, which takes as long as torch."""
+    found = loaded(f"""
+import sys, adapt_model, localise_photos, predict_poses
+from relposegnn.model_settings import ModelSettings
+from relposegnn.networks import build_network
+
+build_network(ModelSettings(**{asdict(SETTINGS)}), dict(channels=3, grid=(4, 4)))
+print(*sys.modules)
+""")
+    assert {"torch", "relposegnn.match_field_network"} <= found
+    assert not {"torch_geometric", "torchvision", "torch._dynamo"} & found
+
+
+def loaded(code: str) -> set[str]:
+    """Return what a new Python that runs some code prints, in words."""
     result = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": str(REPOSITORY / "workflow/scripts"), "PYTHONDONTWRITEBYTECODE": "1"},
@@ -30,4 +50,4 @@ def test_step_loads_what_it_uses(step, used):
         text=True,
         check=True,
     )
-    assert set(result.stdout.split()) == used
+    return set(result.stdout.split())

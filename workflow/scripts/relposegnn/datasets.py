@@ -39,7 +39,7 @@ class GraphDataset(Dataset):
         relative (n, n, 6) float32: relative pose of the edge s -> t in [s, t], metres and half
             radians;
         edge_index (2, n (n - 1)), fully connected;
-        mean, deviation (1, 3): the scene's channel statistics for ``normalise_images``.
+        mean, deviation (1, 3): channel statistics of the scene, see ``normalise_images``.
     """
 
     def __init__(self, scene: SceneFiles, part: str, pose: str, positions: str = IMAGE) -> None:
@@ -135,17 +135,6 @@ class GraphDataset(Dataset):
             for split, rows in ((self.split, [query]), ("train", neighbours))
         ]
         return {name: torch.cat([getattr(each, name) for each in views]) for name in Views._fields}
-
-
-def normalise_images(
-    images: torch.Tensor, mean: torch.Tensor, deviation: torch.Tensor
-) -> torch.Tensor:
-    """Return uint8 images (N, 3, H, W) as float32, standardised per channel.
-
-    ``mean`` and ``deviation`` are (N, 3) or (1, 3), of images in [0, 1].
-    """
-    shift, scale = mean[..., None, None], deviation[..., None, None]
-    return images.float().div_(255).sub_(shift).div_(scale)
 
 
 def true_relative(batch: Batch, edge_index: torch.Tensor) -> torch.Tensor:

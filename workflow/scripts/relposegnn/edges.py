@@ -6,7 +6,6 @@ Dimensions in tensor names: N nodes of all graphs, C feature width, B graphs, M 
 import numpy as np
 import torch
 from torch import Tensor
-from torch_geometric.utils import scatter, to_dense_batch
 
 from .runtime import InputError
 from .split_batches import drawn_for_rows
@@ -32,6 +31,8 @@ def nearest_edges(features_NC: Tensor, graph_N: Tensor, k: int) -> Tensor:
     Raises:
         InputError: a graph has no more than k nodes.
     """
+    from torch_geometric.utils import to_dense_batch  # it takes longer to load than torch
+
     dense_BMC, present_BM = to_dense_batch(features_NC, graph_N)
     fewest = int(present_BM.sum(dim=1).min())
     if fewest <= k:
@@ -57,6 +58,8 @@ def drop_edge_pairs(
 
     Each pair is dropped with ``probability``; one pair of every graph always stays.
     """
+    from torch_geometric.utils import scatter  # it takes longer to load than torch
+
     lower, upper = edge_index.amin(dim=0), edge_index.amax(dim=0)
     pairs, pair_of_edge = torch.unique(lower * len(graph_N) + upper, return_inverse=True)
     graph_of_pair = graph_N[pairs // len(graph_N)]

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from .datasets import normalise_images, true_relative
+from .datasets import true_relative
 from .losses import RelativePoseCriterion, RelativePoseLoss
 from .match_fields import Views
 from .pose_network import PoseNetwork, joined
+from .scene_images import normalise_images
 from .split_batches import weighted_by_rows
 from .training_settings import TrainingSettings
 

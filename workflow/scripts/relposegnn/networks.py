@@ -7,7 +7,6 @@ from typing import Any
 from .match_field_network import MatchFieldGNN
 from .model_settings import KAIMING, MATCH_FIELD, POOLED, ModelSettings
 from .pose_network import PoseNetwork
-from .published_network import RelPoseGNN
 from .runtime import InputError
 
 
@@ -38,6 +37,8 @@ def build_network(
 def _build(settings: ModelSettings, maps: Mapping[str, Any] | None) -> PoseNetwork:
     """Return the network with torch's own random weights."""
     if settings.edges == POOLED:
+        from .published_network import RelPoseGNN  # torchvision takes as long to load as torch
+
         return RelPoseGNN(settings)
     if settings.edges != MATCH_FIELD:
         raise InputError(f"model.edges: got {settings.edges!r}, expected {POOLED} or {MATCH_FIELD}")

@@ -8,7 +8,7 @@ Submodules carry the names of the published checkpoints. Dimensions in tensor na
 graphs of a batch, E directed edges, C feature width.
 """
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,10 @@ from torch.nn.functional import relu
 from .edges import drop_edge_pairs, nearest_edges
 from .known_features import KnownFeatures
 from .match_fields import Cells, Views
-from .message_passing import MessagePassingLayer
 from .model_settings import MATCH_FIELD, ModelSettings
+
+if TYPE_CHECKING:
+    from .message_passing import MessagePassingLayer
 
 
 class PoseEstimates(NamedTuple):
@@ -51,7 +53,10 @@ class PoseNetwork(nn.Module):
         super().__init__()
         self.settings = settings
         width = settings.width
-        for layer in range(min(settings.layers, settings.iterations)):
+        layers = min(settings.layers, settings.iterations)
+        if layers:  # PyTorch Geometric takes longer to load than torch
+            from .message_passing import MessagePassingLayer
+        for layer in range(layers):
             setattr(self, f"gnn{layer + 1}", MessagePassingLayer(width, settings.attention))
         self.dropout = nn.Dropout(settings.dropout)
         self.fc_xyz_R = nn.Linear(width, 3)
@@ -209,7 +214,7 @@ class PoseNetwork(nn.Module):
                 nn.init.kaiming_normal_(layer.weight)
                 nn.init.zeros_(layer.bias)
 
-    def _rounds(self) -> list[MessagePassingLayer]:
+    def _rounds(self) -> "list[MessagePassingLayer]":
         """Return the layer of each round."""
         settings = self.settings
         return [

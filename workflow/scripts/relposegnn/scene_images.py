@@ -10,7 +10,6 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from .datasets import normalise_images
 from .encoders import load_encoder
 from .feature_maps import FeatureMaps
 from .frames import Frames
@@ -183,3 +182,14 @@ class SceneImages:
             return self.encode(self.frames.images("train", [index]))
         view = self.of_frames("train", np.array([index])).read(np.array([0]))
         return self.model.encode(Views(*(each.to(self.device) for each in view)))
+
+
+def normalise_images(
+    images: torch.Tensor, mean: torch.Tensor, deviation: torch.Tensor
+) -> torch.Tensor:
+    """Return uint8 images (N, 3, H, W) as float32, standardised per channel.
+
+    ``mean`` and ``deviation`` are (N, 3) or (1, 3), of images in [0, 1].
+    """
+    shift, scale = mean[..., None, None], deviation[..., None, None]
+    return images.float().div_(255).sub_(shift).div_(scale)

@@ -7,16 +7,18 @@ cannot be split evenly is computed whole by every process. With one process noth
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import BatchSampler, Sampler
-from torch_geometric.data import Batch
-from torch_geometric.loader import DataLoader
 
 from .processes import process_count, process_index
+
+if TYPE_CHECKING:  # it takes longer to load than torch, and poses are predicted without it
+    from torch_geometric.data import Batch
+    from torch_geometric.loader import DataLoader
 
 _split = False  # whether the batch at work is split
 
@@ -40,7 +42,7 @@ class PartSampler(Sampler):
             yield batch if len(batch) % count else batch[index * part : (index + 1) * part]
 
 
-def in_parts(loader: DataLoader) -> Iterator[Batch]:
+def in_parts(loader: "DataLoader") -> "Iterator[Batch]":
     """Yield the batches of a loader; while the caller works on one, it is known to be split."""
     global _split
     if process_count() == 1:
