@@ -2,6 +2,7 @@
 
 import re
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -60,11 +61,21 @@ def test_a_cluster_with_neither(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("accounting", [False, True])
-def test_jobs_run_on_a_cluster_and_a_failed_ones_cause_is_named(tmp_path, accounting):
-    if reason := missing(accounting):
-        pytest.skip(reason)
-    project = Project(tmp_path / "project", f"{TINY}\nscenes: [good, torn]\nscenes_dir: scenes\n")
+def test_jobs_run_on_a_cluster_and_a_failed_ones_cause_is_named(tmp_path):
+    """On one with accounting and one without, side by side: they wait most of the time."""
+    reasons = {accounting: missing(accounting) for accounting in (False, True)}
+    folders = {accounting: tmp_path / str(accounting) for accounting in (False, True)}
+    with ThreadPoolExecutor() as pool:
+        usable = [accounting for accounting, reason in reasons.items() if not reason]
+        list(pool.map(lambda accounting: run_on_cluster(folders[accounting], accounting), usable))
+    if any(reasons.values()):
+        pytest.skip("; ".join(filter(None, reasons.values())))
+
+
+def run_on_cluster(folder: Path, accounting: bool) -> None:
+    """Pack a scene that is well and one that is not, and check what becomes of both."""
+    folder.mkdir()
+    project = Project(folder / "project", f"{TINY}\nscenes: [good, torn]\nscenes_dir: scenes\n")
     for name in ("good", "torn"):
         write_tables(project.folder / "scenes" / name, "csv")
     (project.folder / "scenes/torn/seq1/frame00002.png").write_bytes(b"no image")
@@ -77,7 +88,7 @@ def test_jobs_run_on_a_cluster_and_a_failed_ones_cause_is_named(tmp_path, accoun
         assert ("(status command is not 'sacct')" in text) != accounting
         if accounting:
             known = output_of(
-                ["sacct", "--noheader", "--format=State"], tmp_path, environment=environment
+                ["sacct", "--noheader", "--format=State"], folder, environment=environment
             )
             assert {"COMPLETED", "FAILED"} <= set(known.split())
     assert text.count("has been submitted with SLURM jobid") == 2
