@@ -14,6 +14,8 @@ from relposegnn.exchange.points import ScenePoints
 from relposegnn.exchange.pose_formats import Pinhole, PoseList
 from relposegnn.poses import inverse_pose, quaternion_from_matrix
 
+pytestmark = pytest.mark.slow
+
 SIZE, FOCAL_LENGTH = (256, 192), 0.8
 QUERY, DATABASE = 9, [*range(9), *range(10, 20)]  # of the room's images
 MAP = np.array([4.5e6, 1e6, 300.0])  # the coordinates of a map

@@ -98,6 +98,7 @@ def test_damaged_file_is_refused(tmp_path, text):
         read_place(tmp_path / "study.json")
 
 
+@pytest.mark.slow
 def test_photos_get_graphs_as_test_queries_do(tmp_path):
     """A run's own way, which may be the one that it was trained in."""
     project = Project(tmp_path, TINY + "variants: {as-trained: {graphs: {test: null}}}\n")

@@ -22,6 +22,8 @@ from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
 from relposegnn.tables.experiments import tabulate_experiment
 
+pytestmark = pytest.mark.slow
+
 CHROMIUM = Path("/usr/bin/chromium")
 OFFLINE = [
     *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
@@ -123,7 +125,6 @@ def browser():
         browser.close()
 
 
-@pytest.mark.slow
 def test_a_browser_shows_what_was_planted_and_asks_for_nothing(browser, page_file, planted):
     page, told, asked = browser.new_page(viewport={"width": 420, "height": 800}), [], []
     page.set_default_timeout(600_000)  # other tests may run beside it
