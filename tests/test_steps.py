@@ -27,14 +27,20 @@ def test_step_loads_what_it_uses(step, used):
     assert loaded(f"import sys, {step}; print(*{HEAVY} & sys.modules.keys())") == used
 
 
-def test_networks_with_match_fields_are_used_without_what_pooled_edges_need():
+def test_networks_with_match_fields_are_loaded_without_what_pooled_edges_need(tmp_path):
     """PyTorch Geometric and torchvision load torch's compiler, which takes as long as torch."""
     found = loaded(f"""
 import sys, adapt_model, localise_photos, predict_poses
+from relposegnn.checkpoints import load_model, save_model
 from relposegnn.model_settings import ModelSettings
 from relposegnn.networks import build_network
 
-build_network(ModelSettings(**{asdict(SETTINGS)}), dict(channels=3, grid=(4, 4)))
+maps = dict(channels=3, grid=(4, 4))
+network = build_network(ModelSettings(**{asdict(SETTINGS)}), maps)
+network.maps = maps
+network.add_known()
+save_model({str(tmp_path / "model.pt")!r}, network, None, [])
+load_model({str(tmp_path / "model.pt")!r})
 print(*sys.modules)
 """)
     assert {"torch", "relposegnn.match_field_network"} <= found

@@ -26,7 +26,8 @@ class KnownFeatures(nn.Module):
         """Make room for features of D = ``width``."""
         super().__init__()
         self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("whitening", torch.eye(width))
+        # Not torch.eye, which computes, see ``weights.shapes_alone``.
+        self.register_buffer("whitening", torch.zeros(width, width).fill_diagonal_(1.0))
 
     def forward(self, features: Tensor) -> Tensor:
         """Return how far features (E, D) lie from the known ones, (E,): 1 as these do, about.

@@ -8,6 +8,7 @@ from .match_field_network import MatchFieldGNN
 from .model_settings import KAIMING, MATCH_FIELD, POOLED, ModelSettings
 from .pose_network import PoseNetwork
 from .runtime import InputError
+from .weights import shapes_alone
 
 
 def build_network(
@@ -29,7 +30,7 @@ def build_network(
     network = _build(settings, maps)
     if backbone_weights is not None and settings.edges == POOLED:
         network.load_backbone(backbone_weights)
-    if settings.initialisation == KAIMING:
+    if settings.initialisation == KAIMING and not shapes_alone():
         network.initialise_kaiming()
     return network
 
