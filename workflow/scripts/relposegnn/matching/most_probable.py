@@ -80,9 +80,7 @@ class Solution(NamedTuple):
     information: np.ndarray
 
 
-def most_probable(
-    start: Camera, sights: Sights, prior: Prior, precision: float = FINE, wider: float = 1.0
-) -> Solution:
+def most_probable(start: Camera, sights: Sights, prior: Prior, precision: float = FINE) -> Solution:
     """Return the camera of least cost near a start.
 
     Args:
@@ -90,9 +88,8 @@ def most_probable(
         sights: what it sees.
         prior: the regressed pose.
         precision: below a relative change by it the cost counts as least.
-        wider: factor of the scales of projections' errors: with a larger one far starts lead home.
     """
-    problem = _Problem(start, sights._replace(scales=sights.scales * wider), prior)
+    problem = _Problem(start, sights, prior)
     found = least_squares(
         problem.residuals, np.zeros(6 + len(start.changes)), problem.jacobian,
         method="lm", x_scale="jac", ftol=precision, xtol=precision,

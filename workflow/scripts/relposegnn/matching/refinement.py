@@ -49,7 +49,6 @@ RANSAC_ROUNDS = 1000
 # focal length to three times as long a one, of a middle anywhere near, of two thirds to one and a
 # half times the height.
 OTHER_INTRINSICS = (0.5, 0.3, 0.3, 0.2)
-WIDER = 10.0  # scales, from which such a camera is sought first: it may see points far away
 # Of the places that points are computed from, in scales of the matching error: cameras of the
 # database are not quite where their poses say. Chosen on database frames of the real kitchen, each
 # placed by the others: see docs/accuracy.md.
@@ -151,7 +150,7 @@ def refine_pose(
     majority, least = MAJORITY, (0.0, 0.0)
     if prior.intrinsics:
         starts = [prior.pose, told.solution.camera.pose]
-        other = _fitted(starts, sights, prior._replace(intrinsics=OTHER_INTRINSICS), WIDER)
+        other = _fitted(starts, sights, prior._replace(intrinsics=OTHER_INTRINSICS))
         doubt = float(expit(other.evidence - told.evidence))
         least = _least_errors(told.refined(sights), other.refined(sights), doubt)
         if doubt >= 0.5:
@@ -163,17 +162,11 @@ def refine_pose(
     return refined._replace(least=least)
 
 
-def _fitted(
-    starts: Sequence[np.ndarray], sights: Sights, prior: Prior, wider: float | None = None
-) -> _Fit:
-    """Return the best fit from poses (4, 4) to start at; with wider scales first, where given."""
+def _fitted(starts: Sequence[np.ndarray], sights: Sights, prior: Prior) -> _Fit:
+    """Return the best fit from poses (4, 4) to start at."""
     prior = _loosened(prior, sights.points)
-    found = []
-    for pose in starts:
-        camera = Camera(pose, np.zeros(len(prior.intrinsics)))
-        if wider:
-            camera = most_probable(camera, sights, prior, ROUGH, wider).camera
-        found.append(most_probable(camera, sights, prior, ROUGH))
+    cameras = [Camera(pose, np.zeros(len(prior.intrinsics))) for pose in starts]
+    found = [most_probable(camera, sights, prior, ROUGH) for camera in cameras]
     rough = min(found, key=lambda each: each.cost)
     return _Fit(most_probable(rough.camera, sights, prior), prior)
 
