@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from planted_matches import PRIOR, SCALE, Scene, errors, turned
 from scipy.spatial.transform import Rotation
 
 from relposegnn.matching.most_probable import WEIGHT, Camera, Prior, Solution
@@ -10,49 +11,8 @@ from relposegnn.matching.refinement import (
     VIEW_ERROR,
     Refined,
     let_go,
-    refine_pose,
     unrefined,
 )
-from relposegnn.matching.triangulation import project
-from relposegnn.poses import inverse_pose, pose_distances
-
-SCALE = 2e-3  # of a projection's error
-PRIOR = {"metres": 0.05, "radians": 0.03}
-
-
-def turned(rng: np.random.Generator, metres: float, radians: float, pose=None) -> np.ndarray:
-    """Return a pose (4, 4) near another one."""
-    moved = np.eye(4) if pose is None else pose.copy()
-    step = Rotation.from_rotvec(rng.normal(0, radians, 3)).as_matrix()
-    moved[:3, :3] = moved[:3, :3] @ step
-    moved[:3, 3] += rng.normal(0, metres, 3)
-    return moved
-
-
-class Scene:
-    """Points that five posed images and a query see, with noise of the places."""
-
-    def __init__(self, count: int = 150, seed: int = 0, noise: float = 0.3) -> None:
-        rng, self.noise = np.random.default_rng(seed), noise * SCALE
-        self.rng = rng
-        points = rng.uniform([-1.5, -1, 2], [1.5, 1, 5], (count, 3))
-        self.cameras = np.stack([turned(rng, 0.2, 0.1) for _ in range(5)])
-        self.truth = turned(rng, 0.2, 0.1)
-        self.views = self.seen(self.cameras, points)
-        self.query = self.seen(self.truth[None], points)[:, 0]
-        self.prior = Prior(turned(rng, pose=self.truth, **PRIOR), **PRIOR)
-
-    def seen(self, cameras: np.ndarray, points: np.ndarray) -> np.ndarray:
-        places = project(inverse_pose(cameras)[:, :3], points)[0]
-        return places + self.rng.normal(0, self.noise, places.shape)
-
-    def refine(self, prior: Prior | None = None) -> Refined:
-        return refine_pose(self.query, self.views, self.cameras, prior or self.prior, SCALE)
-
-
-def errors(pose: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    metres, degrees = pose_distances(pose[None], truth[None])
-    return float(metres[0]), float(degrees[0])
 
 
 @pytest.mark.parametrize("wrong", [0, 60])
@@ -65,85 +25,6 @@ def test_planted_pose_is_found_in_spite_of_wrong_matches(wrong, seed):
     assert refined.points >= 80
     assert metres < 4e-3
     assert degrees < 0.08
-
-
-def test_a_focal_length_that_is_off_is_solved_for():
-    scene = Scene()
-    scene.query *= 1.04
-    exact, loose = (
-        scene.refine(scene.prior._replace(intrinsics=deviation)) for deviation in ((), (0.05,))
-    )
-    assert errors(loose.pose, scene.truth)[0] < 5e-3
-    assert errors(exact.pose, scene.truth)[0] > 2 * errors(loose.pose, scene.truth)[0]
-    assert loose.points > 100
-
-
-@pytest.mark.parametrize(
-    ("lengths", "centre"),
-    [
-        ((2.0, 2.0), (0.0, 0.0)),  # the middle half
-        ((0.7, 0.7), (0.0, 0.0)),
-        ((1.2, 1.2), (0.2, -0.15)),  # a corner
-        ((1.0, 1.3), (0.0, 0.0)),  # stretched
-        ((1.6, 1.3), (-0.1, 0.2)),
-    ],
-)
-@pytest.mark.parametrize("deviation", [0.02, 0.1])
-def test_a_picture_that_was_cropped_or_stretched_is_placed(lengths, centre, deviation):
-    """From a pose that is regressed as far off as picture and its middle are."""
-    scene = Scene()
-    scene.query = scene.query * lengths + centre
-    off = scene.truth.copy()
-    off[:3, 3] += off[:3, 2] * 3.0 * (1 - 1 / np.mean(lengths))
-    turn = Rotation.from_rotvec([centre[1], -centre[0], 0])
-    off[:3, :3] = off[:3, :3] @ turn.as_matrix()
-    told, other = (
-        scene.refine(Prior(off, **PRIOR, intrinsics=each)) for each in ((), (deviation,))
-    )
-    shift, degrees = errors(other.pose, scene.truth)
-    assert shift < 0.02
-    assert degrees < 0.5
-    assert other.points > 140
-    assert shift < other.metres < 0.2
-    assert np.radians(degrees) < other.radians < 0.1
-    if deviation == 0.02:  # in place of a focal length that is off, and nothing else
-        np.testing.assert_allclose(other.least, (other.metres, other.radians), rtol=0.01)
-    assert told.least == (0, 0)
-    assert told.points == 0 or errors(told.pose, scene.truth)[0] > 0.1
-
-
-@pytest.mark.parametrize("longer", [1, 1.04])
-def test_intrinsics_that_may_be_right_are_kept(longer):
-    scene = Scene(noise=1.0)
-    scene.query *= longer
-    refined = scene.refine(scene.prior._replace(intrinsics=(0.1,)))
-    assert errors(refined.pose, scene.truth)[0] < 0.01
-    assert refined.least[0] < 0.1 * refined.metres
-    assert refined.least[1] < 0.1 * refined.radians
-
-
-def test_errors_say_so_where_two_cameras_fit_a_picture_alike():
-    """A wall that is seen straight on is as near by a longer focal length as by a shorter one."""
-    scene = Scene(count=0)
-    points = scene.rng.uniform([-1.5, -1, 3.0], [1.5, 1, 3.02], (60, 3))
-    scene.truth[:3, :3] = np.eye(3)
-    scene.views = scene.seen(scene.cameras, points)
-    scene.query = 1.3 * scene.seen(scene.truth[None], points)[:, 0]
-    refined = scene.refine(Prior(scene.truth, 0.3, 0.1, intrinsics=(0.1,)))
-    shift = errors(refined.pose, scene.truth)[0]
-    assert refined.points == 60
-    assert shift > 0.05
-    assert refined.least[0] > shift / 2
-
-
-def test_a_pose_regressed_too_near_by_a_camera_of_longer_focal_length_is_mended():
-    scene = Scene()
-    scene.query *= 1.3
-    near = scene.truth.copy()
-    near[:3, 3] += near[:3, 2] * 0.7  # of depths from 2 to 5
-    refined = scene.refine(Prior(near, **PRIOR, intrinsics=(0.1,)))
-    assert errors(refined.pose, scene.truth)[0] < 0.03
-    assert refined.metres < 0.06
 
 
 def test_a_regressed_pose_that_is_off_is_no_trap():

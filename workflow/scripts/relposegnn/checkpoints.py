@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from .model_settings import ModelSettings
-from .networks import build_network
+from .networks import network_of
 from .pose_network import PoseNetwork
 from .runtime import InputError, atomic_path
 from .version import VERSION
@@ -84,7 +84,7 @@ def _network(
     settings: ModelSettings, maps: Mapping[str, Any] | None, weights: Mapping[str, torch.Tensor]
 ) -> PoseNetwork:
     """Return the network that settings describe, with what weights have beside its own layers."""
-    model = build_network(settings, maps)
+    model = network_of(settings, maps)
     if any(name.startswith("adaptation.") for name in weights):
         model.add_adaptation()
     if any(name.startswith("known.") for name in weights):

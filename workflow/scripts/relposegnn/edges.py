@@ -31,7 +31,7 @@ def nearest_edges(features_NC: Tensor, graph_N: Tensor, k: int) -> Tensor:
     Raises:
         InputError: a graph has no more than k nodes.
     """
-    from torch_geometric.utils import to_dense_batch  # it takes longer to load than torch
+    from torch_geometric.utils import to_dense_batch  # it takes as long to load as torch
 
     dense_BMC, present_BM = to_dense_batch(features_NC, graph_N)
     fewest = int(present_BM.sum(dim=1).min())
@@ -58,7 +58,7 @@ def drop_edge_pairs(
 
     Each pair is dropped with ``probability``; one pair of every graph always stays.
     """
-    from torch_geometric.utils import scatter  # it takes longer to load than torch
+    from torch_geometric.utils import scatter  # it takes as long to load as torch
 
     lower, upper = edge_index.amin(dim=0), edge_index.amax(dim=0)
     pairs, pair_of_edge = torch.unique(lower * len(graph_N) + upper, return_inverse=True)

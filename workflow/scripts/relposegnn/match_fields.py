@@ -15,8 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
-from .weights import shapes_alone
-
 TEMPERATURE = 15.0  # factor of cosine similarities in the softmax
 FINE_SHARE = 0.7  # weight of the fine map in a descriptor, beside 1 for the coarse one
 FIELD_CHANNELS = 10  # of a match field
@@ -89,8 +87,12 @@ class MatchFields(NamedTuple):
 
 
 def cell_positions(height: int, width: int) -> Tensor:
-    """Return the positions (M, 2) of the centres of an image's cells, x and y, in half widths."""
-    if shapes_alone():
+    """Return the positions (M, 2) of the centres of an image's cells, x and y, in half widths.
+
+    On torch's meta device, of which shapes alone are asked for, computing would load its compiler,
+    which takes as long as to load torch.
+    """
+    if torch.get_default_device().type == "meta":
         return torch.empty(height * width, 2)
     x = (torch.arange(width) + 0.5) * 2 / width - 1
     y = ((torch.arange(height) + 0.5) * 2 / height - 1) * (height / width)

@@ -8,7 +8,6 @@ from .match_field_network import MatchFieldGNN
 from .model_settings import KAIMING, MATCH_FIELD, POOLED, ModelSettings
 from .pose_network import PoseNetwork
 from .runtime import InputError
-from .weights import shapes_alone
 
 
 def build_network(
@@ -27,16 +26,16 @@ def build_network(
         InputError: the kind of edges is unknown, match fields have no maps, or the weights cannot
             be read.
     """
-    network = _build(settings, maps)
+    network = network_of(settings, maps)
     if backbone_weights is not None and settings.edges == POOLED:
         network.load_backbone(backbone_weights)
-    if settings.initialisation == KAIMING and not shapes_alone():
+    if settings.initialisation == KAIMING:
         network.initialise_kaiming()
     return network
 
 
-def _build(settings: ModelSettings, maps: Mapping[str, Any] | None) -> PoseNetwork:
-    """Return the network with torch's own random weights."""
+def network_of(settings: ModelSettings, maps: Mapping[str, Any] | None) -> PoseNetwork:
+    """Return the network of some settings as ``build_network``, with torch's own random weights."""
     if settings.edges == POOLED:
         from .published_network import RelPoseGNN  # torchvision takes as long to load as torch
 

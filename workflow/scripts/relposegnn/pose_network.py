@@ -54,7 +54,7 @@ class PoseNetwork(nn.Module):
         self.settings = settings
         width = settings.width
         layers = min(settings.layers, settings.iterations)
-        if layers:  # PyTorch Geometric takes longer to load than torch
+        if layers:  # PyTorch Geometric takes as long to load as torch
             from .message_passing import MessagePassingLayer
         for layer in range(layers):
             setattr(self, f"gnn{layer + 1}", MessagePassingLayer(width, settings.attention))

@@ -16,7 +16,7 @@ from torch.utils.data import BatchSampler, Sampler
 
 from .processes import process_count, process_index
 
-if TYPE_CHECKING:  # it takes longer to load than torch, and poses are predicted without it
+if TYPE_CHECKING:  # it takes as long to load as torch, and poses are predicted without it
     from torch_geometric.data import Batch
     from torch_geometric.loader import DataLoader
 
@@ -145,6 +145,7 @@ class _Dropout(nn.Dropout):
             return super().forward(rows_RC)
 
         def draw(count: int) -> Tensor:
+            """Return what dropout makes of ones, (count, C)."""
             return super(_Dropout, self).forward(rows_RC.new_ones(count, rows_RC.shape[1]))
 
         return rows_RC * drawn_for_rows(draw, len(rows_RC))

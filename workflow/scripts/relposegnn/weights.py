@@ -147,11 +147,3 @@ def list_keys(keys: Iterable[object]) -> str:
     names = [str(key) for key in keys]
     more = f", ... ({len(names)} in all)" if len(names) > SHOWN_KEYS else ""
     return (", ".join(names[:SHOWN_KEYS]) or "nothing") + more
-
-
-def shapes_alone() -> bool:
-    """Return whether tensors are made on torch's meta device, where they have no numbers.
-
-    To compute with these loads torch's compiler, which takes as long as torch.
-    """
-    return torch.get_default_device().type == "meta"

@@ -118,11 +118,33 @@ def projection_errors(camera: Camera, sights: Sights) -> np.ndarray:
 
     At most ``FARTHEST``, and that of what lies behind it.
     """
+    return np.linalg.norm(_errors(_seen(camera, sights), sights), axis=1)
+
+
+class _Seen(NamedTuple):
+    """Points as a camera sees them: in its axes, (n, 3), and how far from their places, (n, 2).
+
+    ``within`` (n, 1) tells which lie before it and no farther from their places than ``FARTHEST``.
+    """
+
+    turned: np.ndarray
+    offset: np.ndarray
+    within: np.ndarray
+
+
+def _seen(camera: Camera, sights: Sights) -> _Seen:
     turned = (sights.points - camera.pose[:3, 3]) @ camera.pose[:3, :3]
-    depth = np.maximum(turned[:, 2:], NEAREST)
-    offset = turned[:, :2] / depth - undone(sights.places, camera.changes)
-    error = np.minimum(np.linalg.norm(offset, axis=1), FARTHEST)
-    return np.where(turned[:, 2] > 0, error, FARTHEST) / sights.scales
+    before = turned[:, 2:] > NEAREST
+    projected = turned[:, :2] / np.where(before, turned[:, 2:], 1.0)
+    offset = projected - undone(sights.places, camera.changes)
+    near = np.linalg.norm(offset, axis=1, keepdims=True) < FARTHEST
+    return _Seen(turned, offset, before & near)
+
+
+def _errors(seen: _Seen, sights: Sights) -> np.ndarray:
+    """Return errors of projections in their scales, (n, 2)."""
+    # Whichever way the farthest ones are: it changes nothing.
+    return np.where(seen.within, seen.offset, [FARTHEST, 0.0]) / sights.scales[:, None]
 
 
 def undone(places: np.ndarray, changes: np.ndarray) -> np.ndarray:
@@ -154,45 +176,44 @@ class _Problem:
 
     def residuals(self, step: np.ndarray) -> np.ndarray:
         """Return (2 n + 6 + k) numbers after a step (6 + k)."""
-        errors, _ = self._errors(step)
-        pose, changes = moved(self._start.pose, step), self._start.changes + step[6:]
-        own = deviations(pose, self._prior), changes / self._spread
+        camera = self._after(step)
+        errors = _errors(_seen(camera, self._sights), self._sights)
+        own = deviations(camera.pose, self._prior), camera.changes / self._spread
         return np.concatenate([(_stretch(errors)[0] * errors).ravel(), *own])
 
     def jacobian(self, step: np.ndarray) -> np.ndarray:
         """Return how residuals change with each part of a step, (2 n + 6 + k, 6 + k)."""
-        errors, slopes = self._errors(step)
+        camera = self._after(step)
+        seen = _seen(camera, self._sights)
+        errors, slopes = _errors(seen, self._sights), self._slopes(seen, camera, step)
         stretch, bend = _stretch(errors)
         along = np.einsum("ni,nik->nk", errors, slopes)
         change = stretch[..., None] * slopes + (bend * errors)[..., None] * along[:, None]
         own = np.diag(np.concatenate([np.full(6, 1 / self._prior.metres), 1 / self._spread]))
-        turn = self._prior.pose[:3, :3].T @ moved(self._start.pose, step)[:3, :3]
-        back = np.linalg.inv(_turning(Rotation.from_matrix(turn).as_rotvec()))
+        turn = Rotation.from_matrix(self._prior.pose[:3, :3].T @ camera.pose[:3, :3]).as_rotvec()
+        back = np.linalg.inv(_turning(turn))
         own[3:6, 3:6] = back @ _turning(step[3:6]) / self._prior.radians
         return np.concatenate([change.reshape(-1, len(step)), own])
 
-    def _errors(self, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return errors of projections in their scales (n, 2), and their slopes (n, 2, 6 + k)."""
-        pose, changes = moved(self._start.pose, step), self._start.changes + step[6:]
-        turned = (self._sights.points - pose[:3, 3]) @ pose[:3, :3]
-        depth = np.maximum(turned[:, 2:], NEAREST)
-        seen, places = turned[:, :2] / depth, undone(self._sights.places, changes)
-        offset, scales = seen - places, self._sights.scales[:, None]
-        within = np.linalg.norm(offset, axis=1, keepdims=True) < FARTHEST
-        within &= turned[:, 2:] > NEAREST
-        offset = np.where(within, offset, [FARTHEST, 0.0])  # whichever way: it changes nothing
+    def _after(self, step: np.ndarray) -> Camera:
+        return Camera(moved(self._start.pose, step), self._start.changes + step[6:])
 
-        change = np.zeros((len(turned), 3, 6))  # of ``turned``
-        change[..., :3] = -pose[:3, :3].T
-        change[..., 3:] = np.cross(turned[:, None], np.eye(3)).mT @ _turning(step[3:6])
-        slopes = np.zeros((len(turned), 2, len(step)))
-        slopes[..., :6] = (change[:, :2] - seen[..., None] * change[:, 2:]) / depth[..., None]
-        if len(changes):
+    def _slopes(self, seen: _Seen, camera: Camera, step: np.ndarray) -> np.ndarray:
+        """Return how errors of projections change with each part of a step, (n, 2, 6 + k)."""
+        change = np.zeros((len(seen.turned), 3, 6))  # of ``turned``
+        change[..., :3] = -camera.pose[:3, :3].T
+        change[..., 3:] = np.cross(seen.turned[:, None], np.eye(3)).mT @ _turning(step[3:6])
+        depth = np.where(seen.within, seen.turned[:, 2:], 1.0)[..., None]
+        projected = seen.turned[:, :2, None] / depth
+        slopes = np.zeros((len(change), 2, len(step)))
+        slopes[..., :6] = (change[:, :2] - projected * change[:, 2:]) / depth
+        if len(camera.changes):
+            places = undone(self._sights.places, camera.changes)
             slopes[..., 6] = places
-        if len(changes) > 1:
-            slopes[..., 7:9] = np.diag(1 / _lengths(changes))
+        if len(camera.changes) > 1:
+            slopes[..., 7:9] = np.diag(1 / _lengths(camera.changes))
             slopes[..., 9] = places * [0.5, -0.5]
-        return offset / scales, np.where(within[..., None], slopes, 0) / scales[..., None]
+        return np.where(seen.within[..., None], slopes, 0) / self._sights.scales[:, None, None]
 
 
 def _stretch(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

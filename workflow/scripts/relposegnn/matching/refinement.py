@@ -146,20 +146,21 @@ def refine_pose(
     sights = Sights(points, places, scales)
     by_ransac = pose_by_ransac(points, places, tolerance)
     starts = [prior.pose] if by_ransac is None else [prior.pose, by_ransac]
-    chosen = told = _fitted(starts, sights, prior)
-    majority, least = MAJORITY, (0.0, 0.0)
+    fit = _fitted(starts, sights, prior)
+    refined, majority = fit.refined(sights), MAJORITY
     if prior.intrinsics:
-        starts = [prior.pose, told.solution.camera.pose]
+        starts = [prior.pose, fit.solution.camera.pose]
         other = _fitted(starts, sights, prior._replace(intrinsics=OTHER_INTRINSICS))
-        doubt = float(expit(other.evidence - told.evidence))
-        least = _least_errors(told.refined(sights), other.refined(sights), doubt)
+        doubt = float(expit(other.evidence - fit.evidence))
+        by_other = other.refined(sights)
+        least = _least_errors(refined, by_other, doubt)
         if doubt >= 0.5:
-            chosen, majority = other, OTHER_MAJORITY
-    refined = chosen.refined(sights)
-    astray = np.abs(deviations(chosen.solution.camera.pose, chosen.prior)).max() > GATE
+            fit, refined, majority = other, by_other, OTHER_MAJORITY
+        refined = refined._replace(least=least)
+    astray = np.abs(deviations(fit.solution.camera.pose, fit.prior)).max() > GATE
     if 2 * refined.points - len(points) < majority or astray:
         return unrefined(prior)
-    return refined._replace(least=least)
+    return refined
 
 
 def _fitted(starts: Sequence[np.ndarray], sights: Sights, prior: Prior) -> _Fit:

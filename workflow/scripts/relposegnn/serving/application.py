@@ -135,12 +135,15 @@ def _handlers(known: str) -> dict:
         return _refusal(500, "the disk of the service takes no photo; its log says why")
 
     def of_busy(_: Request, error: BusyError) -> Response:
+        """Answer when to come again."""
         return _refusal(503, str(error), {"Retry-After": str(error.seconds)})
 
     def of_gone(_: Request, error: Exception) -> Response:
+        """Answer nobody: who asked is gone."""
         return Response(status_code=400)  # to nobody
 
     def of_fault(_: Request, error: Exception) -> Response:
+        """Answer that the service is at fault."""
         return _refusal(500, "the service failed at this request; its log says why")
 
     return {

@@ -42,6 +42,7 @@ class Protection:
         """Answer a request."""
 
         async def send_protected(message: Message) -> None:
+            """Send a message, an answer's first one with the headers that protect it."""
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)

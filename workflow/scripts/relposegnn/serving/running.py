@@ -14,12 +14,14 @@ class _Server(uvicorn.Server):
     """A server that tells when it begins and ends; what it has taken on comes before the end."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin, and print the address."""
         await super().startup(sockets)
         address, port = sockets[0].getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address
         print(f"serving at http://{shown}:{port}/ (Ctrl-C ends it)", flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what has been taken on, and end."""
         print("no new photos; those here are finished (Ctrl-C again leaves them)", flush=True)
         await super().shutdown(sockets)
 

@@ -62,6 +62,7 @@ class _Limited:
         self._receive, self._limit, self._got = request.receive, limit, 0
 
     async def receive(self) -> Message:
+        """Return the next part of the request; HTTPException 413 beyond the limit."""
         message = await self._receive()
         self._got += len(message.get("body", b""))
         if self._got > self._limit:

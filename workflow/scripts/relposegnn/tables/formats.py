@@ -122,6 +122,7 @@ def format_html(table: Table) -> str:
     kinds = ["text" if i < table.text_columns else "" for i in range(table.cells.shape[1])]
 
     def row(tag: str, texts: Sequence[str], kind: str = "") -> str:
+        """Return a row of cells of a kind of tag, with a class of its own where one is given."""
         cells = [f'<{tag} class="{k}">{escape(t)}' for k, t in zip(kinds, texts, strict=True)]
         return f'<tr class="{kind}">{"".join(cells)}'
 

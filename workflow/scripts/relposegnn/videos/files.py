@@ -49,6 +49,7 @@ def create_mp4(
         codec.color_primaries, codec.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
 
         def add(frame: np.ndarray) -> None:
+            """Write the next frame, (H, W, 3) uint8."""
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(
                 format="yuv420p", dst_colorspace=codec.colorspace, dst_color_range=codec.color_range
             )
