@@ -20,6 +20,7 @@ from undrawn_rooms import undrawn_room
 
 from generated_rooms.paths import camera_path
 from relposegnn.metrics import STATED
+from relposegnn.photos.cameras import CAMERA
 from relposegnn.photos.localiser import POSE, Localised
 from relposegnn.poses import quaternion_from_matrix
 from relposegnn.predictions import ALL_EDGES
@@ -90,6 +91,7 @@ class PlantedPlace:
             **dict(zip(STATED, SMALL if sure > 0.5 else LARGE, strict=True)),
             "confidence": sure, "accepted": sure > 0.4, "similarity": 0.83, "points": 57,
             "nearest": self._names[row],
+            **dict(zip(CAMERA, (640, 480, 525.0, 525.0, 320.0, 240.0), strict=True)),
         }  # fmt: skip
         return answer_of(Localised(pd.DataFrame([table]), SPREAD[None]), self.place)
 

@@ -24,7 +24,10 @@ from relposegnn.layouts.colmap import read_model
 from relposegnn.poses import canonical_quaternion, pose_from_quaternion
 
 NAMES = ["a.jpg", "Walk/b.PNG", "été.jpeg"]
-CAMERAS = [Pinhole(64, 48, 60.0), Pinhole(48, 64, 55.5), Pinhole(64, 48, 60.0)]
+CAMERAS = [
+    Pinhole.of_image(size, length / 64)
+    for size, length in (((64, 48), 60.0), ((48, 64), 55.5), ((64, 48), 60.0))
+]
 ROTATIONS = st.integers(0, 2**32 - 1)
 ORIGINS = st.sampled_from([0.0, 30.0, 5e6])  # a room; a hall; map coordinates
 

@@ -16,6 +16,8 @@ def test_a_focal_length_that_is_off_is_solved_for():
     )
     assert errors(loose.pose, scene.truth)[0] < 5e-3
     assert errors(exact.pose, scene.truth)[0] > 2 * errors(loose.pose, scene.truth)[0]
+    np.testing.assert_array_equal(exact.intrinsics, (1, 1, 0, 0))
+    np.testing.assert_allclose(loose.intrinsics, (1.04, 1.04, 0, 0), atol=2e-3)
     assert loose.points > 100
 
 
@@ -45,6 +47,7 @@ def test_a_picture_that_was_cropped_or_stretched_is_placed(lengths, centre, devi
     assert shift < 0.02
     assert degrees < 0.5
     assert other.points > 140
+    np.testing.assert_allclose(other.intrinsics, (*lengths, *centre), atol=0.02)
     assert shift < other.metres < 0.2
     assert np.radians(degrees) < other.radians < 0.1
     if deviation == 0.02:  # in place of a focal length that is off, and nothing else
@@ -61,6 +64,15 @@ def test_intrinsics_that_may_be_right_are_kept(longer):
     assert errors(refined.pose, scene.truth)[0] < 0.01
     assert refined.least[0] < 0.1 * refined.metres
     assert refined.least[1] < 0.1 * refined.radians
+
+
+@pytest.mark.parametrize("odds", [1e-9, 1e9])
+def test_how_probable_other_intrinsics_are_beforehand_counts(odds):
+    """Intrinsics are as told: free ones come near, but hardly to the last bit."""
+    scene = Scene()
+    prior = scene.prior._replace(intrinsics=(0.1,), odds=odds)
+    fx, fy, *middle = scene.refine(prior).intrinsics
+    assert (fx == fy) == (middle == [0, 0]) == (odds < 1)
 
 
 def test_errors_say_so_where_two_cameras_fit_a_picture_alike():

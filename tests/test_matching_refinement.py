@@ -98,7 +98,7 @@ def test_a_pose_that_matches_tell_little_of_stays_near_the_regressed_one():
 def test_deviations_sum_up_their_axes():
     turn = Rotation.from_rotvec([0.3, -0.2, 0.9]).as_matrix()
     centre, rotation = (turn @ np.diag(s) @ turn.T for s in ([1.0, 4, 4], [0.01, 0.02, 0.06]))
-    refined = Refined(np.eye(4), 20, centre, rotation, 0.5)
+    refined = Refined(np.eye(4), 20, centre, rotation, 0.5, intrinsics=np.array([1, 1, 0, 0]))
     assert refined.metres == pytest.approx(3)
     assert refined.radians == pytest.approx(0.3)
     assert unrefined(Prior(np.eye(4), 0.05, 0.03)).metres == pytest.approx(0.05 * 3**0.5)
@@ -178,7 +178,7 @@ def test_a_pose_is_let_go_by_the_share_of_what_others_know():
     pose[:3, :3] = Rotation.from_rotvec(most_probable[3:]).as_matrix()
     rows = np.vstack([np.diag(np.sqrt(told) / deviation), np.diag(1 / deviation)])
     solution = Solution(Camera(pose, np.zeros(0)), 0.0, rows.T @ rows)
-    moved, covariance = let_go(solution, prior)
+    (moved, _), covariance = let_go(solution, prior)
     share = 1 / (told + 1)
     expected = target * told / (told + share) * deviation
     turn = Rotation.from_matrix(moved[:3, :3]).as_rotvec()

@@ -17,6 +17,7 @@ from relposegnn.frames import Frames
 from relposegnn.matching.refinement import Refined, unrefined
 from relposegnn.metrics import STATED
 from relposegnn.owners import Owner
+from relposegnn.photos.cameras import CAMERA
 from relposegnn.photos.confidence import recognition, similarity_scale
 from relposegnn.photos.localiser import POSE
 from relposegnn.photos.refining import PhotoRefiner
@@ -83,7 +84,7 @@ def test_photos_that_matches_refine_have_their_pose_and_error_and_need_no_recogn
     planted = np.eye(4)
     planted[:3, 3] = 1, 2, 3
     parts = 0.0012 * np.eye(3), np.radians(0.5) ** 2 / 3 * np.eye(3)
-    refined = Refined(planted, 40, *parts, misfit=0.9)
+    refined = Refined(planted, 40, *parts, misfit=0.9, intrinsics=np.array([1.5, 1.2, 0.1, 0]))
 
     def refine(self, paths, ranked, priors, *_):
         return [refined] * (len(paths) - 1) + [unrefined(priors[-1])]
@@ -94,9 +95,16 @@ def test_photos_that_matches_refine_have_their_pose_and_error_and_need_no_recogn
     changes = {
         "calibration": write_calibration(tmp_path / "c.json", place.model, **{REFINED: scale})
     }
-    changes |= {"images": tmp_path, "within": (0.09, 2.0)}
+    write_camera(tmp_path / "camera.json", 0.8, "planted", Owner("tiny", "tiny"))
+    changes |= {"camera": tmp_path / "camera.json", "images": tmp_path, "within": (0.09, 2.0)}
     table = localise(place, folder, tmp_path / "out", **changes)
     assert table["points"].tolist() == [40] * 5 + [0]
+    sizes = table[["width", "height"]].to_numpy()
+    longer, shorter = sizes.max(axis=1, keepdims=True), sizes.min(axis=1, keepdims=True)
+    pixels = 0.8 * np.maximum(longer, shorter * 40 / 32)  # the database's camera
+    expected = np.hstack([[1.5, 1.2] * pixels, sizes / 2 + [0.1, 0] * pixels])
+    expected[5] = [*pixels[5], *pixels[5], *sizes[5] / 2]
+    np.testing.assert_allclose(table[CAMERA[2:]], expected)
     np.testing.assert_allclose(table[POSE[:3]][:5], [[1, 2, 3]] * 5)
     np.testing.assert_allclose(table["sigma_m"], [1.5 * 0.06] * 5 + [0.1])
     np.testing.assert_allclose(table["sigma_deg"], [2.0] * 6)

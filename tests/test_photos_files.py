@@ -151,13 +151,15 @@ def test_focal_length_of_a_photo(tmp_path, pixels, orientation):
     Image.fromarray(pixels).save(path, exif=exif(28, orientation))
     sizes = (80, 60), (16, 12), (16, 12)
     diagonal = 28 / np.hypot(36, 24)
+    assert read_photo(path, *sizes).focal_length == pytest.approx(diagonal * 200 / 160)
+    assert read_photo(path, *sizes, focal_length=0.9).focal_length == 0.9
     if orientation == 1:
-        assert read_photo(path, *sizes).focal_length == pytest.approx(diagonal * 200 / 160)
-        assert read_photo(path, *sizes, focal_length=0.9).focal_length == pytest.approx(0.9)
+        assert read_photo(path, *sizes).kept == 1
         return
     # Held upright: 120 x 90 of 120 x 160 pixels are left of it.
-    assert read_photo(path, *sizes).focal_length == pytest.approx(diagonal * 200 / 120)
-    assert read_photo(path, *sizes, focal_length=0.9).focal_length == pytest.approx(0.9 * 160 / 120)
+    photo = read_photo(path, *sizes)
+    assert (photo.size, photo.cut) == ((120, 160), True)
+    assert photo.kept == pytest.approx(120 / 160)
 
 
 @pytest.mark.parametrize("millimetres", [0, None])

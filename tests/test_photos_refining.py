@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import DATABASE, FOCAL_LENGTH, QUERIES
 from PIL import ExifTags, Image
@@ -11,9 +12,12 @@ from test_photos_place import place_in
 
 from relposegnn.camera_files import write_camera
 from relposegnn.frames import Frames
+from relposegnn.images import open_image
 from relposegnn.matching.most_probable import Prior
 from relposegnn.matching.scenes import poses_of
 from relposegnn.owners import Owner
+from relposegnn.photos.cameras import CAMERA, CUT_ODDS, ODDS, TOLD, UNTOLD, AssumedCameras
+from relposegnn.photos.files import exif_focal_length
 from relposegnn.photos.refining import PhotoRefiner
 
 pytestmark = pytest.mark.slow
@@ -32,7 +36,10 @@ def place(rendered_scene, rendered_room, tmp_path):
 
 
 def refine(place, rendered_room, paths, focal_length=None):
-    """Return errors (N,) in metres of photos that are 3 cm off, refined; deviations; points."""
+    """Return what is told of photos that are 3 cm off and refined, a row each.
+
+    ``error`` in metres, its ``deviation``, ``points``, and the camera.
+    """
     truth = rendered_room.poses[QUERIES]
     priors = [Prior(pose.copy(), 0.05, 0.02) for pose in truth]
     for prior in priors:
@@ -40,20 +47,28 @@ def refine(place, rendered_room, paths, focal_length=None):
     offset = truth[:, None, :3, 3] - rendered_room.poses[DATABASE][:, :3, 3]
     ranked = np.argsort(np.linalg.norm(offset, axis=2), axis=1)
     with Frames(place.frames, place.camera) as frames:
-        refiner = PhotoRefiner(frames, place.images)
-        refined = refiner.refine(paths, ranked, priors, 2, focal_length)
+        photos = [open_image(path, frames.orientation) for path in paths]
+        sizes = np.array([photo.size for photo in photos])
+        told = np.array([focal_length or exif_focal_length(photo) for photo in photos])
+        known = focal_length is not None, (256, 192), FOCAL_LENGTH
+        cameras = AssumedCameras.of_photos(sizes, told, *known)
+        refined = PhotoRefiner(frames, place.images).refine(paths, ranked, priors, cameras, 2)
     poses, points = poses_of(refined)
-    told = np.array([each.metres for each in refined])
-    np.testing.assert_allclose(told[points == 0], 3**0.5 * 0.05)
-    return np.linalg.norm(poses[0] - truth[:, :3, 3], axis=1), told, points
+    deviation = np.array([each.metres for each in refined])
+    np.testing.assert_allclose(deviation[points == 0], 3**0.5 * 0.05)
+    error = np.linalg.norm(poses[0] - truth[:, :3, 3], axis=1)
+    told = {"error": error, "deviation": deviation, "points": points}
+    return pd.DataFrame(told | cameras.columns(refined))
 
 
 def test_photos_of_the_databases_camera_are_refined(place, rendered_room):
     paths = [rendered_room.paths[row] for row in QUERIES]
-    error, told, points = refine(place, rendered_room, paths)
-    assert (points > 0).mean() > 0.8
-    assert (told[points > 0] < 3**0.5 * 0.05).all()
-    assert np.median(error) < 0.01
+    found = refine(place, rendered_room, paths)
+    placed = found[found["points"] > 0]
+    assert len(placed) > 0.8 * len(found)
+    assert (placed["deviation"] < 3**0.5 * 0.05).all()
+    assert found["error"].median() < 0.01
+    assert placed["fx"].median() == pytest.approx(FOCAL_LENGTH * 256, rel=0.01)
 
 
 LONGER = FOCAL_LENGTH * 256 / 180  # of photos that are cut from images of 256 pixels
@@ -85,9 +100,10 @@ def test_photos_by_another_camera_are_refined_by_their_focal_length(
 ):
     """EXIF has it in whole millimetres: what is missing is solved for."""
     paths = cut_photos(rendered_room, tmp_path, tell=by == "EXIF")
-    error, _, points = refine(place, rendered_room, paths, None if by == "EXIF" else LONGER)
-    assert (points > 0).mean() > 0.6
-    assert np.median(error) < 0.01
+    found = refine(place, rendered_room, paths, None if by == "EXIF" else LONGER)
+    assert (found["points"] > 0).mean() > 0.6
+    assert found["error"].median() < 0.01
+    assert found["fx"].median() == pytest.approx(LONGER * 180, rel=0.02)
 
 
 @pytest.mark.parametrize("form", ["middle", "corner", "high"])
@@ -102,7 +118,30 @@ def test_photos_that_were_cropped_or_stretched_are_placed_by_matches_alone(
                 image.crop((0, 0, 192, 144)).save(path)
             if form == "high":
                 image.resize((256, 240)).save(path)
-    error, told, points = refine(place, rendered_room, paths)
-    assert (points > 0).mean() > 0.8
-    assert np.median(error) < 0.05
-    assert (error < 2 * told).mean() > 0.8
+    found = refine(place, rendered_room, paths)
+    assert (found["points"] > 0).mean() > 0.8
+    assert found["error"].median() < 0.05
+    assert (found["error"] < 2 * found["deviation"]).mean() > 0.8
+    pixels = FOCAL_LENGTH * 256
+    expected = {
+        "middle": (pixels, pixels, 90, 68),
+        "corner": (pixels, pixels, 128, 96),
+        "high": (pixels, 1.25 * pixels, 128, 120),
+    }
+    np.testing.assert_allclose(found[CAMERA[2:]].median(), expected[form], atol=0.1 * pixels)
+
+
+def test_a_photo_that_tells_nothing_is_taken_for_a_part_of_what_the_databases_camera_sees():
+    """Of 4 x 3: a whole one, upright; 16:9; a square. Of 16 x 9, cut from 4 x 3, the same."""
+    sizes = np.array([(480, 640), (640, 360), (360, 360)])
+    for size, odds in (
+        ((40, 30), [CUT_ODDS, CUT_ODDS, CUT_ODDS]),
+        ((16, 9), [CUT_ODDS, ODDS, CUT_ODDS]),
+    ):
+        cameras = AssumedCameras.of_photos(sizes, np.full(3, np.nan), True, size, 0.8)
+        np.testing.assert_allclose(cameras.focal_lengths, [0.8, 0.8, 0.8 * 4 / 3])
+        np.testing.assert_array_equal(cameras.deviations, UNTOLD)
+        np.testing.assert_array_equal(cameras.odds, odds)
+    told = AssumedCameras.of_photos(sizes, np.full(3, 0.7), False, (40, 30), 0.8)
+    np.testing.assert_array_equal(told.focal_lengths, 0.7)
+    np.testing.assert_array_equal(told.deviations, TOLD)

@@ -109,7 +109,8 @@ def test_why_a_pose_is_refused(loaded, folder, changes, reason):
 
 def test_what_is_not_finite_is_told_as_none(loaded, folder):
     found = loaded.localise([folder / "test 1.PNG"])
-    found.table.loc[0, [*POSE, *STATED]] = np.nan
+    found.table.loc[0, [*POSE, *STATED, "fx"]] = np.nan
     told = answer_of(found, loaded.place)
     json.dumps(told, allow_nan=False)
+    assert told["camera"]["fx"] is None
     assert told["pose"] is told["sigma_m"] is told["covariance95_m2"] is None

@@ -70,12 +70,12 @@ def load_model(path: str | Path) -> PoseNetwork:
     weights = contents["model_state_dict"]
     try:
         with torch.device("meta"):  # shapes alone: settings may ask for more than there is
-            check_weights(_network(settings, contents["maps"], weights), weights, path)
+            model = _network(settings, contents["maps"], weights)
+        check_weights(model, weights, path)
     except (RuntimeError, OverflowError, TypeError) as error:  # no sizes of arrays
         raise InputError(
             f"{path}: holds settings of no network ({error}); train it again"
         ) from error
-    model = _network(settings, contents["maps"], weights)
     load_weights(model, weights, path)
     return model.eval()
 

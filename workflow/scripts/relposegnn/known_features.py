@@ -26,7 +26,7 @@ class KnownFeatures(nn.Module):
         """Make room for features of D = ``width``."""
         super().__init__()
         self.register_buffer("mean", torch.zeros(width))
-        # Not torch.eye, which computes, see ``match_fields.cell_positions``.
+        # Not torch.eye: to compute on torch's meta device loads its compiler.
         self.register_buffer("whitening", torch.zeros(width, width).fill_diagonal_(1.0))
 
     def forward(self, features: Tensor) -> Tensor:

@@ -89,13 +89,10 @@ class MatchFields(NamedTuple):
 def cell_positions(height: int, width: int) -> Tensor:
     """Return the positions (M, 2) of the centres of an image's cells, x and y, in half widths.
 
-    On torch's meta device, of which shapes alone are asked for, computing would load its compiler,
-    which takes as long as to load torch.
+    On the CPU, also of networks that are built on torch's meta device: no weights hold them.
     """
-    if torch.get_default_device().type == "meta":
-        return torch.empty(height * width, 2)
-    x = (torch.arange(width) + 0.5) * 2 / width - 1
-    y = ((torch.arange(height) + 0.5) * 2 / height - 1) * (height / width)
+    x = (torch.arange(width, device="cpu") + 0.5) * 2 / width - 1
+    y = ((torch.arange(height, device="cpu") + 0.5) * 2 / height - 1) * (height / width)
     rows, columns = torch.meshgrid(y, x, indexing="ij")
     return torch.stack([columns, rows], dim=2).flatten(0, 1)
 

@@ -61,7 +61,8 @@ class PoseNetwork(nn.Module):
         self.dropout = nn.Dropout(settings.dropout)
         self.fc_xyz_R = nn.Linear(width, 3)
         self.fc_wpqr_R = nn.Linear(width, 3)
-        deviation = torch.tensor(settings.translation_deviation, dtype=torch.float32)
+        # On the CPU also where the network is built on torch's meta device: no weights hold it.
+        deviation = torch.tensor(settings.translation_deviation, dtype=torch.float32, device="cpu")
         self.register_buffer("translation_deviation", deviation, persistent=False)
         self.adaptation: nn.Linear | None = None  # to a place, see ``adaptation``
         self.known: KnownFeatures | None = None  # features of edges, of a training or a place

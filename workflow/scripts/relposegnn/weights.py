@@ -84,22 +84,24 @@ def refusal(error: Exception) -> str:
 
 
 def load_weights(module: nn.Module, state: Mapping[str, torch.Tensor], source: str | Path) -> None:
-    """Copy ``state`` into ``module``, every key of it.
+    """Give ``module``, which may be on torch's meta device, the tensors of ``state`` themselves.
 
     Raises:
         InputError: as ``check_weights``, or weights are no finite floating-point numbers.
     """
     check_weights(module, state, source)
+    given = {}
     for key, own in module.state_dict().items():
         wrong = f"holds {state[key].dtype}"
         if state[key].is_floating_point() == own.is_floating_point():
-            if torch.isfinite(state[key].to(own.dtype)).all():
+            given[key] = state[key].to(own.dtype)
+            if torch.isfinite(given[key]).all():
                 continue
             wrong = "holds numbers that are not finite"
         raise InputError(
             f"{source}: {key} {wrong}, expected finite {own.dtype}; download it, or train it, again"
         )
-    module.load_state_dict(state)
+    module.load_state_dict(given, assign=True)
 
 
 def fingerprint(module: nn.Module) -> str:

@@ -65,7 +65,8 @@ def _network_with(
     state: Mapping[str, torch.Tensor], settings: ModelSettings, source: str | Path
 ) -> RelPoseGNN:
     """Return the network with a checkpoint's weights; InputError where they are none of it."""
-    model = RelPoseGNN(settings)
+    with torch.device("meta"):  # without weights of its own
+        model = RelPoseGNN(settings)
     try:
         check_weights(model, state, source)
     except InputError as error:

@@ -10,6 +10,8 @@ from ..matching.triangulation import project
 from ..poses import inverse_pose, pose_from_quaternion
 from .pose_formats import Pinhole, PoseList, in_full, write_images, write_lines
 
+CAMERAS = "# CAMERA_ID MODEL WIDTH HEIGHT, then F CX CY or FX FY CX CY"
+
 
 class View(NamedTuple):
     """What an image sees of points.
@@ -55,7 +57,7 @@ def write_model(
     numbers = {camera: number for number, camera in enumerate(dict.fromkeys(cameras), start=1)}
     lines = [f"# Number of cameras: {len(numbers)}"]
     lines += [f"{number} {camera}" for camera, number in numbers.items()]
-    write_lines(folder / "cameras.txt", ["# CAMERA_ID MODEL WIDTH HEIGHT F CX CY", *lines])
+    write_lines(folder / "cameras.txt", [CAMERAS, *lines])
     marks = [
         view.places * max(camera[:2]) + np.array(camera[:2]) / 2
         for view, camera in zip(cloud.views, cameras, strict=True)
@@ -81,7 +83,7 @@ def _errors(
     errors = []
     for pose, camera, view, own in zip(cam_from_world, cameras, cloud.views, marks, strict=True):
         rays = project(pose[None, :3], cloud.points[view.numbers])[0][:, 0]
-        found = camera.focal_length * rays + np.array(camera[:2]) / 2
+        found = rays * [camera.fx, camera.fy] + [camera.cx, camera.cy]
         errors.append(np.linalg.norm(found - own, axis=1))
     return errors
 

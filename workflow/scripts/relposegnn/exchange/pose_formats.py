@@ -44,22 +44,38 @@ class PoseList(NamedTuple):
 
 
 class Pinhole(NamedTuple):
-    """A camera without distortion, its principal point in the middle; all in pixels."""
+    """A camera without distortion, in pixels: size, focal lengths, and principal point.
+
+    The upper left corner of an image is at (0, 0), as COLMAP has it.
+    """
 
     width: int
     height: int
-    focal_length: float
+    fx: float
+    fy: float
+    cx: float
+    cy: float
 
     @classmethod
     def of_image(cls, size: tuple[int, int], focal_length: float) -> "Pinhole":
-        """Return the camera of an image (width, height); NaN longer sides: COLMAP's guess."""
+        """Return the camera of an image (width, height), its principal point in the middle.
+
+        The focal length is in longer sides; NaN: COLMAP's guess.
+        """
         length = GUESSED_LENGTH if math.isnan(focal_length) else focal_length
-        return cls(*size, length * max(size))
+        pixels = length * max(size)
+        return cls(*size, pixels, pixels, size[0] / 2, size[1] / 2)
+
+    @property
+    def focal_length(self) -> float:
+        """The only one, or the geometric mean of both."""
+        return self.fx if self.fx == self.fy else math.sqrt(self.fx * self.fy)
 
     def __str__(self) -> str:
         """Return it as COLMAP and hloc have it: model, width, height, parameters."""
-        size, numbers = f"{self.width} {self.height}", (self.width / 2, self.height / 2)
-        return f"SIMPLE_PINHOLE {size} {in_full([self.focal_length, *numbers])}"
+        simple = self.fx == self.fy
+        model, numbers = ("SIMPLE_PINHOLE", self[3:]) if simple else ("PINHOLE", self[2:])
+        return f"{model} {self.width} {self.height} {in_full(numbers)}"
 
 
 def write_tum(
@@ -123,7 +139,8 @@ def write_ace(
 ) -> None:
     """Write ACE0's pose file: ``file qw qx qy qz tx ty tz focal_length confidence``.
 
-    World-to-camera, the focal length in pixels; ``confidence`` (N) is any number for which more is
+    World-to-camera, the focal length in pixels, of a principal point in the middle, which is all
+    that it has room for; ``confidence`` (N) is any number for which more is
     better, in its own files the inliers that were counted.
     """
     _tell_blanks(path, poses.names, "ACE")

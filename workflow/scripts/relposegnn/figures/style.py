@@ -20,6 +20,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from ..runtime import atomic_path
 
 DPI = 200
+PNG_LEVEL = 4  # of compression: half of the time of the usual 6, and some per cent larger
 MANY_DECADES = 2.2
 INK, SOFT, PALE = "#222222", "#777777", "#c8c8c8"
 # Paul Tol's "muted" scheme (https://personal.sron.nl/~pault), its palest colours last.
@@ -68,7 +69,8 @@ def house_style() -> AbstractContextManager:
 def save_figure(figure: Figure, figure_file: str | Path) -> None:
     """Write a figure; the suffix of ``figure_file`` says its format."""
     with atomic_path(figure_file) as partial, house_style():
-        figure.savefig(partial, dpi=DPI)
+        packed = {"compress_level": PNG_LEVEL} if partial.suffix == ".png" else None
+        figure.savefig(partial, dpi=DPI, pil_kwargs=packed)
 
 
 def use_log_ticks(axis: matplotlib.axis.Axis) -> None:

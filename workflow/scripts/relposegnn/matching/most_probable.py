@@ -36,12 +36,14 @@ class Prior(NamedTuple):
         metres: of the camera centre along each axis.
         radians: of the rotation about each axis.
         intrinsics: (k) of changes, see ``undone``; none: they are exact.
+        odds: that intrinsics are quite other than assumed, so that they tell nothing.
     """
 
     pose: np.ndarray
     metres: float
     radians: float
     intrinsics: tuple[float, ...] = ()
+    odds: float = 1.0
 
 
 class Sights(NamedTuple):
@@ -154,6 +156,15 @@ def undone(places: np.ndarray, changes: np.ndarray) -> np.ndarray:
     point in the unit of places, x and y, and the logarithm of the ratio of the two focal lengths.
     """
     return (places - _centre(changes)) / _lengths(changes)
+
+
+def intrinsics_after(changes: np.ndarray) -> np.ndarray:
+    """Return focal lengths along x and y, and the principal point, after changes (k,).
+
+    (4,) numbers in the unit of places, the focal length that these were computed with: without
+    changes 1, 1, 0, 0.
+    """
+    return np.concatenate([_lengths(changes), _centre(changes)])
 
 
 def _centre(changes: np.ndarray) -> np.ndarray:

@@ -31,6 +31,7 @@ from .most_probable import (
     Sights,
     Solution,
     deviations,
+    intrinsics_after,
     most_probable,
     moved,
     projection_errors,
@@ -66,6 +67,7 @@ class Refined(NamedTuple):
         misfit: median error of the projections that are seen, in the scales that are expected of
             them: larger where key points lie less exactly, as in blurred images. NaN where the
             regressed pose stays.
+        intrinsics: (4,) with which it was found, see ``most_probable.intrinsics_after``.
         least: root mean square errors in metres and in radians that the camera's being another than
             is told comes to, as far as that is probable: errors are no smaller.
     """
@@ -75,6 +77,7 @@ class Refined(NamedTuple):
     centre: np.ndarray
     rotation: np.ndarray
     misfit: float
+    intrinsics: np.ndarray
     least: tuple[float, float] = (0.0, 0.0)
 
     @property
@@ -106,19 +109,20 @@ class _Fit(NamedTuple):
 
     def refined(self, sights: Sights) -> Refined:
         """Return the pose, however few points are seen where they should be."""
-        pose, covariance = let_go(self.solution, self.prior)
+        camera, covariance = let_go(self.solution, self.prior)
         errors = projection_errors(self.solution.camera, sights)
         seen = errors < TOLERANCE
         misfit = float(np.median(errors[seen])) if seen.any() else np.nan
         return Refined(
-            pose, np.count_nonzero(seen), covariance[:3, :3], covariance[3:6, 3:6], misfit
+            *(camera.pose, np.count_nonzero(seen), covariance[:3, :3], covariance[3:, 3:]),
+            *(misfit, intrinsics_after(camera.changes)),
         )
 
 
 def unrefined(prior: Prior) -> Refined:
     """Return the regressed pose as it stays where matches do not refine it."""
     parts = prior.metres**2 * np.eye(3), prior.radians**2 * np.eye(3)
-    return Refined(prior.pose, 0, *parts, misfit=np.nan)
+    return Refined(prior.pose, 0, *parts, np.nan, intrinsics_after(np.zeros(0)))
 
 
 def refine_pose(
@@ -151,7 +155,7 @@ def refine_pose(
     if prior.intrinsics:
         starts = [prior.pose, fit.solution.camera.pose]
         other = _fitted(starts, sights, prior._replace(intrinsics=OTHER_INTRINSICS))
-        doubt = float(expit(other.evidence - fit.evidence))
+        doubt = float(expit(other.evidence - fit.evidence + np.log(prior.odds)))
         by_other = other.refined(sights)
         least = _least_errors(refined, by_other, doubt)
         if doubt >= 0.5:
@@ -202,20 +206,20 @@ def _least_errors(told: Refined, other: Refined, doubt: float) -> tuple[float, f
     return tuple(np.sqrt(mean).tolist())
 
 
-def let_go(solution: Solution, prior: Prior) -> tuple[np.ndarray, np.ndarray]:
-    """Return the most probable pose (4, 4) without what the regressed one adds to sure matches.
+def let_go(solution: Solution, prior: Prior) -> tuple[Camera, np.ndarray]:
+    """Return the most probable camera without what the regressed pose adds to sure matches.
 
-    And its covariance (6, 6), as of a step. Matches count little in the cost, and where
+    And the covariance (6, 6) of its pose, as of a step. Matches count little in the cost, and where
     the database's poses are exact they tell far more: of the regressed pose's error a twentieth is
     left then, which is most of what is wrong. So in each direction the regressed pose counts by the
     share that it has in what is known of it: nearly nothing where matches fix it, as much as before
     where they do not. The way there is one step of Newton's.
     """
     deviation = np.array([prior.metres] * 3 + [prior.radians] * 3)
-    pose, information = solution.camera.pose, solution.information
+    (pose, changes), information = solution.camera, solution.information
     # What is known of the pose; intrinsics are as matches and their own deviations leave them open.
-    across = information[:6, 6:]
-    left_open = across @ np.linalg.pinv(information[6:, 6:]) @ across.T
+    following = information[:6, 6:] @ np.linalg.pinv(information[6:, 6:])
+    left_open = following @ information[6:, :6]
     # In units of what the regressed pose tells: of that alone 1.
     scaled = (information[:6, :6] - left_open) * np.outer(deviation, deviation)
     known, directions = np.linalg.eigh(scaled)
@@ -223,7 +227,8 @@ def let_go(solution: Solution, prior: Prior) -> tuple[np.ndarray, np.ndarray]:
     left = np.maximum(known, 1) - 1 + share
     offset = directions.T @ deviations(pose, prior)
     step = deviation * (directions @ ((1 - share) / left * offset))
-    return moved(pose, step), (directions / left) @ directions.T * np.outer(deviation, deviation)
+    covariance = (directions / left) @ directions.T * np.outer(deviation, deviation)
+    return Camera(moved(pose, step), changes - step @ following), covariance
 
 
 def pose_by_ransac(points: np.ndarray, places: np.ndarray, tolerance: float) -> np.ndarray | None:

@@ -4,14 +4,11 @@ import math
 from collections.abc import Collection
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from ..exchange.models import write_model
 from ..exchange.pose_formats import Pinhole, PoseList, write_ace, write_hloc
-from ..frames import Frames
-from ..images import open_image
-from .files import exif_focal_length
+from .cameras import CAMERA
 from .localiser import POSE
 
 
@@ -23,39 +20,28 @@ def accepted_poses(table: pd.DataFrame) -> PoseList:
     return PoseList(list(accepted["image"]), poses[:, :3], poses[:, 3:], remark)
 
 
-def write_formats(
-    table: pd.DataFrame,
-    photo_folder: str | Path,
-    frames: Frames,
-    output_folder: str | Path,
-    formats: Collection[str],
-    focal_length: float | None = None,
-) -> None:
+def write_formats(table: pd.DataFrame, output_folder: str | Path, formats: Collection[str]) -> None:
     """Write accepted photos as a COLMAP model ``colmap/``, and as ``hloc.txt`` and ``ace.txt``.
 
     ACE's confidence is the number of points that a pose was refined by. A camera is that of the
     photo turned as its pose has it.
 
     Args:
-        table: of photos.
-        photo_folder: that their names are relative to.
-        frames: of the place, its camera known.
+        table: of photos, see ``Localiser.localise``.
         output_folder: to write to.
         formats: those of ``exchange.pose_formats.FORMATS`` that are wanted.
-        focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
     """
-    if not formats:
-        return
-    poses, folder = accepted_poses(table), Path(output_folder)
-    usual = float(np.median(frames.focal_lengths("train")))
-    cameras = []
-    for name in poses.names:
-        photo = open_image(Path(photo_folder, name), frames.orientation)
-        told = focal_length or exif_focal_length(photo)
-        cameras.append(Pinhole.of_image(photo.size, usual if math.isnan(told) else told))
+    poses, folder, accepted = accepted_poses(table), Path(output_folder), table[table["accepted"]]
+    cameras = list(map(_known, accepted[CAMERA].itertuples(index=False)))
     if "colmap" in formats:
         write_model(folder / "colmap", poses, cameras)
     if "hloc" in formats:
         write_hloc(folder / "hloc.txt", poses)
     if "ace" in formats:
-        write_ace(folder / "ace.txt", poses, cameras, table["points"][table["accepted"]])
+        write_ace(folder / "ace.txt", poses, cameras, accepted["points"])
+
+
+def _known(camera: Pinhole) -> Pinhole:
+    """Return a camera; where its focal length is unknown, with COLMAP's guess."""
+    guessed = math.isnan(camera.fx)
+    return Pinhole.of_image(camera[:2], camera.fx) if guessed else Pinhole(*camera)

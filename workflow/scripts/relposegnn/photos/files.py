@@ -13,7 +13,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from ..folders import files_below, refuse_no_folder
-from ..images import DECODING_ERRORS, UPRIGHT, crop_centre, open_image, opened_image, resized_shape
+from ..images import DECODING_ERRORS, UPRIGHT, crop_centre, open_image, resized_shape
 from ..layouts.posed_images import FOCAL_LENGTHS
 from ..runtime import InputError
 
@@ -32,12 +32,17 @@ class Photo(NamedTuple):
     Attributes:
         describing: (H, W, 3) uint8 RGB in the size of the descriptor.
         seen: (H, W, 3) uint8 RGB in the size that the network or its encoder sees.
-        cut: whether a part was cut off to give it the frames' aspect.
-        focal_length: in longer sides of what is left of it; NaN where it is unknown.
+        size: of the whole photo, turned.
+        kept: longer side of what is seen of it, in that of the whole: below 1 where a part was cut
+            off to give it the frames' aspect.
+        cut: whether one was.
+        focal_length: in longer sides of the whole; NaN where it is unknown.
     """
 
     describing: np.ndarray
     seen: np.ndarray
+    size: Size
+    kept: float
     cut: bool
     focal_length: float
 
@@ -173,9 +178,9 @@ def read_photo(
         np.array(picture.resize(size, Image.Resampling.BILINEAR, shown))
         for picture, size, shown in ((described, describing, part), (image, seen, box))
     ]
-    whole = focal_length or exif_focal_length(image)
-    left = whole * max(image.size) / max(box[2] - box[0], box[3] - box[1])
-    return Photo(*sides, cut=box != (0, 0, *image.size), focal_length=left)
+    kept = max(box[2] - box[0], box[3] - box[1]) / max(image.size)
+    cut = box != (0, 0, *image.size)
+    return Photo(*sides, image.size, kept, cut, focal_length or exif_focal_length(image))
 
 
 def exif_focal_length(image: Image.Image) -> float:
@@ -190,12 +195,6 @@ def exif_focal_length(image: Image.Image) -> float:
         return math.nan
     length = millimetres / math.hypot(36, 24) * math.hypot(*image.size) / max(image.size)
     return length if FOCAL_LENGTHS[0] <= length <= FOCAL_LENGTHS[1] else math.nan
-
-
-def exif_focal_length_of(path: str | Path | Image.Image) -> float:
-    """Return the focal length that a readable photo's EXIF tells, see ``exif_focal_length``."""
-    with opened_image(path) as image:  # its header alone: no pixels are decoded
-        return exif_focal_length(image)
 
 
 def covering_box(size: Size, packed: Size) -> tuple[float, float, float, float]:

@@ -31,8 +31,9 @@ from ..scene_images import SceneImages
 from ..stored_maps import StoredMaps
 from ..threads import map_in_threads, one_core_left
 from ..weights import fingerprint
+from .cameras import CAMERA, AssumedCameras
 from .confidence import confidence
-from .files import read_photo
+from .files import Photo, read_photo
 from .place import Place
 from .refining import PhotoRefiner
 from .retrieval import PhotoRetrieval
@@ -44,7 +45,9 @@ PHOTOS_AT_ONCE = 64  # in memory
 KEPT_IMAGES = 256  # of the database, as the network sees them; up to 0.5 MB each
 POSE = ["tx", "ty", "tz", "qw", "qx", "qy", "qz"]
 COLUMNS = ["image", *POSE, "confidence", "accepted", *STATED, "similarity", *EDGE_SPREADS]
-COLUMNS += ["points", "nearest"]
+COLUMNS += ["points", "nearest", *CAMERA]
+# Of a photo that cannot be read; everything else is not a number.
+ABSENT = {"confidence": 0.0, "accepted": False, "points": 0, "nearest": "", "width": 0, "height": 0}
 
 
 class Localised(NamedTuple):
@@ -66,11 +69,13 @@ class _Recognised(NamedTuple):
         seen: what the network sees of them.
         ranked: (N, K) database images, most similar first.
         similarity: (N,) to the first of them.
+        cameras: that took them, as far as is known.
     """
 
     seen: torch.Tensor | StoredMaps
     ranked: np.ndarray
     similarity: np.ndarray
+    cameras: AssumedCameras
 
 
 class Localiser:
@@ -130,7 +135,9 @@ class Localiser:
         where it failed; ``confidence``; ``accepted``; ``sigma_m``, ``sigma_deg``, errors that hold
         in 68 % of the cases, and ``sigma95_m``, ``sigma95_deg``, in 95 %; ``similarity`` to the
         ``nearest`` database image; ``spread_m``, ``spread_deg``, medians between two edges'
-        estimates; ``points`` by which the pose was refined, 0 where it was not.
+        estimates; ``points`` by which the pose was refined, 0 where it was not; and the camera,
+        ``width height fx fy cx cy`` in pixels of the photo turned as its pose has it, as matches
+        have it where the pose was refined.
 
         Args:
             photos: JPEG, PNG and HEIC files, or images in memory, upright; or a single one.
@@ -148,7 +155,7 @@ class Localiser:
         own = [getattr(path, "name", str(number)) for number, path in enumerate(paths)]
         names = own if names is None else list(names)
         known = self._recognise(paths, focal_length)
-        refined, told, stated = self._estimate(paths, names, known, focal_length)
+        refined, told, stated = self._estimate(paths, names, known)
         self._files.check()
         poses, points = poses_of(refined)
         poses = np.concatenate(poses, axis=1)
@@ -165,6 +172,7 @@ class Localiser:
             | {"similarity": known.similarity}
             | {name: told[name] for name in EDGE_SPREADS}
             | {"points": points, "nearest": nearest}
+            | known.cameras.columns(refined)
         )
         return Localised(table, np.stack([each.centre for each in refined]))
 
@@ -180,13 +188,13 @@ class Localiser:
         progress = iter(tqdm(reading, "reading photos", len(paths), unit="img", disable=quiet))
         blocks, cut = [], 0
         while photos := list(itertools.islice(progress, min(PHOTOS_AT_ONCE, self._images.at_once))):
-            told = np.array([photo.focal_length for photo in photos])
-            lengths = np.where(np.isnan(told), self._usual_length, told)
+            cameras = self._cameras(photos, focal_length is not None)
+            lengths = cameras.focal_lengths / [photo.kept for photo in photos]
             with one_core_left():
                 described = self._beside.submit(self._retrieval.describe, photos)
                 seen = self._images.encode(np.stack([photo.seen for photo in photos]), lengths)
                 described = described.result()
-            blocks.append((seen, *self._retrieval.rank(described)))
+            blocks.append((cameras, seen, *self._retrieval.rank(described)))
             cut += sum(photo.cut for photo in photos)
         if cut:
             logger.warning(
@@ -194,17 +202,24 @@ class Localiser:
                 "centre is used",
                 *(cut, len(paths), *packed),
             )
-        seen, ranked, similarity = zip(*blocks, strict=True)
+        cameras, seen, ranked, similarity = zip(*blocks, strict=True)
         return _Recognised(
-            self._images.join(seen), np.concatenate(ranked), np.concatenate(similarity)
+            *(self._images.join(seen), np.concatenate(ranked), np.concatenate(similarity)),
+            AssumedCameras(*map(np.concatenate, zip(*cameras, strict=True))),
         )
+
+    def _cameras(self, photos: Sequence[Photo], exact: bool) -> AssumedCameras:
+        """Return the cameras of photos, whose focal lengths are exact or as EXIF has them."""
+        sizes = np.array([photo.size for photo in photos])
+        told = np.array([photo.focal_length for photo in photos])
+        size = self.frames.image_shape[::-1]
+        return AssumedCameras.of_photos(sizes, told, exact, size, self._usual_length)
 
     def _estimate(
         self,
         paths: list[Path | Image.Image],
         names: list[str],
         known: _Recognised,
-        focal_length: float | None,
     ) -> tuple[list[Refined], dict[str, np.ndarray], StatedErrors]:
         """Return poses, arrays of them as in a predictions file, and the errors that are stated."""
         neighbours = neighbours_of_photos(names, known.ranked, self.frames, self.place.sampling)
@@ -222,7 +237,7 @@ class Localiser:
         if self._refiner is None:
             refined = [unrefined(prior) for prior in priors]
             return refined, told, stated_errors(told, ALL_EDGES, self._calibration)
-        refined = self._refiner.refine(paths, known.ranked, priors, self._workers, focal_length)
+        refined = self._refiner.refine(paths, known.ranked, priors, known.cameras, self._workers)
         if len(paths) > 1:
             tell_refined(refined)
         told |= refined_arrays(refined)

@@ -13,7 +13,7 @@ from ..runtime import InputError, atomic_path, make_folder
 from ..threads import map_in_threads
 from .exporting import accepted_poses, write_formats
 from .files import requested_photos
-from .localiser import Localiser
+from .localiser import ABSENT, Localiser
 from .picture import plot_photos
 from .place import Place
 
@@ -57,8 +57,7 @@ def localise_photos(
         table, covariances = localiser.localise(paths, readable, focal_length)
         picture, least = Path(output_folder, "photos.png"), place.minimum_confidence
         plot_photos(table, photo_folder, localiser.frames, least, picture, covariances)
-        where = photo_folder, localiser.frames, output_folder
-        write_formats(table, *where, formats, focal_length)
+    write_formats(table, output_folder, formats)
     table = _with_all(table, names)
     _write(table, Path(output_folder))
     return table
@@ -107,9 +106,8 @@ def _readable(folder: Path, names: list[str], workers: int) -> list[str]:
 
 def _with_all(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Return a table with a row for each photo, those without one included."""
-    absent = {"confidence": 0.0, "accepted": False, "points": 0, "nearest": ""}
     rows = table.set_index("image").reindex(names)
-    rows = rows.astype(object).fillna(absent).astype(table.drop(columns="image").dtypes)
+    rows = rows.astype(object).fillna(ABSENT).astype(table.drop(columns="image").dtypes)
     return rows.reset_index(names="image")[list(table.columns)]
 
 

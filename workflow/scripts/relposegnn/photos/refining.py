@@ -1,6 +1,5 @@
 """New photos, refined by matches with the database; their cameras may be unknown."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,10 +13,7 @@ from ..matching.refinement import Refined
 from ..matching.scenes import KEY_POINTS, MatchedDatabase
 from ..matching.stored_key_points import StoredKeyPoints
 from ..threads import map_in_threads
-from .files import exif_focal_length_of
-
-# Deviations of a focal length's logarithm: by EXIF, which has whole millimetres; as the database's.
-TOLD, UNTOLD = 0.02, 0.1
+from .cameras import AssumedCameras
 
 
 class PhotoRefiner:
@@ -31,15 +27,15 @@ class PhotoRefiner:
         self._frames, self._images, lengths = frames, images, frames.focal_lengths("train")
         find = StoredKeyPoints(images).of if images.is_file() else self._find
         self._database = MatchedDatabase(find, frames.poses("train"), lengths)
-        self._usual, self._orientation = np.median(lengths), frames.orientation
+        self._orientation = frames.orientation
 
     def refine(
         self,
         paths: Sequence[Path],
         ranked: np.ndarray,
         priors: Sequence[Prior],
+        cameras: AssumedCameras,
         workers: int,
-        focal_length: float | None = None,
     ) -> list[Refined]:
         """Return the refined poses of N photos.
 
@@ -47,8 +43,8 @@ class PhotoRefiner:
             paths: of the photos.
             ranked: (N, K) database images, most similar first.
             priors: their regressed poses.
+            cameras: of the photos.
             workers: threads.
-            focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
 
         Raises:
             InputError: an image cannot be read.
@@ -57,10 +53,10 @@ class PhotoRefiner:
         def refine(row: int) -> Refined:
             """Return the refined pose of a photo, by its number."""
             own = find_key_points(paths[row], KEY_POINTS, self._orientation)
-            told = focal_length or exif_focal_length_of(paths[row])
-            camera, deviation = (self._usual, UNTOLD) if math.isnan(told) else (told, TOLD)
-            prior = priors[row]._replace(intrinsics=() if focal_length else (deviation,))
-            return self._database.refine(own, camera, ranked[row], prior)
+            deviation, odds = cameras.deviations[row], cameras.odds[row]
+            intrinsics = (deviation,) if deviation else ()
+            prior = priors[row]._replace(intrinsics=intrinsics, odds=odds)
+            return self._database.refine(own, cameras.focal_lengths[row], ranked[row], prior)
 
         quiet = len(paths) == 1 or None  # None: unless it goes to a terminal
         refined = map_in_threads(refine, range(len(paths)), workers)

@@ -9,7 +9,7 @@ import pandas as pd
 from ..exchange.pose_formats import write_images, write_tum
 from ..runtime import InputError, disk_errors_named, make_folder
 from .exporting import accepted_poses
-from .localiser import COLUMNS, Localiser
+from .localiser import ABSENT, COLUMNS, Localiser
 from .sources import Item
 
 logger = logging.getLogger(__name__)
@@ -71,6 +71,5 @@ def _row_of(localiser: Localiser, item: Item, focal_length: float | None) -> pd.
         except InputError as error:
             trouble = error
     logger.error("%s", trouble)
-    absent = {"image": item.name, "confidence": 0.0, "accepted": False, "points": 0, "nearest": ""}
-    row = pd.DataFrame([absent]).reindex(columns=COLUMNS)
+    row = pd.DataFrame([{"image": item.name, **ABSENT}]).reindex(columns=COLUMNS)
     return row.assign(seconds=item.seconds)

@@ -10,6 +10,7 @@ from ..calibration import Calibration, StatedErrors, probability_within, read_ca
 from ..figures.maps import look_from_above
 from ..frames import Frames
 from ..metrics import STATED
+from ..photos.cameras import CAMERA
 from ..photos.localiser import POSE, Localised, Localiser
 from ..photos.place import Place
 from ..poses import pose_from_quaternion
@@ -72,6 +73,7 @@ def answer_of(found: Localised, place: Place) -> dict:
         "nearest": str(row["nearest"]),
         "neighbours": place.sampling.neighbours,
         "points": int(row["points"]),
+        "camera": {name: _number(row[name]) for name in CAMERA},
     }
 
 
