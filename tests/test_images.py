@@ -211,7 +211,7 @@ def test_colour_jitter_is_torchvisions(picture):
         expected = np.array(functional.adjust_hue(image, share))
         np.testing.assert_array_equal(np.array(shift_hue(image, share)), expected)
     generator, strengths = np.random.default_rng(3), (0.5, 0.4, 0.3, 0.2)
-    jittered = jitter_colours(np.array(image), strengths, generator)
+    jittered = jitter_colours(image, strengths, generator)
     generator = np.random.default_rng(3)
     factors = generator.uniform([0.5, 0.6, 0.7, 0.8], [1.5, 1.4, 1.3, 1.2])
     shift = generator.uniform(-0.2, 0.2)
@@ -228,7 +228,7 @@ def test_colour_jitter_is_torchvisions(picture):
 
 def test_no_strength_leaves_colours_as_they_are():
     grey = np.repeat(np.arange(64, dtype=np.uint8).reshape(8, 8, 1), 3, axis=2)
-    jittered = jitter_colours(grey, (0, 0, 0, 0), np.random.default_rng(0))
+    jittered = jitter_colours(Image.fromarray(grey), (0, 0, 0, 0), np.random.default_rng(0))
     np.testing.assert_array_equal(jittered, grey)
 
 

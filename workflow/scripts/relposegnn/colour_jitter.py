@@ -7,9 +7,9 @@ from PIL import Image, ImageEnhance
 
 
 def jitter_colours(
-    image: np.ndarray, strengths: Sequence[float], generator: np.random.Generator
-) -> np.ndarray:
-    """Return an image (H, W, 3) uint8 RGB with changed colours, as torchvision's ``ColorJitter``.
+    image: Image.Image, strengths: Sequence[float], generator: np.random.Generator
+) -> Image.Image:
+    """Return an RGB image with changed colours, as torchvision's ``ColorJitter``.
 
     Brightness, contrast and saturation are multiplied by factors drawn within [1 - strength,
     1 + strength], not below 0; the hue is shifted by a share of the circle within [-strength,
@@ -23,14 +23,13 @@ def jitter_colours(
     low = np.maximum(0, 1 - np.array(strengths))
     factors = generator.uniform(low, 1 + np.array(strengths))
     shift = generator.uniform(-strengths[3], strengths[3])
-    changed = Image.fromarray(image)
     enhancers = ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color
     for change in generator.permutation(4).tolist():
         if change < 3:
-            changed = enhancers[change](changed).enhance(factors[change])
+            image = enhancers[change](image).enhance(factors[change])
         else:
-            changed = shift_hue(changed, shift)
-    return np.array(changed)
+            image = shift_hue(image, shift)
+    return image
 
 
 def shift_hue(image: Image.Image, share: float) -> Image.Image:

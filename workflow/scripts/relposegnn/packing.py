@@ -13,7 +13,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from .colour_jitter import jitter_colours
-from .images import common_size, read_image, resized_shape
+from .images import common_size, read_picture, resized_shape
 from .layouts.reading import REFUSE, read_scene
 from .runtime import InputError, numpy_generator
 from .scenes import Frame, Scene, hold_out
@@ -101,9 +101,9 @@ def pack_frames(
         file.attrs["orientation"] = usual
 
 
-def channel_histogram(image: np.ndarray) -> np.ndarray:
-    """Return how often each value occurs (3, 256) in the channels of a uint8 image (H, W, 3)."""
-    return np.reshape(Image.fromarray(image).histogram(), (3, 256))
+def channel_histogram(image: Image.Image) -> np.ndarray:
+    """Return how often each value occurs (3, 256) in the channels of an RGB image."""
+    return np.reshape(image.histogram(), (3, 256))
 
 
 def channel_statistics(histogram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -183,11 +183,11 @@ def _read_frame(
 
     Its colours are changed where there are strengths of ``jitter``, drawn by the frame's name.
     """
-    image = read_image(frame.image, size)
+    image = read_picture(frame.image, size)
     if jitter:
         draw = numpy_generator(0, "colour jitter", scene, frame.name)
         image = jitter_colours(image, jitter, draw)
-    return image, channel_histogram(image)
+    return np.array(image), channel_histogram(image)
 
 
 def _write_images(
