@@ -62,7 +62,7 @@ style: .venv/.complete-dev
 	$(RUN) ruff format --check .
 	$(RUN) snakefmt --check Snakefile rules
 
-check: style  ## the fast part of "make test": no training, no rendering, no run of the workflow
+check: style  ## the fast part of "make test": no training, no rendering, no run of the workflow, nothing that takes a second
 	$(TESTS) -m "not slow and not nightly"
 
 test: style  ## every check and test

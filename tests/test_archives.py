@@ -244,6 +244,7 @@ def test_an_entry_that_is_file_and_folder(tmp_path):
     assert_fails(archive, r"entry attic/notes.*: is damaged")
 
 
+@pytest.mark.slow
 def test_random_damage_is_told_as_such_or_does_no_harm(tmp_path):
     """Whatever bytes are flipped: an error for the user, or a complete scene."""
     archive = scene_archive(tmp_path / "attic.zip")

@@ -108,6 +108,7 @@ def kitchen(reference, shared, tmp_path) -> tuple[list[Path], dict[str, list[int
     return images, sources, write_tar(tmp_path / "graphs.tar", members)
 
 
+@pytest.mark.slow
 def test_the_authors_graphs_are_those_of_their_frames(kitchen, tmp_path):
     images, sources, archive = kitchen
     images = images[:360]

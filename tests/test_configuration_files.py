@@ -32,6 +32,7 @@ def test_file_that_is_no_yaml_is_refused(tmp_path):
         check_file(path)
 
 
+@pytest.mark.slow
 def test_aliases_that_multiply_are_counted_and_not_followed(tmp_path):
     """A list of nine aliases of the one before, nineteen times: more than 9 ** 19 nodes."""
     lines = ["a0: &a0 {x: 1, y: 2}", *(f"a{i}: &a{i} [{f'*a{i - 1}, ' * 9}]" for i in range(1, 20))]

@@ -89,6 +89,7 @@ def read_often(frames: Frames, seed: int) -> bool:
     return all(np.array_equal(frames.images("train", d), everything[d]) for d in draws)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_read_at_the_same_time(packed, method):
     """Readers that were open in the parent work in its children, forked or spawned."""

@@ -99,6 +99,7 @@ STEP = (
 )
 
 
+@pytest.mark.slow
 def test_a_step_ends_with_the_process_that_began_it(tmp_path):
     """As after a SIGKILL of Snakemake alone. Nothing partial is left."""
     with python("input()") as snakemake:
@@ -122,6 +123,7 @@ def test_a_step_ends_where_the_process_that_began_it_is_gone_already(tmp_path):
     assert step.returncode == 128 + signal.SIGTERM
 
 
+@pytest.mark.slow
 def test_a_step_waits_for_another_with_its_log(tmp_path):
     """The first one's log is left alone until it has ended."""
     with python(STEP, tmp_path) as first:

@@ -161,6 +161,7 @@ def test_low_precision_around_does_not_reach_the_fields():
         torch.testing.assert_close(one, other, atol=0, rtol=0)
 
 
+@pytest.mark.slow
 def test_cameras_agree_in_rays(room):
     """A room seen from one place by two cameras: nothing moves in rays, all of it in the image."""
     pose = camera_path(room, 11, 1, 8)[2]

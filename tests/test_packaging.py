@@ -55,6 +55,7 @@ def built(tmp_path_factory) -> Path:
     return base
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_file_of_the_library(built):
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
@@ -68,6 +69,7 @@ def test_the_wheel_holds_every_file_of_the_library(built):
     assert re.search(rf"^Version: {re.escape(VERSION)}$", text, re.M)
 
 
+@pytest.mark.slow
 def test_links_of_the_page_on_pypi_lead_to_the_repository(built):
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
@@ -86,6 +88,7 @@ def test_without_a_repository_the_page_has_no_links_to_files():
     assert page(text, None) == "a [b](https://b.test/c) [d](#e)\ng"
 
 
+@pytest.mark.slow
 def test_the_sdist_holds_the_whole_project(built):
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:

@@ -167,6 +167,7 @@ def test_scene_without_queries(tmp_path):
         assert file["test/world_from_cam"].dtype == np.float64
 
 
+@pytest.mark.slow
 def test_real_scene(shared, tmp_path):
     """Statistics of a stretch of RedKitchen lie near those of the whole scene."""
     file = tmp_path / "redkitchen.h5"

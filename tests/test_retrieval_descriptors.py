@@ -58,7 +58,7 @@ def frames_file(scene, tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module", params=["vlad", "netvlad"])
+@pytest.fixture(scope="module", params=["vlad", pytest.param("netvlad", marks=pytest.mark.slow)])
 def described(request, scene, frames_file, tmp_path_factory):
     """Return (descriptor, vocabulary file, descriptors file)."""
     folder = tmp_path_factory.mktemp("described")
@@ -181,6 +181,7 @@ def test_projected_descriptors_are_projections_of_the_whole_ones(
     assert again["vocabulary"]["projection"]["digest"] == stored.digest
 
 
+@pytest.mark.slow
 def test_projection_of_a_checkpoints_descriptors(scene, frames_file, checkpoint, tmp_path):
     projected, short = shorter(frames_file, scene, checkpoint, "netvlad", tmp_path, 4)
     assert read(short)["train"].shape == (6, 4)
@@ -238,6 +239,7 @@ def kitchen(shared, tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_real_frames_retrieve_near_frames(kitchen, tmp_path):
     files = [tmp_path / name for name in ("frames.h5", "v.npz", "d.h5", "n.h5")]
     pack_frames(kitchen, files[0], "7scenes", "redkitchen", Packing(24))

@@ -6,6 +6,7 @@ import time
 
 import httpx
 import numpy as np
+import pytest
 from serving_place import PlantedPlace, client, held_place, photo_at, send_by_hand, serving
 
 PHOTOS = [(row, red) for row in range(50) for red in (0, 7, 101, 230)]
@@ -24,6 +25,7 @@ def ask_at_once(address, photos):
     return asyncio.run(ask_all())
 
 
+@pytest.mark.slow
 def test_each_of_200_photos_at_once_has_its_own_answer():
     place = PlantedPlace(delay=0.002)
     with serving(place, queue=200) as address:

@@ -27,6 +27,7 @@ def test_step_loads_what_it_uses(step, used):
     assert loaded(f"import sys, {step}; print(*{HEAVY} & sys.modules.keys())") == used
 
 
+@pytest.mark.slow
 def test_networks_with_match_fields_are_loaded_without_what_pooled_edges_need(tmp_path):
     """PyTorch Geometric and torchvision load torch's compiler, which takes as long as torch."""
     found = loaded(f"""

@@ -49,6 +49,7 @@ def test_an_error_comes_in_its_turn():
         next(results)
 
 
+@pytest.mark.slow
 def test_what_waits_is_not_begun_after_an_error():
     """Two threads, four items taken: the first fails while the second lasts, maybe the third."""
     begun, second = [], threading.Event()
