@@ -13,7 +13,7 @@ from relposegnn.calibration import (
 from relposegnn.error_scales import LeftOutPredictions, calibrate_errors
 from relposegnn.metrics import pose_errors
 from relposegnn.poses import quaternion_from_matrix
-from relposegnn.predictions import PREFIXES, TRUTH, pose_arrays
+from relposegnn.predictions import MATCHED, PREFIXES, REFINED, SOLVED, TRUTH, pose_arrays
 
 SHAPE = DECADES / np.log(USUAL_RATIO)  # of the Weibull distribution that has the usual ratio
 
@@ -36,7 +36,8 @@ PLANTED = {"metres": [0.01, 0.5, 0.2], "degrees": [0.3, 1.0, 0.1]}  # of a const
 def predictions(count=3000, seed=0, refined=False, factor=1.0):
     """Return predictions whose errors are what is told of them, times factors and draws.
 
-    Of refined poses, the first third stay as regressed; those of others are nearer.
+    Of refined poses, the first third stay as regressed; those of others are nearer, and half as far
+    off as where focal lengths are solved for.
     """
     rng = np.random.default_rng(seed)
     spread, motion = rng.lognormal(np.log([[0.1], [0.3]]), 0.8, (2, count))
@@ -56,16 +57,18 @@ def predictions(count=3000, seed=0, refined=False, factor=1.0):
     arrays |= {"abs_distance": distance, "robust_distance": distance}
     if refined:
         deviation = rng.lognormal(np.log(0.005), 0.8, count)
-        draws = factor * 2 * rng.weibull(1.2, (2, count))
-        near = turned_and_shifted(rng, truth, deviation * draws[0], 30 * deviation * draws[1])
         stays = np.arange(count) < count // 3
         told = np.where(stays, 3**0.5 * spread, deviation)
-        arrays |= {"refined_deviation_m": told, "refined_deviation_deg": 20 * told}
-        arrays["refined_points"] = np.where(stays, 0, 50)
-        arrays["refined_misfit"] = np.where(stays, np.nan, 0.5)
-        arrays |= dict.fromkeys(("refined_least_m", "refined_least_deg"), np.zeros(count))
-        for part, own in (("t", near[0]), ("q", quaternions(near[1]))):
-            arrays[f"refined_{part}"] = np.where(stays[:, None], arrays[f"robust_{part}"], own)
+        for estimator, times in ((REFINED, 2), (SOLVED, 4)):
+            sizes = factor * times * rng.weibull(1.2, (2, count)) * deviation
+            near = turned_and_shifted(rng, truth, sizes[0], 30 * sizes[1])
+            names, prefix = MATCHED[estimator], PREFIXES[estimator]
+            arrays |= zip(names.deviations, (told, 20 * told), strict=True)
+            arrays[names.points] = np.where(stays, 0, 50)
+            arrays[names.misfit] = np.where(stays, np.nan, 0.5)
+            arrays |= dict.fromkeys(names.least, np.zeros(count))
+            for part, own in (("t", near[0]), ("q", quaternions(near[1]))):
+                arrays[f"{prefix}_{part}"] = np.where(stays[:, None], arrays[f"robust_{part}"], own)
     return arrays
 
 

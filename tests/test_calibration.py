@@ -22,11 +22,11 @@ from relposegnn.calibration import (
 from relposegnn.error_scales import LeftOutPredictions, calibrate_errors
 from relposegnn.metrics import score_poses
 from relposegnn.owners import Owner
-from relposegnn.predictions import ALL_EDGES, DISTANCES, FIRST_EDGE, MOST_SIMILAR, REFINED
+from relposegnn.predictions import ALL_EDGES, DISTANCES, FIRST_EDGE, MOST_SIMILAR, REFINED, SOLVED
 from relposegnn.runtime import InputError
 
 
-@pytest.mark.parametrize("estimator", [FIRST_EDGE, ALL_EDGES, REFINED])
+@pytest.mark.parametrize("estimator", [FIRST_EDGE, ALL_EDGES, REFINED, SOLVED])
 def test_planted_errors_of_other_frames_are_covered_as_stated(tmp_path, estimator):
     """Of all, and of the sure and the unsure alone."""
     calibration = calibrate(tmp_path, predictions(refined=True))

@@ -13,7 +13,7 @@ from relposegnn.calibration import (
     stated_errors,
 )
 from relposegnn.error_scales import FEWEST, LeftOutPredictions, calibrate_errors
-from relposegnn.predictions import ALL_EDGES, FIRST_EDGE, REFINED
+from relposegnn.predictions import ALL_EDGES, FIRST_EDGE, MATCHED, REFINED, SOLVED
 from relposegnn.runtime import InputError
 
 
@@ -28,9 +28,11 @@ def test_the_factors_grow_as_the_errors_do(tmp_path):
     one, three = (
         calibrate(tmp_path, predictions(refined=True, factor=factor)) for factor in (1, 3)
     )
-    for name in (FIRST_EDGE, ALL_EDGES, REFINED):
+    twice = 2 * np.array(one[REFINED].median)
+    np.testing.assert_allclose(one[SOLVED].median, twice, rtol=0.1)
+    for name in (FIRST_EDGE, ALL_EDGES, REFINED, SOLVED):
         np.testing.assert_allclose(three[name].median, 3 * np.array(one[name].median), rtol=0.05)
-        assert three[name].frames == (2000 if name == REFINED else 3000)
+        assert three[name].frames == (2000 if name in MATCHED else 3000)
     arrays = predictions(seed=1, refined=True)
     for name in (ALL_EDGES, REFINED):
         ratio = np.divide(*(np.stack(stated_errors(arrays, name, each)) for each in (one, three)))
@@ -140,8 +142,9 @@ def test_of_too_few_frames_nothing_is_stated(tmp_path, caplog):
     arrays = predictions(FEWEST + 2, refined=True)
     calibration = calibrate(tmp_path, arrays)
     assert calibration.keys() == {FIRST_EDGE, ALL_EDGES}
-    told = f"{REFINED}: fewer than {FEWEST} frames to tell errors from; none are stated"
-    assert [record.getMessage() for record in caplog.records] == [told]
+    told = f"fewer than {FEWEST} frames to tell errors from; none are stated"
+    expected = [f"{name}: {told}" for name in MATCHED]
+    assert [record.getMessage() for record in caplog.records] == expected
     arrays["robust_t"][:3] = np.nan
     assert calibrate(tmp_path, arrays).keys() == {FIRST_EDGE}
     arrays["abs_q"][4:7] = np.inf

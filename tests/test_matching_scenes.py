@@ -175,18 +175,23 @@ def test_left_out_frames_are_refined_without_those_around_them(
     arrays |= {"spread_m": np.full(len(queries), 0.03), "spread_deg": np.full(len(queries), 0.5)}
     arrays |= dict.fromkeys(["abs_distance", "robust_distance"], np.ones(len(queries)))
     np.savez(tmp_path / "predictions.npz", **arrays | OWNED)
-    rankings, refine = [], MatchedDatabase.refine
+    rankings, refine = [], MatchedDatabase.refine_each
 
     def remember(database, query, focal_length, ranking, regressed):
         rankings.append(ranking)
         return refine(database, query, focal_length, ranking, regressed)
 
-    monkeypatch.setattr(MatchedDatabase, "refine", remember)
+    monkeypatch.setattr(MatchedDatabase, "refine_each", remember)
     predictions = {"predictions.npz": tmp_path / "predictions.npz"}
     refined = refine_scene(rendered_scene, images, graphs, **predictions, workers=1)
     error = np.linalg.norm(refined["refined_t"] - refined["targ_t"], axis=1)
     assert (refined["refined_points"] > 0).mean() > 0.7
     assert np.median(error) < 0.3 * 0.03 * 3**0.5
+    # As photos of unknown focal length they are less sure, and placed all the same.
+    both = (refined["refined_points"] > 0) & (refined["solved_points"] > 0)
+    assert both.mean() > 0.7
+    assert (refined["solved_deviation_m"] >= refined["refined_deviation_m"])[both].mean() > 0.9
+    assert np.median(np.linalg.norm(refined["solved_t"] - refined["targ_t"], axis=1)) < 0.03
     for ranking, query, reach in zip(rankings, queries, reaches, strict=True):
         assert np.abs(ranking.astype(int) - query).min() > reach
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from described_place import SAMPLING, localise
+from described_place import CPU, SAMPLING, localise
 from test_photos_place import write_calibration
 
 from relposegnn.calibration import LEVELS, Scale, StatedErrors, probability_within
@@ -19,10 +19,10 @@ from relposegnn.metrics import STATED
 from relposegnn.owners import Owner
 from relposegnn.photos.cameras import CAMERA
 from relposegnn.photos.confidence import recognition, similarity_scale
-from relposegnn.photos.localiser import POSE
+from relposegnn.photos.localiser import POSE, Localiser
 from relposegnn.photos.refining import PhotoRefiner
 from relposegnn.poses import quaternion_from_matrix, rotation_error_deg
-from relposegnn.predictions import ALL_EDGES, REFINED
+from relposegnn.predictions import ALL_EDGES, REFINED, SOLVED
 from relposegnn.published_network import RelPoseGNN
 
 pytestmark = pytest.mark.slow
@@ -65,7 +65,7 @@ def test_photos_that_matches_do_not_refine_have_the_error_of_regressed_ones(
     """The images are noise: nothing matches."""
     scale = Scale([1e-3, 0], [0.1, 0], (2, 2), (1e-3, 0.1), 50, (3, 90), 0.5)
     changes = {
-        "calibration": write_calibration(tmp_path / "c.json", place.model, **{REFINED: scale})
+        "calibration": write_calibration(tmp_path / "c.json", place.model, **{SOLVED: scale})
     }
     write_camera(tmp_path / "camera.json", 0.8, "planted", Owner("tiny", "tiny"))
     regressed = localise(place, folder, tmp_path / "out")
@@ -93,7 +93,7 @@ def test_photos_that_matches_refine_have_their_pose_and_error_and_need_no_recogn
     monkeypatch.setattr("relposegnn.photos.confidence.recognition", lambda found, _: 0 * found)
     scale = Scale([0.75, 0], [2.0, 0], (2, 2), (0.05, 1.0), 50, (3, 90), 0.45)
     changes = {
-        "calibration": write_calibration(tmp_path / "c.json", place.model, **{REFINED: scale})
+        "calibration": write_calibration(tmp_path / "c.json", place.model, **{SOLVED: scale})
     }
     write_camera(tmp_path / "camera.json", 0.8, "planted", Owner("tiny", "tiny"))
     changes |= {"camera": tmp_path / "camera.json", "images": tmp_path, "within": (0.09, 2.0)}
@@ -110,6 +110,22 @@ def test_photos_that_matches_refine_have_their_pose_and_error_and_need_no_recogn
     np.testing.assert_allclose(table["sigma_deg"], [2.0] * 6)
     np.testing.assert_allclose(table["confidence"], [LEVELS[0]] * 5 + [0])
     assert np.linalg.norm(table[POSE[:3]].to_numpy()[5] - [1, 2, 3]) > 0.01
+
+
+def test_errors_are_stated_by_whether_focal_lengths_are_given(place, folder, tmp_path, monkeypatch):
+    planted = np.eye(4)
+    parts = 0.0012 * np.eye(3), np.radians(0.5) ** 2 / 3 * np.eye(3)
+    refined = Refined(planted, 40, *parts, misfit=0.4, intrinsics=np.array([1, 1, 0, 0]))
+    monkeypatch.setattr(PhotoRefiner, "refine", lambda _, paths, *__: [refined] * len(paths))
+    scale = Scale([0.75, 0], [2.0, 0], (2, 2), (0.05, 1.0), 50, (3, 90), 0.45)
+    scales = {SOLVED: scale, REFINED: scale._replace(metres=[0.25, 0])}
+    file = write_calibration(tmp_path / "c.json", place.model, **scales)
+    write_camera(tmp_path / "camera.json", 0.8, "planted", Owner("tiny", "tiny"))
+    changes = {"calibration": file, "camera": tmp_path / "camera.json", "images": tmp_path}
+    with Localiser(replace(place, **changes), CPU) as loaded:
+        free, given = (loaded.localise(folder / "test 1.PNG", None, f).table for f in (None, 0.8))
+    np.testing.assert_allclose(free["sigma_m"], 0.75 * 0.06)
+    np.testing.assert_allclose(given["sigma_m"], 0.25 * 0.06)
 
 
 def test_where_nothing_is_calibrated_no_photo_is_accepted(place, folder, tmp_path):

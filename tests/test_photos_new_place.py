@@ -14,7 +14,7 @@ from relposegnn.calibration import UNREFINED, Scale, read_calibration
 from relposegnn.photos import new_place
 from relposegnn.photos.command import main
 from relposegnn.photos.new_place import PROJECT, prepare_place, tell_quality
-from relposegnn.predictions import ALL_EDGES, FIRST_EDGE, REFINED
+from relposegnn.predictions import ALL_EDGES, FIRST_EDGE, SOLVED
 from relposegnn.runtime import InputError
 
 
@@ -148,16 +148,16 @@ def test_how_well_photos_can_be_localised_is_told_in_figures(tmp_path):
     scales = {
         FIRST_EDGE: Scale([0.1, 0, 0], [2, 0, 0], (2, 2), (0.3, 4.0), 180, (3, 90), 1.0),
         ALL_EDGES: Scale([0.1, 0, 0], [2, 0, 0], (2, 2), (0.1234, 2.0), 180, (3, 90), 1.0),
-        REFINED: Scale([1.5, 0], [1.2, 0], (2, 2), (0.0126, 0.345), 157, (3, 90), 0.5),
+        SOLVED: Scale([1.5, 0], [1.2, 0], (2, 2), (0.0126, 0.345), 157, (3, 90), 0.5),
         UNREFINED: Scale([1.5], [1.2], (2, 2), (0.4, 7.0), 23, (3, 90)),
     }
     file = write_calibration(tmp_path / "c.json", **scales)
     assert tell_quality(read_calibration(file)).splitlines() == [
-        "Images of this place, each localised without those taken around it:",
+        "Images of this place, each localised as a photo, without those taken around it:",
         "  refined by matches: median error 0.013 m, 0.34 degrees (157 images)",
         "  where matches refine none: median error 0.400 m, 7.00 degrees (23 images)",
         "  by the network alone: median error 0.123 m, 2.00 degrees (180 images)",
     ]
-    del scales[REFINED], scales[UNREFINED]
+    del scales[SOLVED], scales[UNREFINED]
     assert "refined" not in tell_quality(scales)
     assert "not known: too few images" in tell_quality({})

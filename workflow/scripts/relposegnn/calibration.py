@@ -32,16 +32,14 @@ from .metrics import pose_errors
 from .owners import OfScene, Owner, check_owner, told_of
 from .predictions import (
     ALL_EDGES,
-    DEVIATIONS,
     DISTANCES,
     EDGE_SPREADS,
     FIRST_EDGE,
-    LEAST,
-    MISFIT,
-    POINTS,
+    MATCHED,
     PREFIXES,
     REFERENCE,
     REFINED,
+    SOLVED,
     pose_arrays,
 )
 from .runtime import atomic_path
@@ -50,7 +48,8 @@ LEVELS = (0.68, 0.95)  # shares of errors within the two that are stated
 DECADES = float(np.log(np.log1p(-LEVELS[1]) / np.log1p(-LEVELS[0])))  # between them, of a Weibull's
 USUAL_RATIO = 2.0  # of the two, as in a normal distribution
 UNREFINED = "not refined"  # of all edges, where matches should refine a pose and do not
-FACTORS = {FIRST_EDGE: 3, ALL_EDGES: 3, REFINED: 2, UNREFINED: 1}  # of what each estimator tells
+# Of what each estimator tells.
+FACTORS = {FIRST_EDGE: 3, ALL_EDGES: 3, REFINED: 2, SOLVED: 2, UNREFINED: 1}
 LEAST_USUAL = 1e-6  # of misfits and distances
 OWN_PREFIXES = PREFIXES | {UNREFINED: PREFIXES[ALL_EDGES]}
 
@@ -165,9 +164,9 @@ def stated_errors(
         calibration: of the same run and place.
     """
     stated = _stated(arrays, estimator, calibration)
-    if estimator == REFINED:
+    if estimator in MATCHED:
         regressed = (_stated(arrays, name, calibration) for name in (ALL_EDGES, UNREFINED))
-        stated = np.where(arrays[POINTS] == 0, np.fmax(*regressed), stated)
+        stated = np.where(arrays[MATCHED[estimator].points] == 0, np.fmax(*regressed), stated)
     return StatedErrors(*stated)
 
 
@@ -185,8 +184,8 @@ def _stated(
     if told is None:
         return np.full((2, 2, len(arrays[f"{OWN_PREFIXES[estimator]}_t"])), np.nan)
     sigma = [part @ np.array(own) for part, own in zip(told, scale[:2], strict=True)]
-    if estimator == REFINED:
-        sigma = np.maximum(sigma, [arrays[name] for name in LEAST])
+    if estimator in MATCHED:
+        sigma = np.maximum(sigma, [arrays[name] for name in MATCHED[estimator].least])
     stated = [np.outer([1, wide], own) for wide, own in zip(scale.ratios, sigma, strict=True)]
     most = np.add(_motions(arrays, estimator), np.array(scale.extent)[:, None])
     return np.minimum(stated, most[:, None])
@@ -216,16 +215,15 @@ def told_of_errors(
     """
     if estimator == UNREFINED:
         return tuple(sigma[:, None] for sigma, _ in _stated(arrays, ALL_EDGES, calibration))
-    wanted = [*EDGE_SPREADS, DISTANCES.get(estimator)]
-    if estimator == REFINED:
-        wanted = [*DEVIATIONS, MISFIT, *LEAST]
+    matched = MATCHED.get(estimator)
+    wanted = matched.all() if matched else [*EDGE_SPREADS, DISTANCES.get(estimator)]
     if not set(wanted) <= arrays.keys():
         return None
     motions = _motions(arrays, estimator)
-    if estimator == REFINED:
+    if matched:
         lever = np.stack([np.ones(len(motions[0])), motions[0]], axis=1)
-        lever *= np.maximum(arrays[MISFIT] / usual, 1)[:, None]
-        return tuple(arrays[name][:, None] * lever for name in DEVIATIONS)
+        lever *= np.maximum(arrays[matched.misfit] / usual, 1)[:, None]
+        return tuple(arrays[name][:, None] * lever for name in matched.deviations)
     distance = arrays[DISTANCES[estimator]]
     distance = distance * np.maximum(distance / usual, 1)
     spreads = (arrays[name] for name in EDGE_SPREADS)

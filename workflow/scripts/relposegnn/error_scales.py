@@ -32,8 +32,7 @@ from .predictions import (
     ALL_EDGES,
     DISTANCES,
     FIRST_EDGE,
-    MISFIT,
-    POINTS,
+    MATCHED,
     PREFIXES,
     REFINED,
     TRUTH,
@@ -109,9 +108,10 @@ def calibrate_errors(
 ) -> None:
     """Write the scales of stated errors, as JSON.
 
-    Refined poses are measured on all frames: they hardly depend on the network. Regressed ones as
-    the module says; without enough frames that the network does not know, on those that it knows,
-    with a warning.
+    Refined poses are measured on all frames: they hardly depend on the network. Those by focal
+    lengths that are told and those by focal lengths that are solved for have scales of their own.
+    Regressed ones are measured as the module says; without enough frames that the network does not
+    know, on those that it knows, with a warning.
 
     Args:
         left_out: of the scene.
@@ -141,11 +141,12 @@ def calibrate_errors(
     scales: Calibration = {}
     _add_scale(scales, FIRST_EDGE, used)
     _add_scale(scales, ALL_EDGES, used)
-    if REFINED in present_estimators(arrays):
-        refined = arrays[POINTS] > 0
-        _add_scale(scales, REFINED, [_Frames(arrays, refined, refined)])
-        stays = ~refined & ~known
-        _add_scale(scales, UNREFINED, [_Frames(arrays, stays, stays)])
+    for name in [each for each in present_estimators(arrays) if each in MATCHED]:
+        refined = arrays[MATCHED[name].points] > 0
+        _add_scale(scales, name, [_Frames(arrays, refined, refined)])
+        if name == REFINED:
+            stays = ~refined & ~known
+            _add_scale(scales, UNREFINED, [_Frames(arrays, stays, stays)])
     write_calibration(calibration_file, scales, owner)
 
 
@@ -181,7 +182,8 @@ def _usual(name: str, used: Sequence[_Frames]) -> float | None:
     """
     if name == UNREFINED:
         return None
-    quality, share = (MISFIT, 0.5) if name == REFINED else (DISTANCES[name], USUAL_SHARE)
+    matched = MATCHED.get(name)
+    quality, share = (matched.misfit, 0.5) if matched else (DISTANCES[name], USUAL_SHARE)
     found = [
         arrays[quality][measured & np.isfinite(arrays[f"{PREFIXES[name]}_t"]).all(axis=1)]
         for arrays, growing, measured in used

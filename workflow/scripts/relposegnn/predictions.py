@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,7 @@ logger = logging.getLogger(__name__)
 MOST_SIMILAR, AFFINE = "most similar image", "affine combination"
 REFERENCE, FIRST_EDGE, ALL_EDGES = "reference neighbour", "first edge", "all edges"
 REFINED = "refined by matches"
+SOLVED = "refined, focal length solved for"  # of photos, and of left-out frames as if they were
 COPIES = [MOST_SIMILAR, REFERENCE]  # the first that is known is what ratios are to
 # Of the edge from a query's best-ranked neighbour, by what else is in the graph, see ``context``;
 # in no predictions file.
@@ -31,17 +33,48 @@ PREFIXES = {
     FIRST_EDGE: "abs",
     ALL_EDGES: "robust",
     REFINED: "refined",
+    SOLVED: "solved",
 }
 WIDTHS = {"t": 3, "q": 4}  # what follows a prefix -> columns: camera centres, quaternions wxyz
-# Arrays (N,), where they are: how far the estimates by single edges lie apart, and the points by
-# which a pose was refined, 0 where it was not.
-EDGE_SPREADS, POINTS = ["spread_m", "spread_deg"], "refined_points"
+EDGE_SPREADS = ["spread_m", "spread_deg"]  # how far the estimates by single edges lie apart
 # How unlike what the network knows the features of edges are, see ``KnownFeatures``.
 DISTANCES = {FIRST_EDGE: "abs_distance", ALL_EDGES: "robust_distance"}
-DEVIATIONS = ["refined_deviation_m", "refined_deviation_deg"]  # by the curvature of the cost
-MISFIT, LEAST = "refined_misfit", ["refined_least_m", "refined_least_deg"]  # see ``Refined``
-SINGLE = [*EDGE_SPREADS, *DISTANCES.values(), POINTS, *DEVIATIONS, MISFIT, *LEAST]
 SHORTEST_QUATERNION = 1e-6  # below it has no direction
+
+
+class MatchedNames(NamedTuple):
+    """Names of the arrays (N,) that tell of poses by matches, see ``refinement.Refined``.
+
+    Attributes:
+        points: by which a pose was refined, 0 where it was not.
+        deviations: in metres and degrees, by the curvature of the cost.
+        misfit: of the matches.
+        least: errors in metres and degrees that other cameras come to.
+    """
+
+    points: str
+    deviations: list[str]
+    misfit: str
+    least: list[str]
+
+    @classmethod
+    def of(cls, estimator: str) -> "MatchedNames":
+        """Return those of an estimator that is among ``MATCHED``."""
+        prefix = PREFIXES[estimator]
+        deviations, least = (
+            [f"{prefix}_{part}_{unit}" for unit in ("m", "deg")] for part in ("deviation", "least")
+        )
+        return cls(f"{prefix}_points", deviations, f"{prefix}_misfit", least)
+
+    def all(self) -> list[str]:
+        """Return all of them."""
+        return [self.points, *self.deviations, self.misfit, *self.least]
+
+
+MATCHED = {name: MatchedNames.of(name) for name in (REFINED, SOLVED)}
+POINTS = MATCHED[REFINED].points
+SINGLE = [*EDGE_SPREADS, *DISTANCES.values()]  # arrays (N,), where they are
+SINGLE += [name for names in MATCHED.values() for name in names.all()]
 
 
 def present_estimators(arrays: Mapping[str, np.ndarray]) -> list[str]:
@@ -83,7 +116,8 @@ def read_predictions(
     widths = {f"{p}_{part}": width for p in prefixes for part, width in WIDTHS.items()}
     single = [name for name in SINGLE if name in found]
     arrays = {name: found[name] for name in (*widths, *single) if name in found}
-    wanted = [*widths, *([POINTS] if f"{PREFIXES[REFINED]}_t" in widths else [])]
+    points = [own.points for name, own in MATCHED.items() if f"{PREFIXES[name]}_t" in widths]
+    wanted = [*widths, *points]
     missing = [name for name in wanted if name not in arrays]
     if missing:
         raise InputError(

@@ -15,14 +15,12 @@ from ..owners import told_of
 from ..poses import inverse_pose, pose_from_quaternion, quaternion_from_matrix
 from ..predictions import (
     ALL_EDGES,
-    DEVIATIONS,
     EDGE_SPREADS,
-    LEAST,
-    MISFIT,
+    MATCHED,
     NAMES,
-    POINTS,
     PREFIXES,
     REFINED,
+    SOLVED,
     arrays_of_poses,
     pose_arrays,
     predictions_owner,
@@ -43,6 +41,7 @@ KEPT_IMAGES = 300  # whose key points are in memory, at most; 1.1 MB each
 NEIGHBOURS = 7  # database images that points are triangulated from
 SPACING = 0.05  # metres between any two of their cameras, at least
 MATCHING_ERROR = 1 / SIDE  # scale of a projection's error, in longer sides of the image
+UNTOLD = 0.1  # deviation of a focal length's logarithm, as the database's, of photos that tell none
 # Of a regressed pose, added in squares to how far the edges' estimates lie apart: these have errors
 # in common.
 LEAST_DEVIATION_M, LEAST_DEVIATION_DEG = 0.03, 0.9
@@ -68,18 +67,30 @@ class MatchedDatabase:
     def refine(
         self, query: KeyPoints, focal_length: float, ranking: np.ndarray, regressed: Prior
     ) -> Refined:
-        """Return the refined pose of an image; the regressed one where that is not finite.
+        """Return the refined pose of an image, see ``refine_each``."""
+        return self.refine_each(query, focal_length, ranking, [regressed])[0]
 
-        And where the focal length is unknown, NaN, of the query or of the database.
+    def refine_each(
+        self,
+        query: KeyPoints,
+        focal_length: float,
+        ranking: np.ndarray,
+        regressed: Sequence[Prior],
+    ) -> list[Refined]:
+        """Return the refined poses of an image, from each of some poses to start from.
+
+        These themselves where they are not finite, and where the focal length is unknown, NaN, of
+        the query or of the database.
 
         Args:
             query: its key points.
             focal_length: of its camera, in longer sides.
             ranking: database images, most similar first.
-            regressed: the pose to start from.
+            regressed: poses to start from, each with what is assumed of the camera.
         """
-        if not (np.isfinite(regressed.pose).all() and np.isfinite(focal_length)):
-            return unrefined(regressed)
+        known = np.isfinite(focal_length) and all(np.isfinite(own.pose).all() for own in regressed)
+        if not known:
+            return list(map(unrefined, regressed))
         images = choose_apart(ranking, self._poses[:, :3, 3])
         views = np.full((len(query.places), len(images), 2), np.nan)
         for view, image in enumerate(images):
@@ -89,15 +100,17 @@ class MatchedDatabase:
         # From a camera nearby: coordinates may be millions of metres.
         origin = np.eye(4)
         origin[:3, 3] = self._poses[images[0], :3, 3]
-        near = inverse_pose(origin)
-        refined = refine_pose(
-            query.places / focal_length,
-            views,
-            near @ self._poses[images],
-            regressed._replace(pose=near @ regressed.pose),
-            MATCHING_ERROR / focal_length,
-        )
-        return refined._replace(pose=origin @ refined.pose)
+        near, found = inverse_pose(origin), []
+        for own in regressed:
+            refined = refine_pose(
+                query.places / focal_length,
+                views,
+                near @ self._poses[images],
+                own._replace(pose=near @ own.pose),
+                MATCHING_ERROR / focal_length,
+            )
+            found.append(refined._replace(pose=origin @ refined.pose))
+        return found
 
 
 def _key_points_of(images: Sequence[str | Path], image: int) -> KeyPoints:
@@ -159,7 +172,8 @@ def refine_predictions(
 ) -> None:
     """Write the predictions of a scene's queries, with refined poses beside the others.
 
-    These start from the poses of all edges and are the same where they are not refined.
+    These start from the poses of all edges and are the same where they are not refined. Of left-out
+    frames there are, beside these, the ones that they had as photos of unknown focal length.
 
     Args:
         predictions_file: of ``localization.predict_poses``.
@@ -185,35 +199,40 @@ def refine_predictions(
     if part == LEFT_OUT:
         ranked = list(map(rank_outside, ranked, rows, read_reaches(scene.graphs)))
 
-    def refine(query: int) -> Refined:
-        """Return the refined pose of a query, by its number."""
+    estimators = (REFINED, SOLVED) if part == LEFT_OUT else (REFINED,)
+    intrinsics = {REFINED: (), SOLVED: (UNTOLD,)}
+
+    def refine(query: int) -> list[Refined]:
+        """Return the refined poses of a query, by its number, one by each estimator."""
         own = find_key_points(images[rows[query]], KEY_POINTS)
-        return database.refine(own, focal_lengths[rows[query]], ranked[query], regressed[query])
+        priors = [regressed[query]._replace(intrinsics=intrinsics[name]) for name in estimators]
+        return database.refine_each(own, focal_lengths[rows[query]], ranked[query], priors)
 
     queries = tqdm(range(len(rows)), "refining", disable=None)
-    refined = list(map_in_threads(refine, queries, workers))
-    tell_refined(refined)
+    refined = list(zip(*map_in_threads(refine, queries, workers), strict=True))
+    tell_refined(refined[0])
+    for name, own in zip(estimators, refined, strict=True):
+        arrays |= refined_arrays(own, name)
     told = told_of(predictions_owner(predictions_file))
     with atomic_path(refined_file) as partial_file:
-        np.savez(partial_file, **arrays | refined_arrays(refined), **told)
+        np.savez(partial_file, **arrays, **told)
 
 
-def refined_arrays(refined: Sequence[Refined]) -> dict[str, np.ndarray]:
-    """Return what is added to the arrays of predictions.
+def refined_arrays(refined: Sequence[Refined], estimator: str = REFINED) -> dict[str, np.ndarray]:
+    """Return what is added to the arrays of predictions, by names of one of ``MATCHED``.
 
-    ``refined_t`` (N, 3) and ``refined_q`` (N, 4); ``refined_points`` (N), seen where they should
-    be, 0 of a pose that stays; ``refined_deviation_m``, ``refined_deviation_deg``,
-    ``refined_misfit``, ``refined_least_m``, ``refined_least_deg`` (N), see ``refinement.Refined``.
+    Poses t (N, 3) and q (N, 4), and what the ``MatchedNames`` name, (N,).
     """
     poses, points = poses_of(refined)
+    names, least = MATCHED[estimator], np.array([each.least for each in refined])
     return {
-        **arrays_of_poses(PREFIXES[REFINED], *poses),
-        POINTS: points,
-        DEVIATIONS[0]: np.array([each.metres for each in refined]),
-        DEVIATIONS[1]: np.degrees([each.radians for each in refined]),
-        MISFIT: np.array([each.misfit for each in refined]),
-        LEAST[0]: np.array([each.least[0] for each in refined]),
-        LEAST[1]: np.degrees([each.least[1] for each in refined]),
+        **arrays_of_poses(PREFIXES[estimator], *poses),
+        names.points: points,
+        names.deviations[0]: np.array([each.metres for each in refined]),
+        names.deviations[1]: np.degrees([each.radians for each in refined]),
+        names.misfit: np.array([each.misfit for each in refined]),
+        names.least[0]: least[:, 0],
+        names.least[1]: np.degrees(least[:, 1]),
     }
 
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from ..exchange.pose_formats import Pinhole
 from ..matching.refinement import Refined
+from ..matching.scenes import UNTOLD
 
 CAMERA = list(Pinhole._fields)  # columns of a table of photos
-# Deviations of a focal length's logarithm: by EXIF, which has whole millimetres; as the database's.
-TOLD, UNTOLD = 0.02, 0.1
+TOLD = 0.02  # deviation of a focal length's logarithm by EXIF, which has whole millimetres
 # That a photo was cropped, or stretched, otherwise than is assumed: of the database's aspect and
 # way up; of others. Chosen on database frames: see docs/accuracy.md.
 ODDS, CUT_ODDS = 1.0, 10.0

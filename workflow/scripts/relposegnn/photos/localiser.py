@@ -25,7 +25,7 @@ from ..metrics import STATED, stated_columns
 from ..neighbour_choice import SamplingSettings, choose_neighbours
 from ..owners import Owner
 from ..poses import quaternion_from_matrix
-from ..predictions import ALL_EDGES, DISTANCES, EDGE_SPREADS, REFINED
+from ..predictions import ALL_EDGES, DISTANCES, EDGE_SPREADS, REFINED, SOLVED
 from ..runtime import InputError, numpy_generator
 from ..scene_images import SceneImages
 from ..stored_maps import StoredMaps
@@ -240,8 +240,9 @@ class Localiser:
         refined = self._refiner.refine(paths, known.ranked, priors, known.cameras, self._workers)
         if len(paths) > 1:
             tell_refined(refined)
-        told |= refined_arrays(refined)
-        return refined, told, stated_errors(told, REFINED, self._calibration)
+        estimator = SOLVED if known.cameras.deviations.any() else REFINED
+        told |= refined_arrays(refined, estimator)
+        return refined, told, stated_errors(told, estimator, self._calibration)
 
 
 def neighbours_of_photos(

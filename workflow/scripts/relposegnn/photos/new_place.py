@@ -14,7 +14,7 @@ from pathlib import Path
 from ..calibration import UNREFINED, Calibration
 from ..experiments import GENERAL, SCENE_NAME
 from ..folders import refuse_no_folder
-from ..predictions import ALL_EDGES, REFINED
+from ..predictions import ALL_EDGES, SOLVED
 from ..runtime import InputError
 
 PROJECT = Path(__file__).resolve().parents[4]
@@ -84,7 +84,7 @@ def tell_quality(calibration: Calibration) -> str:
     """Return in words and figures how well a place can be localised in, by its own images."""
     lines = []
     for name, text in (
-        (REFINED, "refined by matches"),
+        (SOLVED, "refined by matches"),
         (UNREFINED, "where matches refine none"),
         (ALL_EDGES, "by the network alone"),
     ):
@@ -96,5 +96,5 @@ def tell_quality(calibration: Calibration) -> str:
             )
     if not lines:
         return "How well photos can be localised here is not known: too few images of this place"
-    heading = "Images of this place, each localised without those taken around it:"
+    heading = "Images of this place, each localised as a photo, without those taken around it:"
     return "\n".join([heading, *lines])

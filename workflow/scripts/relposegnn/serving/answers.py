@@ -14,7 +14,7 @@ from ..photos.cameras import CAMERA
 from ..photos.localiser import POSE, Localised, Localiser
 from ..photos.place import Place
 from ..poses import pose_from_quaternion
-from ..predictions import ALL_EDGES, REFINED
+from ..predictions import ALL_EDGES, SOLVED
 from ..runtime import InputError
 
 FRAME = "camera to world, metres; camera axes: x right, y down, z ahead (OpenCV)"
@@ -105,7 +105,7 @@ def map_of(frames: Frames, place: Place, calibration: Calibration) -> dict:
     view = look_from_above(poses)
     quality = {
         name: {"median_m": metres, "median_deg": degrees, "images": scale.frames}
-        for name in (REFINED, ALL_EDGES)
+        for name in (SOLVED, ALL_EDGES)
         if (scale := calibration.get(name))
         for metres, degrees in [scale.median]
     }
