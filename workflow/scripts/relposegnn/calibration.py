@@ -176,8 +176,8 @@ def _stated(
     """Return what the scale of an estimator, or of ``UNREFINED``, comes to, (unit, level, N).
 
     At most the way to the first neighbour, and from there to the place's farthest image. Of refined
-    poses no less than what their cameras, which may be others than is told, leave open: cameras of
-    left-out frames are known.
+    poses no less than what their cameras leave open, which may be others than is told: those of
+    left-out frames are none.
     """
     scale = calibration.get(estimator)
     told = scale and told_of_errors(arrays, estimator, calibration, scale.usual)

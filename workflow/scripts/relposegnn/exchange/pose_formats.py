@@ -139,9 +139,8 @@ def write_ace(
 ) -> None:
     """Write ACE0's pose file: ``file qw qx qy qz tx ty tz focal_length confidence``.
 
-    World-to-camera, the focal length in pixels, of a principal point in the middle, which is all
-    that it has room for; ``confidence`` (N) is any number for which more is
-    better, in its own files the inliers that were counted.
+    World-to-camera, the focal length in pixels; for principal points it has no room. ``confidence``
+    (N) is any number for which more is better, in its own files the inliers that were counted.
     """
     _tell_blanks(path, poses.names, "ACE")
     rows = zip(poses.names, _world_to_camera(poses), cameras, confidence, strict=True)
