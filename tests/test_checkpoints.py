@@ -18,7 +18,7 @@ from relposegnn.checkpoints import (
 from relposegnn.model_settings import ModelSettings
 from relposegnn.published_network import RelPoseGNN
 from relposegnn.runtime import InputError
-from relposegnn.weights import fingerprint, read_checkpoint
+from relposegnn.weights import fingerprint, load_weights, read_checkpoint
 
 SETTINGS = ModelSettings.published(backbone="resnet18", width=16, iterations=2, knn=2)
 
@@ -36,6 +36,21 @@ def test_a_model_comes_back_with_settings_and_weights(model, tmp_path):
     assert not loaded.training
     for key, value in model.state_dict().items():
         assert torch.equal(value, loaded.state_dict()[key])
+
+
+def test_networks_that_are_filled_from_one_state_share_nothing():
+    """Also one that was built without weights of its own."""
+    with torch.device("meta"):
+        bare = torch.nn.Linear(3, 2)
+    state = {name: torch.rand(own.shape) for name, own in bare.state_dict().items()}
+    kept = {name: own.clone() for name, own in state.items()}
+    for network in (bare, torch.nn.Linear(3, 2)):
+        load_weights(network, state, "planted")
+        with torch.no_grad():
+            network.weight += 1
+        torch.testing.assert_close(network.weight, kept["weight"] + 1)
+        torch.testing.assert_close(state, kept, rtol=0, atol=0)
+        assert network.weight.requires_grad
 
 
 def test_other_networks_are_refused_with_keys_and_shapes(model, tmp_path):

@@ -84,7 +84,7 @@ def refusal(error: Exception) -> str:
 
 
 def load_weights(module: nn.Module, state: Mapping[str, torch.Tensor], source: str | Path) -> None:
-    """Give ``module``, which may be on torch's meta device, the tensors of ``state`` themselves.
+    """Give ``module``, which may be on torch's meta device, copies of the tensors of ``state``.
 
     Raises:
         InputError: as ``check_weights``, or weights are no finite floating-point numbers.
@@ -94,7 +94,7 @@ def load_weights(module: nn.Module, state: Mapping[str, torch.Tensor], source: s
     for key, own in module.state_dict().items():
         wrong = f"holds {state[key].dtype}"
         if state[key].is_floating_point() == own.is_floating_point():
-            given[key] = state[key].to(own.dtype)
+            given[key] = state[key].to(own.dtype, copy=True)
             if torch.isfinite(given[key]).all():
                 continue
             wrong = "holds numbers that are not finite"
