@@ -6,7 +6,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from relposegnn.images import UPRIGHT, open_image, read_image, size_and_orientation
-from relposegnn.photos.files import covering_box, find_photos, read_photo
+from relposegnn.photos.files import find_photos, frame_around, read_photo
 from relposegnn.runtime import InputError
 
 ORIENTATION = 0x0112  # EXIF's tag
@@ -116,22 +116,35 @@ def test_photo_of_the_scenes_camera_is_resized_as_frames_are(tmp_path, pixels):
     photo = read_photo(path, (64, 48), (53, 40), (53, 40))  # 160 x 120 at 40 is rounded to 53 x 40
     np.testing.assert_array_equal(photo.describing, read_image(path, (64, 48)))
     np.testing.assert_array_equal(photo.seen, read_image(path, (53, 40)))
-    assert not photo.cut
+    assert not photo.filled
 
 
-@pytest.mark.parametrize("margins", [((0, 0), (40, 40)), ((60, 60), (0, 0))])
-def test_of_another_aspect_the_centre_is_taken(tmp_path, pixels, margins):
+@pytest.mark.parametrize("left_out", [((20, 20), (0, 0)), ((0, 0), (30, 30))])
+def test_of_another_aspect_edges_are_continued_to_that_of_the_frames(tmp_path, pixels, left_out):
+    """What is left of a picture lies where it lies in the whole, and as large."""
+    rows, columns = (
+        slice(first, n - last) for (first, last), n in zip(left_out, (120, 160), strict=True)
+    )
     whole = save(tmp_path / "whole.png", pixels)
-    wider = save(tmp_path / "wider.png", np.pad(pixels, (*margins, (0, 0))))
-    expected, found = (read_photo(path, (80, 60), (16, 12), (16, 12)) for path in (whole, wider))
-    inside = slice(1, -1)  # at its border the filter sees the margin
-    for side in ("describing", "seen"):
-        np.testing.assert_allclose(
-            getattr(found, side)[inside, inside].astype(int),
-            getattr(expected, side)[inside, inside].astype(int),
-            atol=1,
-        )
-    assert found.cut
+    part = save(tmp_path / "part.png", pixels[rows, columns])
+    expected, found = (read_photo(path, (80, 60), (16, 12), (16, 12)) for path in (whole, part))
+    assert found.filled
+    assert found.widening * max(found.size) == pytest.approx(160)
+    seen, there = found.describing.astype(int), expected.describing.astype(int)
+    (top, _), (left, _) = np.array(left_out) // 2
+    inside = slice(top + 1, 60 - top - 1), slice(left + 1, 80 - left - 1)
+    np.testing.assert_allclose(seen[inside], there[inside], atol=1)
+    for edge in (slice(None, top + 1), slice(60 - top - 1, None)):
+        assert (np.ptp(seen[edge], axis=0) == 0).all()
+    for edge in (slice(None, left + 1), slice(80 - left - 1, None)):
+        assert (np.ptp(seen[:, edge], axis=1) == 0).all()
+
+
+def test_the_descriptor_sees_the_middle_of_the_frame_around_a_photo(tmp_path, pixels):
+    path = save(tmp_path / "part.png", pixels[20:100])
+    found = read_photo(path, (40, 30), (16, 12), (16, 12), crop=0.5).describing
+    expected = Image.fromarray(pixels[20:100]).resize((40, 30), 2, (40, 10, 120, 70))
+    np.testing.assert_array_equal(found, expected)
 
 
 SIZES = (80, 60), (16, 12), (16, 12)
@@ -154,12 +167,12 @@ def test_focal_length_of_a_photo(tmp_path, pixels, orientation):
     assert read_photo(path, *sizes).focal_length == pytest.approx(diagonal * 200 / 160)
     assert read_photo(path, *sizes, focal_length=0.9).focal_length == 0.9
     if orientation == 1:
-        assert read_photo(path, *sizes).kept == 1
+        assert read_photo(path, *sizes).widening == 1
         return
-    # Held upright: 120 x 90 of 120 x 160 pixels are left of it.
+    # Held upright: its frame is as high, and 4/3 of that wide.
     photo = read_photo(path, *sizes)
-    assert (photo.size, photo.cut) == ((120, 160), True)
-    assert photo.kept == pytest.approx(120 / 160)
+    assert (photo.size, photo.filled) == ((120, 160), True)
+    assert photo.widening == pytest.approx(4 / 3)
 
 
 @pytest.mark.parametrize("millimetres", [0, None])
@@ -204,8 +217,8 @@ def test_photos_whose_names_are_no_text_are_told_at_once(tmp_path, pixels):
         find_photos(tmp_path / os.fsdecode(b"\xff.png"))
 
 
-def test_portrait_is_cut_above_and_below():
-    assert covering_box((120, 160), (64, 48)) == (0, 35, 120, 125)
+def test_the_frame_around_a_photo_that_is_held_upright():
+    assert frame_around((120, 160), (64, 48)) == pytest.approx((160 * 4 / 3, 160))
 
 
 def test_depth_image_is_refused(tmp_path):

@@ -33,17 +33,16 @@ class Photo(NamedTuple):
         describing: (H, W, 3) uint8 RGB in the size of the descriptor.
         seen: (H, W, 3) uint8 RGB in the size that the network or its encoder sees.
         size: of the whole photo, turned.
-        kept: longer side of what is seen of it, in that of the whole: below 1 where a part was cut
-            off to give it the frames' aspect.
-        cut: whether one was.
+        filled: whether its edges were continued to give it the frames' aspect.
+        widening: longer side of what is seen then, in that of the photo.
         focal_length: in longer sides of the whole; NaN where it is unknown.
     """
 
     describing: np.ndarray
     seen: np.ndarray
     size: Size
-    kept: float
-    cut: bool
+    filled: bool
+    widening: float
     focal_length: float
 
 
@@ -151,12 +150,13 @@ def read_photo(
     focal_length: float | None = None,
     orientation: int = UPRIGHT,
 ) -> Photo:
-    """Return a photo in two sizes, cut to the aspect of the packed frames.
+    """Return a photo in two sizes, with the aspect of the packed frames.
 
     It is turned as its EXIF orientation says, and then as the database's images are stored: a phone
     stores the sensor's rows as they come, and how it was held in a tag. A photo of the scene's own
-    camera is resized exactly as the frames were. From any other one, the centre with the frames'
-    aspect is taken.
+    camera is resized exactly as the frames were. One of another aspect lies in the middle of a
+    frame that is just large enough for it, and its edges are continued to those of the frame: a
+    part of what a camera saw has the scale of the whole then.
 
     Args:
         path: of the photo, or the photo itself.
@@ -171,16 +171,20 @@ def read_photo(
         InputError: as ``images.open_image``.
     """
     image = open_image(path, orientation)
-    box = covering_box(image.size, packed)
-    described = image if crop == 1 else crop_centre(image.crop(map(round, box)), crop)
-    part = box if crop == 1 else None
-    sides = [
-        np.array(picture.resize(size, Image.Resampling.BILINEAR, shown))
-        for picture, size, shown in ((described, describing, part), (image, seen, box))
-    ]
-    kept = max(box[2] - box[0], box[3] - box[1]) / max(image.size)
-    cut = box != (0, 0, *image.size)
-    return Photo(*sides, image.size, kept, cut, focal_length or exif_focal_length(image))
+    frame = frame_around(image.size, packed)
+    filled = frame != image.size
+    if filled:
+        described = _framed(image, describing, (frame[0] * crop, frame[1] * crop))
+    else:
+        described = _framed(crop_centre(image, crop), describing, frame)
+    return Photo(
+        described,
+        _framed(image, seen, frame),
+        image.size,
+        filled,
+        widening=max(frame) / max(image.size),
+        focal_length=focal_length or exif_focal_length(image),
+    )
 
 
 def exif_focal_length(image: Image.Image) -> float:
@@ -197,15 +201,28 @@ def exif_focal_length(image: Image.Image) -> float:
     return length if FOCAL_LENGTHS[0] <= length <= FOCAL_LENGTHS[1] else math.nan
 
 
-def covering_box(size: Size, packed: Size) -> tuple[float, float, float, float]:
-    """Return the part of a photo (left, upper, right, lower) with the aspect of packed frames.
+def frame_around(size: Size, packed: Size) -> tuple[float, float]:
+    """Return the (width, height) of the least frame around a photo with packed frames' aspect.
 
-    The whole photo where packing it would give that size, which is rounded; else its centre.
+    The photo's own where packing it would give that size, which is rounded.
     """
     width, height = size
     if resized_shape(width, height, min(packed)) == packed:
-        return 0.0, 0.0, float(width), float(height)
+        return size
     aspect = packed[0] / packed[1]
-    across, down = min(width, height * aspect), min(height, width / aspect)
-    left, upper = (width - across) / 2, (height - down) / 2
-    return left, upper, left + across, upper + down
+    return max(width, height * aspect), max(height, width / aspect)
+
+
+def _framed(image: Image.Image, size: Size, frame: tuple[float, float]) -> np.ndarray:
+    """Return what lies in a frame around the middle of an image, (H, W, 3) uint8 of some size.
+
+    Where the frame is larger than the image, the image's edges go on.
+    """
+    kept = [min(sides) for sides in zip(frame, image.size, strict=True)]
+    left, upper = ((own - side) / 2 for own, side in zip(image.size, kept, strict=True))
+    inner = [max(1, round(n * k / f)) for n, k, f in zip(size, kept, frame, strict=True)]
+    box = left, upper, left + kept[0], upper + kept[1]
+    pixels = np.array(image.resize(inner, Image.Resampling.BILINEAR, box))
+    columns, rows = ((n - i, (n - i) // 2) for n, i in zip(size, inner, strict=True))
+    missing = [(before, whole - before) for whole, before in (rows, columns)]
+    return np.pad(pixels, [*missing, (0, 0)], mode="edge")

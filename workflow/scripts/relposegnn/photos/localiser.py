@@ -186,21 +186,21 @@ class Localiser:
         reading = map_in_threads(lambda path: read(path, *sizes), paths, self._workers)
         quiet = len(paths) == 1 or None  # None: unless it goes to a terminal
         progress = iter(tqdm(reading, "reading photos", len(paths), unit="img", disable=quiet))
-        blocks, cut = [], 0
+        blocks, filled = [], 0
         while photos := list(itertools.islice(progress, min(PHOTOS_AT_ONCE, self._images.at_once))):
             cameras = self._cameras(photos, focal_length is not None)
-            lengths = cameras.focal_lengths / [photo.kept for photo in photos]
+            lengths = cameras.focal_lengths / [photo.widening for photo in photos]
             with one_core_left():
                 described = self._beside.submit(self._retrieval.describe, photos)
                 seen = self._images.encode(np.stack([photo.seen for photo in photos]), lengths)
                 described = described.result()
             blocks.append((cameras, seen, *self._retrieval.rank(described)))
-            cut += sum(photo.cut for photo in photos)
-        if cut:
+            filled += sum(photo.filled for photo in photos)
+        if filled:
             logger.warning(
-                "%d of %d photos have another aspect than the scene's images (%d x %d): only their "
-                "centre is used",
-                *(cut, len(paths), *packed),
+                "%d of %d photos have another aspect than the scene's images (%d x %d): for the "
+                "network and for the descriptor their edges are continued",
+                *(filled, len(paths), *packed),
             )
         cameras, seen, ranked, similarity = zip(*blocks, strict=True)
         return _Recognised(
