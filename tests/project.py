@@ -60,6 +60,9 @@ def keep_definitions() -> None:
         library.digest(script.name)
 
 
+UNFINISHED = shutil.ignore_patterns(".*.partial-*")  # what another process just writes
+
+
 class Project:
     """A copy of the project, to run and to edit."""
 
@@ -68,8 +71,10 @@ class Project:
         keep_definitions()
         for part in PARTS:
             source = REPOSITORY / part
-            copy = shutil.copytree if source.is_dir() else shutil.copy
-            copy(source, folder / part)
+            if source.is_dir():
+                shutil.copytree(source, folder / part, ignore=UNFINISHED)
+            else:
+                shutil.copy(source, folder / part)
         self.folder = folder
         self.settings = folder / "tiny.yaml"
         self.settings.write_text(settings)
