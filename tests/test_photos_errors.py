@@ -112,7 +112,9 @@ def test_photos_that_matches_refine_have_their_pose_and_error_and_need_no_recogn
     assert np.linalg.norm(table[POSE[:3]].to_numpy()[5] - [1, 2, 3]) > 0.01
 
 
-def test_errors_are_stated_by_whether_focal_lengths_are_given(place, folder, tmp_path, monkeypatch):
+def test_errors_are_stated_by_whether_focal_lengths_are_given(
+    place, folder, tmp_path, monkeypatch, caplog
+):
     planted = np.eye(4)
     parts = 0.0012 * np.eye(3), np.radians(0.5) ** 2 / 3 * np.eye(3)
     refined = Refined(planted, 40, *parts, misfit=0.4, intrinsics=np.array([1, 1, 0, 0]))
@@ -126,6 +128,13 @@ def test_errors_are_stated_by_whether_focal_lengths_are_given(place, folder, tmp
         free, given = (loaded.localise(folder / "test 1.PNG", None, f).table for f in (None, 0.8))
     np.testing.assert_allclose(free["sigma_m"], 0.75 * 0.06)
     np.testing.assert_allclose(given["sigma_m"], 0.25 * 0.06)
+    assert "no scale" not in caplog.text
+    write_calibration(file, place.model, **{REFINED: scale})
+    with Localiser(replace(place, **changes), CPU) as loaded:
+        old = loaded.localise(folder / "test 1.PNG").table
+    assert "no scale of the errors of photos whose focal length is solved for" in caplog.text
+    assert old["sigma_m"].isna().all()
+    assert (old["confidence"] == 0).all()
 
 
 def test_where_nothing_is_calibrated_no_photo_is_accepted(place, folder, tmp_path):

@@ -29,8 +29,9 @@ def table():
     return table.join(pd.DataFrame(CAMERAS.values(), columns=CAMERA))
 
 
-def test_accepted_photos_in_every_format(tmp_path, table):
+def test_accepted_photos_in_every_format(tmp_path, table, caplog):
     write_formats(table, tmp_path, FORMATS)
+    assert f"of 1 photos are unknown, {GUESSED_LENGTH} longer sides are written" in caplog.text
     cameras = (tmp_path / "colmap/cameras.txt").read_text().splitlines()
     guess = repr(GUESSED_LENGTH * 64)
     assert [line.split(" ", 1)[1] for line in cameras if line[0] != "#"] == [

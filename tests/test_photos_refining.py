@@ -16,7 +16,7 @@ from relposegnn.images import open_image
 from relposegnn.matching.most_probable import Prior
 from relposegnn.matching.scenes import poses_of
 from relposegnn.owners import Owner
-from relposegnn.photos.cameras import CAMERA, CUT_ODDS, ODDS, TOLD, UNTOLD, AssumedCameras
+from relposegnn.photos.cameras import CAMERA, CUT_ODDS, TOLD, UNTOLD, AssumedCameras
 from relposegnn.photos.files import exif_focal_length
 from relposegnn.photos.refining import PhotoRefiner
 
@@ -136,7 +136,7 @@ def test_a_photo_that_tells_nothing_is_taken_for_a_part_of_what_the_databases_ca
     sizes = np.array([(480, 640), (640, 360), (360, 360)])
     for size, odds in (
         ((40, 30), [CUT_ODDS, CUT_ODDS, CUT_ODDS]),
-        ((16, 9), [CUT_ODDS, ODDS, CUT_ODDS]),
+        ((16, 9), [CUT_ODDS, 1, CUT_ODDS]),
     ):
         cameras = AssumedCameras.of_photos(sizes, np.full(3, np.nan), True, size, 0.8)
         np.testing.assert_allclose(cameras.focal_lengths, [0.8, 0.8, 0.8 * 4 / 3])

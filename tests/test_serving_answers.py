@@ -14,6 +14,7 @@ from test_photos_place import write_calibration
 from relposegnn.calibration import Scale
 from relposegnn.figures.maps import look_from_above
 from relposegnn.metrics import STATED
+from relposegnn.photos.cameras import CAMERA
 from relposegnn.photos.localiser import POSE, Localiser
 from relposegnn.predictions import ALL_EDGES
 from relposegnn.runtime import InputError
@@ -71,6 +72,8 @@ def test_what_cannot_be_read_is_told_without_the_services_paths(loaded):
 def test_covariances_and_errors_are_of_one_size(loaded, folder):
     found = loaded.localise([folder / "test 1.PNG"])
     told = answer_of(found, loaded.place)
+    assert told["camera"]["width"] == found.table["width"][0]
+    assert told["camera"].keys() == set(CAMERA)
     size = np.sqrt(np.trace(told["covariance95_m2"]))
     np.testing.assert_allclose(size, told["sigma95_m"])
     np.testing.assert_allclose(

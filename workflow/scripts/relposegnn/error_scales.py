@@ -141,8 +141,10 @@ def calibrate_errors(
     scales: Calibration = {}
     _add_scale(scales, FIRST_EDGE, used)
     _add_scale(scales, ALL_EDGES, used)
-    for name in [each for each in present_estimators(arrays) if each in MATCHED]:
-        refined = arrays[MATCHED[name].points] > 0
+    for name, names in MATCHED.items():
+        if name not in present_estimators(arrays):
+            continue
+        refined = arrays[names.points] > 0
         _add_scale(scales, name, [_Frames(arrays, refined, refined)])
         if name == REFINED:
             stays = ~refined & ~known

@@ -86,6 +86,8 @@ def refusal(error: Exception) -> str:
 def load_weights(module: nn.Module, state: Mapping[str, torch.Tensor], source: str | Path) -> None:
     """Give ``module``, which may be on torch's meta device, copies of the tensors of ``state``.
 
+    They stay on the device of these: modules are moved afterwards.
+
     Raises:
         InputError: as ``check_weights``, or weights are no finite floating-point numbers.
     """

@@ -42,6 +42,7 @@ NEIGHBOURS = 7  # database images that points are triangulated from
 SPACING = 0.05  # metres between any two of their cameras, at least
 MATCHING_ERROR = 1 / SIDE  # scale of a projection's error, in longer sides of the image
 UNTOLD = 0.1  # deviation of a focal length's logarithm, as the database's, of photos that tell none
+ASSUMED = {REFINED: (), SOLVED: (UNTOLD,)}  # deviations of a query's intrinsics, by estimator
 # Of a regressed pose, added in squares to how far the edges' estimates lie apart: these have errors
 # in common.
 LEAST_DEVIATION_M, LEAST_DEVIATION_DEG = 0.03, 0.9
@@ -190,22 +191,17 @@ def refine_predictions(
     split = split_of(part)
     with Frames(scene.frames, scene.camera) as frames:
         arrays, regressed = _read_regressed(predictions_file, frames)
-        ranking = read_ranking(scene.retrieval[0], split, frames).index
         rows = frames.find_all(split, arrays.get(NAMES, ()), predictions_file)
+        ranked = _rankings_of(rows, scene, part, frames)
         images, known = (_image_paths(frames, each, scene_folder) for each in (split, "train"))
         focal_lengths = frames.focal_lengths(split)
         database = MatchedDatabase(known, frames.poses("train"), frames.focal_lengths("train"))
-    ranked = [ranking[row] for row in rows]
-    if part == LEFT_OUT:
-        ranked = list(map(rank_outside, ranked, rows, read_reaches(scene.graphs)))
-
     estimators = (REFINED, SOLVED) if part == LEFT_OUT else (REFINED,)
-    intrinsics = {REFINED: (), SOLVED: (UNTOLD,)}
 
     def refine(query: int) -> list[Refined]:
         """Return the refined poses of a query, by its number, one by each estimator."""
         own = find_key_points(images[rows[query]], KEY_POINTS)
-        priors = [regressed[query]._replace(intrinsics=intrinsics[name]) for name in estimators]
+        priors = [regressed[query]._replace(intrinsics=ASSUMED[name]) for name in estimators]
         return database.refine_each(own, focal_lengths[rows[query]], ranked[query], priors)
 
     queries = tqdm(range(len(rows)), "refining", disable=None)
@@ -213,9 +209,19 @@ def refine_predictions(
     tell_refined(refined[0])
     for name, own in zip(estimators, refined, strict=True):
         arrays |= refined_arrays(own, name)
-    told = told_of(predictions_owner(predictions_file))
     with atomic_path(refined_file) as partial_file:
-        np.savez(partial_file, **arrays, **told)
+        np.savez(partial_file, **arrays, **told_of(predictions_owner(predictions_file)))
+
+
+def _rankings_of(
+    rows: Sequence[int], scene: SceneFiles, part: str, frames: Frames
+) -> list[np.ndarray]:
+    """Return the ranking of each query, of left-out frames without those around them."""
+    ranking = read_ranking(scene.retrieval[0], split_of(part), frames).index
+    ranked = [ranking[row] for row in rows]
+    if part != LEFT_OUT:
+        return ranked
+    return list(map(rank_outside, ranked, rows, read_reaches(scene.graphs)))
 
 
 def refined_arrays(refined: Sequence[Refined], estimator: str = REFINED) -> dict[str, np.ndarray]:

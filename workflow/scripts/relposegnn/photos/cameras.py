@@ -11,9 +11,9 @@ from ..matching.scenes import UNTOLD
 
 CAMERA = list(Pinhole._fields)  # columns of a table of photos
 TOLD = 0.02  # deviation of a focal length's logarithm by EXIF, which has whole millimetres
-# That a photo was cropped, or stretched, otherwise than is assumed: of the database's aspect and
-# way up; of others. Chosen on database frames: see docs/accuracy.md.
-ODDS, CUT_ODDS = 1.0, 10.0
+# That a photo was cropped, or stretched, otherwise than is assumed, where it is not of the
+# database's aspect and way up; else 1. Chosen on database frames: see docs/accuracy.md.
+CUT_ODDS = 10.0
 SAME_ASPECT = 0.03  # of an aspect's logarithm: packed frames have whole pixels
 SENSOR = 4 / 3  # aspect of sensors, at most: film, which is wider, is what is left of it
 
@@ -54,7 +54,7 @@ class AssumedCameras(NamedTuple):
         unknown = np.isnan(told)
         deviations = np.where(unknown, UNTOLD, 0.0 if exact else TOLD)
         same = np.abs(np.log(sizes[:, 0] / sizes[:, 1] * size[1] / size[0])) < SAME_ASPECT
-        odds = np.where(same, ODDS, CUT_ODDS)
+        odds = np.where(same, 1.0, CUT_ODDS)
         return cls(sizes, np.where(unknown, usual * whole / longer, told), deviations, odds)
 
     def columns(self, refined: Sequence[Refined]) -> dict[str, np.ndarray]:

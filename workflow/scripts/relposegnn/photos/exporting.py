@@ -1,5 +1,6 @@
 """The poses of accepted photos in formats of other programs, see docs/formats.md."""
 
+import logging
 import math
 from collections.abc import Collection
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from ..exchange.models import write_model
-from ..exchange.pose_formats import Pinhole, PoseList, write_ace, write_hloc
+from ..exchange.pose_formats import GUESSED_LENGTH, Pinhole, PoseList, write_ace, write_hloc
 from .cameras import CAMERA
 from .localiser import POSE
+
+logger = logging.getLogger(__name__)
 
 
 def accepted_poses(table: pd.DataFrame) -> PoseList:
@@ -31,17 +34,20 @@ def write_formats(table: pd.DataFrame, output_folder: str | Path, formats: Colle
         output_folder: to write to.
         formats: those of ``exchange.pose_formats.FORMATS`` that are wanted.
     """
+    if not formats:
+        return
     poses, folder, accepted = accepted_poses(table), Path(output_folder), table[table["accepted"]]
-    cameras = list(map(_known, accepted[CAMERA].itertuples(index=False)))
+    cameras = [Pinhole(*row) for row in accepted[CAMERA].itertuples(index=False)]
+    if unknown := sum(math.isnan(camera.fx) for camera in cameras):
+        logger.warning(
+            "%s: focal lengths of %d photos are unknown, %s longer sides are written for them; "
+            "give --focal-length",
+            *(folder, unknown, GUESSED_LENGTH),
+        )
+        cameras = [Pinhole.of_image(c[:2], c.fx) if math.isnan(c.fx) else c for c in cameras]
     if "colmap" in formats:
         write_model(folder / "colmap", poses, cameras)
     if "hloc" in formats:
         write_hloc(folder / "hloc.txt", poses)
     if "ace" in formats:
         write_ace(folder / "ace.txt", poses, cameras, accepted["points"])
-
-
-def _known(camera: Pinhole) -> Pinhole:
-    """Return a camera; where its focal length is unknown, with COLMAP's guess."""
-    guessed = math.isnan(camera.fx)
-    return Pinhole.of_image(camera[:2], camera.fx) if guessed else Pinhole(*camera)

@@ -106,6 +106,13 @@ class Localiser:
         owner = self.frames.dataset, self.frames.scene, f"{place.frames} and {place.model}"
         owner = Owner(*owner, model=fingerprint(model))
         self._calibration = read_calibration(place.calibration, owner)
+        if REFINED in self._calibration and SOLVED not in self._calibration:
+            logger.warning(
+                "%s: has no scale of the errors of photos whose focal length is solved for: they "
+                "are not stated, and no photo is accepted without --focal-length; calibrate anew, "
+                "or make the place or its map again",
+                place.calibration,
+            )
         model = model.to(device, memory_format=torch.channels_last)
         self._images = SceneImages(model, self.frames, place.features, KEPT_IMAGES)
         self._retrieval = PhotoRetrieval(place, self.frames, device, workers)
@@ -149,10 +156,7 @@ class Localiser:
             InputError: a photo cannot be read, or a file of the place has changed meanwhile.
         """
         self._files.check()
-        if isinstance(photos, str | Path | Image.Image):
-            photos = [photos]
-        paths = [photo if isinstance(photo, Image.Image) else Path(photo) for photo in photos]
-        own = [getattr(path, "name", str(number)) for number, path in enumerate(paths)]
+        paths, own = _listed(photos)
         names = own if names is None else list(names)
         known = self._recognise(paths, focal_length)
         refined, told, stated = self._estimate(paths, names, known)
@@ -243,6 +247,16 @@ class Localiser:
         estimator = SOLVED if known.cameras.deviations.any() else REFINED
         told |= refined_arrays(refined, estimator)
         return refined, told, stated_errors(told, estimator, self._calibration)
+
+
+def _listed(
+    photos: Sequence[str | Path | Image.Image] | str | Path | Image.Image,
+) -> tuple[list[Path | Image.Image], list[str]]:
+    """Return photos, or a single one, as a list, and what they are called by themselves."""
+    if isinstance(photos, str | Path | Image.Image):
+        photos = [photos]
+    paths = [photo if isinstance(photo, Image.Image) else Path(photo) for photo in photos]
+    return paths, [getattr(path, "name", str(number)) for number, path in enumerate(paths)]
 
 
 def neighbours_of_photos(
