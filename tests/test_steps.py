@@ -29,10 +29,11 @@ def test_step_loads_what_it_uses(step, used):
 
 @pytest.mark.slow
 def test_networks_with_match_fields_are_loaded_without_what_pooled_edges_need(tmp_path):
-    """PyTorch Geometric and torchvision load torch's compiler, which takes as long as torch."""
+    """PyTorch Geometric and torchvision, so timm too, load torch's compiler: as long as torch."""
     found = loaded(f"""
 import sys, adapt_model, localise_photos, predict_poses
 from relposegnn.checkpoints import load_model, save_model
+from relposegnn.encoders import load_encoder
 from relposegnn.model_settings import ModelSettings
 from relposegnn.networks import build_network
 
@@ -42,10 +43,11 @@ network.maps = maps
 network.add_known()
 save_model({str(tmp_path / "model.pt")!r}, network, None, [])
 load_model({str(tmp_path / "model.pt")!r})
+load_encoder("efficientnet_lite0")
 print(*sys.modules)
 """)
     assert {"torch", "relposegnn.match_field_network"} <= found
-    assert not {"torch_geometric", "torchvision", "torch._dynamo"} & found
+    assert not {"torch_geometric", "torchvision", "timm", "torch._dynamo"} & found
 
 
 def loaded(code: str) -> set[str]:

