@@ -18,7 +18,7 @@ STILL = 1e-11  # metres, or entries of a rotation, that no median moves any more
 TINY = 1e-9  # the least distance that is divided by
 MEDIAN, HUBER = RULES = "median", "huber"  # of aggregation
 # Median distances from the median of all edges, beyond which an edge counts for less. Twice as far
-# is as good where no edge is far off, and worse where one is: see docs/accuracy.md.
+# is as good where no edge is far off, and worse where one is: see docs/experiments.md.
 TRUSTED = 1.5
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 Grey = TypeVar("Grey", "np.float64", "Tensor")
 
 # Mean grey level, 0 to 255, that darker images are brought to. Every image of the kitchen and of
-# generated rooms has more than 85 and stays as it is. Brighter is no better: docs/accuracy.md.
+# generated rooms has more than 85 and stays as it is. Brighter is no better: docs/experiments.md.
 LEAST = 64.0
 MOST_TIMES = 64.0  # brighter, at most: a black image stays black
 

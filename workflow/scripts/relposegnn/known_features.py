@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 # Added to the covariance, in mean variances. With a smaller one hard photos lie farther off, and
-# usual ones scatter more: chosen on database frames, some of them degraded, see docs/accuracy.md.
+# usual ones scatter more: chosen on database frames, some degraded, see docs/experiments.md.
 RIDGE = 0.01
 TINY = 1e-12  # in place of a mean variance of 0
 

@@ -20,7 +20,7 @@ from scipy.spatial.transform import Rotation
 
 # Of a projection, beside the regressed pose: matches have errors in common, those of the database's
 # poses and of the focal length, so that some eight tell as much as one. Chosen on database frames
-# of the real kitchen, each placed by the others: see docs/accuracy.md.
+# of the real kitchen, each placed by the others: see docs/experiments.md.
 WEIGHT = 1 / 8
 ROUGH, FINE = 1e-2, 1e-6  # relative changes of the cost below which it counts as least
 FARTHEST = 1.0  # of a projection's error: the tangent of half a right angle; beyond, and behind

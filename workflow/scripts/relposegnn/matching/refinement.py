@@ -41,7 +41,7 @@ from .triangulation import slopes, triangulate_agreeing, uncertainty
 TOLERANCE = 3.0  # of a projection that counts as seen, in scales of the matching error
 # By so many the points that are seen where they should be outnumber the others, or the regressed
 # pose stays. By chance, in photos of other places, most points hardly ever agree, however many do;
-# with intrinsics other than told, some more: see docs/accuracy.md.
+# with intrinsics other than told, some more: see docs/experiments.md.
 MAJORITY, OTHER_MAJORITY = 12, 24
 # Deviations between regressed and refined pose, along or about an axis, beyond which it stays too.
 GATE = 5.0
@@ -52,7 +52,7 @@ RANSAC_ROUNDS = 1000
 OTHER_INTRINSICS = (0.5, 0.3, 0.3, 0.2)
 # Of the places that points are computed from, in scales of the matching error: cameras of the
 # database are not quite where their poses say. Chosen on database frames of the real kitchen, each
-# placed by the others: see docs/accuracy.md.
+# placed by the others: see docs/experiments.md.
 VIEW_ERROR = 3.0
 
 

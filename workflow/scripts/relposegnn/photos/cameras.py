@@ -12,7 +12,7 @@ from ..matching.scenes import UNTOLD
 CAMERA = list(Pinhole._fields)  # columns of a table of photos
 TOLD = 0.02  # deviation of a focal length's logarithm by EXIF, which has whole millimetres
 # That a photo was cropped, or stretched, otherwise than is assumed, where it is not of the
-# database's aspect and way up; else 1. Chosen on database frames: see docs/accuracy.md.
+# database's aspect and way up; else 1. Chosen on database frames: see docs/experiments.md.
 CUT_ODDS = 10.0
 SAME_ASPECT = 0.03  # of an aspect's logarithm: packed frames have whole pixels
 SENSOR = 4 / 3  # aspect of sensors, at most: film, which is wider, is what is left of it
