@@ -5,7 +5,10 @@ import pytest
 from planted_matches import PRIOR, Scene, errors
 from scipy.spatial.transform import Rotation
 
-from relposegnn.matching.most_probable import Prior
+from relposegnn.matching.most_probable import Guess, Prior
+from relposegnn.matching.refinement import FREE
+
+PART = Guess((0.1, 1e-3, 0.12, 1e-3))  # a middle that lies higher or lower, and nothing else
 
 
 def test_a_focal_length_that_is_off_is_solved_for():
@@ -41,7 +44,8 @@ def test_a_picture_that_was_cropped_or_stretched_is_placed(lengths, centre, devi
     turn = Rotation.from_rotvec([centre[1], -centre[0], 0])
     off[:3, :3] = off[:3, :3] @ turn.as_matrix()
     told, other = (
-        scene.refine(Prior(off, **PRIOR, intrinsics=each)) for each in ((), (deviation,))
+        scene.refine(Prior(off, **PRIOR, intrinsics=each, others=others))
+        for each, others in (((), ()), ((deviation,), (FREE,)))
     )
     shift, degrees = errors(other.pose, scene.truth)
     assert shift < 0.02
@@ -60,7 +64,7 @@ def test_a_picture_that_was_cropped_or_stretched_is_placed(lengths, centre, devi
 def test_intrinsics_that_may_be_right_are_kept(longer):
     scene = Scene(noise=1.0)
     scene.query *= longer
-    refined = scene.refine(scene.prior._replace(intrinsics=(0.1,)))
+    refined = scene.refine(scene.prior._replace(intrinsics=(0.1,), others=(FREE,)))
     assert errors(refined.pose, scene.truth)[0] < 0.01
     assert refined.least[0] < 0.1 * refined.metres
     assert refined.least[1] < 0.1 * refined.radians
@@ -70,9 +74,27 @@ def test_intrinsics_that_may_be_right_are_kept(longer):
 def test_how_probable_other_intrinsics_are_beforehand_counts(odds):
     """Intrinsics are as told: free ones come near, but hardly to the last bit."""
     scene = Scene()
-    prior = scene.prior._replace(intrinsics=(0.1,), odds=odds)
+    prior = scene.prior._replace(intrinsics=(0.1,), others=(FREE._replace(odds=odds),))
     fx, fy, *middle = scene.refine(prior).intrinsics
     assert (fx == fy) == (middle == [0, 0]) == (odds < 1)
+
+
+def test_a_part_of_an_image_is_placed_more_exactly_if_it_is_taken_for_one():
+    """Of a higher middle than is told: free intrinsics fit as well by a camera that is tilted."""
+    found = []
+    for seed in range(8):
+        scene = Scene(count=60, seed=seed, noise=1.0)
+        scene.query += (0, 0.2)
+        tilted = scene.truth.copy()
+        tilted[:3, :3] = tilted[:3, :3] @ Rotation.from_rotvec([0.2, 0, 0]).as_matrix()
+        prior = Prior(tilted, **PRIOR, intrinsics=(0.1,))
+        each = [scene.refine(prior._replace(others=others)) for others in ((PART, FREE), (FREE,))]
+        fx, fy, *centre = each[0].intrinsics
+        assert fx == pytest.approx(fy, abs=2e-3)
+        np.testing.assert_allclose(centre, (0, 0.2), atol=0.03)
+        found.append([errors(refined.pose, scene.truth) for refined in each])
+    part, free = np.sqrt(np.mean(np.square(found), axis=0))
+    assert (part < 0.7 * free).all(), (part, free)
 
 
 def test_errors_say_so_where_two_cameras_fit_a_picture_alike():
@@ -82,7 +104,7 @@ def test_errors_say_so_where_two_cameras_fit_a_picture_alike():
     scene.truth[:3, :3] = np.eye(3)
     scene.views = scene.seen(scene.cameras, points)
     scene.query = 1.3 * scene.seen(scene.truth[None], points)[:, 0]
-    refined = scene.refine(Prior(scene.truth, 0.3, 0.1, intrinsics=(0.1,)))
+    refined = scene.refine(Prior(scene.truth, 0.3, 0.1, intrinsics=(0.1,), others=(FREE,)))
     shift = errors(refined.pose, scene.truth)[0]
     assert refined.points == 60
     assert shift > 0.05
@@ -94,6 +116,6 @@ def test_a_pose_regressed_too_near_by_a_camera_of_longer_focal_length_is_mended(
     scene.query *= 1.3
     near = scene.truth.copy()
     near[:3, 3] += near[:3, 2] * 0.7  # of depths from 2 to 5
-    refined = scene.refine(Prior(near, **PRIOR, intrinsics=(0.1,)))
+    refined = scene.refine(Prior(near, **PRIOR, intrinsics=(0.1,), others=(FREE,)))
     assert errors(refined.pose, scene.truth)[0] < 0.03
     assert refined.metres < 0.06

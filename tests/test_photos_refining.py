@@ -13,10 +13,11 @@ from test_photos_place import place_in
 from relposegnn.camera_files import write_camera
 from relposegnn.frames import Frames
 from relposegnn.images import open_image
-from relposegnn.matching.most_probable import Prior
+from relposegnn.matching.most_probable import Guess, Prior
+from relposegnn.matching.refinement import FREE
 from relposegnn.matching.scenes import poses_of
 from relposegnn.owners import Owner
-from relposegnn.photos.cameras import CAMERA, CUT_ODDS, TOLD, UNTOLD, AssumedCameras
+from relposegnn.photos.cameras import CAMERA, CUT_ODDS, FIXED, TOLD, UNTOLD, AssumedCameras
 from relposegnn.photos.files import exif_focal_length
 from relposegnn.photos.refining import PhotoRefiner
 
@@ -134,14 +135,34 @@ def test_photos_that_were_cropped_or_stretched_are_placed_by_matches_alone(
 def test_a_photo_that_tells_nothing_is_taken_for_a_part_of_what_the_databases_camera_sees():
     """Of 4 x 3: a whole one, upright; 16:9; a square. Of 16 x 9, cut from 4 x 3, the same."""
     sizes = np.array([(480, 640), (640, 360), (360, 360)])
-    for size, odds in (
-        ((40, 30), [CUT_ODDS, CUT_ODDS, CUT_ODDS]),
-        ((16, 9), [CUT_ODDS, 1, CUT_ODDS]),
-    ):
+    for size, parts in (((40, 30), [True, True, True]), ((16, 9), [True, False, True])):
         cameras = AssumedCameras.of_photos(sizes, np.full(3, np.nan), True, size, 0.8)
         np.testing.assert_allclose(cameras.focal_lengths, [0.8, 0.8, 0.8 * 4 / 3])
         np.testing.assert_array_equal(cameras.deviations, UNTOLD)
-        np.testing.assert_array_equal(cameras.odds, odds)
+        np.testing.assert_array_equal(np.isfinite(cameras.parts).all(axis=1), parts)
     told = AssumedCameras.of_photos(sizes, np.full(3, 0.7), False, (40, 30), 0.8)
     np.testing.assert_array_equal(told.focal_lengths, 0.7)
     np.testing.assert_array_equal(told.deviations, TOLD)
+
+
+def test_a_photo_of_another_aspect_may_be_any_part_of_what_the_databases_camera_sees():
+    """Of 640 x 480: half as high, half as wide, upright; and a whole one."""
+    sizes = np.array([(640, 240), (320, 480), (480, 640), (640, 480)])
+    cameras = AssumedCameras.of_photos(sizes, np.full(4, np.nan), False, (4, 3), 0.8)
+    high, wide, upright = (cameras.assumed(row, Prior(np.eye(4), 1.0, 1.0)) for row in range(3))
+    even = 240 / np.sqrt(12) / 512  # of a middle anywhere, in a focal length of 0.8 * 640 pixels
+    assert high.others == (
+        Guess(pytest.approx((UNTOLD, FIXED, even, FIXED)), CUT_ODDS),
+        FREE._replace(odds=CUT_ODDS),
+    )
+    # Assumed to be 480 high upright: of a part of 640 x 480, the focal length is longer.
+    zoom = np.hypot(UNTOLD, np.log(640 / 480))
+    even = 320 / np.sqrt(12) / (0.8 * 480)
+    assert wide.others[0].intrinsics == pytest.approx((zoom, even, FIXED, FIXED))
+    assert upright.intrinsics == (UNTOLD,)
+    assert upright.others[0].intrinsics[1] > FIXED
+    whole = cameras.assumed(3, high)
+    assert whole.intrinsics == (UNTOLD,)
+    assert whole.others == (FREE,)
+    exact = AssumedCameras.of_photos(sizes, np.full(4, 0.8), True, (4, 3), 0.8)
+    assert exact.assumed(0, Prior(np.eye(4), 1.0, 1.0)).others == ()

@@ -28,6 +28,18 @@ NEAREST = 1e-6  # of a point before the camera
 TINY = 1e-6  # squares of errors, in scales, below which Cauchy's cost is their half
 
 
+class Guess(NamedTuple):
+    """What else intrinsics may be than is told.
+
+    Attributes:
+        intrinsics: (k) deviations of changes, see ``undone``.
+        odds: how much likelier than what is told it is beforehand.
+    """
+
+    intrinsics: tuple[float, ...]
+    odds: float = 1.0
+
+
 class Prior(NamedTuple):
     """A regressed pose and assumed intrinsics, and the deviations of their errors.
 
@@ -36,14 +48,14 @@ class Prior(NamedTuple):
         metres: of the camera centre along each axis.
         radians: of the rotation about each axis.
         intrinsics: (k) of changes, see ``undone``; none: they are exact.
-        odds: that intrinsics are quite other than assumed, so that they tell nothing.
+        others: what they may be as well.
     """
 
     pose: np.ndarray
     metres: float
     radians: float
     intrinsics: tuple[float, ...] = ()
-    odds: float = 1.0
+    others: tuple[Guess, ...] = ()
 
 
 class Sights(NamedTuple):

@@ -7,10 +7,10 @@ little, wider where a point itself is less certain; and the regressed pose, with
 The latter carries where texture fails, and is let go in the directions that matches fix.
 
 A query's intrinsics may be other than is told, as of a picture that was cropped, zoomed or
-stretched. Where they are not known exactly, the pose with free ones is sought too. Which of the two
-cameras matches speak for is told by their evidence, the probability of what is seen whatever the
-pose (Laplace's approximation; MacKay, Information Theory, 2003, chapter 28): more free numbers fit
-better, but count only where they fit so much better that this outweighs their range.
+stretched. Then the pose is sought for each guess of what they are. Which of these cameras matches
+speak for is told by their evidence, the probability of what is seen whatever the pose (Laplace's
+approximation; MacKay, Information Theory, 2003, chapter 28): more free numbers fit better, but
+count only where they fit so much better that this outweighs their range.
 
 Poses are ``world_from_cam``; places in images are x/z and y/z of rays. Of n points and m views.
 """
@@ -21,12 +21,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
-from scipy.special import expit
+from scipy.special import softmax
 
 from ..poses import inverse_pose, pose_distances
 from .most_probable import (
     ROUGH,
     Camera,
+    Guess,
     Prior,
     Sights,
     Solution,
@@ -46,10 +47,9 @@ MAJORITY, OTHER_MAJORITY = 12, 24
 # Deviations between regressed and refined pose, along or about an axis, beyond which it stays too.
 GATE = 5.0
 RANSAC_ROUNDS = 1000
-# Of intrinsics that are other than is told, see ``most_probable.undone``: of a third of the usual
-# focal length to three times as long a one, of a middle anywhere near, of two thirds to one and a
-# half times the height.
-OTHER_INTRINSICS = (0.5, 0.3, 0.3, 0.2)
+# Intrinsics that are quite other than is told: a third of the usual focal length to three times as
+# long a one, a middle anywhere near, two thirds to one and a half times the height.
+FREE = Guess((0.5, 0.3, 0.3, 0.2))
 # Of the places that points are computed from, in scales of the matching error: cameras of the
 # database are not quite where their poses say. Chosen on database frames of the real kitchen, each
 # placed by the others: see docs/experiments.md.
@@ -150,21 +150,20 @@ def refine_pose(
     sights = Sights(points, places, scales)
     by_ransac = pose_by_ransac(points, places, tolerance)
     starts = [prior.pose] if by_ransac is None else [prior.pose, by_ransac]
-    fit = _fitted(starts, sights, prior)
-    refined, majority = fit.refined(sights), MAJORITY
-    if prior.intrinsics:
-        starts = [prior.pose, fit.solution.camera.pose]
-        other = _fitted(starts, sights, prior._replace(intrinsics=OTHER_INTRINSICS))
-        doubt = float(expit(other.evidence - fit.evidence + np.log(prior.odds)))
-        by_other = other.refined(sights)
-        least = _least_errors(refined, by_other, doubt)
-        if doubt >= 0.5:
-            fit, refined, majority = other, by_other, OTHER_MAJORITY
-        refined = refined._replace(least=least)
+    fits = [_fitted(starts, sights, prior)]
+    starts = [prior.pose, fits[0].solution.camera.pose]
+    for other in prior.others:
+        fits.append(_fitted(starts, sights, prior._replace(intrinsics=other.intrinsics)))
+    odds = np.array([1.0, *(other.odds for other in prior.others)])
+    chances = softmax([fit.evidence for fit in fits] + np.log(odds))
+    chosen = int(chances.argmax())
+    found = [fit.refined(sights) for fit in fits]
+    fit, refined = fits[chosen], found[chosen]
+    majority = OTHER_MAJORITY if chosen else MAJORITY
     astray = np.abs(deviations(fit.solution.camera.pose, fit.prior)).max() > GATE
     if 2 * refined.points - len(points) < majority or astray:
         return unrefined(prior)
-    return refined
+    return refined._replace(least=_least_errors(found, chances))
 
 
 def _fitted(starts: Sequence[np.ndarray], sights: Sights, prior: Prior) -> _Fit:
@@ -182,28 +181,27 @@ def _loosened(prior: Prior, points: np.ndarray) -> Prior:
     A camera of a longer focal length than is thought is regressed nearer to what it sees, and one
     whose principal point is not in the middle, turned.
     """
-    length, middle = (*prior.intrinsics, 0.0, 0.0)[:2]
+    length, *middle = (*prior.intrinsics, 0.0, 0.0, 0.0)[:3]
     depth = np.median(np.linalg.norm(points - prior.pose[:3, 3], axis=1))
-    metres, radians = np.hypot(prior.metres, length * depth), np.hypot(prior.radians, middle)
+    metres, radians = np.hypot(prior.metres, length * depth), np.hypot(prior.radians, max(middle))
     return prior._replace(metres=float(metres), radians=float(radians))
 
 
-def _least_errors(told: Refined, other: Refined, doubt: float) -> tuple[float, float]:
+def _least_errors(found: Sequence[Refined], chances: np.ndarray) -> tuple[float, float]:
     """Return the errors in metres and radians to expect of a camera that may be another than told.
 
     Args:
-        told: the pose by the intrinsics that are told.
-        other: the pose by others.
-        doubt: the probability that it is these; the likelier pose is the one that is stated.
+        found: poses by what may hold of intrinsics, the first by what is told.
+        chances: of these; the likeliest pose is the one that is stated.
     """
-    (metres,), (degrees,) = pose_distances(told.pose[None], other.pose[None])
-    apart = np.square([metres, np.radians(degrees)])
-    by_told, by_other = (np.square([each.metres, each.radians]) for each in (told, other))
-    if doubt < 0.5:  # what is left of the other one, whose error is not that of the stated one
-        mean = doubt * (by_other + apart)
-    else:
-        mean = doubt * by_other + (1 - doubt) * (by_told + apart)
-    return tuple(np.sqrt(mean).tolist())
+    chosen = int(chances.argmax())
+    poses = np.stack([each.pose for each in found])
+    metres, degrees = pose_distances(poses, poses[[chosen]])
+    errors = np.square([[each.metres, each.radians] for each in found])
+    if chosen == 0:  # whose own error is stated as that of any pose
+        errors[0] = 0
+    errors += np.square([metres, np.radians(degrees)]).T
+    return tuple(np.sqrt(chances @ errors).tolist())
 
 
 def let_go(solution: Solution, prior: Prior) -> tuple[Camera, np.ndarray]:

@@ -32,7 +32,7 @@ from ..scene_files import SceneFiles
 from ..threads import map_in_threads
 from .key_points import SIDE, KeyPoints, find_key_points, match_key_points
 from .most_probable import Prior
-from .refinement import Refined, refine_pose, unrefined
+from .refinement import FREE, Refined, refine_pose, unrefined
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,8 @@ NEIGHBOURS = 7  # database images that points are triangulated from
 SPACING = 0.05  # metres between any two of their cameras, at least
 MATCHING_ERROR = 1 / SIDE  # scale of a projection's error, in longer sides of the image
 UNTOLD = 0.1  # deviation of a focal length's logarithm, as the database's, of photos that tell none
-ASSUMED = {REFINED: (), SOLVED: (UNTOLD,)}  # deviations of a query's intrinsics, by estimator
+# Of a query's intrinsics, by estimator.
+ASSUMED = {REFINED: {}, SOLVED: {"intrinsics": (UNTOLD,), "others": (FREE,)}}
 # Of a regressed pose, added in squares to how far the edges' estimates lie apart: these have errors
 # in common.
 LEAST_DEVIATION_M, LEAST_DEVIATION_DEG = 0.03, 0.9
@@ -201,7 +202,7 @@ def refine_predictions(
     def refine(query: int) -> list[Refined]:
         """Return the refined poses of a query, by its number, one by each estimator."""
         own = find_key_points(images[rows[query]], KEY_POINTS)
-        priors = [regressed[query]._replace(intrinsics=ASSUMED[name]) for name in estimators]
+        priors = [regressed[query]._replace(**ASSUMED[name]) for name in estimators]
         return database.refine_each(own, focal_lengths[rows[query]], ranked[query], priors)
 
     queries = tqdm(range(len(rows)), "refining", disable=None)

@@ -53,9 +53,7 @@ class PhotoRefiner:
         def refine(row: int) -> Refined:
             """Return the refined pose of a photo, by its number."""
             own = find_key_points(paths[row], KEY_POINTS, self._orientation)
-            deviation, odds = cameras.deviations[row], cameras.odds[row]
-            intrinsics = (deviation,) if deviation else ()
-            prior = priors[row]._replace(intrinsics=intrinsics, odds=odds)
+            prior = cameras.assumed(row, priors[row])
             return self._database.refine(own, cameras.focal_lengths[row], ranked[row], prior)
 
         quiet = len(paths) == 1 or None  # None: unless it goes to a terminal
