@@ -24,6 +24,13 @@ WEIGHTS = ("weight", "bias")
 CASES = {"full-3-2": SMALL, "knn4-2-1": replace(SMALL, iterations=2, knn=4)}
 
 
+# Of the losses of five training steps. Adam divides each gradient by its own size, so that one of
+# rounding alone moves its weight as far as any other. Noise of 1e-7 on the images, as much as
+# rounding does, moves the second step's losses by 3e-4, the third's by .006 and the fifth's by .08
+# (medians of five are half of that; where neighbours flip, in one of ten, by more).
+TOLERANCES = np.array([1e-4, 2e-3, 0.03, 0.1, 0.1])
+
+
 @cache
 def published_weights(reference, case):
     """Return the weights that the reference values were computed with, by the names of ours."""
@@ -97,13 +104,7 @@ def five_steps(reference, case, images, poses, grad_norm_keys) -> FiveSteps:
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_training_steps_agree_with_the_published_implementation(reference, case):
-    """The first step as it stands; later ones as far as rounding leaves them determined.
-
-    Adam divides each gradient by its own size, so that one of rounding alone moves its weight as
-    far as any other. Noise of 1e-7 on the images, as much as rounding does, tells what that makes
-    of each step's losses: 2e-4 of the second's to 8 percent of the fifth's, and up to 14 of rewired
-    graphs, whose neighbours flip. Four times that is allowed, and 10 percent at most.
-    """
+    """The first step as it stands; later ones as far as rounding leaves them determined."""
     expected = np.load(reference / f"model-{case}.npz")
     images, poses = (torch.from_numpy(expected[name]) for name in ("images", "poses"))
     names = ("train_loss", "train_translation_loss", "train_rotation_loss")
@@ -111,14 +112,7 @@ def test_training_steps_agree_with_the_published_implementation(reference, case)
     ours = five_steps(reference, case, images, poses, expected["grad_norm_keys"])
     np.testing.assert_allclose(ours.losses[0], published[0], rtol=1e-4)
     np.testing.assert_allclose(ours.grad_norms, expected["grad_norms"], rtol=1e-3)
-    spread = np.zeros(5)
-    for seed in range(2):
-        noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed))
-        noisy = five_steps(reference, case, images + 1e-7 * noise, poses, [])
-        moved = np.abs(noisy.losses / ours.losses - 1).max(axis=1)
-        spread = np.maximum(spread, np.maximum.accumulate(moved))
-    tolerance = np.minimum(1e-4 + 4 * spread, 0.1)
-    assert (np.abs(ours.losses / published - 1) < tolerance[:, None]).all()
+    assert (np.abs(ours.losses / published - 1) < TOLERANCES[:, None]).all()
     assert ours.criterion.s_t.item() == pytest.approx(expected["final_s_t"], abs=1e-5)
     assert ours.criterion.s_q.item() == pytest.approx(expected["final_s_q"], abs=1e-5)
 
