@@ -143,6 +143,13 @@ def test_the_general_network_is_trained_on_all_kinds_of_variety_as_it_will_be_us
     assert general["models"] == [f"results/{config['dataset']}/runs/joint/model.pt"]
 
 
+def test_unseen_rooms_are_none_that_anything_was_trained_on():
+    rooms = [shipped(name)["rendering"]["rooms"] for name in ("unseen_rooms.yaml", "general.yaml")]
+    unseen, general = rooms
+    assert set(shipped("unseen_rooms.yaml")["scenes"]) == unseen.keys()
+    assert not {*unseen.values()} & {*general.values(), *DEFAULT["rendering"]["rooms"].values()}
+
+
 def test_the_schema_knows_every_kind_of_variety():
     schema = yaml.safe_load(SCHEMA.read_text())
     varied = schema["properties"]["rendering"]["properties"]["varied"]
