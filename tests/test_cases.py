@@ -96,7 +96,7 @@ def test_photos_of_a_phone_are_stored_as_its_database(tmp_path):
         sizes = (160, 120), stored.shape[1::-1], stored.shape[1::-1]
         for name in find_photos(folder / "photos"):
             photo = read_photo(folder / "photos" / name, *sizes, orientation=frames.orientation)
-            assert not photo.filled
+            assert photo.frame == photo.size
 
 
 def test_photo_file_and_links(tmp_path):

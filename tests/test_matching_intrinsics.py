@@ -79,8 +79,8 @@ def test_how_probable_other_intrinsics_are_beforehand_counts(odds):
     assert (fx == fy) == (middle == [0, 0]) == (odds < 1)
 
 
-def test_a_part_of_an_image_is_placed_more_exactly_if_it_is_taken_for_one():
-    """Of a higher middle than is told: free intrinsics fit as well by a camera that is tilted."""
+def test_a_part_of_an_image_is_taken_for_a_tilted_camera_where_no_part_is_guessed():
+    """Its middle is higher than is told, and noise is too large to tell it from a tilt at once."""
     found = []
     for seed in range(8):
         scene = Scene(count=60, seed=seed, noise=1.0)
@@ -94,7 +94,7 @@ def test_a_part_of_an_image_is_placed_more_exactly_if_it_is_taken_for_one():
         np.testing.assert_allclose(centre, (0, 0.2), atol=0.03)
         found.append([errors(refined.pose, scene.truth) for refined in each])
     part, free = np.sqrt(np.mean(np.square(found), axis=0))
-    assert (part < 0.7 * free).all(), (part, free)
+    assert (part < 0.2 * free).all(), (part, free)
 
 
 def test_errors_say_so_where_two_cameras_fit_a_picture_alike():

@@ -116,7 +116,7 @@ def test_photo_of_the_scenes_camera_is_resized_as_frames_are(tmp_path, pixels):
     photo = read_photo(path, (64, 48), (53, 40), (53, 40))  # 160 x 120 at 40 is rounded to 53 x 40
     np.testing.assert_array_equal(photo.describing, read_image(path, (64, 48)))
     np.testing.assert_array_equal(photo.seen, read_image(path, (53, 40)))
-    assert not photo.filled
+    assert photo.frame == photo.size
 
 
 @pytest.mark.parametrize("left_out", [((20, 20), (0, 0)), ((0, 0), (30, 30))])
@@ -128,8 +128,7 @@ def test_of_another_aspect_edges_are_continued_to_that_of_the_frames(tmp_path, p
     whole = save(tmp_path / "whole.png", pixels)
     part = save(tmp_path / "part.png", pixels[rows, columns])
     expected, found = (read_photo(path, (80, 60), (16, 12), (16, 12)) for path in (whole, part))
-    assert found.filled
-    assert found.widening * max(found.size) == pytest.approx(160)
+    assert found.frame == pytest.approx((160, 120))
     seen, there = found.describing.astype(int), expected.describing.astype(int)
     (top, _), (left, _) = np.array(left_out) // 2
     inside = slice(top + 1, 60 - top - 1), slice(left + 1, 80 - left - 1)
@@ -167,12 +166,12 @@ def test_focal_length_of_a_photo(tmp_path, pixels, orientation):
     assert read_photo(path, *sizes).focal_length == pytest.approx(diagonal * 200 / 160)
     assert read_photo(path, *sizes, focal_length=0.9).focal_length == 0.9
     if orientation == 1:
-        assert read_photo(path, *sizes).widening == 1
+        assert read_photo(path, *sizes).frame == (160, 120)
         return
     # Held upright: its frame is as high, and 4/3 of that wide.
     photo = read_photo(path, *sizes)
-    assert (photo.size, photo.filled) == ((120, 160), True)
-    assert photo.widening == pytest.approx(4 / 3)
+    assert photo.size == (120, 160)
+    assert photo.frame == pytest.approx((160 * 4 / 3, 160))
 
 
 @pytest.mark.parametrize("millimetres", [0, None])

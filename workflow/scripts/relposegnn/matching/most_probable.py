@@ -32,7 +32,8 @@ class Guess(NamedTuple):
     """What else intrinsics may be than is told.
 
     Attributes:
-        intrinsics: (k) deviations of changes, see ``undone``.
+        intrinsics: (4) deviations of changes, see ``undone``: of the focal length's logarithm, of
+            the principal point in focal lengths, and of the logarithm of the focal lengths' ratio.
         odds: how much likelier than what is told it is beforehand.
     """
 

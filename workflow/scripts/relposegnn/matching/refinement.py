@@ -47,8 +47,8 @@ MAJORITY, OTHER_MAJORITY = 12, 24
 # Deviations between regressed and refined pose, along or about an axis, beyond which it stays too.
 GATE = 5.0
 RANSAC_ROUNDS = 1000
-# Intrinsics that are quite other than is told: a third of the usual focal length to three times as
-# long a one, a middle anywhere near, two thirds to one and a half times the height.
+# Intrinsics that are quite other than is told, by two deviations: a third of the focal length to
+# three times as long a one, a middle anywhere near, two thirds to one and a half times the height.
 FREE = Guess((0.5, 0.3, 0.3, 0.2))
 # Of the places that points are computed from, in scales of the matching error: cameras of the
 # database are not quite where their poses say. Chosen on database frames of the real kitchen, each
@@ -191,14 +191,14 @@ def _least_errors(found: Sequence[Refined], chances: np.ndarray) -> tuple[float,
     """Return the errors in metres and radians to expect of a camera that may be another than told.
 
     Args:
-        found: poses by what may hold of intrinsics, the first by what is told.
-        chances: of these; the likeliest pose is the one that is stated.
+        found: poses by the g guesses of intrinsics, the first by what is told.
+        chances: (g,) of these; the likeliest pose is the one that is stated.
     """
     chosen = int(chances.argmax())
     poses = np.stack([each.pose for each in found])
     metres, degrees = pose_distances(poses, poses[[chosen]])
     errors = np.square([[each.metres, each.radians] for each in found])
-    if chosen == 0:  # whose own error is stated as that of any pose
+    if chosen == 0:  # whose own error ``metres`` and ``radians`` tell, as of any pose
         errors[0] = 0
     errors += np.square([metres, np.radians(degrees)]).T
     return tuple(np.sqrt(chances @ errors).tolist())

@@ -42,7 +42,7 @@ NEIGHBOURS = 7  # database images that points are triangulated from
 SPACING = 0.05  # metres between any two of their cameras, at least
 MATCHING_ERROR = 1 / SIDE  # scale of a projection's error, in longer sides of the image
 UNTOLD = 0.1  # deviation of a focal length's logarithm, as the database's, of photos that tell none
-# Of a query's intrinsics, by estimator.
+# What is assumed of a query's intrinsics, as fields of a ``Prior``, by estimator.
 ASSUMED = {REFINED: {}, SOLVED: {"intrinsics": (UNTOLD,), "others": (FREE,)}}
 # Of a regressed pose, added in squares to how far the edges' estimates lie apart: these have errors
 # in common.

@@ -12,11 +12,12 @@ from ..matching.scenes import UNTOLD
 
 CAMERA = list(Pinhole._fields)  # columns of a table of photos
 TOLD = 0.02  # deviation of a focal length's logarithm by EXIF, which has whole millimetres
-# That a photo of another aspect or way up than the database's was cropped otherwise than is
-# assumed, or stretched. Chosen on database frames: see docs/experiments.md.
+# For each of two guesses of a photo of another aspect than the database's, beside what is assumed:
+# that it was cut elsewhere, and that it is of quite another camera. Chosen on database frames: see
+# docs/experiments.md.
 CUT_ODDS = 10.0
 SAME_ASPECT = 0.03  # of an aspect's logarithm: packed frames have whole pixels
-FIXED = 1e-3  # deviation of what a part of an image leaves as it is
+FIXED = 1e-3  # deviation of what cutting a picture leaves as it is
 SENSOR = 4 / 3  # aspect of sensors, at most: film, which is wider, is what is left of it
 
 
@@ -25,10 +26,10 @@ class AssumedCameras(NamedTuple):
 
     Attributes:
         sizes: (N, 2) width and height in pixels, of photos that are turned as their poses have it.
-        focal_lengths: (N,) in longer sides.
+        focal_lengths: (N,) in longer sides of the photo.
         deviations: (N,) of the logarithms of these; 0: they are exact.
-        parts: (N, 4) deviations of intrinsics, as in a ``Prior``, of photos that are any part, as
-            wide or as high, of what the database's camera sees; NaN of those of its aspect.
+        parts: (N, 4) deviations of intrinsics, as in a ``Guess``, of photos that are any part of a
+            picture of the database's aspect; NaN of those that have it.
     """
 
     sizes: np.ndarray
@@ -38,7 +39,7 @@ class AssumedCameras(NamedTuple):
 
     @classmethod
     def of_photos(
-        cls, sizes: np.ndarray, told: np.ndarray, exact: bool, size: tuple[int, int], usual: float
+        cls, sizes: np.ndarray, frames: np.ndarray, told: np.ndarray, exact: bool, usual: float
     ) -> "AssumedCameras":
         """Return the cameras by what photos tell of them; where that is nothing, the database's.
 
@@ -47,23 +48,27 @@ class AssumedCameras(NamedTuple):
 
         Args:
             sizes: (N, 2) of photos.
+            frames: (N, 2) of the frames around them, see ``files.Photo``.
             told: (N,) focal lengths in longer sides, NaN where they are unknown.
             exact: whether these are so, or as EXIF has them.
-            size: of the database's images, in any unit.
-            usual: focal length of these, in longer sides.
+            usual: focal length of the database's images, in longer sides.
         """
         longer, shorter = sizes.max(axis=1), sizes.min(axis=1)
+        same = np.abs(np.log(frames / sizes)).max(axis=1) < SAME_ASPECT
         unknown = np.isnan(told)
-        sensor = np.maximum(longer, shorter * min(max(size) / min(size), SENSOR))
-        whole = np.where(unknown, sensor, longer)
-        lengths = np.where(unknown, usual, told) * (whole / longer)
+        aspect = frames.max(axis=1) / frames.min(axis=1)
+        sensor = np.maximum(longer, shorter * np.minimum(aspect, SENSOR))  # its longer side
+        assumed = np.where(unknown & ~same, sensor, longer)
+        lengths = np.where(unknown, usual, told) * (assumed / longer)
         deviations = np.where(unknown, UNTOLD, 0.0 if exact else TOLD)
-        image = (sizes / size).max(axis=1)[:, None] * size  # of which a photo is a part
-        zoom = np.hypot(deviations, np.log(image.max(axis=1) / whole))
-        # The middle is anywhere along the side that was cut: evenly, so with this deviation.
-        middle = (image - sizes) / np.sqrt(12) / (lengths * longer)[:, None]
-        parts = np.column_stack([zoom, np.maximum(middle, FIXED), np.full(len(sizes), FIXED)])
-        same = np.abs(np.log(sizes[:, 0] / sizes[:, 1] * size[1] / size[0])) < SAME_ASPECT
+        # EXIF tells the angle from corner to corner, of which a part has less.
+        diagonals = np.linalg.norm(frames, axis=1) / np.linalg.norm(sizes, axis=1)
+        growth = np.where(unknown, frames.max(axis=1) / assumed, diagonals)
+        parts = np.full((len(sizes), 4), FIXED)
+        parts[:, 0] = np.hypot(deviations, np.log(growth))
+        # The middle may be anywhere along the side that was cut: evenly, so with this deviation.
+        middle = (frames - sizes) / np.sqrt(12) / (lengths * longer)[:, None]
+        parts[:, 1:3] = np.maximum(middle, FIXED)
         parts[same] = np.nan
         return cls(sizes, lengths, deviations, parts)
 

@@ -33,16 +33,15 @@ class Photo(NamedTuple):
         describing: (H, W, 3) uint8 RGB in the size of the descriptor.
         seen: (H, W, 3) uint8 RGB in the size that the network or its encoder sees.
         size: of the whole photo, turned.
-        filled: whether its edges were continued to give it the frames' aspect.
-        widening: longer side of what is seen then, in that of the photo.
-        focal_length: in longer sides of the whole; NaN where it is unknown.
+        frame: (width, height) of what is seen, with the aspect of the packed frames: the photo's
+            own, or larger, its edges continued.
+        focal_length: in longer sides of the photo; NaN where it is unknown.
     """
 
     describing: np.ndarray
     seen: np.ndarray
     size: Size
-    filled: bool
-    widening: float
+    frame: tuple[float, float]
     focal_length: float
 
 
@@ -172,8 +171,7 @@ def read_photo(
     """
     image = open_image(path, orientation)
     frame = frame_around(image.size, packed)
-    filled = frame != image.size
-    if filled:
+    if frame != image.size:
         described = _framed(image, describing, (frame[0] * crop, frame[1] * crop))
     else:
         described = _framed(crop_centre(image, crop), describing, frame)
@@ -181,8 +179,7 @@ def read_photo(
         described,
         _framed(image, seen, frame),
         image.size,
-        filled,
-        widening=max(frame) / max(image.size),
+        frame,
         focal_length=focal_length or exif_focal_length(image),
     )
 

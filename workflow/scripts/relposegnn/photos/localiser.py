@@ -193,13 +193,14 @@ class Localiser:
         blocks, filled = [], 0
         while photos := list(itertools.islice(progress, min(PHOTOS_AT_ONCE, self._images.at_once))):
             cameras = self._cameras(photos, focal_length is not None)
-            lengths = cameras.focal_lengths / [photo.widening for photo in photos]
+            widening = [max(photo.frame) / max(photo.size) for photo in photos]
+            lengths = cameras.focal_lengths / widening  # in longer sides of what is seen
             with one_core_left():
                 described = self._beside.submit(self._retrieval.describe, photos)
                 seen = self._images.encode(np.stack([photo.seen for photo in photos]), lengths)
                 described = described.result()
             blocks.append((cameras, seen, *self._retrieval.rank(described)))
-            filled += sum(photo.filled for photo in photos)
+            filled += sum(photo.frame != photo.size for photo in photos)
         if filled:
             logger.warning(
                 "%d of %d photos have another aspect than the scene's images (%d x %d): for the "
@@ -214,10 +215,11 @@ class Localiser:
 
     def _cameras(self, photos: Sequence[Photo], exact: bool) -> AssumedCameras:
         """Return the cameras of photos, whose focal lengths are exact or as EXIF has them."""
-        sizes = np.array([photo.size for photo in photos])
-        told = np.array([photo.focal_length for photo in photos])
-        size = self.frames.image_shape[::-1]
-        return AssumedCameras.of_photos(sizes, told, exact, size, self._usual_length)
+        sizes, frames, told = (
+            np.array([getattr(photo, name) for photo in photos])
+            for name in ("size", "frame", "focal_length")
+        )
+        return AssumedCameras.of_photos(sizes, frames, told, exact, self._usual_length)
 
     def _estimate(
         self,
