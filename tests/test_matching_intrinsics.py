@@ -70,6 +70,15 @@ def test_intrinsics_that_may_be_right_are_kept(longer):
     assert refined.least[1] < 0.1 * refined.radians
 
 
+def test_a_focal_length_that_is_told_in_whole_millimetres_is_let_go_of():
+    """As EXIF has it, 1.2 percent too short; matches are exact."""
+    scene = Scene(noise=0.05)
+    scene.query *= 1.012
+    refined = scene.refine(scene.prior._replace(intrinsics=(0.02,), others=(FREE,)))
+    np.testing.assert_allclose(refined.intrinsics[:2], 1.012, atol=4e-4)
+    assert errors(refined.pose, scene.truth)[0] < 1e-3
+
+
 @pytest.mark.parametrize("odds", [1e-9, 1e9])
 def test_how_probable_other_intrinsics_are_beforehand_counts(odds):
     """Intrinsics are as told: free ones come near, but hardly to the last bit."""

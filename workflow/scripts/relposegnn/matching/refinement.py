@@ -205,28 +205,25 @@ def _least_errors(found: Sequence[Refined], chances: np.ndarray) -> tuple[float,
 
 
 def let_go(solution: Solution, prior: Prior) -> tuple[Camera, np.ndarray]:
-    """Return the most probable camera without what the regressed pose adds to sure matches.
+    """Return the most probable camera without what the prior adds to sure matches.
 
     And the covariance (6, 6) of its pose, as of a step. Matches count little in the cost, and where
     the database's poses are exact they tell far more: of the regressed pose's error a twentieth is
-    left then, which is most of what is wrong. So in each direction the regressed pose counts by the
-    share that it has in what is known of it: nearly nothing where matches fix it, as much as before
-    where they do not. The way there is one step of Newton's.
+    left then, and of what EXIF says of a focal length too much, which is most of what is wrong. So
+    in each direction what is regressed or told counts by the share that it has in what is known:
+    nearly nothing where matches fix it, as much as before where they do not. The way there is one
+    step of Newton's.
     """
-    deviation = np.array([prior.metres] * 3 + [prior.radians] * 3)
-    (pose, changes), information = solution.camera, solution.information
-    # What is known of the pose; intrinsics are as matches and their own deviations leave them open.
-    following = information[:6, 6:] @ np.linalg.pinv(information[6:, 6:])
-    left_open = following @ information[6:, :6]
-    # In units of what the regressed pose tells: of that alone 1.
-    scaled = (information[:6, :6] - left_open) * np.outer(deviation, deviation)
-    known, directions = np.linalg.eigh(scaled)
+    deviation = np.array([prior.metres] * 3 + [prior.radians] * 3 + [*prior.intrinsics])
+    pose, changes = solution.camera
+    # In units of what the prior tells: of that alone 1.
+    known, directions = np.linalg.eigh(solution.information * np.outer(deviation, deviation))
     share = 1 / np.maximum(known, 1)
     left = np.maximum(known, 1) - 1 + share
-    offset = directions.T @ deviations(pose, prior)
+    offset = directions.T @ np.concatenate([deviations(pose, prior), changes / deviation[6:]])
     step = deviation * (directions @ ((1 - share) / left * offset))
     covariance = (directions / left) @ directions.T * np.outer(deviation, deviation)
-    return Camera(moved(pose, step), changes - step @ following), covariance
+    return Camera(moved(pose, step), changes + step[6:]), covariance[:6, :6]
 
 
 def pose_by_ransac(points: np.ndarray, places: np.ndarray, tolerance: float) -> np.ndarray | None:
