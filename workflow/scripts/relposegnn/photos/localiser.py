@@ -215,10 +215,9 @@ class Localiser:
 
     def _cameras(self, photos: Sequence[Photo], exact: bool) -> AssumedCameras:
         """Return the cameras of photos, whose focal lengths are exact or as EXIF has them."""
-        sizes, frames, told = (
-            np.array([getattr(photo, name) for photo in photos])
-            for name in ("size", "frame", "focal_length")
-        )
+        sizes = np.array([photo.size for photo in photos])
+        frames = np.array([photo.frame for photo in photos])
+        told = np.array([photo.focal_length for photo in photos])
         return AssumedCameras.of_photos(sizes, frames, told, exact, self._usual_length)
 
     def _estimate(
