@@ -21,10 +21,13 @@ for part in (
 report: "workflow/report/workflow.rst"
 
 
-# While there is a limit of jobs a second, Snakemake's own is 100, each round of scheduling orders another one a
-# second later, and each job that ends begins such a series: after 80 jobs 80 rounds a second, which fill a core.
+# While there is a limit of jobs by time, each round of scheduling orders another one, and each job that ends
+# begins such a series: 60 jobs of half a second, two at a time, take 466 rounds. With Snakemake's own limit, of
+# 100 jobs a second, that is for nothing; one that a user sets is kept. Other versions may have none.
 onstart:
-    lift_usual_job_limit()
+    limit = getattr(workflow.scheduler, "job_rate_limiter", None)
+    if limit and (limit.max_jobs, limit.timespan) == (100, 1):
+        workflow.scheduler.job_rate_limiter = None
 
 
 # The targets, in the order of the steps; "snakemake <target>" makes what is missing before it.

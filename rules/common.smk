@@ -293,10 +293,3 @@ def localization_settings():
     """Return how poses follow from what networks regress, before they may be refined."""
     names = ("both_directions", "aggregation")
     return {name: config["localization"][name] for name in names}
-
-
-def lift_usual_job_limit():
-    """Let rounds of scheduling begin with the ends of jobs alone, unless a user has set a limit."""
-    limit = getattr(workflow.scheduler, "job_rate_limiter", None)
-    if limit and (limit.max_jobs, limit.timespan) == (100, 1):
-        workflow.scheduler.job_rate_limiter = None

@@ -29,7 +29,7 @@ class AssumedCameras(NamedTuple):
         focal_lengths: (N,) in longer sides of the photo.
         deviations: (N,) of the logarithms of these; 0: they are exact.
         parts: (N, 4) deviations of intrinsics, as in a ``Guess``, of photos that are any part of a
-            picture of the database's aspect; NaN of those that have it.
+            picture of the database's aspect; NaN of those that have it, and without focal lengths.
     """
 
     sizes: np.ndarray
