@@ -33,18 +33,21 @@ def quaternions(rotations):
 PLANTED = {"metres": [0.01, 0.5, 0.2], "degrees": [0.3, 1.0, 0.1]}  # of a constant, spread, motion
 
 
-def predictions(count=3000, seed=0, refined=False, factor=1.0):
+def predictions(count=3000, seed=0, refined=False, factor=1.0, farther=0.0, way=0.1):
     """Return predictions whose errors are what is told of them, times factors and draws.
 
-    Of refined poses, the first third stay as regressed; those of others are nearer, and half as far
-    off as where focal lengths are solved for.
+    Regressed ones are farther off by the root of ways in metres, some ``way`` long. Of refined
+    poses, the first third stay as regressed; those of others are nearer, and half as far off as
+    where focal lengths are solved for.
     """
     rng = np.random.default_rng(seed)
     spread, motion = rng.lognormal(np.log([[0.1], [0.3]]), 0.8, (2, count))
     told = np.stack([np.ones(count), spread, motion], axis=1)
     told = {"metres": told, "degrees": told * [1, 20, 40]}
     distance = rng.lognormal(0, 0.5, count)
-    sizes = [factor * distance * (told[unit] @ PLANTED[unit]) for unit in PLANTED]
+    ways = np.random.default_rng([seed, 1]).lognormal(np.log(way), 0.5, count)
+    grown = factor * distance * (1 + farther * np.sqrt(ways))
+    sizes = [grown * (told[unit] @ PLANTED[unit]) for unit in PLANTED]
     truth = 100 * np.random.default_rng(9).random((count, 3)), Rotation.random(count, rng=9)
     arrays = {"targ_t": truth[0], "targ_q": quaternions(truth[1])}
     arrays["rel_path"] = np.array([f"seq-01/{number}" for number in range(count)])
@@ -55,6 +58,7 @@ def predictions(count=3000, seed=0, refined=False, factor=1.0):
         arrays |= {f"{prefix}_t": centres.copy(), f"{prefix}_q": quaternions(rotations)}
     arrays |= {"spread_m": spread, "spread_deg": 20 * spread}
     arrays |= {"abs_distance": distance, "robust_distance": distance}
+    arrays |= {"abs_nearest": ways, "robust_nearest": ways}
     if refined:
         deviation = rng.lognormal(np.log(0.005), 0.8, count)
         stays = np.arange(count) < count // 3

@@ -46,10 +46,13 @@ def test_what_is_told_comes_to_what_is_stated():
     arrays = {"robust_t": pose, "robust_q": quaternions(Rotation.identity(3))}
     arrays |= {"reference_t": first, "reference_q": quaternions(turns)}
     arrays |= {"spread_m": np.array([0, 0.4, 2]), "spread_deg": np.array([3, 0, np.nan])}
-    arrays["robust_distance"] = np.array([1, 3, 1])
+    arrays["robust_distance"], arrays["robust_nearest"] = np.array([[1, 3, 1], [0, 0, 0.25]])
     metres, degrees = stated_errors(arrays, ALL_EDGES, {ALL_EDGES: scale})
     np.testing.assert_allclose(metres, np.outer([1, 2], [0.1, 2.4, 2.1]))
     np.testing.assert_allclose(degrees, np.outer([1, 1.5], [7.0, 3.0, np.nan]))
+    scale = scale._replace(farther=(4.0, 1.0))
+    metres, _ = stated_errors(arrays, ALL_EDGES, {ALL_EDGES: scale})
+    np.testing.assert_allclose(metres, np.outer([1, 2], [0.1, 2.4, 2.1 * 3]))
 
 
 def regressed(distance, motion, spread):
@@ -59,6 +62,7 @@ def regressed(distance, motion, spread):
     arrays |= dict.fromkeys(("robust_q", "reference_q"), np.tile([1.0, 0, 0, 0], (count, 1)))
     return arrays | {
         "robust_distance": np.array(distance),
+        "robust_nearest": np.ones(count),
         "spread_m": np.full(count, spread),
         "spread_deg": np.full(count, 10.0 * spread),
     }

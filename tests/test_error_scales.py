@@ -47,16 +47,33 @@ def test_poses_that_stay_have_a_scale_by_frames_enough(tmp_path, unknown, told):
     assert (UNREFINED in calibrate(tmp_path, arrays, known)) == told
 
 
-def test_of_regressed_poses_frames_that_the_network_does_not_know_tell(tmp_path):
-    """Of refined ones all."""
-    unknown, own = predictions(800, 1, factor=4, refined=True), predictions(600, 2, refined=True)
-    arrays, known = joined(unknown, own), np.arange(1400) >= 800
-    calibration, alone = calibrate(tmp_path, arrays, known), calibrate(tmp_path, unknown)
-    assert calibration[ALL_EDGES] == alone[ALL_EDGES]
+def test_unknown_frames_tell_how_errors_grow_away_from_what_is_known(tmp_path):
+    """Of regressed poses, by the root of the way. Of refined ones all frames tell the same."""
+    unknown = predictions(800, 1, refined=True, farther=9, way=0.05)
+    arrays, known = joined(unknown, predictions(600, 2, refined=True)), np.arange(1400) >= 800
+    calibration = calibrate(tmp_path, arrays, known)
     assert calibration[FIRST_EDGE].frames == 800
     assert calibration[REFINED].frames == 1400 - 1400 // 3
-    fellow = predictions(50, 3), np.ones(50, dtype=bool)  # it has none to tell by
-    assert calibrate(tmp_path, arrays, known, [fellow])[ALL_EDGES] == alone[ALL_EDGES]
+    assert calibration[REFINED].farther == [0, 0]
+    for name in (FIRST_EDGE, ALL_EDGES):
+        np.testing.assert_allclose(calibration[name].farther, 9, rtol=0.15)
+        for way in (0.002, 0.05, 1.0):
+            queries = predictions(seed=3, farther=9, way=way)
+            found = covered(queries, name, calibration).mean(axis=2)
+            np.testing.assert_allclose(found[0], LEVELS[0], atol=0.06)
+            np.testing.assert_allclose(found[1], LEVELS[1], atol=0.03)
+
+
+def test_a_fellow_without_unknown_frames_tells_nothing_of_the_way(tmp_path):
+    arrays, known = joined(predictions(80, 1, farther=9), predictions(200, 2)), np.arange(280) >= 80
+    fellow = predictions(50, 3), np.ones(50, dtype=bool)
+    alone, both = (calibrate(tmp_path, arrays, known, own)[ALL_EDGES] for own in ([], [fellow]))
+    assert both.farther == alone.farther
+    assert both.frames == alone.frames == 80
+
+
+def test_a_network_that_knows_no_frame_errs_alike_near_and_far(tmp_path):
+    assert calibrate(tmp_path, predictions(200))[ALL_EDGES].farther == [0, 0]
 
 
 def test_frames_of_all_scenes_that_a_network_knows_tell_how_much_larger_errors_are(tmp_path):

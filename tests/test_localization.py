@@ -13,6 +13,7 @@ from relposegnn.aggregation import MEDIAN, LocalizationSettings
 from relposegnn.checkpoints import save_model
 from relposegnn.datasets import GraphDataset
 from relposegnn.frames import Frames
+from relposegnn.graphs import LEFT_OUT, VALIDATION, write_split
 from relposegnn.model_settings import ModelSettings
 from relposegnn.poses import (
     pose_from_quaternion,
@@ -135,6 +136,36 @@ def test_yardsticks_are_of_the_graphs_queries_and_beside_what_is_predicted_witho
         np.testing.assert_array_equal(predicted[0][name], poses[query])
     for name, values in predicted[1].items():
         np.testing.assert_array_equal(predicted[0][name], values)
+
+
+def test_the_way_to_what_was_trained_on_is_to_the_nearest_image_not_held_out(tiny_scene, tmp_path):
+    """It is there in the graphs of queries and in those of left-out frames."""
+    torch.manual_seed(0)
+    model = RelPoseGNN(ModelSettings.published(backbone="resnet10", width=32)).eval()
+    with Frames(tiny_scene.frames) as frames:
+        database = frames.poses("train")[:, :3, 3]
+    found = []
+    for part, held_out in (("test", range(11)), (LEFT_OUT, []), ("test", None)):
+        path = tmp_path / f"{len(found)}.h5"
+        with create_hdf5(path, "graphs", {}) as file:
+            write_split(file, part, np.array([4, 1]), np.array([[5, 6, 7], [8, 9, 3]]))
+            if held_out is not None:
+                none = np.zeros((len(held_out), 3))
+                write_split(file, VALIDATION, np.array(held_out), none)
+        scene = tiny_scene._replace(graphs=path)
+        arrays = localization.localize_queries(model, scene, SETTINGS, part)
+        trained = np.delete(database, np.array(held_out or [], dtype=int), axis=0)
+        for prefix in ("abs", "robust"):
+            ways = np.linalg.norm(arrays[f"{prefix}_t"][:, None] - trained, axis=2)
+            np.testing.assert_allclose(arrays[f"{prefix}_nearest"], ways.min(axis=1))
+        found.append(arrays["abs_nearest"])
+    assert (found[0] > found[2]).any()
+
+
+def test_the_way_from_no_camera_is_unknown():
+    centres = np.array([[0, 0, 0], [np.nan, 0, 0], [0, 4, 3.0]])
+    ways = localization.way_to_nearest(centres, np.array([[0, 1, 0], [0, 4, 0.0]]))
+    np.testing.assert_allclose(ways, [1, np.nan, 3])
 
 
 @pytest.mark.parametrize("pose", [RELATIVE, SCENE_DIFFERENCE])

@@ -31,6 +31,7 @@ from relposegnn.matching.scenes import (
 from relposegnn.neighbour_choice import SamplingSettings
 from relposegnn.owners import Owner
 from relposegnn.poses import pose_distances, quaternion_from_matrix
+from relposegnn.predictions import DISTANCES, NEAREST
 from relposegnn.runtime import InputError
 from relposegnn.scene_files import SceneFiles
 from relposegnn.storage import create_hdf5
@@ -173,7 +174,7 @@ def test_left_out_frames_are_refined_without_those_around_them(
         arrays[f"{prefix}_t"] = truth[:, :3, 3] + off
         arrays[f"{prefix}_q"] = quaternion_from_matrix(truth[:, :3, :3])
     arrays |= {"spread_m": np.full(len(queries), 0.03), "spread_deg": np.full(len(queries), 0.5)}
-    arrays |= dict.fromkeys(["abs_distance", "robust_distance"], np.ones(len(queries)))
+    arrays |= dict.fromkeys([*DISTANCES.values(), *NEAREST.values()], np.ones(len(queries)))
     np.savez(tmp_path / "predictions.npz", **arrays | OWNED)
     rankings, refine = [], MatchedDatabase.refine_each
 

@@ -2,8 +2,9 @@
 
 What an estimate itself tells of its error orders estimates well, but its scale differs between
 places and networks (``error_scales``). Of a regressed pose: how far the estimates by single edges
-lie apart, how far the camera has moved from the first neighbour's, and how unlike what the network
-knows the features of its edges are; of a refined one: how sharply matches fix it, and how well
+lie apart, how far the camera has moved from the first neighbour's, how unlike what the network
+knows the features of its edges are, and how far it is from the images that the network was trained
+on, where it was on this place; of a refined one: how sharply matches fix it, and how well
 these agree. Regressed poses that matches should refine and do not are further off than others: they
 have a scale of their own. A photo that shows nothing of the place may be anywhere in it: no error
 is stated to be larger than that.
@@ -36,6 +37,7 @@ from .predictions import (
     EDGE_SPREADS,
     FIRST_EDGE,
     MATCHED,
+    NEAREST,
     PREFIXES,
     REFERENCE,
     REFINED,
@@ -66,6 +68,8 @@ class Scale(NamedTuple):
         extent: how far the place's images lie apart at most, in metres and degrees.
         usual: the distance of features that most frames are within, or of refined poses the median
             misfit, see ``Refined``; None of ``UNREFINED``.
+        farther: shares by which sigma grows, in metres and degrees, with the root of the metres to
+            the nearest image that the network was trained on; 0 where it was trained elsewhere.
     """
 
     metres: list[float]
@@ -75,6 +79,7 @@ class Scale(NamedTuple):
     frames: int
     extent: tuple[float, float]
     usual: float | None = None
+    farther: tuple[float, float] = (0.0, 0.0)
 
 
 class StatedErrors(NamedTuple):
@@ -142,7 +147,7 @@ def _read_scale(name: str, told: dict) -> Scale:
     check_keys(told, set(Scale._fields))
     for field in ("metres", "degrees"):
         numbers(told[field], f"{name}, {field}", FACTORS[name], least=0)
-    for field in ("ratios", "median", "extent"):
+    for field in ("ratios", "median", "extent", "farther"):
         numbers(told[field], f"{name}, {field}", 2, least=0)
     whole_number(told["frames"], f"{name}, frames", least=1)
     if name != UNREFINED:
@@ -184,6 +189,8 @@ def _stated(
     if told is None:
         return np.full((2, 2, len(arrays[f"{OWN_PREFIXES[estimator]}_t"])), np.nan)
     sigma = [part @ np.array(own) for part, own in zip(told, scale[:2], strict=True)]
+    if estimator in NEAREST:
+        sigma *= 1 + np.outer(scale.farther, root_of_way(arrays, estimator))
     if estimator in MATCHED:
         sigma = np.maximum(sigma, [arrays[name] for name in MATCHED[estimator].least])
     stated = [np.outer([1, wide], own) for wide, own in zip(scale.ratios, sigma, strict=True)]
@@ -195,6 +202,11 @@ def _motions(arrays: Mapping[str, np.ndarray], estimator: str) -> tuple[np.ndarr
     """Return metres and degrees (N) from the first neighbours' cameras to the estimated poses."""
     prefixes = OWN_PREFIXES[estimator], PREFIXES[REFERENCE]
     return pose_errors(*(pose_arrays(arrays, prefix) for prefix in prefixes))
+
+
+def root_of_way(arrays: Mapping[str, np.ndarray], estimator: str) -> np.ndarray:
+    """Return the root (N,) of the metres from regressed poses to the nearest image trained on."""
+    return np.sqrt(arrays[NEAREST[estimator]])
 
 
 def told_of_errors(
@@ -216,7 +228,8 @@ def told_of_errors(
     if estimator == UNREFINED:
         return tuple(sigma[:, None] for sigma, _ in _stated(arrays, ALL_EDGES, calibration))
     matched = MATCHED.get(estimator)
-    wanted = matched.all() if matched else [*EDGE_SPREADS, DISTANCES.get(estimator)]
+    wanted = [*EDGE_SPREADS, DISTANCES.get(estimator), NEAREST.get(estimator)]
+    wanted = matched.all() if matched else wanted
     if not set(wanted) <= arrays.keys():
         return None
     motions = _motions(arrays, estimator)

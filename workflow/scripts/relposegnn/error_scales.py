@@ -1,11 +1,10 @@
 """Scales of the errors that are stated (``calibration``), measured on frames of known pose.
 
 The frames are of the scene's database and were localised without those around (``left_out``). A
-network that was trained on them errs less on them than on others, and in much the same proportion
-in all scenes that it was trained on, though not on each walk through a scene. So of regressed poses
-the frames that it knows tell how errors grow in a scene, and the others, those for validation, of
-all these scenes together, by how much they are larger. Where no other scene has such frames, those
-of the scene itself tell both.
+network that was trained on them errs less on them than on others, and on these the more the farther
+they are from all that it was trained on. So of regressed poses the frames that it knows tell how
+errors grow in a scene, and the others, those for validation, of all scenes that it was trained on
+together, by how much they are larger away from what it knows.
 """
 
 import logging
@@ -23,6 +22,7 @@ from .calibration import (
     USUAL_RATIO,
     Calibration,
     Scale,
+    root_of_way,
     told_of_errors,
     write_calibration,
 )
@@ -33,6 +33,7 @@ from .predictions import (
     DISTANCES,
     FIRST_EDGE,
     MATCHED,
+    NEAREST,
     PREFIXES,
     REFINED,
     TRUTH,
@@ -50,6 +51,7 @@ USUAL_FRAMES = 20  # as many frames as the usual ratio counts for
 FEWEST = 10  # frames that a scale is told from
 ROUNDS = 5  # of reweighted least squares
 USUAL_SHARE = 0.9  # of frames, whose distances of features are usual
+LEAST_ROOT = 1e-3  # of a way, in metres, before errors are told by it
 
 
 class LeftOutPredictions(NamedTuple):
@@ -80,10 +82,12 @@ class _Errors(NamedTuple):
 
     Attributes:
         told: (N, F), see ``calibration.told_of_errors``.
+        root: (N,) of the way to the nearest image trained on; 0 of refined poses.
         error: (N,).
     """
 
     told: np.ndarray
+    root: np.ndarray
     error: np.ndarray
 
 
@@ -93,12 +97,18 @@ class _Frames(NamedTuple):
     Attributes:
         arrays: of predictions.
         growing: (N,) which ones tell how errors grow with what is told of them.
-        measured: (N,) which ones tell how large they are.
+        unknown: (N,) which others tell how much larger they are away from what was trained on;
+            none of a network that was trained elsewhere, and of refined poses.
     """
 
     arrays: Mapping[str, np.ndarray]
     growing: np.ndarray
-    measured: np.ndarray
+    unknown: np.ndarray
+
+    @classmethod
+    def alike(cls, arrays: Mapping[str, np.ndarray], chosen: np.ndarray) -> "_Frames":
+        """Return frames that tell the same, some of N, ``chosen`` (N,)."""
+        return cls(arrays, chosen, np.zeros_like(chosen))
 
 
 def calibrate_errors(
@@ -135,8 +145,8 @@ def calibrate_errors(
             *(left_out.file, (~known).sum(), len(known), FEWEST),
         )
         known = np.zeros(len(known), dtype=bool)
-    used = [_Frames(arrays, ~known, ~known)]
-    if known.sum() >= FEWEST and any((~own).any() for _, own in scenes[1:]):
+    used = [_Frames.alike(arrays, ~known)]
+    if known.sum() >= FEWEST:
         used = [_Frames(own, seen, ~seen) for own, seen in scenes]
     scales: Calibration = {}
     _add_scale(scales, FIRST_EDGE, used)
@@ -145,10 +155,9 @@ def calibrate_errors(
         if name not in present_estimators(arrays):
             continue
         refined = arrays[names.points] > 0
-        _add_scale(scales, name, [_Frames(arrays, refined, refined)])
+        _add_scale(scales, name, [_Frames.alike(arrays, refined)])
         if name == REFINED:
-            stays = ~refined & ~known
-            _add_scale(scales, UNREFINED, [_Frames(arrays, stays, stays)])
+            _add_scale(scales, UNREFINED, [_Frames.alike(arrays, ~refined & ~known)])
     write_calibration(calibration_file, scales, owner)
 
 
@@ -158,9 +167,9 @@ def _add_scale(scales: Calibration, name: str, used: Sequence[_Frames]) -> None:
     That of ``UNREFINED`` comes after that of all edges, which is among the scales then.
     """
     found, usual = [], _usual(name, used)
-    for arrays, growing, measured in used:
+    for arrays, *parts in used:
         told = told_of_errors(arrays, name, scales, usual)
-        pair = (_errors(arrays, name, told, each) for each in (growing, measured))
+        pair = (_errors(arrays, name, told, each) for each in parts)
         found.append(list(zip(*pair, strict=True)))
     levels = [_levels(own) for own in zip(*found, strict=True)]
     if None in levels:
@@ -169,9 +178,9 @@ def _add_scale(scales: Calibration, name: str, used: Sequence[_Frames]) -> None:
                 "%s: fewer than %d frames to tell errors from; none are stated", name, FEWEST
             )
         return
-    factors, ratios, medians, counts = zip(*levels, strict=True)
+    factors, farther, ratios, medians, counts = zip(*levels, strict=True)
     extent = _extent(used[0].arrays)
-    scales[name] = Scale(*factors, ratios, medians, counts[0], extent, usual)
+    scales[name] = Scale(*factors, ratios, medians, counts[0], extent, usual, farther)
     logger.info(
         "%s: median error %.3f m, %.2f degrees on %d left-out frames", name, *medians, counts[0]
     )
@@ -186,11 +195,12 @@ def _usual(name: str, used: Sequence[_Frames]) -> float | None:
         return None
     matched = MATCHED.get(name)
     quality, share = (matched.misfit, 0.5) if matched else (DISTANCES[name], USUAL_SHARE)
-    found = [
-        arrays[quality][measured & np.isfinite(arrays[f"{PREFIXES[name]}_t"]).all(axis=1)]
-        for arrays, growing, measured in used
-        if quality in arrays and growing.sum() >= FEWEST
-    ]
+    some_unknown = any(own.unknown.any() for own in used)
+    found = []
+    for arrays, growing, unknown in used:
+        if quality in arrays and growing.sum() >= FEWEST:
+            found_one = np.isfinite(arrays[f"{PREFIXES[name]}_t"]).all(axis=1)
+            found.append(arrays[quality][found_one & (unknown if some_unknown else growing)])
     values = np.concatenate(found or [np.empty(0)])
     values = values[np.isfinite(values)]
     return max(float(np.quantile(values, share)), LEAST_USUAL) if len(values) else 1.0
@@ -215,49 +225,62 @@ def _errors(
 ) -> tuple[_Errors, _Errors]:
     """Return the finite errors in metres and in degrees of some of N frames, ``chosen`` (N,)."""
     if told is None:
-        return (_Errors(np.empty((0, 1)), np.empty(0)),) * 2
+        return (_Errors(np.empty((0, 1)), np.empty(0), np.empty(0)),) * 2
     estimates, truths = (pose_arrays(arrays, each) for each in (OWN_PREFIXES[estimator], TRUTH))
     error = np.stack(pose_errors(estimates, truths), axis=1)
     chosen = chosen & np.isfinite(np.hstack([*told, error])).all(axis=1)
+    root = root_of_way(arrays, estimator) if estimator in NEAREST else np.zeros(len(chosen))
     return tuple(
-        _Errors(part[chosen], own[chosen]) for part, own in zip(told, error.T, strict=True)
+        _Errors(part[chosen], root[chosen], own[chosen])
+        for part, own in zip(told, error.T, strict=True)
     )
 
 
 def _levels(
     scenes: Sequence[tuple[_Errors, _Errors]],
-) -> tuple[list[float], float, float, int] | None:
+) -> tuple[list[float], float, float, float, int] | None:
     """Return factors by which what is told comes to sigma in the first of some scenes.
 
-    And the ratio of the errors at the two levels, which is the nearer to the usual the fewer frames
-    there are, the median of the errors, and their number. None by too few.
+    And the share by which it grows with the root of the way to what was trained on; the ratio of
+    the errors at the two levels, which is the nearer to the usual the fewer frames there are; the
+    median of errors, of unknown ones where there are such, and their number. None by too few.
 
     Args:
-        scenes: in each, errors that tell how they grow, and errors that tell how large they are.
+        scenes: in each, errors that tell how they grow, and those that the network does not know.
     """
     if len(scenes[0][0].error) < FEWEST:
         return None
     scenes = [own for own in scenes if len(own[0].error) >= FEWEST]
     fits = [_fit(growing) for growing, _ in scenes]
-    relative = [
-        own.error / np.maximum(own.told @ factors, floor)
-        for (factors, floor), (_, own) in zip(fits, scenes, strict=True)
-    ]
-    relative, errors = np.concatenate(relative), np.concatenate([own.error for _, own in scenes])
-    if len(errors) < FEWEST:
+    known, unknown = (
+        np.concatenate([_relative(own[part], *fit) for own, fit in zip(scenes, fits, strict=True)])
+        for part in (0, 1)
+    )
+    if 0 < len(unknown) < FEWEST:
         return None
+    part = 1 if len(unknown) else 0
+    errors, roots = (
+        np.concatenate([getattr(own[part], field) for own in scenes]) for field in ("error", "root")
+    )
+    farther = 0.0
+    if len(unknown):
+        rates = (unknown - 1) / np.maximum(roots, LEAST_ROOT)
+        farther = max(float(np.quantile(rates, LEVELS[0])), 0.0)
+        unknown = unknown / (1 + farther * roots)
+    relative = np.concatenate([known, unknown])
     low, high = np.quantile(relative, LEVELS)
-    usual = USUAL_FRAMES / (USUAL_FRAMES + len(errors))
+    usual = USUAL_FRAMES / (USUAL_FRAMES + len(relative))
     ratio = USUAL_RATIO**usual * max(high / max(low, 1e-12), LEAST_RATIO) ** (1 - usual)
     # As near to one level as to the other.
     factors = fits[0][0] * np.sqrt(low * high / ratio)
-    return factors.tolist(), float(ratio), float(np.median(errors)), len(errors)
+    return factors.tolist(), farther, float(ratio), float(np.median(errors)), len(errors)
 
 
 def _fit(errors: _Errors) -> tuple[np.ndarray, float]:
-    """Return factors (F), none negative, by which errors grow with what is told of them.
+    """Return factors (F), none negative, of what is told to what 68 % of the errors are within.
 
-    Least squares relative to what they come to, which is at least the number that is returned too.
+    Errors grow as by least squares relative to what they come to, which is at least the number that
+    is returned too.
     """
     from scipy.optimize import nnls  # a third of a second to load
 
@@ -266,4 +289,10 @@ def _fit(errors: _Errors) -> tuple[np.ndarray, float]:
     for _ in range(ROUNDS):
         factors, _ = nnls(errors.told * weight[:, None], errors.error * weight)
         weight = 1 / np.maximum(errors.told @ factors, floor)
-    return factors, floor
+    level = max(float(np.quantile(_relative(errors, factors, floor), LEVELS[0])), 1e-12)
+    return factors * level, floor * level
+
+
+def _relative(errors: _Errors, factors: np.ndarray, floor: float) -> np.ndarray:
+    """Return errors (N,) as multiples of what factors of what is told come to, or of a floor."""
+    return errors.error / np.maximum(errors.told @ factors, floor)

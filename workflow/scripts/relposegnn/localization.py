@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.spatial import KDTree
 from tqdm import tqdm
 
 from .aggregation import Candidates, LocalizationSettings, aggregate, pair_spread
@@ -23,6 +24,7 @@ from .predictions import (
     EDGE_SPREADS,
     FIRST_EDGE,
     NAMES,
+    NEAREST,
     PREFIXES,
     REFERENCE,
     TRUTH,
@@ -94,7 +96,9 @@ def localize_queries(
     the first edge into the query, ``targ_t`` and ``targ_q`` the truth. Beside them ``robust_t``,
     ``robust_q`` from all edges, ``spread_m``, ``spread_deg`` (N) how far their estimates lie apart,
     ``abs_distance``, ``robust_distance`` (N) that of the first edge and the mean of all, see
-    ``PoseNetwork.distance``, ``reference_t``, ``reference_q`` the neighbour in node 1.
+    ``PoseNetwork.distance``, ``abs_nearest``, ``robust_nearest`` (N) the way in metres from these
+    estimates to the nearest database image that is not held out from training, ``reference_t``,
+    ``reference_q`` the neighbour in node 1.
 
     Args:
         model: in evaluation mode; it is fastest with its weights in ``channels_last``.
@@ -116,11 +120,13 @@ def localize_queries(
         images = SceneImages(model, frames, scene.features)
         seen = images.of_frames(split, query)
         candidates = estimate_candidates(images, seen, neighbours, settings.both_directions)
+        held_out, _ = read_graphs(scene.graphs, VALIDATION, frames)
     robust_t, robust_q = aggregate(candidates, settings.aggregation)
     if failed := np.isnan(robust_t).any(axis=1).sum():
         logger.warning("%s: %d of %d queries have no finite pose", scene.graphs, failed, len(query))
     first = candidates.translation[:, 0], candidates.quaternion[:, 0]
     spreads = pair_spread(candidates.translation, candidates.quaternion)
+    trained = np.delete(database[:, :3], held_out, axis=0)
     return {
         NAMES: np.asarray(frames.names(split))[query],
         **arrays_of_poses(PREFIXES[FIRST_EDGE], *first),
@@ -129,8 +135,20 @@ def localize_queries(
         **dict(zip(EDGE_SPREADS, spreads, strict=True)),
         DISTANCES[FIRST_EDGE]: candidates.distance[:, 0],
         DISTANCES[ALL_EDGES]: candidates.distance.mean(axis=1),
+        NEAREST[FIRST_EDGE]: way_to_nearest(first[0], trained),
+        NEAREST[ALL_EDGES]: way_to_nearest(robust_t, trained),
         **arrays_of_poses(PREFIXES[REFERENCE], *_split_vectors(database[neighbours[:, 0]])),
     }
+
+
+def way_to_nearest(centres: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the way (N,) from each camera centre (N, 3) to the nearest of others (M, 3).
+
+    NaN from those that are not finite.
+    """
+    way, finite = np.full(len(centres), np.nan), np.isfinite(centres).all(axis=1)
+    way[finite], _ = KDTree(others).query(centres[finite])
+    return way
 
 
 def _split_vectors(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -39,6 +39,8 @@ WIDTHS = {"t": 3, "q": 4}  # what follows a prefix -> columns: camera centres, q
 EDGE_SPREADS = ["spread_m", "spread_deg"]  # how far the estimates by single edges lie apart
 # How unlike what the network knows the features of edges are, see ``KnownFeatures``.
 DISTANCES = {FIRST_EDGE: "abs_distance", ALL_EDGES: "robust_distance"}
+# Metres to the nearest database image that is not held out from training.
+NEAREST = {FIRST_EDGE: "abs_nearest", ALL_EDGES: "robust_nearest"}
 SHORTEST_QUATERNION = 1e-6  # below it has no direction
 
 
@@ -73,7 +75,7 @@ class MatchedNames(NamedTuple):
 
 MATCHED = {name: MatchedNames.of(name) for name in (REFINED, SOLVED)}
 POINTS = MATCHED[REFINED].points
-SINGLE = [*EDGE_SPREADS, *DISTANCES.values()]  # arrays (N,), where they are
+SINGLE = [*EDGE_SPREADS, *DISTANCES.values(), *NEAREST.values()]  # arrays (N,), where they are
 SINGLE += [name for names in MATCHED.values() for name in names.all()]
 
 

@@ -18,14 +18,14 @@ from ..aggregation import aggregate, pair_spread
 from ..calibration import StatedErrors, read_calibration, stated_errors
 from ..checkpoints import load_model
 from ..frames import Frames
-from ..localization import estimate_candidates
+from ..localization import estimate_candidates, way_to_nearest
 from ..matching.refinement import Refined, unrefined
 from ..matching.scenes import poses_of, refined_arrays, regressed_prior, tell_refined
 from ..metrics import STATED, stated_columns
 from ..neighbour_choice import SamplingSettings, choose_neighbours
 from ..owners import Owner
 from ..poses import quaternion_from_matrix
-from ..predictions import ALL_EDGES, DISTANCES, EDGE_SPREADS, REFINED, SOLVED
+from ..predictions import ALL_EDGES, DISTANCES, EDGE_SPREADS, NEAREST, REFINED, SOLVED
 from ..runtime import InputError, numpy_generator
 from ..scene_images import SceneImages
 from ..stored_maps import StoredMaps
@@ -235,7 +235,9 @@ class Localiser:
         told = dict(zip(EDGE_SPREADS, spread, strict=True))
         told[DISTANCES[ALL_EDGES]] = candidates.distance.mean(axis=1)
         told["robust_t"], told["robust_q"] = poses
-        reference = self.frames.poses("train")[neighbours[:, 0]]
+        database = self.frames.poses("train")
+        told[NEAREST[ALL_EDGES]] = way_to_nearest(poses[0], database[:, :3, 3])
+        reference = database[neighbours[:, 0]]
         told["reference_t"] = reference[:, :3, 3]
         told["reference_q"] = quaternion_from_matrix(reference[:, :3, :3])
         priors = regressed_prior(*poses, *spread)
