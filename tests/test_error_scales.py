@@ -72,6 +72,16 @@ def test_a_fellow_without_unknown_frames_tells_nothing_of_the_way(tmp_path):
     assert both.frames == alone.frames == 80
 
 
+def test_of_unknown_frames_without_a_pose_nothing_is_stated(tmp_path, caplog):
+    """Errors of the others would say too little."""
+    arrays, known = predictions(300), np.arange(300) >= 20
+    arrays["robust_t"][:15] = np.nan
+    assert calibrate(tmp_path, arrays, known).keys() == {FIRST_EDGE}
+    arrays["abs_t"][:20] = np.nan
+    assert calibrate(tmp_path, arrays, known) == {}
+    assert "all edges: fewer than 10 frames to tell errors from; none are stated" in caplog.text
+
+
 def test_a_network_that_knows_no_frame_errs_alike_near_and_far(tmp_path):
     assert calibrate(tmp_path, predictions(200))[ALL_EDGES].farther == [0, 0]
 

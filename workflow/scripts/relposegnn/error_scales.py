@@ -166,12 +166,13 @@ def _add_scale(scales: Calibration, name: str, used: Sequence[_Frames]) -> None:
 
     That of ``UNREFINED`` comes after that of all edges, which is among the scales then.
     """
-    found, usual = [], _usual(name, used)
+    away = any(own.unknown.any() for own in used)
+    found, usual = [], _usual(name, used, away)
     for arrays, *parts in used:
         told = told_of_errors(arrays, name, scales, usual)
         pair = (_errors(arrays, name, told, each) for each in parts)
         found.append(list(zip(*pair, strict=True)))
-    levels = [_levels(own) for own in zip(*found, strict=True)]
+    levels = [_levels(own, away) for own in zip(*found, strict=True)]
     if None in levels:
         if name != UNREFINED:  # which are taken for poses as all others then
             logger.warning(
@@ -186,21 +187,20 @@ def _add_scale(scales: Calibration, name: str, used: Sequence[_Frames]) -> None:
     )
 
 
-def _usual(name: str, used: Sequence[_Frames]) -> float | None:
+def _usual(name: str, used: Sequence[_Frames], away: bool) -> float | None:
     """Return the distance of features, or the misfit, that is usual; None of ``UNREFINED``.
 
-    Of the frames with a pose that tell how large errors are; 1 where there are none.
+    Of the frames with a pose, where some are unknown (``away``) of these; 1 where there are none.
     """
     if name == UNREFINED:
         return None
     matched = MATCHED.get(name)
     quality, share = (matched.misfit, 0.5) if matched else (DISTANCES[name], USUAL_SHARE)
-    some_unknown = any(own.unknown.any() for own in used)
     found = []
     for arrays, growing, unknown in used:
         if quality in arrays and growing.sum() >= FEWEST:
-            found_one = np.isfinite(arrays[f"{PREFIXES[name]}_t"]).all(axis=1)
-            found.append(arrays[quality][found_one & (unknown if some_unknown else growing)])
+            with_pose = np.isfinite(arrays[f"{PREFIXES[name]}_t"]).all(axis=1)
+            found.append(arrays[quality][with_pose & (unknown if away else growing)])
     values = np.concatenate(found or [np.empty(0)])
     values = values[np.isfinite(values)]
     return max(float(np.quantile(values, share)), LEAST_USUAL) if len(values) else 1.0
@@ -237,16 +237,17 @@ def _errors(
 
 
 def _levels(
-    scenes: Sequence[tuple[_Errors, _Errors]],
+    scenes: Sequence[tuple[_Errors, _Errors]], away: bool
 ) -> tuple[list[float], float, float, float, int] | None:
     """Return factors by which what is told comes to sigma in the first of some scenes.
 
     And the share by which it grows with the root of the way to what was trained on; the ratio of
     the errors at the two levels, which is the nearer to the usual the fewer frames there are; the
-    median of errors, of unknown ones where there are such, and their number. None by too few.
+    median of the errors, or of the unknown ones, and their number. None by too few.
 
     Args:
-        scenes: in each, errors that tell how they grow, and those that the network does not know.
+        scenes: in each, errors that tell how they grow, and those of frames that are unknown.
+        away: whether some are unknown, which tell how much larger errors are away from the others.
     """
     if len(scenes[0][0].error) < FEWEST:
         return None
@@ -256,14 +257,13 @@ def _levels(
         np.concatenate([_relative(own[part], *fit) for own, fit in zip(scenes, fits, strict=True)])
         for part in (0, 1)
     )
-    if 0 < len(unknown) < FEWEST:
+    if away and len(unknown) < FEWEST:
         return None
-    part = 1 if len(unknown) else 0
     errors, roots = (
-        np.concatenate([getattr(own[part], field) for own in scenes]) for field in ("error", "root")
+        np.concatenate([getattr(own[away], field) for own in scenes]) for field in ("error", "root")
     )
     farther = 0.0
-    if len(unknown):
+    if away:
         rates = (unknown - 1) / np.maximum(roots, LEAST_ROOT)
         farther = max(float(np.quantile(rates, LEVELS[0])), 0.0)
         unknown = unknown / (1 + farther * roots)
