@@ -40,6 +40,26 @@ def test_key_points_of_a_moved_picture_match(picture, tmp_path):
     np.testing.assert_allclose(np.median(first - second, axis=0), 0, atol=1e-3)
 
 
+def test_key_points_are_where_blobs_are(tmp_path):
+    """To a twentieth of a pixel, wherever in it they are."""
+    height, width = 480, 640
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[40:440:60, 40:600:60].reshape(2, -1) + rng.random((2, 70))
+    y, x = np.mgrid[:height, :width]
+    pixels = np.full((height, width), 60.0)
+    for row, column in zip(rows, columns, strict=True):
+        pixels += 150 * np.exp(-((x - column) ** 2 + (y - row) ** 2) / (2 * 5**2))
+    Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "blobs.png")
+    places = find_key_points(tmp_path / "blobs.png", 1000).places
+    found = places * width + [(width - 1) / 2, (height - 1) / 2]
+    off = found[:, None] - np.stack([columns, rows], axis=1)
+    nearest = np.linalg.norm(off, axis=2).argmin(axis=1)
+    off = off[np.arange(len(off)), nearest]
+    off = off[np.linalg.norm(off, axis=1) < 1]
+    assert len(off) > 50
+    np.testing.assert_allclose(np.median(off, axis=0), 0, atol=0.05)
+
+
 def test_a_photo_is_turned_as_its_tag_says(picture, tmp_path):
     image, tag = Image.fromarray(picture), Image.Exif()
     tag[ExifTags.Base.Orientation] = 6  # to be turned by a quarter, clockwise

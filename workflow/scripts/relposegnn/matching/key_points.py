@@ -16,6 +16,9 @@ from ..images import open_image
 
 SIDE = 640  # pixels of the longer side, at most, of images that key points are looked for in
 CONTRAST = 0.02  # least, of a key point: half of OpenCV's, for the walls of rooms
+# Pixels right and down that OpenCV's places are off: it enlarges an image about its corner, and
+# halves places about the middle of the corner's pixel. enable_precise_upscale makes them scatter.
+UPSCALED = 0.25
 RATIO = 0.8  # of distances to the best and to the second best match, at most
 
 
@@ -64,7 +67,7 @@ def find_sift(
     if not found:
         return np.zeros((0, 2)), np.zeros((0, 128), np.uint8)
     middle = (np.array(size) - 1) / 2  # the centre of pixel (0, 0) is at (0, 0)
-    places = (np.array([point.pt for point in found]) - middle) / max(size)
+    places = (np.array([point.pt for point in found]) - UPSCALED - middle) / max(size)
     # OpenCV may give more: all that are as strong as the last one. Its numbers are whole ones.
     return places[:count], sift[:count].astype(np.uint8)
 
