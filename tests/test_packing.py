@@ -23,6 +23,7 @@ from relposegnn.images import read_image
 from relposegnn.packing import Packing, channel_histogram, channel_statistics, pack_frames
 from relposegnn.photos.files import read_photo
 from relposegnn.runtime import InputError
+from relposegnn.scenes import Frame, Scene, hold_out, recorded_order
 from relposegnn.storage import SPLITS, open_hdf5, read_settings
 
 GIVEN = ([0.45, 0.5, 0.55], [0.06, 0.07, 0.08])
@@ -73,6 +74,16 @@ def test_whole_stretches_are_held_out_of_all_frames(tmp_path, stretch, queries):
                 np.testing.assert_array_equal(frames.images(split, [row]), images[name])
     with pytest.raises(InputError, match="garage: has 12 frames, expected more"):
         pack(folder, held_out=12)
+
+
+def test_names_are_ordered_as_images_were_taken():
+    """Numbers by what they come to, however many figures they have."""
+    taken = ["a/2.jpg", "a/010.jpg", "a/10.jpg", "a/11.jpg", "a1/1.jpg", "a2/9.jpg", "a10/08.jpg"]
+    assert sorted(reversed(taken), key=recorded_order) == taken
+    frames = [Frame(f"{number}.png", Path(), np.eye(4)) for number in (10, 9, 2, 1)]
+    scene = hold_out(Scene("garage", frames[:2], frames[2:]), 2)
+    names = [[frame.name for frame in scene.frames(split)] for split in SPLITS]
+    assert names == [["1.png", "2.png"], ["9.png", "10.png"]]
 
 
 def test_images_are_those_of_their_files_in_any_number_of_blocks(tmp_path, monkeypatch):

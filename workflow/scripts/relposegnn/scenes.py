@@ -4,6 +4,7 @@
 """
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,17 +46,26 @@ class Scene:
         return {"train": self.train, "test": self.test}[split]
 
 
+def recorded_order(name: str) -> tuple[list[list[str | int]], str]:
+    """Return what images are sorted by, so that ``seq/2.jpg`` comes before ``seq/10.jpg``."""
+    parts = (re.split(r"([0-9]+)", part) for part in name.split("/"))  # texts and numbers by turns
+    return [
+        [int(each) if index % 2 else each for index, each in enumerate(part)] for part in parts
+    ], name
+
+
 def hold_out(scene: Scene, stretch: int) -> Scene:
     """Return a scene split anew: whole stretches of its frames alternate between both splits.
 
-    All frames, of database and queries, are taken in the order of their names and cut into
+    All frames, of database and queries, are taken in the order of their names, numbers in these as
+    numbers, and cut into
     stretches of so many frames, the last maybe shorter. The first is database, the second queries,
     and so on, so that most queries are far from the database in time.
 
     Raises:
         InputError: there is no second stretch.
     """
-    frames = sorted(scene.train + scene.test, key=lambda frame: frame.name)
+    frames = sorted(scene.train + scene.test, key=lambda frame: recorded_order(frame.name))
     if len(frames) <= stretch:
         raise InputError(
             f"{scene.name}: has {len(frames)} frames, expected more than frames.held_out = "

@@ -17,7 +17,7 @@ import numpy as np
 from ..folders import files_below, refuse_no_folder
 from ..poses import check_pose
 from ..runtime import InputError
-from ..scenes import Scene
+from ..scenes import Scene, recorded_order
 from .colmap_lengths import check_lengths
 from .colmap_text import check_text
 from .files import COLMAP_FOLDERS
@@ -56,10 +56,12 @@ def read_colmap(folder: Path) -> Scene:
     where = dict.fromkeys(poses, str(model)) | {name: each.where for name, each in queries.items()}
     listed = {
         name: listed_frame(images, name, pose, where[name], focal_lengths[name])
-        for name, pose in sorted(poses.items())
+        for name, pose in sorted(poses.items(), key=lambda pair: recorded_order(pair[0]))
     }
     train = [frame for name, frame in listed.items() if name not in queries]
-    return scene_of_lists(folder, train, [listed[name] for name in sorted(queries)])
+    return scene_of_lists(
+        folder, train, [listed[name] for name in sorted(queries, key=recorded_order)]
+    )
 
 
 def read_model(model: Path) -> tuple[dict[str, np.ndarray], dict[str, float]]:

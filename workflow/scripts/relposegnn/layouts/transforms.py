@@ -16,7 +16,7 @@ import numpy as np
 from ..json_files import READING_ERRORS, read_object, unreadable
 from ..poses import check_pose
 from ..runtime import InputError
-from ..scenes import Frame, Scene
+from ..scenes import Frame, Scene, recorded_order
 from .files import TRANSFORMS
 from .posed_images import FOCAL_LENGTHS, listed_frame, scene_of_lists
 from .query_lists import PINHOLES, QUERIES, read_queries
@@ -53,7 +53,8 @@ def read_transforms(folder: Path) -> Scene:
             f"{path}: test_filenames has {unknown[0]!r}, expected images of frames; correct it"
         )
     split: dict[bool, list[Frame]] = {False: [], True: []}
-    for name, frame in sorted(zip(images, frames, strict=True), key=lambda pair: pair[0]):
+    in_order = sorted(zip(images, frames, strict=True), key=lambda pair: recorded_order(pair[0]))
+    for name, frame in in_order:
         told = queries.get(name, math.nan)
         split[name in queries].append(
             replace(frame, focal_length=told) if math.isfinite(told) else frame
