@@ -64,6 +64,7 @@ use rule predict_poses as predict_left_out with:
         model="results/{dataset}/runs/{run}/model.pt",
         frames="results/{dataset}/frames/{scene}.h5",
         graphs="results/{dataset}/graphs/left_out/{scene}.h5",
+        trained=known_graphs,
         features=run_features,
         camera=run_camera,
         retrieval=[],

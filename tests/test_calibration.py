@@ -16,8 +16,10 @@ from relposegnn.calibration import (
     StatedErrors,
     probability_within,
     read_calibration,
+    read_held_out,
     share_within,
     stated_errors,
+    write_calibration,
 )
 from relposegnn.error_scales import LeftOutPredictions, calibrate_errors
 from relposegnn.metrics import score_poses
@@ -50,7 +52,7 @@ def test_what_is_told_comes_to_what_is_stated():
     metres, degrees = stated_errors(arrays, ALL_EDGES, {ALL_EDGES: scale})
     np.testing.assert_allclose(metres, np.outer([1, 2], [0.1, 2.4, 2.1]))
     np.testing.assert_allclose(degrees, np.outer([1, 1.5], [7.0, 3.0, np.nan]))
-    scale = scale._replace(farther=(4.0, 1.0))
+    scale = scale._replace(farther=(12.0, 1.0))  # by the root of a way that is .25 of 9 m
     metres, _ = stated_errors(arrays, ALL_EDGES, {ALL_EDGES: scale})
     np.testing.assert_allclose(metres, np.outer([1, 2], [0.1, 2.4, 2.1 * 3]))
 
@@ -251,11 +253,23 @@ def test_the_file_holds_the_scales_by_estimator(tmp_path):
     contents = json.loads((tmp_path / "calibration.json").read_text())
     assert {name: contents.pop(name) for name in OWNED} == OWNED
     scales = contents.pop("scales")
-    assert not contents
+    assert contents == {"held_out": []}
     assert scales.keys() == {FIRST_EDGE, ALL_EDGES}
     assert scales[ALL_EDGES].keys() == {*Scale._fields}
     assert scales[ALL_EDGES]["extent"] == pytest.approx([3, 90])
     assert scales[ALL_EDGES]["frames"] == 40
+
+
+def test_the_file_tells_which_frames_were_held_out(tmp_path):
+    file = tmp_path / "calibration.json"
+    write_calibration(file, {}, Owner(**OWNED), np.array([7, 8]))
+    np.testing.assert_array_equal(read_held_out(file), [7, 8])
+    told = json.loads(file.read_text())
+    for rows in ([-1], [0.5], "none", {}):
+        file.write_text(json.dumps(told | {"held_out": rows}))
+        if rows != {}:
+            with pytest.raises(InputError, match=r"calibration\.json: cannot be read"):
+                read_held_out(file)
 
 
 @pytest.mark.parametrize("told", [{"dataset": "e"}, {"scene": "hall"}, {"model": "n"}])

@@ -56,12 +56,34 @@ def test_unknown_frames_tell_how_errors_grow_away_from_what_is_known(tmp_path):
     assert calibration[REFINED].frames == 1400 - 1400 // 3
     assert calibration[REFINED].farther == [0, 0]
     for name in (FIRST_EDGE, ALL_EDGES):
-        np.testing.assert_allclose(calibration[name].farther, 9, rtol=0.15)
+        scale = calibration[name]
+        np.testing.assert_allclose(scale.farther, 9 * scale.extent[0] ** 0.5, rtol=0.15)
         for way in (0.002, 0.05, 1.0):
             queries = predictions(seed=3, farther=9, way=way)
             found = covered(queries, name, calibration).mean(axis=2)
             np.testing.assert_allclose(found[0], LEVELS[0], atol=0.06)
             np.testing.assert_allclose(found[1], LEVELS[1], atol=0.03)
+
+
+def in_units(arrays, length):
+    """Return predictions of a world whose unit of length is shorter by a factor."""
+    lengths = ("_t", "_m", "_nearest")
+    return {name: own * length if name.endswith(lengths) else own for name, own in arrays.items()}
+
+
+def test_scenes_of_different_units_of_length_tell_the_same(tmp_path):
+    """One may be a model of COLMAP that was never scaled."""
+    arrays, fellow = (
+        joined(predictions(80, seed, farther=9), predictions(200, seed + 1)) for seed in (1, 3)
+    )
+    known = np.arange(280) >= 80
+    queries = predictions(seed=5, farther=9)
+    expected = covered(queries, ALL_EDGES, calibrate(tmp_path, arrays, known, [(fellow, known)]))
+    for own, other in ((100, 1), (1, 100), (0.01, 1)):
+        scenes = in_units(arrays, own), [(in_units(fellow, other), known)]
+        calibration = calibrate(tmp_path, scenes[0], known, scenes[1])
+        found = covered(in_units(queries, own), ALL_EDGES, calibration)
+        assert (found == expected).mean() > 0.995
 
 
 def test_a_fellow_without_unknown_frames_tells_nothing_of_the_way(tmp_path):
@@ -72,14 +94,12 @@ def test_a_fellow_without_unknown_frames_tells_nothing_of_the_way(tmp_path):
     assert both.frames == alone.frames == 80
 
 
-def test_of_unknown_frames_without_a_pose_nothing_is_stated(tmp_path, caplog):
-    """Errors of the others would say too little."""
+def test_unknown_frames_without_a_pose_do_not_count(tmp_path, caplog):
     arrays, known = predictions(300), np.arange(300) >= 20
-    arrays["robust_t"][:15] = np.nan
-    assert calibrate(tmp_path, arrays, known).keys() == {FIRST_EDGE}
-    arrays["abs_t"][:20] = np.nan
-    assert calibrate(tmp_path, arrays, known) == {}
-    assert "all edges: fewer than 10 frames to tell errors from; none are stated" in caplog.text
+    arrays["robust_t"][: 21 - FEWEST] = np.nan
+    assert calibrate(tmp_path, arrays, known) == calibrate(tmp_path, arrays)
+    (told,) = (record.getMessage() for record in caplog.records)
+    assert f"knows all but {FEWEST - 1} of 300 frames" in told
 
 
 def test_a_network_that_knows_no_frame_errs_alike_near_and_far(tmp_path):

@@ -139,27 +139,32 @@ def test_yardsticks_are_of_the_graphs_queries_and_beside_what_is_predicted_witho
 
 
 def test_the_way_to_what_was_trained_on_is_to_the_nearest_image_not_held_out(tiny_scene, tmp_path):
-    """It is there in the graphs of queries and in those of left-out frames."""
+    """These are told by the graphs of the queries, or by those of the training."""
     torch.manual_seed(0)
     model = RelPoseGNN(ModelSettings.published(backbone="resnet10", width=32)).eval()
     with Frames(tiny_scene.frames) as frames:
         database = frames.poses("train")[:, :3, 3]
+    most, graphs = np.arange(11), (np.array([4, 1]), np.array([[5, 6, 7], [8, 9, 3]]))
     found = []
-    for part, held_out in (("test", range(11)), (LEFT_OUT, []), ("test", None)):
-        path = tmp_path / f"{len(found)}.h5"
-        with create_hdf5(path, "graphs", {}) as file:
-            write_split(file, part, np.array([4, 1]), np.array([[5, 6, 7], [8, 9, 3]]))
-            if held_out is not None:
-                none = np.zeros((len(held_out), 3))
-                write_split(file, VALIDATION, np.array(held_out), none)
-        scene = tiny_scene._replace(graphs=path)
+    for part, own, trained in (
+        ("test", most, None),
+        (LEFT_OUT, None, most),
+        (LEFT_OUT, None, None),
+    ):
+        files = [tmp_path / f"{name}-{len(found)}.h5" for name in ("own", "trained")]
+        for path, held_out in zip(files, (own, trained), strict=True):
+            with create_hdf5(path, "graphs", {}) as file:
+                write_split(file, part, *graphs)
+                if held_out is not None:
+                    write_split(file, VALIDATION, held_out, np.zeros((len(held_out), 3)))
+        scene = tiny_scene._replace(graphs=files[0], trained=None if trained is None else files[1])
         arrays = localization.localize_queries(model, scene, SETTINGS, part)
-        trained = np.delete(database, np.array(held_out or [], dtype=int), axis=0)
+        known = database if part == LEFT_OUT and trained is None else database[11:]
         for prefix in ("abs", "robust"):
-            ways = np.linalg.norm(arrays[f"{prefix}_t"][:, None] - trained, axis=2)
+            ways = np.linalg.norm(arrays[f"{prefix}_t"][:, None] - known, axis=2)
             np.testing.assert_allclose(arrays[f"{prefix}_nearest"], ways.min(axis=1))
         found.append(arrays["abs_nearest"])
-    assert (found[0] > found[2]).any()
+    assert (found[1] > found[2]).any()
 
 
 def test_the_way_from_no_camera_is_unknown():

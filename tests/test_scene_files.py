@@ -18,8 +18,9 @@ def test_what_is_not_needed_is_an_empty_list():
 def test_every_file_of_a_prediction_is_found():
     job = inputs(
         model="m.pt", frames="f.h5", graphs="g.h5", features=["x.h5"], camera=["c.json"],
-        retrieval=["n.h5", "d.h5"],
+        retrieval=["n.h5", "d.h5"], trained=["t.h5"],
     )  # fmt: skip
     found = SceneFiles.of_job(job)
     assert list(found.retrieval) == ["n.h5", "d.h5"]
-    assert found._replace(retrieval=()) == SceneFiles("f.h5", "g.h5", "x.h5", camera="c.json")
+    expected = SceneFiles("f.h5", "g.h5", "x.h5", camera="c.json", trained="t.h5")
+    assert found._replace(retrieval=()) == expected

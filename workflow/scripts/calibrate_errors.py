@@ -1,6 +1,7 @@
 """Measure on left-out frames how large the errors of a run are in a scene."""
 
 from relposegnn.error_scales import LeftOutPredictions, calibrate_errors
+from relposegnn.graphs import VALIDATION, read_graphs
 from relposegnn.left_out import known_frames
 from relposegnn.records import recorded
 
@@ -12,4 +13,5 @@ if __name__ == "__main__":
         # Predictions, left-out frames, and the graphs of the training, of each scene.
         beside = zip(fellows[::3], fellows[1::3], fellows[2::3], strict=True)
         others = [LeftOutPredictions(own, known_frames(*graphs)) for own, *graphs in beside]
-        calibrate_errors(left_out, snakemake.output.calibration, others)
+        held_out = read_graphs(trained, VALIDATION)[0] if trained else ()
+        calibrate_errors(left_out, snakemake.output.calibration, others, held_out)

@@ -14,7 +14,7 @@ Between and beyond, errors are taken to follow the Weibull distribution that has
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,6 +53,7 @@ UNREFINED = "not refined"  # of all edges, where matches should refine a pose an
 # Of what each estimator tells.
 FACTORS = {FIRST_EDGE: 3, ALL_EDGES: 3, REFINED: 2, SOLVED: 2, UNREFINED: 1}
 LEAST_USUAL = 1e-6  # of misfits and distances
+LEAST_EXTENT = 1e-6  # metres, of a place whose images are all taken from one point
 OWN_PREFIXES = PREFIXES | {UNREFINED: PREFIXES[ALL_EDGES]}
 
 
@@ -68,8 +69,9 @@ class Scale(NamedTuple):
         extent: how far the place's images lie apart at most, in metres and degrees.
         usual: the distance of features that most frames are within, or of refined poses the median
             misfit, see ``Refined``; None of ``UNREFINED``.
-        farther: shares by which sigma grows, in metres and degrees, with the root of the metres to
-            the nearest image that the network was trained on; 0 where it was trained elsewhere.
+        farther: shares by which sigma grows, in metres and degrees, with the root of the way to the
+            nearest image that the network was trained on, in extents of the place; 0 where it was
+            trained elsewhere.
     """
 
     metres: list[float]
@@ -114,11 +116,20 @@ def probability_within(stated: StatedErrors, limit: tuple[float, float]) -> np.n
     return np.minimum(*(share_within(most, each) for most, each in zip(limit, stated, strict=True)))
 
 
-def write_calibration(calibration_file: str | Path, calibration: Calibration, owner: Owner) -> None:
-    """Write the scales of stated errors, and the scene and network that they are of."""
+def write_calibration(
+    calibration_file: str | Path,
+    calibration: Calibration,
+    owner: Owner,
+    held_out: Sequence[int] = (),
+) -> None:
+    """Write the scales of stated errors, and the scene and network that they are of.
+
+    And which database frames were held out from the network's training on the scene.
+    """
     scales = {name: scale._asdict() for name, scale in calibration.items()}
+    told = told_of(owner) | {"held_out": [int(row) for row in held_out], "scales": scales}
     with atomic_path(calibration_file) as unfinished:
-        text = json.dumps(told_of(owner) | {"scales": scales}, indent=2) + "\n"
+        text = json.dumps(told, indent=2) + "\n"
         unfinished.write_text(text, encoding="utf-8")
 
 
@@ -129,15 +140,30 @@ def read_calibration(calibration_file: str | Path, owner: OfScene | None = None)
         InputError: the file cannot be read as one of ``write_calibration``, or is not of the
             ``owner``.
     """
+    return _read(calibration_file, owner)[0]
+
+
+def read_held_out(calibration_file: str | Path) -> np.ndarray:
+    """Return the database frames that were held out from the network's training on the scene.
+
+    Raises:
+        InputError: the file cannot be read as one of ``write_calibration``.
+    """
+    return _read(calibration_file, None)[1]
+
+
+def _read(calibration_file: str | Path, owner: OfScene | None) -> tuple[Calibration, np.ndarray]:
+    """Return all that a file of ``write_calibration`` tells, see there."""
     try:
         contents = read_object(calibration_file)
-        check_keys(contents, {"dataset", "scene", "model", "scales"})
+        check_keys(contents, {"dataset", "scene", "model", "held_out", "scales"})
+        held_out = [whole_number(row, "held_out", least=0) for row in contents["held_out"]]
         scales = {name: _read_scale(name, told) for name, told in contents["scales"].items()}
     except READING_ERRORS as error:
         raise unreadable(calibration_file, "a calibration", error, "make it again") from error
     if owner is not None:
         check_owner(calibration_file, contents, owner)
-    return scales
+    return scales, np.array(held_out, dtype=np.int64)
 
 
 def _read_scale(name: str, told: dict) -> Scale:
@@ -188,9 +214,9 @@ def _stated(
     told = scale and told_of_errors(arrays, estimator, calibration, scale.usual)
     if told is None:
         return np.full((2, 2, len(arrays[f"{OWN_PREFIXES[estimator]}_t"])), np.nan)
-    sigma = [part @ np.array(own) for part, own in zip(told, scale[:2], strict=True)]
+    sigma = np.stack([part @ np.array(own) for part, own in zip(told, scale[:2], strict=True)])
     if estimator in NEAREST:
-        sigma *= 1 + np.outer(scale.farther, root_of_way(arrays, estimator))
+        sigma *= 1 + np.outer(scale.farther, root_of_way(arrays, estimator, scale.extent[0]))
     if estimator in MATCHED:
         sigma = np.maximum(sigma, [arrays[name] for name in MATCHED[estimator].least])
     stated = [np.outer([1, wide], own) for wide, own in zip(scale.ratios, sigma, strict=True)]
@@ -204,9 +230,12 @@ def _motions(arrays: Mapping[str, np.ndarray], estimator: str) -> tuple[np.ndarr
     return pose_errors(*(pose_arrays(arrays, prefix) for prefix in prefixes))
 
 
-def root_of_way(arrays: Mapping[str, np.ndarray], estimator: str) -> np.ndarray:
-    """Return the root (N,) of the metres from regressed poses to the nearest image trained on."""
-    return np.sqrt(arrays[NEAREST[estimator]])
+def root_of_way(arrays: Mapping[str, np.ndarray], estimator: str, extent: float) -> np.ndarray:
+    """Return the root (N,) of the way from regressed poses to the nearest image trained on.
+
+    In extents of the place, so that it is the same whatever the unit of length is.
+    """
+    return np.sqrt(arrays[NEAREST[estimator]] / max(extent, LEAST_EXTENT))
 
 
 def told_of_errors(

@@ -16,16 +16,15 @@ import numpy as np
 
 from .calibration import (
     LEAST_USUAL,
-    LEVELS,
     OWN_PREFIXES,
     UNREFINED,
-    USUAL_RATIO,
     Calibration,
     Scale,
     root_of_way,
     told_of_errors,
     write_calibration,
 )
+from .error_growth import FEWEST, Errors, growth_of_errors
 from .metrics import pose_errors
 from .owners import check_owner, told_of
 from .predictions import (
@@ -46,12 +45,7 @@ from .runtime import InputError
 
 logger = logging.getLogger(__name__)
 
-LEAST_RATIO = 1.1
-USUAL_FRAMES = 20  # as many frames as the usual ratio counts for
-FEWEST = 10  # frames that a scale is told from
-ROUNDS = 5  # of reweighted least squares
 USUAL_SHARE = 0.9  # of frames, whose distances of features are usual
-LEAST_ROOT = 1e-3  # of a way, in metres, before errors are told by it
 
 
 class LeftOutPredictions(NamedTuple):
@@ -75,20 +69,6 @@ class LeftOutPredictions(NamedTuple):
                 f"{len(self.known)} that are left out; predict them again"
             )
         return arrays
-
-
-class _Errors(NamedTuple):
-    """Errors of N estimates, beside what these tell of them; in metres, or in degrees.
-
-    Attributes:
-        told: (N, F), see ``calibration.told_of_errors``.
-        root: (N,) of the way to the nearest image trained on; 0 of refined poses.
-        error: (N,).
-    """
-
-    told: np.ndarray
-    root: np.ndarray
-    error: np.ndarray
 
 
 class _Frames(NamedTuple):
@@ -115,6 +95,7 @@ def calibrate_errors(
     left_out: LeftOutPredictions,
     calibration_file: str | Path,
     fellows: Sequence[LeftOutPredictions] = (),
+    held_out: Sequence[int] = (),
 ) -> None:
     """Write the scales of stated errors, as JSON.
 
@@ -127,6 +108,7 @@ def calibrate_errors(
         left_out: of the scene.
         calibration_file: to write.
         fellows: of other scenes that the network was trained on, where it was on this one.
+        held_out: frames of the scene's database that were held out from its training, to be told.
 
     Raises:
         InputError: predictions are not of the prediction step, or of other frames, or fellows' of
@@ -138,11 +120,12 @@ def calibrate_errors(
         theirs = predictions_owner(fellow.file)
         check_owner(fellow.file, told_of(theirs), owner._replace(scene=theirs.scene))
     arrays, known = scenes[0]
-    if known.any() and sum((~own).sum() for _, own in scenes) < FEWEST:
+    unknown = [sum(~seen & _with_poses(own)) for own, seen in scenes]
+    if known.any() and sum(unknown) < FEWEST:
         logger.warning(
             "%s: the network knows all but %d of %d frames, expected %d that it does not know, for "
             "validation (graphs.validation): regressed poses have larger errors than are stated",
-            *(left_out.file, (~known).sum(), len(known), FEWEST),
+            *(left_out.file, unknown[0], len(known), FEWEST),
         )
         known = np.zeros(len(known), dtype=bool)
     used = [_Frames.alike(arrays, ~known)]
@@ -158,7 +141,7 @@ def calibrate_errors(
         _add_scale(scales, name, [_Frames.alike(arrays, refined)])
         if name == REFINED:
             _add_scale(scales, UNREFINED, [_Frames.alike(arrays, ~refined & ~known)])
-    write_calibration(calibration_file, scales, owner)
+    write_calibration(calibration_file, scales, owner, held_out)
 
 
 def _add_scale(scales: Calibration, name: str, used: Sequence[_Frames]) -> None:
@@ -172,14 +155,14 @@ def _add_scale(scales: Calibration, name: str, used: Sequence[_Frames]) -> None:
         told = told_of_errors(arrays, name, scales, usual)
         pair = (_errors(arrays, name, told, each) for each in parts)
         found.append(list(zip(*pair, strict=True)))
-    levels = [_levels(own, away) for own in zip(*found, strict=True)]
-    if None in levels:
+    growths = [growth_of_errors(own, away) for own in zip(*found, strict=True)]
+    if None in growths:
         if name != UNREFINED:  # which are taken for poses as all others then
             logger.warning(
                 "%s: fewer than %d frames to tell errors from; none are stated", name, FEWEST
             )
         return
-    factors, farther, ratios, medians, counts = zip(*levels, strict=True)
+    factors, farther, ratios, medians, counts = zip(*growths, strict=True)
     extent = _extent(used[0].arrays)
     scales[name] = Scale(*factors, ratios, medians, counts[0], extent, usual, farther)
     logger.info(
@@ -206,6 +189,12 @@ def _usual(name: str, used: Sequence[_Frames], away: bool) -> float | None:
     return max(float(np.quantile(values, share)), LEAST_USUAL) if len(values) else 1.0
 
 
+def _with_poses(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return which of N frames have finite poses by one edge and by all of them."""
+    both = (arrays[f"{PREFIXES[name]}_t"] for name in (FIRST_EDGE, ALL_EDGES))
+    return np.isfinite(np.hstack(list(both))).all(axis=1)
+
+
 def _extent(arrays: Mapping[str, np.ndarray]) -> tuple[float, float]:
     """Return the metres and degrees that the true poses of predictions lie apart at most."""
     from scipy.spatial.distance import pdist
@@ -222,77 +211,17 @@ def _errors(
     estimator: str,
     told: tuple[np.ndarray, np.ndarray] | None,
     chosen: np.ndarray,
-) -> tuple[_Errors, _Errors]:
+) -> tuple[Errors, Errors]:
     """Return the finite errors in metres and in degrees of some of N frames, ``chosen`` (N,)."""
     if told is None:
-        return (_Errors(np.empty((0, 1)), np.empty(0), np.empty(0)),) * 2
+        return (Errors(np.empty((0, 1)), np.empty(0), np.empty(0)),) * 2
     estimates, truths = (pose_arrays(arrays, each) for each in (OWN_PREFIXES[estimator], TRUTH))
     error = np.stack(pose_errors(estimates, truths), axis=1)
     chosen = chosen & np.isfinite(np.hstack([*told, error])).all(axis=1)
-    root = root_of_way(arrays, estimator) if estimator in NEAREST else np.zeros(len(chosen))
+    root = np.zeros(len(chosen))
+    if estimator in NEAREST:
+        root = root_of_way(arrays, estimator, _extent(arrays)[0])
     return tuple(
-        _Errors(part[chosen], root[chosen], own[chosen])
+        Errors(part[chosen], root[chosen], own[chosen])
         for part, own in zip(told, error.T, strict=True)
     )
-
-
-def _levels(
-    scenes: Sequence[tuple[_Errors, _Errors]], away: bool
-) -> tuple[list[float], float, float, float, int] | None:
-    """Return factors by which what is told comes to sigma in the first of some scenes.
-
-    And the share by which it grows with the root of the way to what was trained on; the ratio of
-    the errors at the two levels, which is the nearer to the usual the fewer frames there are; the
-    median of the errors, or of the unknown ones, and their number. None by too few.
-
-    Args:
-        scenes: in each, errors that tell how they grow, and those of frames that are unknown.
-        away: whether some are unknown, which tell how much larger errors are away from the others.
-    """
-    if len(scenes[0][0].error) < FEWEST:
-        return None
-    scenes = [own for own in scenes if len(own[0].error) >= FEWEST]
-    fits = [_fit(growing) for growing, _ in scenes]
-    known, unknown = (
-        np.concatenate([_relative(own[part], *fit) for own, fit in zip(scenes, fits, strict=True)])
-        for part in (0, 1)
-    )
-    if away and len(unknown) < FEWEST:
-        return None
-    errors, roots = (
-        np.concatenate([getattr(own[away], field) for own in scenes]) for field in ("error", "root")
-    )
-    farther = 0.0
-    if away:
-        rates = (unknown - 1) / np.maximum(roots, LEAST_ROOT)
-        farther = max(float(np.quantile(rates, LEVELS[0])), 0.0)
-        unknown = unknown / (1 + farther * roots)
-    relative = np.concatenate([known, unknown])
-    low, high = np.quantile(relative, LEVELS)
-    usual = USUAL_FRAMES / (USUAL_FRAMES + len(relative))
-    ratio = USUAL_RATIO**usual * max(high / max(low, 1e-12), LEAST_RATIO) ** (1 - usual)
-    # As near to one level as to the other.
-    factors = fits[0][0] * np.sqrt(low * high / ratio)
-    return factors.tolist(), farther, float(ratio), float(np.median(errors)), len(errors)
-
-
-def _fit(errors: _Errors) -> tuple[np.ndarray, float]:
-    """Return factors (F), none negative, of what is told to what 68 % of the errors are within.
-
-    Errors grow as by least squares relative to what they come to, which is at least the number that
-    is returned too.
-    """
-    from scipy.optimize import nnls  # a third of a second to load
-
-    floor = max(1e-3 * float(np.median(errors.error)), 1e-12)
-    weight = np.ones(len(errors.error))
-    for _ in range(ROUNDS):
-        factors, _ = nnls(errors.told * weight[:, None], errors.error * weight)
-        weight = 1 / np.maximum(errors.told @ factors, floor)
-    level = max(float(np.quantile(_relative(errors, factors, floor), LEVELS[0])), 1e-12)
-    return factors * level, floor * level
-
-
-def _relative(errors: _Errors, factors: np.ndarray, floor: float) -> np.ndarray:
-    """Return errors (N,) as multiples of what factors of what is told come to, or of a floor."""
-    return errors.error / np.maximum(errors.told @ factors, floor)

@@ -56,7 +56,7 @@ def read_graphs(
             check_scene(file, frames)
             last = [frames.count(split) - 1 for split in (split_of(part), "train")]
         if part == VALIDATION and part not in file:
-            other = next(iter(file), "train")
+            other = next(iter(file), "train")  # any part: all graphs are as wide
             width = read_numbers(file, f"{other}/neighbours", Numbers("i", (None, None))).shape[1]
             return np.zeros(0, np.int32), np.zeros((0, width), np.int32)
         query = read_numbers(file, f"{part}/query", Numbers("i", (None,), most=last[0]))

@@ -55,9 +55,8 @@ def sample_left_out(
 
     The validation queries are among them: networks that are trained here know all the others.
 
-    The file is as one of ``sample_graphs``, with the parts ``left_out``, beside whose graphs is
-    their ``reach``, and ``validation``, that of the training. Neighbours are strided along the
-    rankings, whatever the selection is.
+    The file is as one of ``sample_graphs``, with the one part ``left_out`` and, beside its graphs,
+    their ``reach``. Neighbours are strided along the rankings, whatever the selection is.
 
     Args:
         neighbours_file: rankings of the database images for each frame.
@@ -72,9 +71,9 @@ def sample_left_out(
     """
     with Frames(frames_file) as frames:
         ranked = read_ranking(neighbours_file, "train", frames).index
-        scene, validation = frames.scene, read_graphs(trained_file, VALIDATION, frames)
+        scene, held_out = frames.scene, read_graphs(trained_file, VALIDATION, frames)[0]
     spread = np.linspace(0, len(ranked) - 1, min(count, len(ranked))).astype(int)
-    queries = np.union1d(spread, validation[0])
+    queries = np.union1d(spread, held_out)
     draw = numpy_generator(sampling.seed, "graphs", scene, LEFT_OUT)
     chosen = []
     for query, reach in zip(queries, reaches(len(queries), len(ranked)), strict=True):
@@ -91,7 +90,6 @@ def sample_left_out(
     query, reach, neighbours = map(np.array, zip(*chosen, strict=True))
     with create_hdf5(graphs_file, "graphs", asdict(sampling) | {"count": count}) as out:
         tell_scene(out, frames)
-        write_split(out, VALIDATION, *validation)
         write_split(out, LEFT_OUT, query, neighbours)
         out[f"{LEFT_OUT}/reach"] = reach.astype(np.int32)
 

@@ -120,7 +120,7 @@ def localize_queries(
         images = SceneImages(model, frames, scene.features)
         seen = images.of_frames(split, query)
         candidates = estimate_candidates(images, seen, neighbours, settings.both_directions)
-        held_out, _ = read_graphs(scene.graphs, VALIDATION, frames)
+        held_out, _ = read_graphs(scene.trained or scene.graphs, VALIDATION, frames)
     robust_t, robust_q = aggregate(candidates, settings.aggregation)
     if failed := np.isnan(robust_t).any(axis=1).sum():
         logger.warning("%s: %d of %d queries have no finite pose", scene.graphs, failed, len(query))

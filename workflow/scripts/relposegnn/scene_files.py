@@ -14,6 +14,7 @@ class SceneFiles(NamedTuple):
         features: where the model's edges are match fields; None elsewhere.
         retrieval: neighbours and descriptors, for the yardsticks; none: without these.
         camera: where the model sees rays; None elsewhere.
+        trained: graphs that the model was trained on here, where those of the queries are others.
     """
 
     frames: str | Path
@@ -21,6 +22,7 @@ class SceneFiles(NamedTuple):
     features: str | Path | None = None
     retrieval: Sequence[str | Path] = ()
     camera: str | Path | None = None
+    trained: str | Path | None = None
 
     @classmethod
     def of_job(cls, inputs: Mapping[str, Any]) -> "SceneFiles":
@@ -28,7 +30,7 @@ class SceneFiles(NamedTuple):
 
         What a network may not need is there a list of one file or none; retrieval is a list.
         """
-        single = {"features", "camera"} & {*inputs.keys()}
+        single = {"features", "camera", "trained"} & {*inputs.keys()}
         optional = {name: next(iter(inputs[name]), None) for name in single}
         return cls(
             inputs["frames"], inputs["graphs"], retrieval=inputs.get("retrieval", ()), **optional

@@ -15,7 +15,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..aggregation import aggregate, pair_spread
-from ..calibration import StatedErrors, read_calibration, stated_errors
+from ..calibration import StatedErrors, read_calibration, read_held_out, stated_errors
 from ..checkpoints import load_model
 from ..frames import Frames
 from ..localization import estimate_candidates, way_to_nearest
@@ -106,6 +106,8 @@ class Localiser:
         owner = self.frames.dataset, self.frames.scene, f"{place.frames} and {place.model}"
         owner = Owner(*owner, model=fingerprint(model))
         self._calibration = read_calibration(place.calibration, owner)
+        rows = np.arange(self.frames.count("train"))
+        self._trained = np.setdiff1d(rows, read_held_out(place.calibration))
         if REFINED in self._calibration and SOLVED not in self._calibration:
             logger.warning(
                 "%s: has no scale of the errors of photos whose focal length is solved for: they "
@@ -236,7 +238,7 @@ class Localiser:
         told[DISTANCES[ALL_EDGES]] = candidates.distance.mean(axis=1)
         told["robust_t"], told["robust_q"] = poses
         database = self.frames.poses("train")
-        told[NEAREST[ALL_EDGES]] = way_to_nearest(poses[0], database[:, :3, 3])
+        told[NEAREST[ALL_EDGES]] = way_to_nearest(poses[0], database[self._trained, :3, 3])
         reference = database[neighbours[:, 0]]
         told["reference_t"] = reference[:, :3, 3]
         told["reference_q"] = quaternion_from_matrix(reference[:, :3, :3])
