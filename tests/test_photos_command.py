@@ -136,13 +136,12 @@ def test_a_map_is_prepared_with_the_model_asked_for(asked, tmp_path, monkeypatch
 
     monkeypatch.setattr(chosen_place, "prepare_place", pretend)
     monkeypatch.setattr(command, "find_photos", lambda photos: [str(photos)])
-    for more, model, lost in (
-        ([], None, None),
-        (["--model", "mine.pt", "--lost-poses", "leave_out"], Path("mine.pt"), "leave_out"),
-    ):
+    given = ["--model", "mine.pt", "--lost-poses", "leave_out", "--database-focal-length", "0.8"]
+    for more, *expected in (([], None, None, None), (given, Path("mine.pt"), "leave_out", 0.8)):
+        model, *told = expected
         arguments = ["mine", "--map", "attic", "--device", "cpu", "--workers", "3", *more]
         assert main(arguments) == 0
-        assert prepared.pop() == (Path("attic"), model, 3, lost)
+        assert prepared.pop() == (Path("attic"), model, 3, *told)
     assert asked[0][0] == place_in(tmp_path)
 
 

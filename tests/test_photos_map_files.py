@@ -213,7 +213,7 @@ def test_a_stream_writes_as_it_goes_and_goes_on_after_a_bad_photo(place, folder,
 
     with Localiser(place, CPU) as loaded:
         expected = loaded.localise([folder / "test 0.PNG", picture], ["a", "d"]).table
-        rows = list(localise_stream(loaded, items(), tmp_path / "out"))
+        rows = list(localise_stream(loaded, items(), tmp_path / "out", formats=("hloc", "ace")))
     assert [row["image"] for row in rows] == ["a", "b", "c", "d"]
     table = pd.read_csv(tmp_path / "out/poses.csv")
     assert list(table.columns) == [*COLUMNS, "seconds"] == [*expected.columns, "seconds"]
@@ -224,6 +224,9 @@ def test_a_stream_writes_as_it_goes_and_goes_on_after_a_bad_photo(place, folder,
     tum = np.loadtxt(tmp_path / "out/poses.txt")
     np.testing.assert_allclose(tum[:, 0], [0.5, 2.25])
     np.testing.assert_allclose(tum[:, 1:4], table[POSE[:3]].iloc[[0, 3]], atol=1e-6)
+    for name in ("hloc", "ace"):
+        lines = (tmp_path / f"out/{name}.txt").read_text().splitlines()
+        assert [line.split()[0] for line in lines] == ["a", "d"]
 
 
 def test_a_disk_that_fills_during_a_stream_is_told(place, folder, tmp_path):
@@ -287,6 +290,8 @@ def test_the_command_takes_a_map_with_photos_or_a_video(place, exported, folder,
     assert table["image"].tolist() == ["walk.mp4/frame-000000", "walk.mp4/frame-000002"]
     assert table["seconds"].tolist() == [0.0, 1.0]
     assert "walk.mp4/frame-000002  1.00 s" in capsys.readouterr().out
+    assert localise([pattern, "--every", "2", *asked]) == 1
+    assert "--every 2: is for a video or a camera" in capsys.readouterr().err
     for wrong in ([], ["--camera", "0", pattern], [pattern, "--model", "m.pt"]):
         with pytest.raises(SystemExit):
             localise([*wrong, *asked])

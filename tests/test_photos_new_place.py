@@ -69,7 +69,10 @@ def test_without_a_general_network_it_is_told_how_to_get_one(tmp_path, asked, mo
 
 def test_a_step_that_fails_says_that_finished_ones_are_kept(tmp_path, model, asked):
     (tmp_path / "attic").mkdir()
-    with pytest.raises(InputError, match=r"attic: this place could not be prepared.*are kept"):
+    with pytest.raises(
+        InputError,
+        match=r"attic: this place could not be prepared.*are kept.*--database-focal-length",
+    ):
         prepare_place(tmp_path / "attic", model, 1)
     assert len(asked) == 1
 
@@ -91,6 +94,17 @@ def test_the_pipeline_is_asked_for_the_place_alone(tmp_path, model, asked, monke
     assert config["scenes"] == ["Attic-2"]
     assert config["general"]["models"] == [str(model)]
     assert Path(config["scenes_dir"]).resolve() == tmp_path
+
+
+def test_what_the_images_do_not_tell_is_given(tmp_path, model, asked):
+    (tmp_path / "attic").mkdir()
+    asked.append(None)
+    prepare_place(tmp_path / "attic", model, 1, "leave_out", 0.8)
+    (frames,) = (each for each in asked[1][0] if each.startswith("frames="))
+    told = {"lost_poses": "leave_out", "focal_lengths": {"attic": {"train": 0.8, "test": None}}}
+    assert yaml.safe_load(frames.partition("=")[2]) == told
+    config = validated({"frames": told, "scenes": ["attic"]})
+    assert config["frames"]["focal_lengths"]["attic"]["train"] == 0.8
 
 
 @pytest.mark.parametrize(
@@ -124,6 +138,7 @@ def test_photos_are_looked_for_before_a_map_is_made(tmp_path, asked, monkeypatch
     "options",
     [
         ["--scene", "study", "--model", "mine.pt"],
+        ["--scene", "study", "--database-focal-length", "0.8"],
         ["--map", "attic", "--run", "joint"],
         ["--map", "attic", "--results", "results/made"],
     ],

@@ -62,6 +62,24 @@ def test_what_is_no_video_is_told(video, tmp_path):
             list(video_frames(tmp_path / name))
 
 
+def test_a_video_that_was_not_copied_whole_is_told(video, tmp_path, caplog):
+    """Those of AVI are read up to where they were cut off."""
+    with av.open(str(video)) as source, av.open(str(tmp_path / "clip.avi"), "w") as file:
+        stream = file.add_stream("mpeg4", rate=5)
+        stream.width, stream.height = 64, 48
+        for frame in source.decode(video=0):
+            file.mux(stream.encode(frame.reformat(format="yuv420p")))
+        file.mux(stream.encode(None))
+    content = (tmp_path / "clip.avi").read_bytes()
+    assert len(list(video_frames(tmp_path / "clip.avi"))) == 10
+    assert caplog.records == []
+    half = (content.index(b"movi") + content.rindex(b"idx1")) // 2
+    (tmp_path / "cut.avi").write_bytes(content[:half])
+    read = len(list(video_frames(tmp_path / "cut.avi")))
+    assert 0 < read < 10
+    assert f"cut.avi: tells of 10 frames and holds {read} that can be read" in caplog.text
+
+
 def test_words_in_a_video_may_be_of_any_encoding(video):
     content = video.read_bytes()
     assert b"iso2" in content

@@ -144,7 +144,10 @@ def test_a_host_that_is_none_is_told(host):
     ("options", "message"),
     [
         ([], "one of the arguments --scene --map is required"),
-        (["--scene", "a", "--model", "m.pt"], "--model and --lost-poses are for --map FOLDER"),
+        (
+            ["--scene", "a", "--model", "m.pt"],
+            "--model, --lost-poses and --database-focal-length are for --map",
+        ),
         (["--map", "a", "--run", "joint"], "--run and --results are for --scene"),
         (["--scene", "a", "--port", "70000"], "got 70000, expected 0 to 65535 as a port"),
         (["--scene", "a", "--limit", "0"], "got 0, expected 1 to .* bytes"),

@@ -20,7 +20,7 @@ def read_object(path: str | Path) -> dict[str, Any]:
     Raises:
         Exception: one of ``READING_ERRORS``: no file, no JSON in UTF-8, or no object.
     """
-    contents = json.loads(Path(path).read_text(encoding="utf-8"))
+    contents = json.loads(Path(path).read_text(encoding="utf-8-sig"))  # a mark may come before it
     if not isinstance(contents, dict):
         raise ValueError(f"it holds a {type(contents).__name__}, expected an object")
     return contents

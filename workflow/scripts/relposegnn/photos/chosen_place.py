@@ -29,6 +29,9 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
         "general-model)")  # fmt: skip
     add("--lost-poses", choices=(REFUSE, LEAVE_OUT), help="what becomes of images of --map "
         "FOLDER whose pose is not finite (frames.lost_poses)")  # fmt: skip
+    add("--database-focal-length", type=_focal_length, help="of the camera of the "
+        "images of --map FOLDER, in longer sides (frames.focal_lengths; default: as they tell it, "
+        "or estimated)")  # fmt: skip
     add("--run", help="trained model to use (default: joint)")
     add("--results", type=some_path, help="folder of the pipeline's results; default: the one in "
         "results/ that has the scene")  # fmt: skip
@@ -51,10 +54,10 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 def check_place_options(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """End the program with a message where options do not go together."""
     made = options.map is not None and not options.map.is_file()
-    if not made and (options.model or options.lost_poses):
+    if not made and (options.model or options.lost_poses or options.database_focal_length):
         parser.error(
-            "--model and --lost-poses are for --map FOLDER; a run's own network is chosen with "
-            "--run"
+            "--model, --lost-poses and --database-focal-length are for --map FOLDER; a run's own "
+            "network is chosen with --run"
         )
     if options.map is not None and (options.run or options.results):
         parser.error("--run and --results are for --scene, expected neither with --map")
@@ -111,8 +114,8 @@ def chosen_place(options: argparse.Namespace) -> Iterator[Place]:
     if options.map is None:
         path = find_place(options.results, options.scene, options.run or "joint")
     else:
-        asked = options.map, options.model, options.workers, options.lost_poses
-        path = prepare_place(*asked)
+        asked = options.map, options.model, options.workers
+        path = prepare_place(*asked, options.lost_poses, options.database_focal_length)
     yield _as_asked(read_place(path), options)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import signal
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("faiss").setLevel(logging.WARNING)
     try:
         stream = options.camera is not None or options.watch is not None or _a_video(options)
+        if options.every > 1 and (not stream or options.watch is not None):
+            raise InputError(
+                f"--every {options.every}: is for a video or a camera, got photos; leave it out"
+            )
         if options.map is not None and not stream:
             for photos in options.photos:
                 find_photos(photos)  # to make a place may take minutes
@@ -67,14 +72,24 @@ def _localise(options: argparse.Namespace, place: Place) -> None:
     columns = ["image", "tx", "ty", "tz", "sigma_m", "sigma_deg", "confidence", "accepted"]
     formats = dict.fromkeys(columns[1:7], "{:.2f}".format) | {"sigma_m": "{:.3f}".format}
     print(plain(table[columns].to_string(index=False, formatters=formats)))
-    print(f"\nIn {options.output}:{FILES}\n  photos.png   the photos on a map")
+    _tell_files(options, "\n  photos.png   the photos on a map")
+    _refuse_unread(listed(options.photos), table["similarity"].isna().sum(), len(table))
+
+
+def _tell_files(options: argparse.Namespace, more: str = "") -> None:
+    """Print which files hold the results, and what they are."""
+    print(f"\nIn {options.output}:{FILES}{more}")
     for name in dict.fromkeys(options.format):
         file = "colmap/" if name == "colmap" else f"{name}.txt"
         print(f"  {file:<12} accepted photos, see docs/formats.md")
-    if unread := table["similarity"].isna().sum():
+
+
+def _refuse_unread(source: str, unread: int, photos: int) -> None:
+    """Raise InputError where some of the photos could not be read."""
+    if unread:
         raise InputError(
-            f"{listed(options.photos)}: {unread} of {len(table)} photos cannot be read and have "
-            "no pose, see above; replace them or leave them out"
+            f"{source}: {unread} of {photos} photos cannot be read and have no pose, see above; "
+            "replace them or leave them out"
         )
 
 
@@ -85,19 +100,24 @@ def _localise_stream(options: argparse.Namespace, place: Place) -> None:
     from .streaming import localise_stream
 
     if options.camera is not None:
-        items = camera_frames(options.camera, options.every)
+        source, items = "--camera", camera_frames(options.camera, options.every)
     elif options.watch is not None:
-        items = watched_photos(options.watch)
+        source, items = str(options.watch), watched_photos(options.watch)
     else:
-        items = video_frames(options.photos[0], options.every)
+        source, items = str(options.photos[0]), video_frames(options.photos[0], options.every)
+    how = options.output, options.focal_length, options.format
+    unread = photos = 0
     device = select_device(options.device, options.workers)
     with (
         suppress(KeyboardInterrupt),
         Localiser(place, device, options.workers) as localiser,
-        closing(localise_stream(localiser, items, options.output, options.focal_length)) as rows,
+        closing(localise_stream(localiser, items, *how)) as rows,
     ):
         for row in rows:
+            photos += 1
+            unread += math.isnan(row["similarity"])
             numbers = "{tx:.2f} {ty:.2f} {tz:.2f}  {sigma_m:.3f} m  {confidence:.2f}".format(**row)
             mark = "accepted" if row["accepted"] else "not accepted"
             print(plain(f"{row['image']}  {row['seconds']:.2f} s  {numbers}  {mark}"), flush=True)
-    print(f"\nIn {options.output}:{FILES}")
+    _tell_files(options)
+    _refuse_unread(source, unread, photos)

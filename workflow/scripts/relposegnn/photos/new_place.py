@@ -23,7 +23,11 @@ DATASET = "maps"
 
 
 def prepare_place(
-    images: Path, model: Path | None, workers: int, lost_poses: str | None = None
+    images: Path,
+    model: Path | None,
+    workers: int,
+    lost_poses: str | None = None,
+    focal_length: float | None = None,
 ) -> Path:
     """Make what photos are localised with from images with poses; return the place's file.
 
@@ -34,6 +38,7 @@ def prepare_place(
         workers: threads, of all steps together.
         lost_poses: the configuration's ``frames.lost_poses``, ``refuse`` or ``leave_out``; None: as
             it has it.
+        focal_length: of the images' camera, in longer sides; None: as they tell it, or estimated.
 
     Raises:
         InputError: there is no such folder, its name cannot be a scene's, there is no model, or a
@@ -53,19 +58,22 @@ def prepare_place(
         )
     place = Path("results", DATASET, "runs", GENERAL, "places", f"{images.name}.json")
     command = [sys.executable, "-m", "snakemake", str(place), "--cores", str(workers)]
-    command += ["--quiet", "all", "--config", *_settings(images, model, lost_poses)]
+    command += ["--quiet", "all", "--config", *_settings(images, model, lost_poses, focal_length)]
     # Its own messages are of jobs and files; those of a step that failed say what is wrong.
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     done = subprocess.run(command, cwd=PROJECT, env=environment)  # noqa: S603  no shell reads it
     if done.returncode:
         raise InputError(
             f"{images}: this place could not be prepared; what is above says why. Mend it and run "
-            "the same command again: finished steps are kept"
+            "the command again: finished steps are kept. frames.focal_lengths and "
+            "frames.lost_poses are --database-focal-length and --lost-poses here"
         )
     return PROJECT / place
 
 
-def _settings(images: Path, model: Path, lost_poses: str | None) -> list[str]:
+def _settings(
+    images: Path, model: Path, lost_poses: str | None, focal_length: float | None
+) -> list[str]:
     """Return the configuration of a place, as Snakemake takes it from a command line."""
     configuration = {
         "dataset": DATASET,
@@ -75,8 +83,13 @@ def _settings(images: Path, model: Path, lost_poses: str | None) -> list[str]:
         "experiments": ["unseen"],
         "general": {"models": [str(model)]},
     }
+    frames: dict[str, object] = {}
     if lost_poses is not None:
-        configuration["frames"] = {"lost_poses": lost_poses}
+        frames["lost_poses"] = lost_poses
+    if focal_length is not None:
+        frames["focal_lengths"] = {images.name: {"train": focal_length, "test": None}}
+    if frames:
+        configuration["frames"] = frames
     return [f"{key}={json.dumps(value)}" for key, value in configuration.items()]
 
 

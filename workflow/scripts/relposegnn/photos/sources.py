@@ -90,16 +90,22 @@ def _decoded(path: Path, file: "av.container.InputContainer") -> Iterator["av.Vi
             f"{path}: holds no pictures that can be read, expected a video; replace or convert it"
         )
     check_picture(path, streams[0].width, streams[0].height)
-    damaged = 0
+    damaged = read = 0
     for packet in file.demux(streams[0]):
         try:
             for frame in packet.decode():
                 check_picture(path, frame.width, frame.height)
+                read += 1
                 yield frame
         except av.error.InvalidDataError:
             damaged += 1
     if damaged:
         logger.warning("%s: %d damaged parts of the video are left out", path, damaged)
+    if read < streams[0].frames:  # 0 where it tells no number
+        logger.warning(
+            "%s: tells of %d frames and holds %d that can be read, was it copied whole?",
+            *(path, streams[0].frames, read),
+        )
 
 
 def camera_frames(

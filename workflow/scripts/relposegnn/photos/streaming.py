@@ -1,14 +1,14 @@
 """Photos that come one after another, localised as they come: a table that grows, a trajectory."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
 
 from ..exchange.pose_formats import write_images, write_tum
 from ..runtime import InputError, disk_errors_named, make_folder
-from .exporting import accepted_poses
+from .exporting import accepted_poses, write_formats
 from .localiser import ABSENT, COLUMNS, Localiser
 from .sources import Item
 
@@ -20,6 +20,7 @@ def localise_stream(
     items: Iterable[Item],
     output_folder: str | Path,
     focal_length: float | None = None,
+    formats: Collection[str] = (),
 ) -> Iterator[dict[str, object]]:
     """Yield a row for each item as it comes, see ``Localiser.localise``, with its ``seconds``.
 
@@ -32,6 +33,7 @@ def localise_stream(
         items: of one of ``sources``.
         output_folder: to write to.
         focal_length: in longer sides; None: as EXIF says, else as the database's.
+        formats: further ones for accepted poses, at the end, see ``exporting.write_formats``.
 
     Raises:
         InputError: the source cannot be read at all.
@@ -59,6 +61,7 @@ def localise_stream(
         seconds = [f"{each:.6f}" for each in accepted["seconds"]]
         write_tum(folder / "poses.txt", listed, seconds, "in seconds")
         write_images(folder / "images.txt", listed)
+        write_formats(accepted.astype({"accepted": bool}), folder, formats)
 
 
 def _row_of(localiser: Localiser, item: Item, focal_length: float | None) -> pd.DataFrame:

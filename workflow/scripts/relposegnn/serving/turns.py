@@ -41,7 +41,7 @@ class Turns:
         self._localise, self._most = localise, most
         self._thread = ThreadPoolExecutor(1, "localising")
         self._turn = asyncio.Lock()  # first come, first served
-        self._seconds = 1.0  # that the last photo took
+        self._usual = 1.0  # seconds that a photo takes, of late
         self.inside, self.finished = 0, 0
 
     @contextmanager
@@ -52,7 +52,7 @@ class Turns:
             BusyError: none is left.
         """
         if self.inside >= self._most:
-            raise BusyError(self.inside, math.ceil(self.inside * self._seconds))
+            raise BusyError(self.inside, math.ceil(self.inside * self._usual))
         self.inside += 1
         try:
             yield
@@ -72,9 +72,10 @@ class Turns:
             began = time.perf_counter()
             loop = asyncio.get_running_loop()
             answer = await loop.run_in_executor(self._thread, self._localise, photo)
-            self._seconds = time.perf_counter() - began
+            seconds = time.perf_counter() - began
+        self._usual += (seconds - self._usual) / 5  # a slow one says little of others
         self.finished += 1
         return answer | {
-            "milliseconds": round(1000 * self._seconds, 1),
+            "milliseconds": round(1000 * seconds, 1),
             "milliseconds_waited": round(1000 * (began - came), 1),
         }
