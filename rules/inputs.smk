@@ -76,13 +76,16 @@ def left_out_predictions(wildcards):
 
 
 def known_graphs(wildcards):
-    """Return the graphs of a scene where a run was trained on them; of the authors', as sampled."""
+    """Return graphs of a scene that a run was trained on, which tell what was held out from it.
+
+    Of a network of the authors' those of left-out frames: nothing was.
+    """
     run, scene = wildcards.run, wildcards.scene
     if run in PUBLISHED_RUNS:
         kind, other = PUBLISHED_RUNS[run]
         seen = kind == "joint" or (kind == "single_scene") == (scene == other)
-    else:
-        seen = run in RUNS and scene in RUNS[run].scenes
+        return [f"results/{DATASET}/graphs/left_out/{scene}.h5"] if seen else []
+    seen = run in RUNS and scene in RUNS[run].scenes
     return [graphs_file(run, scene, AUTHORS_TRAINING_GRAPHS)] if seen else []
 
 

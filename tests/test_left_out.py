@@ -135,6 +135,7 @@ def test_frames_held_out_from_training_are_queries_too_and_not_known(tmp_path):
     known = known_frames(tmp_path / "graphs.h5", tmp_path / "trained.h5")
     np.testing.assert_array_equal(known, ~np.isin(query, held_out))
     assert not known_frames(tmp_path / "graphs.h5", None).any()
+    assert known_frames(tmp_path / "graphs.h5", tmp_path / "graphs.h5").all()  # by the authors'
 
 
 def test_graphs_of_another_scene_tell_nothing_of_what_is_known(tmp_path):
