@@ -229,6 +229,26 @@ def test_a_stream_writes_as_it_goes_and_goes_on_after_a_bad_photo(place, folder,
         assert [line.split()[0] for line in lines] == ["a", "d"]
 
 
+def test_a_watch_with_a_photo_that_cannot_be_read_ends_with_1(
+    place, exported, folder, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "tiny.map").write_bytes(exported)
+
+    def watched(_):
+        yield Item("a", folder / "test 0.PNG", 0.5)
+        yield Item("b", InputError("b: gone"), 1.0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("relposegnn.photos.sources.watched_photos", watched)
+    asked = ["--map", str(tmp_path / "tiny.map"), "--device", "cpu", "--workers", "1"]
+    asked += ["--watch", str(folder), "--output", str(tmp_path / "out"), "--format", "ace"]
+    assert localise(asked) == 1
+    printed = capsys.readouterr()
+    assert "1 of 2 photos cannot be read" in printed.err
+    assert "ace.txt" in printed.out
+    assert (tmp_path / "out/ace.txt").read_text().startswith("a ")
+
+
 def test_a_disk_that_fills_during_a_stream_is_told(place, folder, tmp_path):
     (tmp_path / "poses.csv").symlink_to("/dev/full")
     with (

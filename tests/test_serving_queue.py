@@ -3,11 +3,14 @@
 import asyncio
 import threading
 import time
+from contextlib import ExitStack
 
 import httpx
 import numpy as np
 import pytest
 from serving_place import PlantedPlace, client, held_place, photo_at, send_by_hand, serving
+
+from relposegnn.serving.turns import BusyError, Turns
 
 PHOTOS = [(row, red) for row in range(50) for red in (0, 7, 101, 230)]
 
@@ -55,6 +58,25 @@ def test_photos_beyond_the_queue_are_told_when_to_come_again():
     for answer in refused:
         assert 1 <= int(answer.headers["Retry-After"]) <= 4
         assert "4 photos wait" in answer.json()["error"]
+
+
+def test_one_slow_photo_says_little_of_how_long_others_wait():
+    """Twenty are quick; ten that wait are not told ten times what the last one took."""
+
+    async def told():
+        turns = Turns(lambda photo: time.sleep(len(photo) / 2) or {}, most=10)
+
+        async def stays():
+            return False
+
+        for photo in (*[b""] * 20, b"s"):
+            await turns.localise(photo, stays)
+        with ExitStack() as inside, pytest.raises(BusyError) as busy:
+            for _ in range(11):
+                inside.enter_context(turns.place())
+        return busy.value.seconds
+
+    assert asyncio.run(told()) == 2
 
 
 def test_others_are_answered_while_a_photo_is_in_work():
