@@ -16,7 +16,7 @@ from relposegnn.calibration import (
     StatedErrors,
     probability_within,
     read_calibration,
-    read_held_out,
+    read_calibration_file,
     share_within,
     stated_errors,
     write_calibration,
@@ -263,13 +263,12 @@ def test_the_file_holds_the_scales_by_estimator(tmp_path):
 def test_the_file_tells_which_frames_were_held_out(tmp_path):
     file = tmp_path / "calibration.json"
     write_calibration(file, {}, Owner(**OWNED), np.array([7, 8]))
-    np.testing.assert_array_equal(read_held_out(file), [7, 8])
+    np.testing.assert_array_equal(read_calibration_file(file)[1], [7, 8])
     told = json.loads(file.read_text())
-    for rows in ([-1], [0.5], "none", {}):
+    for rows in ([-1], [0.5], "none", None):
         file.write_text(json.dumps(told | {"held_out": rows}))
-        if rows != {}:
-            with pytest.raises(InputError, match=r"calibration\.json: cannot be read"):
-                read_held_out(file)
+        with pytest.raises(InputError, match=r"calibration\.json: cannot be read"):
+            read_calibration_file(file)
 
 
 @pytest.mark.parametrize("told", [{"dataset": "e"}, {"scene": "hall"}, {"model": "n"}])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import turn_world
+from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 from test_published_network import CASES, published_model
 from torchvision.models.resnet import ResNet
@@ -169,7 +170,7 @@ def test_the_way_to_what_was_trained_on_is_to_the_nearest_image_not_held_out(tin
 
 def test_the_way_from_no_camera_is_unknown():
     centres = np.array([[0, 0, 0], [np.nan, 0, 0], [0, 4, 3.0]])
-    ways = localization.way_to_nearest(centres, np.array([[0, 1, 0], [0, 4, 0.0]]))
+    ways = localization.way_to_nearest(centres, KDTree([[0, 1, 0], [0, 4, 0.0]]))
     np.testing.assert_allclose(ways, [1, np.nan, 3])
 
 

@@ -12,9 +12,7 @@ from described_place import CPU, SAMPLING, localise
 from test_photos_place import SURE, write_calibration
 
 from relposegnn.calibration import LEVELS, Scale, StatedErrors, probability_within
-from relposegnn.calibration import write_calibration as write_held_out
 from relposegnn.camera_files import write_camera
-from relposegnn.checkpoints import load_model
 from relposegnn.frames import Frames
 from relposegnn.matching.refinement import Refined, unrefined
 from relposegnn.metrics import STATED
@@ -26,7 +24,6 @@ from relposegnn.photos.refining import PhotoRefiner
 from relposegnn.poses import quaternion_from_matrix, rotation_error_deg
 from relposegnn.predictions import ALL_EDGES, REFINED, SOLVED
 from relposegnn.published_network import RelPoseGNN
-from relposegnn.weights import fingerprint
 
 pytestmark = pytest.mark.slow
 
@@ -145,12 +142,10 @@ def test_errors_grow_with_the_way_to_what_the_network_was_trained_on(place, fold
     with Frames(place.frames) as frames:
         database = frames.poses("train")[:, :3, 3]
     scale, trained = SURE._replace(farther=(5.0, 0.0)), 3
-    owner = Owner("tiny", "tiny", model=fingerprint(load_model(place.model)))
     stated = []
     for held_out in ((), np.delete(np.arange(len(database)), trained)):
-        write_held_out(tmp_path / "c.json", {ALL_EDGES: scale}, owner, held_out)
-        changes = {"calibration": tmp_path / "c.json"}
-        table = localise(place, folder, tmp_path / "out", **changes)
+        file = write_calibration(tmp_path / "c.json", place.model, held_out, **{ALL_EDGES: scale})
+        table = localise(place, folder, tmp_path / "out", calibration=file)
         ways = np.linalg.norm(table[POSE[:3]].to_numpy()[:, None] - database, axis=2)
         way = ways[:, trained] if len(held_out) else ways.min(axis=1)
         expected = 0.1 * (1 + 5 * np.sqrt(way / scale.extent[0]))

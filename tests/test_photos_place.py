@@ -43,14 +43,14 @@ def place_in(project, features=True):
 SURE = Scale([0.1, 0.0, 0.0], [2.0, 0.0, 0.0], (2, 2), (0.08, 1.5), 200, (99, 180), 1e6)
 
 
-def write_calibration(path, model=None, **scales):
+def write_calibration(path, model=None, held_out=(), **scales):
     """Write that errors are 0.1 m and 2 degrees, of all edges; more by other estimators.
 
     With a model's file it is of the tiny scene, and of this model.
     """
     owner = Owner("tiny", "tiny", model=fingerprint(load_model(model)) if model else "m")
     path.parent.mkdir(parents=True, exist_ok=True)
-    calibration.write_calibration(path, {ALL_EDGES: SURE} | scales, owner)
+    calibration.write_calibration(path, {ALL_EDGES: SURE} | scales, owner, held_out)
     return path
 
 

@@ -140,20 +140,17 @@ def read_calibration(calibration_file: str | Path, owner: OfScene | None = None)
         InputError: the file cannot be read as one of ``write_calibration``, or is not of the
             ``owner``.
     """
-    return _read(calibration_file, owner)[0]
+    return read_calibration_file(calibration_file, owner)[0]
 
 
-def read_held_out(calibration_file: str | Path) -> np.ndarray:
-    """Return the database frames that were held out from the network's training on the scene.
+def read_calibration_file(
+    calibration_file: str | Path, owner: OfScene | None = None
+) -> tuple[Calibration, np.ndarray]:
+    """Return the scales, and the database frames that were held out from training on the scene.
 
     Raises:
-        InputError: the file cannot be read as one of ``write_calibration``.
+        InputError: as ``read_calibration``.
     """
-    return _read(calibration_file, None)[1]
-
-
-def _read(calibration_file: str | Path, owner: OfScene | None) -> tuple[Calibration, np.ndarray]:
-    """Return all that a file of ``write_calibration`` tells, see there."""
     try:
         contents = read_object(calibration_file)
         check_keys(contents, {"dataset", "scene", "model", "held_out", "scales"})
@@ -257,9 +254,8 @@ def told_of_errors(
     if estimator == UNREFINED:
         return tuple(sigma[:, None] for sigma, _ in _stated(arrays, ALL_EDGES, calibration))
     matched = MATCHED.get(estimator)
-    wanted = [*EDGE_SPREADS, DISTANCES.get(estimator), NEAREST.get(estimator)]
-    wanted = matched.all() if matched else wanted
-    if not set(wanted) <= arrays.keys():
+    regressed = *EDGE_SPREADS, DISTANCES.get(estimator), NEAREST.get(estimator)
+    if not set(matched.all() if matched else regressed) <= arrays.keys():
         return None
     motions = _motions(arrays, estimator)
     if matched:

@@ -99,10 +99,9 @@ def calibrate_errors(
 ) -> None:
     """Write the scales of stated errors, as JSON.
 
-    Refined poses are measured on all frames: they hardly depend on the network. Those by focal
-    lengths that are told and those by focal lengths that are solved for have scales of their own.
-    Regressed ones are measured as the module says; without enough frames that the network does not
-    know, on those that it knows, with a warning.
+    Refined poses, by focal lengths that are told and by those that are solved for, are measured on
+    all frames: they hardly depend on the network. Regressed ones are as the module says; without
+    enough frames that the network does not know, on those that it knows, with a warning.
 
     Args:
         left_out: of the scene.
@@ -127,7 +126,7 @@ def calibrate_errors(
             "validation (graphs.validation): regressed poses have larger errors than are stated",
             *(left_out.file, unknown[0], len(known), FEWEST),
         )
-        known = np.zeros(len(known), dtype=bool)
+        known = np.zeros_like(known)
     used = [_Frames.alike(arrays, ~known)]
     if known.sum() >= FEWEST:
         used = [_Frames(own, seen, ~seen) for own, seen in scenes]

@@ -96,9 +96,8 @@ def localize_queries(
     the first edge into the query, ``targ_t`` and ``targ_q`` the truth. Beside them ``robust_t``,
     ``robust_q`` from all edges, ``spread_m``, ``spread_deg`` (N) how far their estimates lie apart,
     ``abs_distance``, ``robust_distance`` (N) that of the first edge and the mean of all, see
-    ``PoseNetwork.distance``, ``abs_nearest``, ``robust_nearest`` (N) the way in metres from these
-    estimates to the nearest database image that is not held out from training, ``reference_t``,
-    ``reference_q`` the neighbour in node 1.
+    ``PoseNetwork.distance``, ``abs_nearest``, ``robust_nearest`` (N) the metres to the nearest
+    database image not held out from training, ``reference_t``, ``reference_q`` node 1's pose.
 
     Args:
         model: in evaluation mode; it is fastest with its weights in ``channels_last``.
@@ -120,34 +119,45 @@ def localize_queries(
         images = SceneImages(model, frames, scene.features)
         seen = images.of_frames(split, query)
         candidates = estimate_candidates(images, seen, neighbours, settings.both_directions)
-        held_out, _ = read_graphs(scene.trained or scene.graphs, VALIDATION, frames)
-    robust_t, robust_q = aggregate(candidates, settings.aggregation)
-    if failed := np.isnan(robust_t).any(axis=1).sum():
+        known = _known_cameras(scene, frames)
+    regressed = _arrays_of_edges(candidates, settings.aggregation, known)
+    if failed := np.isnan(regressed[f"{PREFIXES[ALL_EDGES]}_t"]).any(axis=1).sum():
         logger.warning("%s: %d of %d queries have no finite pose", scene.graphs, failed, len(query))
-    first = candidates.translation[:, 0], candidates.quaternion[:, 0]
-    spreads = pair_spread(candidates.translation, candidates.quaternion)
-    trained = np.delete(database[:, :3], held_out, axis=0)
     return {
         NAMES: np.asarray(frames.names(split))[query],
-        **arrays_of_poses(PREFIXES[FIRST_EDGE], *first),
         **arrays_of_poses(TRUTH, *_split_vectors(truth)),
-        **arrays_of_poses(PREFIXES[ALL_EDGES], robust_t, robust_q),
-        **dict(zip(EDGE_SPREADS, spreads, strict=True)),
-        DISTANCES[FIRST_EDGE]: candidates.distance[:, 0],
-        DISTANCES[ALL_EDGES]: candidates.distance.mean(axis=1),
-        NEAREST[FIRST_EDGE]: way_to_nearest(first[0], trained),
-        NEAREST[ALL_EDGES]: way_to_nearest(robust_t, trained),
+        **regressed,
         **arrays_of_poses(PREFIXES[REFERENCE], *_split_vectors(database[neighbours[:, 0]])),
     }
 
 
-def way_to_nearest(centres: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return the way (N,) from each camera centre (N, 3) to the nearest of others (M, 3).
+def _arrays_of_edges(candidates: Candidates, rule: str, known: KDTree) -> dict[str, np.ndarray]:
+    """Return what ``localize_queries`` tells of the first edge and of all, by an ``aggregate``."""
+    distance = candidates.distance
+    spreads = pair_spread(candidates.translation, candidates.quaternion)
+    arrays = dict(zip(EDGE_SPREADS, spreads, strict=True))
+    for name, pose, own in (
+        (FIRST_EDGE, (candidates.translation[:, 0], candidates.quaternion[:, 0]), distance[:, 0]),
+        (ALL_EDGES, aggregate(candidates, rule), distance.mean(axis=1)),
+    ):
+        arrays |= arrays_of_poses(PREFIXES[name], *pose)
+        arrays |= {DISTANCES[name]: own, NEAREST[name]: way_to_nearest(pose[0], known)}
+    return arrays
+
+
+def _known_cameras(scene: SceneFiles, frames: Frames) -> KDTree:
+    """Return the centres of the database's cameras, without those held out from training."""
+    held_out, _ = read_graphs(scene.trained or scene.graphs, VALIDATION, frames)
+    return KDTree(np.delete(frames.poses("train")[:, :3, 3], held_out, axis=0))
+
+
+def way_to_nearest(centres: np.ndarray, cameras: KDTree) -> np.ndarray:
+    """Return the way (N,) from camera centres (N, 3) to the nearest of some cameras.
 
     NaN from those that are not finite.
     """
     way, finite = np.full(len(centres), np.nan), np.isfinite(centres).all(axis=1)
-    way[finite], _ = KDTree(others).query(centres[finite])
+    way[finite], _ = cameras.query(centres[finite])
     return way
 
 

@@ -49,18 +49,16 @@ class Scene:
 def recorded_order(name: str) -> tuple[list[list[str | int]], str]:
     """Return what images are sorted by, so that ``seq/2.jpg`` comes before ``seq/10.jpg``."""
     parts = (re.split(r"([0-9]+)", part) for part in name.split("/"))  # texts and numbers by turns
-    return [
-        [int(each) if index % 2 else each for index, each in enumerate(part)] for part in parts
-    ], name
+    key = [[int(each) if n % 2 else each for n, each in enumerate(part)] for part in parts]
+    return key, name
 
 
 def hold_out(scene: Scene, stretch: int) -> Scene:
     """Return a scene split anew: whole stretches of its frames alternate between both splits.
 
-    All frames, of database and queries, are taken in the order of their names, numbers in these as
-    numbers, and cut into
-    stretches of so many frames, the last maybe shorter. The first is database, the second queries,
-    and so on, so that most queries are far from the database in time.
+    All frames, of database and queries, are taken in ``recorded_order`` and cut into stretches of
+    so many frames, the last maybe shorter. The first is database, the second queries, and so on, so
+    that most queries are far from the database in time.
 
     Raises:
         InputError: there is no second stretch.

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
+from scipy.spatial import KDTree
 from tqdm import tqdm
 
 from ..aggregation import aggregate, pair_spread
-from ..calibration import StatedErrors, read_calibration, read_held_out, stated_errors
+from ..calibration import StatedErrors, read_calibration_file, stated_errors
 from ..checkpoints import load_model
 from ..frames import Frames
 from ..localization import estimate_candidates, way_to_nearest
@@ -105,9 +106,9 @@ class Localiser:
         self._workers, model = workers, load_model(place.model)
         owner = self.frames.dataset, self.frames.scene, f"{place.frames} and {place.model}"
         owner = Owner(*owner, model=fingerprint(model))
-        self._calibration = read_calibration(place.calibration, owner)
-        rows = np.arange(self.frames.count("train"))
-        self._trained = np.setdiff1d(rows, read_held_out(place.calibration))
+        self._calibration, held_out = read_calibration_file(place.calibration, owner)
+        rows = np.setdiff1d(np.arange(self.frames.count("train")), held_out)
+        self._known_cameras = KDTree(self.frames.poses("train")[rows, :3, 3])
         if REFINED in self._calibration and SOLVED not in self._calibration:
             logger.warning(
                 "%s: has no scale of the errors of photos whose focal length is solved for: they "
@@ -237,9 +238,8 @@ class Localiser:
         told = dict(zip(EDGE_SPREADS, spread, strict=True))
         told[DISTANCES[ALL_EDGES]] = candidates.distance.mean(axis=1)
         told["robust_t"], told["robust_q"] = poses
-        database = self.frames.poses("train")
-        told[NEAREST[ALL_EDGES]] = way_to_nearest(poses[0], database[self._trained, :3, 3])
-        reference = database[neighbours[:, 0]]
+        told[NEAREST[ALL_EDGES]] = way_to_nearest(poses[0], self._known_cameras)
+        reference = self.frames.poses("train")[neighbours[:, 0]]
         told["reference_t"] = reference[:, :3, 3]
         told["reference_q"] = quaternion_from_matrix(reference[:, :3, :3])
         priors = regressed_prior(*poses, *spread)

@@ -1,0 +1,77 @@
+"""Photos that come one after another: what is written as they come, and at the end."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from described_place import CPU
+from PIL import Image
+
+from relposegnn.photos.command import main as localise
+from relposegnn.photos.localiser import COLUMNS, POSE, Localiser
+from relposegnn.photos.map_files import export_map
+from relposegnn.photos.sources import Item
+from relposegnn.photos.streaming import localise_stream
+from relposegnn.runtime import InputError
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_stream_writes_as_it_goes_and_goes_on_after_a_bad_photo(place, folder, tmp_path):
+    """The user interrupts: rows that were printed are kept, and the trajectory has their times."""
+    with Image.open(folder / "test 1.PNG") as opened:
+        picture = opened.convert("RGB")
+    (tmp_path / "bad.png").write_bytes(b"none")
+
+    def items():
+        yield Item("a", folder / "test 0.PNG", 0.5)
+        yield Item("b", tmp_path / "bad.png", 1.0)
+        yield Item("c", InputError("gone"), 1.5)
+        yield Item("d", picture, 2.25)
+        raise KeyboardInterrupt
+
+    with Localiser(place, CPU) as loaded:
+        expected = loaded.localise([folder / "test 0.PNG", picture], ["a", "d"]).table
+        rows = list(localise_stream(loaded, items(), tmp_path / "out", formats=("hloc", "ace")))
+    assert [row["image"] for row in rows] == ["a", "b", "c", "d"]
+    table = pd.read_csv(tmp_path / "out/poses.csv")
+    assert list(table.columns) == [*COLUMNS, "seconds"] == [*expected.columns, "seconds"]
+    assert table["seconds"].tolist() == [0.5, 1.0, 1.5, 2.25]
+    assert table["tx"].isna().tolist() == [False, True, True, False]
+    assert table["accepted"].tolist() == [True, False, False, True]
+    np.testing.assert_allclose(table[POSE].iloc[[0, 3]], expected[POSE], atol=1e-5)
+    tum = np.loadtxt(tmp_path / "out/poses.txt")
+    np.testing.assert_allclose(tum[:, 0], [0.5, 2.25])
+    np.testing.assert_allclose(tum[:, 1:4], table[POSE[:3]].iloc[[0, 3]], atol=1e-6)
+    for name in ("hloc", "ace"):
+        lines = (tmp_path / f"out/{name}.txt").read_text().splitlines()
+        assert [line.split()[0] for line in lines] == ["a", "d"]
+
+
+def test_a_watch_with_a_photo_that_cannot_be_read_ends_with_1(
+    place, folder, tmp_path, monkeypatch, capsys
+):
+    export_map(place, tmp_path / "tiny.map")
+
+    def watched(_):
+        yield Item("a", folder / "test 0.PNG", 0.5)
+        yield Item("b", InputError("b: gone"), 1.0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("relposegnn.photos.sources.watched_photos", watched)
+    asked = ["--map", str(tmp_path / "tiny.map"), "--device", "cpu", "--workers", "1"]
+    asked += ["--watch", str(folder), "--output", str(tmp_path / "out"), "--format", "ace"]
+    assert localise(asked) == 1
+    printed = capsys.readouterr()
+    assert "1 of 2 photos cannot be read" in printed.err
+    assert "ace.txt" in printed.out
+    assert (tmp_path / "out/ace.txt").read_text().startswith("a ")
+
+
+def test_a_disk_that_fills_during_a_stream_is_told(place, folder, tmp_path):
+    (tmp_path / "poses.csv").symlink_to("/dev/full")
+    with (
+        Localiser(place, CPU) as loaded,
+        pytest.raises(InputError, match=r"csv: cannot be written \(No space"),
+    ):
+        list(localise_stream(loaded, [Item("a", folder / "test 0.PNG", 0.5)], tmp_path))
+    assert (tmp_path / "poses.txt").exists()
