@@ -53,9 +53,10 @@ general-model: environment  ## the network for places that it was not trained on
 
 # Each test on one thread; a worker for each core, and the tests of one file in one worker. Bytecode
 # is kept, whatever the environment says: hundreds of jobs would compile the library anew. So is freed
-# memory, as in jobs (KEPT_MEMORY in workflow/scripts/relposegnn/threads.py).
+# memory, as in jobs (KEPT_MEMORY in workflow/scripts/relposegnn/threads.py), here in pages of 2 MB.
 MEMORY := MALLOC_TRIM_THRESHOLD_=268435456 MALLOC_MMAP_THRESHOLD_=33554432
-TESTS := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(MEMORY) $(RUN) pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+PAGES := GLIBC_TUNABLES=glibc.malloc.hugetlb=1
+TESTS := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(MEMORY) $(PAGES) $(RUN) pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 style: .venv/.complete-dev
 	$(RUN) ruff check .

@@ -20,7 +20,9 @@ def unpacked(repository, ref):
                 repository.archive(file, commit)
                 file.seek(0)
                 with tarfile.open(fileobj=file) as archive:
-                    archive.extractall(whole, filter="data")
+                    # Python has it from 3.11.4 on.
+                    archive.extraction_filter = getattr(tarfile, "data_filter", None)
+                    archive.extractall(whole)
             try:
                 whole.rename(folder)
             except OSError:  # another process was faster

@@ -64,10 +64,13 @@ def kill(running: subprocess.Popen, sent: signal.Signals, whole_group: bool) -> 
         running.wait()
 
 
-def run_with_kills(project: Project, target: str, jobs: int, kills: int, seed: int) -> list[str]:
+def run_with_kills(
+    project: Project, target: str, jobs: int, seconds: float, kills: int, seed: int
+) -> list[str]:
     """Run until done, killed so many times over; return the outputs of all jobs that finished.
 
-    The first moments are early in the workflow's ``jobs`` jobs and the last ones late.
+    The first moments are early in the workflow's ``jobs`` jobs and the last ones late, up to the
+    ``seconds`` that one takes after another has ended.
     """
     rng = np.random.default_rng(seed)
     finished, printed = [], project.folder / "printed.txt"
@@ -81,7 +84,7 @@ def run_with_kills(project: Project, target: str, jobs: int, kills: int, seed: i
         ):
             time.sleep(0.05)
             text = printed.read_text()
-        time.sleep(rng.uniform(0, 2))  # while a job begins, works or ends
+        time.sleep(rng.uniform(0, seconds))  # while a job begins, works or ends
         ended = running.poll() is not None
         if not ended:
             kill(running, SIGNALS[number % 3], whole_group=number % 2 == 0)
@@ -101,8 +104,10 @@ def contents(project: Project, patterns: tuple[str, ...]) -> dict[str, bytes]:
 def check_as_undisturbed(folder: Path, target: str, kills: int, patterns: tuple[str, ...]) -> None:
     """Check that a run with kills repeats no job that was done and makes the same bytes."""
     undisturbed, killed = one_scene(folder / "undisturbed"), one_scene(folder / "killed")
+    begun = time.monotonic()
     expected = finished_outputs(undisturbed.run("--", target))
-    done = run_with_kills(killed, target, len(expected), kills, seed=20)
+    seconds = (time.monotonic() - begun) / len(expected)
+    done = run_with_kills(killed, target, len(expected), seconds, kills, seed=20)
     assert not Counter(done) - Counter(expected)  # none was done again
     # One that is done when Snakemake is killed may not have been called finished any more.
     assert (Counter(expected) - Counter(done)).total() <= kills
