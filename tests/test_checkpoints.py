@@ -170,7 +170,7 @@ def test_a_damaged_training_state_is_not_resumed(tmp_path, caplog):
     ("stranger", "name"),
     [
         (argparse.Namespace(epochs=3), "argparse.Namespace"),
-        (Path("model.pt"), "pathlib.PosixPath"),
+        (Path("model.pt"), f"{type(Path()).__module__}.PosixPath"),
         (np.array([None]), "numpy.dtypes.ObjectDType"),
         (datetime.date(2020, 1, 1), "datetime.date"),
     ],

@@ -79,14 +79,14 @@ def _find_photos(folder: Path) -> list[str]:
         return [folder.name]
     base = folder_of(folder)
     if not folder.exists() and base != folder:
-        try:
-            matching = list(base.glob(str(folder.relative_to(base))))
-        except ValueError as error:
+        pattern = folder.relative_to(base)
+        # Some versions of Python refuse it, others take it for one asterisk.
+        if wrong := [part for part in pattern.parts if "**" in part and part != "**"]:
             raise InputError(
-                f"{folder}: is no pattern ({error}), expected one as trip/*.jpg or trip/**/*.jpg; "
-                "correct it"
-            ) from error
-        found = [path for path in matching if path.is_file()]
+                f"{folder}: is no pattern, ** beside other characters in {wrong[0]!r}, expected "
+                "one as trip/*.jpg or trip/**/*.jpg; correct it"
+            )
+        found = [path for path in base.glob(str(pattern)) if path.is_file()]
         photos = [path for path in found if path.suffix.lower() in SUFFIXES]
         if not photos:
             raise InputError(

@@ -1,5 +1,6 @@
 """The service while it runs: told where it is, ended by SIGTERM or Ctrl-C when its work is done."""
 
+import asyncio
 import signal
 import socket
 
@@ -8,6 +9,8 @@ import uvicorn
 from .application import Answering, Bounds, make_application
 from .connections import Connection
 from .protection import is_loopback
+
+LOOKING = 0.1  # seconds between two looks for a second Ctrl-C
 
 
 class _Server(uvicorn.Server):
@@ -21,9 +24,14 @@ class _Server(uvicorn.Server):
         print(f"serving at http://{shown}:{port}/ (Ctrl-C ends it)", flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish what has been taken on, and end."""
+        """Finish what has been taken on, or leave it when told again, and end."""
         print("no new photos; those here are finished (Ctrl-C again leaves them)", flush=True)
-        await super().shutdown(sockets)
+        # From Python 3.12 on, it waits for connections that are open, even when told again.
+        finishing = asyncio.create_task(super().shutdown(sockets))
+        while not (finishing.done() or self.force_exit):
+            await asyncio.wait([finishing], timeout=LOOKING)
+        if finishing.done():
+            finishing.result()
 
 
 def serve(place: Answering, bounds: Bounds, listening: socket.socket) -> None:
