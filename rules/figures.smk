@@ -80,7 +80,7 @@ rule plot_errors:
         mem_mb=1000,
         runtime=10,
     params:
-        scenes=SCENES,
+        scenes=SCORED,
         code=code("plot_errors"),
     script:
         "../workflow/scripts/plot_errors.py"

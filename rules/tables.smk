@@ -116,7 +116,7 @@ rule tabulate_predictions:
         mem_mb=1000,
         runtime=10,
     params:
-        runs=lambda wildcards: EXPERIMENTS[wildcards.experiment],
+        runs=lambda wildcards: runs_by_scene(wildcards.experiment),
         code=code("tabulate_predictions"),
     script:
         "../workflow/scripts/tabulate_predictions.py"
@@ -124,7 +124,7 @@ rule tabulate_predictions:
 
 rule tabulate_retrieval:
     input:
-        quality=expand("results/{{dataset}}/retrieval/{scene}.csv", scene=SCENES),
+        quality=expand("results/{{dataset}}/retrieval/{scene}.csv", scene=SCORED),
     output:
         csv="results/{dataset}/tables/retrieval.csv",
         markdown="results/{dataset}/tables/retrieval.md",
@@ -146,7 +146,7 @@ rule tabulate_retrieval:
         mem_mb=1000,
         runtime=10,
     params:
-        scenes=SCENES,
+        scenes=SCORED,
         code=code("tabulate_retrieval"),
     script:
         "../workflow/scripts/tabulate_retrieval.py"

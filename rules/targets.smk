@@ -1,7 +1,24 @@
 # What targets and tables are made of: functions that list files. The settings are in common.smk.
 
 TABLE_FORMS = ("csv", "md", "tex", "html")
-PHOTO_OUTPUTS = ("poses.csv", "poses.txt", "images.txt", "photos.png")
+
+
+def scenes_with_queries():
+    """Return the scenes that have queries, or may have: of one that is to be made it is not known."""
+    if config["frames"]["held_out"]:
+        return SCENES
+    return [scene for scene in SCENES if lists_queries(Path(scene_folder(scene)))]
+
+
+NO_QUERIES = not scenes_with_queries()
+# What is tabulated; where no scene has queries, whoever asks for it is told why it cannot be.
+SCORED = scenes_with_queries() or SCENES
+if NO_QUERIES or SCORED != SCENES:
+    without = shorten(", ".join(s for s in SCENES if NO_QUERIES or s not in SCORED), 60)
+    logger.info(
+        f"{without}: no queries are listed, so nothing can be scored there: by default networks are "
+        "trained, and what photos are localised with is made"
+    )
 
 
 def scene_folders(wildcards):
@@ -41,9 +58,14 @@ def without_seeds(evaluations):
     return [(repeated(run), scene) for run, scene in evaluations]
 
 
+def runs_by_scene(experiment):
+    """Return the run of an experiment in each scene that is scored, in the order of the scenes."""
+    return {s: run for s, run in EXPERIMENTS[experiment].items() if s in SCORED}
+
+
 def experiment_evaluations(experiment):
     """Return (run, scene) of an experiment's table, in the order of the scenes."""
-    return with_seeds((run, scene) for scene, run in EXPERIMENTS[experiment].items())
+    return with_seeds((run, scene) for scene, run in runs_by_scene(experiment).items())
 
 
 def ablation_evaluations():
@@ -52,7 +74,7 @@ def ablation_evaluations():
         EXPERIMENTS[PUBLISHED].values() if PUBLISHED in config["experiments"] else []
     )
     runs = dict.fromkeys(["joint", *VARIANTS, *theirs])
-    return [(run, scene) for run in runs for scene in SCENES]
+    return [(run, scene) for run in runs for scene in SCORED]
 
 
 def requested_evaluations():
@@ -70,12 +92,12 @@ def requested_runs():
     return list(dict.fromkeys(run for run, _ in requested_evaluations()))
 
 
-def evaluation_files(pattern, seeds=False):
+def evaluation_files(pattern, seeds=False, scenes=SCORED):
     """Return the file of each requested evaluation: {run} and {scene} are replaced in a pattern.
 
     Of the first seed, or of all ``seeds``. Where several have one file, it stands once.
     """
-    pairs = requested_evaluations()
+    pairs = [(run, scene) for run, scene in requested_evaluations() if scene in scenes]
     pairs = with_seeds(pairs) if seeds else pairs
     files = [pattern.format(run=run, scene=scene) for run, scene in pairs]
     return list(dict.fromkeys(files))
@@ -97,7 +119,7 @@ def table_files(*forms):
 def figure_files():
     """Return every figure of the configured experiments and variants."""
     folder = f"results/{DATASET}/figures"
-    galleries = [] if AUTHORS_GRAPHS else SCENES
+    galleries = [] if AUTHORS_GRAPHS else SCORED
     matches = f"{folder}/matches/{{run}}/{{scene}}.png"
     return [
         *evaluation_files(f"{folder}/trajectories/{{run}}/{{scene}}.png"),
@@ -112,25 +134,15 @@ def model_files():
     """Return the model of each requested run, of all seeds, and what photos are localised with."""
     runs = f"results/{DATASET}/runs"
     return [
-        *evaluation_files(f"{runs}/{{run}}/model.pt", seeds=True),
-        *evaluation_files(f"{runs}/{{run}}/places/{{scene}}.json"),
+        *evaluation_files(f"{runs}/{{run}}/model.pt", seeds=True, scenes=SCENES),
+        *place_files(),
     ]
 
 
-def no_queries():
-    """Return whether no scene has queries; of scenes that are still to be extracted, some may."""
-    if not config["scenes_dir"] or config["frames"]["held_out"]:
-        return False
-    folder = Path(config["scenes_dir"])
-    return not any(lists_queries(folder / scene) for scene in SCENES)
-
-
-NO_QUERIES = no_queries()
-if NO_QUERIES:
-    logger.info(
-        f"{shorten(', '.join(SCENES), 60)}: no queries are listed, so nothing can be scored: by "
-        "default models are trained, and what photos are localised with is made"
-    )
+def place_files():
+    """Return what photos are localised with in each scene, by the first seed."""
+    places = f"results/{DATASET}/runs/{{run}}/places/{{scene}}.json"
+    return evaluation_files(places, scenes=SCENES)
 
 
 def default_files():
@@ -140,13 +152,12 @@ def default_files():
     """
     if NO_QUERIES:
         return model_files()
-    places = evaluation_files(f"results/{DATASET}/runs/{{run}}/places/{{scene}}.json")
     cards = [
         f"results/{DATASET}/runs/{run}/model.md"
         for run in requested_runs()
         if run in RUNS
     ]
-    return [*table_files(), *figure_files(), *places, *cards]
+    return [*table_files(), *figure_files(), *place_files(), *cards]
 
 
 def scores_of(evaluations):
@@ -164,13 +175,13 @@ def experiment_scores(wildcards):
 
 def first_seed_scores(wildcards):
     """Return the scores of an experiment at the first seed, in the order of the scenes."""
-    runs = EXPERIMENTS[wildcards.experiment]
+    runs = runs_by_scene(wildcards.experiment)
     return scores_of((run, scene) for scene, run in runs.items())
 
 
 def report_places():
     """Return (scene, run) of what the report shows place by place: the first experiment."""
-    return list(EXPERIMENTS[config["experiments"][0]].items())
+    return list(runs_by_scene(config["experiments"][0]).items())
 
 
 def report_files(pattern):
@@ -213,7 +224,7 @@ def experiment_comparisons(wildcards):
     """Return the comparisons with the authors' estimates of an experiment's scenes."""
     return [
         f"results/{DATASET}/runs/{run}/comparison/{scene}.csv"
-        for scene, run in EXPERIMENTS[wildcards.experiment].items()
+        for scene, run in runs_by_scene(wildcards.experiment).items()
     ]
 
 
@@ -266,35 +277,3 @@ def validation_scores(wildcards):
     folder = f"results/{DATASET}/runs"
     pairs = validation_evaluations()
     return [f"{folder}/{run}/validation/{scene}.csv" for run, scene in pairs]
-
-
-def photos_in_folder(wildcards):
-    """Return the files in the folder of new photos: a change in any of them counts."""
-    folder = config["photos"]["folder"]
-    if not folder:
-        raise WorkflowError("photos.folder: is null, expected a folder of photos")
-    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-    for path in files:
-        if re.search("[{}]", str(path)):
-            raise WorkflowError(
-                f"{path}: has braces in its name, which Snakemake takes for wildcards; rename it, or "
-                "use the command ./localise, which takes any name"
-            )
-    return [local(str(path)) for path in files]
-
-
-def photo_files(wildcards):
-    """Return what is made of the new photos."""
-    photos = config["photos"]
-    scene = photos["scene"] or (SCENES[0] if len(SCENES) == 1 else None)
-    runs = ALL_RUNS
-    if scene not in SCENES:
-        raise WorkflowError(
-            f"photos.scene: got {scene or 'null'}, expected one of {', '.join(SCENES)}"
-        )
-    if photos["run"] not in runs:
-        raise WorkflowError(
-            f"photos.run: got {photos['run']}, expected one of {', '.join(runs)}"
-        )
-    folder = f"results/{DATASET}/photos/{photos['run']}/{scene}"
-    return [f"{folder}/{name}" for name in PHOTO_OUTPUTS]

@@ -133,3 +133,16 @@ def test_a_place_without_queries_ends_with_its_model_and_says_so(place):
     held_out = planned(place, ["run", "attic", "--", "--config", "frames={held_out: 10}"])
     assert "score poses" in held_out
     assert "no queries" not in held_out
+
+
+@pytest.mark.slow
+def test_scenes_without_queries_train_and_are_not_scored(place):
+    """Beside one with queries, whose tables are made."""
+    write_walk(place.folder / "places/cellar", database=30, queries=0)
+    both = ("--configfile", "config/garage.yaml", "--config", "scenes=[garage,cellar]")
+    plan = snakemake_output(["-n", *both], place.folder)
+    assert "cellar: no queries are listed, so nothing can be scored there" in plan
+    counted = dict(re.findall(r"^(\w+) +(\d+)$", plan, re.MULTILINE))
+    assert counted["pack_frames"] == counted["describe_place"] == "2"
+    once = ("train_model", "predict_poses", "score_poses", "plot_retrieval", "measure_retrieval")
+    assert {counted[rule] for rule in once} == {"1"}

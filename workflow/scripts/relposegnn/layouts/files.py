@@ -27,10 +27,16 @@ LAYOUTS = {
     "TUM RGB-D": [TUM_POSES],
     "plain tables of poses": ["train.csv", "train.txt"],
 }
-QUERY_LISTS = (
-    *(SEVEN_SCENES_SPLITS["test"], CAMBRIDGE_SPLITS["test"], TWELVE_SCENES_SPLIT),
-    *("test.txt", "test.csv"),
-)
+# Of each, the files that name its queries.
+QUERY_LISTS = {
+    "7-Scenes": [SEVEN_SCENES_SPLITS["test"]],
+    "Cambridge Landmarks": [CAMBRIDGE_SPLITS["test"]],
+    "a COLMAP model": ["test.txt"],
+    "12-Scenes": [TWELVE_SCENES_SPLIT],
+    "NeRF's transforms": ["test.txt"],
+    "TUM RGB-D": ["test.txt"],
+    "plain tables of poses": ["test.csv", "test.txt"],
+}
 QUERIES_IN_TRANSFORMS = re.compile(rb'"test_filenames"\s*:\s*\[\s*"')
 
 
@@ -44,7 +50,9 @@ def lists_queries(folder: Path) -> bool:
 
     Of a folder without a scene it is not known: its reader has to tell what is wrong.
     """
-    if not layouts_of(folder) or any((folder / name).is_file() for name in QUERY_LISTS):
+    layouts = layouts_of(folder)
+    lists = [folder / name for layout in layouts for name in QUERY_LISTS[layout]]
+    if not layouts or any(path.is_file() for path in lists):
         return True
     transforms = folder / TRANSFORMS
     return transforms.is_file() and bool(QUERIES_IN_TRANSFORMS.search(transforms.read_bytes()))
