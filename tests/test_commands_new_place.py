@@ -121,6 +121,16 @@ def test_a_bad_folder_is_told_as_its_layout_tells_it(project, tmp_path, capsys):
     assert not (project / "config/garage.yaml").exists()
 
 
+@pytest.mark.parametrize("content", [b"scenes: [office", b"# caf\xe9", None])
+def test_other_configurations_that_cannot_be_read_are_told(project, caplog, content):
+    other = project / "config/office.yaml"
+    other.write_bytes(content) if content else other.symlink_to("gone.yaml")
+    place = write_walk(project / "walk", 20, 2)
+    assert main([str(place), "--name", "walk"]) == 0
+    assert "office.yaml: cannot be read (" in caplog.text
+    assert (project / "config/walk.yaml").exists()
+
+
 def test_too_few_images_are_told(tmp_path):
     place = look_at(write_cambridge(tmp_path / "court"))
     assert (place.layout, place.size) == ("Cambridge Landmarks", (64, 48))

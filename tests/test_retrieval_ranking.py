@@ -215,7 +215,7 @@ def test_rankings_that_an_index_does_not_fill_are_exact(tmp_path, monkeypatch):
         np.testing.assert_array_equal(found, exact[split][0])
 
 
-@pytest.mark.parametrize("factory", ["flat", "IVF", "IVF500,Flat", "PQ7"])
+@pytest.mark.parametrize("factory", ["flat", "IVF", "IVF500,Flat", "PQ7", "IDMap,Flat"])
 def test_an_index_that_faiss_cannot_make_is_refused(tmp_path, factory):
     write(tmp_path / "d.h5", unit_rows(50, 16, 0), unit_rows(5, 16, 1))
     with pytest.raises(InputError, match=r"retrieval\.index: got '.*faiss cannot make it for 50"):

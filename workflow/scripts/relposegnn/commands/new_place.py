@@ -22,6 +22,8 @@ from ..runtime import InputError, PlainFormatter, atomic_path, plain
 from ..scenes import Frame, Scene
 from .run import find_project
 
+logger = logging.getLogger(__name__)
+
 MADE = "# Made by relposegnn new-place"
 SAME_LENS = 0.02  # share by which focal lengths may differ and be those of one camera
 
@@ -185,7 +187,11 @@ def _refuse_shared_results(name: str, project: Path) -> None:
     if name == MAPS:
         raise InputError(f"{name}: has the results of localise --map, expected another name")
     for path in (project / "config").glob("*.yaml"):
-        other = yaml.safe_load(path.read_text())
+        try:
+            other = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            logger.warning("%s: cannot be read (%s), so its dataset is not known", path, error)
+            continue
         if path.stem != name and isinstance(other, dict) and other.get("dataset") == name:
             raise InputError(
                 f"{path}: has results/{name} for its results, expected a name of its own for this "

@@ -47,6 +47,8 @@ class ApproximateRanker:
         try:
             self.index = _empty_index(database, factory, longest)
             self.index.train(_sample(database, seed))
+            for _, rows in read_blocks(database, DATABASE_BYTES):
+                self.index.add(rows)
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
             raise InputError(
@@ -54,8 +56,6 @@ class ApproximateRanker:
                 f"images with {database.shape[1]} numbers each ({reason}); take Flat, or an index "
                 "with fewer parts"
             ) from error
-        for _, rows in read_blocks(database, DATABASE_BYTES):
-            self.index.add(rows)
 
     def rank(self, queries: np.ndarray, length: int, own: np.ndarray | None = None) -> Ranking:
         """Return rankings as ``exact.rank`` does, with similarities as the index has them."""
