@@ -49,7 +49,7 @@ def test_blank_lines_and_line_ends(folder):
 def test_image_names_may_hold_blanks(folder):
     (folder / "seq3/frame00001.png").rename(folder / "seq3/frame 1.png")
     replace_line(folder / "dataset_test.txt", 4, f"seq3/frame 1.png {POSE}")
-    assert read_scene(folder).test[0].name == "seq3/frame 1"
+    assert "seq3/frame 1" in [frame.name for frame in read_scene(folder).test]
 
 
 @pytest.mark.parametrize(

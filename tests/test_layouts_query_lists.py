@@ -7,6 +7,7 @@ from planted_scenes import SIZE, TEST, TRAIN, WRITERS
 
 from relposegnn.exchange.pose_formats import Pinhole, write_query_list
 from relposegnn.layouts.reading import read_scene
+from relposegnn.runtime import InputError
 
 CAMERAS = {  # by a line's end: the focal length that it tells, in longer sides
     "SIMPLE_PINHOLE 64 48 48 32 24": 0.75,
@@ -42,6 +43,14 @@ def test_queries_have_their_own_camera(tmp_path, layout):
         assert [f.focal_length for f in scene.train] == pytest.approx([own] * 4, nan_ok=True)
 
 
+@pytest.mark.parametrize("layout", BESIDE)
+def test_a_table_of_queries_beside_another_layout_is_refused(tmp_path, layout):
+    folder = WRITERS[layout](tmp_path / "garage")
+    (folder / "test.csv").write_text("image,tx,ty,tz,qw,qx,qy,qz\n")
+    with pytest.raises(InputError, match=r"test\.csv: is a table of queries .* in test\.txt"):
+        read_scene(folder)
+
+
 def test_our_own_list_is_read_back(tmp_path):
     folder = WRITERS["COLMAP"](tmp_path / "garage")
     cameras = [Pinhole.of_image(SIZE, 0.7), Pinhole.of_image(SIZE, 0.8)]
@@ -49,15 +58,6 @@ def test_our_own_list_is_read_back(tmp_path):
     scene = read_scene(folder)
     assert [frame.focal_length for frame in scene.test] == pytest.approx([0.7, 0.8])
     assert [frame.name for frame in scene.train] == list(TRAIN)
-
-
-def test_the_angle_across_tells_a_focal_length(tmp_path):
-    folder = WRITERS["NeRF's transforms"](tmp_path / "garage")
-    text = (folder / "transforms.json").read_text()
-    told = text.replace('"fl_x": 60.0, "fl_y": 60.0', f'"camera_angle_x": {math.radians(90)}')
-    (folder / "transforms.json").write_text(told)
-    lengths = [frame.focal_length for frame in read_scene(folder).train]
-    assert lengths == pytest.approx([0.5] * 4)
 
 
 def test_the_camera_of_twelve_scenes(tmp_path):

@@ -62,6 +62,21 @@ def test_relative_folder(tmp_path, monkeypatch):
         assert frames.sources("train") == [f"{name}.png" for name in TRAIN]
 
 
+@pytest.mark.parametrize("layout", ["csv", "txt", "Cambridge Landmarks", "TUM RGB-D"])
+def test_the_order_of_lines_is_that_of_nothing(tmp_path, layout):
+    """Frames beside each other in the order are left out and held out together."""
+    folder = WRITERS[layout](tmp_path / "garage")
+    for path in [*folder.glob("*.csv"), *folder.glob("*.txt")]:
+        lines = path.read_text().splitlines()
+        start = {"csv": 1, "txt": 0, "Cambridge Landmarks": 3, "TUM RGB-D": 0}[layout]
+        path.write_text("\n".join([*lines[:start], *lines[start:][::-1]]) + "\n")
+    scene = read_scene(folder)
+    assert [frame.name for frame in scene.train] == list(TRAIN)
+    assert [frame.name for frame in scene.test] == list(TEST)
+    for frame, name in zip(scene.train + scene.test, TRAIN + TEST, strict=True):
+        np.testing.assert_allclose(frame.world_from_cam, planted_poses()[name], atol=1e-9)
+
+
 def test_folder_of_no_layout_says_what_was_looked_for(tmp_path):
     (tmp_path / "garage").mkdir()
     (tmp_path / "garage/poses.json").write_text("{}")
@@ -120,7 +135,7 @@ def test_all_lost_poses_are_told_at_once_or_left_out(tmp_path, caplog, layout, n
     for place in LOST[layout]:
         lose_tracking(folder, place, number)
     told = f"garage: 2 of 6 poses are not finite: {', '.join(LOST[layout])}"
-    with pytest.raises(InputError, match="remove the frames, or leave them out by") as caught:
+    with pytest.raises(InputError, match=r"leave these frames out by frames\.lost_poses") as caught:
         read_scene(folder)
     assert told in str(caught.value)
     with caplog.at_level(logging.WARNING):
@@ -136,6 +151,14 @@ def test_a_database_that_was_lost_altogether(tmp_path):
     for line in range(2, 6):
         lose_tracking(folder, f"train.csv:{line}", "nan")
     with pytest.raises(InputError, match=r"4 of 6 poses .* expected some in the database"):
+        read_scene(folder, LEAVE_OUT)
+
+
+def test_queries_that_were_lost_altogether(tmp_path):
+    folder = write_tables(tmp_path / "garage", "csv")
+    for line in range(2, 4):
+        lose_tracking(folder, f"test.csv:{line}", "nan")
+    with pytest.raises(InputError, match=r"2 of 6 poses .* all queries .* name other queries"):
         read_scene(folder, LEAVE_OUT)
 
 

@@ -71,7 +71,7 @@ def test_images_without_a_near_pose_are_refused_or_left_out(tmp_path, caplog):
         "2 of 6 poses are not finite: rgb.txt:3 (nearest pose 0.0333 s away), "
         "rgb.txt:7 (nearest pose 0.0333 s away)"
     )
-    with pytest.raises(InputError, match="leave them out by") as caught:
+    with pytest.raises(InputError, match="leave these frames out by") as caught:
         read_scene(folder)
     assert told in str(caught.value)
     with caplog.at_level(logging.WARNING):

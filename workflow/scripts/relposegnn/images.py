@@ -39,6 +39,7 @@ TO_UPRIGHT = {
 }
 FROM_UPRIGHT = {**TO_UPRIGHT, 6: TO_UPRIGHT[8], 8: TO_UPRIGHT[6]}
 HEADERS_AT_ONCE = 64  # read by a thread: to hand one over takes longer than to read it
+SHOWN_NAMES = 100  # of images whose orientation differs; more are counted
 START_BYTES = 16  # of another file, enough to tell its kind: HEIC, WebP, a web page
 # What Pillow raises for damaged files, by format.
 DECODING_ERRORS = (
@@ -130,9 +131,15 @@ def common_size(paths: Sequence[Path], workers: int) -> tuple[tuple[int, int], l
                 "held upright, before their poses are found)"
             )
         orientations.append(orientation)
-    found = [f"{count} x {value}" for value, count in Counter(orientations).most_common()]
-    if len(found) > 1:
-        examples = [f"{value}: {paths[orientations.index(value)]}" for value in set(orientations)]
+    tags = Counter(orientations).most_common()
+    if len(tags) > 1:
+        found = [f"{count} x {value}" for value, count in tags]
+        differing = [
+            f"{value}: {path}"
+            for path, value in zip(paths, orientations, strict=True)
+            if value != tags[0][0]
+        ]
+        examples = [*differing[:SHOWN_NAMES], *["..."][: len(differing) > SHOWN_NAMES]]
         logger.warning(
             "orientation tags (EXIF) differ, %s (%s); pixels are taken as stored, as poses are of "
             "them, but images seen sideways are hardly recognised by the others. Turn the pixels "

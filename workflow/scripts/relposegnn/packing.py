@@ -162,8 +162,20 @@ def _focal_lengths(content: Scene, given: FocalLengths | None) -> dict[str, np.n
     }
     train, test = given or (None, None)
     for split, value in (("train", train), ("test", train if test is None else test)):
+        known = int(np.isfinite(found[split]).sum())
         if value is not None:
             found[split][:] = value
+            if known:
+                logger.info(
+                    "focal lengths that %d images of %s tell are replaced by the one given, %g",
+                    *(known, split, value),
+                )
+        elif 0 < known < len(found[split]):
+            logger.warning(
+                "%d of %d images of %s tell no focal length, or are of a fisheye lens: they are "
+                "taken to have that of the others; leave out those of another lens",
+                *(len(found[split]) - known, len(found[split]), split),
+            )
     return found
 
 

@@ -5,6 +5,7 @@
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,14 @@ def recorded_order(name: str) -> tuple[list[list[str | int]], str]:
     return key, name
 
 
+def in_recorded_order(frames: Iterable[Frame]) -> list[Frame]:
+    """Return frames by the numbers in their names.
+
+    Those that are left out around a query, and those that are held out, are its neighbours so.
+    """
+    return sorted(frames, key=lambda frame: recorded_order(frame.name))
+
+
 def hold_out(scene: Scene, stretch: int) -> Scene:
     """Return a scene split anew: whole stretches of its frames alternate between both splits.
 
@@ -63,7 +72,7 @@ def hold_out(scene: Scene, stretch: int) -> Scene:
     Raises:
         InputError: there is no second stretch.
     """
-    frames = sorted(scene.train + scene.test, key=lambda frame: recorded_order(frame.name))
+    frames = in_recorded_order(scene.train + scene.test)
     if len(frames) <= stretch:
         raise InputError(
             f"{scene.name}: has {len(frames)} frames, expected more than frames.held_out = "

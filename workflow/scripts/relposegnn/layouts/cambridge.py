@@ -7,7 +7,7 @@ and the world-to-camera rotation.
 from pathlib import Path
 
 from ..runtime import InputError
-from ..scenes import Frame, Scene
+from ..scenes import Frame, Scene, in_recorded_order
 from .files import CAMBRIDGE_SPLITS
 from .posed_images import listed_frame, parse_pose, read_lines, scene_of_lists, split_line
 
@@ -16,14 +16,14 @@ COLUMNS = "seq1/frame00001.png tx ty tz qw qx qy qz"
 
 
 def read_cambridge(folder: Path) -> Scene:
-    """Read a scene in Cambridge Landmarks' layout; frames are in the order of the lists.
+    """Read a scene in Cambridge Landmarks' layout; frames are in the order of their names.
 
     Raises:
         InputError: a list is missing or has a bad line, an image is missing, listed twice or in
             both lists.
     """
     train, test = (_read_list(folder, folder / name) for name in CAMBRIDGE_SPLITS.values())
-    return scene_of_lists(folder, train, test)
+    return scene_of_lists(folder, in_recorded_order(train), in_recorded_order(test))
 
 
 def _read_list(folder: Path, path: Path) -> list[Frame]:

@@ -9,7 +9,7 @@ the model's; those of fisheye lenses, of which rays are no such multiples, are n
 
 import logging
 import math
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from ..folders import files_below, refuse_no_folder
 from ..poses import check_pose
 from ..runtime import InputError
-from ..scenes import Scene, recorded_order
+from ..scenes import Frame, Scene, in_recorded_order
 from .colmap_lengths import check_lengths
 from .colmap_text import check_text
 from .files import COLMAP_FOLDERS
@@ -54,14 +54,11 @@ def read_colmap(folder: Path) -> Scene:
         if math.isfinite(query.focal_length)
     }
     where = dict.fromkeys(poses, str(model)) | {name: each.where for name, each in queries.items()}
-    listed = {
-        name: listed_frame(images, name, pose, where[name], focal_lengths[name])
-        for name, pose in sorted(poses.items(), key=lambda pair: recorded_order(pair[0]))
-    }
-    train = [frame for name, frame in listed.items() if name not in queries]
-    return scene_of_lists(
-        folder, train, [listed[name] for name in sorted(queries, key=recorded_order)]
-    )
+    split: dict[bool, list[Frame]] = {False: [], True: []}
+    for name, pose in poses.items():
+        frame = listed_frame(images, name, pose, where[name], focal_lengths[name])
+        split[name in queries].append(frame)
+    return scene_of_lists(folder, in_recorded_order(split[False]), in_recorded_order(split[True]))
 
 
 def read_model(model: Path) -> tuple[dict[str, np.ndarray], dict[str, float]]:
@@ -91,7 +88,8 @@ def read_model(model: Path) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     for number, image in reconstruction.images.items():
         if not image.has_pose:
             continue
-        name = names.get(number, image.name)  # of text, pycolmap knows the start, up to a blank
+        # Of text, pycolmap knows the start, up to a blank.
+        name = PurePosixPath(names.get(number, image.name)).as_posix()
         if name in poses:
             raise InputError(f"{model}: has two images {name!r}, expected each once; remove one")
         pose = np.vstack([image.cam_from_world().inverse().matrix(), [0, 0, 0, 1]])

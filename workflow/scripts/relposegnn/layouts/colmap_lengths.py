@@ -7,6 +7,7 @@ records, of different lengths; all numbers are little-endian.
 
 import mmap
 import struct
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ POSE = 56  # bytes of a quaternion and a translation
 # Numbers in a camera, by COLMAP's number of its model.
 PARAMETERS = (3, 4, 4, 5, 8, 8, 12, 5, 4, 5, 12, 16, 4, 5, 3, 4, 6, 2)
 BEYOND_THE_END = (struct.error, IndexError, ValueError, OverflowError)  # what reading there raises
+NO_TEXT = {"Cc", "Cs"}  # control characters, and what stands for bytes that are no UTF-8
 AGAIN = "copy or export it again"
 
 
@@ -88,7 +90,7 @@ def _image_end(content: mmap.mmap, start: int) -> int:
     if name_end < 0:
         raise ValueError("a name without an end")
     name = content[start + 8 + POSE : name_end].decode(errors="surrogateescape")
-    if not name.isprintable():
+    if any(unicodedata.category(character) in NO_TEXT for character in name):
         raise _NoRecordError(f"an image is called {name[:80]!r}, expected text in UTF-8")
     _check_rotation(content, start + 4, f"image {name}")
     return name_end + 9 + 24 * COUNT_64.unpack_from(content, name_end + 1)[0]

@@ -4,7 +4,7 @@ import logging
 import math
 import re
 from collections.abc import Collection
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ..runtime import InputError
@@ -50,8 +50,14 @@ def read_queries(path: Path, images: Collection[str], model: Path) -> dict[str, 
 
     Raises:
         InputError: an image is none of a model's, or named twice, a camera is none, or the list is
-            empty.
+            empty, or there is one of another layout.
     """
+    if (table := path.with_suffix(".csv")).is_file():
+        raise InputError(
+            f"{table}: is a table of queries beside {model}, expected their names in {path.name}, "
+            "one a line: their poses stand in the model; list them there, or move the table away"
+        )
+    images = dict.fromkeys(images)  # to look into
     if not path.is_file():
         logger.info("%s: no such file, so this scene has no queries", path)
         return {}
@@ -59,8 +65,8 @@ def read_queries(path: Path, images: Collection[str], model: Path) -> dict[str, 
     for where, line in read_lines(path):
         if not line or line.startswith("#"):
             continue
-        hloc = None if line in images else HLOC.fullmatch(line)
-        name = hloc[1] if hloc else line
+        hloc = None if PurePosixPath(line).as_posix() in images else HLOC.fullmatch(line)
+        name = PurePosixPath(hloc[1] if hloc else line).as_posix()
         if name not in images:
             raise InputError(
                 f"{where}: names {name!r}, which has no pose in {model}, expected one of its "

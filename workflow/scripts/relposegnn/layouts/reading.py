@@ -61,12 +61,17 @@ def _with_finite_poses(scene: Scene, folder: Path, lost_poses: str) -> Scene:
     found = f"{len(lost)} of {len(frames)} poses are not finite: {', '.join(places)}"
     if lost_poses != LEAVE_OUT:
         raise InputError(
-            f"{folder}: {found}; expected numbers. Where a tracker was lost, remove the frames, or "
-            f"leave them out by frames.lost_poses: {LEAVE_OUT}"
+            f"{folder}: {found}; expected numbers. Where a tracker was lost, leave these frames "
+            f"out by frames.lost_poses: {LEAVE_OUT}"
         )
     kept = Scene(scene.name, _finite(scene.train), _finite(scene.test))
     if not kept.train:
         raise InputError(f"{folder}: {found}, expected some in the database that are")
+    if scene.test and not kept.test:
+        raise InputError(
+            f"{folder}: {found}, those of all queries among them, expected some that are; name "
+            "other queries, or none"
+        )
     logger.warning("%s: %s; these frames are left out", folder, found)
     return kept
 

@@ -7,22 +7,27 @@ other images are the database. A focal length is told in pixels, or by the angle
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from ..json_files import READING_ERRORS, read_object, unreadable
+from ..json_files import READING_ERRORS, read_object
 from ..poses import check_pose
 from ..runtime import InputError
-from ..scenes import Frame, Scene, recorded_order
+from ..scenes import Frame, Scene, in_recorded_order
 from .files import TRANSFORMS
 from .posed_images import FOCAL_LENGTHS, listed_frame, scene_of_lists
 from .query_lists import PINHOLES, QUERIES, read_queries
 
 OPENCV_FROM_OPENGL = np.array([1.0, -1.0, -1.0, 1.0])  # factors of the columns of a pose
-AGAIN = "export the place again, with camera_model OPENCV"
+EXPECTED = (
+    "expected frames, each with file_path and transform_matrix, and w and h wherever fl_x stands; "
+    "export the place again, with camera_model OPENCV"
+)
 
 
 def read_transforms(folder: Path) -> Scene:
@@ -32,34 +37,46 @@ def read_transforms(folder: Path) -> Scene:
         InputError: the file cannot be read or holds no poses, or an image is missing.
     """
     path = folder / TRANSFORMS
-    try:
+    with _telling(path):
         contents = read_object(path)
-        frames = [
-            _read_frame(folder, contents | own, f"{path}: frames[{row}]")
-            for row, own in enumerate(contents["frames"])
-        ]
-        test = contents.get("test_filenames")
-        queries = None if test is None else dict.fromkeys(map(_name, test), math.nan)
-    except InputError:
-        raise
-    except READING_ERRORS as error:
-        raise unreadable(path, "a list of posed images", error, AGAIN) from error
+        told = enumerate(contents["frames"])
+        queries = dict.fromkeys(map(_name, contents.get("test_filenames") or []), math.nan)
+    frames = []
+    for row, own in told:
+        with _telling(where := f"{path}: frames[{row}]"):
+            frames.append(_read_frame(folder, contents | own, where))
     images = [frame.image.relative_to(folder).as_posix() for frame in frames]
-    if queries is None:
-        listed = read_queries(folder / QUERIES, images, path)
-        queries = {image: query.focal_length for image, query in listed.items()}
+    listed = read_queries(folder / QUERIES, images, path)
+    if queries and listed:
+        raise InputError(
+            f"{path}: names queries in test_filenames, and {folder / QUERIES} does too, expected "
+            "one of both; remove the file, or empty test_filenames"
+        )
+    queries = queries or {image: query.focal_length for image, query in listed.items()}
     if unknown := sorted(queries.keys() - set(images)):
         raise InputError(
             f"{path}: test_filenames has {unknown[0]!r}, expected images of frames; correct it"
         )
     split: dict[bool, list[Frame]] = {False: [], True: []}
-    in_order = sorted(zip(images, frames, strict=True), key=lambda pair: recorded_order(pair[0]))
-    for name, frame in in_order:
+    for name, frame in zip(images, frames, strict=True):
         told = queries.get(name, math.nan)
         split[name in queries].append(
             replace(frame, focal_length=told) if math.isfinite(told) else frame
         )
-    return scene_of_lists(folder, split[False], split[True])
+    return scene_of_lists(folder, in_recorded_order(split[False]), in_recorded_order(split[True]))
+
+
+@contextmanager
+def _telling(where: str | Path) -> Iterator[None]:
+    """Tell what reading raises in the block as the user's file has it."""
+    try:
+        yield
+    except InputError:
+        raise
+    except READING_ERRORS as error:
+        missing = isinstance(error, KeyError)
+        found = f"{error.args[0]} is missing" if missing else f"cannot be read ({error})"
+        raise InputError(f"{where}: {found}, {EXPECTED}") from error
 
 
 def _name(image: str) -> str:
@@ -78,7 +95,7 @@ def _read_frame(folder: Path, told: dict[str, Any], where: str) -> Frame:
 
 def _focal_length(told: dict[str, Any]) -> float:
     """Return a focal length in longer sides of the image; NaN where no pinhole's is told."""
-    if told.get("camera_model", "OPENCV") not in PINHOLES:
+    if told.get("is_fisheye") or told.get("camera_model", "OPENCV") not in PINHOLES:
         return math.nan
     across, down = told.get("fl_x"), told.get("fl_y", told.get("fl_x"))
     if across is None and {"camera_angle_x", "w", "h"} <= told.keys():

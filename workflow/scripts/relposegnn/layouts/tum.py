@@ -11,7 +11,7 @@ the nearest pose alone would be wrong by.
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +36,7 @@ class Trajectory(NamedTuple):
 
 
 def read_tum(folder: Path) -> Scene:
-    """Read a scene in TUM RGB-D's layout; frames are in the order of ``rgb.txt``.
+    """Read a scene in TUM RGB-D's layout; frames are in the order of their times.
 
     The poses of images that no pose is near to are NaN, see ``reading.read_scene``.
 
@@ -46,7 +46,7 @@ def read_tum(folder: Path) -> Scene:
     """
     trajectory = read_trajectory(folder / TUM_POSES)
     path = folder / TUM_IMAGES
-    lines = list(_timed_lines(path, IMAGE, 2))
+    lines = sorted(_timed_lines(path, IMAGE, 2), key=lambda line: line[1])
     times = np.array([time for _, time, _ in lines])
     poses, away = poses_at(trajectory, times)
     if away.min() > FARTHEST:
@@ -55,10 +55,10 @@ def read_tum(folder: Path) -> Scene:
             f"{FARTHEST} s of a pose in {TUM_POSES}, from {trajectory.times[0]:.3f} to "
             f"{trajectory.times[-1]:.3f}; expected seconds of one clock; shift the times of one"
         )
-    images = [fields[0] for _, _, fields in lines]
+    images = [PurePosixPath(fields[0]).as_posix() for _, _, fields in lines]
     queries = read_queries(folder / QUERIES, images, path)
     frames = {False: [], True: []}
-    for (where, _, (image,)), pose, gap in zip(lines, poses, away, strict=True):
+    for (where, _, _), image, pose, gap in zip(lines, images, poses, away, strict=True):
         lost = f" (nearest pose {gap:.3g} s away)" if gap > FARTHEST else ""
         length = queries[image].focal_length if image in queries else math.nan
         frame = listed_frame(folder, image, pose, f"{where}{lost}", length)
