@@ -216,3 +216,18 @@ def content_of(folder):
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[
         :16
     ]
+
+
+def photos_in_folder(wildcards):
+    """Return the files in the folder of new photos: a change in any of them counts."""
+    folder = config["photos"]["folder"]
+    if not folder:
+        raise WorkflowError("photos.folder: is null, expected a folder of photos")
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    for path in files:
+        if re.search("[{}]", str(path)):
+            raise WorkflowError(
+                f"{path}: has braces in its name, which Snakemake takes for wildcards; rename it, or "
+                "use the command ./localise, which takes any name"
+            )
+    return [local(str(path)) for path in files]

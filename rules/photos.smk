@@ -1,39 +1,5 @@
 # From new photos, without poses, to their poses in a place: a scene and a trained run.
 
-PHOTO_OUTPUTS = ("poses.csv", "poses.txt", "images.txt", "photos.png")
-
-
-def photos_in_folder(wildcards):
-    """Return the files in the folder of new photos: a change in any of them counts."""
-    folder = config["photos"]["folder"]
-    if not folder:
-        raise WorkflowError("photos.folder: is null, expected a folder of photos")
-    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-    for path in files:
-        if re.search("[{}]", str(path)):
-            raise WorkflowError(
-                f"{path}: has braces in its name, which Snakemake takes for wildcards; rename it, or "
-                "use the command ./localise, which takes any name"
-            )
-    return [local(str(path)) for path in files]
-
-
-def photo_files(wildcards):
-    """Return what is made of the new photos."""
-    photos = config["photos"]
-    scene = photos["scene"] or (SCENES[0] if len(SCENES) == 1 else None)
-    runs = ALL_RUNS
-    if scene not in SCENES:
-        raise WorkflowError(
-            f"photos.scene: got {scene or 'null'}, expected one of {', '.join(SCENES)}"
-        )
-    if photos["run"] not in runs:
-        raise WorkflowError(
-            f"photos.run: got {photos['run']}, expected one of {', '.join(runs)}"
-        )
-    folder = f"results/{DATASET}/photos/{photos['run']}/{scene}"
-    return [f"{folder}/{name}" for name in PHOTO_OUTPUTS]
-
 
 # What photos are localised with, in one small file: for the rule below and the command ./localise.
 rule describe_place:

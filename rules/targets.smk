@@ -1,6 +1,7 @@
 # What targets and tables are made of: functions that list files. The settings are in common.smk.
 
 TABLE_FORMS = ("csv", "md", "tex", "html")
+PHOTO_OUTPUTS = ("poses.csv", "poses.txt", "images.txt", "photos.png")
 
 
 def scenes_with_queries():
@@ -277,3 +278,20 @@ def validation_scores(wildcards):
     folder = f"results/{DATASET}/runs"
     pairs = validation_evaluations()
     return [f"{folder}/{run}/validation/{scene}.csv" for run, scene in pairs]
+
+
+def photo_files(wildcards):
+    """Return what is made of the new photos."""
+    photos = config["photos"]
+    scene = photos["scene"] or (SCENES[0] if len(SCENES) == 1 else None)
+    runs = ALL_RUNS
+    if scene not in SCENES:
+        raise WorkflowError(
+            f"photos.scene: got {scene or 'null'}, expected one of {', '.join(SCENES)}"
+        )
+    if photos["run"] not in runs:
+        raise WorkflowError(
+            f"photos.run: got {photos['run']}, expected one of {', '.join(runs)}"
+        )
+    folder = f"results/{DATASET}/photos/{photos['run']}/{scene}"
+    return [f"{folder}/{name}" for name in PHOTO_OUTPUTS]
