@@ -86,7 +86,7 @@ use rule refine_poses as refine_left_out with:
     input:
         predictions="results/{dataset}/runs/{run}/left_out/{scene}.npz",
         frames="results/{dataset}/frames/{scene}.h5",
-        scene=lambda wildcards: scene_folder(wildcards.scene),
+        scene=images_of,
         neighbours="results/{dataset}/neighbours/{scene}.h5",
         camera="results/{dataset}/cameras/{scene}.json",
         left_out=["results/{dataset}/graphs/left_out/{scene}.h5"],

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from textwrap import shorten
 
@@ -26,12 +27,18 @@ from relposegnn.experiments import (
     trained_runs,
 )
 from relposegnn.layouts.files import lists_queries
-from relposegnn.locks import WORKFLOW_VARIABLE
+from relposegnn.locks import WORKFLOW_VARIABLE, keep_locks_of_others
 from relposegnn.runtime import InputError
 from relposegnn.threads import keep_freed_memory, leave_cores_to_others
 
 leave_cores_to_others()  # jobs inherit it
 keep_freed_memory()  # and this
+with suppress(
+    ImportError, AttributeError
+):  # other versions remove their own locks alone
+    from snakemake.persistence.file import FilePersistence
+
+    keep_locks_of_others(FilePersistence)
 
 if re.search("[{}]", str(PROJECT)):
     raise WorkflowError(

@@ -140,7 +140,7 @@ rule export_poses:
         predictions=final_predictions,
         frames="results/{dataset}/frames/{scene}.h5",
         camera="results/{dataset}/cameras/{scene}.json",
-        scene=lambda wildcards: scene_folder(wildcards.scene),
+        scene=images_of,
         neighbours=lambda wildcards: retrieval_files(wildcards)[:1],
     output:
         folder=directory("results/{dataset}/runs/{run}/exchange/{scene}"),

@@ -4,7 +4,7 @@
 rule encode_frames:
     input:
         frames="results/{dataset}/frames/{scene}.h5",
-        scene=lambda wildcards: scene_folder(wildcards.scene),
+        scene=images_of,
     output:
         features="results/{dataset}/features/{encoder}/{scene}.h5",
     log:

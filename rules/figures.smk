@@ -33,7 +33,7 @@ rule plot_matches:
     input:
         predictions="results/{dataset}/runs/{run}/refined/{scene}.npz",
         frames="results/{dataset}/frames/{scene}.h5",
-        scene=lambda wildcards: scene_folder(wildcards.scene),
+        scene=images_of,
         neighbours="results/{dataset}/neighbours/{scene}.h5",
         camera="results/{dataset}/cameras/{scene}.json",
     output:
@@ -91,7 +91,7 @@ rule plot_retrieval:
         frames="results/{dataset}/frames/{scene}.h5",
         neighbours="results/{dataset}/neighbours/{scene}.h5",
         graphs="results/{dataset}/graphs/{scene}.h5",
-        scene=lambda wildcards: scene_folder(wildcards.scene),
+        scene=images_of,
     output:
         figure=report(
             "results/{dataset}/figures/retrieval/{scene}.png",
@@ -146,7 +146,7 @@ rule render_video:
         frames="results/{dataset}/frames/{scene}.h5",
         graphs=run_graphs,
         predictions=final_predictions,
-        scene=lambda wildcards: scene_folder(wildcards.scene),
+        scene=images_of,
     output:
         mp4="results/{dataset}/videos/{run}/{scene}.mp4",
         gif="results/{dataset}/videos/{run}/{scene}.gif",

@@ -10,6 +10,15 @@ def scene_folder(scene):
     return f"resources/{DATASET}/scenes/{scene}"
 
 
+def images_of(wildcards):
+    """Return the folder of a scene, whose images are read beside its frames file.
+
+    Its date counts for the frames file alone, which holds what tells images apart: where that stays as
+    it was, nothing reruns.
+    """
+    return ancient(scene_folder(wildcards.scene))
+
+
 def backbone_weights(wildcards):
     """Return the ImageNet weights that training starts from."""
     model = section("model", wildcards.run)

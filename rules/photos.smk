@@ -12,7 +12,7 @@ rule describe_place:
         calibration="results/{dataset}/runs/{run}/calibration/{scene}.json",
         # Of networks that see rays, and of the refinement.
         camera=place_camera,
-        images=lambda wildcards: [scene_folder(wildcards.scene)] if REFINEMENT else [],
+        images=lambda wildcards: [images_of(wildcards)] if REFINEMENT else [],
     output:
         place="results/{dataset}/runs/{run}/places/{scene}.json",
     log:

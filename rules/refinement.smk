@@ -4,7 +4,7 @@
 rule measure_camera:
     input:
         frames="results/{dataset}/frames/{scene}.h5",
-        scene=lambda wildcards: scene_folder(wildcards.scene),
+        scene=images_of,
     output:
         camera="results/{dataset}/cameras/{scene}.json",
     log:
@@ -27,7 +27,7 @@ rule refine_poses:
     input:
         predictions="results/{dataset}/runs/{run}/predictions/{scene}.npz",
         frames="results/{dataset}/frames/{scene}.h5",
-        scene=lambda wildcards: scene_folder(wildcards.scene),
+        scene=images_of,
         neighbours="results/{dataset}/neighbours/{scene}.h5",
         camera="results/{dataset}/cameras/{scene}.json",
         left_out=[],

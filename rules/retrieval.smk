@@ -4,7 +4,7 @@
 rule fit_vocabulary:
     input:
         frames="results/{dataset}/frames/{scene}.h5",
-        scene=lambda wildcards: scene_folder(wildcards.scene),
+        scene=images_of,
         vgg16=netvlad_weights("vgg16"),
     output:
         vocabulary="results/{dataset}/vocabularies/{scene}.npz",
@@ -29,7 +29,7 @@ rule fit_vocabulary:
 rule fit_projection:
     input:
         frames="results/{dataset}/frames/{scene}.h5",
-        scene=lambda wildcards: scene_folder(wildcards.scene),
+        scene=images_of,
         describer=whole_describer,
     output:
         projected="results/{dataset}/projections/{scene}.npz",
@@ -54,7 +54,7 @@ rule fit_projection:
 rule describe_frames:
     input:
         frames="results/{dataset}/frames/{scene}.h5",
-        scene=lambda wildcards: scene_folder(wildcards.scene),
+        scene=images_of,
         describer=describer,
     output:
         descriptors="results/{dataset}/descriptors/{scene}.h5",

@@ -195,7 +195,7 @@ def report_files(pattern):
 
 def report_scenes(wildcards):
     """Return the folders that the report takes images from."""
-    return [scene_folder(scene) for scene, _ in report_places()]
+    return [ancient(scene_folder(scene)) for scene, _ in report_places()]
 
 
 def report_graphs(wildcards):

@@ -4,6 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from planted_scenes import (
@@ -17,11 +18,20 @@ from planted_scenes import (
 from project import REPOSITORY
 
 from relposegnn.commands import new_place
-from relposegnn.commands.new_place import configuration_of, fitting_stride, look_at, main
+from relposegnn.commands.new_place import (
+    configuration_of,
+    fitting_stride,
+    fitting_validation,
+    look_at,
+    main,
+)
 from relposegnn.configuration import validate_configuration
+from relposegnn.error_growth import FEWEST
 from relposegnn.layouts.files import lists_queries
 from relposegnn.layouts.reading import read_scene
+from relposegnn.neighbour_choice import SamplingSettings, subsample_ranking
 from relposegnn.runtime import InputError
+from relposegnn.validation import ValidationSettings, held_out_frames
 
 DEFAULTS = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
 
@@ -46,7 +56,8 @@ def test_a_file_is_written_for_a_place_and_the_next_command_told(project, tmp_pa
     config = validate_configuration(yaml.safe_load(text), project)
     assert (config["dataset"], config["scenes"]) == ("garage", ["garage"])
     assert project.joinpath(config["scenes_dir"]).resolve() == folder.parent
-    assert config["graphs"]["stride"] == 2  # 37 of 40, half of them, for 7 neighbours
+    assert config["graphs"]["stride"] == 1  # of 30, half of them at random, for 7 neighbours
+    assert config["graphs"]["validation"] == {"share": 0.25, "stretch": 10}
 
 
 @pytest.mark.parametrize("name", ["attic-2", "1e5", "true", "07"])
@@ -134,16 +145,31 @@ def test_other_configurations_that_cannot_be_read_are_told(project, caplog, cont
 def test_too_few_images_are_told(tmp_path):
     place = look_at(write_cambridge(tmp_path / "court"))
     assert (place.layout, place.size) == ("Cambridge Landmarks", (64, 48))
-    with pytest.raises(InputError, match=r"court: 4 database images, expected more than 7"):
+    with pytest.raises(InputError, match=r"court: 4 database images, expected at least 8"):
         configuration_of(place, "court", "refuse", REPOSITORY)
 
 
-@pytest.mark.parametrize(("images", "stride"), [(9, 1), (40, 2), (60, 4), (80, 5), (9000, 5)])
-def test_a_stride_leaves_a_full_graph_of_what_is_not_dropped(images, stride):
-    assert fitting_stride(images, DEFAULTS) == stride
-    graphs = DEFAULTS["graphs"]
-    kept = images * (1 - graphs["validation"]["share"]) * (1 - graphs["drop_probability"])
-    assert stride == 1 or kept >= stride * graphs["neighbours"]
+@pytest.mark.parametrize("images", [8, 29, 30, 47, 60, 150, 200, 201, 205, 400, 9000])
+def test_so_much_is_held_out_that_errors_are_known(images):
+    """Where the place bears it: whole stretches, of enough frames, and most of them train."""
+    validation = fitting_validation(images, DEFAULTS)
+    held_out = held_out_frames(
+        images, ValidationSettings(**validation), np.random.default_rng(images)
+    ).sum()
+    assert held_out >= FEWEST if images >= 30 else held_out == 0
+    assert held_out <= images / 3
+    assert validation == DEFAULTS["graphs"]["validation"] or images <= 200
+
+
+@pytest.mark.parametrize(("images", "stride"), [(9, 1), (40, 1), (60, 2), (120, 5), (9000, 5)])
+def test_a_stride_fills_nearly_all_graphs(images, stride):
+    assert fitting_stride(images, fitting_validation(images, DEFAULTS), DEFAULTS) == stride
+    graphs, rng = DEFAULTS["graphs"], np.random.default_rng(images)
+    settings = SamplingSettings(
+        graphs["neighbours"], "strided", stride, graphs["drop_probability"], 0
+    )
+    filled = [subsample_ranking(images * 4 // 5, settings, rng)[1] for _ in range(1000)]
+    assert stride == 1 or np.mean(filled) < 0.02
 
 
 WRITERS = {

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from relposegnn.commands import progress
 from relposegnn.commands.progress import LAST_LINES, LogHandler
 from relposegnn.commands.steps import WIDTH, Job, Steps, describe_done, shorten_reason, subject_of
 
@@ -171,3 +172,43 @@ def test_a_subject_is_all_but_the_dataset():
     assert subject_of({"dataset": "d", "run": "joint", "scene": "attic"}) == "joint/attic"
     assert subject_of({}) == ""
     assert Steps(planned={"total": 2}).count(61).startswith("0 of 2 jobs are done, in 1 min 1 s")
+
+
+def test_what_logs_warn_of_is_told_at_the_end_each_once(capfd, tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "SHOWN_WARNINGS", 2)
+    handler = started()
+    plan(handler, sample_graphs=4)
+    for number, text in enumerate(("few images", "few images", "no lens", "dark")):
+        log = tmp_path / f"{number}.log"
+        log.write_text(f"05:09:41 INFO begun\n05:09:42 WARNING {text}\nWARNING of a library\n")
+        begin(handler, number, "sample_graphs", log=[str(log)], scene=text)
+        end(handler, number, 1)
+    handler.close()
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[lines.index("Warnings:") + 1 :] == [
+        f"  {tmp_path}/0.log: few images",
+        f"  {tmp_path}/2.log: no lens",
+        "  ... and 1 more in the logs of other steps",
+    ]
+
+
+def test_a_job_that_goes_on_is_told_of_with_its_log(capfd, monkeypatch):
+    monkeypatch.setattr(progress, "LONG", 0.05)
+    handler = started()
+    plan(handler, train_model=1, pack_frames=1)
+    begin(handler, 1, "train_model", log=["train.log"], run="joint")
+    begin(handler, 2, "pack_frames", log=["pack.log"], scene="study")
+    end(handler, 2, 0.01)
+    handler.waiting[1].join(10)
+    handler.close()
+    told = capfd.readouterr().err
+    assert "train model joint goes on; meanwhile: train.log" in told
+    assert "pack.log" not in told
+
+
+def test_a_lock_that_was_left_is_removed_by_this_commands_own_words(capfd):
+    handler = started()
+    text = "LockException:\nError: Directory cannot be locked. It can be removed with the --unlock "
+    tell(handler, LogEvent.ERROR, msg=f"{text}argument.")
+    handler.close()
+    assert "the same command with -- --unlock at its end removes it" in capfd.readouterr().err

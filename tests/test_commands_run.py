@@ -100,7 +100,7 @@ def test_the_page_of_own_places_trains_once(place):
     pretend_done(place)
     for line in runs:
         assert not TRAINED.findall(planned(place, line)), line
-    other = ["run", "garage", "--", "--config", "graphs={stride: 1}"]
+    other = ["run", "garage", "--", "--config", "graphs={stride: 2}"]
     assert TRAINED.findall(planned(place, other)) == ["1"]  # it would be noticed
 
 
@@ -139,7 +139,13 @@ def test_a_place_without_queries_ends_with_its_model_and_says_so(place):
 def test_scenes_without_queries_train_and_are_not_scored(place):
     """Beside one with queries, whose tables are made."""
     write_walk(place.folder / "places/cellar", database=30, queries=0)
-    both = ("--configfile", "config/garage.yaml", "--config", "scenes=[garage,cellar]")
+    both = (
+        "--configfile",
+        "config/garage.yaml",
+        "--config",
+        "dataset=both",
+        "scenes=[garage,cellar]",
+    )
     plan = snakemake_output(["-n", *both], place.folder)
     assert "cellar: no queries are listed, so nothing can be scored there" in plan
     counted = dict(re.findall(r"^(\w+) +(\d+)$", plan, re.MULTILINE))

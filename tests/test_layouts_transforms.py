@@ -75,3 +75,14 @@ def test_a_frame_without_a_path_is_told_by_its_row(folder):
     edit(folder, frames=frames)
     with pytest.raises(InputError, match=r"frames\[4\]: file_path is missing"):
         read_scene(folder)
+
+
+def test_names_without_a_suffix_are_those_of_images(folder):
+    """As the first files of this kind have them."""
+    frames = edit(folder)["frames"]
+    for frame in frames:
+        frame["file_path"] = frame["file_path"].removesuffix(".png")
+    edit(folder, frames=frames, test_filenames=list(TEST))
+    scene = read_scene(folder)
+    assert [frame.name for frame in scene.train] == list(TRAIN)
+    assert [frame.image.suffix for frame in scene.test] == [".png", ".png"]

@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from relposegnn import locks
-from relposegnn.locks import WORKFLOW_VARIABLE, sole_user, try_lock
+from relposegnn.locks import WORKFLOW_VARIABLE, keep_locks_of_others, sole_user, try_lock
 
 LIBRARY = Path(locks.__file__).parents[1]
 HOLD = (
@@ -138,3 +139,64 @@ def test_a_step_waits_for_another_with_its_log(tmp_path):
     second.terminate()
     second.communicate()
     assert second.returncode == 128 + signal.SIGTERM
+
+
+class Persistence:
+    """Snakemake's locks as its version 9.27 has them: what ends a run removes everybody's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._lockfile = folder, {}
+
+    @contextmanager
+    def lock(self):
+        path = self.folder / f"{len(list(self.folder.iterdir()))}.lock"
+        self._lockfile["output"] = str(path)
+        path.touch()
+        try:
+            yield
+        finally:
+            self._delete_locks()
+
+    def _delete_locks(self) -> None:
+        for path in self.folder.iterdir():
+            path.unlink()
+
+
+def test_a_run_removes_its_own_locks_alone(tmp_path):
+    class Kept(Persistence):
+        pass
+
+    keep_locks_of_others(Kept)
+    with Kept(tmp_path).lock():
+        with Kept(tmp_path).lock():
+            assert len(list(tmp_path.iterdir())) == 2
+        assert [path.name for path in tmp_path.iterdir()] == ["0.lock"]
+        Kept(tmp_path)._delete_locks()  # as --unlock
+        assert not list(tmp_path.iterdir())
+
+
+def test_snakemakes_own_class_is_the_one_that_is_changed(tmp_path):
+    """In a process of its own, in which it stays as it is for others."""
+    script = """
+from pathlib import Path
+from snakemake.persistence.file import FilePersistence
+from relposegnn.locks import keep_locks_of_others
+keep_locks_of_others(FilePersistence)
+run, folder = FilePersistence.__new__(FilePersistence), Path("locks")
+run._lockdir, run._lockfile = str(folder), {"input": "locks/1.input.lock"}
+for name in ("0.output.lock", "1.input.lock"):
+    folder.mkdir(exist_ok=True)
+    (folder / name).touch()
+run.relposegnn_locks = True
+run._delete_locks()
+print(*[path.name for path in folder.iterdir()])
+del run.relposegnn_locks
+run._delete_locks()
+print(folder.exists())
+"""
+    environment = {**os.environ, "PYTHONPATH": str(LIBRARY)}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["0.output.lock", "False"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from configurations import validated
+from planted_scenes import write_walk
 from test_photos_place import write_calibration
 
 from relposegnn.calibration import UNREFINED, Scale, read_calibration
@@ -67,8 +68,16 @@ def test_without_a_general_network_it_is_told_how_to_get_one(tmp_path, asked, mo
     assert not asked
 
 
+@pytest.mark.parametrize("count", [1, 7])
+def test_a_place_of_few_images_is_told_at_once(tmp_path, model, asked, count):
+    write_walk(tmp_path / "attic", count, 2)
+    with pytest.raises(InputError, match=f"attic: {count} images with poses, expected at least 8"):
+        prepare_place(tmp_path / "attic", model, 1)
+    assert not asked
+
+
 def test_a_step_that_fails_says_that_finished_ones_are_kept(tmp_path, model, asked):
-    (tmp_path / "attic").mkdir()
+    write_walk(tmp_path / "attic", 8, 0)
     with pytest.raises(
         InputError,
         match=r"attic: this place could not be prepared.*are kept.*--database-focal-length",
@@ -79,7 +88,7 @@ def test_a_step_that_fails_says_that_finished_ones_are_kept(tmp_path, model, ask
 
 def test_the_pipeline_is_asked_for_the_place_alone(tmp_path, model, asked, monkeypatch):
     """With settings that are valid, of absolute paths: it runs in the project's folder."""
-    (tmp_path / "Attic-2").mkdir()
+    write_walk(tmp_path / "Attic-2", 8, 0)
     monkeypatch.chdir(tmp_path)
     asked.append(None)  # no failure
     place = prepare_place(Path("Attic-2"), Path("general.pt"), 3)
@@ -97,7 +106,7 @@ def test_the_pipeline_is_asked_for_the_place_alone(tmp_path, model, asked, monke
 
 
 def test_what_the_images_do_not_tell_is_given(tmp_path, model, asked):
-    (tmp_path / "attic").mkdir()
+    write_walk(tmp_path / "attic", 8, 0)
     asked.append(None)
     prepare_place(tmp_path / "attic", model, 1, "leave_out", 0.8)
     command = asked[1][0]

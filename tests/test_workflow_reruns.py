@@ -86,6 +86,25 @@ def test_a_result_that_was_changed_by_hand_is_told(edited):
     assert json.loads(file.read_text())["differing"].keys() == {"results/synthetic/tables/joint.md"}
 
 
+def test_what_follows_frames_reruns_where_images_changed(edited):
+    """Not by the folder's date, as a stray file leaves it."""
+    edited.edit("tiny.yaml", "rendering:", "scenes_dir: resources/synthetic/scenes\nrendering:")
+    study = edited.folder / "resources/synthetic/scenes/study"
+    for folder in (study, study.with_name("workshop")):
+        (folder / ".snakemake_timestamp").unlink()  # as in a folder that a user has made
+    edited.run("--", "descriptors")
+    (study / ".DS_Store").touch()
+    assert edited.planned("--", "frames")["pack_frames"] == 1
+    edited.run("--", "frames")
+    assert edited.planned("--", "descriptors") == {}
+    first = min(study.rglob("*.color.*"))
+    first.write_bytes(first.read_bytes() + b"more")
+    (study / ".DS_Store").unlink()
+    edited.run("--", "frames")
+    planned = edited.planned("--", "descriptors")
+    assert planned == {"fit_vocabulary": 1, "describe_frames": 1, "descriptors": 1}
+
+
 def test_a_touched_input_reruns_nothing(edited):
     for path in (edited.folder / "resources").rglob("*.zip"):
         path.touch()

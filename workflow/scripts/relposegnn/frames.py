@@ -2,10 +2,12 @@
 
 Groups ``train`` and ``test`` hold ``images`` uint8 (N, H, W, 3), one frame a chunk;
 ``world_from_cam`` float64 (N, 4, 4); ``name``; ``source``, the image's path relative to the
-scene's folder; where it is known of some frame, ``focal_length`` float64 (N) in longer sides of
-the image, NaN where it is not. Root attributes: ``dataset``, ``scene``, ``mean`` (3) and
-``variance`` (3) of the channels of the training images in [0, 1], and ``orientation``, EXIF's, that
-most of them have. A scene without queries has 0 of them. ``packing`` writes it.
+scene's folder; ``source_bytes`` int64 (N), the size of its file: another image makes another frames
+file so, even where both look alike when they are small; where it is known of some frame,
+``focal_length`` float64 (N) in longer sides of the image, NaN where it is not. Root attributes:
+``dataset``, ``scene``, ``mean`` (3) and ``variance`` (3) of the channels of the training images in
+[0, 1], and ``orientation``, EXIF's, that most of them have. A scene without queries has 0 of them.
+``packing`` writes it.
 """
 
 from collections.abc import Iterable

@@ -91,11 +91,17 @@ def _sample_part(
         draw = numpy_generator(settings.seed, "train_mix", scene)
         filled &= ~mix_nearest(neighbours, ranked, train_mix, draw)
     if filled.any():
+        more = ranked.shape[1] < len(database) - within
+        remedies = [
+            *["a larger retrieval.candidates"][:more],
+            *["a smaller graphs.stride"][: settings.stride > 1],
+            *["a smaller graphs.drop_probability"][: settings.drop_probability > 0],
+            "more database images",
+        ]
         logger.warning(
             "%s, %s: %d of %d rankings (length %d) end before stride %d yields %d neighbours; "
-            "their best unused entries fill these graphs. A larger retrieval.candidates or a "
-            "smaller stride avoids it",
+            "their best unused entries fill these graphs. What avoids it: %s",
             *(scene, part, filled.sum(), len(ranked), ranked.shape[1]),
-            *(settings.stride, settings.neighbours),
+            *(settings.stride, settings.neighbours, ", ".join(remedies)),
         )
     return neighbours, filled

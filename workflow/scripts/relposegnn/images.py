@@ -105,9 +105,10 @@ def size_and_orientation(path: str | Path) -> tuple[tuple[int, int], int]:
     """Return (width, height) in pixels as stored, and EXIF's orientation, from an image's header.
 
     Raises:
-        InputError: as ``opened_image``.
+        InputError: as ``open_image``, but for damaged pixels.
     """
     with opened_image(path) as image:
+        _check_mode(path, image)
         return image.size, _orientation(image)
 
 
@@ -162,16 +163,20 @@ def open_image(path: str | Path | Image.Image, orientation: int | None = None) -
     with opened_image(path) as image:
         if image is not path and image.format in ("JPEG", "MPO"):
             check_scans(path)
+        _check_mode(path, image)
         own = _orientation(image)
-        # Pillow reads 16 bits of colours as 8.
-        tiles = getattr(image, "tile", ())
-        if image.mode in EIGHT_BIT_MODES and not any(";16" in str(tile[3]) for tile in tiles):
-            image = image.convert("RGB")
-            return image if orientation in (None, own) else _turned(image, own, orientation)
-    raise InputError(
-        f"{path}: has pixels of Pillow's mode {image.mode}, or more than 8 bits, expected a colour "
-        "image with 8 bits a channel; is it a depth image? If not, convert it"
-    )
+        image = image.convert("RGB")
+        return image if orientation in (None, own) else _turned(image, own, orientation)
+
+
+def _check_mode(path: str | Path, image: Image.Image) -> None:
+    """Refuse pixels of other than 8 bits; Pillow would read 16 bits of colours as 8."""
+    tiles = getattr(image, "tile", ())
+    if image.mode not in EIGHT_BIT_MODES or any(";16" in str(tile[3]) for tile in tiles):
+        raise InputError(
+            f"{path}: has pixels of Pillow's mode {image.mode}, or more than 8 bits, expected a "
+            "colour image with 8 bits a channel; is it a depth image? If not, convert it"
+        )
 
 
 def _orientation(image: Image.Image) -> int:
@@ -273,8 +278,9 @@ def _unreadable(path: str | Path, error: Exception) -> InputError:
     found = str(error)
     if isinstance(error, UnidentifiedImageError):
         with Path(path).open("rb") as file:
-            found = f"it starts with {file.read(START_BYTES)!r}"
+            start = file.read(START_BYTES)
+        found = f"it starts with {start!r}" if start else "it is empty"
     return InputError(
         f"{path}: cannot be read as an image ({found}), expected PNG or JPEG (or a photo's HEIC); "
-        "replace it: extract or download its scene again, or leave out the photo"
+        "replace it, or leave it out; of a scene that was extracted, extract it again"
     )

@@ -78,6 +78,33 @@ def sole_user(lock_file: str | Path, purpose: str, pause: float = 1.0) -> Iterat
             lock_file.unlink(missing_ok=True)
 
 
+def keep_locks_of_others(persistence: type) -> None:
+    """Let a Snakemake end with its own locks removed, and none of others that run in the folder.
+
+    Version 9.27 removes all, so that a third one would not be refused, and would take from a
+    running one what it has begun. ``--unlock`` still removes all.
+
+    Args:
+        persistence: Snakemake's class that keeps locks in files.
+    """
+    lock, delete = persistence.lock, persistence._delete_locks
+
+    @contextmanager
+    def locked(self: object) -> Iterator[None]:
+        self.relposegnn_locks = True
+        with lock(self):
+            yield
+
+    def delete_own(self: object) -> None:
+        if not hasattr(self, "relposegnn_locks"):
+            return delete(self)
+        for path in self._lockfile.values():
+            Path(path).unlink(missing_ok=True)
+        return self._lockfile.clear()
+
+    persistence.lock, persistence._delete_locks = locked, delete_own
+
+
 def end_with_workflow(pause: float = 1.0) -> None:
     """End this process by SIGTERM when the Snakemake that began it is gone, killed say.
 

@@ -182,8 +182,10 @@ def _focal_lengths(content: Scene, given: FocalLengths | None) -> dict[str, np.n
 def _write_labels(group: h5py.Group, frames: list[Frame], folder: Path) -> None:
     """Write what is known of the frames beside their pixels."""
     sources = [frame.image.relative_to(folder).as_posix() for frame in frames]
+    sizes = [frame.image.stat().st_size for frame in frames]
     group.create_dataset("name", data=[f.name for f in frames], dtype=h5py.string_dtype())
     group.create_dataset("source", data=sources, dtype=h5py.string_dtype())
+    group.create_dataset("source_bytes", data=np.array(sizes, dtype=np.int64))
     poses = np.array([f.world_from_cam for f in frames], dtype=np.float64)
     group.create_dataset("world_from_cam", data=poses.reshape(-1, 4, 4))
 

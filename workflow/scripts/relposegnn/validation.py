@@ -28,8 +28,8 @@ def held_out_frames(
     """Return which of ``count`` database frames, in recorded order, are held out (count,) bool."""
     if settings is None:
         return np.zeros(count, dtype=bool)
-    stretches = -(-count // settings.stretch)
-    wanted = min(round(settings.share * count / settings.stretch), stretches - 1)
+    stretches, rest = divmod(count, settings.stretch)  # the rest is too short to tell much
+    wanted = min(round(settings.share * count / settings.stretch), stretches - (rest == 0))
     chosen = generator.choice(stretches, max(wanted, 0), replace=False)
     return np.isin(np.arange(count) // settings.stretch, chosen)
 

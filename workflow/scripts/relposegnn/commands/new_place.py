@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from ..configuration import validate_configuration
+from ..error_growth import FEWEST
 from ..experiments import SCENE_NAME
 from ..images import common_size
 from ..layouts.reading import LEAVE_OUT, REFUSE, layout_of, read_scene
@@ -25,6 +26,8 @@ from .run import find_project
 logger = logging.getLogger(__name__)
 
 MADE = "# Made by relposegnn new-place"
+FEWEST_HELD_OUT_OF = 3 * FEWEST  # images, of which a stretch is held out
+SURE = 3  # standard deviations
 SAME_LENS = 0.02  # share by which focal lengths may differ and be those of one camera
 
 
@@ -121,24 +124,40 @@ def known_lengths(frames: list[Frame]) -> list[float]:
     return [frame.focal_length for frame in frames if not math.isnan(frame.focal_length)]
 
 
-def fitting_stride(images: int, defaults: dict) -> int:
-    """Return the stride that a ranking of so many images bears, at most the default one.
+def fitting_validation(images: int, defaults: dict) -> dict[str, float]:
+    """Return what is held out of so many images: as by default, or one stretch of them.
 
-    A part of the ranking is dropped (``graphs.drop_probability``), and every stride-th of the rest
-    taken until a graph has its neighbours.
+    By frames that are held out, errors on others are known. Of few images, none could be.
+    """
+    usual = defaults["graphs"]["validation"]
+    held_out = round(usual["share"] * images / usual["stretch"])
+    if held_out or images < FEWEST_HELD_OUT_OF:
+        return usual
+    return {"share": math.ceil(1000 * FEWEST / images) / 1000, "stretch": FEWEST}
+
+
+def fitting_stride(images: int, validation: dict[str, float], defaults: dict) -> int:
+    """Return the stride that rankings of so many images bear, at most the default one.
+
+    A part of each is dropped at random (``graphs.drop_probability``), and every stride-th of the
+    rest taken until a graph has its neighbours; those of nearly all graphs are enough.
 
     Raises:
         InputError: there are too few images for a graph.
     """
-    graphs, validation = defaults["graphs"], defaults["graphs"]["validation"]
-    share = validation["share"] if validation else 0
-    others = int(images * (1 - share)) - 1
-    if others < graphs["neighbours"]:
+    graphs = defaults["graphs"]
+    others = (
+        images
+        - round(validation["share"] * images / validation["stretch"]) * (validation["stretch"])
+    )
+    if others <= graphs["neighbours"]:
         raise InputError(
-            f"{images} database images, expected more than {graphs['neighbours']}, the neighbours "
-            "of a graph, and as many as are held out for validation; take more photos"
+            f"{images} database images, expected at least {graphs['neighbours'] + 1}: an image and "
+            "the neighbours of its graph; take more photos"
         )
-    most = int(others * (1 - graphs["drop_probability"]) / graphs["neighbours"])
+    kept = 1 - graphs["drop_probability"]
+    spread = math.sqrt((others - 1) * kept * (1 - kept))  # of a binomial distribution
+    most = int(((others - 1) * kept - SURE * spread) / graphs["neighbours"])
     return min(max(most, 1), graphs["stride"])
 
 
@@ -154,8 +173,10 @@ def configuration_of(place: Place, name: str, lost_poses: str, project: Path) ->
         )
     defaults = yaml.safe_load((project / "config/config.yaml").read_text())
     _refuse_shared_results(name, project)
+    images = len(place.scene.train)
+    validation = fitting_validation(images, defaults)
     try:
-        stride = fitting_stride(len(place.scene.train), defaults)
+        stride = fitting_stride(images, validation, defaults)
     except InputError as error:
         raise InputError(f"{place.folder}: {error}") from error
     lengths = known_lengths(place.scene.train + place.scene.test)
@@ -165,6 +186,7 @@ def configuration_of(place: Place, name: str, lost_poses: str, project: Path) ->
         "name": name,
         "scene": place.folder.name,
         "scenes_dir": _quoted(place.folder.parent),
+        "validation": f"{{share: {validation['share']}, stretch: {validation['stretch']}}}",
         "stride": stride,
         "default_stride": defaults["graphs"]["stride"],
         "lost_poses": lost_poses,
@@ -239,6 +261,8 @@ frames:
 graphs:
   # The largest, up to {default_stride}, with which this database fills the training graphs.
   stride: {stride}
+  # Held out of the training, to know how large errors are elsewhere.
+  validation: {validation}
 
 model:
   # rays where images come from cameras of several focal lengths, image where from one.

@@ -2,11 +2,13 @@
 
 import logging
 import os
+import re
 import sys
 import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
@@ -17,6 +19,14 @@ from ..runtime import plain
 from .steps import Job, Steps, describe_done, shorten_reason, subject_of
 
 LAST_LINES = 20
+LONG = 30.0  # seconds, after which a job that goes on is told of
+WARNING = re.compile(r"^[\d:]{8} WARNING (.*)", re.MULTILINE)  # a line of a log
+SHOWN_WARNINGS = 10  # more are counted
+UNLOCK = "It can be removed with the --unlock argument."  # of Snakemake
+UNLOCK_HERE = (
+    "Where that is so, the same command with -- --unlock at its end removes it; then the command "
+    "goes on from there."
+)
 INTERRUPTED = "Terminating processes on user request"  # as Snakemake says it at Ctrl-C
 # What Snakemake says of itself, by its first words, and what the end of a failed job says better.
 UNSAID = (
@@ -43,6 +53,7 @@ class LogHandler(LogHandlerBase):
         """Begin with no job."""
         self.steps, self.failed, self.began = Steps(), {}, time.time()
         self.bar, self.interrupted, self.closed = None, False, False
+        self.waiting: dict[int, Timer] = {}  # to tell of jobs that go on
         self.terminal = sys.stderr
         if not self.common_settings.dryrun:
             self._divert()
@@ -63,6 +74,8 @@ class LogHandler(LogHandlerBase):
         if self.closed:
             return
         self.closed = True
+        for number in [*self.waiting]:
+            self._stop_waiting(number)
         if self.bar is not None:
             self.bar.close()
             self._tell_end()
@@ -90,7 +103,7 @@ class LogHandler(LogHandlerBase):
         text = record.getMessage().strip()
         self.interrupted |= text.startswith(INTERRUPTED)
         if text and not text.startswith(UNSAID):
-            self._write(text)
+            self._write(text.replace(UNLOCK, UNLOCK_HERE))
 
     def _count(self, told: dict[str, Any]) -> None:
         self.steps.planned = dict(told["stats"])
@@ -105,9 +118,24 @@ class LogHandler(LogHandlerBase):
             began=told["created"], makes=bool(told["output"]),
         )  # fmt: skip
         self.steps.begin(told["jobid"], job)
+        self._wait(told["jobid"], job)
         self._show_running()
 
+    def _wait(self, number: int, job: Job) -> None:
+        """Tell of a job that goes on for long, where its log tells more."""
+        if self.common_settings.dryrun or not job.logs:
+            return
+        text = f"{job.name} goes on; meanwhile: {job.logs[0]}"
+        self.waiting[number] = Timer(LONG, self._write, [text])
+        self.waiting[number].daemon = True
+        self.waiting[number].start()
+
+    def _stop_waiting(self, number: int) -> None:
+        if timer := self.waiting.pop(number, None):
+            timer.cancel()
+
     def _end(self, told: dict[str, Any]) -> None:
+        self._stop_waiting(told["job_id"])
         self.failed.pop(told["job_id"], None)
         if jobs := self.steps.end(told["job_id"], told["created"]):
             self._write(describe_done(jobs))
@@ -115,6 +143,7 @@ class LogHandler(LogHandlerBase):
         self._show_running()
 
     def _fail(self, told: dict[str, Any]) -> None:
+        self._stop_waiting(told["jobid"])
         if not self.interrupted:
             self.failed[told["jobid"]] = told["created"], told["log"]
 
@@ -129,11 +158,26 @@ class LogHandler(LogHandlerBase):
         for jobs in self.steps.incomplete():
             self._write(describe_done(jobs))
         self._write(self.steps.count(time.time() - self.began))
+        self._tell_warnings()
         for number, (clock, logs) in self.failed.items():
             job = self.steps.jobs[number]
             where, lines = self._last_lines(logs)
             took = f"{job.name} failed after {clock - job.began:.1f} s"
             self._write("\n".join([f"\n{took}; the end of {where}:\n", *lines]))
+
+    def _tell_warnings(self) -> None:
+        """Show what the logs of jobs that are done warn of, each once."""
+        found: dict[str, str] = {}
+        for log in (log for job in self.steps.done() for log in job.logs):
+            with suppress(OSError):
+                for text in WARNING.findall(Path(log).read_text(errors="replace")):
+                    found.setdefault(text, log)
+        if not found:
+            return
+        lines = [f"  {log}: {text}" for text, log in found.items()]
+        if (more := len(lines) - SHOWN_WARNINGS) > 0:
+            lines[SHOWN_WARNINGS:] = [f"  ... and {more} more in the logs of other steps"]
+        self._write("\n".join(["\nWarnings:", *lines]))
 
     def _last_lines(self, logs: list[str]) -> tuple[str, list[str]]:
         """Return name and last lines of what a failed job wrote: its log, or else its stderr."""

@@ -172,9 +172,9 @@ def scene_of_lists(folder: Path, train: list[Frame], test: list[Frame]) -> Scene
     for frame in train + test:
         if frame.name in first:
             raise InputError(
-                f"{frame.where}: {frame.image.name} is listed before as {frame.name} in "
-                f"{first[frame.name]}, expected every image once, in one split, with a name of its "
-                "own before the suffix; remove one"
+                f"{frame.where}: {frame.image.relative_to(folder)} is listed before as "
+                f"{frame.name} in {first[frame.name]}, expected every image once, in one split, "
+                "with a name of its own before the suffix; remove one"
             )
         first[frame.name] = frame.where
     return Scene(folder.name, train, test)

@@ -62,7 +62,7 @@ def _with_finite_poses(scene: Scene, folder: Path, lost_poses: str) -> Scene:
     if lost_poses != LEAVE_OUT:
         raise InputError(
             f"{folder}: {found}; expected numbers. Where a tracker was lost, leave these frames "
-            f"out by frames.lost_poses: {LEAVE_OUT}"
+            f"out by frames.lost_poses: {LEAVE_OUT}, or --lost-poses {LEAVE_OUT} of a command"
         )
     kept = Scene(scene.name, _finite(scene.train), _finite(scene.test))
     if not kept.train:

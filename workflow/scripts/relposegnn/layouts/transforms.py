@@ -23,6 +23,7 @@ from .files import TRANSFORMS
 from .posed_images import FOCAL_LENGTHS, listed_frame, scene_of_lists
 from .query_lists import PINHOLES, QUERIES, read_queries
 
+SUFFIXES = (".png", ".jpg", ".jpeg")
 OPENCV_FROM_OPENGL = np.array([1.0, -1.0, -1.0, 1.0])  # factors of the columns of a pose
 EXPECTED = (
     "expected frames, each with file_path and transform_matrix, and w and h wherever fl_x stands; "
@@ -40,7 +41,8 @@ def read_transforms(folder: Path) -> Scene:
     with _telling(path):
         contents = read_object(path)
         told = enumerate(contents["frames"])
-        queries = dict.fromkeys(map(_name, contents.get("test_filenames") or []), math.nan)
+        named = map(_name, contents.get("test_filenames") or [])
+        queries = dict.fromkeys((_with_suffix(folder, name) for name in named), math.nan)
     frames = []
     for row, own in told:
         with _telling(where := f"{path}: frames[{row}]"):
@@ -88,9 +90,15 @@ def _read_frame(folder: Path, told: dict[str, Any], where: str) -> Frame:
     pose = np.array(told["transform_matrix"], dtype=np.float64)
     if pose.shape != (4, 4) or np.isfinite(pose).all():
         check_pose(pose, where)
-    return listed_frame(
-        folder, _name(told["file_path"]), pose * OPENCV_FROM_OPENGL, where, _focal_length(told)
-    )
+    image = _with_suffix(folder, _name(told["file_path"]))
+    return listed_frame(folder, image, pose * OPENCV_FROM_OPENGL, where, _focal_length(told))
+
+
+def _with_suffix(folder: Path, image: str) -> str:
+    """Return an image's name; the first files of this kind leave the suffix out."""
+    if (folder / image).is_file():
+        return image
+    return next((f"{image}{s}" for s in SUFFIXES if (folder / f"{image}{s}").is_file()), image)
 
 
 def _focal_length(told: dict[str, Any]) -> float:

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         if options.map is not None and not stream:
             for photos in options.photos:
-                find_photos(photos)  # to make a place may take minutes
+                find_photos(photos, logging.DEBUG)  # to make a place may take minutes
         with chosen_place(options) as place:
             print(f"{tell_quality(read_calibration(place.calibration))}\n", flush=True)
             (_localise_stream if stream else _localise)(options, place)

@@ -45,18 +45,19 @@ class Photo(NamedTuple):
     focal_length: float
 
 
-def find_photos(folder: str | Path) -> list[str]:
+def find_photos(folder: str | Path, tell: int = logging.WARNING) -> list[str]:
     """Return the photos in a folder and its sub-folders, as sorted paths relative to it.
 
     A file stands for itself alone, by its name; a pattern such as ``trip/*.jpg`` for what it
     matches. Links to other folders are followed.
 
-    Hidden files and folders are not looked at; files of other kinds are counted in the log.
+    Hidden files and folders are not looked at; files of other kinds are counted in the log, at the
+    level ``tell``.
 
     Raises:
         InputError: there is no such folder, no photo in it, or photos whose names are no UTF-8.
     """
-    photos = _find_photos(Path(folder))
+    photos = _find_photos(Path(folder), tell)
     check_names(folder, photos)
     return photos
 
@@ -74,7 +75,7 @@ def check_names(folder: str | Path, photos: Sequence[str]) -> None:
         )
 
 
-def _find_photos(folder: Path) -> list[str]:
+def _find_photos(folder: Path, tell: int) -> list[str]:
     if folder.is_file() and folder.suffix.lower() in SUFFIXES:
         return [folder.name]
     base = folder_of(folder)
@@ -94,7 +95,9 @@ def _find_photos(folder: Path) -> list[str]:
                 "HEIC; check the pattern"
             )
         return sorted(path.relative_to(base).as_posix() for path in photos)
-    refuse_no_folder(folder, "a photo or a folder of photos (JPEG, PNG or HEIC)")
+    refuse_no_folder(
+        folder, "a photo or a folder of photos (JPEG, PNG or HEIC); a video is localised alone"
+    )
     relative = [path.relative_to(folder) for path in files_below(folder)]
     visible = [path for path in relative if not any(part.startswith(".") for part in path.parts)]
     photos = sorted(path.as_posix() for path in visible if path.suffix.lower() in SUFFIXES)
@@ -108,7 +111,7 @@ def _find_photos(folder: Path) -> list[str]:
             "PNG or HEIC; convert photos of other formats first"
         )
     if others:
-        logger.warning("%s: files that are not JPEG, PNG or HEIC are left out: %s", folder, found)
+        logger.log(tell, "%s: files that are not JPEG, PNG or HEIC are left out: %s", folder, found)
     return photos
 
 

@@ -11,9 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 from ..calibration import UNREFINED, Calibration
 from ..experiments import GENERAL, SCENE_NAME
 from ..folders import refuse_no_folder
+from ..layouts.reading import REFUSE, read_scene
 from ..predictions import ALL_EDGES, SOLVED
 from ..runtime import InputError
 
@@ -45,7 +48,7 @@ def prepare_place(
             step failed.
     """
     images, model = images.resolve(), (model or MODEL).resolve()
-    refuse_no_folder(images, "a folder of images with poses")
+    refuse_no_folder(images, "a folder of images with poses, or a file that export-map has written")
     if not re.fullmatch(SCENE_NAME, images.name):
         raise InputError(
             f"{images}: its name is the place's, expected up to 100 letters, digits, dots, - and "
@@ -56,6 +59,7 @@ def prepare_place(
             f"{model}: is not there, expected a network for places never seen; train one, with "
             '"make general-model", or name its file with --model'
         )
+    _refuse_few_images(images, lost_poses)
     place = Path("results", DATASET, "runs", GENERAL, "places", f"{images.name}.json")
     command = [sys.executable, "-m", "snakemake", str(place), "--cores", str(workers)]
     command += ["--quiet", "all", "--config", *_settings(images, model, lost_poses, focal_length)]
@@ -69,6 +73,18 @@ def prepare_place(
             "frames.lost_poses are --database-focal-length and --lost-poses here"
         )
     return PROJECT / place
+
+
+def _refuse_few_images(images: Path, lost_poses: str | None) -> None:
+    """Refuse a place without an image and the neighbours of its graph."""
+    count = len(read_scene(images, lost_poses or REFUSE).train)
+    defaults = yaml.safe_load((PROJECT / "config/config.yaml").read_text(encoding="utf-8"))
+    fewest = defaults["graphs"]["neighbours"] + 1
+    if count < fewest:
+        raise InputError(
+            f"{images}: {count} images with poses, expected at least {fewest}: an image and the "
+            "neighbours of its graph; add more of this place"
+        )
 
 
 def _settings(
