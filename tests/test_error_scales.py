@@ -13,6 +13,7 @@ from relposegnn.calibration import (
     stated_errors,
 )
 from relposegnn.error_scales import FEWEST, LeftOutPredictions, calibrate_errors
+from relposegnn.photos.new_place import tell_quality
 from relposegnn.predictions import ALL_EDGES, FIRST_EDGE, MATCHED, REFINED, SOLVED
 from relposegnn.runtime import InputError
 
@@ -114,7 +115,9 @@ def test_frames_of_all_scenes_that_a_network_knows_tell_how_much_larger_errors_a
     )
     known = [np.arange(len(own["targ_t"])) >= len(own["targ_t"]) - 900 for own in (easy, hard)]
     calibration = calibrate(tmp_path, hard, known[1], [(easy, known[0])])
-    assert calibration[ALL_EDGES].frames == 306
+    assert calibration[ALL_EDGES].frames == 6
+    own = np.linalg.norm(hard["robust_t"] - hard["targ_t"], axis=1)[:6]
+    assert calibration[ALL_EDGES].median[0] == pytest.approx(np.median(own))
     queries = predictions(seed=3, factor=6)
     found = covered(queries, ALL_EDGES, calibration).mean(axis=2)
     np.testing.assert_allclose(found[0], LEVELS[0], atol=0.08)
@@ -128,7 +131,9 @@ def test_a_scene_too_small_to_hold_frames_out_is_told_by_a_fellow(tmp_path, capl
     arrays, fellow = predictions(300), joined(predictions(200, 1, factor=3), predictions(300, 2))
     known = np.ones(300, dtype=bool), np.arange(500) >= 200
     calibration = calibrate(tmp_path, arrays, known[0], [(fellow, known[1])])
-    assert calibration[ALL_EDGES].frames == 200
+    assert calibration[ALL_EDGES].frames == 0
+    assert calibration[ALL_EDGES].median is None
+    assert "not known: too few images of this place" in tell_quality(calibration)
     assert caplog.records == []
     found = covered(predictions(seed=3, factor=3), ALL_EDGES, calibration).mean(axis=2)
     np.testing.assert_allclose(found[0], LEVELS[0], atol=0.1)
@@ -158,7 +163,7 @@ def test_fellows_with_too_few_known_frames_to_tell_how_errors_grow_are_left_out(
     )
     other, seen = predictions(100, 1, factor=5), np.arange(100) < FEWEST - 1
     alone = calibrate(tmp_path, arrays, known, [fellow])[ALL_EDGES]
-    assert alone.frames == 80
+    assert alone.frames == 50
     assert calibrate(tmp_path, arrays, known, [fellow, (other, seen)])[ALL_EDGES] == alone
 
 

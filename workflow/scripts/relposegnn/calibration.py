@@ -64,8 +64,10 @@ class Scale(NamedTuple):
         metres: factors (F) of what is told in metres, see ``told_of_errors``, to sigma.
         degrees: factors (F) of what is told in degrees.
         ratios: of the error that holds in 95 % of the cases to sigma, in metres and degrees.
-        median: of the errors in metres and degrees that were measured.
-        frames: that it was measured on, of other scenes of the training too.
+        median: of the errors in metres and degrees on the place's own left-out frames, as which
+            those count that the network does not know, where it was trained on the place; None
+            where there are none.
+        frames: their number. Other scenes of the training tell factors, ratios and ways too.
         extent: how far the place's images lie apart at most, in metres and degrees.
         usual: the distance of features that most frames are within, or of refined poses the median
             misfit, see ``Refined``; None of ``UNREFINED``.
@@ -77,7 +79,7 @@ class Scale(NamedTuple):
     metres: list[float]
     degrees: list[float]
     ratios: tuple[float, float]
-    median: tuple[float, float]
+    median: tuple[float, float] | None
     frames: int
     extent: tuple[float, float]
     usual: float | None = None
@@ -170,9 +172,11 @@ def _read_scale(name: str, told: dict) -> Scale:
     check_keys(told, set(Scale._fields))
     for field in ("metres", "degrees"):
         numbers(told[field], f"{name}, {field}", FACTORS[name], least=0)
-    for field in ("ratios", "median", "extent", "farther"):
+    measured = ["median"] if whole_number(told["frames"], f"{name}, frames", least=0) else []
+    for field in ("ratios", "extent", "farther", *measured):
         numbers(told[field], f"{name}, {field}", 2, least=0)
-    whole_number(told["frames"], f"{name}, frames", least=1)
+    if not measured and told["median"] is not None:
+        raise ValueError(f"{name}, median is {told['median']!r:.60} of no frames, expected null")
     if name != UNREFINED:
         number(told["usual"], f"{name}, usual", least=LEAST_USUAL)
     return Scale(**told)

@@ -38,14 +38,14 @@ class Growth(NamedTuple):
         factors: (F) by which what is told comes to sigma.
         farther: share by which it grows with the root of the way to what was trained on.
         ratio: of the errors at the two levels, the nearer to the usual the fewer frames there are.
-        median: of the errors, or of the unknown ones.
+        median: of the first scene's own errors, or of the unknown ones; None where it has none.
         frames: their number.
     """
 
     factors: list[float]
     farther: float
     ratio: float
-    median: float
+    median: float | None
     frames: int
 
 
@@ -66,11 +66,9 @@ def growth_of_errors(scenes: Sequence[tuple[Errors, Errors]], away: bool) -> Gro
     )
     if away and len(unknown) < FEWEST:
         return None
-    errors, roots = (
-        np.concatenate([getattr(own[away], field) for own in scenes]) for field in ("error", "root")
-    )
     farther = 0.0
     if away:
+        roots = np.concatenate([own.root for _, own in scenes])
         rates = (unknown - 1) / np.maximum(roots, LEAST_ROOT)
         farther = max(float(np.quantile(rates, LEVELS[0])), 0.0)
         unknown = unknown / (1 + farther * roots)
@@ -80,7 +78,9 @@ def growth_of_errors(scenes: Sequence[tuple[Errors, Errors]], away: bool) -> Gro
     ratio = USUAL_RATIO**usual * max(high / max(low, 1e-12), LEAST_RATIO) ** (1 - usual)
     # As near to one level as to the other.
     factors = fits[0][0] * np.sqrt(low * high / ratio)
-    return Growth(factors.tolist(), farther, float(ratio), float(np.median(errors)), len(errors))
+    own = scenes[0][away].error
+    median = float(np.median(own)) if len(own) else None
+    return Growth(factors.tolist(), farther, float(ratio), median, len(own))
 
 
 def _fit(errors: Errors) -> tuple[np.ndarray, float]:

@@ -163,10 +163,14 @@ def _add_scale(scales: Calibration, name: str, used: Sequence[_Frames]) -> None:
         return
     factors, farther, ratios, medians, counts = zip(*growths, strict=True)
     extent = _extent(used[0].arrays)
-    scales[name] = Scale(*factors, ratios, medians, counts[0], extent, usual, farther)
-    logger.info(
-        "%s: median error %.3f m, %.2f degrees on %d left-out frames", name, *medians, counts[0]
-    )
+    own = medians if counts[0] else None
+    scales[name] = Scale(*factors, ratios, own, counts[0], extent, usual, farther)
+    if own is None:
+        logger.info("%s: no frames of its own that the network does not know", name)
+    else:
+        logger.info(
+            "%s: median error %.3f m, %.2f degrees on %d left-out frames", name, *own, counts[0]
+        )
 
 
 def _usual(name: str, used: Sequence[_Frames], away: bool) -> float | None:

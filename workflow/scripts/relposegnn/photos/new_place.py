@@ -117,7 +117,7 @@ def tell_quality(calibration: Calibration) -> str:
         (UNREFINED, "where matches refine none"),
         (ALL_EDGES, "by the network alone"),
     ):
-        if scale := calibration.get(name):
+        if (scale := calibration.get(name)) and scale.median:
             metres, degrees = scale.median
             lines.append(
                 f"  {text}: median error {metres:.3f} m, {degrees:.2f} degrees ({scale.frames} "

@@ -106,7 +106,7 @@ def map_of(frames: Frames, place: Place, calibration: Calibration) -> dict:
     quality = {
         name: {"median_m": metres, "median_deg": degrees, "images": scale.frames}
         for name in (SOLVED, ALL_EDGES)
-        if (scale := calibration.get(name))
+        if (scale := calibration.get(name)) and scale.median
         for metres, degrees in [scale.median]
     }
     return {
