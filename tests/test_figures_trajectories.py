@@ -7,6 +7,7 @@ from drawn_figures import legend_texts, write_frames
 from matplotlib.collections import LineCollection
 from matplotlib.image import imread
 
+from relposegnn.figures import trajectories
 from relposegnn.figures.style import ERROR_COLOURS
 from relposegnn.figures.trajectories import Told, draw_trajectories, plot_trajectories
 from relposegnn.metrics import score_poses
@@ -123,17 +124,44 @@ def test_estimates_outside_the_view_are_counted(path):
     assert figure.axes[0].get_xlim()[1] < 12
 
 
-def test_trajectory_step_writes_a_picture(path, tmp_path):
+@pytest.fixture
+def step(path, tmp_path):
+    """Return what writes these estimates, with their failures, and draws them."""
     arrays = {"rel_path": path["queries"], "targ_t": path["truth"]}
     arrays |= dict.fromkeys(("abs_t", "robust_t", "reference_t"), path["estimates"])
     names = ("targ_q", "abs_q", "robust_q", "reference_q")
-    arrays |= dict.fromkeys(names, np.tile([1.0, 0, 0, 0], (10, 1)))
-    np.savez(tmp_path / "predictions.npz", **arrays, **{**OWNED, "scene": "chess"})
-    write_frames(tmp_path / "frames.h5", path["database"], path["database"][:1])
-    figure_file = tmp_path / "figure.png"
-    score_poses(tmp_path / "predictions.npz", tmp_path / "scores.csv")
+    arrays |= {name: np.tile([1.0, 0, 0, 0], (10, 1)) for name in names}
     inputs = [tmp_path / name for name in ("frames.h5", "predictions.npz", "scores.csv")]
-    plot_trajectories(*inputs, figure_file)
-    picture = imread(figure_file)
+
+    def draw(**changes):
+        """Return the file of the figure."""
+        np.savez(inputs[1], **arrays | changes, **{**OWNED, "scene": "chess"})
+        write_frames(inputs[0], path["database"], path["database"][:1])
+        score_poses(*inputs[1:], lambda *_: np.full((2, 2, 10), 0.3))
+        plot_trajectories(*inputs, tmp_path / "figure.png")
+        return tmp_path / "figure.png"
+
+    return draw
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Return the figures that the step draws."""
+    figures = []
+    monkeypatch.setattr(trajectories, "save_figure", lambda figure, _: figures.append(figure))
+    return figures
+
+
+def test_failed_queries_of_predictions_are_crosses(path, step, drawn):
+    """Also one that has a place, but no direction."""
+    centres, turns = path["estimates"].copy(), np.tile([1.0, 0, 0, 0], (10, 1))
+    centres[3], turns[[3, 6]] = np.nan, [[np.nan] * 4, [0.0] * 4]
+    step(abs_t=centres, abs_q=turns)
+    (failed,) = [c for c in drawn[0].axes[0].collections if c.get_label() == "failed"]
+    np.testing.assert_allclose(failed.get_offsets(), path["truth"][[3, 6]][:, [2, 0]] * [1, -1])
+
+
+def test_trajectory_step_writes_a_picture(step):
+    picture = imread(step())
     assert min(picture.shape[:2]) > 600
     assert (np.ptp(picture[..., :3], axis=2) > 0.3).sum() > 1000  # error lines and colour bar

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..frames import Frames
-from ..metrics import STATED, read_scores
+from ..metrics import STATED, TRANSLATION, read_scores, score_estimator
 from ..poses import matrix_from_quaternion, translation_error
 from ..predictions import (
     PREFIXES,
@@ -45,7 +45,8 @@ class Told(NamedTuple):
     """What is known of N estimates beside their places.
 
     Attributes:
-        ahead: unit vectors (2, N, 3) along the views of true and estimated cameras.
+        ahead: unit vectors (2, N, 3) along the views of true and estimated cameras; NaN where a
+            query failed.
         stated: (N,) errors in metres that hold in 68 % of the cases, NaN where none is stated.
     """
 
@@ -80,18 +81,25 @@ def plot_trajectories(
         scores = read_scores(scores_file, frames.scene).query("estimator == @shown")
         scores = scores.set_index(scores["query"].astype(str))  # names may be numbers
         stated = scores.reindex(arrays["rel_path"], columns=STATED[:1]).to_numpy()
-        with np.errstate(invalid="ignore"):  # failed queries
-            turned = [matrix_from_quaternion(arrays[f"{each}_q"]) for each in ("targ", prefix)]
+        found = np.isfinite(score_estimator(arrays, shown)[TRANSLATION].to_numpy())
+        ahead = [_ahead(arrays[f"{each}_q"], found) for each in ("targ", prefix)]
         figure = draw_trajectories(
             arrays["rel_path"],
             frames.poses("train"),
             arrays["targ_t"],
-            arrays[f"{prefix}_t"],
+            np.where(found[:, None], arrays[f"{prefix}_t"], np.nan),
             f"{frames.scene}, {shown}",
             (copied, arrays[f"{PREFIXES[copied]}_t"]) if copied else None,
-            Told(np.stack(turned)[..., 2], stated[:, 0]),
+            Told(np.stack(ahead), stated[:, 0]),
         )
     save_figure(figure, figure_file)
+
+
+def _ahead(quaternion: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Return unit vectors (N, 3) along the views of cameras, NaN of all but those found (N,)."""
+    ahead = np.full((len(found), 3), np.nan)
+    ahead[found] = matrix_from_quaternion(quaternion[found])[..., 2]
+    return ahead
 
 
 def draw_trajectories(
