@@ -88,12 +88,16 @@ def test_gallery_step_writes_a_picture(retrieval, tmp_path):
     np.testing.assert_allclose(picture[2, 2, :3], 1.0)
 
 
-def test_graphs_of_another_ranking_are_refused(retrieval, tmp_path):
+def test_neighbours_beyond_the_ranking_have_no_similarity(retrieval):
+    """Graphs of random and of sequential neighbours have some."""
     with create_hdf5(retrieval[2], "graphs", {}) as file:
         file["test/query"] = np.arange(5, dtype=np.int32)
-        file["test/neighbours"] = np.full((5, 2), 4, dtype=np.int32)
-    with pytest.raises(InputError, match=r"graphs\.h5: has neighbours that .* does not rank"):
-        plot_gallery(*retrieval, tmp_path / "gallery.png")
+        file["test/neighbours"] = np.tile(np.array([4, 2], dtype=np.int32), (5, 1))
+    with Frames(retrieval[0]) as frames:
+        found = choose_queries(frames, *retrieval[1:3], count=1)
+        figure = draw_gallery(frames, retrieval[3], *found)
+    titles = [panel.get_title(loc="left") for panel in figure.axes[1:3]]
+    assert titles == ["not ranked\n4.00 m, 40°", "similarity 0.70\n1.00 m, 10°"]
 
 
 def test_graphs_of_other_frames_are_refused(retrieval, tmp_path):

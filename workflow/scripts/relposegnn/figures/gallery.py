@@ -62,10 +62,11 @@ def choose_queries(
     """Return ``count`` evenly spread test graphs, all where there are fewer.
 
     Returns:
-        queries (n) and neighbours (n, k), in the test and training frames; similarities (n, k).
+        queries (n) and neighbours (n, k), in the test and training frames; similarities (n, k),
+        NaN of neighbours that are not among the ranked.
 
     Raises:
-        InputError: a neighbour of a graph is not among the ranked, or beyond the frames.
+        InputError: there is no graph, or files are of other frames.
     """
     graphs = read_graphs(graphs_file, "test", frames)
     total = len(graphs[0])
@@ -79,12 +80,8 @@ def choose_queries(
     ranking = read_ranking(neighbours_file, "test", frames)
     ranked, similarity = (column[queries] for column in ranking)
     matches = ranked[:, None, :] == neighbours[:, :, None]
-    if not matches.any(axis=2).all():
-        raise InputError(
-            f"{graphs_file}: has neighbours that {neighbours_file} does not rank; expected graphs "
-            "sampled from this ranking; sample graphs again"
-        )
-    return queries, neighbours, np.take_along_axis(similarity, matches.argmax(axis=2), axis=1)
+    told = np.take_along_axis(similarity, matches.argmax(axis=2), axis=1)
+    return queries, neighbours, np.where(matches.any(axis=2), told, np.nan)
 
 
 def draw_gallery(
@@ -114,7 +111,7 @@ def draw_gallery(
             pictures = [np.array(small_image(path, PIXELS)) for path in paths]
             captions = ["\n".join(frames.names("test")[query].rsplit("/", 1))]
             captions += [
-                f"similarity {s:.2f}\n{m:.2f} m, {d:.0f}°"
+                f"{'not ranked' if np.isnan(s) else f'similarity {s:.2f}'}\n{m:.2f} m, {d:.0f}°"
                 for s, m, d in zip(similarity[row], metres[row], degrees[row], strict=True)
             ]
             borders = [SOFT, *colours.to_rgba(metres[row])]
