@@ -161,6 +161,11 @@ def test_failed_queries_of_predictions_are_crosses(path, step, drawn):
     np.testing.assert_allclose(failed.get_offsets(), path["truth"][[3, 6]][:, [2, 0]] * [1, -1])
 
 
+def test_errors_stated_of_queries_that_are_numbers_are_drawn(step, drawn):
+    step(rel_path=np.array([f"{number:04d}" for number in range(10)]))
+    assert [patch.width for patch in drawn[0].axes[0].patches] == pytest.approx([0.6] * 10)
+
+
 def test_trajectory_step_writes_a_picture(step):
     picture = imread(step())
     assert min(picture.shape[:2]) > 600

@@ -15,7 +15,7 @@ from table_files import outputs
 from relposegnn.figures.curves import HISTORY_COLUMNS
 from relposegnn.metrics import score_poses
 from relposegnn.predictions import read_predictions
-from relposegnn.reporting.page import ReportFiles, write_report
+from relposegnn.reporting.page import ReportFiles, read_medians, write_report
 from relposegnn.reporting.places import PlaceFiles, choose_rows, error_text
 from relposegnn.retrieval.rankings import read_ranking
 from relposegnn.runtime import InputError
@@ -197,6 +197,12 @@ def test_a_dataset_with_fewer_things_has_a_report(planted, tmp_path):
     assert text.count('class="chart"') == 1 + 2
     assert 'id="time"' not in text
     assert "snakemake videos" in text
+
+
+def test_a_scene_may_be_called_na(planted, tmp_path):
+    table = tmp_path / "joint.csv"
+    pd.read_csv(planted.numbers[0]).replace(SCENE, "NA").to_csv(table, index=False)
+    assert read_medians(table)["scenes"] == ["NA", "average"]
 
 
 def test_a_table_of_another_version_is_refused(planted, tmp_path):

@@ -11,6 +11,8 @@ from .owners import OfScene
 from .runtime import InputError, atomic_path
 
 LABELS = ["dataset", "scene"]  # first columns of files with a row per query
+# Options of pandas: a name may be NA or nan; what is missing is empty.
+AS_WRITTEN = {"keep_default_na": False, "na_values": [""]}
 
 
 def read_csv(path: str | Path, columns: Sequence[str], **options: Any) -> pd.DataFrame:
@@ -45,16 +47,19 @@ def write_errors(path: str | Path, frame: pd.DataFrame, owner: OfScene) -> None:
 def read_errors(
     path: str | Path, labels: Sequence[str], errors: Sequence[str], scene: str
 ) -> pd.DataFrame:
-    """Return a CSV file of ``write_errors`` with these columns, checked.
+    """Return a CSV file of ``write_errors`` with these columns, checked; labels are text.
 
     Raises:
         InputError: as ``read_csv``, it is of another scene, or an error is missing or negative.
     """
-    frame = read_csv(path, [*LABELS, *labels, *errors], converters=dict.fromkeys(LABELS, str))
-    if others := sorted({*frame["scene"]} - {scene}):
+    labels = [*LABELS, *labels]
+    types = dict.fromkeys(labels, str) | dict.fromkeys(errors, float)
+    frame = read_csv(path, [*labels, *errors], dtype=types, **AS_WRITTEN)
+    others = frame.loc[frame["scene"] != scene, "scene"]
+    if len(others):
         raise InputError(
-            f"{path}: is of the scene {others[0]!r}, expected {scene!r}; give the right file, or "
-            "make it again"
+            f"{path}: is of the scene {others.iloc[0]!r}, expected {scene!r}; give the right file, "
+            "or make it again"
         )
     wrong = ~(frame[errors] >= 0).all(axis=1)
     if wrong.any():

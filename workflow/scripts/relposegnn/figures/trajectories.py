@@ -79,7 +79,7 @@ def plot_trajectories(
         shown, copied = shown_estimator(known), copied_image(known)
         prefix = PREFIXES[shown]
         scores = read_scores(scores_file, frames.scene).query("estimator == @shown")
-        scores = scores.set_index(scores["query"].astype(str))  # names may be numbers
+        scores = scores.set_index("query")
         stated = scores.reindex(arrays["rel_path"], columns=STATED[:1]).to_numpy()
         found = np.isfinite(score_estimator(arrays, shown)[TRANSLATION].to_numpy())
         ahead = [_ahead(arrays[f"{each}_q"], found) for each in ("targ", prefix)]

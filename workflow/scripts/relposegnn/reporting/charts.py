@@ -114,7 +114,7 @@ def confidence_chart(scores: pd.DataFrame, estimator: str) -> Chart | None:
             "mode": "markers",
             "x": numbers(stated),
             "y": numbers(errors),
-            "text": own["query"].astype(str).tolist(),
+            "text": own["query"].tolist(),
             "marker": {"color": SCENE_COLOURS[0], "size": 6, "opacity": 0.6},
             "hovertemplate": "%{text}: %{y:.3g} m, stated %{x:.3g} m<extra></extra>",
         },

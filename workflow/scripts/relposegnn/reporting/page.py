@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from ..csv_files import read_csv
+from ..csv_files import AS_WRITTEN, read_csv
 from ..experiments import EXPERIMENTS
 from ..figures.curves import HISTORY_COLUMNS
 from ..predictions import shown_estimator
@@ -89,7 +89,7 @@ def read_medians(table_file: str | Path) -> dict[str, Any]:
     Args:
         table_file: CSV of ``tabulate_experiment``, named as the experiment.
     """
-    numbers = read_csv(table_file, TABLE_COLUMNS)
+    numbers = read_csv(table_file, TABLE_COLUMNS, dtype={"scene": str}, **AS_WRITTEN)
     numbers["cell"] = format_pairs(numbers[MEDIANS], spreads=numbers[SPREADS])
     scenes = numbers["scene"].unique().tolist()
     medians = numbers.pivot(index="estimator", columns="scene", values=MEDIANS[0])
