@@ -191,7 +191,7 @@ def test_seeds_become_means_and_their_spread(rows, literature, tmp_path):
     assert average["spread_translation_m"] == pytest.approx(0.024)  # of 0.12, 0.144 and 0.168
     assert len(numbers) == (2 + 1) * 3
     cells = next(c for c in markdown_rows(markdown) if c[1] == FIRST_EDGE)
-    assert cells[3:5] == ["0.333", "0.120 ± 0.020 / 4.00"]
+    assert cells[3:5] == ["0.3", "0.120 ± 0.020 / 4.00"]
     assert "means over 3 seeds" in " ".join(markdown.split())
     assert row_of(comparison_of(markdown), "ours (first edge)")[0] == "0.12 ± 0.02 / 4.0"
     assert r"0.120 $\pm$ 0.020 / 4.00" in latex

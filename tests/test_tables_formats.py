@@ -11,6 +11,7 @@ from table_files import assert_sound_latex, markdown_rows
 from relposegnn.tables.formats import (
     Table,
     escape_latex,
+    format_count,
     format_html,
     format_latex,
     format_markdown,
@@ -27,6 +28,14 @@ def test_special_characters_survive(text):
     assert "\\textbackslash{}" in escape_latex("\\")
     cells = markdown_rows(format_markdown(table))
     assert cells[1][0].replace(r"\|", "|") == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0"), (1234, "1234"), (2734.0, "2734"), (1 / 3, "0.3"), (1233.5, "1233.5")],
+)
+def test_counts_are_whole_and_their_means_have_a_decimal(count, text):
+    assert format_count(count) == text
 
 
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", 'a & "b" <b>', "$5_000 ≤ 3° — ∞"])

@@ -17,7 +17,7 @@ from ..predictions import (
     copied_image,
 )
 from ..yardsticks import COMBINED
-from .formats import Table, TableFiles, format_number, format_pairs, write_tables
+from .formats import Table, TableFiles, format_count, format_number, format_pairs, write_tables
 from .literature import UNKNOWN_FIGURES, Literature, compare_with_literature, read_literature
 from .summaries import AVERAGE, MEDIANS, RATIOS, SPREADS, ScoresRow, seeds_text, summarise_scenes
 
@@ -161,14 +161,14 @@ def _experiment_cells(numbers: pd.DataFrame, recall: Sequence[tuple[float, float
             "scene": numbers["scene"].where(first, ""),
             "estimator": numbers["estimator"],
             "queries": numbers["queries"].astype(str),
-            "failed": [f"{failed:.3g}" for failed in numbers["failed"]],
+            "failed": [format_count(failed) for failed in numbers["failed"]],
             "median": format_pairs(numbers[MEDIANS], spreads=numbers[SPREADS]),
             "mean": format_pairs(numbers[means]),
             "ratio": format_pairs(numbers[RATIOS], (2, 2)),
         }
     )
     if REFINED in cells["estimator"].to_list():
-        kept = [f"{count:.3g}" for count in numbers[KEPT]]
+        kept = [format_count(count) for count in numbers[KEPT]]
         cells[KEPT] = pd.Series(kept).where(numbers["estimator"] == REFINED, "")
     for metres, degrees in recall:
         shares = 100 * numbers[recall_column(metres, degrees)]

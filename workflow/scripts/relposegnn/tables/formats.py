@@ -165,6 +165,11 @@ def escape_latex(text: str) -> str:
     return text.translate(LATEX)
 
 
+def format_count(count: float) -> str:
+    """Return a count whole; with a decimal where it is none, as a mean over seeds may be."""
+    return f"{count:.0f}" if float(count).is_integer() else f"{count:.1f}"
+
+
 def format_pairs(
     pairs: pd.DataFrame,
     decimals: tuple[int, int] = (3, 2),
