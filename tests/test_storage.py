@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import numpy as np
 import pytest
 from conftest import write_tiny_scene
 
+from relposegnn import storage
 from relposegnn.frames import Frames
 from relposegnn.graphs import read_graphs
 from relposegnn.runtime import InputError
@@ -145,6 +148,23 @@ def test_numbers_that_are_none_are_refused(tmp_path):
         file["x"] = [0.5, np.nan]
         with pytest.raises(InputError, match="found nan to nan, expected numbers from -1 to 1"):
             read_numbers(file, "x", Numbers("f", (2,), -1, 1))
+
+
+def test_threads_that_read_first_at_once_open_one_file(tmp_path, monkeypatch):
+    path, opened = tmp_path / "a.h5", []
+    with create_hdf5(path, "frames", {}) as file:
+        file["x"], file["y"] = np.arange(8), np.arange(8)
+
+    def open_slowly(*asked):
+        opened.append(asked)
+        time.sleep(0.05)
+        return open_hdf5(*asked)
+
+    monkeypatch.setattr(storage, "open_hdf5", open_slowly)
+    with StoredFrames(path, "frames") as frames, ThreadPoolExecutor(8) as threads:
+        rows = threads.map(lambda row: frames.rows("xy"[row % 2], [row]), range(8))
+        assert np.concatenate(list(rows)).tolist() == list(range(8))
+    assert opened == [(path, "frames")]
 
 
 def elsewhere(file):

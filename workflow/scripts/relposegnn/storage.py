@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple, Self
 
 import h5py
@@ -26,6 +27,7 @@ SCHEMA = "1.0"
 ORIGIN = ("dataset", "scene")  # attributes of the root: what a file is of
 SPLITS = ("train", "test")  # groups of every file: the database, the queries
 BLOCK_BYTES = 2**22  # that are written at once
+OPENING = Lock()  # of all files: one of an instance's own could not be pickled
 MAP = "map"  # kind of a file with others in it, a group of each kind, see ``photos.map_files``
 
 
@@ -221,7 +223,7 @@ class StoredFrames:
 
     Arrays that lie in the file as they do in memory are mapped: a row is then copied once. Each
     process opens the file for itself at first use, so that an instance may be pickled or inherited
-    by data loading workers.
+    by data loading workers; its threads share it.
 
     Attributes:
         path: of the file.
@@ -272,9 +274,10 @@ class StoredFrames:
 
     def _array(self, name: str) -> h5py.Dataset | np.memmap:
         """Return an array in a file that this process has opened."""
-        if self._file is None or self._process != os.getpid():
-            self._file, self._process = open_hdf5(self.path, self._kind), os.getpid()
-            self._arrays = {}
-        if name not in self._arrays:
-            self._arrays[name] = mapped(self._file[name])
-        return self._arrays[name]
+        with OPENING:
+            if self._file is None or self._process != os.getpid():
+                self._file, self._process = open_hdf5(self.path, self._kind), os.getpid()
+                self._arrays = {}
+            if name not in self._arrays:
+                self._arrays[name] = mapped(self._file[name])
+            return self._arrays[name]
