@@ -165,6 +165,7 @@ def test_times_epochs_and_confidence_are_those_of_the_files(page_file):
     confidence = charts[3]["data"][0]
     assert sorted(confidence["y"]) == pytest.approx(np.setdiff1d(np.arange(1, 14), 5) / 100)
     assert confidence["x"] == [0.08] * 12
+    assert f"here {100 * 7 / 13:.0f} % do" in page_file.read_text()  # up to 8 cm, of which 5 failed
     curves = {line["name"]: line for line in charts[1]["data"]}
     assert curves["first edge"]["y"][-1] == pytest.approx(100 * 12 / 13, rel=1e-4)  # one failed
     assert curves["all edges"]["x"][-1] == pytest.approx(0.065)

@@ -157,11 +157,11 @@ def _summarise_estimator(
         within = (metres <= limit_m) & (degrees <= limit_deg)
         row[recall_column(limit_m, limit_deg)] = np.mean(within)
     for share, column, errors in zip(WITHIN, STATED, (metres, degrees) * 2, strict=True):
-        row[share] = _share_within(errors, scores.get(column))
+        row[share] = coverage(errors, scores.get(column))
     return row
 
 
-def _share_within(errors: np.ndarray, stated: pd.Series | None) -> float:
+def coverage(errors: np.ndarray, stated: pd.Series | None) -> float:
     """Return the share of errors within the stated ones; NaN where none is stated."""
     if stated is None or not stated.notna().any():
         return np.nan

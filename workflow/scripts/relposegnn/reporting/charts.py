@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ..figures.style import ERROR_COLOURS, INK, SCENE_COLOURS
-from ..metrics import ROTATION, TRANSLATION
+from ..metrics import ROTATION, TRANSLATION, coverage
 from ..predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE, REFINED
 
 LINES = {  # of the curves of errors: what needs no network is broken
@@ -105,6 +105,7 @@ def confidence_chart(scores: pd.DataFrame, estimator: str) -> Chart | None:
     own = scores[scores["estimator"] == estimator]
     if STATED_M not in own or not own[STATED_M].notna().any():
         return None
+    within = coverage(own[TRANSLATION].to_numpy(), own[STATED_M])
     own = own[np.isfinite(own[TRANSLATION]) & (own[STATED_M] > 0)]
     stated, errors = own[STATED_M].to_numpy(), np.maximum(own[TRANSLATION].to_numpy(), 1e-6)
     ends = [stated.min(), stated.max()]
@@ -131,10 +132,10 @@ def confidence_chart(scores: pd.DataFrame, estimator: str) -> Chart | None:
         "xaxis": {**log_axis(stated), "title": {"text": "stated error [m]"}},
         "yaxis": {**log_axis(errors), "title": {"text": "true error [m]"}},
     }
-    within = np.mean(errors <= stated)
     text = (
         "How sure the pipeline says it is, against how far off it was. Errors are stated so that "
-        f"68 % of the queries lie below the line; here {100 * within:.0f} % do."
+        f"68 % of the queries lie below the line; here {100 * within:.0f} % do. Failed queries "
+        "have no dot, and count as above it."
     )
     return Chart("Confidence and error", text, {"data": data, "layout": layout})
 
