@@ -66,9 +66,13 @@ def test_where_all_graphs_share_images_those_that_share_fewest_are_taken():
     np.testing.assert_array_equal(foreign[1], [0, 1, 5, 6])
 
 
-def test_graphs_of_one_neighbour_have_no_context(tiny_scene, tmp_path):
+@pytest.mark.parametrize(("queries", "neighbours"), [(5, 1), (1, 3), (0, 3)])
+def test_one_query_or_one_neighbour_has_no_context(tiny_scene, tmp_path, queries, neighbours):
+    """Neighbours of another query would be its own."""
     graphs = tmp_path / "graphs.h5"
     with create_hdf5(graphs, "graphs", {}) as file:
-        file["test/query"], file["test/neighbours"] = np.arange(5), np.zeros((5, 1), int)
-    with pytest.raises(InputError, match=r"graphs.h5: has 5 test queries of 1 neighbours"):
+        file["test/query"] = np.arange(queries)
+        file["test/neighbours"] = np.tile(np.arange(neighbours), (queries, 1))
+    message = f"graphs.h5: has {queries} test queries of {neighbours} neighbours, expected at least"
+    with pytest.raises(InputError, match=message):
         medians(tmp_path, tiny_scene._replace(graphs=graphs))

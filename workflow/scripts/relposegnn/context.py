@@ -46,16 +46,16 @@ def measure_context(
     a failed one.
 
     Raises:
-        InputError: the scene has no test queries or one neighbour a graph, or its files do not fit
-            the model.
+        InputError: the scene has fewer than two test queries or neighbours a graph, or its files
+            do not fit the model.
     """
     model = load_model(model_file).to(device, memory_format=torch.channels_last)
     with Frames(scene.frames, scene.camera) as frames:
         query, neighbours = read_graphs(scene.graphs, "test", frames)
-        if len(query) == 0 or neighbours.shape[1] < 2:
+        if len(query) < 2 or neighbours.shape[1] < 2:
             raise InputError(
                 f"{scene.graphs}: has {len(query)} test queries of {neighbours.shape[1]} "
-                "neighbours, expected at least one query, of two neighbours"
+                "neighbours, expected at least two queries, of two neighbours; sample such graphs"
             )
         draw = numpy_generator(0, "foreign neighbours", frames.scene)
         names, truth = np.asarray(frames.names("test"))[query], frames.poses("test")[query]
