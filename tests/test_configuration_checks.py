@@ -264,6 +264,13 @@ def test_a_line_break_is_no_part_of_a_name(changes):
     assert ": got " in problems(changes)[0]
 
 
+def test_a_scene_that_is_called_as_the_mean_over_scenes():
+    (line,) = problems(
+        {"scenes": ["average", "NA"], "rendering": {"rooms": {"average": 1, "NA": 2}}}
+    )
+    assert line.startswith("scenes: average is what tables call their mean over scenes, expected")
+
+
 def test_scenes_that_differ_in_capitals_alone():
     rooms = {"study": 1, "Study": 2}
     (line,) = problems({"scenes": ["study", "Study"], "rendering": {"rooms": rooms}})

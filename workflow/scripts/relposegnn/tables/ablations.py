@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from ..experiments import AVERAGE
 from ..predictions import AFFINE, ALONE, FIRST_EDGE, FOREIGN, OWN, copied_image
 from .formats import UNKNOWN, Table, TableFiles, format_pairs, write_tables
 from .literature import (
@@ -21,7 +22,7 @@ from .literature import (
     read_literature,
     stack_methods,
 )
-from .summaries import AVERAGE, DIFFERENCES, MEDIANS, ScoresRow, seeds_text, summarise_scenes
+from .summaries import DIFFERENCES, MEDIANS, ScoresRow, seeds_text, summarise_scenes
 
 CHANGE = "change"
 FINE = (3, 2)  # decimals of our own metres and degrees: variants differ by less than methods

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ..experiments import EXPERIMENTS, trained_experiment
+from ..experiments import AVERAGE, EXPERIMENTS, trained_experiment
 from ..metrics import KEPT, WITHIN, recall_column
 from ..predictions import (
     AFFINE,
@@ -19,7 +19,7 @@ from ..predictions import (
 from ..yardsticks import COMBINED
 from .formats import Table, TableFiles, format_count, format_number, format_pairs, write_tables
 from .literature import UNKNOWN_FIGURES, Literature, compare_with_literature, read_literature
-from .summaries import AVERAGE, MEDIANS, RATIOS, SPREADS, ScoresRow, seeds_text, summarise_scenes
+from .summaries import MEDIANS, RATIOS, SPREADS, ScoresRow, seeds_text, summarise_scenes
 
 IN_PAPER = {
     "joint": "Table 1",

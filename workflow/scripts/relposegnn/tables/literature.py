@@ -13,10 +13,11 @@ from typing import NamedTuple
 import pandas as pd
 
 from ..csv_files import read_csv
+from ..experiments import AVERAGE
 from ..predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE, REFINED
 from ..runtime import InputError
 from .formats import UNKNOWN, Table, format_pairs, join_pair
-from .summaries import AVERAGE, MEDIANS, SPREADS
+from .summaries import MEDIANS, SPREADS
 
 FIGURES = ["translation_m", "rotation_deg"]
 COLUMNS = ["table", "method", "scene", *FIGURES, "source"]

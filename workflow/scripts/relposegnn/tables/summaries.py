@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..experiments import AVERAGE
 from ..metrics import read_scores, summarise
 from ..predictions import copied_image
 
 # Run, scene, and its files of scores, one or more.
 ScoresRow = tuple[str, str, *tuple[str | Path, ...]]
-AVERAGE = "average"  # stands for a scene
 MEDIANS = ["median_translation_m", "median_rotation_deg"]
 SPREADS = ["spread_translation_m", "spread_rotation_deg"]
 DIFFERENCES = ["difference_translation_m", "difference_rotation_deg"]
