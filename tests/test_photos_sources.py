@@ -134,6 +134,15 @@ def test_a_camera_gives_pictures_until_it_is_gone():
     assert all(camera.released for camera in cameras)
 
 
+@pytest.mark.parametrize("every", [1, 5])
+def test_a_camera_whose_pictures_cannot_be_read_is_gone_too(every, monkeypatch, caplog):
+    camera, asked = FakeCamera(0), iter(range(1000))
+    monkeypatch.setattr(camera, "grab", lambda: next(asked) >= 0)
+    monkeypatch.setattr(camera, "retrieve", lambda: (False, None))
+    assert list(camera_frames(0, every, lambda _: camera)) == []
+    assert "--camera 0: gives no more pictures" in caplog.text
+
+
 def test_a_watched_folder_waits_for_files_that_are_half_written(tmp_path):
     """One grows while it is looked at, one is never whole; what is no photo is passed over."""
     Image.fromarray(grey(3)).save(tmp_path / "whole.png")

@@ -121,21 +121,23 @@ def camera_frames(
     Raises:
         InputError: there is no such camera.
     """
-    camera, started, count, failures = open_camera(number), time.monotonic(), 0, 0
+    camera, started, count = open_camera(number), time.monotonic(), 0
+    missed = unread = 0  # pictures one after another: none came; it cannot be read
     try:
         if not camera.isOpened():
             raise InputError(
                 f"--camera {number}: cannot be opened, expected the number of a camera that is "
                 "plugged in and that no other program uses; try 0 or 1"
             )
-        while failures < MOST_FAILURES:
+        while max(missed, unread) < MOST_FAILURES:
             if not camera.grab():
-                failures += 1
+                missed += 1
                 continue
-            count, failures = count + 1, 0
+            count, missed = count + 1, 0
             if (count - 1) % every:
                 continue
             taken, (read, pixels) = time.monotonic() - started, camera.retrieve()
+            unread = 0 if read else unread + 1
             if read:
                 image = Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
                 yield Item(f"camera-{number}/frame-{count - 1:06d}", image, taken)
