@@ -16,6 +16,7 @@ from table_files import (
 
 from relposegnn.metrics import WITHIN
 from relposegnn.predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE
+from relposegnn.runtime import InputError
 
 
 @pytest.fixture
@@ -197,6 +198,25 @@ def test_seeds_become_means_and_their_spread(rows, literature, tmp_path):
     assert r"0.120 $\pm$ 0.020 / 4.00" in latex
     _, markdown, _ = tabulate(rows, tmp_path)
     assert "±" not in markdown
+
+
+def test_what_one_seed_does_not_know_has_no_mean(tmp_path):
+    files = [
+        write_scores(tmp_path / f"chess-{seed}.csv", MEDIANS["chess"], sigma=own)
+        for seed, own in enumerate([(0.11, 8.0), None])
+    ]
+    rows = [("joint", "chess", each) for each in files]
+    numbers, _, _ = tabulate(rows, tmp_path)
+    assert numbers[WITHIN].isna().all(axis=None)
+    assert numbers["median_translation_m"].notna().all()
+
+
+def test_seeds_of_other_estimators_are_refused(tmp_path):
+    some = {name: own for name, own in MEDIANS["chess"].items() if name != ALL_EDGES}
+    medians = {"chess-0": MEDIANS["chess"], "chess-1": some}
+    files = [write_scores(tmp_path / f"{name}.csv", own) for name, own in medians.items()]
+    with pytest.raises(InputError, match=r"chess-1\.csv: has the estimators .*, expected those of"):
+        tabulate([("joint", "chess", each) for each in files], tmp_path)
 
 
 def test_markdown_columns_line_up(rows, literature, tmp_path):

@@ -9,6 +9,7 @@ import pandas as pd
 from ..experiments import AVERAGE
 from ..metrics import read_scores, summarise
 from ..predictions import copied_image
+from ..runtime import InputError
 
 # Run, scene, and its files of scores, one or more.
 ScoresRow = tuple[str, str, *tuple[str | Path, ...]]
@@ -46,17 +47,22 @@ def summarise_scenes(
         recall: pairs of thresholds (metres, degrees).
 
     Raises:
-        InputError: a file cannot be read, or an error is missing or negative.
+        InputError: a file cannot be read, an error is missing or negative, or seeds have other
+            estimators.
     """
     of_scenes: dict[str, list[ScoresRow]] = {}
     for row in rows:
         of_scenes.setdefault(row[1], []).append(row)
-    repeats = [_summarise_seed(own, recall) for own in zip(*of_scenes.values(), strict=True)]
+    seeds = list(zip(*of_scenes.values(), strict=True))
+    repeats = [_summarise_seed(own, recall) for own in seeds]
+    for own, figures in zip(seeds, repeats, strict=True):
+        _check_alike(own, figures, repeats[0])
     numbers, medians = repeats[0], np.stack([own[MEDIANS] for own in repeats])
     spreads = np.full(medians.shape[1:], np.nan)
     if len(repeats) > 1:
-        means = pd.concat(repeats).groupby(level=0).mean(numeric_only=True)
-        numbers = numbers.assign(**means.drop(columns="queries"))
+        figures = numbers.select_dtypes("number").columns.drop("queries")
+        means = np.mean([own[figures] for own in repeats], axis=0)  # unknown where one is
+        numbers = numbers.assign(**dict(zip(figures, means.T, strict=True)))
         with np.errstate(invalid="ignore"):  # infinite medians have no spread
             spreads = medians.std(axis=0, ddof=1)
             spreads[np.ptp(medians, axis=0) < EQUAL] = 0  # what no seed changes, rounding aside
@@ -65,6 +71,19 @@ def summarise_scenes(
     for column, name in enumerate(SPREADS):
         numbers.insert(position + column, name, spreads[:, column])
     return numbers
+
+
+def _check_alike(rows: Sequence[ScoresRow], numbers: pd.DataFrame, first: pd.DataFrame) -> None:
+    """Check that a seed has the estimators of the first one in each scene."""
+    for _, scene, *files in rows:
+        found, expected = (
+            own.loc[own["scene"] == scene, "estimator"].tolist() for own in (numbers, first)
+        )
+        if found != expected:
+            raise InputError(
+                f"{files[0]}: has the estimators {', '.join(found)}, expected those of the other "
+                f"seeds, {', '.join(expected)}; predict and score all seeds with one configuration"
+            )
 
 
 def seeds_text(numbers: pd.DataFrame) -> str:
