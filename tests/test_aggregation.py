@@ -67,6 +67,32 @@ def test_a_query_without_finite_candidates_fails_alone():
     assert rotation_error_deg(quaternion[[0, 2]], truth_q[[0, 2]]).max() < 1.0
 
 
+@pytest.mark.parametrize("distance", [np.inf, np.nan])
+def test_a_query_whose_edges_lie_at_no_finite_distance_fails_alone(distance):
+    """Where distances count."""
+    planted, _, _ = planted_candidates(outliers=0)
+    expected = aggregate(planted, HUBER)
+    distances = np.ones((3, 7))
+    distances[1] = distance
+    planted = planted._replace(distance=distances)
+    for found, own in zip(aggregate(planted, HUBER), expected, strict=True):
+        assert np.isnan(found[1]).all()
+        np.testing.assert_allclose(found[[0, 2]], own[[0, 2]], atol=1e-9)
+    assert np.isfinite(aggregate(planted, MEDIAN)[0]).all()
+
+
+@pytest.mark.parametrize("distance", [np.inf, np.nan])
+def test_an_edge_at_no_finite_distance_counts_for_nothing(distance):
+    planted, _, _ = planted_candidates(outliers=0)
+    distances = np.ones((3, 7))
+    distances[1, 4] = 1e30
+    expected = aggregate(planted._replace(distance=distances.copy()), HUBER)
+    distances[1, 4] = distance
+    aggregated = aggregate(planted._replace(distance=distances), HUBER)
+    for found, own in zip(aggregated, expected, strict=True):
+        np.testing.assert_allclose(found, own, atol=1e-12)
+
+
 def test_geometric_median_lies_where_the_unit_vectors_cancel():
     points = np.array([[[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [5, 5, 5]]])
     identity = np.tile([1.0, 0, 0, 0], (1, 4, 1))

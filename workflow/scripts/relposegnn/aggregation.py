@@ -53,7 +53,8 @@ class LocalizationSettings(NamedTuple):
 def aggregate(candidates: Candidates, rule: str) -> tuple[np.ndarray, np.ndarray]:
     """Return one pose per query from all its edges: t (G, 3), q (G, 4).
 
-    NaN for a query with a candidate that is not finite.
+    NaN for a query with a candidate that is not finite; by ``huber`` also for one whose candidates
+    all are at no finite distance. One of several that is so counts for nothing.
 
     Args:
         candidates: one or more a query.
@@ -71,12 +72,15 @@ def aggregate(candidates: Candidates, rule: str) -> tuple[np.ndarray, np.ndarray
         raise InputError(f"localization.aggregation is {rule!r}, expected {' or '.join(RULES)}")
     found = np.isfinite(candidates.translation).all((1, 2))
     found &= np.isfinite(candidates.quaternion).all((1, 2))
+    if rule == HUBER:
+        found &= np.isfinite(candidates.distance).any(1)
     translation, quaternion = np.full((len(found), 3), np.nan), np.full((len(found), 4), np.nan)
     centres = candidates.translation[found]
     rotations = matrix_from_quaternion(candidates.quaternion[found]).reshape(*centres.shape[:2], 9)
     translation[found], turns = _weiszfeld(centres), _weiszfeld(rotations, nearest=_nearest)
     if rule == HUBER:
-        weight = 1 / np.maximum(candidates.distance[found], TINY)
+        distance = np.nan_to_num(candidates.distance[found], nan=np.inf, posinf=np.inf)
+        weight = 1 / np.maximum(distance, TINY)
         translation[found] = _mean_about(translation[found], centres, weight)
         turns = _nearest(_mean_about(turns, rotations, weight))
     quaternion[found] = quaternion_from_matrix(turns.reshape(-1, 3, 3))
