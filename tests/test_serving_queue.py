@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import httpx
 import numpy as np
@@ -57,7 +57,25 @@ def test_photos_beyond_the_queue_are_told_when_to_come_again():
         np.testing.assert_allclose(centre, place.pose_at(row)[:3, 3], atol=1e-9)
     for answer in refused:
         assert 1 <= int(answer.headers["Retry-After"]) <= 4
-        assert "4 photos wait" in answer.json()["error"]
+        assert "4 photos are here, the one in work included" in answer.json()["error"]
+
+
+def test_photos_that_cannot_be_read_are_finished_and_tell_how_long_others_wait():
+    async def told():
+        turns = Turns(lambda photo: [][0], most=10)
+
+        async def stays():
+            return False
+
+        for _ in range(20):
+            with turns.place(), suppress(IndexError):
+                await turns.localise(b"", stays)
+        with ExitStack() as inside, pytest.raises(BusyError) as busy:
+            for _ in range(11):
+                inside.enter_context(turns.place())
+        return turns.finished, busy.value.seconds
+
+    assert asyncio.run(told()) == (20, 1)
 
 
 def test_one_slow_photo_says_little_of_how_long_others_wait():

@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--limit", type=whole_number(1, MOST_BYTES, "bytes"), default=LIMIT, help="bytes of a "
         "photo (default: %(default)s)")  # fmt: skip
     add("--queue", type=whole_number(1, MOST_WAITING, "photos"), default=QUEUE, help="photos that "
-        "may wait, each in memory (default: %(default)s)")  # fmt: skip
+        "may be here, the one in work included, each in memory (default: %(default)s)")  # fmt: skip
     return parser
 
 

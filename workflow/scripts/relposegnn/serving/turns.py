@@ -9,12 +9,13 @@ from contextlib import contextmanager
 
 
 class BusyError(Exception):
-    """As many photos wait as may; ``seconds`` is when to ask again."""
+    """As many photos are here as may be; ``seconds`` is when to ask again."""
 
-    def __init__(self, waiting: int, seconds: int) -> None:
-        """Tell how many wait."""
+    def __init__(self, inside: int, seconds: int) -> None:
+        """Tell how many are here."""
         super().__init__(
-            f"{waiting} photos wait, expected at most as many; send this one again in {seconds} s"
+            f"{inside} photos are here, the one in work included, expected at most as many; send "
+            f"this one again in {seconds} s"
         )
         self.seconds = seconds
 
@@ -28,7 +29,7 @@ class Turns:
 
     Attributes:
         inside: photos that are here, the one in work included.
-        finished: photos that have been answered.
+        finished: photos that have had their turn, with a pose or with why there is none.
     """
 
     def __init__(self, localise: Callable[[bytes], dict], most: int) -> None:
@@ -71,10 +72,12 @@ class Turns:
                 raise GoneError
             began = time.perf_counter()
             loop = asyncio.get_running_loop()
-            answer = await loop.run_in_executor(self._thread, self._localise, photo)
-            seconds = time.perf_counter() - began
-        self._usual += (seconds - self._usual) / 5  # a slow one says little of others
-        self.finished += 1
+            try:
+                answer = await loop.run_in_executor(self._thread, self._localise, photo)
+            finally:  # others wait for one that cannot be read, too
+                seconds = time.perf_counter() - began
+                self._usual += (seconds - self._usual) / 5  # a slow one says little of others
+                self.finished += 1
         return answer | {
             "milliseconds": round(1000 * seconds, 1),
             "milliseconds_waited": round(1000 * (began - came), 1),
