@@ -37,7 +37,7 @@ from relposegnn.retrieval.approximate import ApproximateRanker
 from relposegnn.retrieval.descriptors import DescriptorSettings, describe_frames
 from relposegnn.retrieval.exact import rank
 from relposegnn.retrieval.ranking import rank_neighbours
-from relposegnn.retrieval.rankings import Ranking, write_ranking
+from relposegnn.retrieval.rankings import create_ranking
 from relposegnn.retrieval.vocabulary import save_vocabulary
 from relposegnn.storage import create_hdf5
 
@@ -154,7 +154,8 @@ def sample(size: int, folder: Path) -> Cost:
     with create_hdf5(neighbours, "neighbours", {}) as out:
         for split, count in (("train", size), ("test", 1)):
             index = rng.integers(0, size - 1, (count, 200))
-            write_ranking(out, split, Ranking(index, np.ones(index.shape)))
+            ranking = create_ranking(out, split, index.shape)
+            ranking.index[...], ranking.similarity[...] = index, 1
     both = dict.fromkeys(("train", "test"), SamplingSettings(7, "strided", 5, 0.5, 0))
     cost = Cost()
     sample_graphs(neighbours, frames_file, folder / "sampled.h5", both, 0.5, None)

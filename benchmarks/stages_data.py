@@ -20,7 +20,7 @@ from relposegnn.packing import Packing, pack_frames
 from relposegnn.retrieval.descriptors import DescriptorSettings, describe_frames
 from relposegnn.retrieval.netvlad import NetVLAD, encoder_input, run_in_batches
 from relposegnn.retrieval.ranking import rank_neighbours
-from relposegnn.retrieval.rankings import Ranking, write_ranking
+from relposegnn.retrieval.rankings import create_ranking
 from relposegnn.retrieval.vlad import local_features, vlad
 from relposegnn.retrieval.vocabulary import save_vocabulary
 from relposegnn.runtime import select_device
@@ -161,7 +161,8 @@ def sample(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
     with create_hdf5(neighbours, "neighbours", {}) as out:
         for split in ("train", "test"):
             index = rng.integers(0, count - 1, (count, 200))
-            write_ranking(out, split, Ranking(index, np.ones(index.shape)))
+            ranking = create_ranking(out, split, index.shape)
+            ranking.index[...], ranking.similarity[...] = index, 1
     sampling = SamplingSettings(7, "strided", 5, 0.5, 0)
 
     def ours() -> None:

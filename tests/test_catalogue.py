@@ -16,6 +16,7 @@ from configurations import validated
 from conftest import write_tiny_scene
 from PIL import Image
 from planted_scenes import WRITERS, write_seven_scenes
+from rankings import write_ranking
 
 from relposegnn.aggregation import LocalizationSettings
 from relposegnn.archives import extract_scene
@@ -30,7 +31,7 @@ from relposegnn.owners import Owner
 from relposegnn.photos.files import find_photos, read_photo
 from relposegnn.photos.place import Place, read_place, write_place
 from relposegnn.predictions import ALL_EDGES
-from relposegnn.retrieval.rankings import Ranking, read_ranking, write_ranking
+from relposegnn.retrieval.rankings import Ranking, read_ranking
 from relposegnn.storage import create_hdf5, open_hdf5, tell_scene
 from relposegnn.weights import read_checkpoint
 

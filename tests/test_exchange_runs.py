@@ -13,6 +13,7 @@ import pytest
 from conftest import OWNED
 from planted_scenes import write_noise
 from project import REPOSITORY
+from rankings import write_ranking
 from scipy.spatial.transform import Rotation
 
 from relposegnn.camera_files import write_camera
@@ -24,7 +25,7 @@ from relposegnn.owners import Owner
 from relposegnn.packing import Packing, pack_frames
 from relposegnn.poses import quaternion_from_matrix
 from relposegnn.predictions import ALL_EDGES, REFINED
-from relposegnn.retrieval.rankings import Ranking, write_ranking
+from relposegnn.retrieval.rankings import Ranking
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
 

@@ -6,11 +6,11 @@ from dataclasses import asdict, replace
 import h5py
 import numpy as np
 import pytest
-from rankings import INTERLEAVED, PAPER, random_rankings
+from rankings import INTERLEAVED, PAPER, random_rankings, write_ranking
 
 from relposegnn.graph_sampling import sample_graphs
 from relposegnn.graphs import VALIDATION, read_graphs
-from relposegnn.retrieval.rankings import Ranking, write_ranking
+from relposegnn.retrieval.rankings import Ranking
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5, open_hdf5, read_settings
 from relposegnn.validation import ValidationSettings

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import turn_world
+from rankings import write_ranking
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 from test_published_network import CASES, published_model
@@ -30,7 +31,7 @@ from relposegnn.relative_poses import (
     WORLD_TO_CAMERA,
     compose,
 )
-from relposegnn.retrieval.rankings import Ranking, write_ranking
+from relposegnn.retrieval.rankings import Ranking
 from relposegnn.scene_files import SceneFiles
 from relposegnn.scene_images import normalise_images
 from relposegnn.storage import create_hdf5

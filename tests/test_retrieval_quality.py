@@ -2,10 +2,11 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from rankings import write_ranking
 
 from relposegnn.poses import pose_from_quaternion
 from relposegnn.retrieval.quality import retrieval_quality, score_retrieval
-from relposegnn.retrieval.rankings import Ranking, write_ranking
+from relposegnn.retrieval.rankings import Ranking
 from relposegnn.storage import create_hdf5
 
 

@@ -3,12 +3,13 @@
 import h5py
 import numpy as np
 import pytest
+from rankings import write_ranking
 from scipy.spatial.transform import Rotation
 
 from relposegnn import yardsticks
 from relposegnn.frames import Frames
 from relposegnn.poses import pose_from_quaternion
-from relposegnn.retrieval.rankings import Ranking, write_ranking
+from relposegnn.retrieval.rankings import Ranking
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
 from relposegnn.yardsticks import (

@@ -54,12 +54,6 @@ def create_ranking(file: h5py.File, split: str, shape: tuple[int, int]) -> Ranki
     return Ranking(index, file.create_dataset(f"{split}/similarity", shape, np.float32))
 
 
-def write_ranking(file: h5py.File, split: str, ranking: Ranking) -> None:
-    """Write the ranking of a split's frames."""
-    written = create_ranking(file, split, ranking.index.shape)
-    written.index[...], written.similarity[...] = ranking
-
-
 def read_ranking(neighbours_file: str | Path, split: str, frames: Frames | None = None) -> Ranking:
     """Return the ranking of a split's frames.
 
