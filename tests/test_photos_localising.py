@@ -166,6 +166,15 @@ def test_a_loaded_place_localises_photos_as_often_as_one_likes(place, folder, tm
         )
 
 
+def test_no_photos_are_a_table_of_no_rows(place, folder):
+    with Localiser(place, CPU) as loaded:
+        one, none = loaded.localise(folder / "test 1.PNG"), loaded.localise([])
+        with pytest.raises(InputError, match="got 1 names of 2 photos, expected one for each"):
+            loaded.localise([folder / "test 1.PNG"] * 2, ["a"])
+    pd.testing.assert_frame_equal(none.table, one.table[:0].astype({"similarity": float}))
+    assert none.covariances.shape == (0, 3, 3)
+
+
 def test_photos_of_any_camera_by_a_network_that_sees_rays(place, folder, tmp_path):
     """Without a word about their camera, it is the database's."""
     frames, features = tmp_path / "frames.h5", tmp_path / "features.h5"

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from described_place import CPU
+from described_place import CPU, described_place
 from PIL import Image
 
 from relposegnn.photos.command import main as localise
@@ -11,6 +11,7 @@ from relposegnn.photos.localiser import COLUMNS, POSE, Localiser
 from relposegnn.photos.map_files import export_map
 from relposegnn.photos.sources import Item
 from relposegnn.photos.streaming import localise_stream
+from relposegnn.photos.unchanged import ChangedError
 from relposegnn.runtime import InputError
 
 pytestmark = pytest.mark.slow
@@ -65,6 +66,44 @@ def test_a_watch_with_a_photo_that_cannot_be_read_ends_with_1(
     assert "1 of 2 photos cannot be read" in printed.err
     assert "ace.txt" in printed.out
     assert (tmp_path / "out/ace.txt").read_text().startswith("a ")
+
+
+def test_a_place_that_changes_ends_a_stream(folder, tmp_path):
+    """No further photo is taken, and none is said to be wrong."""
+    place = described_place(tmp_path)
+
+    def items():
+        yield Item("a", folder / "test 0.PNG", 0.5)
+        place.descriptors.touch()
+        yield Item("b", folder / "test 1.PNG", 1.0)
+        pytest.fail("a photo was taken after the place had changed")
+
+    with Localiser(place, CPU) as loaded, pytest.raises(ChangedError, match=r"rs\.h5: was written"):
+        list(localise_stream(loaded, items(), tmp_path / "out"))
+    assert pd.read_csv(tmp_path / "out/poses.csv")["image"].tolist() == ["a"]
+    assert len((tmp_path / "out/poses.txt").read_text().splitlines()) > 0
+
+
+def test_what_cannot_be_read_since_the_place_has_changed_is_told_of_the_place(
+    folder, tmp_path, monkeypatch
+):
+    place = described_place(tmp_path)
+    with Localiser(place, CPU) as loaded:
+
+        def read_changed(*_):
+            place.frames.touch()
+            raise InputError("frames.h5: is damaged")
+
+        monkeypatch.setattr(loaded, "_recognise", read_changed)
+        with pytest.raises(ChangedError, match=r"tiny-frames\.h5: was written anew"):
+            loaded.localise(folder / "test 0.PNG")
+
+
+def test_a_stream_of_no_photos_leaves_a_table_of_none(place, tmp_path):
+    with Localiser(place, CPU) as loaded:
+        assert list(localise_stream(loaded, [], tmp_path, formats=("ace",))) == []
+    table = pd.read_csv(tmp_path / "poses.csv")
+    assert (list(table.columns), len(table)) == ([*COLUMNS, "seconds"], 0)
 
 
 def test_a_disk_that_fills_during_a_stream_is_told(place, folder, tmp_path):

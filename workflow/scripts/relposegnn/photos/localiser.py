@@ -49,6 +49,7 @@ COLUMNS = ["image", *POSE, "confidence", "accepted", *STATED, "similarity", *EDG
 COLUMNS += ["points", "nearest", *CAMERA]
 # Of a photo that cannot be read; everything else is not a number.
 ABSENT = {"confidence": 0.0, "accepted": False, "points": 0, "nearest": "", "width": 0, "height": 0}
+NO_PHOTOS = pd.DataFrame([{"image": "", **ABSENT}]).reindex(columns=COLUMNS)[:0]
 
 
 class Localised(NamedTuple):
@@ -156,14 +157,18 @@ class Localiser:
             focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
 
         Raises:
-            InputError: a photo cannot be read, or a file of the place has changed meanwhile.
+            InputError: a photo cannot be read, there are not as many names, or, ``ChangedError``,
+                a file of the place has changed meanwhile.
         """
         self._files.check()
-        paths, own = _listed(photos)
-        names = own if names is None else list(names)
-        known = self._recognise(paths, focal_length)
-        refined, told, stated = self._estimate(paths, names, known)
-        self._files.check()
+        paths, names = _listed(photos, names)
+        if not paths:
+            return Localised(NO_PHOTOS.copy(), np.empty((0, 3, 3)))
+        try:
+            known = self._recognise(paths, focal_length)
+            refined, told, stated = self._estimate(paths, names, known)
+        finally:  # what cannot be read may be a file that has changed
+            self._files.check()
         poses, points = poses_of(refined)
         poses = np.concatenate(poses, axis=1)
         scale, within = self._retrieval.scale, self.place.within
@@ -256,12 +261,17 @@ class Localiser:
 
 def _listed(
     photos: Sequence[str | Path | Image.Image] | str | Path | Image.Image,
+    names: Sequence[str] | None,
 ) -> tuple[list[Path | Image.Image], list[str]]:
-    """Return photos, or a single one, as a list, and what they are called by themselves."""
+    """Return photos, or a single one, as a list, and what they are called, or call themselves."""
     if isinstance(photos, str | Path | Image.Image):
         photos = [photos]
     paths = [photo if isinstance(photo, Image.Image) else Path(photo) for photo in photos]
-    return paths, [getattr(path, "name", str(number)) for number, path in enumerate(paths)]
+    if names is None:
+        names = [getattr(path, "name", str(number)) for number, path in enumerate(paths)]
+    if len(names) != len(paths):
+        raise InputError(f"got {len(names)} names of {len(paths)} photos, expected one for each")
+    return paths, list(names)
 
 
 def neighbours_of_photos(

@@ -9,8 +9,9 @@ import pandas as pd
 from ..exchange.pose_formats import write_images, write_tum
 from ..runtime import InputError, disk_errors_named, make_folder
 from .exporting import accepted_poses, write_formats
-from .localiser import ABSENT, COLUMNS, Localiser
+from .localiser import ABSENT, COLUMNS, NO_PHOTOS, Localiser
 from .sources import Item
+from .unchanged import ChangedError
 
 logger = logging.getLogger(__name__)
 
@@ -36,19 +37,22 @@ def localise_stream(
         formats: further ones for accepted poses, at the end, see ``exporting.write_formats``.
 
     Raises:
-        InputError: the source cannot be read at all.
+        InputError: the source cannot be read at all, or, ``ChangedError``, a file of the place has
+            changed meanwhile.
     """
     folder = Path(output_folder)
     make_folder(folder)
-    rows = []  # of accepted poses
+    none = NO_PHOTOS.assign(seconds=0.0)
+    rows = [none]  # of accepted poses
     try:
         how = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
         written_to = folder / "poses.csv"
         with disk_errors_named(written_to), written_to.open("w", **how) as table:
-            for number, item in enumerate(items):
+            none.to_csv(table, index=False)
+            for item in items:
                 row = _row_of(localiser, item, focal_length)
                 written = row.assign(accepted=str(bool(row["accepted"].iloc[0])).lower())
-                written.to_csv(table, index=False, header=number == 0, float_format="%.9g")
+                written.to_csv(table, index=False, header=False, float_format="%.9g")
                 table.flush()
                 if row["accepted"].iloc[0]:
                     rows.append(row)
@@ -56,12 +60,12 @@ def localise_stream(
     except KeyboardInterrupt:
         logger.info("interrupted: what was localised so far is kept")
     finally:  # also where whoever takes the rows stops
-        accepted = pd.concat([pd.DataFrame(columns=[*COLUMNS, "seconds"], dtype=float), *rows])
-        listed = accepted_poses(accepted.astype({"accepted": bool}))
+        accepted = pd.concat(rows)
+        listed = accepted_poses(accepted)
         seconds = [f"{each:.6f}" for each in accepted["seconds"]]
         write_tum(folder / "poses.txt", listed, seconds, "in seconds")
         write_images(folder / "images.txt", listed)
-        write_formats(accepted.astype({"accepted": bool}), folder, formats)
+        write_formats(accepted, folder, formats)
 
 
 def _row_of(localiser: Localiser, item: Item, focal_length: float | None) -> pd.DataFrame:
@@ -71,6 +75,8 @@ def _row_of(localiser: Localiser, item: Item, focal_length: float | None) -> pd.
         try:
             row = localiser.localise([item.photo], [item.name], focal_length).table
             return row.assign(seconds=item.seconds)
+        except ChangedError:  # which every photo would meet
+            raise
         except InputError as error:
             trouble = error
     logger.error("%s", trouble)
