@@ -14,6 +14,7 @@ from torchvision.transforms import functional
 from relposegnn import images
 from relposegnn.colour_jitter import jitter_colours, shift_hue
 from relposegnn.images import (
+    common_size,
     crop_centre,
     image_size,
     read_image,
@@ -249,3 +250,12 @@ def test_the_published_crop_is_that_of_525_of_585(picture):
     assert image.shape == (12, 16, 3)
     expected = crop_centre(whole, 525 / 585).resize((16, 12), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(image, np.array(expected))
+
+
+@pytest.mark.parametrize("mode", ["1", "I;16"])
+def test_a_scenes_images_of_other_than_eight_bits_are_refused_by_their_headers(tmp_path, mode):
+    Image.new(mode, (8, 6)).save(tmp_path / "a.png")
+    with pytest.raises(
+        InputError, match=r"a\.png: has pixels of .* expected a colour image with 8"
+    ):
+        common_size([tmp_path / "a.png"], 1)

@@ -135,7 +135,7 @@ def test_a_map_is_prepared_with_the_model_asked_for(asked, tmp_path, monkeypatch
         return tmp_path / "results/made/runs/joint/places/study.json"
 
     monkeypatch.setattr(chosen_place, "prepare_place", pretend)
-    monkeypatch.setattr(command, "find_photos", lambda photos: [str(photos)])
+    monkeypatch.setattr(command, "find_photos", lambda photos, tell: [str(photos)])
     given = ["--model", "mine.pt", "--lost-poses", "leave_out", "--database-focal-length", "0.8"]
     for more, *expected in (([], None, None, None), (given, Path("mine.pt"), "leave_out", 0.8)):
         model, *told = expected

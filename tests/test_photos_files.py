@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from relposegnn.images import UPRIGHT, open_image, read_image, size_and_orientation
+from relposegnn.images import UPRIGHT, common_size, open_image, read_image
 from relposegnn.photos.files import find_photos, frame_around, read_photo
 from relposegnn.runtime import InputError
 
@@ -107,7 +107,7 @@ def test_photos_are_turned_as_the_database_is_stored(tmp_path, pixels, own, data
 @pytest.mark.parametrize("tag", [0, 9, 65535])
 def test_a_tag_that_is_none_counts_as_upright(tmp_path, pixels, tag):
     photo = save(tmp_path / "photo.png", pixels, tag)
-    assert size_and_orientation(photo) == ((160, 120), UPRIGHT)
+    assert common_size([photo], 1) == ((160, 120), [UPRIGHT])
     np.testing.assert_array_equal(np.array(open_image(photo, UPRIGHT)), pixels)
 
 

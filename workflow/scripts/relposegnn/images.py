@@ -98,15 +98,12 @@ def image_size(path: str | Path) -> tuple[int, int]:
     Raises:
         InputError: as ``opened_image``.
     """
-    return size_and_orientation(path)[0]
+    with opened_image(path) as image:
+        return image.size
 
 
-def size_and_orientation(path: str | Path) -> tuple[tuple[int, int], int]:
-    """Return (width, height) in pixels as stored, and EXIF's orientation, from an image's header.
-
-    Raises:
-        InputError: as ``open_image``, but for damaged pixels.
-    """
+def _size_and_orientation(path: Path) -> tuple[tuple[int, int], int]:
+    """Return (width, height) in pixels as stored, and EXIF's orientation; from the header alone."""
     with opened_image(path) as image:
         _check_mode(path, image)
         return image.size, _orientation(image)
@@ -116,11 +113,11 @@ def common_size(paths: Sequence[Path], workers: int) -> tuple[tuple[int, int], l
     """Return the (width, height) that the images of a scene share, and the orientation of each.
 
     Raises:
-        InputError: sizes differ, or as ``size_and_orientation``.
+        InputError: sizes differ, or as ``open_image``, but for damaged pixels.
     """
     expected, orientations = None, []
     blocks = [paths[i : i + HEADERS_AT_ONCE] for i in range(0, len(paths), HEADERS_AT_ONCE)]
-    read = map_in_threads(lambda block: list(map(size_and_orientation, block)), blocks, workers)
+    read = map_in_threads(lambda block: list(map(_size_and_orientation, block)), blocks, workers)
     headers = chain.from_iterable(read)
     for path, (size, orientation) in zip(paths, headers, strict=True):
         expected = expected or size
@@ -132,6 +129,12 @@ def common_size(paths: Sequence[Path], workers: int) -> tuple[tuple[int, int], l
                 "held upright, before their poses are found)"
             )
         orientations.append(orientation)
+    _warn_of_orientations(paths, orientations)
+    return expected, orientations
+
+
+def _warn_of_orientations(paths: Sequence[Path], orientations: Sequence[int]) -> None:
+    """Tell which images have another orientation tag than most."""
     tags = Counter(orientations).most_common()
     if len(tags) > 1:
         found = [f"{count} x {value}" for value, count in tags]
@@ -147,7 +150,6 @@ def common_size(paths: Sequence[Path], workers: int) -> tuple[tuple[int, int], l
             "before poses are found, or leave out those that differ",
             *(", ".join(found), ", ".join(examples)),
         )
-    return expected, orientations
 
 
 def open_image(path: str | Path | Image.Image, orientation: int | None = None) -> Image.Image:
