@@ -105,10 +105,10 @@ def test_inherited_reader_opens_its_own_file(packed):
     """What a fork inherits is left alone: the child opens the file for itself."""
     with Frames(packed[1]) as frames:
         frames.images("train", [0])
-        inherited = frames._file
-        frames._process = -1  # as a child sees it
+        inherited = frames._opened.file
+        frames._opened = frames._opened._replace(process=-1)  # as a child sees it
         frames.images("train", [0])
-        assert frames._file is not inherited
+        assert frames._opened.file is not inherited
         inherited.close()
 
 

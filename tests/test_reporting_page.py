@@ -14,7 +14,8 @@ from table_files import outputs
 
 from relposegnn.figures.curves import HISTORY_COLUMNS
 from relposegnn.metrics import score_poses
-from relposegnn.predictions import read_predictions
+from relposegnn.predictions import FIRST_EDGE, read_predictions
+from relposegnn.reporting.charts import confidence_chart
 from relposegnn.reporting.page import ReportFiles, read_medians, write_report
 from relposegnn.reporting.places import PlaceFiles, choose_rows, error_text
 from relposegnn.retrieval.rankings import read_ranking
@@ -212,3 +213,10 @@ def test_a_table_of_another_version_is_refused(planted, tmp_path):
     other = ReportFiles(**{**vars(planted), "tables": [table]})
     with pytest.raises(InputError, match=r"joint\.html: does not start as tables of this version"):
         write_report(other, "d", tmp_path / "report.html")
+
+
+def test_of_queries_that_all_failed_there_is_no_chart_of_confidence():
+    told = {"estimator": [FIRST_EDGE] * 2, "query": ["a", "b"], "sigma_m": [0.1, 0.2]}
+    scores = pd.DataFrame(told | {"translation_error_m": [np.inf, 0.3]})
+    assert confidence_chart(scores, FIRST_EDGE).content["data"][0]["y"] == [0.3]
+    assert confidence_chart(scores.assign(translation_error_m=np.inf), FIRST_EDGE) is None

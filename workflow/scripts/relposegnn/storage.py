@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
 from typing import Any, NamedTuple, Self
 
 import h5py
@@ -27,7 +26,6 @@ SCHEMA = "1.0"
 ORIGIN = ("dataset", "scene")  # attributes of the root: what a file is of
 SPLITS = ("train", "test")  # groups of every file: the database, the queries
 BLOCK_BYTES = 2**22  # that are written at once
-OPENING = Lock()  # of all files: one of an instance's own could not be pickled
 MAP = "map"  # kind of a file with others in it, a group of each kind, see ``photos.map_files``
 
 
@@ -218,12 +216,20 @@ def mapped(array: h5py.Dataset) -> h5py.Dataset | np.memmap:
     return np.memmap(array.file.filename, array.dtype, "r", offset, array.shape)
 
 
+class _Opened(NamedTuple):
+    """A file that a process has opened, and the arrays in it that it has asked for."""
+
+    process: int
+    file: h5py.File
+    arrays: dict[str, h5py.Dataset | np.memmap]
+
+
 class StoredFrames:
     """Reader of arrays with a row a frame; ``with`` closes its file.
 
     Arrays that lie in the file as they do in memory are mapped: a row is then copied once. Each
     process opens the file for itself at first use, so that an instance may be pickled or inherited
-    by data loading workers; its threads share it.
+    by data loading workers. Its threads share it; two that come first may open it both.
 
     Attributes:
         path: of the file.
@@ -232,9 +238,7 @@ class StoredFrames:
     def __init__(self, path: str | Path, kind: str) -> None:
         """Name the file, see ``open_hdf5``; nothing is read yet."""
         self.path, self._kind = Path(path), kind
-        self._file: h5py.File | None = None
-        self._process: int | None = None
-        self._arrays: dict[str, h5py.Dataset | np.memmap] = {}
+        self._opened: _Opened | None = None
 
     def rows(self, name: str, indices: np.ndarray | list[int]) -> np.ndarray:
         """Return rows (n, ...) of the array ``name``, in any order, repeats allowed.
@@ -256,9 +260,9 @@ class StoredFrames:
 
     def close(self) -> None:
         """Close this process's file; a later read opens it again."""
-        if self._file is not None and self._process == os.getpid():
-            self._file.close()
-        self._file, self._arrays = None, {}
+        if self._opened is not None and self._opened.process == os.getpid():
+            self._opened.file.close()
+        self._opened = None
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -270,14 +274,14 @@ class StoredFrames:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what travels to another process: everything but the open file."""
-        return {**self.__dict__, "_file": None, "_process": None, "_arrays": {}}
+        return {**self.__dict__, "_opened": None}
 
     def _array(self, name: str) -> h5py.Dataset | np.memmap:
         """Return an array in a file that this process has opened."""
-        with OPENING:
-            if self._file is None or self._process != os.getpid():
-                self._file, self._process = open_hdf5(self.path, self._kind), os.getpid()
-                self._arrays = {}
-            if name not in self._arrays:
-                self._arrays[name] = mapped(self._file[name])
-            return self._arrays[name]
+        opened = self._opened
+        if opened is None or opened.process != os.getpid():
+            opened = self._opened = _Opened(os.getpid(), open_hdf5(self.path, self._kind), {})
+        array = opened.arrays.get(name)
+        if array is None:
+            array = opened.arrays[name] = mapped(opened.file[name])
+        return array

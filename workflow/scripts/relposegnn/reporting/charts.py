@@ -101,12 +101,14 @@ def _error_chart(scores: pd.DataFrame, column: str) -> dict[str, Any]:
 
 
 def confidence_chart(scores: pd.DataFrame, estimator: str) -> Chart | None:
-    """Return true against stated errors of an estimator's queries; None where none are stated."""
+    """Return true against stated errors of an estimator's queries; None where there are none."""
     own = scores[scores["estimator"] == estimator]
     if STATED_M not in own or not own[STATED_M].notna().any():
         return None
     within = coverage(own[TRANSLATION].to_numpy(), own[STATED_M])
     own = own[np.isfinite(own[TRANSLATION]) & (own[STATED_M] > 0)]
+    if own.empty:
+        return None
     stated, errors = own[STATED_M].to_numpy(), np.maximum(own[TRANSLATION].to_numpy(), 1e-6)
     ends = [stated.min(), stated.max()]
     data = [
