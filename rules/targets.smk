@@ -11,14 +11,14 @@ def scenes_with_queries():
     return [scene for scene in SCENES if lists_queries(Path(scene_folder(scene)))]
 
 
-NO_QUERIES = not scenes_with_queries()
+WITH_QUERIES = scenes_with_queries()
+NO_QUERIES = not WITH_QUERIES
 # What is tabulated; where no scene has queries, whoever asks for it is told why it cannot be.
-SCORED = scenes_with_queries() or SCENES
-if NO_QUERIES or SCORED != SCENES:
-    without = shorten(", ".join(s for s in SCENES if NO_QUERIES or s not in SCORED), 60)
+SCORED = WITH_QUERIES or SCENES
+if without := [scene for scene in SCENES if scene not in WITH_QUERIES]:
     logger.info(
-        f"{without}: no queries are listed, so nothing can be scored there: by default networks are "
-        "trained, and what photos are localised with is made"
+        f"{shorten(', '.join(without), 60)}: no queries are listed, so nothing can be scored there: by "
+        "default networks are trained, and what photos are localised with is made"
     )
 
 
@@ -69,13 +69,13 @@ def experiment_evaluations(experiment):
     return with_seeds((run, scene) for scene, run in runs_by_scene(experiment).items())
 
 
-def ablation_evaluations():
+def ablation_evaluations(scenes=SCORED):
     """Return (run, scene) of the table of ablations: the joint run, its variants, maybe the authors'."""
     theirs = (
         EXPERIMENTS[PUBLISHED].values() if PUBLISHED in config["experiments"] else []
     )
     runs = dict.fromkeys(["joint", *VARIANTS, *theirs])
-    return [(run, scene) for run in runs for scene in SCORED]
+    return [(run, scene) for run in runs for scene in scenes]
 
 
 def requested_evaluations():
@@ -85,7 +85,9 @@ def requested_evaluations():
         for experiment in config["experiments"]
         for scene, run in EXPERIMENTS[experiment].items()
     ]
-    return list(dict.fromkeys([*pairs, *(ablation_evaluations() if VARIANTS else [])]))
+    return list(
+        dict.fromkeys([*pairs, *(ablation_evaluations(SCENES) if VARIANTS else [])])
+    )
 
 
 def requested_runs():

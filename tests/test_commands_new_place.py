@@ -31,7 +31,7 @@ from relposegnn.layouts.files import lists_queries
 from relposegnn.layouts.reading import read_scene
 from relposegnn.neighbour_choice import SamplingSettings, subsample_ranking
 from relposegnn.runtime import InputError
-from relposegnn.validation import ValidationSettings, held_out_frames
+from relposegnn.validation import held_out_count, held_out_frames
 
 DEFAULTS = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
 
@@ -145,7 +145,7 @@ def test_other_configurations_that_cannot_be_read_are_told(project, caplog, cont
 def test_too_few_images_are_told(tmp_path):
     place = look_at(write_cambridge(tmp_path / "court"))
     assert (place.layout, place.size) == ("Cambridge Landmarks", (64, 48))
-    with pytest.raises(InputError, match=r"court: 4 database images, expected at least 8"):
+    with pytest.raises(InputError, match=r"court: 4 .* 0 of them held out, expected at least 8"):
         configuration_of(place, "court", "refuse", REPOSITORY)
 
 
@@ -153,12 +153,22 @@ def test_too_few_images_are_told(tmp_path):
 def test_so_much_is_held_out_that_errors_are_known(images):
     """Where the place bears it: whole stretches, of enough frames, and most of them train."""
     validation = fitting_validation(images, DEFAULTS)
-    held_out = held_out_frames(
-        images, ValidationSettings(**validation), np.random.default_rng(images)
-    ).sum()
+    held_out = held_out_frames(images, validation, np.random.default_rng(images)).sum()
+    assert held_out == held_out_count(images, validation)
     assert held_out >= FEWEST if images >= 30 else held_out == 0
     assert held_out <= images / 3
-    assert validation == DEFAULTS["graphs"]["validation"] or images <= 200
+    assert validation._asdict() == DEFAULTS["graphs"]["validation"] or images <= 200
+
+
+def test_where_nothing_is_held_out_by_default_nothing_is_here(project):
+    path = project / "config/config.yaml"
+    text = path.read_text()
+    assert "  validation: {share: 0.05, stretch: 20}\n" in text
+    path.write_text(text.replace("validation: {share: 0.05, stretch: 20}", "validation: null"))
+    folder = write_walk(project / "walk", 40, 2)
+    assert main([str(folder)]) == 0
+    config = yaml.safe_load((project / "config/walk.yaml").read_text())
+    assert config["graphs"] == {"stride": 1, "validation": None}
 
 
 @pytest.mark.parametrize(("images", "stride"), [(9, 1), (40, 1), (60, 2), (120, 5), (9000, 5)])

@@ -188,22 +188,29 @@ def test_what_logs_warn_of_is_told_at_the_end_each_once(capfd, tmp_path, monkeyp
     assert lines[lines.index("Warnings:") + 1 :] == [
         f"  {tmp_path}/0.log: few images",
         f"  {tmp_path}/2.log: no lens",
-        "  ... and 1 more in the logs of other steps",
+        "  ... and 1 more in logs",
     ]
 
 
-def test_a_job_that_goes_on_is_told_of_with_its_log(capfd, monkeypatch):
+def test_a_job_that_goes_on_is_told_of_with_its_log(capfd, tmp_path, monkeypatch):
+    """One that waits on a cluster has none yet."""
     monkeypatch.setattr(progress, "LONG", 0.05)
+    monkeypatch.chdir(tmp_path)
     handler = started()
-    plan(handler, train_model=1, pack_frames=1)
+    plan(handler, train_model=1, pack_frames=2)
+    for name in ("train.log", "pack.log"):
+        (tmp_path / name).touch()
     begin(handler, 1, "train_model", log=["train.log"], run="joint")
     begin(handler, 2, "pack_frames", log=["pack.log"], scene="study")
+    begin(handler, 3, "pack_frames", log=["none.log"], scene="attic")
     end(handler, 2, 0.01)
-    handler.waiting[1].join(10)
+    for number in (1, 3):
+        handler.waiting[number].join(10)
     handler.close()
     told = capfd.readouterr().err
     assert "train model joint goes on; meanwhile: train.log" in told
     assert "pack.log" not in told
+    assert "none.log" not in told
 
 
 def test_a_lock_that_was_left_is_removed_by_this_commands_own_words(capfd):

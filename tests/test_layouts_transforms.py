@@ -83,6 +83,9 @@ def test_names_without_a_suffix_are_those_of_images(folder):
     for frame in frames:
         frame["file_path"] = frame["file_path"].removesuffix(".png")
     edit(folder, frames=frames, test_filenames=list(TEST))
-    scene = read_scene(folder)
-    assert [frame.name for frame in scene.train] == list(TRAIN)
-    assert [frame.image.suffix for frame in scene.test] == [".png", ".png"]
+    for _ in range(2):
+        scene = read_scene(folder)
+        assert [frame.name for frame in scene.train] == list(TRAIN)
+        assert [frame.image.suffix for frame in scene.test] == [".png", ".png"]
+        edit(folder, frames=frames, test_filenames=None)
+        (folder / "test.txt").write_text("\n".join(TEST))

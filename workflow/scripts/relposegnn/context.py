@@ -55,7 +55,8 @@ def measure_context(
         if len(query) < 2 or neighbours.shape[1] < 2:
             raise InputError(
                 f"{scene.graphs}: has {len(query)} test queries of {neighbours.shape[1]} "
-                "neighbours, expected at least two queries, of two neighbours; sample such graphs"
+                "neighbours, expected at least two queries, of two neighbours; name more queries, "
+                "or set frames.held_out"
             )
         draw = numpy_generator(0, "foreign neighbours", frames.scene)
         names, truth = np.asarray(frames.names("test"))[query], frames.poses("test")[query]

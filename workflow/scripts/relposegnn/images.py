@@ -39,7 +39,7 @@ TO_UPRIGHT = {
 }
 FROM_UPRIGHT = {**TO_UPRIGHT, 6: TO_UPRIGHT[8], 8: TO_UPRIGHT[6]}
 HEADERS_AT_ONCE = 64  # read by a thread: to hand one over takes longer than to read it
-SHOWN_NAMES = 100  # of images whose orientation differs; more are counted
+SHOWN_NAMES = 100  # of images whose orientation differs from most
 START_BYTES = 16  # of another file, enough to tell its kind: HEIC, WebP, a web page
 # What Pillow raises for damaged files, by format.
 DECODING_ERRORS = (

@@ -81,6 +81,8 @@ def sole_user(lock_file: str | Path, purpose: str, pause: float = 1.0) -> Iterat
 def keep_locks_of_others(persistence: type) -> None:
     """Let a Snakemake end with its own locks removed, and none of others that run in the folder.
 
+    Of those in files; with ``--persistence-backend db`` it is as Snakemake has it.
+
     Version 9.27 removes all, so that a third one would not be refused, and would take from a
     running one what it has begun. ``--unlock`` still removes all.
 

@@ -170,11 +170,11 @@ def _focal_lengths(content: Scene, given: FocalLengths | None) -> dict[str, np.n
                     "focal lengths that %d images of %s tell are replaced by the one given, %g",
                     *(known, split, value),
                 )
-        elif 0 < known < len(found[split]):
+        elif split == "train" and 0 < known < len(found[split]):
             logger.warning(
-                "%d of %d images of %s tell no focal length, or are of a fisheye lens: they are "
+                "%d of %d database images tell no focal length, or are of a fisheye lens: they are "
                 "taken to have that of the others; leave out those of another lens",
-                *(len(found[split]) - known, len(found[split]), split),
+                *(len(found[split]) - known, len(found[split])),
             )
     return found
 

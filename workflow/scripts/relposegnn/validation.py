@@ -14,7 +14,7 @@ class ValidationSettings(NamedTuple):
     """What is held out.
 
     Attributes:
-        share: of the database, 0 to 1; rounded to whole stretches, of which one at least is left.
+        share: of the database, 0 to 1; rounded to whole stretches, never all of it.
         stretch: consecutive frames that are held out together.
     """
 
@@ -28,10 +28,19 @@ def held_out_frames(
     """Return which of ``count`` database frames, in recorded order, are held out (count,) bool."""
     if settings is None:
         return np.zeros(count, dtype=bool)
-    stretches, rest = divmod(count, settings.stretch)  # the rest is too short to tell much
-    wanted = min(round(settings.share * count / settings.stretch), stretches - (rest == 0))
-    chosen = generator.choice(stretches, max(wanted, 0), replace=False)
+    stretches = count // settings.stretch  # a shorter one at the end would tell too little
+    held_out = held_out_count(count, settings) // settings.stretch
+    chosen = generator.choice(stretches, held_out, replace=False)
     return np.isin(np.arange(count) // settings.stretch, chosen)
+
+
+def held_out_count(count: int, settings: ValidationSettings | None) -> int:
+    """Return how many of ``count`` database frames are held out."""
+    if settings is None:
+        return 0
+    wanted = round(settings.share * count / settings.stretch)
+    most = (count - 1) // settings.stretch  # something is left
+    return settings.stretch * max(min(wanted, most), 0)
 
 
 def rank_among(ranked: np.ndarray, images: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The command ``relposegnn new-place``: one file for the place that a folder of photos shows."""
 
 import argparse
+import json
 import logging
 import math
 import os
@@ -21,6 +22,7 @@ from ..photos.chosen_place import some_path
 from ..photos.new_place import DATASET as MAPS
 from ..runtime import InputError, PlainFormatter, atomic_path, plain
 from ..scenes import Frame, Scene
+from ..validation import ValidationSettings, held_out_count
 from .run import find_project
 
 logger = logging.getLogger(__name__)
@@ -124,19 +126,21 @@ def known_lengths(frames: list[Frame]) -> list[float]:
     return [frame.focal_length for frame in frames if not math.isnan(frame.focal_length)]
 
 
-def fitting_validation(images: int, defaults: dict) -> dict[str, float]:
+def fitting_validation(images: int, defaults: dict) -> ValidationSettings | None:
     """Return what is held out of so many images: as by default, or one stretch of them.
 
     By frames that are held out, errors on others are known. Of few images, none could be.
     """
-    usual = defaults["graphs"]["validation"]
-    held_out = round(usual["share"] * images / usual["stretch"])
-    if held_out or images < FEWEST_HELD_OUT_OF:
+    usual = defaults["graphs"]["validation"] and ValidationSettings(
+        **defaults["graphs"]["validation"]
+    )
+    few = images < max(FEWEST_HELD_OUT_OF, FEWEST + defaults["graphs"]["neighbours"] + 1)
+    if usual is None or held_out_count(images, usual) or few:
         return usual
-    return {"share": math.ceil(1000 * FEWEST / images) / 1000, "stretch": FEWEST}
+    return ValidationSettings(math.ceil(1000 * FEWEST / images) / 1000, FEWEST)
 
 
-def fitting_stride(images: int, validation: dict[str, float], defaults: dict) -> int:
+def fitting_stride(images: int, validation: ValidationSettings | None, defaults: dict) -> int:
     """Return the stride that rankings of so many images bear, at most the default one.
 
     A part of each is dropped at random (``graphs.drop_probability``), and every stride-th of the
@@ -145,19 +149,17 @@ def fitting_stride(images: int, validation: dict[str, float], defaults: dict) ->
     Raises:
         InputError: there are too few images for a graph.
     """
-    graphs = defaults["graphs"]
-    others = (
-        images
-        - round(validation["share"] * images / validation["stretch"]) * (validation["stretch"])
-    )
-    if others <= graphs["neighbours"]:
+    graphs, held_out = defaults["graphs"], held_out_count(images, validation)
+    others = images - held_out - 1
+    if others < graphs["neighbours"]:
         raise InputError(
-            f"{images} database images, expected at least {graphs['neighbours'] + 1}: an image and "
-            "the neighbours of its graph; take more photos"
+            f"{images} database images, {held_out} of them held out, expected at least "
+            f"{graphs['neighbours'] + 1} others: an image and the neighbours of its graph; take "
+            "more photos"
         )
     kept = 1 - graphs["drop_probability"]
-    spread = math.sqrt((others - 1) * kept * (1 - kept))  # of a binomial distribution
-    most = int(((others - 1) * kept - SURE * spread) / graphs["neighbours"])
+    spread = math.sqrt(others * kept * (1 - kept))  # of a binomial distribution
+    most = int((others * kept - SURE * spread) / graphs["neighbours"])
     return min(max(most, 1), graphs["stride"])
 
 
@@ -186,7 +188,7 @@ def configuration_of(place: Place, name: str, lost_poses: str, project: Path) ->
         "name": name,
         "scene": place.folder.name,
         "scenes_dir": _quoted(place.folder.parent),
-        "validation": f"{{share: {validation['share']}, stretch: {validation['stretch']}}}",
+        "validation": json.dumps(validation and validation._asdict()),
         "stride": stride,
         "default_stride": defaults["graphs"]["stride"],
         "lost_poses": lost_poses,

@@ -8,6 +8,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from textwrap import shorten
 from threading import Timer
 from typing import Any
 
@@ -22,6 +23,7 @@ LAST_LINES = 20
 LONG = 30.0  # seconds, after which a job that goes on is told of
 WARNING = re.compile(r"^[\d:]{8} WARNING (.*)", re.MULTILINE)  # a line of a log
 SHOWN_WARNINGS = 10  # more are counted
+LONGEST_WARNING = 400  # characters; the log has all of it
 UNLOCK = "It can be removed with the --unlock argument."  # of Snakemake
 UNLOCK_HERE = (
     "Where that is so, the same command with -- --unlock at its end removes it; then the command "
@@ -125,8 +127,14 @@ class LogHandler(LogHandlerBase):
         """Tell of a job that goes on for long, where its log tells more."""
         if self.common_settings.dryrun or not job.logs:
             return
-        text = f"{job.name} goes on; meanwhile: {job.logs[0]}"
-        self.waiting[number] = Timer(LONG, self._write, [text])
+
+        def tell() -> None:
+            log = Path(job.logs[0])
+            with suppress(OSError):  # of one that waits on a cluster there is none yet
+                if log.stat().st_mtime >= job.began:
+                    self._write(f"{job.name} goes on; meanwhile: {log}")
+
+        self.waiting[number] = Timer(LONG, tell)
         self.waiting[number].daemon = True
         self.waiting[number].start()
 
@@ -174,9 +182,9 @@ class LogHandler(LogHandlerBase):
                     found.setdefault(text, log)
         if not found:
             return
-        lines = [f"  {log}: {text}" for text, log in found.items()]
+        lines = [f"  {log}: {shorten(text, LONGEST_WARNING)}" for text, log in found.items()]
         if (more := len(lines) - SHOWN_WARNINGS) > 0:
-            lines[SHOWN_WARNINGS:] = [f"  ... and {more} more in the logs of other steps"]
+            lines[SHOWN_WARNINGS:] = [f"  ... and {more} more in logs"]
         self._write("\n".join(["\nWarnings:", *lines]))
 
     def _last_lines(self, logs: list[str]) -> tuple[str, list[str]]:

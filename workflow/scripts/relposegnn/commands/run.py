@@ -24,7 +24,8 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     os.chdir(PROJECT)
     sys.argv = ["snakemake", "--logger", "relposegnn", "--configfile", str(configuration)]
-    sys.argv += [*(["--dry-run"] if options.dry_run else []), *arguments[end + 1 :]]
+    own = [argument for argument in arguments[end + 1 :] if argument != "--"]
+    sys.argv += [*(["--dry-run"] if options.dry_run else []), *own]
     sys.argv += ["--", *options.targets]
     # Snakemake's own, as it makes a report.
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)

@@ -74,8 +74,8 @@ def choose_queries(
     queries, neighbours = graphs[0][chosen], graphs[1][chosen]
     if not total:
         raise InputError(
-            f"{graphs_file}: holds no test graphs, expected at least one; this scene has no "
-            "queries: run again, or make the target models, which needs none"
+            f"{graphs_file}: holds no test graphs, expected at least one: this scene has no "
+            "queries with a pose; name some, or make the target models, which needs none"
         )
     ranking = read_ranking(neighbours_file, "test", frames)
     ranked, similarity = (column[queries] for column in ranking)

@@ -3,7 +3,7 @@
 import logging
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -45,8 +45,16 @@ class Query(NamedTuple):
     focal_length: float
 
 
-def read_queries(path: Path, images: Collection[str], model: Path) -> dict[str, Query]:
+def read_queries(
+    path: Path, images: Collection[str], model: Path, aliases: Mapping[str, str] | None = None
+) -> dict[str, Query]:
     """Return the queries by the names of their images; none where there is no list.
+
+    Args:
+        path: of the list.
+        images: names that may stand in it.
+        model: what has the poses of these images, for messages.
+        aliases: other names that may stand for some of them.
 
     Raises:
         InputError: an image is none of a model's, or named twice, a camera is none, or the list is
@@ -67,6 +75,7 @@ def read_queries(path: Path, images: Collection[str], model: Path) -> dict[str, 
             continue
         hloc = None if PurePosixPath(line).as_posix() in images else HLOC.fullmatch(line)
         name = PurePosixPath(hloc[1] if hloc else line).as_posix()
+        name = (aliases or {}).get(name, name)
         if name not in images:
             raise InputError(
                 f"{where}: names {name!r}, which has no pose in {model}, expected one of its "

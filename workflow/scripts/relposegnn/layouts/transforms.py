@@ -40,15 +40,16 @@ def read_transforms(folder: Path) -> Scene:
     path = folder / TRANSFORMS
     with _telling(path):
         contents = read_object(path)
-        told = enumerate(contents["frames"])
-        named = map(_name, contents.get("test_filenames") or [])
-        queries = dict.fromkeys((_with_suffix(folder, name) for name in named), math.nan)
+        entries = enumerate(contents["frames"])
+        named = [_name(image) for image in contents.get("test_filenames") or []]
     frames = []
-    for row, own in told:
+    for row, own in entries:
         with _telling(where := f"{path}: frames[{row}]"):
             frames.append(_read_frame(folder, contents | own, where))
     images = [frame.image.relative_to(folder).as_posix() for frame in frames]
-    listed = read_queries(folder / QUERIES, images, path)
+    aliases = {str(PurePosixPath(image).with_suffix("")): image for image in images}
+    listed = read_queries(folder / QUERIES, images, path, aliases)
+    queries = {aliases.get(name, name): math.nan for name in named}
     if queries and listed:
         raise InputError(
             f"{path}: names queries in test_filenames, and {folder / QUERIES} does too, expected "
