@@ -4,7 +4,6 @@ import re
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 from planted_scenes import (
@@ -21,17 +20,13 @@ from relposegnn.commands import new_place
 from relposegnn.commands.new_place import (
     configuration_of,
     fitting_stride,
-    fitting_validation,
     look_at,
     main,
 )
 from relposegnn.configuration import validate_configuration
-from relposegnn.error_growth import FEWEST
 from relposegnn.layouts.files import lists_queries
 from relposegnn.layouts.reading import read_scene
-from relposegnn.neighbour_choice import SamplingSettings, subsample_ranking
 from relposegnn.runtime import InputError
-from relposegnn.validation import held_out_count, held_out_frames
 
 DEFAULTS = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
 
@@ -56,8 +51,7 @@ def test_a_file_is_written_for_a_place_and_the_next_command_told(project, tmp_pa
     config = validate_configuration(yaml.safe_load(text), project)
     assert (config["dataset"], config["scenes"]) == ("garage", ["garage"])
     assert project.joinpath(config["scenes_dir"]).resolve() == folder.parent
-    assert config["graphs"]["stride"] == 1  # of 30, half of them at random, for 7 neighbours
-    assert config["graphs"]["validation"] == {"share": 0.25, "stretch": 10}
+    assert config["graphs"]["stride"] == 2  # of 40, half of them, for 7 neighbours
 
 
 @pytest.mark.parametrize("name", ["attic-2", "1e5", "true", "07"])
@@ -149,37 +143,18 @@ def test_too_few_images_are_told(tmp_path):
         configuration_of(place, "court", "refuse", REPOSITORY)
 
 
-@pytest.mark.parametrize("images", [8, 29, 30, 47, 60, 150, 200, 201, 205, 400, 9000])
-def test_so_much_is_held_out_that_errors_are_known(images):
-    """Where the place bears it: whole stretches, of enough frames, and most of them train."""
-    validation = fitting_validation(images, DEFAULTS)
-    held_out = held_out_frames(images, validation, np.random.default_rng(images)).sum()
-    assert held_out == held_out_count(images, validation)
-    assert held_out >= FEWEST if images >= 30 else held_out == 0
-    assert held_out <= images / 3
-    assert validation._asdict() == DEFAULTS["graphs"]["validation"] or images <= 200
+@pytest.mark.parametrize("images", [40, 60, 205, 400])
+def test_a_default_of_nothing_held_out_leaves_more_to_choose_from(images):
+    graphs = DEFAULTS["graphs"] | {"validation": None}
+    assert fitting_stride(images, {"graphs": graphs}) >= fitting_stride(images, DEFAULTS)
 
 
-def test_where_nothing_is_held_out_by_default_nothing_is_here(project):
-    path = project / "config/config.yaml"
-    text = path.read_text()
-    assert "  validation: {share: 0.05, stretch: 20}\n" in text
-    path.write_text(text.replace("validation: {share: 0.05, stretch: 20}", "validation: null"))
-    folder = write_walk(project / "walk", 40, 2)
-    assert main([str(folder)]) == 0
-    config = yaml.safe_load((project / "config/walk.yaml").read_text())
-    assert config["graphs"] == {"stride": 1, "validation": None}
-
-
-@pytest.mark.parametrize(("images", "stride"), [(9, 1), (40, 1), (60, 2), (120, 5), (9000, 5)])
-def test_a_stride_fills_nearly_all_graphs(images, stride):
-    assert fitting_stride(images, fitting_validation(images, DEFAULTS), DEFAULTS) == stride
-    graphs, rng = DEFAULTS["graphs"], np.random.default_rng(images)
-    settings = SamplingSettings(
-        graphs["neighbours"], "strided", stride, graphs["drop_probability"], 0
-    )
-    filled = [subsample_ranking(images * 4 // 5, settings, rng)[1] for _ in range(1000)]
-    assert stride == 1 or np.mean(filled) < 0.02
+@pytest.mark.parametrize(("images", "stride"), [(9, 1), (40, 2), (60, 4), (80, 5), (9000, 5)])
+def test_a_stride_leaves_a_full_graph_of_what_is_not_dropped(images, stride):
+    assert fitting_stride(images, DEFAULTS) == stride
+    graphs = DEFAULTS["graphs"]
+    kept = images * (1 - graphs["validation"]["share"]) * (1 - graphs["drop_probability"])
+    assert stride == 1 or kept >= stride * graphs["neighbours"]
 
 
 WRITERS = {

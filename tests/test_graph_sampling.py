@@ -13,7 +13,7 @@ from relposegnn.graphs import VALIDATION, read_graphs
 from relposegnn.retrieval.rankings import Ranking
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5, open_hdf5, read_settings
-from relposegnn.validation import ValidationSettings
+from relposegnn.validation import ValidationSettings, held_out_count, held_out_frames
 
 NEAREST = replace(PAPER, stride=1, drop_probability=0.0)
 
@@ -231,6 +231,18 @@ def test_held_out_stretches_are_in_no_training_graph(tmp_path, settings):
         for row, chosen in zip(validation, neighbours, strict=True):
             allowed = [image for image in rankings[row] if image not in validation]
             assert chosen.tolist() == allowed[: len(chosen)]
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "stretch", "held_out"),
+    [(40, 0.25, 10, 10), (45, 0.9, 20, 40), (40, 0.9, 20, 20), (12, 0.5, 9, 9), (9, 1, 9, 0)],
+)
+def test_whole_stretches_are_held_out_and_something_is_left(count, share, stretch, held_out):
+    settings = ValidationSettings(share, stretch)
+    found = held_out_frames(count, settings, np.random.default_rng(count))
+    assert found.sum() == held_out_count(count, settings) == held_out
+    whole = found[: count // stretch * stretch].reshape(-1, stretch)
+    assert (whole.all(axis=1) == whole.any(axis=1)).all()
 
 
 def test_without_validation_graphs_are_as_without_the_setting(tmp_path):

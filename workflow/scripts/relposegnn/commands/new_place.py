@@ -1,7 +1,6 @@
 """The command ``relposegnn new-place``: one file for the place that a folder of photos shows."""
 
 import argparse
-import json
 import logging
 import math
 import os
@@ -14,7 +13,6 @@ from pathlib import Path
 import yaml
 
 from ..configuration import validate_configuration
-from ..error_growth import FEWEST
 from ..experiments import SCENE_NAME
 from ..images import common_size
 from ..layouts.reading import LEAVE_OUT, REFUSE, layout_of, read_scene
@@ -28,8 +26,6 @@ from .run import find_project
 logger = logging.getLogger(__name__)
 
 MADE = "# Made by relposegnn new-place"
-FEWEST_HELD_OUT_OF = 3 * FEWEST  # images, of which a stretch is held out
-SURE = 3  # standard deviations
 SAME_LENS = 0.02  # share by which focal lengths may differ and be those of one camera
 
 
@@ -126,30 +122,17 @@ def known_lengths(frames: list[Frame]) -> list[float]:
     return [frame.focal_length for frame in frames if not math.isnan(frame.focal_length)]
 
 
-def fitting_validation(images: int, defaults: dict) -> ValidationSettings | None:
-    """Return what is held out of so many images: as by default, or one stretch of them.
+def fitting_stride(images: int, defaults: dict) -> int:
+    """Return the stride that a ranking of so many images bears, at most the default one.
 
-    By frames that are held out, errors on others are known. Of few images, none could be.
-    """
-    usual = defaults["graphs"]["validation"] and ValidationSettings(
-        **defaults["graphs"]["validation"]
-    )
-    few = images < max(FEWEST_HELD_OUT_OF, FEWEST + defaults["graphs"]["neighbours"] + 1)
-    if usual is None or held_out_count(images, usual) or few:
-        return usual
-    return ValidationSettings(math.ceil(1000 * FEWEST / images) / 1000, FEWEST)
-
-
-def fitting_stride(images: int, validation: ValidationSettings | None, defaults: dict) -> int:
-    """Return the stride that rankings of so many images bear, at most the default one.
-
-    A part of each is dropped at random (``graphs.drop_probability``), and every stride-th of the
-    rest taken until a graph has its neighbours; those of nearly all graphs are enough.
+    A part of it is dropped at random (``graphs.drop_probability``), and every stride-th of the rest
+    taken until a graph has its neighbours: on average, that is.
 
     Raises:
         InputError: there are too few images for a graph.
     """
-    graphs, held_out = defaults["graphs"], held_out_count(images, validation)
+    graphs, validation = defaults["graphs"], defaults["graphs"]["validation"]
+    held_out = held_out_count(images, validation and ValidationSettings(**validation))
     others = images - held_out - 1
     if others < graphs["neighbours"]:
         raise InputError(
@@ -157,9 +140,7 @@ def fitting_stride(images: int, validation: ValidationSettings | None, defaults:
             f"{graphs['neighbours'] + 1} others: an image and the neighbours of its graph; take "
             "more photos"
         )
-    kept = 1 - graphs["drop_probability"]
-    spread = math.sqrt(others * kept * (1 - kept))  # of a binomial distribution
-    most = int((others * kept - SURE * spread) / graphs["neighbours"])
+    most = int(others * (1 - graphs["drop_probability"]) / graphs["neighbours"])
     return min(max(most, 1), graphs["stride"])
 
 
@@ -175,10 +156,8 @@ def configuration_of(place: Place, name: str, lost_poses: str, project: Path) ->
         )
     defaults = yaml.safe_load((project / "config/config.yaml").read_text())
     _refuse_shared_results(name, project)
-    images = len(place.scene.train)
-    validation = fitting_validation(images, defaults)
     try:
-        stride = fitting_stride(images, validation, defaults)
+        stride = fitting_stride(len(place.scene.train), defaults)
     except InputError as error:
         raise InputError(f"{place.folder}: {error}") from error
     lengths = known_lengths(place.scene.train + place.scene.test)
@@ -188,7 +167,6 @@ def configuration_of(place: Place, name: str, lost_poses: str, project: Path) ->
         "name": name,
         "scene": place.folder.name,
         "scenes_dir": _quoted(place.folder.parent),
-        "validation": json.dumps(validation and validation._asdict()),
         "stride": stride,
         "default_stride": defaults["graphs"]["stride"],
         "lost_poses": lost_poses,
@@ -261,10 +239,8 @@ frames:
   lost_poses: {lost_poses}
 
 graphs:
-  # The largest, up to {default_stride}, with which this database fills the training graphs.
+  # The largest, up to {default_stride}, with which this database fills a training graph on average.
   stride: {stride}
-  # Held out of the training, to know how large errors are elsewhere.
-  validation: {validation}
 
 model:
   # rays where images come from cameras of several focal lengths, image where from one.
