@@ -33,9 +33,8 @@ from relposegnn.threads import keep_freed_memory, leave_cores_to_others
 
 leave_cores_to_others()  # jobs inherit it
 keep_freed_memory()  # and this
-with suppress(
-    ImportError, AttributeError
-):  # other versions remove their own locks alone
+# Other versions of Snakemake have no such class, and remove their own locks alone.
+with suppress(ImportError, AttributeError):
     from snakemake.persistence.file import FilePersistence
 
     keep_locks_of_others(FilePersistence)
