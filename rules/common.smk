@@ -33,8 +33,7 @@ from relposegnn.threads import keep_freed_memory, leave_cores_to_others
 
 leave_cores_to_others()  # jobs inherit it
 keep_freed_memory()  # and this
-# Other versions of Snakemake have no such class, and remove their own locks alone.
-with suppress(ImportError, AttributeError):
+with suppress(ImportError, AttributeError):  # other versions need it not
     from snakemake.persistence.file import FilePersistence
 
     keep_locks_of_others(FilePersistence)
