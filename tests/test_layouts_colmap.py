@@ -33,8 +33,7 @@ def test_model_of_older_versions(folder):
     """Before rigs and frames there were three files."""
     for name in ("rigs", "frames"):
         (folder / f"sparse/0/{name}.bin").unlink()
-    poses = planted_poses()
-    scene = read_scene(folder)
+    poses, scene = planted_poses(), read_scene(folder)
     assert [frame.name for frame in scene.train] == list(TRAIN)
     for frame in scene.train + scene.test:
         np.testing.assert_allclose(frame.world_from_cam, poses[frame.name], atol=1e-9)
@@ -237,8 +236,8 @@ def test_names_with_blanks(tmp_path, caplog, binary, name):
     for image in model.images.values():
         image.name = image.name.replace("seq1", name)
     (model.write_binary if binary else model.write_text)(folder / "sparse/0")
-    names = {each.replace("seq1", name.removeprefix("./")) for each in TRAIN}
-    assert names == {frame.name for frame in read_scene(folder).train}
+    found = {frame.name for frame in read_scene(folder).train}
+    assert found == {each.replace("seq1", name.removeprefix("./")) for each in TRAIN}
     assert "have no pose" not in caplog.text
 
 

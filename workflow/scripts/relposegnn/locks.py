@@ -93,11 +93,13 @@ def keep_locks_of_others(persistence: type) -> None:
 
     @contextmanager
     def locked(self: object) -> Iterator[None]:
+        """Hold this run's locks in the block, and note that they are its own."""
         self.relposegnn_locks = True
         with lock(self):
             yield
 
     def delete_own(self: object) -> None:
+        """Remove the locks of a run; all, where there is none, as with ``--unlock``."""
         if not hasattr(self, "relposegnn_locks"):
             return delete(self)
         for path in self._lockfile.values():

@@ -127,16 +127,15 @@ class LogHandler(LogHandlerBase):
         """Tell of a job that goes on for long, where its log tells more."""
         if self.common_settings.dryrun or not job.logs:
             return
-
-        def tell() -> None:
-            log = Path(job.logs[0])
-            with suppress(OSError):  # of one that waits on a cluster there is none yet
-                if log.stat().st_mtime >= job.began:
-                    self._write(f"{job.name} goes on; meanwhile: {log}")
-
-        self.waiting[number] = Timer(LONG, tell)
+        self.waiting[number] = Timer(LONG, self._tell_going_on, [job])
         self.waiting[number].daemon = True
         self.waiting[number].start()
+
+    def _tell_going_on(self, job: Job) -> None:
+        log = Path(job.logs[0])
+        with suppress(OSError):  # of one that waits on a cluster there is none yet
+            if log.stat().st_mtime >= job.began:
+                self._write(f"{job.name} goes on; meanwhile: {log}")
 
     def _stop_waiting(self, number: int) -> None:
         if timer := self.waiting.pop(number, None):

@@ -7,7 +7,7 @@ and the world-to-camera rotation.
 from pathlib import Path
 
 from ..runtime import InputError
-from ..scenes import Frame, Scene, in_recorded_order
+from ..scenes import Frame, Scene
 from .files import CAMBRIDGE_SPLITS
 from .posed_images import listed_frame, parse_pose, read_lines, scene_of_lists, split_line
 
@@ -23,7 +23,7 @@ def read_cambridge(folder: Path) -> Scene:
             both lists.
     """
     train, test = (_read_list(folder, folder / name) for name in CAMBRIDGE_SPLITS.values())
-    return scene_of_lists(folder, in_recorded_order(train), in_recorded_order(test))
+    return scene_of_lists(folder, train, test)
 
 
 def _read_list(folder: Path, path: Path) -> list[Frame]:

@@ -17,7 +17,7 @@ import numpy as np
 from ..folders import files_below, refuse_no_folder
 from ..poses import check_pose
 from ..runtime import InputError
-from ..scenes import Frame, Scene, in_recorded_order
+from ..scenes import Frame, Scene
 from .colmap_lengths import check_lengths
 from .colmap_text import check_text
 from .files import COLMAP_FOLDERS
@@ -58,7 +58,7 @@ def read_colmap(folder: Path) -> Scene:
     for name, pose in poses.items():
         frame = listed_frame(images, name, pose, where[name], focal_lengths[name])
         split[name in queries].append(frame)
-    return scene_of_lists(folder, in_recorded_order(split[False]), in_recorded_order(split[True]))
+    return scene_of_lists(folder, split[False], split[True])
 
 
 def read_model(model: Path) -> tuple[dict[str, np.ndarray], dict[str, float]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..runtime import InputError
-from ..scenes import Frame, Scene, in_recorded_order
+from ..scenes import Frame, Scene
 from .posed_images import listed_frame, parse_pose, read_lines, scene_of_lists, split_line
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def read_pose_tables(folder: Path) -> Scene:
     test = _read_split(folder, "test")
     if test is None:
         logger.info("%s: no test.csv or test.txt, so this scene has no queries", folder)
-    return scene_of_lists(folder, in_recorded_order(train), in_recorded_order(test or []))
+    return scene_of_lists(folder, train, test or [])
 
 
 def _read_split(folder: Path, split: str) -> list[Frame] | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..poses import check_pose, pose_from_quaternion
 from ..runtime import InputError
-from ..scenes import Frame, Scene
+from ..scenes import Frame, Scene, in_recorded_order
 
 FOCAL_LENGTHS = 0.01, 100  # that a lens may have, in longer sides of the image
 UNIT_TOLERANCE = 1e-3  # how far the length of a quaternion may be from 1
@@ -160,8 +160,12 @@ def _advice(image: str) -> str:
     return ", expected its file there; correct the name, or remove the frame"
 
 
-def scene_of_lists(folder: Path, train: list[Frame], test: list[Frame]) -> Scene:
-    """Return the scene of two lists.
+def scene_of_lists(
+    folder: Path, train: list[Frame], test: list[Frame], timed: bool = False
+) -> Scene:
+    """Return the scene of two lists, of which ``timed`` ones are in the order of their times.
+
+    The lines of others may stand in any order: their images are in that of their names.
 
     Raises:
         InputError: the database is empty, or two images have one name.
@@ -177,4 +181,5 @@ def scene_of_lists(folder: Path, train: list[Frame], test: list[Frame]) -> Scene
                 "with a name of its own before the suffix; remove one"
             )
         first[frame.name] = frame.where
-    return Scene(folder.name, train, test)
+    lists = (train, test) if timed else map(in_recorded_order, (train, test))
+    return Scene(folder.name, *lists)

@@ -18,7 +18,7 @@ import numpy as np
 from ..json_files import READING_ERRORS, read_object
 from ..poses import check_pose
 from ..runtime import InputError
-from ..scenes import Frame, Scene, in_recorded_order
+from ..scenes import Frame, Scene
 from .files import TRANSFORMS
 from .posed_images import FOCAL_LENGTHS, listed_frame, scene_of_lists
 from .query_lists import PINHOLES, QUERIES, read_queries
@@ -66,7 +66,7 @@ def read_transforms(folder: Path) -> Scene:
         split[name in queries].append(
             replace(frame, focal_length=told) if math.isfinite(told) else frame
         )
-    return scene_of_lists(folder, in_recorded_order(split[False]), in_recorded_order(split[True]))
+    return scene_of_lists(folder, split[False], split[True])
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def read_tum(folder: Path) -> Scene:
         length = queries[image].focal_length if image in queries else math.nan
         frame = listed_frame(folder, image, pose, f"{where}{lost}", length)
         frames[image in queries].append(frame)
-    return scene_of_lists(folder, frames[False], frames[True])
+    return scene_of_lists(folder, frames[False], frames[True], timed=True)
 
 
 def read_trajectory(path: Path) -> Trajectory:

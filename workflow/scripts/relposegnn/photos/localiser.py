@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -169,13 +169,25 @@ class Localiser:
             refined, told, stated = self._estimate(paths, names, known)
         finally:  # what cannot be read may be a file that has changed
             self._files.check()
+        table = self._tabulate(names, known, refined, told, stated)
+        return Localised(table, np.stack([each.centre for each in refined]))
+
+    def _tabulate(
+        self,
+        names: list[str],
+        known: _Recognised,
+        refined: list[Refined],
+        told: Mapping[str, np.ndarray],
+        stated: StatedErrors,
+    ) -> pd.DataFrame:
+        """Return the table of ``localise``."""
         poses, points = poses_of(refined)
         poses = np.concatenate(poses, axis=1)
         scale, within = self._retrieval.scale, self.place.within
         sure = confidence(known.similarity, scale, points, stated, within)
         sure[np.isnan(poses[:, 0])] = 0
         nearest = [self.frames.name("train", row) for row in known.ranked[:, 0]]
-        table = pd.DataFrame(  # made at once: a column that is added costs as much as all of them
+        return pd.DataFrame(  # made at once: a column that is added costs as much as all of them
             {"image": names}
             | dict(zip(POSE, poses.T, strict=True))
             | {"confidence": sure}
@@ -186,7 +198,6 @@ class Localiser:
             | {"points": points, "nearest": nearest}
             | known.cameras.columns(refined)
         )
-        return Localised(table, np.stack([each.centre for each in refined]))
 
     def _recognise(
         self, paths: list[Path | Image.Image], focal_length: float | None

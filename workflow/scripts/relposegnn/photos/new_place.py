@@ -59,8 +59,9 @@ def prepare_place(
             f"{model}: is not there, expected a network for places never seen; train one, with "
             '"make general-model", or name its file with --model'
         )
-    _refuse_few_images(images, lost_poses)
     place = Path("results", DATASET, "runs", GENERAL, "places", f"{images.name}.json")
+    if not (PROJECT / place).is_file():
+        _refuse_few_images(images, lost_poses)
     command = [sys.executable, "-m", "snakemake", str(place), "--cores", str(workers)]
     command += ["--quiet", "all", "--config", *_settings(images, model, lost_poses, focal_length)]
     # Its own messages are of jobs and files; those of a step that failed say what is wrong.
