@@ -11,7 +11,7 @@ from configurations import SCHEMA
 from project import REPOSITORY
 from snakemake.cli import parse_args
 
-from relposegnn.commands import new_place, run
+from relposegnn.commands import find_poses, new_place, run
 from relposegnn.experiments import experiments
 from relposegnn.photos import export_command
 from relposegnn.photos.options import read_options
@@ -110,6 +110,7 @@ def check_relposegnn(arguments: list[str]) -> None:
 
 COMMAND_CHECKS = {
     "run": check_run,
+    "find-poses": find_poses._parser().parse_args,
     "new-place": new_place._parser().parse_args,
     "localise": read_options,
     "export-map": export_command._parser().parse_args,

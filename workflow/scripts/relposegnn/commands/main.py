@@ -10,6 +10,10 @@ COMMANDS = {
         "relposegnn.commands.run",
         "run the workflow, from photos to tables and figures",
     ),
+    "find-poses": (
+        "relposegnn.commands.find_poses",
+        "find the poses of photos or videos of a place, by COLMAP",
+    ),
     "new-place": ("relposegnn.commands.new_place", "write the configuration of your own place"),
     "localise": ("relposegnn.photos.command", "find the poses of new photos"),
     "export-map": ("relposegnn.photos.export_command", "hand a place's map to other programs"),

@@ -1,0 +1,212 @@
+"""Poses found by COLMAP: a rendered room's are where its cameras were, up to a similarity."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+import pytest
+from PIL import Image
+from planted_scenes import TEST, TRAIN, colmap_model
+from scipy.spatial.transform import Rotation
+
+from relposegnn.commands.find_poses import main
+from relposegnn.layouts.reading import read_scene
+from relposegnn.reconstruction import mapping
+from relposegnn.reconstruction.mapping import Reconstruction, find_poses, scale_model
+from relposegnn.reconstruction.pairs import FOLLOWING, pairs_to_match
+from relposegnn.runtime import InputError
+
+ROWS = range(0, 24, 2)  # of the rendered room: one walk
+SEQUENCE = "my walk"
+
+
+def write_noise(folder: Path, count: int) -> list[Path]:
+    """Write images that show nothing; return their paths."""
+    folder.mkdir(exist_ok=True)
+    images = np.random.default_rng(0).integers(0, 256, (count, 15, 20, 3), dtype=np.uint8)
+    paths = [folder / f"{row:02}.png" for row in range(count)]
+    for path, image in zip(paths, images, strict=True):
+        Image.fromarray(image).resize((160, 120), Image.Resampling.BICUBIC).save(path)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def found(rendered_room, tmp_path_factory) -> tuple[Path, Reconstruction]:
+    """Return a folder of photos whose poses were found, and what was told of them."""
+    folder = tmp_path_factory.mktemp("found") / "garage"
+    (folder / "images" / SEQUENCE).mkdir(parents=True)
+    for row in ROWS:
+        shutil.copy(rendered_room.paths[row], folder / f"images/{SEQUENCE}/{row}.png")
+    return folder, find_poses(folder, workers=1)
+
+
+@pytest.fixture
+def place(found, tmp_path) -> Path:
+    """Return a copy of the folder, to change."""
+    return Path(shutil.copytree(found[0], tmp_path / "garage"))
+
+
+@pytest.mark.slow
+def test_poses_are_where_the_cameras_were(found, rendered_room):
+    folder, told = found
+    scene = read_scene(folder)
+    assert [frame.name for frame in scene.train] == [f"{SEQUENCE}/{row}" for row in ROWS]
+    assert told[:3] == (len(ROWS), len(ROWS), 0)
+    assert told.focal_length == pytest.approx(0.8, rel=0.05)
+    assert scene.train[0].focal_length == pytest.approx(told.focal_length)
+    assert told.error < 1
+    poses = np.stack([frame.world_from_cam for frame in scene.train])
+    truths = rendered_room.poses[list(ROWS)]
+    turn = Rotation.from_matrix(truths[:, :3, :3]) * Rotation.from_matrix(poses[:, :3, :3]).inv()
+    assert np.degrees((turn * turn.mean().inv()).magnitude()).max() < 2
+    centres, true_centres = (
+        part[:, :3, 3] - part[:, :3, 3].mean(axis=0) for part in (poses, truths)
+    )
+    turned = turn.mean().apply(centres)
+    scale = (turned * true_centres).sum() / (turned**2).sum()
+    apart = np.linalg.norm(scale * turned - true_centres, axis=1)
+    assert apart.max() < 0.06 * np.ptp(true_centres, axis=0).max()
+    assert {path.name for path in folder.iterdir()} == {"images", "sparse"}
+
+
+@pytest.mark.slow
+def test_two_photos_whose_distance_is_known_tell_the_scale(place, rendered_room):
+    (place / "sparse/0/project.ini").write_text("of the user's own")
+    first, last = (f"{SEQUENCE}/{row}.png" for row in (ROWS[0], ROWS[-1]))
+    truth = rendered_room.poses[[ROWS[0], ROWS[-1]], :3, 3]
+    metres = float(np.linalg.norm(truth[0] - truth[1]))
+    before = read_scene(place).train
+    factor = scale_model(place, first, last, metres)
+    after = read_scene(place).train
+    centres = after[0].world_from_cam[:3, 3], after[-1].world_from_cam[:3, 3]
+    assert np.linalg.norm(centres[0] - centres[1]) == pytest.approx(metres)
+    np.testing.assert_allclose(
+        after[5].world_from_cam[:3, 3], factor * before[5].world_from_cam[:3, 3]
+    )
+    np.testing.assert_allclose(after[5].world_from_cam[:3, :3], before[5].world_from_cam[:3, :3])
+    assert scale_model(place, first, last, metres) == pytest.approx(1)
+    assert (place / "sparse/0/project.ini").read_text() == "of the user's own"
+
+
+@pytest.mark.slow
+def test_what_was_done_before_a_kill_is_not_done_again(place, caplog, monkeypatch):
+    shutil.rmtree(place / "sparse")
+    for row in ROWS[4:]:
+        (place / f"images/{SEQUENCE}/{row}.png").unlink()
+    database, caught = place / ".find-poses/database.db", []
+
+    def interrupted(*_, **__):
+        with pycolmap.Database.open(database) as opened:
+            caught.append((opened.num_keypoints(), opened.num_verified_image_pairs()))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pycolmap, "incremental_mapping", interrupted)
+    with caplog.at_level(logging.INFO), pytest.raises(KeyboardInterrupt):
+        find_poses(place)
+    assert "goes on" not in caplog.text
+    with caplog.at_level(logging.INFO), pytest.raises(KeyboardInterrupt):
+        find_poses(place)
+    assert f"{place}: goes on with what was begun" in caplog.text
+    assert min(caught[0]) > 0
+    assert caught[1] == caught[0]
+    shutil.copy(place / f"images/{SEQUENCE}/{ROWS[1]}.png", place / f"images/{SEQUENCE}/0.png")
+    with caplog.at_level(logging.INFO), pytest.raises(KeyboardInterrupt):
+        find_poses(place)
+    assert "photos are newer than what was begun; all begins anew" in caplog.text
+    assert caught[2] != caught[0]
+    assert not (place / "sparse").exists()
+
+
+def test_photos_of_nothing_in_common_have_no_poses(tmp_path):
+    write_noise(tmp_path / "images", 4)
+    with pytest.raises(InputError, match="COLMAP finds no poses, expected photos of one place"):
+        find_poses(tmp_path)
+    assert not (tmp_path / "sparse").exists()
+
+
+def test_of_several_models_the_largest_is_written(tmp_path, monkeypatch):
+    write_noise(tmp_path / "images", 4)
+
+    def planted(database: Path, *_, **__) -> dict[int, pycolmap.Reconstruction]:
+        with pycolmap.Database.open(database) as opened:
+            links = sorted(image.name for image in opened.read_all_images())
+        small, large = colmap_model(TRAIN[:1]), colmap_model(TRAIN[1:] + TEST[:1])
+        for model, names in ((small, links[:1]), (large, links)):
+            for image, name in zip(model.images.values(), names, strict=False):
+                image.name = name
+        return {0: small, 1: large}
+
+    monkeypatch.setattr(pycolmap, "incremental_mapping", planted)
+    count = len(TRAIN[1:]) + 1
+    assert find_poses(tmp_path)[:3] == (4, count, 0)
+    assert len(pycolmap.Reconstruction(tmp_path / "sparse/0").images) == count
+
+
+def test_photos_are_matched_with_the_next_ones_and_with_those_that_look_alike(tmp_path):
+    photos = write_noise(tmp_path, 60)
+    for row in range(5):  # the walk comes by again
+        shutil.copy(photos[row], photos[50 + row])
+    pairs = pairs_to_match(photos, (160, 120), workers=2)
+    assert pairs == sorted(set(pairs))
+    assert all(first < second for first, second in pairs)
+    assert {(row, row + 1) for row in range(59)} < set(pairs)
+    assert {(row, row + FOLLOWING) for row in range(60 - FOLLOWING)} < set(pairs)
+    assert {(row, row + 50) for row in range(5)} < set(pairs)
+    assert len(pairs) < 60 * 59 / 2
+
+
+@pytest.mark.parametrize(
+    ("photos", "message"),
+    [
+        (None, "images: no such folder, expected the folder of the photos"),
+        ({"a.png": (64, 48), "b.gif": (64, 48)}, "holds 1 PNG or JPEG files, expected at least 3"),
+        ({"a.png": (64, 48), "b.png": (64, 48), "c.jpg": (48, 64)}, r"c\.jpg: is 48x64 pixels"),
+    ],
+)
+def test_photos_that_cannot_do_are_refused(tmp_path, photos, message):
+    if photos is not None:
+        (tmp_path / "images").mkdir()
+        for name, size in photos.items():
+            Image.new("RGB", size).save(tmp_path / "images" / name)
+    with pytest.raises(InputError, match=message):
+        find_poses(tmp_path)
+    assert not (tmp_path / "sparse").exists()
+
+
+def test_a_scale_that_cannot_be_is_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no model of COLMAP's in binary files"):
+        scale_model(tmp_path, "a", "b", 1)
+    folder = tmp_path / "sparse/0"
+    folder.mkdir(parents=True)
+    colmap_model(TRAIN).write_binary(folder)
+    known = f"{TRAIN[0]}.png"
+    with pytest.raises(InputError, match=r"has no photo 'b' with a pose, expected .*, such as seq"):
+        scale_model(tmp_path, known, "b", 1)
+    with pytest.raises(InputError, match="were taken at the same place"):
+        scale_model(tmp_path, known, known, 1)
+    (folder / "images.bin").write_bytes(b"no model")
+    with pytest.raises(InputError, match="cannot be read as a COLMAP model"):
+        scale_model(tmp_path, known, known, 1)
+
+
+def test_the_command_keeps_what_was_found_unless_it_is_forced(tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "a place"
+    (folder / "sparse/0").mkdir(parents=True)
+    colmap_model(TRAIN).write_binary(folder / "sparse/0")
+    assert main([str(folder)]) == 1
+    assert "has poses already; --force finds them anew" in capsys.readouterr().err
+    pair = [f"{name}.png" for name in TRAIN[:2]]
+    assert main([str(folder), "--distance", *pair, "far"]) == 1
+    assert "--distance: got far, expected a number above 0 of metres" in capsys.readouterr().err
+    assert main([str(folder), "--distance", *pair, "2.5"]) == 0
+    assert "Lengths are metres now: a unit of before was" in (printed := capsys.readouterr().out)
+    assert f"./relposegnn new-place '{folder}'" in printed
+    told = Reconstruction(20, 15, 3, 0.8, 0.5)
+    monkeypatch.setattr(mapping, "find_poses", lambda *_: told)
+    assert main([str(folder), "--force"]) == 0
+    printed = capsys.readouterr().out
+    assert "15 of 20 photos have poses; key points are 0.50 pixels" in printed
+    assert "3 others see one another, but not the rest" in printed
+    assert "--distance PHOTO PHOTO METRES" in printed

@@ -1,0 +1,1 @@
+"""Structure from motion: poses for photos that have none, found by COLMAP."""
