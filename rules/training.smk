@@ -58,7 +58,7 @@ rule describe_model:
     params:
         source="folder" if config["scenes_dir"] else config["source"],
         scenes=lambda wildcards: trained(wildcards.run).scenes,
-        model=model_settings,
+        model=lambda wildcards: section("model", wildcards.run),
         training=training_settings,
         code=code("describe_model"),
     script:
@@ -78,8 +78,10 @@ rule take_general_model:
     localrule: True
     conda:
         "../envs/data.yaml"
-    shell:
-        "cp {input.model:q} {output.model:q} 2> {log:q}"
+    params:
+        code=code("take_general_model"),
+    script:
+        "../workflow/scripts/take_general_model.py"
 
 
 rule import_model:

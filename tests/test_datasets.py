@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import turn_world, with_validation
+from conftest import turn_world, with_validation, write_tiny_scene
 from torch_geometric.loader import DataLoader
 
 from relposegnn import datasets
@@ -168,8 +168,6 @@ def test_workers_read_the_same_batches(tiny_scene):
 
 
 def test_fingerprints_tell_data_apart(tiny_scene, tmp_path_factory):
-    from conftest import write_tiny_scene
-
     folder = tmp_path_factory.mktemp("others")
     same = write_tiny_scene(folder, "tiny")
     other = write_tiny_scene(folder, "other", seed=1)
@@ -177,6 +175,26 @@ def test_fingerprints_tell_data_apart(tiny_scene, tmp_path_factory):
         GraphDataset(scene, "train", RELATIVE).fingerprint() for scene in (tiny_scene, same, other)
     ]
     assert prints[0] == prints[1] != prints[2]
+
+
+@pytest.mark.parametrize("change", ["size", "files", "settings"])
+def test_other_pixels_of_the_same_frames_are_other_data(tmp_path, change):
+    """Where channel statistics are given they tell nothing of images."""
+    scene = write_tiny_scene(tmp_path, "tiny")
+    with h5py.File(scene.frames, "a") as frames:
+        frames["train/source_bytes"] = np.arange(12)
+    before = GraphDataset(scene, "train", RELATIVE).fingerprint()
+    with h5py.File(scene.frames, "a") as frames:
+        if change == "size":
+            for split in ("train", "test"):
+                images = frames[f"{split}/images"][:, ::2]
+                del frames[f"{split}/images"]
+                frames[f"{split}/images"] = images
+        elif change == "files":
+            frames["train/source_bytes"][3] += 1
+        else:
+            frames.attrs["settings"] = '{"colour_jitter": true}'
+    assert GraphDataset(scene, "train", RELATIVE).fingerprint() != before
 
 
 def test_a_scene_without_queries_has_training_graphs_alone(tiny_scene, tmp_path):

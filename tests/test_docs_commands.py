@@ -20,16 +20,26 @@ from relposegnn.serving import command as serving
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"]
 PAGES += sorted((REPOSITORY / "docs").glob("*.md"))
+CONFIGURATIONS = sorted((REPOSITORY / "config").glob("*.yaml"))
+COMMENTED = re.compile(r"^ *#(     .*)$", re.M)  # code, of a configuration's comments
 FENCED = re.compile(r"^```(?:shell|bash)?\n(.*?)^```$", re.M | re.S)
 OURS = {"snakemake", "make", "localise", "relposegnn"}
 SETTINGS = yaml.safe_load(SCHEMA.read_text())
 PLACEHOLDER = re.compile(r"path/to|^places\b")  # a reader's own files
 
 
+def blocks_of(page: Path) -> list[str]:
+    """Return the blocks of a page, or of a configuration's comments, that hold commands."""
+    text = page.read_text()
+    if page.suffix == ".md":
+        return FENCED.findall(text)
+    return ["\n".join(COMMENTED.findall(text))]
+
+
 def commands_of(page: Path) -> list[list[str]]:
     """Return the words of each command of ours on a page, without the path of its program."""
     found = []
-    for block in FENCED.findall(page.read_text()):
+    for block in blocks_of(page):
         for line in block.replace("\\\n", " ").splitlines():
             try:
                 words = shlex.split(line, comments=True)
@@ -42,7 +52,7 @@ def commands_of(page: Path) -> list[list[str]]:
     return found
 
 
-COMMANDS = [(page.name, words) for page in PAGES for words in commands_of(page)]
+COMMANDS = [(page.name, words) for page in (*PAGES, *CONFIGURATIONS) for words in commands_of(page)]
 
 
 def known_targets() -> set[str]:

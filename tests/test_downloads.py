@@ -20,7 +20,7 @@ from misbehaving_server import target as target
 
 from relposegnn import downloads
 from relposegnn.downloads import CHUNK_BYTES, download
-from relposegnn.runtime import InputError
+from relposegnn.runtime import InputError, plain
 
 
 def test_plain(server, target):
@@ -238,7 +238,7 @@ def test_a_password_in_an_address_stays_there(server, target, caplog):
 def test_a_file_that_has_changed_since_the_first_download_is_refused(server, target):
     fetch(server, target)
     first, note = hashlib.sha256(server.content).hexdigest(), target.with_name("attic.zip.sha256")
-    assert note.read_text() == f"{first}  attic.zip\n"
+    assert note.read_text() == f"{first}  attic.zip\n# {server.url}\n"
     fetch(server, target)  # the same again
     target.unlink()
     server.content, server.version = make_archive(1), {"ETag": '"two"'}
@@ -250,6 +250,23 @@ def test_a_file_that_has_changed_since_the_first_download_is_refused(server, tar
     note.unlink()
     fetch(server, target)
     assert_arrived(server, target)
+
+
+def test_another_address_may_have_another_file(server, target):
+    fetch(server, target)
+    server.content, server.version = make_archive(1), {"ETag": '"two"'}
+    target.unlink()
+    url = server.url.replace("://", "://name:secret@").replace("attic", "cellar")
+    download(url, target, attempts=1, timeout=5)
+    assert_arrived(server, target)
+    note = target.with_name("attic.zip.sha256").read_text()
+    assert note.split() == [
+        hashlib.sha256(server.content).hexdigest(),
+        "attic.zip",
+        "#",
+        plain(url),
+    ]
+    assert "secret" not in note
 
 
 def test_a_checksum_that_is_given_counts_more_than_that_of_the_first_download(server, target):

@@ -40,6 +40,14 @@ def test_card_says_where_nothing_was_held_out_and_whose_images_they_are(write):
     assert "No frames of the database were held out" in text
     assert "terms of the images that they were trained on" in text
     assert "Cameras may differ" in text
+    assert "named by `general.models`" in text
+
+
+def test_a_network_that_sees_no_rays_is_not_for_other_places(write):
+    for changes in ({}, {"edges": "pooled", "positions": "rays"}):
+        text = write(f"{HEADING}0,,,\n", **changes)
+        assert "Other places: it was not made for them" in text
+        assert "general.models" not in text
 
 
 def test_a_history_of_another_kind_is_refused(write):

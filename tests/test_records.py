@@ -56,6 +56,15 @@ def test_a_record_holds_all_that_a_result_depends_on(job):
     assert record["outputs"] == {"made.txt": hashlib.sha256(b"made").hexdigest()}
 
 
+def test_passwords_in_addresses_are_not_recorded(job):
+    address = "http://user:secret@example.org/v.pth"
+    job.params = Parameters(url=address, more={"of": [address, 3]}, code="0123")
+    text = run(job).decode()
+    assert "secret" not in text
+    told = "http://example.org/v.pth"
+    assert json.loads(text)["settings"] == {"url": told, "more": {"of": [told, 3]}}
+
+
 def test_the_packages_are_those_that_would_be_imported(workplace, monkeypatch):
     for folder, version_there in (("first", "99.1"), ("second", "99.2")):
         place = workplace / folder / f"numpy-{version_there}.dist-info"

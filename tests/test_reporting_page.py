@@ -95,13 +95,14 @@ def plant_training(folder: Path) -> None:
         {name: [3.0, 2.0, 1.0] for name in HISTORY_COLUMNS} | {"epoch": range(3)}
     )
     history.to_csv(folder / "joint/training.csv", index=False)
-    taken = {"train_model/joint": 90.0, "train_model/more": 30.5, "score": 2.0}
+    taken = {"train_model/joint": 90.0, "train_model/more": 30.5, "score": 2.0, "old": 1e4}
     for step, seconds in taken.items():
         path = folder / f"benchmarks/{step}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:01\t{1000 + seconds}\n")
     job = {"rule": "train_model", "settings": {"epochs": 3}, "commit": "abc", "environment": "e"}
-    told = {"jobs": {"a": job}, "sources": ["x.zip"], "differing": {"<i>changed</i>.csv": {}}}
+    jobs = {f"results/d/logs/{name}.json": job for name in taken if name != "old"}
+    told = {"jobs": jobs, "sources": ["x.zip"], "differing": {"<i>changed</i>.csv": {}}}
     told["environments"] = {"e": {"python": "3.11", "packages": {"torch": "2.12.1"}}}
     (folder / "provenance.json").write_text(json.dumps(told))
 

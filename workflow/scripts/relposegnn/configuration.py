@@ -50,9 +50,10 @@ def validate_configuration(
 
     Text that is exactly a number, a boolean or null becomes one where the schema wants one:
     ``--config`` hands over nested values as text, and YAML reads ``1e-4`` as text. ``scenes_dir``,
-    ``photos.folder``, ``evaluation.literature`` and ``general.models``, when relative, start at
-    ``start`` and are returned relative to the working directory. A variant is returned with its
-    whole sections ``graphs``, ``model`` and ``training``, those of the configuration changed.
+    ``photos.folder`` and ``evaluation.literature``, when relative, start at ``start`` and are
+    returned relative to the working directory; ``general.models``, which are results, start there.
+    A variant is returned with its whole sections ``graphs``, ``model`` and ``training``, those of
+    the configuration changed.
 
     Args:
         changes: what another file, ``--config`` or the user of a Snakemake module gives.
@@ -196,7 +197,7 @@ def _resolve_paths(config: dict, start: Path) -> None:
         if section[key]:
             section[key] = _resolved(section[key], start)
     models = config["general"]["models"]
-    config["general"]["models"] = [_resolved(path, start) for path in models]
+    config["general"]["models"] = [str(Path(path).expanduser()) for path in models]
 
 
 def _resolved(path: str, start: Path) -> str:

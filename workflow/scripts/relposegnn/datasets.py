@@ -84,9 +84,11 @@ class GraphDataset(Dataset):
     def fingerprint(self) -> str:
         """Return a hash of what the graphs hold, for recognising a training's data.
 
-        Images enter by their names and channel statistics.
+        Images enter by their names, how they were packed, the sizes of their files, and channel
+        statistics.
         """
-        digest = hashlib.sha256(repr((self.frames.names(self.split), self.split)).encode())
+        told = self.frames.names(self.split), self.split, self.frames.packed_from()
+        digest = hashlib.sha256(repr(told).encode())
         poses = self.frames.poses(self.split), self.frames.poses("train")
         for array in (self.query, self.neighbours, *poses):
             digest.update(np.ascontiguousarray(array).tobytes())

@@ -6,7 +6,7 @@ import re
 import zipfile
 from pathlib import Path
 
-from .runtime import InputError
+from .runtime import InputError, plain
 
 BLOCK = 512  # bytes of a tar archive: the first says "ustar" from byte 257 on, the last is empty
 DELETED = (
@@ -50,14 +50,27 @@ def checksum_file(target: Path) -> Path:
     return target.with_name(f"{target.name}.sha256")
 
 
+def note_checksum(url: str, target: Path, found: str) -> None:
+    """Keep the checksum of a download, and in a comment of ``sha256sum``'s its address."""
+    checksum_file(target).write_text(f"{found}  {target.name}\n# {plain(url)}\n", encoding="utf-8")
+
+
 def check_checksum(url: str, target: Path, found: str, sha256: str | None) -> None:
-    """Raise InputError if a checksum is not the one given; None: not that of the first download."""
+    """Raise InputError if a checksum is not the one given; None: not that of the first download.
+
+    Of a first download from another address nothing follows.
+    """
     if sha256 is not None:
         if found != sha256.lower():
             raise InputError(f"{url}: has SHA-256 {found}, expected {sha256}; {DELETED}")
         return
     note = checksum_file(target)
-    if note.exists() and found != (first := note.read_text().partition(" ")[0]):
+    if not note.exists():
+        return
+    text = note.read_text(encoding="utf-8", errors="replace")
+    first, _, rest = text.partition(" ")
+    address = rest.partition("\n# ")[2].strip()
+    if found != first and address in ("", plain(url)):
         raise InputError(
             f"{url}: has SHA-256 {found}, expected {first} as the first download had; it was "
             f"deleted. If you know why the file has changed, delete {note} and run again"

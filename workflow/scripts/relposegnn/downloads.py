@@ -21,7 +21,7 @@ from urllib.request import url2pathname
 import requests
 from tqdm import tqdm
 
-from .download_checks import check_checksum, check_start, check_whole, checksum_file
+from .download_checks import check_checksum, check_start, check_whole, note_checksum
 from .limits import check_limit, check_space, refuse_special_file
 from .runtime import InputError, plain
 
@@ -73,7 +73,7 @@ def download(
         except InputError:
             _forget(partial)  # the next run starts anew
             raise
-        checksum_file(target).write_text(f"{found}  {target.name}\n")
+        note_checksum(url, target, found)
         partial.replace(target)
         told = "as configured" if sha256 else "noted for later downloads, as none is configured"
         logger.info("%s: has SHA-256 %s, %s", target.name, found, told)

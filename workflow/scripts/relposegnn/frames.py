@@ -10,6 +10,8 @@ file so, even where both look alike when they are small; where it is known of so
 ``packing`` writes it.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from .camera_files import read_camera
 from .limits import checked_size
 from .poses import ORTHONORMAL_TOLERANCE
 from .runtime import InputError
-from .storage import SPLITS, StoredFrames, open_hdf5
+from .storage import SPLITS, StoredFrames, open_hdf5, read_settings
 from .whole_files import reading
 
 ORIENTATIONS = range(1, 9)  # EXIF's
@@ -62,6 +64,11 @@ class Frames(StoredFrames):
             for label in ("name", "source")
         )
         self._poses = {split: file[split]["world_from_cam"][:] for split in SPLITS}
+        self._packed_from = json.dumps(read_settings(file), sort_keys=True).encode() + b"".join(
+            file[split]["source_bytes"][:].tobytes()
+            for split in SPLITS
+            if "source_bytes" in file[split]
+        )
         self._focal_lengths = {
             split: file[split]["focal_length"][:]
             if "focal_length" in file[split]
@@ -146,6 +153,13 @@ class Frames(StoredFrames):
     def focal_lengths(self, split: str) -> np.ndarray:
         """Return focal lengths (N) in longer sides of the image, NaN where they are unknown."""
         return self._focal_lengths[split]
+
+    def packed_from(self) -> str:
+        """Return a hash that differs where images do, by their files' sizes and how they were made.
+
+        Not by their pixels, which would all have to be read.
+        """
+        return hashlib.sha256(repr(self.image_shape).encode() + self._packed_from).hexdigest()
 
     def images(self, split: str, indices: np.ndarray | list[int]) -> np.ndarray:
         """Return images uint8 (n, H, W, 3) by their indices (n), in any order, repeats allowed.

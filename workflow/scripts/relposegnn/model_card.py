@@ -51,10 +51,10 @@ Errors in metres and degrees on test queries, beside what retrieval alone says, 
 
 Localising photos of the scenes above, with their database, by `./localise` or the target `photos`,
 for research and experiments. {cameras}
+{elsewhere}
 
 ## Limits
 
-- Other places: it was not made for them; `make general-model` trains a network for those.
 - Scenes that changed since their database was recorded, light that the database does not have,
   photos far from where it was recorded.
 - Each estimate comes with its errors and a confidence, which hold on average over photos like the
@@ -64,6 +64,11 @@ for research and experiments. {cameras}
 
 {licence}
 """
+ELSEWHERE = """Other places: named by `general.models`, or by `localise --map FOLDER
+--model`, it is fitted to them by their own databases. How good it is there follows from how varied
+its training was: the target `table_unseen` measures it."""
+NOT_ELSEWHERE = """Other places: it was not made for them; `make general-model` trains a network for
+those."""
 FIELDS = """Their camera needs the field of view of the database's: positions
 in a match field are places in the image."""
 RAYS = """Cameras may differ from the database's: positions in a match
@@ -101,14 +106,15 @@ def write_model_card(
     """
     model = settings["model"]
     rows = [(f"{part}.{key}", value) for part in settings for key, value in settings[part].items()]
-    by_rays = RAYS if model["positions"] == "rays" else FIELDS
+    fields, rays = model["edges"] == "match_field", model["positions"] == "rays"
     text = CARD.format(
         **origin._replace(source=SOURCES[origin.source])._asdict(),
         version=VERSION,
         scenes="\n".join(_scene_row(name, path) for name, path in frames.items()),
         settings="\n".join(f"| `{name}` | {value} |" for name, value in rows),
         validation=_validation(history_file),
-        cameras=by_rays if model["edges"] == "match_field" else POOLED,
+        cameras=(RAYS if rays else FIELDS) if fields else POOLED,
+        elsewhere=ELSEWHERE if fields and rays else NOT_ELSEWHERE,
         licence=OWN if origin.source == "rendered" else OTHERS,
     )
     with atomic_path(card_file) as partial:

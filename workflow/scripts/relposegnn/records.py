@@ -15,7 +15,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from .runtime import atomic_path, logging_to
+from .runtime import atomic_path, logging_to, plain
 
 MEMORY = Path(".snakemake/digests")  # where Snakemake runs; may be deleted at any time
 # In a package's metadata, which would take long to parse in full, and for each job.
@@ -34,7 +34,11 @@ def recorded(job: Any) -> Iterator[None]:
         yield
         record = {
             "rule": job.rule,
-            "settings": {name: value for name, value in job.params.items() if name != "code"},
+            "settings": {
+                name: without_credentials(value)
+                for name, value in job.params.items()
+                if name != "code"
+            },
             "code": job.params.get("code"),
             "commit": commit(),
             "environment": environment(),
@@ -42,6 +46,17 @@ def recorded(job: Any) -> Iterator[None]:
             "outputs": digests(job.output),
         }
         write_json(record_file(job.log[0]), record)
+
+
+def without_credentials(value: Any) -> Any:
+    """Return a setting, or settings in settings, whose texts are as ``plain`` has them."""
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, dict):
+        return {plain(str(key)): without_credentials(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_credentials(each) for each in value]
+    return value
 
 
 def record_file(log: str | Path) -> Path:

@@ -11,6 +11,7 @@ from ..csv_files import read_csv
 from ..json_files import READING_ERRORS, read_object, unreadable
 
 COLUMNS = {"seconds": "s", "memory_mb": "max_rss"}  # of Snakemake's benchmark files
+REMEDY = "make it again with the target all"
 # Packages that results depend on; of the others provenance.json tells.
 PACKAGES = ("torch", "torchvision", "torch-geometric", "numpy", "scipy", "opencv-python-headless")
 
@@ -40,6 +41,19 @@ def read_jobs(benchmark_files: Iterable[Path], folder: Path) -> pd.DataFrame:
     return steps.sort_values("seconds", ascending=False).reset_index()
 
 
+def jobs_behind(provenance_file: str | Path) -> set[str]:
+    """Return the names of the jobs behind results: rule, and of what, as in ``train_model/joint``.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        jobs = read_object(provenance_file)["jobs"]
+        return {Path(name.rpartition("/logs/")[2]).with_suffix("").as_posix() for name in jobs}
+    except READING_ERRORS as error:
+        raise unreadable(provenance_file, "a list of jobs", error, REMEDY) from error
+
+
 def read_provenance(provenance_file: str | Path) -> dict[str, Any]:
     """Return what the report says of where results come from.
 
@@ -53,8 +67,7 @@ def read_provenance(provenance_file: str | Path) -> dict[str, Any]:
     try:
         return _summary(read_object(provenance_file))
     except READING_ERRORS as error:
-        remedy = "make it again with the target all"
-        raise unreadable(provenance_file, "a list of jobs", error, remedy) from error
+        raise unreadable(provenance_file, "a list of jobs", error, REMEDY) from error
 
 
 def _summary(found: dict[str, Any]) -> dict[str, Any]:

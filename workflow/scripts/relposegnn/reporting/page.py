@@ -18,7 +18,7 @@ from ..tables.formats import HTML_HEAD, UNKNOWN, format_pairs
 from ..tables.summaries import MEDIANS, SPREADS
 from ..version import VERSION
 from .charts import job_charts, training_charts
-from .jobs import read_jobs, read_provenance
+from .jobs import jobs_behind, read_jobs, read_provenance
 from .places import PlaceFiles, read_place
 
 TABLE_COLUMNS = ["scene", "estimator", "seeds", *MEDIANS, *SPREADS, "ratio_translation"]
@@ -56,8 +56,13 @@ def write_report(files: ReportFiles, dataset: str, page_file: str | Path) -> Non
     Raises:
         InputError: a file cannot be read, or files do not belong together.
     """
-    benchmarks = Path(files.benchmarks)
-    jobs = read_jobs(sorted(benchmarks.rglob("*.tsv")), benchmarks)
+    benchmarks, behind = Path(files.benchmarks), jobs_behind(files.provenance)
+    taken = [
+        path
+        for path in sorted(benchmarks.rglob("*.tsv"))
+        if path.relative_to(benchmarks).with_suffix("").as_posix() in behind
+    ]
+    jobs = read_jobs(taken, benchmarks)
     histories = {
         Path(path).parent.name: read_csv(path, HISTORY_COLUMNS) for path in files.histories
     }
