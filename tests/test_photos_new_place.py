@@ -1,8 +1,10 @@
 """Places without training: what is asked of a user, and what the pipeline is asked for."""
 
+import os
 import re
-import subprocess
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -21,14 +23,14 @@ from relposegnn.runtime import InputError
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Return the commands that would run, and their options; none does. The first fails."""
+    """Return the commands that would run; none does. The first fails."""
     commands = []
 
-    def pretend(command, **options):
-        commands.append((command, options))
-        return subprocess.CompletedProcess(command, returncode=int(len(commands) == 1))
+    def pretend(command, _):
+        commands.append(command)
+        return int(len(commands) == 1)
 
-    monkeypatch.setattr(new_place.subprocess, "run", pretend)
+    monkeypatch.setattr(new_place, "_run_to_its_end", pretend)
     return commands
 
 
@@ -86,18 +88,70 @@ def test_a_step_that_fails_says_that_finished_ones_are_kept(tmp_path, model, ask
     assert len(asked) == 1
 
 
+def test_a_folder_where_another_run_is_at_work_is_told(tmp_path, model, asked, monkeypatch):
+    write_walk(tmp_path / "attic", 8, 0)
+    project = tmp_path / "project"
+    (project / ".snakemake/locks").mkdir(parents=True)
+    (project / "config").symlink_to(PROJECT / "config")
+    (project / "Snakefile").touch()
+    (project / ".snakemake/locks/0.input.lock").touch()
+    monkeypatch.setattr(new_place, "PROJECT", project)
+    message = f"another run is at work in {project}, or was killed there.*make resume unlocks"
+    with pytest.raises(InputError, match=message):
+        prepare_place(tmp_path / "attic", model, 1)
+
+
+def test_without_the_workflow_no_place_is_made(tmp_path, model, asked, monkeypatch):
+    write_walk(tmp_path / "attic", 8, 0)
+    monkeypatch.setattr(new_place, "PROJECT", tmp_path / "site-packages")
+    with pytest.raises(InputError, match="site-packages: has no Snakefile, expected a clone"):
+        prepare_place(tmp_path / "attic", model, 1)
+    assert not asked
+
+
+ENDING = """
+import pathlib, signal, sys, time
+told = pathlib.Path(sys.argv[1])
+signal.signal(signal.SIGINT, lambda *_: told.write_text(told.read_text() + "ended once"))
+told.write_text("")
+while not told.read_text():
+    time.sleep(0.05)
+time.sleep(0.6)  # longer than subprocess would wait for
+told.write_text(told.read_text() + ", with no lock left")
+"""
+
+
+def test_an_interrupted_run_is_waited_for(tmp_path):
+    told, sender = tmp_path / "told", threading.Event()
+
+    def interrupt():
+        while not told.exists():
+            sender.wait(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            new_place._run_to_its_end([sys.executable, "-c", ENDING, str(told)], os.environ)
+    finally:
+        thread.join()
+        signal.signal(signal.SIGINT, before)
+    assert told.read_text() == "ended once, with no lock left"
+
+
 def test_the_pipeline_is_asked_for_the_place_alone(tmp_path, model, asked, monkeypatch):
     """With settings that are valid, of absolute paths: it runs in the project's folder."""
     write_walk(tmp_path / "Attic-2", 8, 0)
     monkeypatch.chdir(tmp_path)
     asked.append(None)  # no failure
     place = prepare_place(Path("Attic-2"), Path("general.pt"), 3)
-    (command, options) = asked[1]
+    command = asked[1]
     assert command[:3] == [sys.executable, "-m", "snakemake"]
     assert place == PROJECT / command[3]
     assert command[3] == "results/maps/runs/general/places/Attic-2.json"
     assert command[command.index("--cores") + 1] == "3"
-    assert options["cwd"] == PROJECT
     pairs = (each.partition("=") for each in command[command.index("--config") + 1 :])
     config = validated({key: yaml.safe_load(value) for key, _, value in pairs})
     assert config["scenes"] == ["Attic-2"]
@@ -109,7 +163,7 @@ def test_what_the_images_do_not_tell_is_given(tmp_path, model, asked):
     write_walk(tmp_path / "attic", 8, 0)
     asked.append(None)
     prepare_place(tmp_path / "attic", model, 1, "leave_out", 0.8)
-    command = asked[1][0]
+    command = asked[1]
     pairs = (each.partition("=") for each in command[command.index("--config") + 1 :])
     config = validated({key: yaml.safe_load(value) for key, _, value in pairs})
     assert config["frames"]["lost_poses"] == "leave_out"
@@ -140,6 +194,10 @@ def test_photos_are_looked_for_before_a_map_is_made(tmp_path, asked, monkeypatch
     monkeypatch.chdir(tmp_path)
     assert main(["photos", "--map", "attic"]) == 1
     assert "photos: no such folder, expected a photo" in capsys.readouterr().err
+    assert main(["wlak.mp4", "--map", "attic"]) == 1
+    assert "wlak.mp4: no such file, expected a video" in capsys.readouterr().err
+    assert main(["--watch", "inbox", "--map", "attic"]) == 1
+    assert "inbox: no such folder, expected the folder that photos" in capsys.readouterr().err
     assert not asked
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 
 from ..calibration import read_calibration
+from ..folders import refuse_no_folder
 from ..runtime import InputError, PlainFormatter, plain, select_device
 from ..threads import leave_cores_to_others
 from .chosen_place import chosen_place, listed
@@ -38,9 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise InputError(
                 f"--every {options.every}: is for a video or a camera, got photos; leave it out"
             )
-        if options.map is not None and not stream:
-            for photos in options.photos:
-                find_photos(photos, logging.DEBUG)  # to make a place may take minutes
+        if options.map is not None:
+            _refuse_missing(options, stream)  # to make a place may take minutes
         with chosen_place(options) as place:
             print(f"{tell_quality(read_calibration(place.calibration))}\n", flush=True)
             (_localise_stream if stream else _localise)(options, place)
@@ -60,6 +60,17 @@ def _a_video(options: argparse.Namespace) -> bool:
     from .sources import is_video
 
     return is_video(options.photos[0])
+
+
+def _refuse_missing(options: argparse.Namespace, stream: bool) -> None:
+    """Check that what is to be localised is there; InputError where it is not."""
+    if options.watch is not None:
+        refuse_no_folder(options.watch, "the folder that photos come to")
+    elif not stream:
+        for photos in options.photos:
+            find_photos(photos, logging.DEBUG)
+    elif options.camera is None and not options.photos[0].exists():
+        raise InputError(f"{options.photos[0]}: no such file, expected a video")
 
 
 def _localise(options: argparse.Namespace, place: Place) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import signal
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from .place import FILES, Place, read_place
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return 0, or 1 with a message where the user's input is wrong."""
     leave_cores_to_others()  # before torch is loaded
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     options = _parser().parse_args(arguments)
     handler = logging.StreamHandler()
     handler.setFormatter(PlainFormatter("%(message)s"))
@@ -29,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{output}: {output.stat().st_size / 1e6:.1f} MB, for localise --map")
     except InputError as error:
         print(f"export-map: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("export-map: interrupted", file=sys.stderr)
         return 1
     return 0
 

@@ -7,8 +7,11 @@ graphs, the camera, and how large errors are, image by image without those aroun
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -23,6 +26,7 @@ from ..runtime import InputError
 PROJECT = Path(__file__).resolve().parents[4]
 MODEL = PROJECT / "results/general/runs/joint/model.pt"
 DATASET = "maps"
+PATIENCE = 30.0  # seconds that Snakemake has to end, once it is interrupted
 
 
 def prepare_place(
@@ -44,9 +48,15 @@ def prepare_place(
         focal_length: of the images' camera, in longer sides; None: as they tell it, or estimated.
 
     Raises:
-        InputError: there is no such folder, its name cannot be a scene's, there is no model, or a
-            step failed.
+        InputError: the library is installed without the workflow, there is no such folder, its name
+            cannot be a scene's, there is no model, or a step failed.
     """
+    if not (PROJECT / "Snakefile").is_file():
+        raise InputError(
+            f"{PROJECT}: has no Snakefile, expected a clone of the project: a place is made of a "
+            "folder of images by the workflow, which is no part of the installed library. Make it "
+            "there, and hand it over with export-map"
+        )
     images, model = images.resolve(), (model or MODEL).resolve()
     refuse_no_folder(images, "a folder of images with poses, or a file that export-map has written")
     if not re.fullmatch(SCENE_NAME, images.name):
@@ -65,15 +75,38 @@ def prepare_place(
     command = [sys.executable, "-m", "snakemake", str(place), "--cores", str(workers)]
     command += ["--quiet", "all", "--config", *_settings(images, model, lost_poses, focal_length)]
     # Its own messages are of jobs and files; those of a step that failed say what is wrong.
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    done = subprocess.run(command, cwd=PROJECT, env=environment)  # noqa: S603  no shell reads it
-    if done.returncode:
+    if _run_to_its_end(command, os.environ | {"PYTHONUNBUFFERED": "1"}):
+        if any((PROJECT / ".snakemake/locks").glob("*")):
+            raise InputError(
+                f"{images}: this place could not be prepared: another run is at work in {PROJECT}, "
+                "or was killed there. Wait for its end; where there is none, make resume unlocks "
+                "the folder. Then run the command again: finished steps are kept"
+            )
         raise InputError(
             f"{images}: this place could not be prepared; what is above says why. Mend it and run "
             "the command again: finished steps are kept. frames.focal_lengths and "
             "frames.lost_poses are --database-focal-length and --lost-poses here"
         )
     return PROJECT / place
+
+
+def _run_to_its_end(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run Snakemake, which no shell reads; return its exit code.
+
+    It is in a session of its own: at a terminal's Ctrl-C it is told by this process, once, and
+    waited for while it ends its jobs and removes its locks.
+    """
+    how = {"cwd": PROJECT, "env": environment, "start_new_session": True}
+    with subprocess.Popen(command, **how) as process:  # noqa: S603
+        try:
+            return process.wait()
+        except BaseException:
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE)
+            process.terminate()  # where SIGINT is ignored, as in the background of a script
+            process.wait()
+            raise
 
 
 def _refuse_few_images(images: Path, lost_poses: str | None) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import signal
 import socket
 import sys
 from tempfile import TemporaryDirectory
@@ -25,6 +26,7 @@ MOST_BYTES, MOST_WAITING = 1 << 32, 100_000
 def main(arguments: list[str] | None = None) -> int:
     """Run the command until it is interrupted; return 0, or 1 where the user's input is wrong."""
     leave_cores_to_others()  # before torch is loaded
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     parser = _parser()
     options = parser.parse_args(arguments)
     check_place_options(parser, options)
