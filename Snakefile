@@ -79,34 +79,40 @@ rule models:
 
 rule predictions:
     input:
-        evaluation_files(
-            f"results/{DATASET}/runs/{{run}}/predictions/{{scene}}.npz", seeds=True
+        of_queries(
+            evaluation_files(
+                f"results/{DATASET}/runs/{{run}}/predictions/{{scene}}.npz", seeds=True
+            )
         ),
 
 
 rule scores:
     input:
-        evaluation_files(
-            f"results/{DATASET}/runs/{{run}}/scores/{{scene}}.csv", seeds=True
+        of_queries(
+            evaluation_files(
+                f"results/{DATASET}/runs/{{run}}/scores/{{scene}}.csv", seeds=True
+            )
         ),
 
 
 # For evo, COLMAP, hloc and ACE, see docs/formats.md.
 rule exchange:
     input:
-        evaluation_files(
-            f"results/{DATASET}/runs/{{run}}/exchange/{{scene}}", seeds=True
+        of_queries(
+            evaluation_files(
+                f"results/{DATASET}/runs/{{run}}/exchange/{{scene}}", seeds=True
+            )
         ),
 
 
 rule tables:
     input:
-        table_files(),
+        of_queries(table_files()),
 
 
 rule figures:
     input:
-        figure_files(),
+        of_queries(figure_files()),
 
 
 # table_joint, table_published, ...: one for each experiment of relposegnn/experiments.py.
@@ -143,9 +149,15 @@ rule table_predictions_joint:
 
 rule videos:
     input:
-        evaluation_files(f"results/{DATASET}/videos/{{run}}/{{scene}}.mp4"),
-        evaluation_files(f"results/{DATASET}/videos/{{run}}/{{scene}}.gif"),
-        evaluation_files(f"results/{DATASET}/videos/{{run}}/{{scene}}.html"),
+        of_queries(
+            [
+                path
+                for form in ("mp4", "gif", "html")
+                for path in evaluation_files(
+                    f"results/{DATASET}/videos/{{run}}/{{scene}}.{form}"
+                )
+            ]
+        ),
 
 
 # New photos, see the section "photos" of the configuration.

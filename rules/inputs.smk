@@ -240,3 +240,18 @@ def photos_in_folder(wildcards):
                 "use the command ./localise, which takes any name"
             )
     return [local(str(path)) for path in files]
+
+
+def of_queries(files):
+    """Return an input function of files that are made of queries, which refuses where there are none."""
+
+    def listed(wildcards):
+        """Return the files."""
+        if NO_QUERIES:
+            raise WorkflowError(
+                f"{', '.join(SCENES)}: no queries are listed, so nothing can be predicted, scored, tabulated or "
+                "shown there; list some (docs/own-places.md), or ask for models and photos alone"
+            )
+        return files
+
+    return listed

@@ -46,12 +46,34 @@ def test_a_file_is_written_for_a_place_and_the_next_command_told(project, tmp_pa
     assert printed.splitlines()[-1].strip() == "./relposegnn run garage"
     assert "40 database images, 5 queries" in printed
     assert "64 x 48 pixels, sides as 1.33 : 1" in printed
+    assert re.search(
+        r"cameras within [\d.]+ x [\d.]+ x [\d.]+ m, [\d.]+ m from one to the", printed
+    )
+    assert "are positions in metres?" not in printed
     text = (project / "config/garage.yaml").read_text()
     assert "#     ./relposegnn run garage " in text
     config = validate_configuration(yaml.safe_load(text), project)
     assert (config["dataset"], config["scenes"]) == ("garage", ["garage"])
     assert project.joinpath(config["scenes_dir"]).resolve() == folder.parent
     assert config["graphs"]["stride"] == 2  # of 40, half of them, for 7 neighbours
+
+
+def test_positions_that_can_be_no_metres_are_doubted(project, tmp_path, capsys):
+    folder = write_walk(tmp_path / "garage", database=40, queries=0)
+    table = folder / "train.csv"
+    head, *rows = table.read_text().splitlines()
+    columns = head.split(",")
+    scaled = []
+    for row in rows:
+        cells = row.split(",")
+        for name in ("tx", "ty", "tz"):
+            cells[columns.index(name)] = str(1000 * float(cells[columns.index(name)]))
+        scaled.append(",".join(cells))
+    table.write_text("\n".join([head, *scaled]) + "\n")
+    assert main([str(folder)]) == 0
+    doubt = "that is far for photos of one place: are positions in metres?"
+    assert doubt in capsys.readouterr().out
+    assert f"# {doubt}" in (project / "config/garage.yaml").read_text()
 
 
 @pytest.mark.parametrize("name", ["attic-2", "1e5", "true", "07"])

@@ -12,7 +12,12 @@ import pytest
 from planted_scenes import write_walk
 from project import REPOSITORY, Project, snakemake_output
 
-from relposegnn.commands.run import find_configuration, main
+from relposegnn.commands.run import (
+    check_targets,
+    find_configuration,
+    find_configurations,
+    main,
+)
 from relposegnn.locks import try_lock
 from relposegnn.runtime import InputError
 
@@ -42,6 +47,29 @@ def test_a_configuration_is_found_by_name_or_path(tmp_path):
 def test_an_unknown_configuration_ends_with_a_message(capsys):
     assert main(["smal", "-n"]) == 1
     assert capsys.readouterr().err.startswith("relposegnn run: smal: no such configuration")
+
+
+def test_additions_to_a_configuration_are_told_after_it(tmp_path):
+    names = "small,kitchen_held_out"
+    assert find_configurations(names, REPOSITORY) == [
+        REPOSITORY / f"config/{name}.yaml" for name in ("small", "kitchen_held_out")
+    ]
+    (tmp_path / "a,b.yaml").touch()
+    assert find_configurations(str(tmp_path / "a,b.yaml"), REPOSITORY) == [tmp_path / "a,b.yaml"]
+    with pytest.raises(InputError, match="kitchen: no such configuration"):
+        find_configurations("small,kitchen", REPOSITORY)
+
+
+def test_misspelt_targets_and_options_of_snakemakes_are_told(capsys):
+    assert main(["config", "modells", "-n"]) == 1
+    assert "modells: is no target, did you mean models? expected" in capsys.readouterr().err
+    targets = ["table_joint", "table_published_leave_one_out", "photos", "results/a", "x.csv"]
+    check_targets(targets, REPOSITORY)
+    with pytest.raises(InputError, match=r"x{20}: is no target, expected one of README\.md's list"):
+        check_targets(["x" * 20], REPOSITORY)
+    with pytest.raises(SystemExit):
+        main(["config", "-n", "--until", "train_model"])
+    assert "--until train_model (options of Snakemake's own stand" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -133,6 +161,10 @@ def test_a_place_without_queries_ends_with_its_model_and_says_so(place):
     held_out = planned(place, ["run", "attic", "--", "--config", "frames={held_out: 10}"])
     assert "score poses" in held_out
     assert "no queries" not in held_out
+    for target in ("scores", "exchange", "videos"):
+        refused = place.command_output("run", "attic", target, "models", "-n", expect=1)
+        assert "attic: no queries are listed, so nothing can be predicted, scored" in refused
+        assert "Traceback" not in refused
 
 
 @pytest.mark.slow

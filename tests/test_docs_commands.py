@@ -109,7 +109,7 @@ def check_run(arguments: list[str]) -> None:
     name = options.configuration
     known = name.startswith("garage") or PLACEHOLDER.search(name)  # a reader's own
     if not known:
-        run.find_configuration(name, REPOSITORY)
+        run.find_configurations(name, REPOSITORY)
     check_snakemake([*arguments[end + 1 :], "--", *options.targets])
 
 

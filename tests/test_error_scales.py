@@ -95,6 +95,15 @@ def test_a_fellow_without_unknown_frames_tells_nothing_of_the_way(tmp_path):
     assert both.frames == alone.frames == 80
 
 
+def test_few_refined_frames_are_told_of(tmp_path, caplog):
+    arrays = predictions(100, refined=True)
+    for count, warned in ((29, True), (30, False)):
+        caplog.clear()
+        arrays["refined_points"] = np.where(np.arange(100) < count, 50, 0)
+        calibrate(tmp_path, arrays)
+        assert (f"matches refine {count} of 100 left-out frames" in caplog.text) == warned
+
+
 def test_unknown_frames_without_a_pose_do_not_count(tmp_path, caplog):
     arrays, known = predictions(300), np.arange(300) >= 20
     arrays["robust_t"][: 21 - FEWEST] = np.nan

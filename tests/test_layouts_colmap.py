@@ -45,7 +45,7 @@ def test_no_queries(folder, caplog):
         scene = read_scene(folder)
     assert [frame.name for frame in scene.train] == sorted(TRAIN + TEST)
     assert scene.test == []
-    assert "no queries" in caplog.text
+    assert "6 database images, 0 queries" in caplog.text
 
 
 def test_queries_in_any_order_with_comments(folder):

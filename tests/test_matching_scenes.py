@@ -197,7 +197,7 @@ def test_left_out_frames_are_refined_without_those_around_them(
         assert np.abs(ranking.astype(int) - query).min() > reach
 
 
-def test_focal_lengths_that_frames_have_come_first(rendered_scene, tmp_path):
+def test_focal_lengths_that_frames_have_come_first(rendered_scene, rendered_room, tmp_path):
     with (
         h5py.File(tmp_path / "frames.h5", "w") as file,
         h5py.File(rendered_scene / "frames.h5") as known,
@@ -208,11 +208,36 @@ def test_focal_lengths_that_frames_have_come_first(rendered_scene, tmp_path):
         lengths = np.full(len(DATABASE), 0.7)
         lengths[3] = np.nan
         file["train/focal_length"] = lengths
-    measure_camera(tmp_path / "frames.h5", tmp_path, tmp_path / "camera.json")
+    images = rendered_room.paths[0].parent
+    measure_camera(tmp_path / "frames.h5", images, tmp_path / "camera.json")
     assert read_camera(tmp_path / "camera.json", Owner("d", "room")) == 0.7
     with Frames(tmp_path / "frames.h5", tmp_path / "camera.json") as frames:
         assert (frames.focal_lengths("train") == 0.7).all()
         assert (frames.focal_lengths("test") == 0.7).all()
+
+
+@pytest.mark.parametrize("fault", [None, "length", "axes"])
+def test_a_told_focal_length_is_held_against_poses_and_images(
+    rendered_scene, rendered_room, tmp_path, caplog, fault
+):
+    shutil.copy(rendered_scene / "frames.h5", tmp_path)
+    with h5py.File(tmp_path / "frames.h5", "a") as file:
+        count = len(file["train/name"])
+        length = FOCAL_LENGTH * (1.3 if fault == "length" else 1)
+        file["train/focal_length"] = np.full(count, length)
+        if fault == "axes":  # OpenGL's in place of OpenCV's
+            file["train/world_from_cam"][:, :3, 1:3] *= -1
+    images = rendered_room.paths[0].parent
+    measure_camera(tmp_path / "frames.h5", images, tmp_path / "camera.json")
+    assert read_camera(tmp_path / "camera.json", Owner("d", "room")) == length
+    told = [record.getMessage() for record in caplog.records]
+    if fault is None:
+        assert not told
+    elif fault == "length":
+        assert "longer sides is told, and poses and images agree best with 0." in told[0]
+    else:
+        assert "poses and images do not agree, whatever the focal length is" in told[0]
+        assert "are poses camera-to-world with OpenCV's axes" in told[0]
 
 
 def test_a_scene_whose_camera_is_unknown_keeps_its_poses(rendered_scene, tmp_path, caplog):

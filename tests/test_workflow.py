@@ -69,6 +69,18 @@ def test_the_general_network_is_tested_without_any_training(tmp_path):
     assert planned["tabulate_experiment"] == 1
 
 
+def test_the_file_of_a_general_network_is_taken_and_told_of(tmp_path):
+    project = Project(tmp_path)
+    (tmp_path / "mine.pt").write_bytes(b"weights")
+    model = "results/synthetic/runs/general/model.pt"
+    project.run("--config", "experiments=[unseen]", "general={models: [mine.pt]}", "--", model)
+    assert (tmp_path / model).read_bytes() == b"weights"
+    log = tmp_path / "results/synthetic/logs/take_general_model/general.json"
+    record = json.loads(log.read_text())
+    assert list(record["inputs"]) == ["mine.pt"]
+    assert list(record["outputs"]) == [model]
+
+
 def test_a_general_network_that_is_not_there_is_told(tmp_path):
     settings = ("--config", "experiments=[unseen]", "general={models: [gone.pt]}")
     text = Project(tmp_path).run("--dry-run", *settings, expect=1)

@@ -9,6 +9,8 @@ from .json_files import READING_ERRORS, check_keys, number, read_object, unreada
 from .owners import OfScene, check_owner, told_of
 from .runtime import atomic_path
 
+SAME_LENS = 0.02  # share by which focal lengths may differ and be those of one camera
+
 
 def write_camera(camera_file: str | Path, focal_length: float, origin: str, owner: OfScene) -> None:
     """Write a focal length, in longer sides of the image, NaN where unknown, and what told it."""

@@ -45,6 +45,7 @@ from .runtime import InputError
 
 logger = logging.getLogger(__name__)
 
+FEW_REFINED = 0.3  # of left-out frames
 USUAL_SHARE = 0.9  # of frames, whose distances of features are usual
 
 
@@ -123,7 +124,9 @@ def calibrate_errors(
     if known.any() and sum(unknown) < FEWEST:
         logger.warning(
             "%s: the network knows all but %d of %d frames, expected %d that it does not know, for "
-            "validation (graphs.validation): regressed poses have larger errors than are stated",
+            "validation: regressed poses may have larger errors than are stated; what refined ones "
+            "have holds. graphs.validation: {share: 0.15, stretch: 10} holds some of a small place "
+            "out",
             *(left_out.file, unknown[0], len(known), FEWEST),
         )
         known = np.zeros_like(known)
@@ -137,6 +140,12 @@ def calibrate_errors(
         if name not in present_estimators(arrays):
             continue
         refined = arrays[names.points] > 0
+        if refined.mean() < FEW_REFINED:
+            logger.warning(
+                "%s: matches refine %d of %d left-out frames: images have little texture, or poses "
+                "and images do not agree (see the log of measure_camera)",
+                *(left_out.file, refined.sum(), len(refined)),
+            )
         _add_scale(scales, name, [_Frames.alike(arrays, refined)])
         if name == REFINED:
             _add_scale(scales, UNREFINED, [_Frames.alike(arrays, ~refined & ~known)])

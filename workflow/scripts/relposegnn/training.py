@@ -265,8 +265,10 @@ def _write_events(writer: SummaryWriter, row: dict[str, float]) -> None:
 
 
 def _log_epoch(row: dict[str, float], epochs: int) -> None:
+    held_out = math.isfinite(row["validation_loss"])
+    validation = f"validation {row['validation_loss']:.3f}" if held_out else "no validation frames"
     logger.info(
-        "epoch %d of %d: loss %.3f (translation %.4f m, rotation %.4f), validation %.3f, %.1f s",
+        "epoch %d of %d: loss %.3f (translation %.4f m, rotation %.4f), %s, %.1f s",
         *(row["epoch"] + 1, epochs, row["train_loss"], row["train_translation_loss"]),
-        *(row["train_rotation_loss"], row["validation_loss"], row["seconds"]),
+        *(row["train_rotation_loss"], validation, row["seconds"]),
     )

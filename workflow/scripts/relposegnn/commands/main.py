@@ -4,6 +4,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from ..version import VERSION
+
 # By name: the module whose function ``main`` it is, and what it does.
 COMMANDS = {
     "run": (
@@ -19,7 +21,7 @@ COMMANDS = {
     "export-map": ("relposegnn.photos.export_command", "hand a place's map to other programs"),
     "serve": ("relposegnn.serving.command", "localise photos that come over HTTP"),
 }
-HELP = ("-h", "--help")
+HELP, VERSION_OPTION = ("-h", "--help"), "--version"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,6 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return import_module(COMMANDS[name][0]).main(rest[:-1])
     if name in HELP:
         print(usage())
+        return 0
+    if name == VERSION_OPTION:
+        print(f"relposegnn {VERSION}")
         return 0
     got = f"got {name!r}, expected one of {', '.join(COMMANDS)}" if name else "expected a command"
     print(f"{usage()}\n\nrelposegnn: {got}", file=sys.stderr)

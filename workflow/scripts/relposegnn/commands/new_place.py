@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import yaml
 
+from ..camera_files import SAME_LENS
 from ..configuration import validate_configuration
 from ..experiments import SCENE_NAME
 from ..images import common_size
@@ -26,7 +28,7 @@ from .run import find_project
 logger = logging.getLogger(__name__)
 
 MADE = "# Made by relposegnn new-place"
-SAME_LENS = 0.02  # share by which focal lengths may differ and be those of one camera
+FAR_APART = 3.0  # metres between images that follow each other, at which metres are doubted
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ def findings(place: Place) -> list[str]:
         f"{len(scene.train)} database images, {len(scene.test) or 'no'} queries",
         f"images of {width} x {height} pixels, sides as {ratio:.2f} : 1",
     ]
+    lines += _extent(scene)
     if lengths := known_lengths(scene.train + scene.test):
         lines.append(f"focal lengths {min(lengths):.3f} to {max(lengths):.3f} longer sides")
     else:
@@ -114,6 +117,21 @@ def findings(place: Place) -> list[str]:
         lines.append(
             "without queries the run ends with the trained model: there is nothing to score"
         )
+    return lines
+
+
+def _extent(scene: Scene) -> list[str]:
+    """Return how far database images lie apart, in words: a wrong unit of length is seen there."""
+    centres = np.stack([frame.world_from_cam[:3, 3] for frame in scene.train])
+    sides = " x ".join(f"{side:.3g}" for side in np.ptp(centres, axis=0))
+    step = (
+        float(np.median(np.linalg.norm(np.diff(centres, axis=0), axis=1)))
+        if len(centres) > 1
+        else 0.0
+    )
+    lines = [f"cameras within {sides} m, {step:.3g} m from one to the next (median)"]
+    if step > FAR_APART:
+        lines.append("that is far for photos of one place: are positions in metres?")
     return lines
 
 

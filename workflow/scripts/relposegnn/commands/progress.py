@@ -23,6 +23,9 @@ LAST_LINES = 20
 LONG = 30.0  # seconds, after which a job that goes on is told of
 WARNING = re.compile(r"^[\d:]{8} WARNING (.*)", re.MULTILINE)  # a line of a log
 SHOWN_WARNINGS = 10  # more are counted
+REFUSED = re.compile(
+    r"InputFunctionException in rule .*?\n +WorkflowError:\n +(.*?)\nWildcards:", re.S
+)
 LONGEST_WARNING = 400  # characters; the log has all of it
 UNLOCK = "It can be removed with the --unlock argument."  # of Snakemake
 UNLOCK_HERE = (
@@ -104,6 +107,8 @@ class LogHandler(LogHandlerBase):
     def _say(self, record: logging.LogRecord) -> None:
         text = record.getMessage().strip()
         self.interrupted |= text.startswith(INTERRUPTED)
+        if refused := REFUSED.match(text):
+            text = refused[1]  # by a function of ours, whose traceback says no more
         if text and not text.startswith(UNSAID):
             self._write(text.replace(UNLOCK, UNLOCK_HERE))
 

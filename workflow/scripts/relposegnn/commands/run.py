@@ -2,11 +2,15 @@
 
 import argparse
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
+from typing import NoReturn
 
+from ..experiments import EXPERIMENTS
 from ..runtime import InputError
 
 PROJECT = Path(__file__).resolve().parents[4]
@@ -18,12 +22,15 @@ def main(arguments: Sequence[str]) -> int:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options = _parser().parse_intermixed_args(arguments[:end])
     try:
-        configuration = find_configuration(options.configuration, find_project())
+        project = find_project()
+        configurations = find_configurations(options.configuration, project)
+        check_targets(options.targets, project)
     except InputError as error:
         print(f"relposegnn run: {error}", file=sys.stderr)
         return 1
     os.chdir(PROJECT)
-    sys.argv = ["snakemake", "--logger", "relposegnn", "--configfile", str(configuration)]
+    sys.argv = ["snakemake", "--logger", "relposegnn", "--configfile"]
+    sys.argv += map(str, configurations)
     own = [argument for argument in arguments[end + 1 :] if argument != "--"]
     sys.argv += [*(["--dry-run"] if options.dry_run else []), *own]
     sys.argv += ["--", *options.targets]
@@ -34,16 +41,25 @@ def main(arguments: Sequence[str]) -> int:
     return snakemake()
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells of options that are unknown here, and may be Snakemake's, where these belong."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with a message."""
+        if "unrecognized arguments" in message:
+            message += " (options of Snakemake's own stand behind --)"
+        super().error(message)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="relposegnn run",
         usage="%(prog)s [-h] [-n] CONFIG [TARGET ...] [-- OPTION ...]",
         description="Make what is missing or out of date: tables and figures, or TARGET. Options "
         "behind -- are Snakemake's own, such as --cores 4 or --config scenes_dir=places.",
     )
-    parser.add_argument(
-        "configuration", metavar="CONFIG", help="file, or the name of one in config/"
-    )
+    parser.add_argument("configuration", metavar="CONFIG", help="file, or the name of one in "
+        "config/; several, each an addition to those before: small,kitchen_held_out")  # fmt: skip
     parser.add_argument("targets", metavar="TARGET", nargs="*", help="such as models, tables, "
         "table_joint, videos, or a file (default: all tables and figures)")  # fmt: skip
     parser.add_argument("-n", "--dry-run", action="store_true", help="only tell what would be done")
@@ -62,6 +78,36 @@ def find_project() -> Path:
             "no part of the installed library; use ./relposegnn there"
         )
     return PROJECT
+
+
+def find_configurations(names: str, project: Path) -> list[Path]:
+    """Return the files of a configuration and of additions to it, whose names commas part.
+
+    Raises:
+        InputError: as ``find_configuration``.
+    """
+    parts = [names] if Path(names).is_file() else names.split(",")
+    return [find_configuration(name, project) for name in parts]
+
+
+def check_targets(targets: Sequence[str], project: Path) -> None:
+    """Check targets that are names, not files, before Snakemake looks for what makes them.
+
+    Raises:
+        InputError: there is no such one; the message has the nearest name.
+    """
+    texts = [path.read_text() for path in (project / "Snakefile", *project.glob("rules/*.smk"))]
+    known = {name for text in texts for name in re.findall(r"^ *rule (\w+):", text, re.MULTILINE)}
+    known |= {f"table_{name}" for name in EXPERIMENTS}
+    for target in targets:
+        if target not in known and not re.search(r"[/.]", target):
+            near = "".join(
+                f"did you mean {name}? " for name in get_close_matches(target, known, n=1)
+            )
+            raise InputError(
+                f"{target}: is no target, {near}expected one of README.md's list, or a file that a "
+                "step makes, such as results/.../model.pt"
+            )
 
 
 def find_configuration(name: str, project: Path) -> Path:

@@ -67,7 +67,6 @@ def read_queries(
         )
     images = dict.fromkeys(images)  # to look into
     if not path.is_file():
-        logger.info("%s: no such file, so this scene has no queries", path)
         return {}
     queries: dict[str, Query] = {}
     for where, line in read_lines(path):

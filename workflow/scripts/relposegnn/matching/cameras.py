@@ -35,6 +35,10 @@ class UnknownCameraError(InputError):
     """The focal length of a camera cannot be estimated; the message says why."""
 
 
+class DisagreeingPairsError(UnknownCameraError):
+    """Pairs of images and their poses do not say the same; the message says what they do."""
+
+
 class Matches(NamedTuple):
     """Key points of two images of known poses that show the same points.
 
@@ -66,8 +70,8 @@ def estimate_focal_length(
 
     Raises:
         InputError: an image cannot be read.
-        UnknownCameraError: too few pairs of cameras are apart and turned, or match; or what they
-            say does not agree.
+        UnknownCameraError: too few pairs of cameras are apart and turned, or match.
+        DisagreeingPairsError: what they say does not agree.
     """
     pairs = choose_pairs(world_from_cam, numpy_generator(seed, "pairs of cameras"))
     matches = _match_pairs(images, world_from_cam, pairs, workers)
@@ -85,7 +89,7 @@ def estimate_focal_length(
     said = f"{estimate:.4f} longer sides by {len(matches)} pairs; each alone: {low:.4f}, "
     said += f"{middle:.4f} and {high:.4f} (quartiles)"
     if high - low > AGREEMENT * estimate:
-        raise UnknownCameraError(
+        raise DisagreeingPairsError(
             f"{where}: the focal length cannot be estimated, for pairs of images do not agree: "
             f"{said}; are poses camera-to-world with OpenCV's axes, and images of one camera? Or "
             "give it in frames.focal_lengths"

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..camera_files import write_camera
+from ..camera_files import SAME_LENS, write_camera
 from ..frames import Frames
-from .cameras import UnknownCameraError, estimate_focal_length
+from .cameras import DisagreeingPairsError, UnknownCameraError, estimate_focal_length
 
 logger = logging.getLogger(__name__)
+
+TOLD_APART = 0.1  # share by which a told one may differ from the estimate
 
 
 def measure_camera(
@@ -18,7 +20,9 @@ def measure_camera(
 ) -> None:
     """Write the focal length of a scene's camera, see ``camera_files``.
 
-    The median of the database's where the frames file has it, else an estimate from its poses.
+    The median of the database's where the frames file has it, else an estimate from its poses,
+    which tells too whether they and a told focal length agree with the images: a warning says if
+    not.
     Where there is none either, it is unknown, with a warning: poses of this scene will not be
     refined, and networks that see rays refuse it.
 
@@ -27,10 +31,12 @@ def measure_camera(
     """
     with Frames(frames_file) as frames:
         known = frames.focal_lengths("train")
+        images = [Path(scene_folder) / source for source in frames.sources("train")]
         if np.isfinite(known).any():
             length, origin = float(np.nanmedian(known)), "given"
+            if np.nanmax(known) < (1 + SAME_LENS) * np.nanmin(known):
+                _check_agreement(images, frames.poses("train"), length, workers)
         else:
-            images = [Path(scene_folder) / source for source in frames.sources("train")]
             try:
                 length = estimate_focal_length(images, frames.poses("train"), workers=workers)
                 origin = "estimated"
@@ -38,3 +44,26 @@ def measure_camera(
                 logger.warning("no pose of this scene will be refined: %s", error)
                 length, origin = math.nan, f"unknown: {error}"
     write_camera(camera_file, length, origin, frames)
+
+
+def _check_agreement(
+    images: list[Path], world_from_cam: np.ndarray, told: float, workers: int
+) -> None:
+    """Warn where matches do not fit known poses (N, 4, 4) by the focal length that is told."""
+    try:
+        estimate = estimate_focal_length(images, world_from_cam, workers=workers)
+    except DisagreeingPairsError as error:
+        logger.warning(
+            "poses and images do not agree, whatever the focal length is, %.4f longer sides as it "
+            "is told: %s",
+            *(told, error),
+        )
+    except UnknownCameraError as error:
+        logger.info("whether poses agree with images is not known: %s", error)
+    else:
+        if abs(np.log(estimate / told)) > TOLD_APART:
+            logger.warning(
+                "a focal length of %.4f longer sides is told, and poses and images agree best with "
+                "%.4f; is it of these images, and not of others before they were cropped?",
+                *(told, estimate),
+            )

@@ -35,7 +35,7 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
     add("--run", help="trained model to use (default: joint)")
     add("--results", type=some_path, help="folder of the pipeline's results; default: the one in "
         "results/ that has the scene")  # fmt: skip
-    add("--min-confidence", type=float, help="poses below it are not accepted (default: as the "
+    add("--min-confidence", type=_share, help="poses below it are not accepted (default: as the "
         "pipeline was configured)")  # fmt: skip
     add("--focal-length", type=_focal_length, help="of the photos' camera, in longer sides of "
         "the photo, for networks that see rays (default: by EXIF, or the database's)")  # fmt: skip
@@ -88,13 +88,20 @@ def whole_number(least: int, most: int, unit: str) -> Callable[[str], int]:
 
 
 def _focal_length(text: str) -> float:
+    return _between(text, *FOCAL_LENGTHS, " longer sides")
+
+
+def _share(text: str) -> float:
+    return _between(text, 0.0, 1.0)
+
+
+def _between(text: str, least: float, most: float, unit: str = "") -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    least, most = FOCAL_LENGTHS
     if not least <= value <= most:
-        raise argparse.ArgumentTypeError(f"got {text}, expected {least} to {most} longer sides")
+        raise argparse.ArgumentTypeError(f"got {text}, expected {least:g} to {most:g}{unit}")
     return value
 
 
@@ -150,8 +157,8 @@ def find_place(results: Path | None, scene: str, run: str) -> Path:
         raise InputError(
             f"{results or 'results'}: has no scene {scene!r} with a run {run!r}; there are scenes: "
             f"{listed(path.stem for path in places)}; and runs: "
-            f"{listed(path.parents[1].name for path in places)}. Choose one of them, run the "
-            'pipeline ("snakemake models" does), or name its results with --results'
+            f"{listed(path.parents[1].name for path in places)}. Choose one of them, run its "
+            "pipeline (./relposegnn run CONFIG models), or name its results with --results"
         )
     return found[0]
 
