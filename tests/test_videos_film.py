@@ -99,17 +99,18 @@ def test_gif_is_a_loop_of_at_most_five_frames_a_second_that_ends_with_the_last_q
 def test_errors_are_told_and_a_failed_query_is_infinite(scene):
     film = drawn(scene)
     told = {}
-    for i in (1, FAILED, FAR, COUNT - 1):
+    for i in (0, 1, FAILED, FAR, COUNT - 1):
         film.draw(i)
         told[i] = {name: text.get_text() for name, text in film.texts.items()}
-    assert told[1]["error metres"] == "0.100 m"
+    assert told[0]["error metres"] == "0.0 mm"
+    assert told[1]["error metres"] == "0.10 m"
     assert told[1]["neighbour 1"] == "1.00 m, 20°"
     assert told[FAILED]["error metres"] == told[FAILED]["error degrees"] == "failed"
-    assert told[FAR]["error metres"] == "40.000 m"
+    assert told[FAR]["error metres"] == "40.00 m"
     assert told[FAR]["error degrees"] == "170.00°"
     assert told[COUNT - 1]["name"] == "seq-01/frame-000008"
     # 0, 0.1, 0.2, 0.3, infinite, 0.5, 40, 0.7, 0.8
-    assert told[COUNT - 1]["median metres"] == "0.500 m"
+    assert told[COUNT - 1]["median metres"] == "0.50 m"
 
 
 def test_the_running_median_of_the_most_similar_image_is_dashed(scene, tmp_path):
@@ -153,8 +154,18 @@ def test_map_shows_estimates_so_far_and_marks_the_failed(scene):
     assert len(cameras.cameras.get_paths()) == 1
     assert cameras.axes.get_ylim()[1] < 10  # one query that is far off does not set the scale
     metres.move_to(FAR)
-    assert metres.dots.get_offsets()[-1, 1] == metres.limit < 40
-    np.testing.assert_allclose(metres.failed.get_xydata(), [[FAILED + 1, metres.limit]])
+    np.testing.assert_allclose(metres.failed.get_xydata(), [[FAILED + 1, metres.top]])
+
+
+def test_dots_have_the_colour_that_stands_beside_the_axis_at_their_height(scene):
+    film = drawn(scene)
+    axes = film.panels[1].axes
+    (scale,) = axes.child_axes[0].images
+    rows = scale.get_array()[:, 0]
+    for i in np.flatnonzero(np.isfinite(film.data.metres)):
+        height = (axes.transScale + axes.transLimits).transform((1, film.data.metres[i]))[1]
+        shown = rows[round(height * (len(rows) - 1))]
+        np.testing.assert_allclose(shown, film.colours[i], atol=0.04)
 
 
 def test_frames_do_not_depend_on_what_was_drawn_before(scene):

@@ -29,6 +29,7 @@ from ..figures.style import (
     error_colours,
     house_style,
     legend_mark,
+    length_text,
     place_axes,
     write,
 )
@@ -219,9 +220,9 @@ class Film:
         told = {
             "name": data.names[i],
             "count": f"query {i + 1} of {len(data.names)}",
-            "error metres": f"{data.metres[i]:.3f} m" if found else "failed",
+            "error metres": length_text(data.metres[i]) if found else "failed",
             "error degrees": f"{data.degrees[i]:.2f}°" if found else "failed",
-            "median metres": f"{self.panels[1].medians[position]:.3f} m".replace("inf", "∞"),
+            "median metres": length_text(self.panels[1].medians[position]).replace("inf", "∞"),
             "median degrees": f"{self.panels[2].medians[position]:.2f}°".replace("inf", "∞"),
         }
         for k in range(len(self.strip)):
@@ -278,8 +279,9 @@ def _add_colour_scale(axes: Axes, colours: ScalarMappable) -> None:
     """Show beside an axis of errors, on its right, which colours they have."""
     scale = axes.inset_axes((1.03, 0, 0.03, 1))
     scale.set_axis_off()
-    values = np.linspace(*axes.get_ylim(), 256)[:, None]
-    scale.imshow(colours.to_rgba(values), aspect="auto", origin="lower")
+    heights = axes.yaxis.get_transform()
+    values = heights.inverted().transform(np.linspace(*heights.transform(axes.get_ylim()), 256))
+    scale.imshow(colours.to_rgba(values[:, None]), aspect="auto", origin="lower")
 
 
 def _paste(

@@ -7,9 +7,10 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
+from matplotlib.ticker import NullLocator, SymmetricalLogLocator
 
 from ..figures.maps import Map, look_from_above, sequences_of, surround
-from ..figures.style import INK, SOFT, error_colours
+from ..figures.style import INK, SOFT
 from .queries import Localized
 
 RETRIEVED = "#44AA99"
@@ -69,7 +70,10 @@ class FilmMap(Map):
 
 
 class Curve:
-    """An error of the queries so far, and the running median, beside that of copying an image."""
+    """An error of the queries so far, and the running median, beside that of copying an image.
+
+    The axis holds them all. It is logarithmic, but linear near its foot, which is 0.
+    """
 
     def __init__(
         self,
@@ -92,9 +96,9 @@ class Curve:
         self.medians = _running_medians(errors, shown)
         self.copied = np.empty(0) if copied is None else _running_medians(copied, shown)
         self.colours = None if colours is None else colours[shown]
-        self.limit = 1.3 * error_colours(errors).norm.vmax
-        axes.set(xlim=(0, len(errors) + 1), ylim=(0, self.limit))
-        axes.locator_params(axis="y", nbins=4)
+        drawn = np.concatenate([self.errors, self.medians, self.copied])
+        self.top = _use_error_axis(axes, drawn[np.isfinite(drawn) & (drawn > 0)])
+        axes.set_xlim(0, len(errors) + 1)
         axes.locator_params(axis="x", nbins=4, integer=True)
         moving = {"animated": True, "clip_on": False, "zorder": 3}
         self.dots = axes.scatter([], [], s=12, color=SOFT, linewidths=0, **moving)
@@ -107,14 +111,30 @@ class Curve:
         past = slice(position + 1)
         number, errors = self.shown[past] + 1, self.errors[past]
         found = np.isfinite(errors)
-        self.dots.set_offsets(np.stack([number, np.minimum(errors, self.limit)], axis=1)[found])
+        self.dots.set_offsets(np.stack([number, errors], axis=1)[found])
         if self.colours is not None:
             self.dots.set_facecolors(self.colours[past][found])
-        self.failed.set_data(number[~found], np.full((~found).sum(), self.limit))
-        self.line.set_data(number, np.minimum(self.medians[past], self.limit))
+        self.failed.set_data(number[~found], np.full((~found).sum(), self.top))
+        self.line.set_data(number, self.medians[past])
         copied = self.copied[past]
-        self.copying.set_data(number[: len(copied)], np.minimum(copied, self.limit))
+        self.copying.set_data(number[: len(copied)], copied)
         return [self.dots, self.failed, self.copying, self.line]
+
+
+def _use_error_axis(axes: Axes, errors: np.ndarray) -> float:
+    """Let an axis upwards hold 0 and all of these positive errors (n); return where it ends.
+
+    Its lowest eighth or so is linear, up to a power of ten that few of them are below.
+    """
+    few, most = np.percentile(errors, [5, 100]) if errors.size else (0.1, 1.0)
+    start, top = 10 ** np.floor(np.log10(few)), 1.2 * most
+    axes.set_yscale("symlog", linthresh=start, linscale=np.log10(top / start) / 7)
+    axes.set_ylim(0, top)
+    steps = (1, 2, 5) if top < 10 * start else (1,)
+    axes.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=start, subs=steps))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+    return top
 
 
 def _running_medians(errors: np.ndarray, shown: np.ndarray) -> np.ndarray:
