@@ -107,7 +107,7 @@ def test_errors_are_told_and_a_failed_query_is_infinite(scene):
     assert told[1]["neighbour 1"] == "1.00 m, 20°"
     assert told[FAILED]["error metres"] == told[FAILED]["error degrees"] == "failed"
     assert told[FAR]["error metres"] == "40.00 m"
-    assert told[FAR]["error degrees"] == "170.00°"
+    assert told[FAR]["error degrees"] == "170.000°"
     assert told[COUNT - 1]["name"] == "seq-01/frame-000008"
     # 0, 0.1, 0.2, 0.3, infinite, 0.5, 40, 0.7, 0.8
     assert told[COUNT - 1]["median metres"] == "0.50 m"

@@ -221,9 +221,9 @@ class Film:
             "name": data.names[i],
             "count": f"query {i + 1} of {len(data.names)}",
             "error metres": length_text(data.metres[i]) if found else "failed",
-            "error degrees": f"{data.degrees[i]:.2f}°" if found else "failed",
+            "error degrees": f"{data.degrees[i]:.3f}°" if found else "failed",
             "median metres": length_text(self.panels[1].medians[position]).replace("inf", "∞"),
-            "median degrees": f"{self.panels[2].medians[position]:.2f}°".replace("inf", "∞"),
+            "median degrees": f"{self.panels[2].medians[position]:.3f}°".replace("inf", "∞"),
         }
         for k in range(len(self.strip)):
             told[f"neighbour {k}"] = f"{metres[k]:.2f} m, {degrees[k]:.0f}°"
