@@ -16,7 +16,7 @@ from relposegnn.figures.curves import (
     plot_error_curves,
     plot_training,
 )
-from relposegnn.figures.style import scene_colour
+from relposegnn.figures.style import scene_style
 from relposegnn.metrics import ROTATION, TRANSLATION
 from relposegnn.predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE, REFINED
 from relposegnn.runtime import InputError
@@ -53,7 +53,7 @@ def scores() -> dict[str, pd.DataFrame]:
 def curve(panel, scene: int, estimator: str):
     """Return the line of a scene and estimator."""
     lines = [line for line in panel.lines if line.get_label() == estimator]
-    (line,) = [line for line in lines if line.get_color() == scene_colour(scene)]
+    (line,) = [line for line in lines if line.get_color() == scene_style(scene)["color"]]
     return line
 
 
@@ -128,6 +128,26 @@ def test_legends_overlap_neither_each_other_nor_curves(scores):
     assert max(box.x1 for box in parts) <= figure.bbox.x1
 
 
+def test_twenty_scenes_are_told_apart_in_panels_and_legend(scores):
+    figure = draw_error_curves({f"room_{i}": scores["chess"] for i in range(20)}, "rooms, joint")
+    drawn = [line for line in figure.axes[0].lines if line.get_label() == FIRST_EDGE]
+    told = figure.legends[0].get_lines()
+    looks = [[(line.get_color(), line.get_marker()) for line in lines] for lines in (drawn, told)]
+    assert looks[0] == looks[1]
+    assert len({*looks[0]}) == 20
+    assert {mark for _, mark in looks[0][:9]} == {""}
+
+
+def test_where_no_error_is_above_zero_the_axis_is_an_ordinary_one(scores):
+    for nothing in (0.0, np.inf):
+        own = scores["chess"].assign(**{ROTATION: nothing})
+        panel = draw_error_curves({"chess": own}, "7scenes, joint").axes[1]
+        low, high = panel.get_xlim()
+        assert 1e-3 < low < high < 10
+        x, y = curve(panel, 0, FIRST_EDGE).get_data()
+        assert y[x < low].max(initial=0) == (nothing == 0)
+
+
 def test_curve_step_writes_a_picture(scores, tmp_path):
     rows = []
     for scene, frame in scores.items():
@@ -136,7 +156,7 @@ def test_curve_step_writes_a_picture(scores, tmp_path):
     plot_error_curves(rows, tmp_path / "curves.png", "7scenes, joint")
     picture = imread(tmp_path / "curves.png")[..., :3]
     for scene in (0, 1):
-        expected = to_rgba(scene_colour(scene))[:3]
+        expected = to_rgba(scene_style(scene)["color"])[:3]
         assert np.abs(picture - expected).max(axis=2).min() < 0.01
 
 

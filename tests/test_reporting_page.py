@@ -15,7 +15,7 @@ from table_files import outputs
 from relposegnn.figures.curves import HISTORY_COLUMNS
 from relposegnn.metrics import score_poses
 from relposegnn.predictions import FIRST_EDGE, read_predictions
-from relposegnn.reporting.charts import confidence_chart
+from relposegnn.reporting.charts import confidence_chart, training_charts
 from relposegnn.reporting.page import ReportFiles, read_medians, write_report
 from relposegnn.reporting.places import PlaceFiles, choose_rows, error_text
 from relposegnn.retrieval.rankings import read_ranking
@@ -214,6 +214,15 @@ def test_a_table_of_another_version_is_refused(planted, tmp_path):
     other = ReportFiles(**{**vars(planted), "tables": [table]})
     with pytest.raises(InputError, match=r"joint\.html: does not start as tables of this version"):
         write_report(other, "d", tmp_path / "report.html")
+
+
+def test_trainings_of_twenty_runs_are_told_apart():
+    history = pd.DataFrame({name: [2.0, 1.0] for name in HISTORY_COLUMNS} | {"epoch": [0, 1]})
+    for chart in training_charts({f"run {i}": history for i in range(20)}):
+        looks = {
+            (*line["line"].values(), line["marker"]["symbol"]) for line in chart.content["data"]
+        }
+        assert len(looks) == 2 * 20  # training and validation
 
 
 def test_of_queries_that_all_failed_there_is_no_chart_of_confidence():

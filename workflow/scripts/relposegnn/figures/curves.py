@@ -19,7 +19,7 @@ from .style import (
     SOFT,
     house_style,
     save_figure,
-    scene_colour,
+    scene_style,
     use_log_ticks,
 )
 
@@ -31,6 +31,7 @@ LINES = {  # the later on top
     FIRST_EDGE: {"linestyle": "-", "linewidth": 1.6},
     REFINED: {"linestyle": "-", "linewidth": 2.6, "alpha": 0.5},
 }
+MARKS = {"markevery": 0.1, "markersize": 4}  # the first: of a panel's diagonal
 BEYOND = 1e9  # where curves end, with the failed queries: right of everything shown
 ERROR_LABELS = {TRANSLATION: "translation error [m]", ROTATION: "rotation error [°]"}
 LOSS_TITLES = {
@@ -88,7 +89,7 @@ def draw_error_curves(scores: dict[str, pd.DataFrame], title: str) -> Figure:
         panels = figure.subplots(1, 2, sharey=True)
         for panel, column in zip(panels, (TRANSLATION, ROTATION), strict=True):
             for position, errors in enumerate(scores.values()):
-                _draw_scene(panel, errors, column, scene_colour(position), drawn)
+                _draw_scene(panel, errors, column, scene_style(position), drawn)
             _finish_error_panel(panel, column, scores.values())
         panels[0].set_ylabel("share of queries")
         _add_legends(figure, list(scores), drawn, title)
@@ -96,13 +97,17 @@ def draw_error_curves(scores: dict[str, pd.DataFrame], title: str) -> Figure:
 
 
 def _draw_scene(
-    panel: Axes, scores: pd.DataFrame, column: str, colour: str, estimators: Sequence[str]
+    panel: Axes,
+    scores: pd.DataFrame,
+    column: str,
+    own: dict[str, str],
+    estimators: Sequence[str],
 ) -> None:
     """Draw one scene's curves; a failed query keeps them below 100 %."""
     for name in estimators:
         errors = np.sort(np.minimum(scores.loc[scores["estimator"] == name, column], BEYOND))
         share = np.append(np.arange(1, len(errors) + 1) / max(len(errors), 1), 1.0)
-        style = {"where": "post", "label": name, "color": colour, **LINES[name]}
+        style = {"where": "post", "label": name, **MARKS, **own, **LINES[name]}
         panel.step(np.append(errors, BEYOND), share, **style)
 
 
@@ -110,10 +115,9 @@ def _finish_error_panel(panel: Axes, column: str, scores: Sequence[pd.DataFrame]
     """Set scales, limits and labels: from the 0.5th to the 99.5th percentile of all errors."""
     errors = np.concatenate([s[column].to_numpy() for s in scores])
     errors = errors[np.isfinite(errors) & (errors > 0)]
+    low, high = np.percentile(errors, [0.5, 99.5]) if errors.size else (0.01, 1.0)
     panel.set_xscale("log")
-    if errors.size:
-        low, high = np.percentile(errors, [0.5, 99.5])
-        panel.set_xlim(low / 1.1, high * 1.1)
+    panel.set_xlim(low / 1.1, high * 1.1)
     use_log_ticks(panel.xaxis)
     panel.axhline(0.5, color=SOFT, linewidth=0.8, linestyle=":", zorder=1)
     panel.set(ylim=(0, 1.015), xlabel=ERROR_LABELS[column])
@@ -123,8 +127,7 @@ def _finish_error_panel(panel: Axes, column: str, scores: Sequence[pd.DataFrame]
 def _add_legends(figure: Figure, scenes: list[str], estimators: Sequence[str], title: str) -> None:
     """Say at the foot which colours are which scenes; at the top, below a title, what lines are."""
     colours = [
-        Line2D([], [], color=scene_colour(i), linewidth=3, label=scene)
-        for i, scene in enumerate(scenes)
+        Line2D([], [], linewidth=3, label=scene, **scene_style(i)) for i, scene in enumerate(scenes)
     ]
     style = {"columnspacing": 1.4, "handlelength": 1.2, "ncols": min(len(scenes), 7)}
     figure.legend(handles=colours, loc="outside lower center", **style)

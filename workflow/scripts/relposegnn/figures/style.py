@@ -28,6 +28,7 @@ SCENE_COLOURS = [
     "#332288", "#CC6677", "#117733", "#88CCEE", "#882255", "#44AA99", "#AA4499", "#999933",
     "#DDCC77",
 ]  # fmt: skip
+SCENE_MARKS = ["", "o", "^", "s", "D", "v"]  # where the colours come round again
 # From dark blue (small errors) to orange: matplotlib's plasma without the yellow lost on white.
 ERROR_COLOURS = ListedColormap(
     matplotlib.colormaps["plasma"](np.linspace(0.0, 0.82, 256)), name="errors"
@@ -84,9 +85,10 @@ def use_log_ticks(axis: matplotlib.axis.Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def scene_colour(position: int) -> str:
-    """Return the colour of the scene at this position of a list."""
-    return SCENE_COLOURS[position % len(SCENE_COLOURS)]
+def scene_style(position: int) -> dict[str, str]:
+    """Return the colour and the mark of the scene at this position of a list."""
+    turn, colour = divmod(position, len(SCENE_COLOURS))
+    return {"color": SCENE_COLOURS[colour], "marker": SCENE_MARKS[turn % len(SCENE_MARKS)]}
 
 
 def error_colours(errors: np.ndarray, percentile: float = 95.0) -> ScalarMappable:

@@ -19,6 +19,7 @@ LINES = {  # of the curves of errors: what needs no network is broken
     REFINED: {"color": SCENE_COLOURS[0], "width": 3},
 }
 ERROR_TITLES = {TRANSLATION: "translation error [m]", ROTATION: "rotation error [°]"}
+MARKS = ["circle", "square", "diamond", "triangle-up", "cross", "x"]  # of nine runs each
 POINTS = 200  # of a curve
 STATED_M = "sigma_m"
 COLOUR_SCALE = [
@@ -148,7 +149,7 @@ def training_charts(histories: Mapping[str, pd.DataFrame]) -> list[Chart]:
     for part in ("translation", "rotation"):
         data, shown = [], []
         for position, (run, history) in enumerate(histories.items()):
-            colour = SCENE_COLOURS[position % len(SCENE_COLOURS)]
+            turn, colour = divmod(position, len(SCENE_COLOURS))
             for split, dash in (("train", "solid"), ("validation", "dot")):
                 course = history[f"{split}_{part}_loss"]
                 if course.notna().any():
@@ -159,7 +160,8 @@ def training_charts(histories: Mapping[str, pd.DataFrame]) -> list[Chart]:
                             "mode": "lines+markers",
                             "x": (history["epoch"] + 1).tolist(),
                             "y": numbers(course),
-                            "line": {"color": colour, "dash": dash},
+                            "line": {"color": SCENE_COLOURS[colour], "dash": dash},
+                            "marker": {"symbol": MARKS[turn % len(MARKS)]},
                         }
                     )
         layout = {
