@@ -208,6 +208,18 @@ def test_a_scene_may_be_called_na(planted, tmp_path):
     assert read_medians(table)["scenes"] == ["NA", "average"]
 
 
+def test_means_over_seeds_are_said_to_be_as_tables_say_it(planted, tmp_path):
+    table, numbers = tmp_path / "joint.csv", pd.read_csv(planted.numbers[0])
+    told = {}
+    for seeds in ([1, 1], [3, 3], [3, 1]):
+        numbers["seeds"] = np.resize(seeds, len(numbers))
+        numbers.to_csv(table, index=False)
+        told[tuple(seeds)] = read_medians(table)["seeds"]
+    assert told[1, 1] == ""
+    assert "means over 3 seeds of training" in told[3, 3]
+    assert "means over 1 to 3 seeds of training" in told[3, 1]
+
+
 def test_a_table_of_another_version_is_refused(planted, tmp_path):
     table = tmp_path / "joint.html"
     table.write_text("<table>")

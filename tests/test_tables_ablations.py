@@ -87,7 +87,12 @@ def test_variants_of_several_seeds_are_compared_by_their_means(tmp_path):
     assert variant["difference_translation_m"] == pytest.approx(0.15)
     assert row_of(markdown, "joint")[0] == "0.150 ± 0.071 / 4.00"
     assert row_of(markdown, "stride_1") == ["0.300 / 4.00", "0.300 / 4.00", "+0.150 / 0.00"]
-    assert "means over 2 seeds" in " ".join(markdown.split())
+    told = "means over 2 seeds of training, ± the standard deviation over them."
+    assert told in " ".join(markdown.split())
+    numbers, markdown, _ = tabulate(rows[:3], tmp_path)
+    assert numbers.groupby("variant")["seeds"].max().to_dict() == {"joint": 2, "stride_1": 1}
+    told = "means over 1 to 2 seeds of training, ± the standard deviation over them where"
+    assert told in " ".join(markdown.split())
 
 
 def test_what_the_graph_carries_stands_beside_networks_with_messages(tmp_path):

@@ -15,7 +15,7 @@ from ..predictions import shown_estimator
 from ..runtime import InputError, atomic_path
 from ..tables.experiments import gain_hint
 from ..tables.formats import HTML_HEAD, UNKNOWN, format_pairs
-from ..tables.summaries import MEDIANS, SPREADS
+from ..tables.summaries import MEDIANS, SPREADS, seeds_text
 from ..version import VERSION
 from .charts import job_charts, training_charts
 from .jobs import jobs_behind, read_jobs, read_provenance
@@ -106,7 +106,7 @@ def read_medians(table_file: str | Path) -> dict[str, Any]:
         "name": name,
         "about": EXPERIMENTS.get(name, name),
         "scenes": scenes,
-        "seeds": int(numbers["seeds"].max()),
+        "seeds": seeds_text(numbers),
         "shown": shown_estimator(estimators),
         "rows": [
             (each, [(cells.loc[each, scene], bool(best.loc[each, scene])) for scene in scenes])

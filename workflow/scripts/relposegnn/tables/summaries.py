@@ -88,10 +88,16 @@ def _check_alike(rows: Sequence[ScoresRow], numbers: pd.DataFrame, first: pd.Dat
 
 def seeds_text(numbers: pd.DataFrame) -> str:
     """Return what a caption says of figures over several seeds; nothing of one."""
-    seeds = numbers["seeds"].max()
-    if seeds == 1:
+    least, most = numbers["seeds"].min(), numbers["seeds"].max()
+    if most == 1:
         return ""
-    return f" Figures are means over {seeds} seeds of training, ± the standard deviation over them."
+    count, where = f"{most}", ""
+    if least < most:
+        count, where = f"{least} to {most}", " where there are several"
+    return (
+        f" Figures are means over {count} seeds of training, ± the standard deviation over them"
+        f"{where}."
+    )
 
 
 def _summarise_seed(
