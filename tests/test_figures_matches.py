@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from conftest import DATABASE, FOCAL_LENGTH, OWNED, QUERIES
+from matplotlib.colors import to_hex
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from relposegnn.camera_files import write_camera
+from relposegnn.figures import matches
 from relposegnn.figures.matches import epipolar_errors, plot_matches
 from relposegnn.owners import Owner
 from relposegnn.poses import inverse_pose
@@ -58,39 +60,63 @@ def plot(folder, rendered_scene, rendered_room, name="refined.npz"):
     )
 
 
-def test_best_typical_and_worst_query_are_drawn(
-    refined, rendered_scene, rendered_room, monkeypatch
-):
-    from relposegnn.figures import matches
+@pytest.fixture
+def drawn(monkeypatch):
+    """Return lists that what is shown, and the figures of it, are added to as they are drawn."""
+    shown, figures, draw = [], [], matches.draw_matches
 
-    drawn, draw = [], matches.draw_matches
-    monkeypatch.setattr(matches, "draw_matches", lambda *a: drawn.extend(a[0]) or draw(*a))
+    def note(queries, scene):
+        shown.extend(queries)
+        figures.append(draw(queries, scene))
+        return figures[-1]
+
+    monkeypatch.setattr(matches, "draw_matches", note)
+    return shown, figures
+
+
+def colours_of(figure) -> list[list[str]]:
+    """Return the colours of the matches that are drawn upon each pair of pictures."""
+    return [[to_hex(lines.get_color()[0]) for lines in axes.collections] for axes in figure.axes]
+
+
+def test_best_typical_and_worst_query_are_drawn(refined, rendered_scene, rendered_room, drawn):
     plot(refined, rendered_scene, rendered_room)
-    assert [each.caption.split(":")[0] for each in drawn] == ["best", "typical", "worst"]
-    assert "0.87 m" in drawn[2].caption
-    share = [each.agreeing.mean() for each in drawn]
+    shown, (figure,) = drawn
+    assert [each.caption.split(":")[0] for each in shown] == ["best", "typical", "worst"]
+    assert "0.87 m" in shown[2].caption
+    share = [each.agreeing.mean() for each in shown]
     assert min(share[:2]) > 0.7
     assert share[2] < min(share[:2])
+    assert all(f", {each.agreeing.sum()} agree" in each.caption for each in shown)
+    assert colours_of(figure) == [[matches.OTHER, matches.AGREEING]] * 3
     with Image.open(refined / "matches.png") as picture:
         assert min(picture.size) > 500
 
 
-def test_a_failed_query_is_the_worst_and_no_match_agrees(
-    refined, rendered_scene, rendered_room, monkeypatch
+def test_a_failed_query_is_the_worst_and_its_matches_are_neither_right_nor_wrong(
+    refined, rendered_scene, rendered_room, drawn
 ):
-    from relposegnn.figures import matches
-
     arrays = dict(np.load(refined / "refined.npz"))
     for part in "tq":
         arrays[f"refined_{part}"][7] = np.nan
     arrays["refined_points"][7] = 0
     np.savez(refined / "failed.npz", **arrays | OWNED)
-    drawn, draw = [], matches.draw_matches
-    monkeypatch.setattr(matches, "draw_matches", lambda *a: drawn.extend(a[0]) or draw(*a))
     plot(refined, rendered_scene, rendered_room, "failed.npz")
-    assert str(arrays["rel_path"][7]) in drawn[2].caption
-    assert "not refined" in drawn[2].caption
-    assert not drawn[2].agreeing.any()
+    (*_, worst), (figure,) = drawn
+    assert str(arrays["rel_path"][7]) in worst.caption
+    assert "not refined" in worst.caption
+    assert worst.caption.endswith(f"{len(worst.places)} matches")
+    assert colours_of(figure)[1:] == [[matches.OTHER, matches.AGREEING], [matches.UNTESTED]]
+
+
+def test_without_a_focal_length_matches_are_neither_right_nor_wrong(
+    refined, rendered_scene, rendered_room, drawn
+):
+    write_camera(refined / "camera.json", np.nan, "unknown", Owner("d", "room"))
+    plot(refined, rendered_scene, rendered_room)
+    shown, (figure,) = drawn
+    assert all(each.caption.endswith(f"{len(each.places)} matches") for each in shown)
+    assert colours_of(figure) == [[matches.UNTESTED]] * 3
 
 
 def test_predictions_of_other_frames_are_refused(refined, rendered_scene, rendered_room):

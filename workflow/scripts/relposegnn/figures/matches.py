@@ -37,6 +37,7 @@ from .style import (
 WIDTH, CAPTION, GAP, MARGIN, TOP = 5.2, 0.42, 0.1, 0.15, 0.3  # inches; of two pictures together
 TOLERANCE = 3.0  # of a match from its epipolar line, in scales of the matching error
 AGREEING, OTHER = "#2a7f4f", "#c8553d"  # matches that the refined pose agrees with, and others
+UNTESTED = SOFT  # where there is no pose, or no focal length
 
 
 class Shown(NamedTuple):
@@ -46,13 +47,13 @@ class Shown(NamedTuple):
         caption: what is said of it.
         pictures: of both, (H, W, 3) uint8 each.
         places: (k, 2, 2) of matched key points in both, in longer sides from the middle.
-        agreeing: (k,) whether the pose agrees with a match.
+        agreeing: (k,) whether the pose agrees with a match; None where that cannot be told.
     """
 
     caption: str
     pictures: list[np.ndarray]
     places: np.ndarray
-    agreeing: np.ndarray
+    agreeing: np.ndarray | None
 
 
 def plot_matches(
@@ -139,7 +140,10 @@ def draw_matches(shown: list[Shown], scene: str) -> Figure:
             # From longer sides, from the middle, to pixels; the second picture is to the right.
             ends = each.places * max(height, width) + (np.array([width, height]) - 1) / 2
             ends[:, 1, 0] += width
-            for colour, drawn in ((OTHER, ~each.agreeing), (AGREEING, each.agreeing)):
+            kinds = [(UNTESTED, slice(None))]
+            if each.agreeing is not None:
+                kinds = [(OTHER, ~each.agreeing), (AGREEING, each.agreeing)]
+            for colour, drawn in kinds:
                 lines = LineCollection(ends[drawn], colors=colour, linewidths=0.35, alpha=0.6)
                 axes.add_collection(lines, autolim=False)
     return figure
@@ -151,18 +155,16 @@ def _show(
     poses: tuple[np.ndarray | None, np.ndarray],
     focal_lengths: tuple[float, float],
 ) -> Shown:
-    """Return a query and a database image with their matches; none agrees with no pose."""
+    """Return a query and a database image with their matches, and which agree with its pose."""
     key_points = [find_key_points(path, KEY_POINTS) for path in paths]
     rows = match_key_points(*key_points)
     places = np.stack(
         [each.places[own] for each, own in zip(key_points, rows, strict=True)], axis=1
     )
-    rays = places / np.array(focal_lengths)[:, None]
-    agreeing = np.zeros(len(places), dtype=bool)
-    if np.isfinite(rays).all() and poses[0] is not None:
+    agreeing, caption = None, f"{caption}, {len(places)} matches"
+    if np.isfinite(focal_lengths).all() and poses[0] is not None:
         limit = TOLERANCE * MATCHING_ERROR / focal_lengths[1]
-        agreeing = epipolar_errors(rays, poses) < limit
+        agreeing = epipolar_errors(places / np.array(focal_lengths)[:, None], poses) < limit
+        caption = f"{caption}, {agreeing.sum()} agree"
     pictures = [np.array(open_image(path).convert("RGB")) for path in paths]
-    return Shown(
-        f"{caption}, {len(places)} matches, {agreeing.sum()} agree", pictures, places, agreeing
-    )
+    return Shown(caption, pictures, places, agreeing)
