@@ -4,6 +4,7 @@ Needs torch-scatter, see envs/requirements-scatter.txt. Measures the CPU time of
 the clock, so that a busy machine disturbs the ratios little.
 """
 
+import argparse
 import functools
 import statistics
 import time
@@ -92,6 +93,7 @@ def report(title: str, times: dict[str, list[float]]) -> None:
 
 def main() -> None:
     """Measure all cases, and what share of a round of message passing the aggregation is."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     torch.set_num_threads(1)
     print(
         f"torch {torch.__version__}, torch-scatter {torch_scatter.__version__}; median (quartiles)"

@@ -1,5 +1,6 @@
 """Channel attention of the messages: without its matrix, against storing it."""
 
+import argparse
 import resource
 import subprocess
 import sys
@@ -23,10 +24,13 @@ class StoredMatrix(ChannelAttention):
         return messages_EC + self.W(attended[:, :, 0])
 
 
+LAYERS = {"stored": StoredMatrix, "fused": ChannelAttention}
+
+
 def measure(layer_name: str) -> None:
     """Train ``PASSES`` steps; print seconds a pass and the growth of peak memory in MiB."""
     torch.manual_seed(0)
-    layer = {"stored": StoredMatrix, "fused": ChannelAttention}[layer_name](WIDTH)
+    layer = LAYERS[layer_name](WIDTH)
     messages = torch.randn(EDGES, WIDTH, requires_grad=True)
     layer(messages[:2]).sum().backward()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -37,10 +41,10 @@ def measure(layer_name: str) -> None:
     print(seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 
 
-def main() -> None:
+def compare() -> None:
     """Measure both in processes of their own and print them with their ratios."""
     figures = {}
-    for name in ("stored", "fused"):
+    for name in LAYERS:
         done = subprocess.run(
             [sys.executable, __file__, name], capture_output=True, text=True, check=True
         )
@@ -50,5 +54,13 @@ def main() -> None:
     print(f"ratio    {slow / fast:8.2f}          {large / max(small, 1):8.2f}")
 
 
+def main() -> None:
+    """Compare both layers, or measure one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("layer", nargs="?", choices=LAYERS, help="one alone, in this process")
+    layer = parser.parse_args().layer
+    measure(layer) if layer else compare()
+
+
 if __name__ == "__main__":
-    measure(sys.argv[1]) if len(sys.argv) > 1 else main()
+    main()

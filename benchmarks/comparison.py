@@ -44,6 +44,7 @@ IMAGES, ONCE, EACH = "images", "once", "each"
 RETRIEVAL = {
     "pack_frames": IMAGES,
     "fit_vocabulary": ONCE,
+    "fit_projection": ONCE,
     "describe_frames": IMAGES,
     "rank_neighbours": IMAGES,
 }

@@ -1,5 +1,6 @@
 """Graphs as indices into a frames file, against a file of image tensors per graph, as published."""
 
+import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ GRAPHS, SIZE = 40, (341, 256)
 
 def main() -> None:
     """Print bytes and milliseconds per graph of both, and their ratios."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         frames, graphs = write_scene(folder, GRAPHS, GRAPHS, SIZE)
