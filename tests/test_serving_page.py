@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from serving_place import PlantedPlace, photo_at, serving
+from serving_place import PlantedPlace, held_place, photo_at, serving
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")
@@ -19,6 +19,18 @@ SWITCHES = [
     *("--disable-component-update", "--disable-sync", "--no-first-run"),
 ]
 PHONE = {"width": 420, "height": 860}
+LENGTHS = {  # of errors in metres, and as they are told
+    0.0: "0.0 mm",
+    0.00994: "9.9 mm",
+    0.00997: "1.0 cm",
+    0.08: "8.0 cm",
+    0.994: "99 cm",
+    0.997: "0.997 m",
+    1.5: "1.50 m",
+    99.97: "100 m",
+    999.7: "1000 m",
+    12345.6: "12346 m",
+}
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +58,17 @@ def page_of(browser, address, **options):
 
 
 def drop(page, photo, name="walk.png"):
-    """Drop a photo on the page, as from a folder."""
+    """Drop a photo on the page, as from a folder; None: its name alone, as text."""
     page.evaluate(
         """([bytes, name]) => {
             const data = new DataTransfer();
-            data.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
+            const photo = bytes && new File([new Uint8Array(bytes)], name, { type: "image/png" });
+            photo ? data.items.add(photo) : data.items.add(name, "text/plain");
             for (const kind of ["dragenter", "drop"])
                 document.getElementById("drop").dispatchEvent(new DragEvent(kind,
                     { bubbles: true, cancelable: true, dataTransfer: data }));
         }""",
-        [list(photo), name],
+        [photo and list(photo), name],
     )
 
 
@@ -106,3 +119,24 @@ def test_what_is_no_pose_to_rely_on_is_told(browser):
         assert page.query_selector(".estimate path#spot") is None
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= PHONE["width"]
+
+
+def test_text_that_is_dropped_leaves_the_page_to_the_photo_in_work(browser):
+    place, began, release = held_place()
+    with serving(place) as address, page_of(browser, address) as page:
+        drop(page, photo_at(17))
+        assert began.wait(60)
+        drop(page, None)
+        release.set()
+        page.wait_for_selector("#state.accepted")
+
+
+def test_lengths_are_told_in_the_unit_that_they_are_rounded_to(browser):
+    place, lengths = PlantedPlace(), list(LENGTHS)
+    usual = place.localise
+    place.localise = lambda photo: usual(photo) | {"sigma_m": lengths[len(place.seen) - 1]}
+    with serving(place) as address, page_of(browser, address) as page:
+        for row, told in enumerate(LENGTHS.values()):
+            drop(page, photo_at(row))
+            page.wait_for_selector(f"#list dd:has-text('frame-{row:06}')")
+            assert f"{told}," in page.inner_text("#list")

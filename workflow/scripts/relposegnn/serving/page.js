@@ -18,8 +18,8 @@ async function begin() {
 }
 
 async function localise(file) {
+  if (!file) return; // text may be dropped
   const turn = ++asked; // a later photo has the page
-  if (!file) return;
   showPhoto(file);
   clear();
   if (file.size > limit) return fail(`${file.name}: has ${file.size} bytes, expected at most ${limit}; choose a smaller one`);
@@ -105,8 +105,10 @@ function item(name, text) {
 }
 
 function length(metres) {
-  if (metres < 0.01) return `${(1000 * metres).toPrecision(2)} mm`;
-  return metres < 1 ? `${(100 * metres).toPrecision(2)} cm` : `${metres.toPrecision(3)} m`;
+  const rounded = Number(metres.toPrecision(2)); // 99.7 cm would be 1.0e+2
+  if (rounded < 0.01) return `${(1000 * rounded).toPrecision(2)} mm`;
+  if (rounded < 1) return `${(100 * rounded).toPrecision(2)} cm`;
+  return `${metres < 100 ? metres.toPrecision(3) : Math.round(metres)} m`;
 }
 
 function angle(degrees) {
