@@ -203,7 +203,7 @@ def test_of_too_few_frames_nothing_is_stated(tmp_path, caplog):
     arrays = predictions(FEWEST + 2, refined=True)
     calibration = calibrate(tmp_path, arrays)
     assert calibration.keys() == {FIRST_EDGE, ALL_EDGES}
-    told = f"fewer than {FEWEST} frames to tell errors from; none are stated"
+    told = f"fewer than {FEWEST} frames to tell errors from; none are stated of such poses"
     expected = [f"{name}: {told}" for name in MATCHED]
     assert [record.getMessage() for record in caplog.records] == expected
     arrays["robust_t"][:3] = np.nan

@@ -167,7 +167,8 @@ def _add_scale(scales: Calibration, name: str, used: Sequence[_Frames]) -> None:
     if None in growths:
         if name != UNREFINED:  # which are taken for poses as all others then
             logger.warning(
-                "%s: fewer than %d frames to tell errors from; none are stated", name, FEWEST
+                "%s: fewer than %d frames to tell errors from; none are stated of such poses",
+                *(name, FEWEST),
             )
         return
     factors, farther, ratios, medians, counts = zip(*growths, strict=True)

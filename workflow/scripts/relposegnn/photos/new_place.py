@@ -145,12 +145,11 @@ def _settings(
 
 def tell_quality(calibration: Calibration) -> str:
     """Return in words and figures how well a place can be localised in, by its own images."""
+    told = {ALL_EDGES: "by the network alone"}
+    if SOLVED in calibration:  # or matches refine next to none, and the network's figures say all
+        told = {SOLVED: "refined by matches", UNREFINED: "where matches refine none"} | told
     lines = []
-    for name, text in (
-        (SOLVED, "refined by matches"),
-        (UNREFINED, "where matches refine none"),
-        (ALL_EDGES, "by the network alone"),
-    ):
+    for name, text in told.items():
         if (scale := calibration.get(name)) and scale.median:
             metres, degrees = scale.median
             lines.append(
