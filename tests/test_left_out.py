@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
+from relposegnn.error_growth import FEWEST
 from relposegnn.graphs import LEFT_OUT, VALIDATION, read_graphs, write_split
 from relposegnn.left_out import (
     REACHES,
@@ -88,6 +89,14 @@ def test_of_a_small_database_few_frames_are_left_out(tmp_path):
     query, neighbours, _ = sample(tmp_path, 9)
     assert len(query) == 9
     assert (neighbours != query[:, None]).all()
+
+
+def test_of_a_place_just_large_enough_to_tell_errors_from_all_frames_are_left_out(tmp_path):
+    """None has too few neighbours outside its reach, by ``graphs.neighbours`` as it comes."""
+    write_database(tmp_path, FEWEST)
+    query, _, reach = sample(tmp_path, 100, replace(SAMPLING, neighbours=7))
+    assert len(query) == FEWEST
+    assert (reach == 1).all()
 
 
 def test_a_ranking_without_a_query_and_its_surroundings_keeps_its_order():

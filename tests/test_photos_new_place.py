@@ -14,6 +14,7 @@ from planted_scenes import write_walk
 from test_photos_place import write_calibration
 
 from relposegnn.calibration import UNREFINED, Scale, read_calibration
+from relposegnn.error_growth import FEWEST
 from relposegnn.photos import new_place
 from relposegnn.photos.command import main
 from relposegnn.photos.new_place import PROJECT, prepare_place, tell_quality
@@ -70,16 +71,17 @@ def test_without_a_general_network_it_is_told_how_to_get_one(tmp_path, asked, mo
     assert not asked
 
 
-@pytest.mark.parametrize("count", [1, 7])
+@pytest.mark.parametrize("count", [1, FEWEST - 1])
 def test_a_place_of_few_images_is_told_at_once(tmp_path, model, asked, count):
     write_walk(tmp_path / "attic", count, 2)
-    with pytest.raises(InputError, match=f"attic: {count} images with poses, expected at least 8"):
+    told = f"attic: {count} images with poses, expected at least {FEWEST}"
+    with pytest.raises(InputError, match=told):
         prepare_place(tmp_path / "attic", model, 1)
     assert not asked
 
 
 def test_a_step_that_fails_says_that_finished_ones_are_kept(tmp_path, model, asked):
-    write_walk(tmp_path / "attic", 8, 0)
+    write_walk(tmp_path / "attic", FEWEST, 0)
     with pytest.raises(
         InputError,
         match=r"attic: this place could not be prepared.*are kept.*--database-focal-length",
@@ -89,7 +91,7 @@ def test_a_step_that_fails_says_that_finished_ones_are_kept(tmp_path, model, ask
 
 
 def test_a_folder_where_another_run_is_at_work_is_told(tmp_path, model, asked, monkeypatch):
-    write_walk(tmp_path / "attic", 8, 0)
+    write_walk(tmp_path / "attic", FEWEST, 0)
     project = tmp_path / "project"
     (project / ".snakemake/locks").mkdir(parents=True)
     (project / "config").symlink_to(PROJECT / "config")
@@ -102,7 +104,7 @@ def test_a_folder_where_another_run_is_at_work_is_told(tmp_path, model, asked, m
 
 
 def test_without_the_workflow_no_place_is_made(tmp_path, model, asked, monkeypatch):
-    write_walk(tmp_path / "attic", 8, 0)
+    write_walk(tmp_path / "attic", FEWEST, 0)
     monkeypatch.setattr(new_place, "PROJECT", tmp_path / "site-packages")
     with pytest.raises(InputError, match="site-packages: has no Snakefile, expected a clone"):
         prepare_place(tmp_path / "attic", model, 1)
@@ -143,7 +145,7 @@ def test_an_interrupted_run_is_waited_for(tmp_path):
 
 def test_the_pipeline_is_asked_for_the_place_alone(tmp_path, model, asked, monkeypatch):
     """With settings that are valid, of absolute paths: it runs in the project's folder."""
-    write_walk(tmp_path / "Attic-2", 8, 0)
+    write_walk(tmp_path / "Attic-2", FEWEST, 0)
     monkeypatch.chdir(tmp_path)
     asked.append(None)  # no failure
     place = prepare_place(Path("Attic-2"), Path("general.pt"), 3)
@@ -160,7 +162,7 @@ def test_the_pipeline_is_asked_for_the_place_alone(tmp_path, model, asked, monke
 
 
 def test_what_the_images_do_not_tell_is_given(tmp_path, model, asked):
-    write_walk(tmp_path / "attic", 8, 0)
+    write_walk(tmp_path / "attic", FEWEST, 0)
     asked.append(None)
     prepare_place(tmp_path / "attic", model, 1, "leave_out", 0.8)
     command = asked[1]

@@ -17,6 +17,7 @@ from pathlib import Path
 import yaml
 
 from ..calibration import UNREFINED, Calibration
+from ..error_growth import FEWEST
 from ..experiments import GENERAL, SCENE_NAME
 from ..folders import refuse_no_folder
 from ..layouts.reading import REFUSE, read_scene
@@ -110,14 +111,14 @@ def _run_to_its_end(command: Sequence[str], environment: Mapping[str, str]) -> i
 
 
 def _refuse_few_images(images: Path, lost_poses: str | None) -> None:
-    """Refuse a place without an image and the neighbours of its graph."""
+    """Refuse a place whose images are too few for a graph, or to tell errors from."""
     count = len(read_scene(images, lost_poses or REFUSE).train)
     defaults = yaml.safe_load((PROJECT / "config/config.yaml").read_text(encoding="utf-8"))
-    fewest = defaults["graphs"]["neighbours"] + 1
+    fewest = max(defaults["graphs"]["neighbours"] + 1, FEWEST)
     if count < fewest:
         raise InputError(
-            f"{images}: {count} images with poses, expected at least {fewest}: an image and the "
-            "neighbours of its graph; add more of this place"
+            f"{images}: {count} images with poses, expected at least {fewest}: by fewer no error "
+            "can be stated, and no photo is accepted; add more of this place"
         )
 
 
