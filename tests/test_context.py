@@ -66,13 +66,24 @@ def test_where_all_graphs_share_images_those_that_share_fewest_are_taken():
     np.testing.assert_array_equal(foreign[1], [0, 1, 5, 6])
 
 
-@pytest.mark.parametrize(("queries", "neighbours"), [(5, 1), (1, 3), (0, 3)])
-def test_one_query_or_one_neighbour_has_no_context(tiny_scene, tmp_path, queries, neighbours):
-    """Neighbours of another query would be its own."""
-    graphs = tmp_path / "graphs.h5"
+def write_graphs(graphs, queries, neighbours):
+    """Write graphs of as many test queries, of as many neighbours each."""
     with create_hdf5(graphs, "graphs", {}) as file:
         file["test/query"] = np.arange(queries)
         file["test/neighbours"] = np.tile(np.arange(neighbours), (queries, 1))
+
+
+def test_a_single_query_has_no_foreign_neighbours(tiny_scene, tmp_path):
+    """Those of another query would be its own."""
+    write_graphs(tmp_path / "graphs.h5", 1, 3)
+    found = medians(tmp_path, tiny_scene._replace(graphs=tmp_path / "graphs.h5"))
+    assert found.keys() == {OWN, ALONE}
+
+
+@pytest.mark.parametrize(("queries", "neighbours"), [(5, 1), (0, 3)])
+def test_no_query_or_one_neighbour_has_no_context(tiny_scene, tmp_path, queries, neighbours):
+    graphs = tmp_path / "graphs.h5"
+    write_graphs(graphs, queries, neighbours)
     message = f"graphs.h5: has {queries} test queries of {neighbours} neighbours, expected at least"
     with pytest.raises(InputError, match=message):
         medians(tmp_path, tiny_scene._replace(graphs=graphs))

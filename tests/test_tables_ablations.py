@@ -95,16 +95,17 @@ def test_variants_of_several_seeds_are_compared_by_their_means(tmp_path):
     assert told in " ".join(markdown.split())
 
 
-def test_what_the_graph_carries_stands_beside_networks_with_messages(tmp_path):
-    def context(name, medians):
-        estimators = zip((OWN, ALONE, FOREIGN), medians, strict=True)
-        return write_scores(tmp_path / name / "context.csv", dict(estimators))
+def context(path, medians):
+    """Write scores with the medians of contexts, of two without foreign neighbours."""
+    return write_scores(path, dict(zip((OWN, ALONE, FOREIGN), medians, strict=False)))
 
+
+def test_what_the_graph_carries_stands_beside_networks_with_messages(tmp_path):
     rows = [
         ("joint", "chess", plant(tmp_path / "joint.csv", (0.2, 4.0))),
         (
             *("rounds", "chess", plant(tmp_path / "rounds.csv", (0.1, 3.0))),
-            context("rounds", [(0.1, 3.0), (0.15, 3.5), (0.3, 9.0)]),
+            context(tmp_path / "context.csv", [(0.1, 3.0), (0.15, 3.5), (0.3, 9.0)]),
         ),
     ]
     numbers, markdown, _ = tabulate(rows, tmp_path)
@@ -115,6 +116,31 @@ def test_what_the_graph_carries_stands_beside_networks_with_messages(tmp_path):
     foreign = numbers[(numbers["estimator"] == FOREIGN) & (numbers["scene"] == "average")]
     assert foreign["median_translation_m"].tolist() == pytest.approx([0.3])
     assert foreign["difference_translation_m"].isna().all()  # the base has none
+
+
+def test_of_a_scene_with_a_single_query_foreign_neighbours_are_unknown(tmp_path):
+    """And so is their average: that of one scene would stand beside those of two."""
+    rows = [
+        (
+            *("rounds", scene, plant(tmp_path / f"{scene}.csv", (0.1, 3.0))),
+            context(
+                tmp_path / f"context-{scene}.csv", [(0.1, 3.0), (0.2, 4.0), (0.3, 9.0)][:count]
+            ),
+        )
+        for scene, count in (("chess", 3), ("fire", 2))
+    ]
+    numbers, markdown, latex = tabulate(rows, tmp_path)
+    assert row_of(markdown, "rounds")[-3:] == ["0.100 / 3.00", "0.200 / 4.00", "—"]
+    told = f"No {FOREIGN} in fire, of a single query: their average is unknown."
+    assert told in " ".join(markdown.split())
+    foreign = numbers[numbers["estimator"] == FOREIGN].set_index("scene")
+    assert foreign["median_translation_m"].to_dict() == pytest.approx(
+        {"chess": 0.3, "average": np.nan}, nan_ok=True
+    )
+    assert foreign["failed"].to_dict() == {"chess": 0, "average": 0}
+    assert_sound_latex(latex)
+    _, markdown, _ = tabulate(rows[1:], tmp_path)
+    assert markdown_rows(markdown)[0][-2:] == [OWN, ALONE]
 
 
 def test_the_base_stands_first_and_variants_with_their_change(rows, tmp_path):

@@ -41,22 +41,22 @@ def measure_context(
 ) -> None:
     """Write the errors of every test query of a scene with its own, no and foreign neighbours.
 
-    The file is as one of scores, with the estimators ``OWN``, ``ALONE`` and ``FOREIGN``. A query
-    whose graph has no edge from its best-ranked neighbour, as k nearest edges may leave it out, is
-    a failed one.
+    The file is as one of scores, with the estimators ``OWN``, ``ALONE`` and ``FOREIGN``, the last
+    of which a scene with a single query lacks. A query whose graph has no edge from its best-ranked
+    neighbour, as k nearest edges may leave it out, is a failed one.
 
     Raises:
-        InputError: the scene has fewer than two test queries or neighbours a graph, or its files
+        InputError: the scene has no test query, or fewer than two neighbours a graph, or its files
             do not fit the model.
     """
     model = load_model(model_file).to(device, memory_format=torch.channels_last)
     with Frames(scene.frames, scene.camera) as frames:
         query, neighbours = read_graphs(scene.graphs, "test", frames)
-        if len(query) < 2 or neighbours.shape[1] < 2:
+        if len(query) < 1 or neighbours.shape[1] < 2:
             raise InputError(
                 f"{scene.graphs}: has {len(query)} test queries of {neighbours.shape[1]} "
-                "neighbours, expected at least two queries, of two neighbours; name more queries, "
-                "or set frames.held_out"
+                "neighbours, expected at least one query, of two neighbours; name queries, or set "
+                "frames.held_out"
             )
         draw = numpy_generator(0, "foreign neighbours", frames.scene)
         names, truth = np.asarray(frames.names("test"))[query], frames.poses("test")[query]
@@ -68,7 +68,9 @@ def measure_context(
             candidates = estimate_candidates(images, seen, context, settings.both_directions)
             return first_neighbour_errors(candidates, truth)
 
-        found = {OWN: errors(neighbours), FOREIGN: errors(foreign_neighbours(neighbours, draw))}
+        found = {OWN: errors(neighbours)}
+        if len(query) > 1:
+            found[FOREIGN] = errors(foreign_neighbours(neighbours, draw))
         with _all_edges(model):
             found[ALONE] = errors(neighbours[:, :1])
     parts = [

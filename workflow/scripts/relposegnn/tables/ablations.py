@@ -112,7 +112,7 @@ def _ablation_table(
         "known, of an image's pose copied and of the affine combination of the most similar ones."
     )
     notes = [_explained(base[0], settings) + seeds_text(numbers)]
-    notes += [CONTEXT_TEXT] if known else []
+    notes += _context_notes(numbers)
     notes += [LITERATURE_TEXT, describe_sources(printed)] if not printed.empty else []
     kind = "ablations" if queries == "test" else f"ablations on {queries} queries"
     label, title = f"{dataset}-{kind.replace(' ', '-')}", f"{dataset}, {kind}"
@@ -148,6 +148,18 @@ def _our_rows(numbers: pd.DataFrame, scenes: Sequence[str]) -> dict[str, dict[st
         measured = {name: own.get(variant, NO_MESSAGES) for name, own in contexts.items()}
         rows[str(variant)] = cells.to_dict() | {CHANGE: changes[variant]} | measured
     return rows
+
+
+def _context_notes(numbers: pd.DataFrame) -> list[str]:
+    """Return what one must know to read the contexts; nothing where none are measured."""
+    measured, foreign = (
+        all_scenes(numbers[numbers["estimator"] == name]) for name in (OWN, FOREIGN)
+    )
+    notes = [CONTEXT_TEXT] if measured else []
+    if single := [scene for scene in measured if scene not in foreign]:
+        scenes = ", ".join(single)
+        notes += [f"No {FOREIGN} in {scenes}, of a single query: their average is unknown."]
+    return notes
 
 
 def _printed_rows(printed: pd.DataFrame) -> dict[str, dict[str, str]]:

@@ -40,7 +40,7 @@ def summarise_scenes(
     among them ``spread_*``: the standard deviation of a median over seeds (of their number less
     one; NaN for one seed); and ``ratio_*``: a median divided by that of the ``copied_image`` in the
     same scene, below 1 where an estimate is better than copying; unknown (NaN) where no image was
-    copied.
+    copied. So are averages of an estimator that a scene lacks.
 
     Args:
         rows: one or more per scene; the k-th ones of the scenes are of one seed.
@@ -109,10 +109,11 @@ def _summarise_seed(
         for run, scene, *files in rows
     }
     scenes = pd.concat(parts, names=["run", "scene"]).reset_index(["run", "scene"])
-    averages = [
-        average_scenes(own) | {"estimator": name}
-        for name, own in scenes.groupby("estimator", sort=False)
-    ]
+    averages = []
+    for name, own in scenes.groupby("estimator", sort=False):
+        # A mean over some of the scenes is none.
+        unknown = [] if len(own) == len(parts) else own.select_dtypes("floating")
+        averages.append(average_scenes(own) | dict.fromkeys(unknown, np.nan) | {"estimator": name})
     numbers = pd.concat([scenes, pd.DataFrame(averages)], ignore_index=True)
     copied = numbers["estimator"] == copied_image(numbers["estimator"].to_list())
     base = numbers[copied].set_index("scene")[MEDIANS]
