@@ -60,6 +60,31 @@ def test_photos_beyond_the_queue_are_told_when_to_come_again():
         assert "4 photos are here, the one in work included" in answer.json()["error"]
 
 
+def test_photos_that_do_not_come_keep_no_others_away():
+    with (
+        serving(PlantedPlace(), queue=2) as address,
+        client(address) as asking,
+        ExitStack() as held,
+    ):
+        for _ in range(6):
+            held.enter_context(send_by_hand(address, b"\x89PN", told=90_000))
+        time.sleep(0.1)
+        assert asking.post("/localise", content=photo_at(3)).status_code == 200
+
+
+def test_what_is_on_its_way_is_bounded_and_the_others_are_told_when_it_has_come():
+    """Two of 60,000 bytes do not fit into 100,000; a photo of a few does beside one."""
+    with serving(PlantedPlace(), queue=1) as address, client(address) as asking:
+        ask = lambda photo: asking.post("/localise", content=photo)  # noqa: E731
+        with send_by_hand(address, bytes(60_000), told=90_000):
+            wait_for(lambda: ask(bytes(60_000)).status_code == 503)
+            answer = ask(bytes(60_000))
+            assert answer.headers["Retry-After"] == "60"
+            assert "more than 100000 bytes are on their way" in answer.json()["error"]
+            assert ask(photo_at(3)).status_code == 200
+        wait_for(lambda: ask(bytes(60_000)).status_code == 422)
+
+
 def test_photos_that_cannot_be_read_are_finished_and_tell_how_long_others_wait():
     async def told():
         turns = Turns(lambda photo: [][0], most=10)

@@ -20,7 +20,7 @@ from ..runtime import InputError, plain
 from ..version import VERSION
 from .protection import Protection
 from .turns import BusyError, GoneError, Turns
-from .uploads import receive_photo
+from .uploads import Uploads
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,8 @@ class Bounds(NamedTuple):
 
     Attributes:
         limit: bytes of a request.
-        queue: photos that may be here at a time, the one in work included.
+        queue: photos that may be here at a time, the one in work included; those on their way may
+            come to as many bytes.
     """
 
     limit: int
@@ -64,13 +65,15 @@ def make_application(place: Answering, bounds: Bounds, loopback: bool = True) ->
         loopback: whether it is for this machine alone.
     """
     turns = Turns(place.localise, bounds.queue)
+    uploads = Uploads(bounds.limit, bounds.limit * bounds.queue)
     map_json = json.dumps(place.map | {"limit_bytes": bounds.limit}, allow_nan=False).encode()
 
     async def localise(request: Request) -> Response:
         """Answer with the pose of a photo."""
         try:
+            turns.check_place()  # before anything is received
+            photo = await uploads.receive(request)
             with turns.place():
-                photo = await receive_photo(request, bounds.limit)
                 return JSONResponse(await turns.localise(photo, request.is_disconnected))
         except asyncio.CancelledError:  # by a second Ctrl-C
             raise HTTPException(503, "the service has ended; send the photo again later") from None

@@ -28,7 +28,7 @@ class Turns:
     """The queue of the service; of one event loop.
 
     Attributes:
-        inside: photos that are here, the one in work included.
+        inside: photos that have come and wait, the one in work included.
         finished: photos that have had their turn, with a pose or with why there is none.
     """
 
@@ -45,15 +45,19 @@ class Turns:
         self._usual = 1.0  # seconds that a photo takes, of late
         self.inside, self.finished = 0, 0
 
+    def check_place(self) -> None:
+        """Raise BusyError where none of the places is left."""
+        if self.inside >= self._most:
+            raise BusyError(self.inside, math.ceil(self.inside * self._usual))
+
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Hold one of the places, from before a photo is received.
+        """Hold one of the places, for a photo that has come.
 
         Raises:
             BusyError: none is left.
         """
-        if self.inside >= self._most:
-            raise BusyError(self.inside, math.ceil(self.inside * self._usual))
+        self.check_place()
         self.inside += 1
         try:
             yield

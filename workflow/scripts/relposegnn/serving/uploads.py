@@ -1,4 +1,4 @@
-"""Photos as they are sent: the body of a request, or a file in a form; never more than a limit."""
+"""Photos as they are sent: the body of a request, or a file in a form; never more than limits."""
 
 import asyncio
 
@@ -12,30 +12,54 @@ EXPECTED = "expected a photo as its one file: curl -F photo=@a.jpg"
 FIELDS, FIELD_BYTES = 8, 1 << 16  # of a form, beside the photo
 
 
-async def receive_photo(request: Request, limit: int) -> bytes:
-    """Return the bytes of the photo that a request carries.
+class Uploads:
+    """Photos on their way, bounded by what has come of them: one that stalls holds next to none."""
 
-    Args:
-        request: that has not been read.
-        limit: bytes that it may have: by its own account, before any is read, and in fact.
+    def __init__(self, limit: int, most: int) -> None:
+        """Begin with none.
 
-    Raises:
-        HTTPException: 400, it carries none, or no whole form; 408, it does not come; 413, it is too
-            large.
-    """
-    told = request.headers.get("content-length", "0")  # uvicorn has seen that it is a number
-    if int(told) > limit:
-        raise _too_large(told, limit)
-    limited = Request(request.scope, _Limited(request, limit).receive)
-    try:
-        async with asyncio.timeout(PATIENCE):
-            photo = await _photo_in(limited)
-    except TimeoutError:
-        trouble = f"photo: has not come in {PATIENCE} s; send a smaller one"
-        raise HTTPException(408, trouble) from None
-    if not photo:
-        raise HTTPException(400, "photo: is empty, expected the bytes of an image")
-    return photo
+        Args:
+            limit: bytes that a photo may have: by its own account, before any is read, and in fact.
+            most: bytes that may have come of all that are on their way.
+        """
+        self._limit, self._most, self._come = limit, most, 0
+
+    async def receive(self, request: Request) -> bytes:
+        """Return the bytes of the photo that a request carries, which has not been read.
+
+        Raises:
+            HTTPException: 400, it carries none, or no whole form; 408, it does not come; 413, it is
+                too large; 503, too much is on its way.
+        """
+        told = request.headers.get("content-length", "0")  # uvicorn has seen that it is a number
+        if int(told) > self._limit:
+            raise _too_large(told, self._limit)
+        got = 0
+
+        async def receive_part() -> Message:
+            """Return the next part of the request, within the limits."""
+            nonlocal got
+            message = await request.receive()
+            size = len(message.get("body", b""))
+            got += size
+            self._come += size
+            if got > self._limit:
+                raise _too_large(f"more than {self._limit}", self._limit)
+            if self._come > self._most:
+                raise _too_many(self._most)
+            return message
+
+        try:
+            async with asyncio.timeout(PATIENCE):
+                photo = await _photo_in(Request(request.scope, receive_part))
+        except TimeoutError:
+            trouble = f"photo: has not come in {PATIENCE} s; send a smaller one"
+            raise HTTPException(408, trouble) from None
+        finally:
+            self._come -= got
+        if not photo:
+            raise HTTPException(400, "photo: is empty, expected the bytes of an image")
+        return photo
 
 
 async def _photo_in(request: Request) -> bytes:
@@ -55,24 +79,17 @@ async def _photo_in(request: Request) -> bytes:
     raise HTTPException(400, f"form: holds no file, {EXPECTED}")
 
 
-class _Limited:
-    """What comes of a request, while it is within the limit."""
-
-    def __init__(self, request: Request, limit: int) -> None:
-        self._receive, self._limit, self._got = request.receive, limit, 0
-
-    async def receive(self) -> Message:
-        """Return the next part of the request; HTTPException 413 beyond the limit."""
-        message = await self._receive()
-        self._got += len(message.get("body", b""))
-        if self._got > self._limit:
-            raise _too_large(f"more than {self._limit}", self._limit)
-        return message
-
-
 def _too_large(found: str, limit: int) -> HTTPException:
     return HTTPException(
         413,
         f"photo: has {found} bytes, expected at most {limit}; send a smaller one, or start the "
         "service with a larger --limit",
+    )
+
+
+def _too_many(most: int) -> HTTPException:
+    return HTTPException(
+        503,
+        f"photos: more than {most} bytes are on their way; send this one again in {PATIENCE} s",
+        {"Retry-After": str(PATIENCE)},  # by then each of them has come, or is given up
     )
