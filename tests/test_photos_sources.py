@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import struct
 from itertools import islice
 
 import av
@@ -46,6 +47,44 @@ def test_every_third_frame_of_a_video_has_its_time(video):
     np.testing.assert_allclose([item.seconds for item in items], [0, 0.6, 1.2, 1.8], atol=1e-6)
     levels = [np.array(item.photo).mean() for item in items]
     np.testing.assert_allclose(levels, [0, 60, 120, 180], atol=6)
+
+
+SEEN = {  # by a, b, c, d of a display matrix: colours of the corners, row by row
+    (1, 0, 0, 1): "rgbw",
+    (-1, 0, 0, 1): "grwb",
+    (-1, 0, 0, -1): "wbgr",
+    (1, 0, 0, -1): "bwrg",
+    (0, 1, 1, 0): "rbgw",
+    (0, 1, -1, 0): "brwg",
+    (0, -1, -1, 0): "wgbr",
+    (0, -1, 1, 0): "gwrb",
+}
+COLOURS = {"r": (255, 0, 0), "g": (0, 255, 0), "b": (0, 0, 255), "w": (255, 255, 255)}
+
+
+@pytest.mark.parametrize(("matrix", "seen"), SEEN.items())
+def test_frames_are_turned_and_mirrored_as_a_player_shows_them(tmp_path, matrix, seen):
+    """As a front camera's video may be: not turned alone, but mirrored."""
+    path, pixels = tmp_path / "clip.mp4", np.zeros((48, 64, 3), dtype=np.uint8)
+    for corner, colour in enumerate(COLOURS.values()):
+        row, column = divmod(corner, 2)
+        pixels[24 * row : 24 * row + 24, 32 * column : 32 * column + 32] = colour
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mpeg4", rate=5)
+        stream.width, stream.height = 64, 48
+        file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        file.mux(stream.encode(None))
+    content = path.read_bytes()
+    start = content.index(b"tkhd") + 44  # ISO 14496-12: where a track's matrix is, by rows
+    a, b, c, d = (each << 16 for each in matrix)
+    told = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content[:start] + told + content[start + 36 :])
+    (item,) = video_frames(path)
+    width, height = item.photo.size
+    assert (width, height) == ((64, 48) if matrix[0] else (48, 64))
+    corners = [(8, 8), (width - 8, 8), (8, height - 8), (width - 8, height - 8)]
+    for corner, colour in zip(corners, seen, strict=True):
+        np.testing.assert_allclose(item.photo.getpixel(corner), COLOURS[colour], atol=40)
 
 
 def test_what_is_no_video_is_told(video, tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
+import numpy as np
 from PIL import Image
 
 from ..folders import files_below, refuse_no_folder
@@ -25,8 +26,17 @@ logger = logging.getLogger(__name__)
 # FFmpeg's reader of each kind of file, by suffix: it looks for no other, and follows no address.
 CONTAINERS = {".mp4": "mov", ".mov": "mov", ".m4v": "mov", ".mkv": "matroska"}
 CONTAINERS |= {".webm": "matroska", ".avi": "avi"}
-TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180}
-TURNS |= {-180: TURNS[180], 270: Image.Transpose.ROTATE_270, -90: Image.Transpose.ROTATE_270}
+# What shows a frame as its display matrix says, by a, b, c, d: what is stored at (x, y) is seen at
+# (a x + c y, b x + d y), y down.
+TURNS = {
+    (-1, 0, 0, 1): Image.Transpose.FLIP_LEFT_RIGHT,
+    (-1, 0, 0, -1): Image.Transpose.ROTATE_180,
+    (1, 0, 0, -1): Image.Transpose.FLIP_TOP_BOTTOM,
+    (0, 1, 1, 0): Image.Transpose.TRANSPOSE,
+    (0, 1, -1, 0): Image.Transpose.ROTATE_270,
+    (0, -1, -1, 0): Image.Transpose.TRANSVERSE,
+    (0, -1, 1, 0): Image.Transpose.ROTATE_90,
+}
 MOST_FAILURES = 30  # of a camera, one after another, before it counts as gone
 PAUSE = 0.5  # seconds between two looks at a folder
 AGAIN = "%s: was written anew, and is not localised again; give new photos names of their own"
@@ -67,10 +77,8 @@ def video_frames(path: str | Path, every: int = 1) -> Iterator[Item]:
         with av.open(str(path), format=CONTAINERS[path.suffix.lower()], **how) as file:
             for count, frame in enumerate(_decoded(path, file), start=1):
                 if (count - 1) % every == 0:
-                    image, turn = frame.to_image(), TURNS.get(getattr(frame, "rotation", 0))
-                    image = image if turn is None else image.transpose(turn)
                     name = f"{path.name}/frame-{count - 1:06d}"
-                    yield Item(name, image, float(frame.time or 0))
+                    yield Item(name, _as_shown(frame), float(frame.time or 0))
     except (av.error.FFmpegError, OSError) as error:
         raise InputError(
             f"{path}: cannot be read as a video ({error}), expected MP4, MOV, MKV, WebM or AVI; "
@@ -78,6 +86,16 @@ def video_frames(path: str | Path, every: int = 1) -> Iterator[Item]:
         ) from error
     if not count:
         raise InputError(f"{path}: holds no frame that can be read, expected a video; replace it")
+
+
+def _as_shown(frame: "av.VideoFrame") -> Image.Image:  # noqa: F821
+    """Return a frame turned by right angles, or mirrored, as its file says that it is shown."""
+    image, matrix = frame.to_image(), frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return image
+    a, b, _, c, d, *_ = (np.frombuffer(bytes(matrix), np.int32) / 2**16).round().tolist()
+    turn = TURNS.get((a, b, c, d))
+    return image if turn is None else image.transpose(turn)
 
 
 def _decoded(path: Path, file: "av.container.InputContainer") -> Iterator["av.VideoFrame"]:  # noqa: F821
