@@ -6,7 +6,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from relposegnn.images import UPRIGHT, common_size, open_image, read_image
-from relposegnn.photos.files import find_photos, frame_around, read_photo
+from relposegnn.photos.files import find_photos, frame_around, read_photo, requested_photos
 from relposegnn.runtime import InputError
 
 ORIENTATION = 0x0112  # EXIF's tag
@@ -72,6 +72,10 @@ def test_links_to_other_folders_are_followed_and_need_not_end(tmp_path, pixels, 
         found = find_photos(album)
     assert found == ["a.png", "from-phone/c.png", "from-phone/deep/d.png", "walk/b.png"]
     assert "lost.png: is a link to nothing" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        find_photos(album, logging.DEBUG)  # as a command looks before it has a place
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("name", ["a.jpeg", "b.PNG"])
@@ -194,6 +198,37 @@ def test_a_photo_with_damaged_tags_is_read_as_if_it_had_none(tmp_path, pixels):
     damaged, whole = (read_photo(tmp_path / name, *SIZES) for name in ("a.jpg", "b.jpg"))
     np.testing.assert_array_equal(damaged.seen, whole.seen)
     assert np.isnan(damaged.focal_length)
+
+
+def test_patterns_and_several_photos(tmp_path):
+    for name in ("a/1.jpg", "a/2.JPG", "a/3.txt", "b/c/4.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert find_photos(tmp_path / "a/*.[jJ]*") == ["1.jpg", "2.JPG"]
+    assert find_photos(tmp_path / "*/**/*.png") == ["b/c/4.png"]
+    with pytest.raises(InputError, match=r"matches no photos \(1 other files\)"):
+        find_photos(tmp_path / "a/*.txt")
+    folder, names = requested_photos([tmp_path / "a/1.jpg", tmp_path / "b", tmp_path / "a"])
+    assert folder == tmp_path
+    assert names == ["a/1.jpg", "b/c/4.png", "a/2.JPG"]
+    assert requested_photos(tmp_path / "a/1.jpg") == (tmp_path / "a", ["1.jpg"])
+
+
+def test_what_there_is_by_its_name_is_no_pattern(tmp_path):
+    """Phones and people put brackets in names."""
+    for name in ("trip [2024]/[b].jpg", "trip [2024]/b.jpg", "trip 2/c.jpg", "trip*/d.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    expected = {
+        "trip [2024]/*.jpg": ("trip [2024]", ["[b].jpg", "b.jpg"]),
+        "trip [2024]/[ab].jpg": ("trip [2024]", ["b.jpg"]),
+        "trip [2024]/[b].jpg": ("trip [2024]", ["[b].jpg"]),
+        "trip [2024]": ("trip [2024]", ["[b].jpg", "b.jpg"]),
+        "trip*/*.jpg": ("trip*", ["d.jpg"]),
+        "trip [0-9]/*.jpg": ("", ["trip 2/c.jpg"]),
+    }
+    for asked, (folder, names) in expected.items():
+        assert requested_photos(tmp_path / asked) == (tmp_path / folder, names)
 
 
 @pytest.mark.parametrize("pattern", ["**.jpg", "walk/***", "wa**/a.jpg"])

@@ -12,7 +12,6 @@ import pytest
 from PIL import ExifTags, Image
 
 from relposegnn.images import open_image
-from relposegnn.photos.files import find_photos, requested_photos
 from relposegnn.photos.sources import (
     PATIENCE,
     camera_frames,
@@ -246,20 +245,6 @@ def test_a_watch_outlives_what_goes_and_tells_each_trouble_once(tmp_path, monkey
         "leads to a folder that was looked at already",
         "was written anew, and is not localised again; give new photos names of their own",
     ]
-
-
-def test_patterns_and_several_photos(tmp_path):
-    for name in ("a/1.jpg", "a/2.JPG", "a/3.txt", "b/c/4.png"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("")
-    assert find_photos(tmp_path / "a/*.[jJ]*") == ["1.jpg", "2.JPG"]
-    assert find_photos(tmp_path / "*/**/*.png") == ["b/c/4.png"]
-    with pytest.raises(InputError, match=r"matches no photos \(1 other files\)"):
-        find_photos(tmp_path / "a/*.txt")
-    folder, names = requested_photos([tmp_path / "a/1.jpg", tmp_path / "b", tmp_path / "a"])
-    assert folder == tmp_path
-    assert names == ["a/1.jpg", "b/c/4.png", "a/2.JPG"]
-    assert requested_photos(tmp_path / "a/1.jpg") == (tmp_path / "a", ["1.jpg"])
 
 
 def test_heic_is_read_as_it_is_seen(tmp_path, monkeypatch):

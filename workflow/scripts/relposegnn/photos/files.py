@@ -51,8 +51,8 @@ def find_photos(folder: str | Path, tell: int = logging.WARNING) -> list[str]:
     A file stands for itself alone, by its name; a pattern such as ``trip/*.jpg`` for what it
     matches. Links to other folders are followed.
 
-    Hidden files and folders are not looked at; files of other kinds are counted in the log, at the
-    level ``tell``.
+    Hidden files and folders are not looked at; files of other kinds are counted in the log, and
+    links that lead nowhere are told, at the level ``tell`` or below.
 
     Raises:
         InputError: there is no such folder, no photo in it, or photos whose names are no UTF-8.
@@ -98,7 +98,8 @@ def _find_photos(folder: Path, tell: int) -> list[str]:
     refuse_no_folder(
         folder, "a photo or a folder of photos (JPEG, PNG or HEIC); a video is localised alone"
     )
-    relative = [path.relative_to(folder) for path in files_below(folder)]
+    below = files_below(folder, lambda level, *told: logger.log(min(level, tell), *told))
+    relative = [path.relative_to(folder) for path in below]
     visible = [path for path in relative if not any(part.startswith(".") for part in path.parts)]
     photos = sorted(path.as_posix() for path in visible if path.suffix.lower() in SUFFIXES)
     others = Counter(
@@ -116,12 +117,17 @@ def _find_photos(folder: Path, tell: int) -> list[str]:
 
 
 def folder_of(photos: str | Path) -> Path:
-    """Return the folder that ``find_photos`` names photos in: of a pattern, the one before it."""
+    """Return the folder that ``find_photos`` names photos in: of a pattern, the one before it.
+
+    What there is by its name is no pattern, whatever brackets it has.
+    """
     photos = Path(photos)
-    if photos.exists():
-        return photos.parent if photos.is_file() else photos
-    fixed = [bool(PATTERN.search(part)) for part in photos.parts]
-    return Path(*photos.parts[: fixed.index(True)]) if True in fixed else photos
+    if photos.is_file():
+        return photos.parent
+    for part in [*reversed(photos.parents), photos]:
+        if PATTERN.search(part.name) and not part.exists():
+            return part.parent
+    return photos
 
 
 def requested_photos(given: str | Path | Sequence[str | Path]) -> tuple[Path, list[str]]:
