@@ -23,8 +23,9 @@ from relposegnn.metrics import STATED
 from relposegnn.model_settings import ModelSettings
 from relposegnn.owners import Owner
 from relposegnn.photos import localiser
-from relposegnn.photos.localiser import POSE, Localiser, neighbours_of_photos
+from relposegnn.photos.localiser import POSE, Localiser
 from relposegnn.photos.localising import localise_photos
+from relposegnn.photos.retrieval import neighbours_of_photos
 from relposegnn.retrieval.exact import Ranker
 from relposegnn.retrieval.ranking import rank_neighbours
 from relposegnn.retrieval.rankings import read_ranking
@@ -166,9 +167,12 @@ def test_a_loaded_place_localises_photos_as_often_as_one_likes(place, folder, tm
         )
 
 
-def test_no_photos_are_a_table_of_no_rows(place, folder):
+def test_no_photos_are_a_table_of_no_rows_and_wrong_requests_are_told(place, folder):
     with Localiser(place, CPU) as loaded:
         one, none = loaded.localise(folder / "test 1.PNG"), loaded.localise([])
+        for wrong in (585.0, -1, 0, float("nan")):
+            with pytest.raises(InputError, match="to 100 longer sides of the photo; divide"):
+                loaded.localise(folder / "test 1.PNG", focal_length=wrong)
         with pytest.raises(InputError, match="got 1 names of 2 photos, expected one for each"):
             loaded.localise([folder / "test 1.PNG"] * 2, ["a"])
     pd.testing.assert_frame_equal(none.table, one.table[:0].astype({"similarity": float}))

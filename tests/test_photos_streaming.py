@@ -1,11 +1,15 @@
 """Photos that come one after another: what is written as they come, and at the end."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from described_place import CPU, described_place
 from PIL import Image
 
+from relposegnn.camera_files import write_camera
+from relposegnn.owners import Owner
 from relposegnn.photos.command import main as localise
 from relposegnn.photos.localiser import COLUMNS, POSE, Localiser
 from relposegnn.photos.map_files import export_map
@@ -82,6 +86,29 @@ def test_a_place_that_changes_ends_a_stream(folder, tmp_path):
         list(localise_stream(loaded, items(), tmp_path / "out"))
     assert pd.read_csv(tmp_path / "out/poses.csv")["image"].tolist() == ["a"]
     assert len((tmp_path / "out/poses.txt").read_text().splitlines()) > 0
+
+
+def test_what_every_photo_would_meet_ends_a_stream(folder, tmp_path):
+    """An image of the place that is gone, or a focal length in pixels, is no photo's fault."""
+    place = described_place(tmp_path)
+    images = place.frames.parent / "scene"
+    write_camera(tmp_path / "camera.json", 0.8, "planted", Owner("tiny", "tiny"))
+    place = replace(place, images=images, camera=tmp_path / "camera.json")
+
+    def items():
+        yield Item("a", folder / "test 0.PNG", 0.5)
+        for image in images.rglob("*.png"):
+            image.unlink()
+        yield Item("b", folder / "test 1.PNG", 1.0)
+        pytest.fail("a photo was taken after the place's images had gone")
+
+    with Localiser(place, CPU) as loaded:
+        with pytest.raises(InputError, match=r"scene/.*\.png: no such file, .* put it back"):
+            list(localise_stream(loaded, items(), tmp_path / "out"))
+        with pytest.raises(InputError, match=r"focal length is 585\.0, expected 0\.01 to 100"):
+            list(localise_stream(loaded, items(), tmp_path / "pixels", focal_length=585.0))
+    assert pd.read_csv(tmp_path / "out/poses.csv")["image"].tolist() == ["a"]
+    assert len(pd.read_csv(tmp_path / "pixels/poses.csv")) == 0
 
 
 def test_what_cannot_be_read_since_the_place_has_changed_is_told_of_the_place(

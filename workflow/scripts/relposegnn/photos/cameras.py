@@ -6,9 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ..exchange.pose_formats import Pinhole
+from ..layouts.posed_images import FOCAL_LENGTHS
 from ..matching.most_probable import Guess, Prior
 from ..matching.refinement import FREE, Refined
 from ..matching.scenes import UNTOLD
+from ..runtime import InputError
 
 CAMERA = list(Pinhole._fields)  # columns of a table of photos
 TOLD = 0.02  # deviation of a focal length's logarithm by EXIF, which has whole millimetres
@@ -19,6 +21,20 @@ CUT_ODDS = 10.0
 SAME_ASPECT = 0.03  # of an aspect's logarithm: packed frames have whole pixels
 FIXED = 1e-3  # deviation of what cutting a picture leaves as it is
 SENSOR = 4 / 3  # aspect of sensors, at most: film, which is wider, is what is left of it
+
+
+def check_focal_length(length: float | None) -> None:
+    """Check that a focal length, where one is given, is a lens's, in longer sides of the photo.
+
+    Raises:
+        InputError: it is not.
+    """
+    least, most = FOCAL_LENGTHS
+    if length is not None and not least <= length <= most:
+        raise InputError(
+            f"focal length is {length}, expected {least} to {most} longer sides of the photo; "
+            "divide one in pixels by the photo's longer side"
+        )
 
 
 class AssumedCameras(NamedTuple):

@@ -5,7 +5,8 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,19 @@ SHOWN_NAMES = 5  # of photos; more are counted
 PATTERN = re.compile(r"[*?[]")
 UNREADABLE = re.compile("[\ud800-\udfff]")  # bytes of a name that are no text
 Size = tuple[int, int]  # (width, height) in pixels
+
+
+class PhotoError(InputError):
+    """A photo cannot be read: no fault of the place, and others may follow."""
+
+
+@contextmanager
+def reading_photo() -> Iterator[None]:
+    """Raise what is wrong with a photo as a ``PhotoError``."""
+    try:
+        yield
+    except InputError as error:
+        raise PhotoError(str(error)) from error
 
 
 class Photo(NamedTuple):
@@ -176,9 +190,10 @@ def read_photo(
         orientation: EXIF's, of the database's images.
 
     Raises:
-        InputError: as ``images.open_image``.
+        PhotoError: as ``images.open_image``.
     """
-    image = open_image(path, orientation)
+    with reading_photo():
+        image = open_image(path, orientation)
     frame = frame_around(image.size, packed)
     if frame != image.size:
         described = _framed(image, describing, (frame[0] * crop, frame[1] * crop))

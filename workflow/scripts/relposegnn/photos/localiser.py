@@ -23,21 +23,20 @@ from ..localization import estimate_candidates, way_to_nearest
 from ..matching.refinement import Refined, unrefined
 from ..matching.scenes import poses_of, refined_arrays, regressed_prior, tell_refined
 from ..metrics import STATED, stated_columns
-from ..neighbour_choice import SamplingSettings, choose_neighbours
 from ..owners import Owner
 from ..poses import quaternion_from_matrix
 from ..predictions import ALL_EDGES, DISTANCES, EDGE_SPREADS, NEAREST, REFINED, SOLVED
-from ..runtime import InputError, numpy_generator
+from ..runtime import InputError
 from ..scene_images import SceneImages
 from ..stored_maps import StoredMaps
 from ..threads import map_in_threads, one_core_left
 from ..weights import fingerprint
-from .cameras import CAMERA, AssumedCameras
+from .cameras import CAMERA, AssumedCameras, check_focal_length
 from .confidence import confidence
 from .files import Photo, read_photo
 from .place import Place
 from .refining import PhotoRefiner
-from .retrieval import PhotoRetrieval
+from .retrieval import PhotoRetrieval, neighbours_of_photos
 from .unchanged import Unchanged
 
 logger = logging.getLogger(__name__)
@@ -157,10 +156,12 @@ class Localiser:
             focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
 
         Raises:
-            InputError: a photo cannot be read, there are not as many names, or, ``ChangedError``,
-                a file of the place has changed meanwhile.
+            InputError: there are not as many names, the focal length is none, or an image of the
+                place cannot be read; ``PhotoError``: a photo cannot; ``ChangedError``: a file of
+                the place has changed meanwhile.
         """
         self._files.check()
+        check_focal_length(focal_length)
         paths, names = _listed(photos, names)
         if not paths:
             return Localised(NO_PHOTOS.copy(), np.empty((0, 3, 3)))
@@ -283,18 +284,3 @@ def _listed(
     if len(names) != len(paths):
         raise InputError(f"got {len(names)} names of {len(paths)} photos, expected one for each")
     return paths, list(names)
-
-
-def neighbours_of_photos(
-    names: list[str], ranked: np.ndarray, frames: Frames, sampling: SamplingSettings
-) -> np.ndarray:
-    """Return the neighbours (N, k) of each photo, drawn by a generator of its name."""
-    # Names of all are read where sequences are made of them.
-    sequential = sampling.selection == "sequential"
-    database = frames.names("train") if sequential else range(frames.count("train"))
-    draws = (numpy_generator(sampling.seed, "photos", frames.scene, name) for name in names)
-    chosen = [
-        choose_neighbours(ranking[None], database, sampling, generator, within=False)[0]
-        for ranking, generator in zip(ranked, draws, strict=True)
-    ]
-    return np.concatenate(chosen)

@@ -14,6 +14,7 @@ from ..matching.scenes import KEY_POINTS, MatchedDatabase
 from ..matching.stored_key_points import StoredKeyPoints
 from ..threads import map_in_threads
 from .cameras import AssumedCameras
+from .files import reading_photo
 
 
 class PhotoRefiner:
@@ -47,12 +48,13 @@ class PhotoRefiner:
             workers: threads.
 
         Raises:
-            InputError: an image cannot be read.
+            InputError: an image of the database cannot be read, or, ``PhotoError``, a photo.
         """
 
         def refine(row: int) -> Refined:
             """Return the refined pose of a photo, by its number."""
-            own = find_key_points(paths[row], KEY_POINTS, self._orientation)
+            with reading_photo():
+                own = find_key_points(paths[row], KEY_POINTS, self._orientation)
             prior = cameras.assumed(row, priors[row])
             return self._database.refine(own, cameras.focal_lengths[row], ranked[row], prior)
 

@@ -9,10 +9,10 @@ import torch
 from ..frames import Frames
 from ..json_files import number
 from ..limits import checked_size
-from ..neighbour_choice import check_choice
+from ..neighbour_choice import SamplingSettings, check_choice, choose_neighbours
 from ..retrieval.describers import Describer, load_describer
 from ..retrieval.exact import Ranker
-from ..runtime import InputError
+from ..runtime import InputError, numpy_generator
 from ..storage import check_scene, open_hdf5, read_settings
 from ..whole_files import reading
 from .confidence import similarity_scale
@@ -101,3 +101,18 @@ def _describer_of(
             f"{recorded}; give the same file, or describe the frames again"
         )
     return describer
+
+
+def neighbours_of_photos(
+    names: list[str], ranked: np.ndarray, frames: Frames, sampling: SamplingSettings
+) -> np.ndarray:
+    """Return the neighbours (N, k) of each photo, drawn by a generator of its name."""
+    # Names of all are read where sequences are made of them.
+    sequential = sampling.selection == "sequential"
+    database = frames.names("train") if sequential else range(frames.count("train"))
+    draws = (numpy_generator(sampling.seed, "photos", frames.scene, name) for name in names)
+    chosen = [
+        choose_neighbours(ranking[None], database, sampling, generator, within=False)[0]
+        for ranking, generator in zip(ranked, draws, strict=True)
+    ]
+    return np.concatenate(chosen)

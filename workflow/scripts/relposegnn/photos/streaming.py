@@ -9,9 +9,9 @@ import pandas as pd
 from ..exchange.pose_formats import write_images, write_tum
 from ..runtime import InputError, disk_errors_named, make_folder
 from .exporting import accepted_poses, write_formats
+from .files import PhotoError
 from .localiser import ABSENT, COLUMNS, NO_PHOTOS, Localiser
 from .sources import Item
-from .unchanged import ChangedError
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ def localise_stream(
         formats: further ones for accepted poses, at the end, see ``exporting.write_formats``.
 
     Raises:
-        InputError: the source cannot be read at all, or, ``ChangedError``, a file of the place has
-            changed meanwhile.
+        InputError: the source cannot be read at all, nor any photo be localised: see
+            ``Localiser.localise``.
     """
     folder = Path(output_folder)
     make_folder(folder)
@@ -75,9 +75,7 @@ def _row_of(localiser: Localiser, item: Item, focal_length: float | None) -> pd.
         try:
             row = localiser.localise([item.photo], [item.name], focal_length).table
             return row.assign(seconds=item.seconds)
-        except ChangedError:  # which every photo would meet
-            raise
-        except InputError as error:
+        except PhotoError as error:
             trouble = error
     logger.error("%s", trouble)
     row = pd.DataFrame([{"image": item.name, **ABSENT}]).reindex(columns=COLUMNS)
