@@ -118,7 +118,7 @@ def test_neighbours_follow_the_seed_and_the_name(place):
 def test_outputs_tell_the_same(place, folder, tmp_path, monkeypatch):
     planted = np.array([0.1, 0.9, 0.3, 0.6, 0.2, 0.8])
     monkeypatch.setattr(localiser, "confidence", lambda *_: planted.copy())
-    localise(place, folder, tmp_path / "out", minimum_confidence=0.6)
+    found = localise(place, folder, tmp_path / "out", minimum_confidence=0.6)
     files = {path.name: path for path in (tmp_path / "out").iterdir()}
     assert set(files) == {"poses.csv", "poses.txt", "images.txt", "photos.png"}
     table = pd.read_csv(files["poses.csv"])
@@ -126,6 +126,8 @@ def test_outputs_tell_the_same(place, folder, tmp_path, monkeypatch):
     np.testing.assert_allclose(table["confidence"], planted)
     assert list(table["accepted"]) == [False, True, False, True, False, True]
     assert "true" in files["poses.csv"].read_text()
+    in_full = pd.read_csv(files["poses.csv"], dtype=str)[POSE].astype(float)
+    pd.testing.assert_frame_equal(in_full, found[POSE], check_exact=True)
     accepted = table[table["accepted"]]
     tum = np.loadtxt(files["poses.txt"])
     np.testing.assert_allclose(tum[:, 1:4], accepted[POSE[:3]], atol=1e-6)

@@ -1,5 +1,7 @@
 """Photos that come one after another: what is written as they come, and at the end."""
 
+import gc
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -50,6 +52,53 @@ def test_a_stream_writes_as_it_goes_and_goes_on_after_a_bad_photo(place, folder,
     for name in ("hloc", "ace"):
         lines = (tmp_path / f"out/{name}.txt").read_text().splitlines()
         assert [line.split()[0] for line in lines] == ["a", "d"]
+
+
+def test_a_watched_trajectory_is_in_full_and_in_the_order_of_time(
+    place, folder, tmp_path, monkeypatch
+):
+    """Photos of one date too; at map coordinates, nanometres and microseconds stay."""
+    date = 1764487001.1234567
+    seconds = {"test 0.PNG": date + 60, "test 1.PNG": date, "test 2.PNG": date, "test 3.PNG": 0.1}
+    localise_one, poses = Localiser.localise, []
+
+    def localise_far(*arguments):
+        found = localise_one(*arguments)
+        found.table["tx"] += 32_600_000 / 3
+        poses.append(found.table[POSE].iloc[0].tolist())
+        return found
+
+    monkeypatch.setattr(Localiser, "localise", localise_far)
+    with Localiser(place, CPU) as loaded:
+        items = [Item(name, folder / name, own) for name, own in seconds.items()]
+        list(localise_stream(loaded, items, tmp_path))
+    table = pd.read_csv(tmp_path / "poses.csv", dtype=str)  # pandas may round numbers
+    assert table[POSE].astype(float).to_numpy().tolist() == poses
+    assert table["seconds"].astype(float).tolist() == list(seconds.values())
+    tum = np.loadtxt(tmp_path / "poses.txt")
+    np.testing.assert_array_equal(tum[:, 1], np.array(poses)[[3, 1, 2, 0], 0])
+    assert tum[[0, 1, 3], 0].tolist() == [0.1, date, date + 60]
+    assert 0 < tum[2, 0] - date < 2e-6
+    tools = pytest.importorskip("evo.tools.file_interface")
+    valid, details = tools.read_tum_trajectory_file(tmp_path / "poses.txt").check()
+    assert valid, details
+
+
+def test_a_stream_keeps_little_of_each_pose(place, folder, tmp_path, monkeypatch):
+    """A camera goes on for weeks."""
+    with Localiser(place, CPU) as loaded:
+        once = loaded.localise(folder / "test 0.PNG")
+        monkeypatch.setattr(loaded, "localise", lambda *_: once._replace(table=once.table.copy()))
+        items = (Item(f"camera-0/frame-{n:06d}", folder / "test 0.PNG", n / 5) for n in range(900))
+        rows = localise_stream(loaded, items, tmp_path)
+        sizes = []
+        tracemalloc.start()
+        for number, _ in enumerate(rows):
+            if number in (300, 800):
+                gc.collect()
+                sizes.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+    assert (sizes[1] - sizes[0]) / 500 < 2000  # bytes
 
 
 def test_a_watch_with_a_photo_that_cannot_be_read_ends_with_1(

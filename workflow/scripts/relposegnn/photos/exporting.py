@@ -1,9 +1,10 @@
-"""The poses of accepted photos in formats of other programs, see docs/formats.md."""
+"""The table of photos, written, and accepted ones in formats of other programs: docs/formats.md."""
 
 import logging
 import math
 from collections.abc import Collection
 from pathlib import Path
+from typing import TextIO
 
 import pandas as pd
 
@@ -21,6 +22,12 @@ def accepted_poses(table: pd.DataFrame) -> PoseList:
     poses = accepted[POSE].to_numpy()
     remark = "Photos that were accepted, estimated by relposegnn."
     return PoseList(list(accepted["image"]), poses[:, :3], poses[:, 3:], remark)
+
+
+def write_table(table: pd.DataFrame, file: Path | TextIO, header: bool = True) -> None:
+    """Write rows of ``poses.csv``, see ``Localiser.localise``: numbers in full, as in the lists."""
+    written = table.assign(accepted=table["accepted"].map({True: "true", False: "false"}))
+    written.to_csv(file, index=False, header=header)
 
 
 def write_formats(table: pd.DataFrame, output_folder: str | Path, formats: Collection[str]) -> None:

@@ -11,7 +11,7 @@ from ..exchange.pose_formats import write_images, write_tum
 from ..images import UPRIGHT, open_image
 from ..runtime import InputError, atomic_path, make_folder
 from ..threads import map_in_threads
-from .exporting import accepted_poses, write_formats
+from .exporting import accepted_poses, write_formats, write_table
 from .files import requested_photos
 from .localiser import ABSENT, Localiser
 from .picture import plot_photos
@@ -118,5 +118,4 @@ def _write(table: pd.DataFrame, folder: Path) -> None:
     write_tum(folder / "poses.txt", listed)
     write_images(folder / "images.txt", listed)
     with atomic_path(folder / "poses.csv") as partial:
-        written = table.assign(accepted=table["accepted"].map({True: "true", False: "false"}))
-        written.to_csv(partial, index=False, float_format="%.9g")
+        write_table(table, partial)

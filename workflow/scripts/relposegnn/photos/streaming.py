@@ -2,18 +2,21 @@
 
 import logging
 from collections.abc import Collection, Iterable, Iterator
+from itertools import accumulate
 from pathlib import Path
 
 import pandas as pd
 
 from ..exchange.pose_formats import write_images, write_tum
 from ..runtime import InputError, disk_errors_named, make_folder
-from .exporting import accepted_poses, write_formats
+from .exporting import accepted_poses, write_formats, write_table
 from .files import PhotoError
 from .localiser import ABSENT, COLUMNS, NO_PHOTOS, Localiser
 from .sources import Item
 
 logger = logging.getLogger(__name__)
+
+TIE = 1e-6  # seconds between photos of one date: a trajectory has one pose at a time
 
 
 def localise_stream(
@@ -27,7 +30,7 @@ def localise_stream(
 
     ``poses.csv`` grows with each row, also of items that have no pose, whose reason is in the log.
     ``poses.txt`` (TUM, by the items' own seconds) and ``images.txt`` (COLMAP) have the accepted
-    poses and are written at the end, which may be the user's interruption.
+    poses, in the order of time, and are written at the end, which may be the user's interruption.
 
     Args:
         localiser: of the place.
@@ -43,29 +46,33 @@ def localise_stream(
     folder = Path(output_folder)
     make_folder(folder)
     none = NO_PHOTOS.assign(seconds=0.0)
-    rows = [none]  # of accepted poses
+    rows = []  # of accepted poses, as tuples: a camera may go on for weeks
     try:
         how = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
         written_to = folder / "poses.csv"
         with disk_errors_named(written_to), written_to.open("w", **how) as table:
-            none.to_csv(table, index=False)
+            write_table(none, table)
             for item in items:
                 row = _row_of(localiser, item, focal_length)
-                written = row.assign(accepted=str(bool(row["accepted"].iloc[0])).lower())
-                written.to_csv(table, index=False, header=False, float_format="%.9g")
+                write_table(row, table, header=False)
                 table.flush()
                 if row["accepted"].iloc[0]:
-                    rows.append(row)
+                    rows += row.itertuples(index=False, name=None)
                 yield row.iloc[0].to_dict()
     except KeyboardInterrupt:
         logger.info("interrupted: what was localised so far is kept")
     finally:  # also where whoever takes the rows stops
-        accepted = pd.concat(rows)
+        accepted = pd.DataFrame(rows, columns=none.columns).astype(none.dtypes)
+        accepted = accepted.sort_values("seconds", kind="stable")
         listed = accepted_poses(accepted)
-        seconds = [f"{each:.6f}" for each in accepted["seconds"]]
-        write_tum(folder / "poses.txt", listed, seconds, "in seconds")
+        write_tum(folder / "poses.txt", listed, _ascending(accepted["seconds"]), "in seconds")
         write_images(folder / "images.txt", listed)
         write_formats(accepted, folder, formats)
+
+
+def _ascending(seconds: Iterable[float]) -> list[float]:
+    """Return sorted times, those of which several are the same ``TIE`` apart."""
+    return list(accumulate(seconds, lambda before, own: max(own, before + TIE)))
 
 
 def _row_of(localiser: Localiser, item: Item, focal_length: float | None) -> pd.DataFrame:
