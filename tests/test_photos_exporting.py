@@ -7,7 +7,7 @@ import pytest
 from relposegnn.exchange.pose_formats import FORMATS, GUESSED_LENGTH
 from relposegnn.layouts.colmap import read_model
 from relposegnn.photos.cameras import CAMERA
-from relposegnn.photos.exporting import write_formats
+from relposegnn.photos.exporting import remove_earlier, write_formats, write_lists
 from relposegnn.photos.localiser import POSE
 
 CAMERAS = {
@@ -60,3 +60,24 @@ def test_only_what_is_asked_for(tmp_path, table):
     assert not (tmp_path / "out").exists()
     write_formats(table, tmp_path / "out", ["ace"])
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["ace.txt"]
+
+
+def test_what_an_earlier_run_left_is_removed_and_nothing_else(tmp_path, table):
+    """A model, or a list, of the user's own is told by its first line."""
+    (tmp_path / "colmap").mkdir()
+    users = [tmp_path / name for name in ("images.txt", "hloc.txt", "colmap/images.txt")]
+    for path in users:
+        path.write_text("# Image list with two lines of data per image:\n")
+    remove_earlier(tmp_path)
+    assert all(path.exists() for path in users)
+    write_formats(table, tmp_path, FORMATS)
+    write_lists(table, tmp_path)
+    for name in ("photos.png", "poses.csv", "notes.txt", "colmap/database.db"):
+        (tmp_path / name).write_text("")
+    remove_earlier(tmp_path)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    assert left == {"poses.csv", "notes.txt", "colmap", "colmap/database.db"}
+    (tmp_path / "colmap/database.db").unlink()
+    write_formats(table, tmp_path, ["colmap"])
+    remove_earlier(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"poses.csv", "notes.txt"}

@@ -11,9 +11,11 @@ from described_place import CPU, described_place
 from PIL import Image
 
 from relposegnn.camera_files import write_camera
+from relposegnn.exchange.pose_formats import FORMATS
 from relposegnn.owners import Owner
 from relposegnn.photos.command import main as localise
 from relposegnn.photos.localiser import COLUMNS, POSE, Localiser
+from relposegnn.photos.localising import localise_photos
 from relposegnn.photos.map_files import export_map
 from relposegnn.photos.sources import Item
 from relposegnn.photos.streaming import localise_stream
@@ -173,6 +175,18 @@ def test_what_cannot_be_read_since_the_place_has_changed_is_told_of_the_place(
         monkeypatch.setattr(loaded, "_recognise", read_changed)
         with pytest.raises(ChangedError, match=r"tiny-frames\.h5: was written anew"):
             loaded.localise(folder / "test 0.PNG")
+
+
+def test_a_run_leaves_nothing_of_the_one_before_it(place, folder, tmp_path):
+    """Photos after a stream in one folder, and the other way round."""
+    lists, photo = {"poses.csv", "poses.txt", "images.txt"}, folder / "test 0.PNG"
+    with Localiser(place, CPU) as loaded:
+        list(localise_stream(loaded, [Item("a", photo, 0.5)], tmp_path / "out", None, FORMATS))
+        assert {path.name for path in (tmp_path / "out").iterdir()} > {"colmap", "ace.txt"}
+        localise_photos(place, photo, tmp_path / "out", CPU)
+        assert {path.name for path in (tmp_path / "out").iterdir()} == lists | {"photos.png"}
+        list(localise_stream(loaded, [Item("b", photo, 0.5)], tmp_path / "out"))
+        assert {path.name for path in (tmp_path / "out").iterdir()} == lists
 
 
 def test_a_stream_of_no_photos_leaves_a_table_of_none(place, tmp_path):

@@ -2,32 +2,90 @@
 
 import logging
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
 import pandas as pd
 
 from ..exchange.models import write_model
-from ..exchange.pose_formats import GUESSED_LENGTH, Pinhole, PoseList, write_ace, write_hloc
+from ..exchange.pose_formats import (
+    GUESSED_LENGTH,
+    Pinhole,
+    PoseList,
+    write_ace,
+    write_hloc,
+    write_images,
+    write_tum,
+)
+from ..runtime import disk_errors_named
 from .cameras import CAMERA
 from .localiser import POSE
 
 logger = logging.getLogger(__name__)
+
+REMARK = "Photos that were accepted, estimated by relposegnn."
+# Files beside ``poses.csv``, by folder; the last one tells by its first line that they are ours.
+LISTS = {
+    "colmap": ("cameras.txt", "points3D.txt", "images.txt"),
+    "": ("poses.txt", "hloc.txt", "ace.txt", "photos.png", "images.txt"),
+}
+
+
+def remove_earlier(output_folder: str | Path) -> None:
+    """Remove what an earlier run left beside ``poses.csv``: it is of other photos than a new one.
+
+    Other files stay, and so does a COLMAP model of the user's own.
+    """
+    for below, names in LISTS.items():
+        folder = Path(output_folder, below)
+        if not _is_ours(folder / names[-1]):
+            continue
+        for path in map(folder.joinpath, names):
+            with disk_errors_named(path):
+                path.unlink(missing_ok=True)
+        if below:
+            with suppress(OSError):  # there is more in it
+                folder.rmdir()
+
+
+def _is_ours(images: Path) -> bool:
+    """Return whether an ``images.txt`` is of photos that were localised."""
+    try:
+        with images.open(encoding="utf-8", errors="replace") as file:
+            return file.readline().strip() == f"# {REMARK}"
+    except OSError:
+        return False
 
 
 def accepted_poses(table: pd.DataFrame) -> PoseList:
     """Return the poses that a table of photos, see ``Localiser.localise``, has accepted."""
     accepted = table[table["accepted"]]
     poses = accepted[POSE].to_numpy()
-    remark = "Photos that were accepted, estimated by relposegnn."
-    return PoseList(list(accepted["image"]), poses[:, :3], poses[:, 3:], remark)
+    return PoseList(list(accepted["image"]), poses[:, :3], poses[:, 3:], REMARK)
 
 
 def write_table(table: pd.DataFrame, file: Path | TextIO, header: bool = True) -> None:
     """Write rows of ``poses.csv``, see ``Localiser.localise``: numbers in full, as in the lists."""
     written = table.assign(accepted=table["accepted"].map({True: "true", False: "false"}))
     written.to_csv(file, index=False, header=header)
+
+
+def write_lists(
+    table: pd.DataFrame, output_folder: str | Path, seconds: Sequence[float] | None = None
+) -> None:
+    """Write accepted photos as ``poses.txt`` (TUM) and ``images.txt`` (COLMAP).
+
+    Args:
+        table: of photos, see ``Localiser.localise``.
+        output_folder: to write to.
+        seconds: of each accepted one, ascending; None: they are counted.
+    """
+    poses, folder = accepted_poses(table), Path(output_folder)
+    clock = () if seconds is None else (seconds, "in seconds")
+    write_tum(folder / "poses.txt", poses, *clock)
+    write_images(folder / "images.txt", poses)
 
 
 def write_formats(table: pd.DataFrame, output_folder: str | Path, formats: Collection[str]) -> None:

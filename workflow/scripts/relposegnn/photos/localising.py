@@ -7,11 +7,10 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from ..exchange.pose_formats import write_images, write_tum
 from ..images import UPRIGHT, open_image
 from ..runtime import InputError, atomic_path, make_folder
 from ..threads import map_in_threads
-from .exporting import accepted_poses, write_formats, write_table
+from .exporting import remove_earlier, write_formats, write_lists, write_table
 from .files import requested_photos
 from .localiser import ABSENT, Localiser
 from .picture import plot_photos
@@ -55,6 +54,7 @@ def localise_photos(
     paths = [photo_folder / name for name in readable]
     with Localiser(place, device, workers) as localiser:
         table, covariances = localiser.localise(paths, readable, focal_length)
+        remove_earlier(output_folder)
         picture, least = Path(output_folder, "photos.png"), place.minimum_confidence
         plot_photos(table, photo_folder, localiser.frames, least, picture, covariances)
     write_formats(table, output_folder, formats)
@@ -113,9 +113,7 @@ def _with_all(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
 def _write(table: pd.DataFrame, folder: Path) -> None:
     """Write the table, and lists of the accepted poses."""
-    listed = accepted_poses(table)
-    logger.info("%d of %d photos accepted", len(listed.names), len(table))
-    write_tum(folder / "poses.txt", listed)
-    write_images(folder / "images.txt", listed)
+    logger.info("%d of %d photos accepted", table["accepted"].sum(), len(table))
+    write_lists(table, folder)
     with atomic_path(folder / "poses.csv") as partial:
         write_table(table, partial)

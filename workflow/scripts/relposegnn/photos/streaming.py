@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..exchange.pose_formats import write_images, write_tum
 from ..runtime import InputError, disk_errors_named, make_folder
-from .exporting import accepted_poses, write_formats, write_table
+from .exporting import remove_earlier, write_formats, write_lists, write_table
 from .files import PhotoError
 from .localiser import ABSENT, COLUMNS, NO_PHOTOS, Localiser
 from .sources import Item
@@ -45,6 +44,7 @@ def localise_stream(
     """
     folder = Path(output_folder)
     make_folder(folder)
+    remove_earlier(folder)
     none = NO_PHOTOS.assign(seconds=0.0)
     rows = []  # of accepted poses, as tuples: a camera may go on for weeks
     try:
@@ -64,9 +64,7 @@ def localise_stream(
     finally:  # also where whoever takes the rows stops
         accepted = pd.DataFrame(rows, columns=none.columns).astype(none.dtypes)
         accepted = accepted.sort_values("seconds", kind="stable")
-        listed = accepted_poses(accepted)
-        write_tum(folder / "poses.txt", listed, _ascending(accepted["seconds"]), "in seconds")
-        write_images(folder / "images.txt", listed)
+        write_lists(accepted, folder, _ascending(accepted["seconds"]))
         write_formats(accepted, folder, formats)
 
 
