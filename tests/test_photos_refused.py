@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from described_place import FITTING, localise
 
-from relposegnn.photos.localiser import POSE
+from relposegnn.photos import localising
+from relposegnn.photos.localiser import POSE, Localiser
 from relposegnn.retrieval.descriptors import fit_vocabulary
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5
@@ -46,6 +48,67 @@ def test_photos_none_of_which_can_be_read_leave_nothing(place, tmp_path):
     with pytest.raises(InputError, match=message):
         localise(place, tmp_path / "bad", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_photos_that_go_during_a_run_end_nothing(place, folder, tmp_path, monkeypatch, caplog):
+    """Before they are described, and before they are drawn."""
+    expected = localise(place, folder, tmp_path / "whole").set_index("image")
+    gone = ["test 1.PNG", "test 2.PNG"]
+    localise_all, plot = Localiser.localise, localising.plot_photos
+
+    def localise_late(*arguments):
+        for name in gone:
+            (folder / name).unlink(missing_ok=True)
+        return localise_all(*arguments)
+
+    def plot_late(*arguments):
+        (folder / "test 4.PNG").unlink()
+        plot(*arguments)
+
+    monkeypatch.setattr(Localiser, "localise", localise_late)
+    monkeypatch.setattr(localising, "plot_photos", plot_late)
+    table = localise(place, folder, tmp_path / "out").set_index("image")
+    others = expected.index.drop(gone)
+    assert list(table.index) == list(expected.index)
+    np.testing.assert_allclose(table.loc[others, POSE], expected.loc[others, POSE], atol=1e-5)
+    assert table.loc[gone, [*POSE, "similarity"]].isna().all(axis=None)
+    for name in gone:
+        assert caplog.text.count(f"{name}: no such file") == 1
+    assert (tmp_path / "out/photos.png").exists()
+
+
+def test_photos_that_all_go_during_a_run_have_rows_without_poses(
+    place, folder, tmp_path, monkeypatch
+):
+    """As of a stick that is pulled out."""
+    monkeypatch.setattr(localising, "_readable", lambda _, names, __: names)
+    for path in folder.glob("*.PNG"):
+        path.write_text("")
+    table = localise(place, folder / "*.PNG", tmp_path / "out")
+    assert len(table) == 5
+    assert table[POSE].isna().all(axis=None)
+    assert (tmp_path / "out/photos.png").exists()
+
+
+def test_a_run_that_is_ended_leaves_what_it_had(place, folder, tmp_path, monkeypatch):
+    expected = localise(place, folder, tmp_path / "whole")
+    localise_all, asked = Localiser.localise, []
+
+    def localise_some(self, paths, *arguments):
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        asked.append(paths)
+        return localise_all(self, paths, *arguments)
+
+    monkeypatch.setattr(localising, "AT_A_TIME", 2)
+    monkeypatch.setattr(Localiser, "localise", localise_some)
+    (folder / "a.png").write_text("none")
+    with pytest.raises(KeyboardInterrupt):
+        localise(place, folder, tmp_path / "out")
+    table = pd.read_csv(tmp_path / "out/poses.csv")
+    assert table["image"].tolist() == [*expected["image"][:1], "a.png", *expected["image"][1:4]]
+    np.testing.assert_allclose(table["tx"].dropna(), expected["tx"][:4], atol=1e-5)
+    assert (tmp_path / "out/poses.txt").read_text().count(".PNG") == table["accepted"].sum() - 1
 
 
 def test_other_aspects_are_told_once(place, folder, tmp_path, caplog):

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -11,12 +12,14 @@ from ..images import UPRIGHT, open_image
 from ..runtime import InputError, atomic_path, make_folder
 from ..threads import map_in_threads
 from .exporting import remove_earlier, write_formats, write_lists, write_table
-from .files import requested_photos
-from .localiser import ABSENT, Localiser
+from .files import PhotoError, requested_photos
+from .localiser import ABSENT, NO_PHOTOS, Localised, Localiser
 from .picture import plot_photos
 from .place import Place
 
 logger = logging.getLogger(__name__)
+
+AT_A_TIME = 500  # photos: some minutes, after which what is localised is written
 
 
 def localise_photos(
@@ -33,7 +36,8 @@ def localise_photos(
     ``poses.csv`` has a row for each photo, see ``Localiser.localise``: those that cannot be read
     have no pose, no similarity and no nearest image, and are told in the log. The map
     ``photos.png`` shows the others; ``poses.txt`` (TUM) and ``images.txt`` (COLMAP) have the
-    accepted ones.
+    accepted ones. All three lists are written after every ``AT_A_TIME`` photos: a run that is ended
+    leaves what it had then.
 
     Args:
         place: that the photos show.
@@ -51,15 +55,18 @@ def localise_photos(
     photo_folder, names = _requested_photos(photos, output_folder)
     readable = _readable(photo_folder, names, workers)
     make_folder(output_folder)  # before work that would be lost
-    paths = [photo_folder / name for name in readable]
+    found, waiting = [], readable
     with Localiser(place, device, workers) as localiser:
-        table, covariances = localiser.localise(paths, readable, focal_length)
-        remove_earlier(output_folder)
+        while waiting:
+            some, waiting = waiting[:AT_A_TIME], waiting[AT_A_TIME:]
+            found += _localise(localiser, photo_folder, some, focal_length)
+            (localised, covariances), others = _joined(found), set(waiting)
+            table = _with_all(localised, [name for name in names if name not in others])
+            _write(table, Path(output_folder))
         picture, least = Path(output_folder, "photos.png"), place.minimum_confidence
-        plot_photos(table, photo_folder, localiser.frames, least, picture, covariances)
-    write_formats(table, output_folder, formats)
-    table = _with_all(table, names)
-    _write(table, Path(output_folder))
+        plot_photos(localised, photo_folder, localiser.frames, least, picture, covariances)
+    write_formats(localised, output_folder, formats)
+    logger.info("%d of %d photos accepted", table["accepted"].sum(), len(table))
     return table
 
 
@@ -104,6 +111,29 @@ def _readable(folder: Path, names: list[str], workers: int) -> list[str]:
     return [name for name in names if name not in bad]
 
 
+def _localise(
+    localiser: Localiser, folder: Path, names: list[str], focal_length: float | None
+) -> list[Localised]:
+    """Localise photos, in parts; those that went meanwhile have none and are told in the log."""
+    try:
+        return [localiser.localise([folder / name for name in names], names, focal_length)]
+    except PhotoError as error:
+        if len(names) == 1:
+            logger.error("%s", error)
+            return []
+    middle = len(names) // 2  # each photo has the pose that it would have alone
+    halves = names[:middle], names[middle:]
+    return [part for half in halves for part in _localise(localiser, folder, half, focal_length)]
+
+
+def _joined(found: Sequence[Localised]) -> Localised:
+    """Return parts as one."""
+    if not found:
+        return Localised(NO_PHOTOS, np.empty((0, 3, 3)))
+    tables, covariances = zip(*found, strict=True)
+    return Localised(pd.concat(tables, ignore_index=True), np.concatenate(covariances))
+
+
 def _with_all(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Return a table with a row for each photo, those without one included."""
     rows = table.set_index("image").reindex(names)
@@ -112,8 +142,8 @@ def _with_all(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
 
 def _write(table: pd.DataFrame, folder: Path) -> None:
-    """Write the table, and lists of the accepted poses."""
-    logger.info("%d of %d photos accepted", table["accepted"].sum(), len(table))
+    """Write the table, and lists of the accepted poses, in place of those that were there."""
+    remove_earlier(folder)
     write_lists(table, folder)
     with atomic_path(folder / "poses.csv") as partial:
         write_table(table, partial)

@@ -27,6 +27,7 @@ from ..figures.style import (
 from ..frames import Frames
 from ..images import small_image
 from ..poses import pose_from_quaternion
+from ..runtime import InputError
 
 SHOWN = 12  # photos with a picture
 PIXELS = 360, 360  # of a picture, at most
@@ -57,13 +58,21 @@ def plot_photos(
     """
     shown = choose_shown(table["confidence"].to_numpy())
     paths = [Path(photo_folder) / table["image"][row] for row in shown]
-    pictures = [np.array(small_image(path, PIXELS)) for path in paths]
+    pictures = [_picture_of(path) for path in paths]
     title = f"{frames.scene}: {len(table)} photo{'s' * (len(table) != 1)} localised"
     if minimum_confidence > 0:
         title += f", {table['accepted'].sum()} with confidence of at least {minimum_confidence:g}"
     known = frames.poses("train"), title, minimum_confidence, covariances
     figure = draw_photos(table, shown, pictures, *known)
     save_figure(figure, figure_file)
+
+
+def _picture_of(photo: Path) -> np.ndarray:
+    """Return a photo, small; an empty picture of one that went after it was localised."""
+    try:
+        return np.array(small_image(photo, PIXELS))
+    except InputError:
+        return np.full((*PIXELS[::-1], 3), 255, np.uint8)
 
 
 def choose_shown(confidence: np.ndarray, count: int = SHOWN) -> np.ndarray:
