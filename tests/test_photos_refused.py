@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from described_place import FITTING, localise
+from described_place import CPU, FITTING, localise
+from PIL import Image
 
 from relposegnn.photos import localising
 from relposegnn.photos.localiser import POSE, Localiser
@@ -111,12 +112,19 @@ def test_a_run_that_is_ended_leaves_what_it_had(place, folder, tmp_path, monkeyp
     assert (tmp_path / "out/poses.txt").read_text().count(".PNG") == table["accepted"].sum() - 1
 
 
-def test_other_aspects_are_told_once(place, folder, tmp_path, caplog):
+def test_each_other_aspect_is_told_once(place, folder, tmp_path, caplog):
+    """Of a video too, whose frames come one at a time."""
     with caplog.at_level(logging.WARNING):
         localise(place, folder, tmp_path / "out")
+        (told,) = [record for record in caplog.messages if "another aspect" in record]
+        assert "1 of 6 photos" in told
+        assert "scene's images, which are packed as 40 x 32: for" in told
+        caplog.clear()
+        with Localiser(place, CPU) as loaded:
+            for size in ((80, 64), (90, 160), (180, 320), (100, 100), (90, 160), (99, 100)):
+                loaded.localise(Image.new("RGB", size))
     told = [record for record in caplog.messages if "another aspect" in record]
-    assert len(told) == 1
-    assert "1 of 6" in told[0]
+    assert len(told) == 3
 
 
 def test_a_calibration_of_another_network_is_refused(place, folder, tmp_path):

@@ -120,6 +120,7 @@ class Localiser:
         self._images = SceneImages(model, self.frames, place.features, KEPT_IMAGES)
         self._retrieval = PhotoRetrieval(place, self.frames, device, workers)
         self._beside = ThreadPoolExecutor(1)  # describes what is encoded meanwhile
+        self._told_aspects: set[float] = set()  # of photos, width / height
         self._refiner = PhotoRefiner(self.frames, place.images) if place.images else None
 
     def __enter__(self) -> Self:
@@ -210,7 +211,7 @@ class Localiser:
         reading = map_in_threads(lambda path: read(path, *sizes), paths, self._workers)
         quiet = len(paths) == 1 or None  # None: unless it goes to a terminal
         progress = iter(tqdm(reading, "reading photos", len(paths), unit="img", disable=quiet))
-        blocks, filled = [], 0
+        blocks, framed = [], []
         while photos := list(itertools.islice(progress, min(PHOTOS_AT_ONCE, self._images.at_once))):
             cameras = self._cameras(photos, focal_length is not None)
             widening = [max(photo.frame) / max(photo.size) for photo in photos]
@@ -220,17 +221,24 @@ class Localiser:
                 seen = self._images.encode(np.stack([photo.seen for photo in photos]), lengths)
                 described = described.result()
             blocks.append((cameras, seen, *self._retrieval.rank(described)))
-            filled += sum(photo.frame != photo.size for photo in photos)
-        if filled:
-            logger.warning(
-                "%d of %d photos have another aspect than the scene's images (%d x %d): for the "
-                "network and for the descriptor their edges are continued",
-                *(filled, len(paths), *packed),
-            )
+            framed += [photo.size for photo in photos if photo.frame != photo.size]
+        self._tell_other_aspects(framed, len(paths))
         cameras, seen, ranked, similarity = zip(*blocks, strict=True)
         return _Recognised(
             *(self._images.join(seen), np.concatenate(ranked), np.concatenate(similarity)),
             AssumedCameras(*map(np.concatenate, zip(*cameras, strict=True))),
+        )
+
+    def _tell_other_aspects(self, sizes: list[tuple[int, int]], photos: int) -> None:
+        """Log that some of the photos, of these sizes, have other aspects; each aspect once."""
+        aspects = {round(width / height, 2) for width, height in sizes}
+        if aspects <= self._told_aspects:
+            return
+        self._told_aspects |= aspects
+        logger.warning(
+            "%d of %d photos have another aspect than the scene's images, which are packed as "
+            "%d x %d: for the network and for the descriptor their edges are continued",
+            *(len(sizes), photos, *self.frames.image_shape[::-1]),
         )
 
     def _cameras(self, photos: Sequence[Photo], exact: bool) -> AssumedCameras:
