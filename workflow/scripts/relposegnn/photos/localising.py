@@ -55,13 +55,15 @@ def localise_photos(
     photo_folder, names = _requested_photos(photos, output_folder)
     readable = _readable(photo_folder, names, workers)
     make_folder(output_folder)  # before work that would be lost
-    found, waiting = [], readable
+    found: list[Localised] = []
     with Localiser(place, device, workers) as localiser:
-        while waiting:
-            some, waiting = waiting[:AT_A_TIME], waiting[AT_A_TIME:]
-            found += _localise(localiser, photo_folder, some, focal_length)
-            (localised, covariances), others = _joined(found), set(waiting)
-            table = _with_all(localised, [name for name in names if name not in others])
+        for first in range(0, len(readable), AT_A_TIME):
+            end = first + AT_A_TIME
+            found += _localise(localiser, photo_folder, readable[first:end], focal_length)
+            (localised, covariances), waiting = _joined(found), set(readable[end:])
+            table = _with_all(localised, [name for name in names if name not in waiting])
+            if not first:
+                remove_earlier(output_folder)
             _write(table, Path(output_folder))
         picture, least = Path(output_folder, "photos.png"), place.minimum_confidence
         plot_photos(localised, photo_folder, localiser.frames, least, picture, covariances)
@@ -142,8 +144,7 @@ def _with_all(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
 
 def _write(table: pd.DataFrame, folder: Path) -> None:
-    """Write the table, and lists of the accepted poses, in place of those that were there."""
-    remove_earlier(folder)
+    """Write the table, and lists of the accepted poses."""
     write_lists(table, folder)
     with atomic_path(folder / "poses.csv") as partial:
         write_table(table, partial)
