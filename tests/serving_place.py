@@ -21,10 +21,10 @@ from undrawn_rooms import undrawn_room
 from generated_rooms.paths import camera_path
 from relposegnn.metrics import STATED
 from relposegnn.photos.cameras import CAMERA
+from relposegnn.photos.files import PhotoError
 from relposegnn.photos.localiser import POSE, Localised
 from relposegnn.poses import quaternion_from_matrix
 from relposegnn.predictions import ALL_EDGES
-from relposegnn.runtime import InputError
 from relposegnn.serving.answers import answer_of, map_of
 from relposegnn.serving.application import Bounds, make_application
 from relposegnn.serving.connections import Connection
@@ -79,7 +79,7 @@ class PlantedPlace:
             with Image.open(BytesIO(photo)) as image:
                 red, row, _ = image.convert("RGB").getpixel((0, 0))
         except OSError as error:
-            raise InputError("photo: cannot be read as an image, expected PNG or JPEG") from error
+            raise PhotoError("photo: cannot be read as an image, expected PNG or JPEG") from error
         finally:
             time.sleep(self.delay)
             self._inside -= 1

@@ -46,7 +46,7 @@ def test_place_is_found_by_scene_and_run(results, tmp_path, monkeypatch):
         ),
         (["--scene", "study", "--run", "only"], "with a run 'only'.* and runs: joint"),
         (["--scene", "study", "--results", "nowhere"], "nowhere: has no scene .* scenes: none"),
-        (["--scene", "study", "--results", "results/made"], "photos: no such folder"),
+        (["--scene", "study", "--results", "results/made"], "photos: no such file or folder"),
     ],
 )
 def test_what_is_missing_is_told_with_what_there_is(

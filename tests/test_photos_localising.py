@@ -172,6 +172,12 @@ def test_a_loaded_place_localises_photos_as_often_as_one_likes(place, folder, tm
 def test_no_photos_are_a_table_of_no_rows_and_wrong_requests_are_told(place, folder):
     with Localiser(place, CPU) as loaded:
         one, none = loaded.localise(folder / "test 1.PNG"), loaded.localise([])
+        pixels = np.asarray(Image.open(folder / "test 1.PNG").convert("RGB"))
+        for given in (pixels, [pixels], pixels[None]):
+            found = loaded.localise(given, ["test 1.PNG"]).table
+            pd.testing.assert_frame_equal(found, one.table)
+        with pytest.raises(InputError, match=r"an array .* of float32, expected .* uint8, RGB"):
+            loaded.localise(pixels.astype(np.float32))
         for wrong in (585.0, -1, 0, float("nan")):
             with pytest.raises(InputError, match="to 100 longer sides of the photo; divide"):
                 loaded.localise(folder / "test 1.PNG", focal_length=wrong)

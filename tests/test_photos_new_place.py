@@ -195,7 +195,7 @@ def test_photos_are_looked_for_before_a_map_is_made(tmp_path, asked, monkeypatch
     (tmp_path / "attic").mkdir()
     monkeypatch.chdir(tmp_path)
     assert main(["photos", "--map", "attic"]) == 1
-    assert "photos: no such folder, expected a photo" in capsys.readouterr().err
+    assert "photos: no such file or folder, expected a photo" in capsys.readouterr().err
     assert main(["wlak.mp4", "--map", "attic"]) == 1
     assert "wlak.mp4: no such file, expected a video" in capsys.readouterr().err
     assert main(["--watch", "inbox", "--map", "attic"]) == 1

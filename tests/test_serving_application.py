@@ -9,6 +9,7 @@ import pytest
 from serving_place import PlantedPlace, client, held_place, photo_at, send_by_hand, serving
 
 from relposegnn.photos.unchanged import ChangedError
+from relposegnn.runtime import InputError
 from relposegnn.serving import connections, uploads
 
 
@@ -118,6 +119,7 @@ def test_a_fault_is_told_without_its_words(service, place, monkeypatch, caplog):
     ("error", "told"),
     [
         (ChangedError("a.map: was written anew"), "a.map: was written anew"),
+        (InputError("features.h5: cannot be read"), "features.h5: cannot be read"),
         (OSError(errno.ENOSPC, "No space left on device"), "takes no photo; its log says why"),
     ],
 )

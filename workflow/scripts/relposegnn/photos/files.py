@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image
 
-from ..folders import files_below, refuse_no_folder
+from ..folders import files_below
 from ..images import DECODING_ERRORS, UPRIGHT, crop_centre, open_image, resized_shape
 from ..layouts.posed_images import FOCAL_LENGTHS
 from ..runtime import InputError
@@ -109,9 +109,12 @@ def _find_photos(folder: Path, tell: int) -> list[str]:
                 "HEIC; check the pattern"
             )
         return sorted(path.relative_to(base).as_posix() for path in photos)
-    refuse_no_folder(
-        folder, "a photo or a folder of photos (JPEG, PNG or HEIC); a video is localised alone"
-    )
+    if not folder.is_dir():
+        found = "is no photo that can be read" if folder.exists() else "no such file or folder"
+        raise InputError(
+            f"{folder}: {found}, expected a photo or a folder of photos (JPEG, PNG or HEIC); a "
+            "video is localised alone"
+        )
     below = files_below(folder, lambda level, *told: logger.log(min(level, tell), *told))
     relative = [path.relative_to(folder) for path in below]
     visible = [path for path in relative if not any(part.startswith(".") for part in path.parts)]
@@ -161,6 +164,22 @@ def requested_photos(given: str | Path | Sequence[str | Path]) -> tuple[Path, li
         folder = Path(os.path.commonpath([each.absolute() for each in folders]))
         found = [path.absolute() for path in found]
     return folder, list(dict.fromkeys(path.relative_to(folder).as_posix() for path in found))
+
+
+def photo_of(given: str | Path | Image.Image | np.ndarray) -> Path | Image.Image:
+    """Return the file or the image that somebody hands over as a photo.
+
+    Raises:
+        InputError: an array is none of (H, W, 3) uint8.
+    """
+    if isinstance(given, np.ndarray):
+        if given.dtype != np.uint8 or given.shape[2:] != (3,) or not given.size:
+            raise InputError(
+                f"photo: is an array {given.shape} of {given.dtype}, expected (height, width, 3) "
+                "uint8, RGB: OpenCV's are BGR, turn them with [..., ::-1]"
+            )
+        return Image.fromarray(np.ascontiguousarray(given))
+    return given if isinstance(given, Image.Image) else Path(given)
 
 
 def read_photo(

@@ -33,13 +33,15 @@ from ..threads import map_in_threads, one_core_left
 from ..weights import fingerprint
 from .cameras import CAMERA, AssumedCameras, check_focal_length
 from .confidence import confidence
-from .files import Photo, read_photo
+from .files import Photo, photo_of, read_photo
 from .place import Place
 from .refining import PhotoRefiner
 from .retrieval import PhotoRetrieval, neighbours_of_photos
 from .unchanged import Unchanged
 
 logger = logging.getLogger(__name__)
+
+Picture = str | Path | Image.Image | np.ndarray  # a file, or an image in memory
 
 PHOTOS_AT_ONCE = 64  # in memory
 KEPT_IMAGES = 256  # of the database, as the network sees them; up to 0.5 MB each
@@ -135,7 +137,7 @@ class Localiser:
 
     def localise(
         self,
-        photos: Sequence[str | Path | Image.Image] | str | Path | Image.Image,
+        photos: Sequence[Picture] | Picture,
         names: Sequence[str] | None = None,
         focal_length: float | None = None,
     ) -> Localised:
@@ -151,7 +153,8 @@ class Localiser:
         have it where the pose was refined.
 
         Args:
-            photos: JPEG, PNG and HEIC files, or images in memory, upright; or a single one.
+            photos: JPEG, PNG and HEIC files, or images in memory, upright, Pillow's or arrays
+                (H, W, 3) uint8 RGB; or a single one.
             names: that the table calls them by; None: those of the files, of others their numbers,
                 from 0. A name and the seed of the place's sampling fix the neighbours of a photo.
             focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
@@ -280,13 +283,12 @@ class Localiser:
 
 
 def _listed(
-    photos: Sequence[str | Path | Image.Image] | str | Path | Image.Image,
-    names: Sequence[str] | None,
+    photos: Sequence[Picture] | Picture, names: Sequence[str] | None
 ) -> tuple[list[Path | Image.Image], list[str]]:
     """Return photos, or a single one, as a list, and what they are called, or call themselves."""
-    if isinstance(photos, str | Path | Image.Image):
+    if isinstance(photos, Picture) and getattr(photos, "ndim", 3) == 3:
         photos = [photos]
-    paths = [photo if isinstance(photo, Image.Image) else Path(photo) for photo in photos]
+    paths = [photo_of(photo) for photo in photos]
     if names is None:
         names = [getattr(path, "name", str(number)) for number, path in enumerate(paths)]
     if len(names) != len(paths):

@@ -46,7 +46,8 @@ class LoadedPlace:
         A file without a name of the client's holds it meanwhile, for decoders that read files.
 
         Raises:
-            InputError: it cannot be read, or, ``ChangedError``, the place no longer can.
+            PhotoError: it cannot be read.
+            InputError: nor can the place any more; ``ChangedError``: it was made anew.
             OSError: the disk takes no photo.
         """
         with NamedTemporaryFile(prefix="relposegnn-", dir=self._folder) as file:

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ..disk_errors import describe_disk_error
-from ..photos.unchanged import ChangedError
+from ..photos.files import PhotoError
 from ..runtime import InputError, plain
 from ..version import VERSION
 from .protection import Protection
@@ -120,12 +120,12 @@ def _handlers(known: str) -> dict:
             message = plain(f"{request.method} {request.url.path}: is nothing here, {known}")
         return _refusal(error.status_code, message, error.headers)
 
-    def of_input(_: Request, error: InputError) -> Response:
+    def of_photo(_: Request, error: PhotoError) -> Response:
         """Answer what is wrong with the photo."""
         return _refusal(422, str(error))
 
-    def of_place(_: Request, error: ChangedError) -> Response:
-        """Answer that the place's files have changed, and log it."""
+    def of_place(_: Request, error: InputError) -> Response:
+        """Answer that the place's files have changed, or cannot be read, and log it."""
         logger.error("%s", error)
         return _refusal(500, str(error))
 
@@ -151,8 +151,8 @@ def _handlers(known: str) -> dict:
 
     return {
         HTTPException: of_http,
-        InputError: of_input,
-        ChangedError: of_place,
+        PhotoError: of_photo,
+        InputError: of_place,
         OSError: of_disk,
         BusyError: of_busy,
         GoneError: of_gone,
