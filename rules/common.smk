@@ -13,7 +13,7 @@ from textwrap import shorten
 SCRIPTS = PROJECT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from relposegnn.configuration import validate_configuration
+from relposegnn.configuration import used_model_settings, validate_configuration
 from relposegnn.configuration_files import check_file
 from relposegnn.digest import Library
 from relposegnn.experiments import (
@@ -257,7 +257,7 @@ def sampling_settings(graphs, split):
 
 def model_settings(wildcards):
     """Return the shape of the network; where its weights start from is an input of training."""
-    model = section("model", wildcards.run)
+    model = used_model_settings(section("model", wildcards.run))
     return {key: value for key, value in model.items() if key != "pretrained"}
 
 

@@ -167,7 +167,8 @@ def training_features(wildcards):
 def camera_file(run, scene):
     """Return the camera of a scene where a run sees rays."""
     rays = run in GENERAL_RUNS or (
-        run in RUNS and section("model", run)["positions"] == "rays"
+        run in RUNS
+        and used_model_settings(section("model", run)).get("positions") == "rays"
     )
     return [f"results/{DATASET}/cameras/{scene}.json"] if rays else []
 

@@ -58,7 +58,7 @@ rule describe_model:
     params:
         source="folder" if config["scenes_dir"] else config["source"],
         scenes=lambda wildcards: trained(wildcards.run).scenes,
-        model=lambda wildcards: section("model", wildcards.run),
+        model=lambda wildcards: used_model_settings(section("model", wildcards.run)),
         training=training_settings,
         code=code("describe_model"),
     script:

@@ -27,6 +27,7 @@ def test_a_second_run_has_nothing_to_do(finished):
         ("training={learning_rate: 0.002}", FROM_TRAINING),
         ("training={seeds: [0], decay_epochs: 7}", set()),  # as before, and not read by cosine
         ("model={width: 24}", FROM_TRAINING),
+        ("model={encoder: sift, positions: rays, rotation_from_field: false}", set()),
         ("localization={refinement: none}", SHOWN | {"calibrate_errors", "describe_place"}),
         (
             "localization={left_out: 11}",

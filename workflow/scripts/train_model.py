@@ -22,7 +22,7 @@ if __name__ == "__main__":
             train_model,
             dict(zip(snakemake.params.scenes, files, strict=True)),
             TrainingOutputs(**dict(snakemake.output.items())),
-            ModelSettings(**snakemake.params.model),
+            ModelSettings.published(**snakemake.params.model),
             TrainingSettings(**snakemake.params.training),
             code_digest=snakemake.params.code,
             backbone_weights=next(iter(snakemake.input.backbone), None),

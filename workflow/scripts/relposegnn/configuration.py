@@ -5,7 +5,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -41,6 +41,11 @@ BOOLEAN_TEXT = {"true": True, "True": True, "false": False, "False": False}
 NULL_TEXT = ("null", "~")
 SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
 VARIED_SECTIONS = ("graphs", "model", "training")
+# Keys of the section "model" that a kind of edges does not look at.
+UNUSED = {
+    "match_field": {"backbone", "pretrained"},
+    "pooled": {"encoder", "positions", "rotation_from_field"},
+}
 
 
 def validate_configuration(
@@ -176,6 +181,14 @@ def _dotted(place: list) -> str:
     """Return e.g. ``evaluation.recall[0][1]``; the top of the configuration is ``config``."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
     return text.lstrip(".") or "config"
+
+
+def used_model_settings(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the section ``model`` without what its kind of edges does not look at.
+
+    So that another value of that trains nothing anew.
+    """
+    return {key: value for key, value in model.items() if key not in UNUSED[model["edges"]]}
 
 
 def allowed_values(schema: dict) -> str:

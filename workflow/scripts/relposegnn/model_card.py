@@ -99,14 +99,15 @@ def write_model_card(
         origin: where the model comes from.
         frames: files of packed frames by the names of the scenes that it was trained on.
         history_file: CSV file of the training, see ``training.TrainingOutputs``.
-        settings: ``model`` and ``training``, as the configuration has them.
+        settings: ``model`` and ``training``, what the configuration has that was used.
 
     Raises:
         InputError: a file is not what it should be.
     """
     model = settings["model"]
     rows = [(f"{part}.{key}", value) for part in settings for key, value in settings[part].items()]
-    fields, rays = model["edges"] == "match_field", model["positions"] == "rays"
+    fields = model["edges"] == "match_field"
+    rays = fields and model["positions"] == "rays"
     text = CARD.format(
         **origin._replace(source=SOURCES[origin.source])._asdict(),
         version=VERSION,
@@ -114,7 +115,7 @@ def write_model_card(
         settings="\n".join(f"| `{name}` | {value} |" for name, value in rows),
         validation=_validation(history_file),
         cameras=(RAYS if rays else FIELDS) if fields else POOLED,
-        elsewhere=ELSEWHERE if fields and rays else NOT_ELSEWHERE,
+        elsewhere=ELSEWHERE if rays else NOT_ELSEWHERE,
         licence=OWN if origin.source == "rendered" else OTHERS,
     )
     with atomic_path(card_file) as partial:
