@@ -200,6 +200,22 @@ def test_sizes_differ(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["attic"]
 
 
+def test_all_damaged_images_are_told_at_once(tmp_path, monkeypatch):
+    folder = write_tables(tmp_path / "garage", "csv")
+    damaged = [folder / f"{name}.png" for name in (*TRAIN[1:3], TEST[0])]
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(InputError) as caught:
+        pack(folder)
+    first, *told = str(caught.value).splitlines()
+    assert first == "3 images cannot be read:"
+    for line, path in zip(told, damaged, strict=True):
+        assert line.startswith(f"{path}: cannot be read as an image")
+    monkeypatch.setattr("relposegnn.packing.SHOWN_TROUBLES", 2)
+    with pytest.raises(InputError, match=r"^3 images cannot be read:\n.*\n.*\n\.\.\.$"):
+        pack(folder)
+
+
 def test_damaged_image_leaves_no_file(tmp_path):
     folder = write_tables(tmp_path / "garage", "txt")
     broken = folder / f"{TEST[1]}.png"

@@ -138,11 +138,8 @@ def _warn_of_orientations(paths: Sequence[Path], orientations: Sequence[int]) ->
     tags = Counter(orientations).most_common()
     if len(tags) > 1:
         found = [f"{count} x {value}" for value, count in tags]
-        differing = [
-            f"{value}: {path}"
-            for path, value in zip(paths, orientations, strict=True)
-            if value != tags[0][0]
-        ]
+        pairs = zip(paths, orientations, strict=True)
+        differing = [f"{value}: {path}" for path, value in pairs if value != tags[0][0]]
         examples = [*differing[:SHOWN_NAMES], *["..."][: len(differing) > SHOWN_NAMES]]
         logger.warning(
             "orientation tags (EXIF) differ, %s (%s); pixels are taken as stored, as poses are of "
@@ -269,6 +266,20 @@ def read_images(
         InputError: as ``read_image``, when the turn of that image comes.
     """
     return map_in_threads(partial(read_image, size=size, crop=crop), paths, workers)
+
+
+def troubles_of(paths: Iterable[str | Path], workers: int = 1) -> Iterator[InputError | None]:
+    """Yield what is wrong with each image, in their order; None: it can be read."""
+
+    def trouble(path: str | Path) -> InputError | None:
+        """Return what is wrong with an image."""
+        try:
+            open_image(path, UPRIGHT)
+        except InputError as error:
+            return error
+        return None
+
+    return map_in_threads(trouble, paths, workers)
 
 
 def _unreadable(path: str | Path, error: Exception) -> InputError:

@@ -2,7 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from .colour_jitter import jitter_colours
-from .images import common_size, read_picture, resized_shape
+from .images import common_size, read_picture, resized_shape, troubles_of
 from .layouts.reading import REFUSE, read_scene
 from .runtime import InputError, numpy_generator
 from .scenes import Frame, Scene, hold_out
@@ -26,6 +27,8 @@ Statistics = tuple[Sequence[float], Sequence[float]]  # mean (3), variance (3)
 FocalLengths = tuple[float | None, float | None]  # of the database, of the queries
 
 MEAN_TOLERANCE = 0.1  # given means farther from the measured ones are worth a warning
+
+SHOWN_TROUBLES = 100  # of images; more are counted
 
 
 class Packing(NamedTuple):
@@ -92,13 +95,28 @@ def pack_frames(
                 group.create_dataset("focal_length", data=focal_lengths[split])
             read = partial(_read_frame, size=size, jitter=packing.colour_jitter, scene=scene)
             images = map_in_threads(read, frames, workers)
-            histogram = _write_images(group, images, len(frames))
+            with _all_unreadable(paths, workers):
+                histogram = _write_images(group, images, len(frames))
             if split == "train":
                 measured = channel_statistics(histogram)
         mean, variance = _compared_statistics(given, measured, scene_folder)
         file.attrs.update(dataset=dataset, scene=scene, mean=mean, variance=variance)
         usual = Counter(orientations[: len(content.train)]).most_common(1)[0][0]
         file.attrs["orientation"] = usual
+
+
+@contextmanager
+def _all_unreadable(paths: Sequence[Path], workers: int) -> Iterator[None]:
+    """Tell all images that cannot be read, where a block meets one of several."""
+    try:
+        yield
+    except InputError as error:
+        troubles = [str(each) for each in troubles_of(paths, workers) if each]
+        if len(troubles) < 2:
+            raise
+        shown = [*troubles[:SHOWN_TROUBLES], *["..."][: len(troubles) > SHOWN_TROUBLES]]
+        listed = "\n".join(shown)
+        raise InputError(f"{len(troubles)} images cannot be read:\n{listed}") from error
 
 
 def channel_histogram(image: Image.Image) -> np.ndarray:

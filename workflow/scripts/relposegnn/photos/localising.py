@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..images import UPRIGHT, open_image
+from ..images import troubles_of
 from ..runtime import InputError, atomic_path, make_folder
-from ..threads import map_in_threads
 from .exporting import remove_earlier, write_formats, write_lists, write_table
 from .files import PhotoError, requested_photos
 from .localiser import ABSENT, NO_PHOTOS, Localised, Localiser
@@ -92,16 +91,9 @@ def _readable(folder: Path, names: list[str], workers: int) -> list[str]:
     Raises:
         InputError: there is none.
     """
-
-    def trouble(name: str) -> InputError | None:
-        """Return what is wrong with a photo; None: nothing."""
-        try:
-            open_image(folder / name, UPRIGHT)
-        except InputError as error:
-            return error
-        return None
-
-    troubles = dict(zip(names, map_in_threads(trouble, names, workers), strict=True))
+    troubles = dict(
+        zip(names, troubles_of([folder / name for name in names], workers), strict=True)
+    )
     bad = {name: error for name, error in troubles.items() if error is not None}
     for error in bad.values():
         logger.error("%s", error)
