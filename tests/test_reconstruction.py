@@ -1,21 +1,26 @@
 """Poses found by COLMAP: a rendered room's are where its cameras were, up to a similarity."""
 
 import logging
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pycolmap
 import pytest
 from PIL import Image
-from planted_scenes import TEST, TRAIN, colmap_model
+from planted_scenes import TRAIN, colmap_model
+from project import REPOSITORY
 from scipy.spatial.transform import Rotation
 
 from relposegnn.commands.find_poses import main
 from relposegnn.layouts.reading import read_scene
 from relposegnn.reconstruction import mapping
-from relposegnn.reconstruction.mapping import Reconstruction, find_poses, scale_model
+from relposegnn.reconstruction.mapping import Reconstruction, find_poses
 from relposegnn.reconstruction.pairs import FOLLOWING, pairs_to_match
+from relposegnn.reconstruction.scale import scale_model
 from relposegnn.runtime import InputError
 
 ROWS = range(0, 24, 2)  # of the rendered room: one walk
@@ -110,13 +115,27 @@ def test_what_was_done_before_a_kill_is_not_done_again(place, caplog, monkeypatc
         find_poses(place)
     assert f"{place}: goes on with what was begun" in caplog.text
     assert min(caught[0]) > 0
-    assert caught[1] == caught[0]
-    shutil.copy(place / f"images/{SEQUENCE}/{ROWS[1]}.png", place / f"images/{SEQUENCE}/0.png")
+    assert len(set(caught)) == 1
+    moved = place.rename(place.with_name("moved"))
+    (moved / f"images/{SEQUENCE}/{ROWS[3]}.png").unlink()
     with caplog.at_level(logging.INFO), pytest.raises(KeyboardInterrupt):
-        find_poses(place)
-    assert "photos are newer than what was begun; all begins anew" in caplog.text
-    assert caught[2] != caught[0]
-    assert not (place / "sparse").exists()
+        database = moved / ".find-poses/database.db"
+        find_poses(moved)
+    assert f"{moved}: photos are others than when it was begun; it begins anew" in caplog.text
+    assert 0 < caught[2][0] < caught[0][0]
+    assert not (moved / "sparse").exists()
+
+
+def test_sigterm_ends_a_program_in_its_own_way_once_colmap_is_loaded(tmp_path):
+    """Its log has a way of its own, in which nothing is cleaned up."""
+    program = (
+        "import os, signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+        "from relposegnn.colmap_library import load_pycolmap; load_pycolmap()\n"
+        "os.kill(os.getpid(), signal.SIGTERM); signal.pause()"
+    )
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow/scripts")}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True)
+    assert (done.returncode, done.stderr) == (7, b"")
 
 
 def test_photos_of_nothing_in_common_have_no_poses(tmp_path):
@@ -132,16 +151,20 @@ def test_of_several_models_the_largest_is_written(tmp_path, monkeypatch):
     def planted(database: Path, *_, **__) -> dict[int, pycolmap.Reconstruction]:
         with pycolmap.Database.open(database) as opened:
             links = sorted(image.name for image in opened.read_all_images())
-        small, large = colmap_model(TRAIN[:1]), colmap_model(TRAIN[1:] + TEST[:1])
-        for model, names in ((small, links[:1]), (large, links)):
+        none, small, large = (colmap_model(TRAIN[:count]) for count in (4, 1, 2))
+        for model, names in ((none, links), (small, links[2:]), (large, links[:2])):
             for image, name in zip(model.images.values(), names, strict=False):
                 image.name = name
-        return {0: small, 1: large}
+        for model in (small, large):
+            model.add_point3D(np.ones(3), pycolmap.Track())
+        return {0: none, 1: small, 2: large}
 
     monkeypatch.setattr(pycolmap, "incremental_mapping", planted)
-    count = len(TRAIN[1:]) + 1
-    assert find_poses(tmp_path)[:3] == (4, count, 0)
-    assert len(pycolmap.Reconstruction(tmp_path / "sparse/0").images) == count
+    assert find_poses(tmp_path)[:3] == (4, 2, 1)
+    assert len(pycolmap.Reconstruction(tmp_path / "sparse/0").images) == 2
+    with pytest.raises(InputError, match="sparse: has poses already; --force finds them anew"):
+        find_poses(tmp_path)
+    assert find_poses(tmp_path, force=True).others == 1
 
 
 def test_photos_are_matched_with_the_next_ones_and_with_those_that_look_alike(tmp_path):
@@ -161,7 +184,12 @@ def test_photos_are_matched_with_the_next_ones_and_with_those_that_look_alike(tm
     ("photos", "message"),
     [
         (None, "images: no such folder, expected the folder of the photos"),
-        ({"a.png": (64, 48), "b.gif": (64, 48)}, "holds 1 PNG or JPEG files, expected at least 3"),
+        ({"a.png": (64, 48), "b.gif": (64, 48)}, "holds 1 PNG or JPEG files .*1 x .gif"),
+        (dict.fromkeys(("a.png", "b.png", "c\nd.png"), (64, 48)), "'c.*nd.png' is no name on one"),
+        (
+            dict.fromkeys(("a.png", "b.png", "\udcff.png"), (64, 48)),
+            "names of 1 photos are no text",
+        ),
         ({"a.png": (64, 48), "b.png": (64, 48), "c.jpg": (48, 64)}, r"c\.jpg: is 48x64 pixels"),
     ],
 )
@@ -186,13 +214,15 @@ def test_a_scale_that_cannot_be_is_refused(tmp_path):
         scale_model(tmp_path, known, "b", 1)
     with pytest.raises(InputError, match="were taken at the same place"):
         scale_model(tmp_path, known, known, 1)
+    with pytest.raises(InputError, match=r"got 1e\+300 metres, expected 0\.001 to 100000"):
+        scale_model(tmp_path, known, f"{TRAIN[1]}.png", 1e300)
     (folder / "images.bin").write_bytes(b"no model")
     with pytest.raises(InputError, match="cannot be read as a COLMAP model"):
         scale_model(tmp_path, known, known, 1)
 
 
 def test_the_command_keeps_what_was_found_unless_it_is_forced(tmp_path, capsys, monkeypatch):
-    folder = tmp_path / "a place"
+    folder = tmp_path / "with a blank" / "place"
     (folder / "sparse/0").mkdir(parents=True)
     colmap_model(TRAIN).write_binary(folder / "sparse/0")
     assert main([str(folder)]) == 1
@@ -208,5 +238,14 @@ def test_the_command_keeps_what_was_found_unless_it_is_forced(tmp_path, capsys, 
     assert main([str(folder), "--force"]) == 0
     printed = capsys.readouterr().out
     assert "15 of 20 photos have poses; key points are 0.50 pixels" in printed
-    assert "3 others see one another, but not the rest" in printed
+    assert "Left out: 5. Of these, 3 see one another, but not the rest" in printed
     assert "--distance PHOTO PHOTO METRES" in printed
+    assert "Do not trust" not in printed
+    for bad in (told._replace(registered=9), told._replace(focal_length=3.1)):
+        monkeypatch.setattr(mapping, "find_poses", lambda *_, bad=bad: bad)
+        assert main([str(folder), "--force"]) == 0
+        assert "Do not trust these poses: most photos" in capsys.readouterr().out
+    assert main([str(folder), "--force", "--distance", pair[0], "images/none.png", "1"]) == 1
+    assert "images/seq" in capsys.readouterr().err
+    assert main([str(tmp_path / "a place")]) == 1
+    assert "a place: its name is the scene's, expected up to" in capsys.readouterr().err

@@ -66,9 +66,18 @@ def test_a_video_that_is_none_leaves_nothing(tmp_path, capsys):
     video.write_bytes(b"no video")
     with pytest.raises(InputError, match=r"walk\.mp4: cannot be read as a video"):
         take_stills(video, folder / "images", 2)
-    assert not list(folder.glob("images/*"))
-    assert main([str(folder), "--video", str(video), str(tmp_path / "other/walk.mp4")]) == 1
-    assert "--video: walk more than once, expected names of their own" in capsys.readouterr().err
+    (folder / "images").rmdir()  # nothing is in it
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/walk.mp4").touch()
+    (tmp_path / "walk.mpg").touch()
+    for videos, told in (
+        (["walk.mp4", "other/walk.mp4"], "--video: walk more than once, expected names of"),
+        (["walk.mp4", "walk.mpg"], "walk.mpg: is no video, expected one of .mp4"),
+        (["nowhere.mp4"], "nowhere.mp4: no such file, expected one of .mp4"),
+    ):
+        assert main([str(folder), "--video", *(str(tmp_path / name) for name in videos)]) == 1
+        assert told in capsys.readouterr().err
+    assert not (folder / "images").exists()
     with pytest.raises(SystemExit):
         main([str(folder), "--per-second", "0"])
     assert "got 0, expected a number above 0" in capsys.readouterr().err

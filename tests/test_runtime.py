@@ -43,6 +43,25 @@ def test_a_failed_block_leaves_the_old_target_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_a_folder_that_cannot_be_replaced_is_kept(tmp_path, monkeypatch):
+    target = tmp_path / "scene"
+    target.mkdir()
+    (target / "old").touch()
+    replace = os.replace
+
+    def interrupted(source, destination):
+        if destination == target and (Path(source) / "new").exists():
+            raise KeyboardInterrupt
+        replace(source, destination)
+
+    monkeypatch.setattr(runtime.os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt), runtime.atomic_path(target) as partial:
+        partial.mkdir()
+        (partial / "new").touch()
+    assert [path.name for path in target.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_what_a_killed_process_left_is_removed(tmp_path):
     (tmp_path / ".a.txt.partial-killed").mkdir()
     (tmp_path / ".a.txt.gz.partial-of-another").mkdir()

@@ -133,9 +133,15 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
                 f"{target}: is a {found}, expected a {expected} or nothing there; move it away, or "
                 "choose another name"
             )
+        replaced = scratch / f".{target.name}.replaced"
         if target.is_dir():
-            shutil.rmtree(target)
-        os.replace(partial, target)
+            os.replace(target, replaced)  # which goes with what else is there
+        try:
+            os.replace(partial, target)
+        except BaseException:
+            if replaced.exists():
+                os.replace(replaced, target)
+            raise
 
 
 def make_folder(folder: str | Path) -> None:

@@ -6,12 +6,14 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..layouts.colmap import IMAGES
 from ..photos.chosen_place import add_workers, some_path
 from ..runtime import InputError, PlainFormatter, plain
 
 PER_SECOND = 2.0  # stills of a video
+USUAL = (0.4, 2.5)  # focal lengths of cameras, in longer sides: 103 to 23 degrees
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -69,46 +71,73 @@ def _find_poses(options: argparse.Namespace) -> None:
     Raises:
         InputError: it cannot be done.
     """
-    from ..reconstruction.mapping import MODELS, scale_model  # COLMAP takes half a second
+    from ..reconstruction.mapping import MODELS, check_free  # COLMAP takes half a second
+    from ..reconstruction.photos import check_place
 
-    metres = None if options.distance is None else _metres(options.distance[2])
-    there = (options.folder / MODELS).exists()
-    if there and not options.force and (options.video or metres is None):
-        raise InputError(
-            f"{options.folder / MODELS}: has poses already; --force finds them anew, and "
-            "--distance alone tells how long a metre is in them"
-        )
-    if options.force or not there:
+    folder, distance = options.folder, _read_distance(options)
+    check_place(folder)
+    found = (folder / MODELS).exists() and not options.force
+    if not found or options.video or distance is None:
+        check_free(folder, options.force)
+        _take_stills(options)
+        if distance is not None:
+            _check_photos(folder, distance[:2])
         _reconstruct(options)
-    if metres is None:
+    place = shlex.quote(str(folder))
+    if distance is None:
         print(plain(
             "\nLengths are in a unit of COLMAP's own, and 5 cm or a metre mean nothing in it. "
-            "Measure how far apart\nthe camera was at two of the photos, then:\n  ./relposegnn "
-            f"find-poses {shlex.quote(str(options.folder))} --distance PHOTO PHOTO METRES"
+            "Measure how far apart\nthe camera was at two of the photos, then:\n"
+            f"  ./relposegnn find-poses {place} --distance PHOTO PHOTO METRES"
         ))  # fmt: skip
     else:
-        factor = scale_model(options.folder, *options.distance[:2], metres)
+        from ..reconstruction.scale import scale_model
+
+        factor = scale_model(folder, *distance)
         print(plain(f"Lengths are metres now: a unit of before was {factor:.4g}."))
-    folder = shlex.quote(str(options.folder))
     print(plain(
         "\nThen one of these, to train a network on the place or to do without:\n"
-        f"  ./relposegnn new-place {folder}\n  ./relposegnn localise PHOTO --map {folder}"
+        f"  ./relposegnn new-place {place}\n  ./relposegnn localise PHOTO --map {place}"
     ))  # fmt: skip
 
 
-def _metres(text: str) -> float:
-    """Return a distance; InputError where it is none."""
+def _read_distance(options: argparse.Namespace) -> tuple[str, str, float] | None:
+    """Return two photos, as a model calls them, and metres; InputError where these are none."""
+    if options.distance is None:
+        return None
+    from ..reconstruction.photos import name_of
+
+    first, second, text = options.distance
     try:
-        return _positive(text)
+        return name_of(first), name_of(second), _positive(text)
     except argparse.ArgumentTypeError as error:
         raise InputError(f"--distance: {error} of metres") from error
 
 
-def _reconstruct(options: argparse.Namespace) -> None:
-    """Take photos from videos, find the poses of all, and tell what was found."""
-    from ..reconstruction.mapping import find_poses
+def _check_photos(folder: Path, names: Sequence[str]) -> None:
+    """Check that photos are there before their poses are looked for, which may take hours."""
+    for name in names:
+        if not (folder / IMAGES / name).is_file():
+            raise InputError(
+                f"{folder / IMAGES / name}: no such file, expected a photo for --distance"
+            )
+
+
+def _take_stills(options: argparse.Namespace) -> None:
+    """Take photos from the videos, once all of them have been looked at.
+
+    Raises:
+        InputError: one is no video, or two have one name.
+    """
+    if not options.video:
+        return
+    from ..photos.sources import CONTAINERS, is_video
     from ..reconstruction.stills import take_stills
 
+    for video in options.video:
+        if not (video.is_file() and is_video(video)):
+            found = "is no video" if video.exists() else "no such file"
+            raise InputError(f"{video}: {found}, expected one of {', '.join(CONTAINERS)}")
     stems = [video.stem for video in options.video]
     if twice := {stem for stem in stems if stems.count(stem) > 1}:
         raise InputError(
@@ -118,14 +147,25 @@ def _reconstruct(options: argparse.Namespace) -> None:
     for video in options.video:
         count = take_stills(video, options.folder / IMAGES, options.per_second)
         print(plain(f"{video}: {count} photos"))
-    found = find_poses(options.folder, options.workers)
+
+
+def _reconstruct(options: argparse.Namespace) -> None:
+    """Find the poses of the photos, and tell what was found."""
+    from ..reconstruction.mapping import find_poses
+
+    found = find_poses(options.folder, options.workers, options.force)
     print(
         f"{found.registered} of {found.photos} photos have poses; key points are "
         f"{found.error:.2f} pixels from where their points\nshould be seen; the camera's focal "
         f"length is {found.focal_length:.3f} longer sides"
     )
-    if found.others:
+    if missing := found.photos - found.registered:
         print(
-            f"{found.others} others see one another, but not the rest, and are left out: take "
-            "photos of the way between"
+            f"Left out: {missing}. Of these, {found.others} see one another, but not the rest. "
+            "Take photos of the way\nbetween, with less blur, and from spots that lie farther apart"
+        )
+    if missing > found.registered or not USUAL[0] <= found.focal_length <= USUAL[1]:
+        print(
+            "Do not trust these poses: most photos have none, or the camera's focal length is no "
+            "usual one"
         )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..colmap_library import load_pycolmap
 from ..folders import files_below, refuse_no_folder
 from ..poses import check_pose
 from ..runtime import InputError
@@ -70,7 +71,7 @@ def read_model(model: Path) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         InputError: pycolmap is not installed, or the model cannot be read or has no poses.
     """
     try:
-        import pycolmap  # other layouts are read without it
+        pycolmap = load_pycolmap()  # other layouts are read without it
     except ImportError as error:
         raise InputError(
             f"{model}: a COLMAP model is read by pycolmap, which cannot be imported ({error}); "

@@ -71,6 +71,8 @@ def video_frames(path: str | Path, every: int = 1) -> Iterator[Item]:
     import av  # FFmpeg's libraries: other sources do without
 
     path, count = Path(path), 0
+    if not is_video(path):
+        raise InputError(f"{path}: is no video, expected {', '.join(CONTAINERS)}; convert it")
     refuse_special_file(path)
     try:
         how = {"options": {"protocol_whitelist": "file"}, "metadata_errors": "replace"}

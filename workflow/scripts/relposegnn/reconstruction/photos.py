@@ -1,0 +1,65 @@
+"""The photos of a place whose poses are to be found: files below ``images/``."""
+
+import logging
+import re
+from collections import Counter
+from pathlib import Path
+
+from ..experiments import SCENE_NAME
+from ..folders import files_below, refuse_no_folder
+from ..layouts.colmap import IMAGE_SUFFIXES, IMAGES
+from ..photos.files import check_names
+from ..runtime import InputError
+from ..scenes import recorded_order
+
+logger = logging.getLogger(__name__)
+
+FEWEST = 3  # photos
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # such as a line's end
+
+
+def check_place(folder: Path) -> None:
+    """Check that a folder may be a place's, by its name, which is the scene's then.
+
+    Raises:
+        InputError: it may not.
+    """
+    name = folder.resolve().name
+    if not re.fullmatch(SCENE_NAME, name) or re.search("[{}]", str(folder.resolve())):
+        raise InputError(
+            f"{folder}: its name is the scene's, expected up to 100 letters, digits, dots, - and "
+            "_, and no braces in the path; rename it"
+        )
+
+
+def photos_of(images: Path) -> list[Path]:
+    """Return the photos below a folder in the order in which they were taken, by their names.
+
+    Hidden files are not looked at; files of other kinds are counted in the log.
+
+    Raises:
+        InputError: there is no such folder, there are too few photos, or their names are no text.
+    """
+    refuse_no_folder(images, "the folder of the photos whose poses are to be found")
+    names = [path.relative_to(images) for path in files_below(images)]
+    names = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    photos = [name.as_posix() for name in names if name.suffix.lower() in IMAGE_SUFFIXES]
+    others = Counter(n.suffix.lower() or "none" for n in names if n.as_posix() not in set(photos))
+    found = ", ".join(f"{count} x {suffix}" for suffix, count in sorted(others.items()))
+    if len(photos) < FEWEST:
+        raise InputError(
+            f"{images}: holds {len(photos)} PNG or JPEG files (others by suffix: "
+            f"{found or 'none'}), expected at least {FEWEST} photos of one place, better a few "
+            "hundred; convert those of another kind, such as HEIC"
+        )
+    if others:
+        logger.warning("%s: files that are not PNG or JPEG are left out: %s", images, found)
+    check_names(images, photos)
+    if wrong := [ascii(name) for name in photos if CONTROL.search(name)]:
+        raise InputError(f"{images}: {wrong[0]} is no name on one line, expected one; rename it")
+    return [images / name for name in sorted(photos, key=recorded_order)]
+
+
+def name_of(photo: str) -> str:
+    """Return how a model calls a photo that a user names, relative to ``images/`` or the place."""
+    return Path(photo).as_posix().removeprefix(f"{IMAGES}/")

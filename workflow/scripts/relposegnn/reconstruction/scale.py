@@ -1,0 +1,75 @@
+"""Lengths of a model in metres: by two photos, and how far apart they were taken."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from ..colmap_library import load_pycolmap
+from ..layouts.colmap import IMAGES
+from ..runtime import InputError, atomic_path
+from ..scenes import recorded_order
+from .mapping import MODELS
+
+pycolmap = load_pycolmap()
+
+METRES = (1e-3, 1e5)  # between two photos
+SHOWN_NAMES = 10
+
+
+def scale_model(folder: str | Path, first: str, second: str, metres: float) -> float:
+    """Scale the COLMAP model ``sparse/0`` so that two photos were taken so many metres apart.
+
+    The place's folder has a new date then, by which the workflow knows.
+
+    Args:
+        folder: of the place.
+        first: a photo with a pose, relative to ``images/``.
+        second: another one.
+        metres: between the centres of their cameras.
+
+    Returns:
+        The factor by which the model grew.
+
+    Raises:
+        InputError: there is no such model in binary files, a photo has no pose in it, both were
+            taken at one place, or the distance is none.
+    """
+    path = Path(folder) / MODELS / "0"
+    if not METRES[0] <= metres <= METRES[1]:
+        raise InputError(f"got {metres:g} metres, expected {METRES[0]:g} to {METRES[1]:g}")
+    if not (path / "images.bin").is_file():
+        raise InputError(
+            f"{path}: holds no model of COLMAP's in binary files, expected images.bin and the "
+            "others there; relposegnn find-poses makes one, COLMAP's model_converter one of text"
+        )
+    try:
+        model = pycolmap.Reconstruction(path)
+    except (ValueError, LookupError, RuntimeError, OSError) as error:
+        raise InputError(
+            f"{path}: cannot be read as a COLMAP model ({error}); make it again"
+        ) from error
+    centres = {
+        image.name: image.projection_center() for image in model.images.values() if image.has_pose
+    }
+    for name in (first, second):
+        if name not in centres:
+            known = ", ".join(sorted(centres, key=recorded_order)[:SHOWN_NAMES])
+            raise InputError(
+                f"{path}: has no photo {name!r} with a pose, expected a path relative to "
+                f"{IMAGES}/, such as {known}"
+            )
+    apart = float(np.linalg.norm(centres[first] - centres[second]))
+    if not apart > 0:
+        raise InputError(
+            f"{first}, {second}: were taken at the same place, expected two places whose distance "
+            "was measured; choose others"
+        )
+    factor = metres / apart
+    model.transform(pycolmap.Sim3d(factor, pycolmap.Rotation3d(), np.zeros(3)))
+    with atomic_path(path) as partial:
+        shutil.copytree(path, partial)  # with what else is in it
+        model.write_binary(partial)
+    os.utime(folder)
+    return factor
