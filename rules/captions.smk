@@ -63,13 +63,13 @@ def table_remarks(wildcards):
         f"{epochs} epochs" if trained_here else "the authors' weights, run by this code"
     )
     seen = f"{shape['backbone']}, pooled"
+    size = f"images whose shorter side has {config['frames']['shorter_side']} pixels, "
     if shape.get("edges") == "match_field":
         rays = ", in rays" if shape["positions"] == "rays" else ""
-        seen = f"match fields of {shape['encoder']}{rays}"
+        seen, size = f"match fields of {shape['encoder']}{rays}", ""
     return (
         f"Models: {seen}, features of {shape['width']}, {shape['iterations']} rounds of "
-        f"messages, poses of edges: {shape['pose']}, images whose shorter side has "
-        f"{config['frames']['shorter_side']} pixels, {origin}; "
+        f"messages, poses of edges: {shape['pose']}, {size}{origin}; "
         f"{graphs_remark(trained_here)}{directions_remark()}.{errors_remark(shape['pose'])}"
     )
 

@@ -188,6 +188,12 @@ def test_of_a_network_that_knows_nearly_all_frames_too_small_errors_are_told_of(
     assert calibrate(tmp_path, arrays, known) == calibrate(tmp_path, arrays)
     (told,) = (record.getMessage() for record in caplog.records)
     assert f"knows all but {FEWEST - 1} of 200 frames" in told
+    assert told.endswith("{share: 0.15, stretch: 10} holds some of a small place out")
+
+
+def test_of_a_place_too_small_to_hold_some_out_nothing_is_advised(tmp_path, caplog):
+    calibrate(tmp_path, predictions(33), np.ones(33, dtype=bool))
+    assert "The place is too small to hold some out" in caplog.text
     assert "graphs.validation" in told
 
 

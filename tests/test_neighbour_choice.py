@@ -8,12 +8,13 @@ import pytest
 from rankings import INTERLEAVED, PAPER, random_rankings
 
 from relposegnn.neighbour_choice import (
+    check_choice,
     random_neighbours,
     sequential_neighbours,
     strided_neighbours,
     subsample_ranking,
 )
-from relposegnn.runtime import numpy_generator
+from relposegnn.runtime import InputError, numpy_generator
 
 
 class PlannedGenerator:
@@ -117,3 +118,10 @@ def test_sequential_neighbours_follow_the_best_one(best, expected):
     best = np.array([best])
     neighbours = sequential_neighbours(best, INTERLEAVED, 3, within=False)
     assert neighbours.tolist() == [expected]
+
+
+def test_a_sequence_needs_an_image_to_begin_at():
+    settings = replace(PAPER, selection="sequential")
+    check_choice(settings, 1, 50, "neighbours.h5")
+    with pytest.raises(InputError, match=r"neighbours\.h5: 0 database images to choose from"):
+        check_choice(settings, 0, 50, "neighbours.h5")

@@ -79,6 +79,8 @@ def test_names_are_ordered_as_images_were_taken():
     """Numbers by what they come to, however many figures they have."""
     taken = ["a/2.jpg", "a/010.jpg", "a/10.jpg", "a/11.jpg", "a1/1.jpg", "a2/9.jpg", "a10/08.jpg"]
     assert sorted(reversed(taken), key=recorded_order) == taken
+    seconds = [f"rgb/{each}" for each in ("9.9", "100.0", "100.05", "100.1", "100.125", "100.2")]
+    assert sorted(reversed(seconds), key=recorded_order) == seconds
     frames = [Frame(f"{number}.png", Path(), np.eye(4)) for number in (10, 9, 2, 1)]
     scene = hold_out(Scene("garage", frames[:2], frames[2:]), 2)
     names = [[frame.name for frame in scene.frames(split)] for split in SPLITS]

@@ -83,7 +83,10 @@ def test_two_photos_whose_distance_is_known_tell_the_scale(place, rendered_room)
     truth = rendered_room.poses[[ROWS[0], ROWS[-1]], :3, 3]
     metres = float(np.linalg.norm(truth[0] - truth[1]))
     before = read_scene(place).train
-    factor = scale_model(place, first, last, metres)
+    os.utime(place, (1e9, 1e9))
+    factor, apart = scale_model(place, [(first, last, metres)])
+    assert apart == pytest.approx([metres])
+    assert place.stat().st_mtime > 1e9  # which the workflow looks at
     after = read_scene(place).train
     centres = after[0].world_from_cam[:3, 3], after[-1].world_from_cam[:3, 3]
     assert np.linalg.norm(centres[0] - centres[1]) == pytest.approx(metres)
@@ -91,7 +94,12 @@ def test_two_photos_whose_distance_is_known_tell_the_scale(place, rendered_room)
         after[5].world_from_cam[:3, 3], factor * before[5].world_from_cam[:3, 3]
     )
     np.testing.assert_allclose(after[5].world_from_cam[:3, :3], before[5].world_from_cam[:3, :3])
-    assert scale_model(place, first, last, metres) == pytest.approx(1)
+    assert scale_model(place, [(first, last, metres)])[0] == pytest.approx(1)
+    middle = f"{SEQUENCE}/{ROWS[5]}.png"
+    half = float(np.linalg.norm(centres[0] - after[5].world_from_cam[:3, 3]))
+    factor, apart = scale_model(place, [(first, last, 2 * metres), (first, middle, 2.2 * half)])
+    assert 2 < factor < 2.2
+    assert apart == pytest.approx([factor * metres, factor * half])
     assert (place / "sparse/0/project.ini").read_text() == "of the user's own"
 
 
@@ -205,20 +213,20 @@ def test_photos_that_cannot_do_are_refused(tmp_path, photos, message):
 
 def test_a_scale_that_cannot_be_is_refused(tmp_path):
     with pytest.raises(InputError, match="holds no model of COLMAP's in binary files"):
-        scale_model(tmp_path, "a", "b", 1)
+        scale_model(tmp_path, [("a", "b", 1)])
     folder = tmp_path / "sparse/0"
     folder.mkdir(parents=True)
     colmap_model(TRAIN).write_binary(folder)
     known = f"{TRAIN[0]}.png"
     with pytest.raises(InputError, match=r"has no photo 'b' with a pose, expected .*, such as seq"):
-        scale_model(tmp_path, known, "b", 1)
+        scale_model(tmp_path, [(known, "b", 1)])
     with pytest.raises(InputError, match="were taken at the same place"):
-        scale_model(tmp_path, known, known, 1)
+        scale_model(tmp_path, [(known, known, 1)])
     with pytest.raises(InputError, match=r"got 1e\+300 metres, expected 0\.001 to 100000"):
-        scale_model(tmp_path, known, f"{TRAIN[1]}.png", 1e300)
+        scale_model(tmp_path, [(known, f"{TRAIN[1]}.png", 1e300)])
     (folder / "images.bin").write_bytes(b"no model")
     with pytest.raises(InputError, match="cannot be read as a COLMAP model"):
-        scale_model(tmp_path, known, known, 1)
+        scale_model(tmp_path, [(known, known, 1)])
 
 
 def test_the_command_keeps_what_was_found_unless_it_is_forced(tmp_path, capsys, monkeypatch):

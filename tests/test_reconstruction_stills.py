@@ -43,7 +43,9 @@ def test_stills_that_are_there_stay(video, tmp_path, caplog):
     take_stills(video, tmp_path, 1)
     (tmp_path / "walk/000002.jpg").unlink()
     assert take_stills(video, tmp_path, 2) == 2
-    assert "walk: is there already, with 2 files; no stills are taken" in caplog.text
+    assert "walk: is there already, with 2 files, and stays; --force takes" in caplog.text
+    assert take_stills(video, tmp_path, 2, force=True) == 6
+    assert len(list((tmp_path / "walk").iterdir())) == 6
 
 
 def test_large_pictures_are_made_smaller(tmp_path, monkeypatch):

@@ -199,7 +199,7 @@ def test_a_dataset_with_fewer_things_has_a_report(planted, tmp_path):
     text = (tmp_path / "report.html").read_text()
     assert text.count('class="chart"') == 1 + 2
     assert 'id="time"' not in text
-    assert "snakemake videos" in text
+    assert "./relposegnn run CONFIG videos" in text
 
 
 def test_a_scene_may_be_called_na(planted, tmp_path):

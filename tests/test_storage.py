@@ -18,6 +18,7 @@ from relposegnn.storage import (
     Numbers,
     StoredFrames,
     create_hdf5,
+    mapped,
     open_hdf5,
     read_numbers,
     read_settings,
@@ -239,3 +240,13 @@ def test_settings_that_are_none_are_told(tmp_path, settings):
             file.attrs["settings"] = settings
         with pytest.raises(InputError, match=r"is no complete graphs file \(.*make it again"):
             read_settings(file)
+
+
+def test_a_file_that_took_the_name_of_an_open_one_is_not_read_in_its_place(tmp_path):
+    for name, value in (("a.h5", 1), ("b.h5", 2)):
+        with h5py.File(tmp_path / name, "w") as file:
+            file["x"] = np.full(5, value)
+    with h5py.File(tmp_path / "a.h5") as opened:
+        assert isinstance(mapped(opened["x"]), np.memmap)
+        (tmp_path / "b.h5").rename(tmp_path / "a.h5")
+        np.testing.assert_array_equal(mapped(opened["x"]), np.ones(5))

@@ -64,7 +64,9 @@ def test_a_table_says_which_graphs_its_models_saw(tmp_path, config, experiment, 
     remark = remark_of(tmp_path, config, experiment)
     weights = "the authors' weights, run by this code" if experiment == "published" else "6 epochs"
     expected = f"{expected.removesuffix('.')}; both directions of an edge averaged."
-    assert remark.endswith(f" pixels, {weights}; {expected}")
+    assert remark.endswith(f", {weights}; {expected}")
+    # Match fields never see the packed images.
+    assert ("shorter side" in remark) == ("match fields" not in remark)
 
 
 def test_the_table_of_the_general_network_says_what_it_is_and_saw(tmp_path):

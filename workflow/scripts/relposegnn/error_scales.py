@@ -42,10 +42,12 @@ from .predictions import (
     read_predictions,
 )
 from .runtime import InputError
+from .validation import ValidationSettings, held_out_count
 
 logger = logging.getLogger(__name__)
 
 FEW_REFINED = 0.3  # of left-out frames
+ADVISED = ValidationSettings(share=0.15, stretch=10)  # where nothing is held out
 USUAL_SHARE = 0.9  # of frames, whose distances of features are usual
 
 
@@ -125,9 +127,11 @@ def calibrate_errors(
         logger.warning(
             "%s: the network knows all but %d of %d frames, expected %d that it does not know, for "
             "validation: regressed poses may have larger errors than are stated; what refined ones "
-            "have holds. graphs.validation: {share: 0.15, stretch: 10} holds some of a small place "
-            "out",
+            "have holds. %s",
             *(left_out.file, unknown[0], len(known), FEWEST),
+            "graphs.validation: {share: 0.15, stretch: 10} holds some of a small place out"
+            if held_out_count(len(known), ADVISED)
+            else "The place is too small to hold some out",
         )
         known = np.zeros_like(known)
     used = [_Frames.alike(arrays, ~known)]

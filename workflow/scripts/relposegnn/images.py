@@ -40,6 +40,7 @@ TO_UPRIGHT = {
 FROM_UPRIGHT = {**TO_UPRIGHT, 6: TO_UPRIGHT[8], 8: TO_UPRIGHT[6]}
 HEADERS_AT_ONCE = 64  # read by a thread: to hand one over takes longer than to read it
 SHOWN_NAMES = 100  # of images whose orientation differs from most
+EXTRACT_AGAIN = "; of a scene that was extracted, extract it again"
 START_BYTES = 16  # of another file, enough to tell its kind: HEIC, WebP, a web page
 # What Pillow raises for damaged files, by format.
 DECODING_ERRORS = (
@@ -227,7 +228,7 @@ def crop_centre(image: Image.Image, share: float) -> Image.Image:
     import cv2  # environments of figures are without it
 
     width, height = image.size
-    across, down = round(width * share), round(height * share)
+    across, down = max(1, round(width * share)), max(1, round(height * share))
     left, top = (width - across) // 2, (height - down) // 2
     centre = np.array(image)[top : top + down, left : left + across]
     return Image.fromarray(cv2.resize(centre, (width, height), interpolation=cv2.INTER_LINEAR))
@@ -295,5 +296,5 @@ def _unreadable(path: str | Path, error: Exception) -> InputError:
         found = f"it starts with {start!r}" if start else "it is empty"
     return InputError(
         f"{path}: cannot be read as an image ({found}), expected PNG or JPEG (or a photo's HEIC); "
-        "replace it, or leave it out; of a scene that was extracted, extract it again"
+        f"replace it, or leave it out{EXTRACT_AGAIN}"
     )

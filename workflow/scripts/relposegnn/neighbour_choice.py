@@ -76,7 +76,9 @@ def check_choice(settings: SamplingSettings, ranked: int, database: int, source:
         InputError: there are fewer than the neighbours of a graph.
     """
     found = ranked if settings.selection == "strided" else database
-    if found < settings.neighbours:
+    unranked = settings.selection == "sequential" and ranked < 1  # it begins at the first
+    if found < settings.neighbours or unranked:
+        found = 0 if unranked else found
         raise InputError(
             f"{source}: {found} database images to choose from for each query, expected at least "
             f"graphs.neighbours = {settings.neighbours}: the scene has too few training frames, "

@@ -7,11 +7,14 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 
 from .runtime import InputError
+
+NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +50,13 @@ class Scene:
         return {"train": self.train, "test": self.test}[split]
 
 
-def recorded_order(name: str) -> tuple[list[list[str | int]], str]:
-    """Return what images are sorted by, so that ``seq/2.jpg`` comes before ``seq/10.jpg``."""
-    parts = (re.split(r"([0-9]+)", part) for part in name.split("/"))  # texts and numbers by turns
-    key = [[int(each) if n % 2 else each for n, each in enumerate(part)] for part in parts]
+def recorded_order(name: str) -> tuple[list[list[str | Decimal]], str]:
+    """Return what images are sorted by, so that ``seq/2.jpg`` comes before ``seq/10.jpg``.
+
+    Digits behind a point are a number's decimals, as of seconds: ``0.05`` comes before ``0.1``.
+    """
+    parts = (NUMBER.split(part) for part in name.split("/"))  # texts and numbers by turns
+    key = [[Decimal(each) if n % 2 else each for n, each in enumerate(part)] for part in parts]
     return key, name
 
 

@@ -213,7 +213,11 @@ def mapped(array: h5py.Dataset) -> h5py.Dataset | np.memmap:
     offset = array.id.get_offset()  # None: it is in chunks, or empty
     if offset is None or not array.dtype.isnative:
         return array
-    return np.memmap(array.file.filename, array.dtype, "r", offset, array.shape)
+    with Path(array.file.filename).open("rb") as file:
+        opened = os.fstat(array.file.id.get_vfd_handle())
+        if not os.path.samestat(opened, os.fstat(file.fileno())):
+            return array  # another file has its name by now
+        return np.memmap(file, array.dtype, "r", offset, array.shape)
 
 
 class _Opened(NamedTuple):

@@ -47,10 +47,10 @@ def _parser() -> argparse.ArgumentParser:
         "first, into images/ with a folder for each")  # fmt: skip
     add("--per-second", type=_positive, default=PER_SECOND, help="photos from a second of video, "
         "the sharpest (default: %(default)g)")  # fmt: skip
-    add("--distance", nargs=3, metavar=("PHOTO", "PHOTO", "METRES"), help="two photos, relative to "
-        "images/, and how far apart their cameras were: lengths are metres then; also of poses "
-        "that were found before")  # fmt: skip
-    add("--force", action="store_true", help="find anew what was found before")
+    add("--distance", nargs=3, metavar=("PHOTO", "PHOTO", "METRES"), action="append", help="two "
+        "photos, relative to images/, and how far apart their cameras were: lengths are metres "
+        "then; also of poses that were found before; repeatable")  # fmt: skip
+    add("--force", action="store_true", help="take and find anew what was taken and found before")
     add_workers(parser)
     return parser
 
@@ -74,17 +74,16 @@ def _find_poses(options: argparse.Namespace) -> None:
     from ..reconstruction.mapping import MODELS, check_free  # COLMAP takes half a second
     from ..reconstruction.photos import check_place
 
-    folder, distance = options.folder, _read_distance(options)
+    folder, distances = options.folder, [_read_distance(*each) for each in options.distance or []]
     check_place(folder)
     found = (folder / MODELS).exists() and not options.force
-    if not found or options.video or distance is None:
+    if not found or options.video or not distances:
         check_free(folder, options.force)
         _take_stills(options)
-        if distance is not None:
-            _check_photos(folder, distance[:2])
+        _check_photos(folder, [name for *pair, _ in distances for name in pair])
         _reconstruct(options)
     place = shlex.quote(str(folder))
-    if distance is None:
+    if not distances:
         print(plain(
             "\nLengths are in a unit of COLMAP's own, and 5 cm or a metre mean nothing in it. "
             "Measure how far apart\nthe camera was at two of the photos, then:\n"
@@ -93,21 +92,20 @@ def _find_poses(options: argparse.Namespace) -> None:
     else:
         from ..reconstruction.scale import scale_model
 
-        factor = scale_model(folder, *distance)
+        factor, apart = scale_model(folder, distances)
         print(plain(f"Lengths are metres now: a unit of before was {factor:.4g}."))
+        for (first, second, metres), own in zip(distances, apart, strict=True):
+            print(plain(f"  {first}, {second}: {own:.3f} m, {metres:g} as told"))
     print(plain(
         "\nThen one of these, to train a network on the place or to do without:\n"
         f"  ./relposegnn new-place {place}\n  ./relposegnn localise PHOTO --map {place}"
     ))  # fmt: skip
 
 
-def _read_distance(options: argparse.Namespace) -> tuple[str, str, float] | None:
+def _read_distance(first: str, second: str, text: str) -> tuple[str, str, float]:
     """Return two photos, as a model calls them, and metres; InputError where these are none."""
-    if options.distance is None:
-        return None
     from ..reconstruction.photos import name_of
 
-    first, second, text = options.distance
     try:
         return name_of(first), name_of(second), _positive(text)
     except argparse.ArgumentTypeError as error:
@@ -145,7 +143,7 @@ def _take_stills(options: argparse.Namespace) -> None:
             "which their folders of photos are called; rename one"
         )
     for video in options.video:
-        count = take_stills(video, options.folder / IMAGES, options.per_second)
+        count = take_stills(video, options.folder / IMAGES, options.per_second, options.force)
         print(plain(f"{video}: {count} photos"))
 
 

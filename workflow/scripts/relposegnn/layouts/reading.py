@@ -95,7 +95,8 @@ def layout_of(folder: Path) -> str:
     layouts = layouts_of(folder)
     if not layouts:
         raise InputError(
-            f"{folder}: holds no scene, expected the files of a layout: {describe_layouts()}"
+            f"{folder}: holds no scene, expected the files of a layout: {describe_layouts()}. The "
+            "poses of photos without any are found by relposegnn find-poses"
         )
     if len(layouts) > 1:
         raise InputError(

@@ -38,7 +38,7 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
     add("--min-confidence", type=_share, help="poses below it are not accepted (default: as the "
         "pipeline was configured)")  # fmt: skip
     add("--focal-length", type=_focal_length, help="of the photos' camera, in longer sides of "
-        "the photo, for networks that see rays (default: by EXIF, or the database's)")  # fmt: skip
+        "the photo; known, poses are nearer (default: by EXIF, or as matches find it)")  # fmt: skip
     add("--netvlad", type=some_path, help="NetVLAD's checkpoint, where it is no longer in "
         "resources/weights/")  # fmt: skip
     add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")

@@ -14,7 +14,14 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from ..folders import files_below
-from ..images import DECODING_ERRORS, UPRIGHT, crop_centre, open_image, resized_shape
+from ..images import (
+    DECODING_ERRORS,
+    EXTRACT_AGAIN,
+    UPRIGHT,
+    crop_centre,
+    open_image,
+    resized_shape,
+)
 from ..layouts.posed_images import FOCAL_LENGTHS
 from ..runtime import InputError
 
@@ -37,7 +44,7 @@ def reading_photo() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise PhotoError(str(error)) from error
+        raise PhotoError(str(error).removesuffix(EXTRACT_AGAIN)) from error
 
 
 class Photo(NamedTuple):

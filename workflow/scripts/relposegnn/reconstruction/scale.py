@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,27 +19,30 @@ METRES = (1e-3, 1e5)  # between two photos
 SHOWN_NAMES = 10
 
 
-def scale_model(folder: str | Path, first: str, second: str, metres: float) -> float:
-    """Scale the COLMAP model ``sparse/0`` so that two photos were taken so many metres apart.
+Distance = tuple[str, str, float]  # two photos, relative to ``images/``, and metres between them
 
-    The place's folder has a new date then, by which the workflow knows.
+
+def scale_model(folder: str | Path, distances: Sequence[Distance]) -> tuple[float, list[float]]:
+    """Scale the COLMAP model ``sparse/0`` so that photos were taken so many metres apart.
+
+    Of several distances, by least squares. The place's folder has a new date then, by which the
+    workflow knows.
 
     Args:
         folder: of the place.
-        first: a photo with a pose, relative to ``images/``.
-        second: another one.
-        metres: between the centres of their cameras.
+        distances: between the centres of cameras, of photos that have poses.
 
     Returns:
-        The factor by which the model grew.
+        The factor by which the model grew, and the distances in it, in metres.
 
     Raises:
-        InputError: there is no such model in binary files, a photo has no pose in it, both were
-            taken at one place, or the distance is none.
+        InputError: there is no such model in binary files, a photo has no pose in it, two were
+            taken at one place, or a distance is none.
     """
     path = Path(folder) / MODELS / "0"
-    if not METRES[0] <= metres <= METRES[1]:
-        raise InputError(f"got {metres:g} metres, expected {METRES[0]:g} to {METRES[1]:g}")
+    for *_, metres in distances:
+        if not METRES[0] <= metres <= METRES[1]:
+            raise InputError(f"got {metres:g} metres, expected {METRES[0]:g} to {METRES[1]:g}")
     if not (path / "images.bin").is_file():
         raise InputError(
             f"{path}: holds no model of COLMAP's in binary files, expected images.bin and the "
@@ -53,6 +57,19 @@ def scale_model(folder: str | Path, first: str, second: str, metres: float) -> f
     centres = {
         image.name: image.projection_center() for image in model.images.values() if image.has_pose
     }
+    apart = np.array([_apart(centres, *pair, path) for *pair, _ in distances])
+    told = np.array([metres for *_, metres in distances])
+    factor = float(told @ apart / (apart @ apart))
+    model.transform(pycolmap.Sim3d(factor, pycolmap.Rotation3d(), np.zeros(3)))
+    with atomic_path(path) as partial:
+        shutil.copytree(path, partial)  # with what else is in it
+        model.write_binary(partial)
+    os.utime(folder)
+    return factor, (factor * apart).tolist()
+
+
+def _apart(centres: Mapping[str, np.ndarray], first: str, second: str, path: Path) -> float:
+    """Return how far two photos are apart in a model; InputError where they are not."""
     for name in (first, second):
         if name not in centres:
             known = ", ".join(sorted(centres, key=recorded_order)[:SHOWN_NAMES])
@@ -66,10 +83,4 @@ def scale_model(folder: str | Path, first: str, second: str, metres: float) -> f
             f"{first}, {second}: were taken at the same place, expected two places whose distance "
             "was measured; choose others"
         )
-    factor = metres / apart
-    model.transform(pycolmap.Sim3d(factor, pycolmap.Rotation3d(), np.zeros(3)))
-    with atomic_path(path) as partial:
-        shutil.copytree(path, partial)  # with what else is in it
-        model.write_binary(partial)
-    os.utime(folder)
-    return factor
+    return apart

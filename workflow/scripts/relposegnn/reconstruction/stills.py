@@ -22,7 +22,9 @@ JUDGED_SIDE = 480  # of what sharpness is told by
 QUALITY = {"quality": 95, "subsampling": 0}
 
 
-def take_stills(video: str | Path, images: str | Path, per_second: float) -> int:
+def take_stills(
+    video: str | Path, images: str | Path, per_second: float, force: bool = False
+) -> int:
     """Write stills of a video as JPEG files in a folder of its name, and return their number.
 
     A folder that is there stays as it is, which the log tells.
@@ -31,14 +33,18 @@ def take_stills(video: str | Path, images: str | Path, per_second: float) -> int
         video: a file.
         images: the folder of a place's images, in which that folder lies.
         per_second: how many stills a second of video has.
+        force: take them anew where there is such a folder.
 
     Raises:
         InputError: the video cannot be read.
     """
     folder = Path(images) / Path(video).stem
-    if folder.is_dir():
+    if folder.is_dir() and not force:
         count = len(list(folder.iterdir()))
-        logger.warning("%s: is there already, with %d files; no stills are taken", folder, count)
+        logger.warning(
+            "%s: is there already, with %d files, and stays; --force takes stills anew",
+            *(folder, count),
+        )
         return count
     count = 0
     with atomic_path(folder) as partial:

@@ -8,7 +8,7 @@ vocabulary may hold a projection, by which descriptors are shortened.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from .vlad import local_features, vlad
 from .vocabulary import load_vocabulary, save_vocabulary
 
 Descriptor = Literal["vlad", "netvlad"]
+DESCRIPTORS = get_args(Descriptor)
 
 
 class Describer(NamedTuple):

@@ -18,7 +18,7 @@ from ..images import read_images
 from ..runtime import InputError, numpy_generator, select_device
 from ..storage import SPLITS, RowWriter, create_hdf5, tell_scene
 from ..threads import map_in_threads
-from .describers import Descriptor, load_describer, save_projected
+from .describers import DESCRIPTORS, Descriptor, load_describer, save_projected
 from .projection import WELL_TOLD, check_dimensions, principal_components
 from .vlad import local_features
 from .vocabulary import POINTS_PER_CLUSTER, fit_centroids, save_vocabulary
@@ -111,6 +111,10 @@ def fit_vocabulary(
         recorded = asdict(settings) | {"dataset": frames.dataset, "scene": frames.scene}
     del recorded["descriptor"]  # the file tells it
     sample, scene = partial(_sample, images=len(paths), settings=settings), str(scene_folder)
+    if settings.descriptor not in DESCRIPTORS:
+        raise InputError(
+            f"retrieval.descriptor is {settings.descriptor!r}, expected {' or '.join(DESCRIPTORS)}"
+        )
     if settings.descriptor == "vlad":
         drawn = sample(map_in_threads(local_features, images, workers))
         centroids = fit_centroids(drawn, settings.clusters, settings.seed, scene)

@@ -195,8 +195,8 @@ def gain_hint(numbers: pd.DataFrame) -> str:
         return ""
     return (
         f"In {', '.join(lost)} the network gains nothing over copying the pose of the {copied}: "
-        "the ratio of its median is not below 1. More epochs, images with a longer shorter side "
-        "or a denser database may help; until then, take the copied pose or the affine combination."
+        "the ratio of its median is not below 1. More epochs or a denser database may help; until "
+        "then, take the copied pose or the affine combination."
     )
 
 
