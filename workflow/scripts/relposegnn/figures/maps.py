@@ -14,7 +14,7 @@ from .style import PALE
 LEAST_MEAN = 0.3  # length of a mean of unit vectors; of a few random ones it is shorter
 ALIGNED = np.cos(np.radians(15))  # up this near to an axis of the world is taken to be that axis
 REACH = 0.35  # of the cameras' extent: estimates further outside are not on the map
-MARGIN = 0.08  # of the extent, around what is shown
+MARGIN = 0.12  # of the extent, around what is shown: a symbol has room there
 SYMBOL = 0.075  # of the map's longer side: the length of a camera's symbol
 WEDGE = np.array([[0, 0, 0], [-0.5, 0, 1], [0.5, 0, 1]])  # the symbol, camera axes
 
