@@ -121,6 +121,6 @@ def test_estimates_far_outside_and_failed_ones_are_owned_up_to(database):
     table = make_table(4, tx=[0, 1, 500, np.nan])
     figure, pictures = draw(table, database)
     low, high = figure.axes[pictures].get_xlim()
-    assert high - low < 10
+    assert high - low < 12
     remark = "".join(text.get_text() for text in figure.texts)
     assert "1 outside the map, 1 failed" in remark
