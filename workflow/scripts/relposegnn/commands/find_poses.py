@@ -30,7 +30,8 @@ def main(arguments: Sequence[str]) -> int:
         print(f"relposegnn find-poses: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("relposegnn find-poses: interrupted; the same command goes on", file=sys.stderr)
+        same = "the same command" + " without --video" * (options.force and bool(options.video))
+        print(f"relposegnn find-poses: interrupted; {same} goes on", file=sys.stderr)
         return 1
     return 0
 
