@@ -20,6 +20,7 @@ from ..images import common_size
 from ..layouts.reading import LEAVE_OUT, REFUSE, layout_of, read_scene
 from ..photos.chosen_place import some_path
 from ..photos.new_place import DATASET as MAPS
+from ..reconstruction.photos import check_place
 from ..runtime import InputError, PlainFormatter, atomic_path, plain
 from ..scenes import Frame, Scene
 from ..validation import ValidationSettings, held_out_count
@@ -90,11 +91,7 @@ def look_at(folder: Path, lost_poses: str = REFUSE) -> Place:
             sizes, or its path cannot be one of the workflow.
     """
     scene = read_scene(folder, lost_poses)
-    if not re.fullmatch(SCENE_NAME, folder.name) or re.search("[{}]", str(folder)):
-        raise InputError(
-            f"{folder}: its name is the scene's, expected up to 100 letters, digits, dots, - and "
-            "_, and no braces in the path; rename it"
-        )
+    check_place(folder)
     paths = [frame.image for frame in scene.train + scene.test]
     return Place(folder, scene, layout_of(folder), common_size(paths, os.cpu_count() or 1)[0])
 
