@@ -272,7 +272,8 @@ def validation_rows():
 
 def validation_scores(wildcards):
     """Return the scores of validation queries that their table is made of."""
-    if AUTHORS_TRAINING_GRAPHS or not config["graphs"]["validation"]:
+    held_out = [own["graphs"]["validation"] for own in (config, *VARIANTS.values())]
+    if AUTHORS_TRAINING_GRAPHS or not all(held_out):
         raise WorkflowError(
             "graphs.validation: no frames are held out, expected a share and a stretch, of graphs "
             "that are sampled here"

@@ -81,6 +81,16 @@ def test_the_file_of_a_general_network_is_taken_and_told_of(tmp_path):
     assert list(record["outputs"]) == [model]
 
 
+@pytest.mark.parametrize(
+    "without", ["graphs={validation: null}", "variants={a: {graphs: {validation: null}}}"]
+)
+def test_a_table_of_validation_needs_frames_that_are_held_out(finished, without):
+    """Of every variant: to be told before all of them are trained."""
+    arguments = ("--dry-run", "table_validation", "--config", without)
+    text = finished.run(*arguments, expect=1)
+    assert "graphs.validation: no frames are held out, expected a share and a stretch" in text
+
+
 def test_a_general_network_that_is_not_there_is_told(tmp_path):
     settings = ("--config", "experiments=[unseen]", "general={models: [gone.pt]}")
     text = Project(tmp_path).run("--dry-run", *settings, expect=1)
