@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from configurations import SCHEMA
+from configurations import CONFIG, SCHEMA, SHIPPED
 from project import REPOSITORY
 from snakemake.cli import parse_args
 
@@ -20,7 +20,7 @@ from relposegnn.serving import command as serving
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"]
 PAGES += sorted((REPOSITORY / "docs").glob("*.md"))
-CONFIGURATIONS = sorted((REPOSITORY / "config").glob("*.yaml"))
+CONFIGURATIONS = [CONFIG / name for name in SHIPPED]
 COMMENTED = re.compile(r"^ *#(     .*)$", re.M)  # code, of a configuration's comments
 FENCED = re.compile(r"^```(?:shell|bash)?\n(.*?)^```$", re.M | re.S)
 OURS = {"snakemake", "make", "localise", "relposegnn"}
