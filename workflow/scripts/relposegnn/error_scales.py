@@ -124,15 +124,7 @@ def calibrate_errors(
     arrays, known = scenes[0]
     unknown = [sum(~seen & _with_poses(own)) for own, seen in scenes]
     if known.any() and sum(unknown) < FEWEST:
-        logger.warning(
-            "%s: the network knows all but %d of %d frames, expected %d that it does not know, for "
-            "validation: regressed poses may have larger errors than are stated; what refined ones "
-            "have holds. %s",
-            *(left_out.file, unknown[0], len(known), FEWEST),
-            "graphs.validation: {share: 0.15, stretch: 10} holds some of a small place out"
-            if held_out_count(len(known), ADVISED)
-            else "The place is too small to hold some out",
-        )
+        _warn_of_known(left_out, unknown[0])
         known = np.zeros_like(known)
     used = [_Frames.alike(arrays, ~known)]
     if known.sum() >= FEWEST:
@@ -144,16 +136,37 @@ def calibrate_errors(
         if name not in present_estimators(arrays):
             continue
         refined = arrays[names.points] > 0
-        if refined.mean() < FEW_REFINED:
-            logger.warning(
-                "%s: matches refine %d of %d left-out frames: images have little texture, or poses "
-                "and images do not agree (see the log of measure_camera)",
-                *(left_out.file, refined.sum(), len(refined)),
-            )
+        _warn_of_unrefined(left_out, refined)
         _add_scale(scales, name, [_Frames.alike(arrays, refined)])
         if name == REFINED:
             _add_scale(scales, UNREFINED, [_Frames.alike(arrays, ~refined & ~known)])
     write_calibration(calibration_file, scales, owner, held_out)
+
+
+def _warn_of_known(left_out: LeftOutPredictions, unknown: int) -> None:
+    """Tell that the network knows nearly all frames, and what helps, where something does."""
+    advice = "The place is too small to hold some out"
+    if held_out_count(len(left_out.known), ADVISED):
+        advice = (
+            f"graphs.validation: {{share: {ADVISED.share}, stretch: {ADVISED.stretch}}} holds some "
+            "of a small place out"
+        )
+    logger.warning(
+        "%s: the network knows all but %d of %d frames, expected %d that it does not know, for "
+        "validation: regressed poses may have larger errors than are stated; what refined ones "
+        "have holds. %s",
+        *(left_out.file, unknown, len(left_out.known), FEWEST, advice),
+    )
+
+
+def _warn_of_unrefined(left_out: LeftOutPredictions, refined: np.ndarray) -> None:
+    """Tell where matches refine few of the frames (N,)."""
+    if refined.mean() < FEW_REFINED:
+        logger.warning(
+            "%s: matches refine %d of %d left-out frames: images have little texture, or poses "
+            "and images do not agree (see the log of measure_camera)",
+            *(left_out.file, refined.sum(), len(refined)),
+        )
 
 
 def _add_scale(scales: Calibration, name: str, used: Sequence[_Frames]) -> None:

@@ -86,6 +86,14 @@ def logging_to(log_file: str | Path) -> Iterator[None]:
         sys.exit(1)
 
 
+def log_to_terminal(level: int = logging.INFO, *form: str) -> None:
+    """Log what a command tells: its messages alone, or in a form as ``Formatter`` takes it."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(PlainFormatter(*(form or ["%(message)s"])))
+    logging.basicConfig(level=level, handlers=[handler])
+    logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells each variant it tries
+
+
 class LogFile(logging.FileHandler):
     """A log file that a full disk cuts short without a word: the terminal has it all."""
 

@@ -1,7 +1,6 @@
 """The command ``relposegnn find-poses``: photos or a video of a place in, their poses out."""
 
 import argparse
-import logging
 import shlex
 import signal
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from ..layouts.colmap import IMAGES
 from ..photos.chosen_place import add_workers, some_path
-from ..runtime import InputError, PlainFormatter, plain
+from ..runtime import InputError, log_to_terminal, plain
 
 PER_SECOND = 2.0  # stills of a video
 USUAL = (0.4, 2.5)  # focal lengths of cameras, in longer sides: 103 to 23 degrees
@@ -20,10 +19,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command; return 0, or 1 with a message where the user's input is wrong."""
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-    handler = logging.StreamHandler()
-    handler.setFormatter(PlainFormatter("%(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("faiss").setLevel(logging.WARNING)
+    log_to_terminal()
     try:
         _find_poses(options)
     except InputError as error:

@@ -21,7 +21,7 @@ from ..layouts.reading import LEAVE_OUT, REFUSE, layout_of, read_scene
 from ..photos.chosen_place import some_path
 from ..photos.new_place import DATASET as MAPS
 from ..reconstruction.photos import check_place
-from ..runtime import InputError, PlainFormatter, atomic_path, plain
+from ..runtime import InputError, atomic_path, log_to_terminal, plain
 from ..scenes import Frame, Scene
 from ..validation import ValidationSettings, held_out_count
 from .run import find_project
@@ -45,9 +45,7 @@ class Place:
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return 0, or 1 with a message where the folder or the name is wrong."""
     options = _parser().parse_args(arguments)
-    handler = logging.StreamHandler()
-    handler.setFormatter(PlainFormatter("%(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    log_to_terminal(logging.WARNING)
     try:
         project = find_project()
         place = look_at(options.folder.resolve(), options.lost_poses)

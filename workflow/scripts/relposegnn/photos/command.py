@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 
 from ..calibration import read_calibration
 from ..folders import refuse_no_folder
-from ..runtime import InputError, PlainFormatter, plain, select_device
+from ..runtime import InputError, log_to_terminal, plain, select_device
 from ..threads import leave_cores_to_others
 from .chosen_place import chosen_place, listed
 from .files import find_photos
@@ -29,10 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     leave_cores_to_others()  # before torch is loaded
     options = read_options(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-    handler = logging.StreamHandler()
-    handler.setFormatter(PlainFormatter("%(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("faiss").setLevel(logging.WARNING)
+    log_to_terminal()
     try:
         stream = options.camera is not None or options.watch is not None or _a_video(options)
         if options.every > 1 and (not stream or options.watch is not None):

@@ -1,12 +1,11 @@
 """The command ``export-map``: a place of a results folder as one file that works anywhere."""
 
 import argparse
-import logging
 import signal
 import sys
 from pathlib import Path
 
-from ..runtime import InputError, PlainFormatter
+from ..runtime import InputError, log_to_terminal
 from ..threads import leave_cores_to_others
 from .chosen_place import add_workers, find_place, some_path
 from .place import FILES, Place, read_place
@@ -17,9 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     leave_cores_to_others()  # before torch is loaded
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     options = _parser().parse_args(arguments)
-    handler = logging.StreamHandler()
-    handler.setFormatter(PlainFormatter("%(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    log_to_terminal()
     try:
         from .map_files import export_map  # torch takes seconds
 

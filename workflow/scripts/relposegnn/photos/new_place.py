@@ -52,24 +52,8 @@ def prepare_place(
         InputError: the library is installed without the workflow, there is no such folder, its name
             cannot be a scene's, there is no model, or a step failed.
     """
-    if not (PROJECT / "Snakefile").is_file():
-        raise InputError(
-            f"{PROJECT}: has no Snakefile, expected a clone of the project: a place is made of a "
-            "folder of images by the workflow, which is no part of the installed library. Make it "
-            "there, and hand it over with export-map"
-        )
     images, model = images.resolve(), (model or MODEL).resolve()
-    refuse_no_folder(images, "a folder of images with poses, or a file that export-map has written")
-    if not re.fullmatch(SCENE_NAME, images.name):
-        raise InputError(
-            f"{images}: its name is the place's, expected up to 100 letters, digits, dots, - and "
-            "_; rename it"
-        )
-    if not model.is_file():
-        raise InputError(
-            f"{model}: is not there, expected a network for places never seen; train one, with "
-            '"make general-model", or name its file with --model'
-        )
+    _check_request(images, model)
     place = Path("results", DATASET, "runs", GENERAL, "places", f"{images.name}.json")
     if not (PROJECT / place).is_file():
         _refuse_few_images(images, lost_poses)
@@ -89,6 +73,27 @@ def prepare_place(
             "frames.lost_poses are --database-focal-length and --lost-poses here"
         )
     return PROJECT / place
+
+
+def _check_request(images: Path, model: Path) -> None:
+    """Check that a place can be made of images by a network; InputError where it cannot."""
+    if not (PROJECT / "Snakefile").is_file():
+        raise InputError(
+            f"{PROJECT}: has no Snakefile, expected a clone of the project: a place is made of a "
+            "folder of images by the workflow, which is no part of the installed library. Make it "
+            "there, and hand it over with export-map"
+        )
+    refuse_no_folder(images, "a folder of images with poses, or a file that export-map has written")
+    if not re.fullmatch(SCENE_NAME, images.name):
+        raise InputError(
+            f"{images}: its name is the place's, expected up to 100 letters, digits, dots, - and "
+            "_; rename it"
+        )
+    if not model.is_file():
+        raise InputError(
+            f"{model}: is not there, expected a network for places never seen; train one, with "
+            '"make general-model", or name its file with --model'
+        )
 
 
 def _run_to_its_end(command: Sequence[str], environment: Mapping[str, str]) -> int:

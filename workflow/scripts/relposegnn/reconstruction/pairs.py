@@ -56,6 +56,7 @@ def _similar(photos: Sequence[Path], size: tuple[int, int], workers: int) -> np.
     words = fit_centroids(points, WORDS, SEED, str(photos[0].parent))
 
     def described(image: np.ndarray) -> np.ndarray:
+        """Return the descriptor of an image."""
         return vlad(local_features(image), words)
 
     images = read_images(photos, size, workers)

@@ -16,7 +16,7 @@ from ..photos.chosen_place import (
     whole_number,
 )
 from ..photos.new_place import tell_quality
-from ..runtime import InputError, PlainFormatter, select_device
+from ..runtime import InputError, log_to_terminal, select_device
 from ..threads import leave_cores_to_others
 
 LIMIT, QUEUE = 30_000_000, 32  # phones' photos have up to some 25 MB
@@ -30,11 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     check_place_options(parser, options)
-    handler = logging.StreamHandler()
-    handler.setFormatter(PlainFormatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    for name in ("faiss", "uvicorn.error"):  # of ways tried, of each stage of a start
-        logging.getLogger(name).setLevel(logging.WARNING)
+    log_to_terminal(logging.INFO, "%(asctime)s %(message)s", "%H:%M:%S")
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # of each stage of a start
     try:
         _serve(options)
     except InputError as error:

@@ -1,7 +1,6 @@
 """The service while it runs: told where it is, ended by SIGTERM or Ctrl-C when its work is done."""
 
 import asyncio
-import signal
 import socket
 
 import uvicorn
@@ -37,6 +36,8 @@ class _Server(uvicorn.Server):
 def serve(place: Answering, bounds: Bounds, listening: socket.socket) -> None:
     """Serve a place until SIGTERM or Ctrl-C, then finish the work and raise KeyboardInterrupt.
 
+    SIGTERM is to be as Ctrl-C, ``signal.default_int_handler``, where this is called.
+
     It has an argument where a second Ctrl-C left the work, a thread of which may still run.
 
     Args:
@@ -56,10 +57,7 @@ def serve(place: Answering, bounds: Bounds, listening: socket.socket) -> None:
     how = {"log_config": None, "server_header": False, "lifespan": "off", "ws": "none"}
     config = uvicorn.Config(application, http=Connection, **how)
     server = _Server(config)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         server.run(sockets=[listening])  # it raises the signal again when it has ended
     except KeyboardInterrupt:
         raise KeyboardInterrupt(*["work was left"][: server.force_exit]) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
