@@ -241,7 +241,7 @@ def test_the_command_keeps_what_was_found_unless_it_is_forced(tmp_path, capsys, 
     assert main([str(folder), "--distance", *pair, "2.5"]) == 0
     assert "Lengths are metres now: a unit of before was" in (printed := capsys.readouterr().out)
     assert f"./relposegnn new-place '{folder}'" in printed
-    told = Reconstruction(20, 15, 3, 0.8, 0.5)
+    told = Reconstruction(20, 15, 3, 0.8, 0.5, None)
     monkeypatch.setattr(mapping, "find_poses", lambda *_: told)
     assert main([str(folder), "--force"]) == 0
     printed = capsys.readouterr().out

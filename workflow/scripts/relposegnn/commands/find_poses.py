@@ -74,19 +74,20 @@ def _find_poses(options: argparse.Namespace) -> None:
     folder, distances = options.folder, [_read_distance(*each) for each in options.distance or []]
     check_place(folder)
     found = (folder / MODELS).exists() and not options.force
+    same_world = False
     if not found or options.video or not distances:
         check_free(folder, options.force)
         _take_stills(options)
         _check_photos(folder, [name for *pair, _ in distances for name in pair])
-        _reconstruct(options)
+        same_world = _reconstruct(options)
     place = shlex.quote(str(folder))
-    if not distances:
+    if not (distances or same_world):
         print(plain(
             "\nLengths are in a unit of COLMAP's own, and 5 cm or a metre mean nothing in it. "
             "Measure how far apart\nthe camera was at two of the photos, then:\n"
             f"  ./relposegnn find-poses {place} --distance PHOTO PHOTO METRES"
         ))  # fmt: skip
-    else:
+    elif distances:
         from ..reconstruction.scale import scale_model
 
         factor, apart = scale_model(folder, distances)
@@ -144,10 +145,11 @@ def _take_stills(options: argparse.Namespace) -> None:
         print(plain(f"{video}: {count} photos"))
 
 
-def _reconstruct(options: argparse.Namespace) -> None:
-    """Find the poses of the photos, and tell what was found."""
-    from ..reconstruction.mapping import find_poses
+def _reconstruct(options: argparse.Namespace) -> bool:
+    """Find the poses of the photos, tell what was found; return if it is in the world of before."""
+    from ..reconstruction.mapping import MODELS, find_poses
 
+    replaced = (options.folder / MODELS).exists()
     found = find_poses(options.folder, options.workers, options.force)
     print(
         f"{found.registered} of {found.photos} photos have poses; key points are "
@@ -164,3 +166,11 @@ def _reconstruct(options: argparse.Namespace) -> None:
             "Do not trust these poses: most photos have none, or the camera's focal length is no "
             "usual one"
         )
+    if found.alignment:
+        print(plain(
+            f"Origin, axes and lengths are those of the poses before: the {found.alignment.photos} "
+            f"cameras that both have\nlie {found.alignment.apart:.3g} apart (median) in the two"
+        ))  # fmt: skip
+    elif replaced:
+        print("The poses before have too little in common with these: the world is another one")
+    return found.alignment is not None

@@ -93,12 +93,17 @@ def read_model(model: Path) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         name = PurePosixPath(names.get(number, image.name)).as_posix()
         if name in poses:
             raise InputError(f"{model}: has two images {name!r}, expected each once; remove one")
-        pose = np.vstack([image.cam_from_world().inverse().matrix(), [0, 0, 0, 1]])
+        pose = pose_of(image)
         check_pose(pose, f"{model}: {name}")
         poses[name], focal_lengths[name] = pose, _focal_length(image.camera, model)
     if not poses:
         raise InputError(f"{model}: has no image with a pose, expected at least one")
     return poses, focal_lengths
+
+
+def pose_of(image: "pycolmap.Image") -> np.ndarray:
+    """Return the pose ``world_from_cam`` (4, 4) of an image that COLMAP has registered."""
+    return np.vstack([image.cam_from_world().inverse().matrix(), [0, 0, 0, 1]])
 
 
 def _check_files(model: Path) -> dict[int, str]:

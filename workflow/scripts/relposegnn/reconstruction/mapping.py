@@ -1,21 +1,27 @@
 """Poses of the photos in a folder, by COLMAP (Schoenberger & Frahm, CVPR 2016) through pycolmap."""
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from ..colmap_library import load_pycolmap
 from ..images import common_size
-from ..layouts.colmap import IMAGES
+from ..layouts.colmap import IMAGES, pose_of, read_model
 from ..locks import sole_user
 from ..runtime import InputError, atomic_path, disk_errors_named
+from .alignment import Alignment, align_poses
 from .pairs import pairs_to_match
 from .photos import photos_of
 from .work import SEED, UNFINISHED, Work
 
 pycolmap = load_pycolmap()
+
+logger = logging.getLogger(__name__)
 
 MODELS = "sparse"  # the folder of COLMAP's models in a place's
 
@@ -29,6 +35,8 @@ class Reconstruction(NamedTuple):
         others: of those that only have poses in other models, whose world is another one.
         focal_length: of the camera, in longer sides of a photo.
         error: mean distance in pixels between key points and projections of their points.
+        alignment: of its world to that of the poses before, in which it is written; None where
+            there were none, or they do not tell.
     """
 
     photos: int
@@ -36,13 +44,15 @@ class Reconstruction(NamedTuple):
     others: int
     focal_length: float
     error: float
+    alignment: Alignment | None
 
 
 def find_poses(folder: str | Path, workers: int = 1, force: bool = False) -> Reconstruction:
     """Write the poses of the photos below ``images/`` as a COLMAP model, ``sparse/0``.
 
     All are of one camera. Where they fall apart into several models the largest is written. The
-    world has its origin, axes and unit of length by COLMAP's choice.
+    world has its origin, axes and unit of length by COLMAP's choice, or those of the poses that are
+    replaced.
 
     Args:
         folder: of the place.
@@ -69,6 +79,10 @@ def find_poses(folder: str | Path, workers: int = 1, force: bool = False) -> Rec
         work.find_key_points()
         work.match(pairs)
         model, others = _largest(work.reconstruct(), folder / IMAGES)
+        alignment = align_poses(_poses_before(folder), _poses_of(model))
+        if alignment:
+            rotation = pycolmap.Rotation3d(alignment.rotation.as_quat())
+            model.transform(pycolmap.Sim3d(alignment.scale, rotation, alignment.translation))
         with atomic_path(folder / MODELS) as partial:
             (partial / "0").mkdir(parents=True)
             model.write_binary(partial / "0")
@@ -77,7 +91,7 @@ def find_poses(folder: str | Path, workers: int = 1, force: bool = False) -> Rec
     (camera,) = model.cameras.values()
     length = camera.mean_focal_length() / max(size)
     error = model.compute_mean_reprojection_error()
-    return Reconstruction(len(photos), model.num_reg_images(), others, length, error)
+    return Reconstruction(len(photos), model.num_reg_images(), others, length, error, alignment)
 
 
 def check_free(folder: Path, force: bool) -> None:
@@ -87,9 +101,24 @@ def check_free(folder: Path, force: bool) -> None:
         raise InputError(f"{models}: is a link, expected a folder or nothing; move it away")
     if models.exists() and not force:
         raise InputError(
-            f"{models}: has poses already; --force finds them anew, and --distance alone tells how "
-            "long a metre is in them"
+            f"{models}: has poses already; --force finds them anew, in the same world and unit of "
+            "length, and --distance alone tells how long a metre is in them"
         )
+
+
+def _poses_before(folder: Path) -> dict[str, np.ndarray]:
+    """Return the poses of a place by the photos' names; none where they cannot be read."""
+    model = folder / MODELS / "0"
+    try:
+        return read_model(model)[0] if model.exists() else {}
+    except InputError as error:
+        logger.warning("poses found anew are in a world of their own: %s", error)
+        return {}
+
+
+def _poses_of(model: "pycolmap.Reconstruction") -> dict[str, np.ndarray]:
+    """Return the poses ``world_from_cam`` (4, 4) of a model's images, by their names."""
+    return {image.name: pose_of(image) for image in model.images.values() if image.has_pose}
 
 
 def _largest(
