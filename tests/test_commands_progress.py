@@ -49,13 +49,13 @@ def fail(handler, number, log, clock=3.0):
 
 def test_a_line_is_of_one_step_with_what_it_was_for_and_how_long(capfd):
     handler = started()
-    plan(handler, pack_frames=2, predict_poses=1, all=1)
+    plan(handler, pack_frames=2, write_report=1, all=1)
     begin(handler, 1, "pack_frames", scene="study")
     begin(handler, 2, "pack_frames", scene="attic", clock=1)
     end(handler, 1, 4.26)
     assert capfd.readouterr().err == ""  # one of two
     end(handler, 2, 13)
-    begin(handler, 3, "predict_poses", LATER, 13, run="joint", scene="study")
+    begin(handler, 3, "write_report", LATER, 13, output=["results/d/report.html"])
     end(handler, 3, 14)
     begin(handler, 0, "all", LATER, 14, output=())
     end(handler, 0, 14)
@@ -63,9 +63,10 @@ def test_a_line_is_of_one_step_with_what_it_was_for_and_how_long(capfd):
     lines = capfd.readouterr().err.splitlines()
     assert [words(line) for line in lines[:2]] == [
         "pack frames study 4.3 s, attic 12 s",
-        "predict poses joint/study 1.0 s",
+        "write report 1.0 s",
     ]
     assert lines[2].startswith("All 3 jobs are done")
+    assert lines[2].endswith(" s. To look at: results/d/report.html")
     assert len(lines) == 3
 
 

@@ -122,7 +122,7 @@ class LogHandler(LogHandlerBase):
         subject = subject_of(told["wildcards"] or {})
         job = Job(
             told["rule_name"], subject, shorten_reason(told["reason"]), told["log"],
-            began=told["created"], makes=bool(told["output"]),
+            began=told["created"], makes=tuple(told["output"]),
         )  # fmt: skip
         self.steps.begin(told["jobid"], job)
         self._wait(told["jobid"], job)

@@ -20,6 +20,7 @@ REASONS = {
     "Input files updated by another job": "follows another step",
 }
 USUAL = ("not made yet", "follows another step")  # in a run that makes everything: not told
+PAGE = "report.html"  # that has all of a run
 WIDTH = 96  # characters of a line
 
 
@@ -34,7 +35,7 @@ class Job:
         logs: files.
         began: seconds of the clock.
         seconds: that it took; None while it runs.
-        makes: whether it has outputs, as targets have not.
+        makes: files; none are of targets.
     """
 
     rule: str
@@ -43,7 +44,7 @@ class Job:
     logs: list[str]
     began: float
     seconds: float | None = None
-    makes: bool = True
+    makes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -86,7 +87,9 @@ class Steps:
         done = sum(job.seconds is not None for job in self.jobs.values())
         time = f"in {int(duration) // 60} min {int(duration) % 60} s"
         if done == total:
-            return f"All {len(self.done())} jobs are done, {time}."
+            pages = (path for job in self.done() for path in job.makes if path.endswith(PAGE))
+            look = "".join(f" To look at: {path}" for path in pages)
+            return f"All {len(self.done())} jobs are done, {time}.{look}"
         return f"{done} of {total} jobs are done, {time}; the same command goes on from there."
 
     def running(self) -> list[str]:
