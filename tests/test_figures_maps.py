@@ -72,6 +72,21 @@ def film(poses: np.ndarray):
     return [axes]
 
 
+def test_a_path_ends_where_its_sequence_goes_on_elsewhere():
+    """As of held-out stretches; where the camera stands still it is no end."""
+    axes, poses = Figure().add_subplot(), np.tile(np.eye(4), (40, 1, 1))
+    stretches = [0.1 * np.arange(20), 5 + 0.1 * np.arange(19)]
+    poses[:39, 0, 3] = np.concatenate(stretches)
+    poses[5:9, 0, 3] = 0.5
+    names = [f"seq-01/{row}" for row in range(39)] + ["seq-02/0"]
+    view = look_from_above(poses)
+    Map(axes, view, np.zeros(3), np.ones(3), 1).draw_paths(names, poses[:, :3, 3], "black")
+    path, alone = (line.get_xydata() for line in axes.lines)
+    assert np.flatnonzero(np.isnan(path[:, 0])).tolist() == [20]
+    np.testing.assert_allclose(np.delete(path, 20, axis=0), view.place(poses[:39, :3, 3])[:, :2])
+    assert len(alone) == 1
+
+
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("scene", SCENES)
 @pytest.mark.parametrize("picture", [trajectories, film, photos])

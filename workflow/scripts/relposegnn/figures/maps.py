@@ -16,6 +16,7 @@ ALIGNED = np.cos(np.radians(15))  # up this near to an axis of the world is take
 REACH = 0.35  # of the cameras' extent: estimates further outside are not on the map
 MARGIN = 0.12  # of the extent, around what is shown: a symbol has room there
 SYMBOL = 0.075  # of the map's longer side: the length of a camera's symbol
+USUAL_STEPS, LONGEST_STEP = 0.9, 5.0  # share of the steps on a path, and times that they may take
 WEDGE = np.array([[0, 0, 0], [-0.5, 0, 1], [0.5, 0, 1]])  # the symbol, camera axes
 
 
@@ -143,10 +144,18 @@ class Map:
         self.axes.scatter(*lines[:, 0].T, s=size, color=PALE, linewidths=0)
 
     def draw_paths(self, names: Sequence[str], centres: np.ndarray, colour: str) -> None:
-        """Join the camera centres (N, 3) of each sequence of frames to a line."""
+        """Join the camera centres (N, 3) of each sequence of frames to a line.
+
+        Not where it goes on elsewhere, as one of which stretches are held out: by a step beyond all
+        usual ones.
+        """
         sequences = sequences_of(names)
         for sequence in dict.fromkeys(sequences.tolist()):
-            path = self.place(centres[sequences == sequence])
+            path = centres[sequences == sequence]
+            steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
+            usual = np.quantile(steps, USUAL_STEPS) if len(steps) else 0.0
+            ends = np.flatnonzero(steps > LONGEST_STEP * usual) + 1
+            path = np.insert(self.place(path), ends, np.nan, axis=0)
             self.axes.plot(*path.T, color=colour, linewidth=0.8)
 
     def draw_ellipse(self, centre: np.ndarray, covariance: np.ndarray, colour: np.ndarray) -> None:
