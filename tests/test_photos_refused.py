@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +40,22 @@ def test_photos_that_cannot_be_read_get_a_row_without_a_pose(place, folder, tmp_
     written = pd.read_csv(tmp_path / "out/poses.csv")
     assert written["image"].tolist() == table["image"].tolist()
     assert "broken" not in (tmp_path / "out/poses.txt").read_text()
+
+
+def test_a_photo_whose_name_is_no_text_does_not_keep_the_others(place, folder, tmp_path, caplog):
+    expected = localise(place, folder, tmp_path / "whole")
+    for name in (b"caf\xe9.png", b"Walk/\xff\xfe.PNG"):
+        shutil.copy(folder / "test 1.PNG", folder / os.fsdecode(name))
+    table = localise(place, folder, tmp_path / "out")
+    bad = table["image"].isin([r"caf\udce9.png", r"Walk/\udcff\udcfe.PNG"])
+    assert bad.sum() == 2
+    assert r"names of 1 photos are no text, expected UTF-8: 'caf\udce9.png'; rename" in caplog.text
+    pd.testing.assert_frame_equal(table[~bad].reset_index(drop=True), expected)
+    assert table.loc[bad, [*POSE, "similarity"]].isna().all(axis=None)
+    written = pd.read_csv(tmp_path / "out/poses.csv")
+    assert written["image"].tolist() == table["image"].tolist()
+    with pytest.raises(InputError, match=r"none of 1 photos can be read.*are no text"):
+        localise(place, folder / os.fsdecode(b"caf\xe9.png"), tmp_path / "alone")
 
 
 def test_photos_none_of_which_can_be_read_leave_nothing(place, tmp_path):

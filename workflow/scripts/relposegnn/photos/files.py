@@ -76,46 +76,14 @@ def find_photos(folder: str | Path, tell: int = logging.WARNING) -> list[str]:
     links that lead nowhere are told, at the level ``tell`` or below.
 
     Raises:
-        InputError: there is no such folder, no photo in it, or photos whose names are no UTF-8.
+        InputError: there is no such folder, or no photo in it.
     """
-    photos = _find_photos(Path(folder), tell)
-    check_names(folder, photos)
-    return photos
-
-
-def check_names(folder: str | Path, photos: Sequence[str]) -> None:
-    """Check that names can stand in tables: Python has bytes that are no text in its own way.
-
-    Raises:
-        InputError: they cannot.
-    """
-    if wrong := [ascii(name) for name in photos if UNREADABLE.search(name)]:
-        raise InputError(
-            f"{folder}: names of {len(wrong)} photos are no text, expected UTF-8: "
-            f"{', '.join(wrong[:SHOWN_NAMES])}; rename them"
-        )
-
-
-def _find_photos(folder: Path, tell: int) -> list[str]:
+    folder = Path(folder)
     if folder.is_file() and folder.suffix.lower() in SUFFIXES:
         return [folder.name]
     base = folder_of(folder)
     if not folder.exists() and base != folder:
-        pattern = folder.relative_to(base)
-        # Some versions of Python refuse it, others take it for one asterisk.
-        if wrong := [part for part in pattern.parts if "**" in part and part != "**"]:
-            raise InputError(
-                f"{folder}: is no pattern, ** beside other characters in {wrong[0]!r}, expected "
-                "one as trip/*.jpg or trip/**/*.jpg; correct it"
-            )
-        found = [path for path in base.glob(str(pattern)) if path.is_file()]
-        photos = [path for path in found if path.suffix.lower() in SUFFIXES]
-        if not photos:
-            raise InputError(
-                f"{folder}: matches no photos ({len(found)} other files), expected JPEG, PNG or "
-                "HEIC; check the pattern"
-            )
-        return sorted(path.relative_to(base).as_posix() for path in photos)
+        return _matching(base, folder)
     if not folder.is_dir():
         found = "is no photo that can be read" if folder.exists() else "no such file or folder"
         raise InputError(
@@ -138,6 +106,42 @@ def _find_photos(folder: Path, tell: int) -> list[str]:
     if others:
         logger.log(tell, "%s: files that are not JPEG, PNG or HEIC are left out: %s", folder, found)
     return photos
+
+
+def _matching(base: Path, asked: Path) -> list[str]:
+    """Return the photos that a pattern matches, as sorted paths relative to the folder before it.
+
+    Raises:
+        InputError: it is no pattern, or matches none.
+    """
+    pattern = asked.relative_to(base)
+    # Some versions of Python refuse it, others take it for one asterisk.
+    if wrong := [part for part in pattern.parts if "**" in part and part != "**"]:
+        raise InputError(
+            f"{asked}: is no pattern, ** beside other characters in {wrong[0]!r}, expected "
+            "one as trip/*.jpg or trip/**/*.jpg; correct it"
+        )
+    found = [path for path in base.glob(str(pattern)) if path.is_file()]
+    photos = [path for path in found if path.suffix.lower() in SUFFIXES]
+    if not photos:
+        raise InputError(
+            f"{asked}: matches no photos ({len(found)} other files), expected JPEG, PNG or "
+            "HEIC; check the pattern"
+        )
+    return sorted(path.relative_to(base).as_posix() for path in photos)
+
+
+def check_names(folder: str | Path, photos: Sequence[str]) -> None:
+    """Check that names can stand in tables: Python has bytes that are no text in its own way.
+
+    Raises:
+        InputError: they cannot.
+    """
+    if wrong := [ascii(name) for name in photos if UNREADABLE.search(name)]:
+        raise InputError(
+            f"{folder}: names of {len(wrong)} photos are no text, expected UTF-8: "
+            f"{', '.join(wrong[:SHOWN_NAMES])}; rename them"
+        )
 
 
 def folder_of(photos: str | Path) -> Path:

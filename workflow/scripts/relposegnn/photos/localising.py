@@ -11,7 +11,7 @@ import torch
 from ..images import troubles_of
 from ..runtime import InputError, atomic_path, make_folder
 from .exporting import remove_earlier, write_formats, write_lists, write_table
-from .files import PhotoError, requested_photos
+from .files import PhotoError, check_names, requested_photos
 from .localiser import ABSENT, NO_PHOTOS, Localised, Localiser
 from .picture import plot_photos
 from .place import Place
@@ -91,10 +91,9 @@ def _readable(folder: Path, names: list[str], workers: int) -> list[str]:
     Raises:
         InputError: there is none.
     """
-    troubles = dict(
-        zip(names, troubles_of([folder / name for name in names], workers), strict=True)
-    )
-    bad = {name: error for name, error in troubles.items() if error is not None}
+    troubles = zip(names, troubles_of([folder / name for name in names], workers), strict=True)
+    found = {name: _trouble_of_name(folder, name) or error for name, error in troubles}
+    bad = {name: error for name, error in found.items() if error is not None}
     for error in bad.values():
         logger.error("%s", error)
     if len(bad) == len(names):
@@ -103,6 +102,15 @@ def _readable(folder: Path, names: list[str], workers: int) -> list[str]:
             f"{bad[names[0]]}"
         )
     return [name for name in names if name not in bad]
+
+
+def _trouble_of_name(folder: Path, name: str) -> InputError | None:
+    """Return what is wrong with a photo's name, in the lists of results; None: nothing."""
+    try:
+        check_names(folder, [name])
+    except InputError as error:
+        return error
+    return None
 
 
 def _localise(
@@ -129,8 +137,12 @@ def _joined(found: Sequence[Localised]) -> Localised:
 
 
 def _with_all(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Return a table with a row for each photo, those without one included."""
+    """Return a table with a row for each photo, those without one included.
+
+    Bytes of a name that are no text are escaped: such a photo has no pose.
+    """
     rows = table.set_index("image").reindex(names)
+    rows.index = [name.encode(errors="backslashreplace").decode() for name in names]
     rows = rows.astype(object).fillna(ABSENT).astype(table.drop(columns="image").dtypes)
     return rows.reset_index(names="image")[list(table.columns)]
 
