@@ -22,7 +22,7 @@ from generated_rooms.paths import camera_path
 from relposegnn.metrics import STATED
 from relposegnn.photos.cameras import CAMERA
 from relposegnn.photos.files import PhotoError
-from relposegnn.photos.localiser import POSE, Localised
+from relposegnn.photos.table import POSE, Localised
 from relposegnn.poses import quaternion_from_matrix
 from relposegnn.predictions import ALL_EDGES
 from relposegnn.serving.answers import answer_of, map_of

@@ -19,8 +19,9 @@ from relposegnn.metrics import STATED
 from relposegnn.owners import Owner
 from relposegnn.photos.cameras import CAMERA
 from relposegnn.photos.confidence import recognition, similarity_scale
-from relposegnn.photos.localiser import POSE, Localiser
+from relposegnn.photos.localiser import Localiser
 from relposegnn.photos.refining import PhotoRefiner
+from relposegnn.photos.table import POSE
 from relposegnn.poses import quaternion_from_matrix, rotation_error_deg
 from relposegnn.predictions import ALL_EDGES, REFINED, SOLVED
 from relposegnn.published_network import RelPoseGNN

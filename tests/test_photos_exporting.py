@@ -8,7 +8,7 @@ from relposegnn.exchange.pose_formats import FORMATS, GUESSED_LENGTH
 from relposegnn.layouts.colmap import read_model
 from relposegnn.photos.cameras import CAMERA
 from relposegnn.photos.exporting import remove_earlier, write_formats, write_lists
-from relposegnn.photos.localiser import POSE
+from relposegnn.photos.table import POSE
 
 CAMERAS = {
     "plain.jpg": (64, 48, 51.2, 51.2, 32.0, 24.0),

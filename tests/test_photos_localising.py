@@ -23,9 +23,10 @@ from relposegnn.metrics import STATED
 from relposegnn.model_settings import ModelSettings
 from relposegnn.owners import Owner
 from relposegnn.photos import localiser
-from relposegnn.photos.localiser import POSE, Localiser
+from relposegnn.photos.localiser import Localiser
 from relposegnn.photos.localising import localise_photos
 from relposegnn.photos.retrieval import neighbours_of_photos
+from relposegnn.photos.table import POSE
 from relposegnn.retrieval.exact import Ranker
 from relposegnn.retrieval.ranking import rank_neighbours
 from relposegnn.retrieval.rankings import read_ranking
@@ -178,7 +179,7 @@ def test_no_photos_are_a_table_of_no_rows_and_wrong_requests_are_told(place, fol
             pd.testing.assert_frame_equal(found, one.table)
         with pytest.raises(InputError, match=r"an array .* of float32, expected .* uint8, RGB"):
             loaded.localise(pixels.astype(np.float32))
-        for wrong in (585.0, -1, 0, float("nan")):
+        for wrong in (585.0, -1, 0, float("nan"), "0.9", np.array([0.9])):
             with pytest.raises(InputError, match="to 100 longer sides of the photo; divide"):
                 loaded.localise(folder / "test 1.PNG", focal_length=wrong)
         with pytest.raises(InputError, match="got 1 names of 2 photos, expected one for each"):

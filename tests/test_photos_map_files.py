@@ -25,9 +25,10 @@ from relposegnn.matching.stored_key_points import KIND, StoredKeyPoints, write_k
 from relposegnn.owners import Owner
 from relposegnn.photos.command import main as localise
 from relposegnn.photos.export_command import main
-from relposegnn.photos.localiser import POSE, Localiser
+from relposegnn.photos.localiser import Localiser
 from relposegnn.photos.map_files import checksum, export_map, opened_place
 from relposegnn.photos.place import write_place
+from relposegnn.photos.table import POSE
 from relposegnn.photos.unchanged import ChangedError
 from relposegnn.retrieval.exact import Ranker
 from relposegnn.runtime import InputError

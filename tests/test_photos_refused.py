@@ -16,7 +16,8 @@ from described_place import CPU, FITTING, localise
 from PIL import Image
 
 from relposegnn.photos import localising
-from relposegnn.photos.localiser import POSE, Localiser
+from relposegnn.photos.localiser import Localiser
+from relposegnn.photos.table import POSE
 from relposegnn.retrieval.descriptors import fit_vocabulary
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5

@@ -14,11 +14,12 @@ from relposegnn.camera_files import write_camera
 from relposegnn.exchange.pose_formats import FORMATS
 from relposegnn.owners import Owner
 from relposegnn.photos.command import main as localise
-from relposegnn.photos.localiser import COLUMNS, POSE, Localiser
+from relposegnn.photos.localiser import Localiser
 from relposegnn.photos.localising import localise_photos
 from relposegnn.photos.map_files import export_map
 from relposegnn.photos.sources import Item
 from relposegnn.photos.streaming import localise_stream
+from relposegnn.photos.table import COLUMNS, POSE
 from relposegnn.photos.unchanged import ChangedError
 from relposegnn.runtime import InputError
 

@@ -15,7 +15,8 @@ from relposegnn.calibration import Scale
 from relposegnn.figures.maps import look_from_above
 from relposegnn.metrics import STATED
 from relposegnn.photos.cameras import CAMERA
-from relposegnn.photos.localiser import POSE, Localiser
+from relposegnn.photos.localiser import Localiser
+from relposegnn.photos.table import POSE
 from relposegnn.predictions import ALL_EDGES
 from relposegnn.runtime import InputError
 from relposegnn.serving.answers import LoadedPlace, answer_of, explain

@@ -1,6 +1,7 @@
 """The cameras of photos: what is assumed of them, and what is told once they are placed."""
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ def check_focal_length(length: float | None) -> None:
         InputError: it is not.
     """
     least, most = FOCAL_LENGTHS
-    if length is not None and not least <= length <= most:
+    if length is not None and not (isinstance(length, Real) and least <= length <= most):
         raise InputError(
             f"focal length is {length}, expected {least} to {most} longer sides of the photo; "
             "divide one in pixels by the photo's longer side"

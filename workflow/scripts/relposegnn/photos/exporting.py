@@ -21,7 +21,7 @@ from ..exchange.pose_formats import (
 )
 from ..runtime import disk_errors_named
 from .cameras import CAMERA
-from .localiser import POSE
+from .table import POSE
 
 logger = logging.getLogger(__name__)
 

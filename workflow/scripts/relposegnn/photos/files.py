@@ -177,22 +177,6 @@ def requested_photos(given: str | Path | Sequence[str | Path]) -> tuple[Path, li
     return folder, list(dict.fromkeys(path.relative_to(folder).as_posix() for path in found))
 
 
-def photo_of(given: str | Path | Image.Image | np.ndarray) -> Path | Image.Image:
-    """Return the file or the image that somebody hands over as a photo.
-
-    Raises:
-        InputError: an array is none of (H, W, 3) uint8.
-    """
-    if isinstance(given, np.ndarray):
-        if given.dtype != np.uint8 or given.shape[2:] != (3,) or not given.size:
-            raise InputError(
-                f"photo: is an array {given.shape} of {given.dtype}, expected (height, width, 3) "
-                "uint8, RGB: OpenCV's are BGR, turn them with [..., ::-1]"
-            )
-        return Image.fromarray(np.ascontiguousarray(given))
-    return given if isinstance(given, Image.Image) else Path(given)
-
-
 def read_photo(
     path: str | Path | Image.Image,
     describing: Size,

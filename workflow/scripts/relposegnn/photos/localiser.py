@@ -31,38 +31,20 @@ from ..scene_images import SceneImages
 from ..stored_maps import StoredMaps
 from ..threads import map_in_threads, one_core_left
 from ..weights import fingerprint
-from .cameras import CAMERA, AssumedCameras, check_focal_length
+from .cameras import AssumedCameras, check_focal_length
 from .confidence import confidence
-from .files import Photo, photo_of, read_photo
+from .files import Photo, read_photo
+from .given import Picture, listed_photos
 from .place import Place
 from .refining import PhotoRefiner
 from .retrieval import PhotoRetrieval, neighbours_of_photos
+from .table import NO_PHOTOS, POSE, Localised
 from .unchanged import Unchanged
 
 logger = logging.getLogger(__name__)
 
-Picture = str | Path | Image.Image | np.ndarray  # a file, or an image in memory
-
 PHOTOS_AT_ONCE = 64  # in memory
 KEPT_IMAGES = 256  # of the database, as the network sees them; up to 0.5 MB each
-POSE = ["tx", "ty", "tz", "qw", "qx", "qy", "qz"]
-COLUMNS = ["image", *POSE, "confidence", "accepted", *STATED, "similarity", *EDGE_SPREADS]
-COLUMNS += ["points", "nearest", *CAMERA]
-# Of a photo that cannot be read; everything else is not a number.
-ABSENT = {"confidence": 0.0, "accepted": False, "points": 0, "nearest": "", "width": 0, "height": 0}
-NO_PHOTOS = pd.DataFrame([{"image": "", **ABSENT}]).reindex(columns=COLUMNS)[:0]
-
-
-class Localised(NamedTuple):
-    """What was found of some photos.
-
-    Attributes:
-        table: a row per photo, see ``Localiser.localise``.
-        covariances: (N, 3, 3) of the camera centres, in a unit of their own.
-    """
-
-    table: pd.DataFrame
-    covariances: np.ndarray
 
 
 class _Recognised(NamedTuple):
@@ -138,10 +120,10 @@ class Localiser:
     def localise(
         self,
         photos: Sequence[Picture] | Picture,
-        names: Sequence[str] | None = None,
+        names: Sequence[str] | str | None = None,
         focal_length: float | None = None,
     ) -> Localised:
-        """Return the poses of N photos, each as it would be alone.
+        """Return the poses of N photos in their order, each as it would be alone, but for rounding.
 
         A row per photo: ``image``; ``tx ty tz`` in metres, ``qw qx qy qz``, camera-to-world, the
         aggregate of all edges into it, refined where the place is prepared for that, not finite
@@ -154,19 +136,19 @@ class Localiser:
 
         Args:
             photos: JPEG, PNG and HEIC files, or images in memory, upright, Pillow's or arrays
-                (H, W, 3) uint8 RGB; or a single one.
+                (H, W, 3) uint8 RGB or (H, W) uint8 grey; or a single one.
             names: that the table calls them by; None: those of the files, of others their numbers,
                 from 0. A name and the seed of the place's sampling fix the neighbours of a photo.
             focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
 
         Raises:
-            InputError: there are not as many names, the focal length is none, or an image of the
-                place cannot be read; ``PhotoError``: a photo cannot; ``ChangedError``: a file of
-                the place has changed meanwhile.
+            InputError: a photo is none, there are not as many names, the focal length is none, or
+                an image of the place cannot be read; ``PhotoError``: a photo cannot;
+                ``ChangedError``: a file of the place has changed meanwhile.
         """
         self._files.check()
         check_focal_length(focal_length)
-        paths, names = _listed(photos, names)
+        paths, names = listed_photos(photos, names)
         if not paths:
             return Localised(NO_PHOTOS.copy(), np.empty((0, 3, 3)))
         try:
@@ -280,17 +262,3 @@ class Localiser:
         estimator = SOLVED if known.cameras.deviations.any() else REFINED
         told |= refined_arrays(refined, estimator)
         return refined, told, stated_errors(told, estimator, self._calibration)
-
-
-def _listed(
-    photos: Sequence[Picture] | Picture, names: Sequence[str] | None
-) -> tuple[list[Path | Image.Image], list[str]]:
-    """Return photos, or a single one, as a list, and what they are called, or call themselves."""
-    if isinstance(photos, Picture) and getattr(photos, "ndim", 3) == 3:
-        photos = [photos]
-    paths = [photo_of(photo) for photo in photos]
-    if names is None:
-        names = [getattr(path, "name", str(number)) for number, path in enumerate(paths)]
-    if len(names) != len(paths):
-        raise InputError(f"got {len(names)} names of {len(paths)} photos, expected one for each")
-    return paths, list(names)

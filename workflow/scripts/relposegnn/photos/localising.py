@@ -12,9 +12,10 @@ from ..images import troubles_of
 from ..runtime import InputError, atomic_path, make_folder
 from .exporting import remove_earlier, write_formats, write_lists, write_table
 from .files import PhotoError, check_names, requested_photos
-from .localiser import ABSENT, NO_PHOTOS, Localised, Localiser
+from .localiser import Localiser
 from .picture import plot_photos
 from .place import Place
+from .table import ABSENT, NO_PHOTOS, Localised
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,9 @@ import pandas as pd
 from ..runtime import InputError, disk_errors_named, make_folder
 from .exporting import remove_earlier, write_formats, write_lists, write_table
 from .files import PhotoError
-from .localiser import ABSENT, COLUMNS, NO_PHOTOS, Localiser
+from .localiser import Localiser
 from .sources import Item
+from .table import ABSENT, COLUMNS, NO_PHOTOS
 
 logger = logging.getLogger(__name__)
 

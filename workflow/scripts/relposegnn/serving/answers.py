@@ -11,8 +11,9 @@ from ..figures.maps import look_from_above
 from ..frames import Frames
 from ..metrics import STATED
 from ..photos.cameras import CAMERA
-from ..photos.localiser import POSE, Localised, Localiser
+from ..photos.localiser import Localiser
 from ..photos.place import Place
+from ..photos.table import POSE, Localised
 from ..poses import pose_from_quaternion
 from ..predictions import ALL_EDGES, SOLVED
 from ..runtime import InputError

@@ -1,0 +1,29 @@
+"""The table of photos: a row each, its columns, and what stands in a row without a pose."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ..metrics import STATED
+from ..predictions import EDGE_SPREADS
+from .cameras import CAMERA
+
+POSE = ["tx", "ty", "tz", "qw", "qx", "qy", "qz"]
+COLUMNS = ["image", *POSE, "confidence", "accepted", *STATED, "similarity", *EDGE_SPREADS]
+COLUMNS += ["points", "nearest", *CAMERA]
+# Of a photo that cannot be read; everything else is not a number.
+ABSENT = {"confidence": 0.0, "accepted": False, "points": 0, "nearest": "", "width": 0, "height": 0}
+NO_PHOTOS = pd.DataFrame([{"image": "", **ABSENT}]).reindex(columns=COLUMNS)[:0]
+
+
+class Localised(NamedTuple):
+    """What was found of some photos.
+
+    Attributes:
+        table: a row per photo, see ``Localiser.localise``.
+        covariances: (N, 3, 3) of the camera centres, in a unit of their own.
+    """
+
+    table: pd.DataFrame
+    covariances: np.ndarray
