@@ -2,6 +2,8 @@
 
 import itertools
 import logging
+import os
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -64,11 +66,14 @@ class _Recognised(NamedTuple):
 
 
 class Localiser:
-    """Localises photos in a place; ``with`` closes its files.
+    """Localises photos in a place; ``with``, or ``close``, closes its files.
 
     Everything of the database is read once: the descriptors where they are small enough for it, key
-    points when they are needed first.
+    points when they are needed first. Threads may share it, and take turns; a process that is
+    forked loads a place of its own.
     """
+
+    _turn = threading.RLock()  # of all: how many threads libraries use is the whole process's
 
     def __init__(self, place: Place, device: torch.device, workers: int = 1) -> None:
         """Load a place.
@@ -106,6 +111,7 @@ class Localiser:
         self._beside = ThreadPoolExecutor(1)  # describes what is encoded meanwhile
         self._told_aspects: set[float] = set()  # of photos, width / height
         self._refiner = PhotoRefiner(self.frames, place.images) if place.images else None
+        self._process: int | None = os.getpid()  # None: closed
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -113,9 +119,32 @@ class Localiser:
 
     def __exit__(self, *_: object) -> None:
         """Close the files of the place."""
-        self._beside.shutdown()
-        self.frames.close()
-        self._retrieval.close()
+        self.close()
+
+    def close(self) -> None:
+        """Close the files of the place, once what other threads have asked is answered."""
+        if self._process != os.getpid():
+            return
+        with self._turn:
+            self._process = None
+            self._beside.shutdown()
+            self.frames.close()
+            self._retrieval.close()
+
+    def check(self) -> None:
+        """Check that photos can be localised still.
+
+        Raises:
+            InputError: it was closed, or is another process's; ``ChangedError``: a file of the
+                place has changed meanwhile.
+        """
+        if self._process != os.getpid():
+            found = "was closed" if self._process is None else "was loaded by another process"
+            raise InputError(
+                f"the place {self.frames.scene!r} {found}, expected one that this process has "
+                "opened; make another Localiser here"
+            )
+        self._files.check()
 
     def localise(
         self,
@@ -143,19 +172,21 @@ class Localiser:
 
         Raises:
             InputError: a photo is none, there are not as many names, the focal length is none, or
-                an image of the place cannot be read; ``PhotoError``: a photo cannot;
-                ``ChangedError``: a file of the place has changed meanwhile.
+                an image of the place cannot be read, see also ``check``; ``PhotoError``: a photo
+                cannot.
         """
-        self._files.check()
+        self.check()
         check_focal_length(focal_length)
         paths, names = listed_photos(photos, names)
         if not paths:
             return Localised(NO_PHOTOS.copy(), np.empty((0, 3, 3)))
-        try:
-            known = self._recognise(paths, focal_length)
-            refined, told, stated = self._estimate(paths, names, known)
-        finally:  # what cannot be read may be a file that has changed
-            self._files.check()
+        with self._turn:
+            self.check()  # in its turn
+            try:
+                known = self._recognise(paths, focal_length)
+                refined, told, stated = self._estimate(paths, names, known)
+            finally:  # what cannot be read may be a file that has changed
+                self.check()
         table = self._tabulate(names, known, refined, told, stated)
         return Localised(table, np.stack([each.centre for each in refined]))
 
