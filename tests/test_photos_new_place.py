@@ -108,6 +108,8 @@ def test_without_the_workflow_no_place_is_made(tmp_path, model, asked, monkeypat
     monkeypatch.setattr(new_place, "PROJECT", tmp_path / "site-packages")
     with pytest.raises(InputError, match="site-packages: has no Snakefile, expected a clone"):
         prepare_place(tmp_path / "attic", model, 1)
+    with pytest.raises(InputError, match=r"study\.map: no such folder, expected .* a file that"):
+        prepare_place(tmp_path / "study.map", model, 1)  # misspelt
     assert not asked
 
 

@@ -77,13 +77,13 @@ def prepare_place(
 
 def _check_request(images: Path, model: Path) -> None:
     """Check that a place can be made of images by a network; InputError where it cannot."""
+    refuse_no_folder(images, "a folder of images with poses, or a file that export-map has written")
     if not (PROJECT / "Snakefile").is_file():
         raise InputError(
             f"{PROJECT}: has no Snakefile, expected a clone of the project: a place is made of a "
             "folder of images by the workflow, which is no part of the installed library. Make it "
             "there, and hand it over with export-map"
         )
-    refuse_no_folder(images, "a folder of images with poses, or a file that export-map has written")
     if not re.fullmatch(SCENE_NAME, images.name):
         raise InputError(
             f"{images}: its name is the place's, expected up to 100 letters, digits, dots, - and "
