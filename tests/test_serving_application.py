@@ -92,6 +92,8 @@ def test_a_photo_that_does_not_come_is_given_up(service, monkeypatch):
         ("POST", "/", 405),
         ("DELETE", "/map", 405),
         ("GET", "/none", 404),
+        ("POST", "/localise/", 404),
+        ("GET", "/map/", 404),
         ("GET", "/page.html", 404),
         ("GET", "/../answers.py", 404),
         ("GET", "/%2e%2e/answers.py", 404),

@@ -96,7 +96,9 @@ def make_application(place: Answering, bounds: Bounds, loopback: bool = True) ->
     ]
     known = [f"{'/'.join(sorted(route.methods))} {route.path}" for route in routes]
     handlers = _handlers(f"expected one of {', '.join(known)}")
-    return Protection(Starlette(routes=routes, exception_handlers=handlers), loopback)
+    application = Starlette(routes=routes, exception_handlers=handlers)
+    application.router.redirect_slashes = False  # it would lead a proxy's clients to its own name
+    return Protection(application, loopback)
 
 
 def _sends(name: str, media_type: str) -> ASGIApp:
