@@ -71,6 +71,9 @@ class PlantedPlace:
         shift[0, 3] = red / 100
         return self.poses[row] @ shift
 
+    def check(self) -> None:
+        """Find nothing wrong."""
+
     def localise(self, photo: bytes) -> dict:
         """Return the pose that a photo's colour tells; a confidence of 1 less its blue / 255."""
         self._inside += 1

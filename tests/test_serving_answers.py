@@ -1,14 +1,16 @@
 import asyncio
 import io
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 from described_place import CPU, SAMPLING
 from PIL import ExifTags, Image
-from serving_place import serving
+from serving_place import client, serving
 from test_photos_place import write_calibration
 
 from relposegnn.calibration import Scale
@@ -52,6 +54,18 @@ def test_photos_at_once_have_the_answers_that_each_has_alone(loaded, folder):
         np.testing.assert_allclose(told["pose"]["centre_m"], row[POSE[:3]].tolist(), atol=1e-9)
         assert told["nearest"] == row["nearest"]
         np.testing.assert_allclose([told[name] for name in STATED], row[STATED].tolist())
+
+
+def test_a_place_whose_file_was_replaced_is_not_healthy(place, tmp_path):
+    descriptors = shutil.copy(place.descriptors, tmp_path / "own.h5")
+    own = replace(place, descriptors=Path(descriptors))
+    with Localiser(own, CPU) as localiser, serving(LoadedPlace(localiser)) as address:
+        asking = client(address)
+        assert asking.get("/health").json()["status"] == "ok"
+        shutil.copy(descriptors, tmp_path / "new.h5").replace(descriptors)
+        answer = asking.get("/health")
+    assert answer.status_code == 500
+    assert "own.h5: was written anew, replaced or removed" in answer.json()["error"]
 
 
 def test_a_photo_is_turned_as_its_tag_says(loaded, folder):

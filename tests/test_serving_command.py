@@ -29,6 +29,8 @@ from relposegnn.serving.application import Bounds
 
 class Place:
     scene, map = "study", {}
+    def check(self):
+        pass
     def localise(self, photo):
         print("in work", flush=True)
         time.sleep(0.3 if len(photo) < 10 else 1000)
@@ -113,7 +115,8 @@ def test_another_host_is_told_what_it_means_and_may_have_any_name(monkeypatch, c
     monkeypatch.setattr(running._Server, "run", lambda self, sockets: made.append(self.config.app))
     for host in ("0.0.0.0", "127.0.0.1"):  # noqa: S104  that is the question
         with bind(host, 0) as listening:
-            running.serve(SimpleNamespace(scene="", map={}, localise=None), BOUNDS, listening)
+            place = SimpleNamespace(scene="", map={}, localise=None, check=lambda: None)
+            running.serve(place, BOUNDS, listening)
     told = capsys.readouterr().out
     assert told.startswith("--host 0.0.0.0: whoever reaches this machine may see the map")
     assert "127.0.0.1" not in told

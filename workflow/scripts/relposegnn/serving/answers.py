@@ -40,6 +40,7 @@ class LoadedPlace:
         frames, place = localiser.frames, localiser.place
         self.scene = frames.scene
         self.map = map_of(frames, place, read_calibration(place.calibration))
+        self.check = localiser.check
 
     def localise(self, photo: bytes) -> dict:
         """Return where a photo was taken, see ``answer_of``.

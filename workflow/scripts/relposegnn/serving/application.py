@@ -42,6 +42,9 @@ class Answering(Protocol):
     def localise(self, photo: bytes) -> dict:
         """Return the answer to a photo."""
 
+    def check(self) -> None:
+        """Raise InputError where no photo can be answered any more."""
+
 
 class Bounds(NamedTuple):
     """How much the service takes on.
@@ -83,7 +86,8 @@ def make_application(place: Answering, bounds: Bounds, loopback: bool = True) ->
         return Response(map_json, media_type="application/json")
 
     async def tell_health(_: Request) -> Response:
-        """Answer that the service is there, and how much it has done."""
+        """Answer that the service is there, with its place, and how much it has done."""
+        place.check()
         counts = {"inside": turns.inside, "finished": turns.finished}
         told = {"status": "ok", "scene": place.scene, "version": VERSION}
         return JSONResponse(told | counts)
