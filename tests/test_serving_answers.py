@@ -1,6 +1,7 @@
 import asyncio
 import io
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -89,6 +90,7 @@ def test_covariances_and_errors_are_of_one_size(loaded, folder):
     told = answer_of(found, loaded.place)
     assert told["camera"]["width"] == found.table["width"][0]
     assert told["camera"].keys() == set(CAMERA)
+    assert re.search(r'"width": \d+, "height": \d+,', json.dumps(told["camera"]))  # whole
     size = np.sqrt(np.trace(told["covariance95_m2"]))
     np.testing.assert_allclose(size, told["sigma95_m"])
     np.testing.assert_allclose(

@@ -76,7 +76,8 @@ def answer_of(found: Localised, place: Place) -> dict:
         "nearest": str(row["nearest"]),
         "neighbours": place.sampling.neighbours,
         "points": int(row["points"]),
-        "camera": {name: _number(row[name]) for name in CAMERA},
+        "camera": {name: _number(row[name]) for name in CAMERA}
+        | {side: int(row[side]) for side in ("width", "height")},
     }
 
 
