@@ -72,6 +72,14 @@ def test_a_module_imports_from_lines_above_it_in_the_list_of_the_library():
                     assert line_of(*name.split(".")) <= line_of(*own), (own, name)
 
 
+def test_what_the_pages_import_of_the_library_is_in_its_reference():
+    docs = REPOSITORY / "docs"
+    pages = "".join(path.read_text() for path in [*docs.glob("*.md"), *docs.glob("*/*.ipynb")])
+    imported = set(re.findall(r"from (relposegnn[\w.]*) import", pages))
+    told = re.findall(r"^::: (\S+)$", (docs / "reference.md").read_text(), re.M)
+    assert {"relposegnn.photos.localiser", "relposegnn.predictions"} <= imported <= set(told)
+
+
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning_and_asks_for_nothing_from_elsewhere(tmp_path):
     site = tmp_path / "site"
