@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import OWNED
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 from project import REPOSITORY
 
 from relposegnn.metrics import score_poses
@@ -43,16 +44,25 @@ def test_it_is_kept_without_outputs():
     assert all(not cell.outputs and not cell.execution_count for cell in cells if "outputs" in cell)
 
 
+def client_of(notebook):
+    """Return what runs a notebook where it lies."""
+    return NotebookClient(notebook, timeout=None, resources={"metadata": {"path": NOTEBOOK.parent}})
+
+
+@pytest.mark.slow
+def test_a_folder_without_results_is_told_in_its_first_cell(tmp_path, monkeypatch):
+    monkeypatch.setenv("RELPOSEGNN_RESULTS", str(tmp_path))
+    with pytest.raises(CellExecutionError, match=f"{tmp_path}: has no scores of the run joint"):
+        client_of(nbformat.read(NOTEBOOK, as_version=4)).execute()
+
+
 @pytest.mark.slow
 def test_it_runs_and_finds_the_worst_query(results, monkeypatch):
     monkeypatch.setenv("RELPOSEGNN_RESULTS", str(results))
     monkeypatch.setenv("MPLBACKEND", "agg")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
-    client = NotebookClient(
-        notebook, timeout=None, resources={"metadata": {"path": NOTEBOOK.parent}}
-    )
-    client.execute()
+    client_of(notebook).execute()
     shown = [
         output["data"]["text/plain"]
         for cell in notebook.cells
