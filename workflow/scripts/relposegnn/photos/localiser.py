@@ -40,7 +40,8 @@ from .given import Picture, listed_photos
 from .place import Place
 from .refining import PhotoRefiner
 from .retrieval import PhotoRetrieval, neighbours_of_photos
-from .table import NO_PHOTOS, POSE, Localised
+from .table import NO_PHOTOS, POSE
+from .table import Localised as Localised  # for who takes it
 from .unchanged import Unchanged
 
 logger = logging.getLogger(__name__)
