@@ -218,6 +218,8 @@ def test_patterns_and_several_photos(tmp_path):
     assert folder == tmp_path
     assert names == ["a/1.jpg", "b/c/4.png", "a/2.JPG"]
     assert requested_photos(tmp_path / "a/1.jpg") == (tmp_path / "a", ["1.jpg"])
+    with pytest.raises(InputError, match="photos: got none, expected a photo"):
+        requested_photos([])
 
 
 def test_what_there_is_by_its_name_is_no_pattern(tmp_path):

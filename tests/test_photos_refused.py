@@ -17,6 +17,9 @@ from PIL import Image
 
 from relposegnn.photos import localising
 from relposegnn.photos.localiser import Localiser
+from relposegnn.photos.localising import localise_photos
+from relposegnn.photos.sources import Item
+from relposegnn.photos.streaming import localise_stream
 from relposegnn.photos.table import POSE
 from relposegnn.retrieval.descriptors import fit_vocabulary
 from relposegnn.runtime import InputError
@@ -168,6 +171,16 @@ def test_a_calibration_of_another_network_is_refused(place, folder, tmp_path):
 def test_wrong_requests(place, folder, tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         localise(place, folder, tmp_path / "out", **changes)
+
+
+@pytest.mark.parametrize("formats", ["tum", ["colmap", "tum"]])
+def test_a_format_that_is_none_is_told_before_anything_is_written(place, folder, tmp_path, formats):
+    items, out = [Item("a", folder / "test 1.PNG", 0.0)], tmp_path / "out"
+    with pytest.raises(InputError, match="formats: got tum, expected some of colmap, hloc, ace"):
+        localise_photos(place, folder, out, CPU, formats=formats)
+    with Localiser(place, CPU) as loaded, pytest.raises(InputError, match="formats: got tum"):
+        next(localise_stream(loaded, items, out, formats=formats))
+    assert not out.exists()
 
 
 def test_outputs_among_the_photos_are_refused(place, folder):

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..exchange.models import write_model
 from ..exchange.pose_formats import (
+    FORMATS,
     GUESSED_LENGTH,
     Pinhole,
     PoseList,
@@ -19,7 +20,7 @@ from ..exchange.pose_formats import (
     write_images,
     write_tum,
 )
-from ..runtime import disk_errors_named
+from ..runtime import InputError, disk_errors_named
 from .cameras import CAMERA
 from .table import POSE
 
@@ -86,6 +87,13 @@ def write_lists(
     clock = () if seconds is None else (seconds, "in seconds")
     write_tum(folder / "poses.txt", poses, *clock)
     write_images(folder / "images.txt", poses)
+
+
+def check_formats(formats: Collection[str]) -> None:
+    """Raise InputError where one of the formats that are wanted is none of ``FORMATS``."""
+    asked = [formats] if isinstance(formats, str) else formats
+    if unknown := ", ".join(name for name in asked if name not in FORMATS):
+        raise InputError(f"formats: got {unknown}, expected some of {', '.join(FORMATS)}")
 
 
 def write_formats(table: pd.DataFrame, output_folder: str | Path, formats: Collection[str]) -> None:

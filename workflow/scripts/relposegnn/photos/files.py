@@ -165,9 +165,11 @@ def requested_photos(given: str | Path | Sequence[str | Path]) -> tuple[Path, li
         given: one file, folder or pattern, or several.
 
     Raises:
-        InputError: as ``find_photos``, of one of them.
+        InputError: as ``find_photos``, of one of them; or there is none.
     """
     given = [given] if isinstance(given, str | Path) else given
+    if not given:
+        raise InputError("photos: got none, expected a photo, a folder or a pattern")
     found = [folder_of(each) / name for each in given for name in find_photos(each)]
     folders = [folder_of(each) for each in given]
     folder = folders[0]

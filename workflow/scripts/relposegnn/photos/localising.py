@@ -10,7 +10,7 @@ import torch
 
 from ..images import troubles_of
 from ..runtime import InputError, atomic_path, make_folder
-from .exporting import remove_earlier, write_formats, write_lists, write_table
+from .exporting import check_formats, remove_earlier, write_formats, write_lists, write_table
 from .files import PhotoError, check_names, requested_photos
 from .localiser import Localiser
 from .picture import plot_photos
@@ -50,8 +50,10 @@ def localise_photos(
         formats: further ones to write accepted photos in, see ``exporting.write_formats``.
 
     Raises:
-        InputError: no photo can be read, there is none, or the files do not belong together.
+        InputError: no photo can be read, there is none, the files do not belong together, or a
+            format is none of ours.
     """
+    check_formats(formats)
     photo_folder, names = _requested_photos(photos, output_folder)
     readable = _readable(photo_folder, names, workers)
     make_folder(output_folder)  # before work that would be lost

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..runtime import InputError, disk_errors_named, make_folder
-from .exporting import remove_earlier, write_formats, write_lists, write_table
+from .exporting import check_formats, remove_earlier, write_formats, write_lists, write_table
 from .files import PhotoError
 from .localiser import Localiser
 from .sources import Item
@@ -43,6 +43,7 @@ def localise_stream(
         InputError: the source cannot be read at all, nor any photo be localised: see
             ``Localiser.localise``.
     """
+    check_formats(formats)
     folder = Path(output_folder)
     make_folder(folder)
     remove_earlier(folder)
