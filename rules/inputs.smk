@@ -229,7 +229,10 @@ def content_of(folder):
 
 
 def photos_in_folder(wildcards):
-    """Return the files in the folder of new photos: a change in any of them counts."""
+    """Return the files in the folder of new photos: a change in any of them counts.
+
+    But for those whose names are no UTF-8, which Snakemake cannot write down: the step tells of them.
+    """
     folder = config["photos"]["folder"]
     if not folder:
         raise WorkflowError("photos.folder: is null, expected a folder of photos")
@@ -240,7 +243,11 @@ def photos_in_folder(wildcards):
                 f"{path}: has braces in its name, which Snakemake takes for wildcards; rename it, or "
                 "use the command ./localise, which takes any name"
             )
-    return [local(str(path)) for path in files]
+    return [
+        local(str(path))
+        for path in files
+        if not re.search("[\ud800-\udfff]", str(path))
+    ]
 
 
 def of_queries(files):

@@ -1,5 +1,6 @@
 """Targets beside the default one: variants, videos, new photos, other layouts of scenes."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -108,6 +109,15 @@ def test_new_photos_are_localised(edited, photos):
     assert edited.planned(*arguments) == {}
     shutil.copy(photos / table["image"][0], photos / table["image"][1])
     assert edited.planned(*arguments) == {"localise_photos": 1, "photos": 1}
+
+
+def test_a_photo_whose_name_is_no_text_does_not_keep_the_others(edited, photos):
+    """Snakemake writes the names of inputs down, and cannot write this one."""
+    shutil.copy(next(photos.iterdir()), photos / os.fsdecode(b"caf\xe9.png"))
+    edited.run("--config", f"photos={{folder: {photos}, scene: study}}", "--", "photos")
+    table = pd.read_csv(edited.folder / "results/synthetic/photos/joint/study/poses.csv")
+    assert table["image"].iloc[0] == r"caf\udce9.png"
+    assert np.isfinite(table["tx"]).tolist() == [False, True, True]
 
 
 def test_match_fields_go_all_the_way_to_new_photos(edited, photos):
