@@ -168,7 +168,8 @@ def fit_netvlad(
         load_vgg16(model, vgg16_weights)
     model.to(device)
     features = run_in_batches(lambda batch: model.local_descriptors(batch).mT, images, device)
-    alpha = initialise_from_data(model.cpu(), sample(features), seed, scene)
+    local_NC = sample(features)  # which are computed now, before the model leaves the device
+    alpha = initialise_from_data(model.cpu(), local_NC, seed, scene)
     vgg16 = Path(vgg16_weights).name if vgg16_weights else "random"
     arrays = {key: tensor.numpy() for key, tensor in model.state_dict().items()}
     return arrays, {"alpha": alpha, "vgg16": vgg16}
