@@ -12,6 +12,7 @@ import itertools
 import statistics
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -34,6 +35,7 @@ from relposegnn.networks import build_network
 from relposegnn.published_network import RelPoseGNN
 from relposegnn.runtime import select_device
 from relposegnn.scene_files import SceneFiles
+from relposegnn.training_settings import TrainingSettings
 
 FRAMES = {
     "chess": 4000, "fire": 2000, "heads": 1000, "office": 6000, "pumpkin": 4000,
@@ -87,46 +89,68 @@ def seconds_of(work: Callable[[], object], device: torch.device, repeats: int) -
     return statistics.median(taken)
 
 
-def measure_training(
-    scene: SceneFiles, shape: ModelSettings, device: torch.device, sizes: Sizes
-) -> Iterator[Row]:
-    """Yield graphs a second, by precision and layout, of steps on the device and from files."""
-    graphs, _ = read_training_graphs({"scene": scene}, shape.pose)
-    held = next(iter(batches(graphs, sizes.batch, device))).to(device)
-    kinds = itertools.product(("float32", "TF32", "bfloat16"), ("as they come", "channels last"))
-    best = 0.0
-    for kind, layout in kinds:
+class Training:
+    """Steps of a training on the graphs of a scene, of one precision and layout after another."""
+
+    def __init__(
+        self, scene: SceneFiles, shape: ModelSettings, device: torch.device, sizes: Sizes
+    ) -> None:
+        """Read a batch, and bring it to the device."""
+        self.shape, self.device, self.sizes = shape, device, sizes
+        self.graphs, _ = read_training_graphs({"scene": scene}, shape.pose)
+        self.held = next(iter(batches(self.graphs, sizes.batch, device))).to(device)
+
+    def measure(self, kind: str, layout: str) -> Iterator[Row]:
+        """Yield graphs a second, of steps on the device, and as the pipeline does it from files."""
         torch.manual_seed(0)
-        settings = replace(TRAINING, batch_size=sizes.batch, mixed_precision=kind == "bfloat16")
-        learner = Learner(build_network(shape, None), settings, device)
+        half = kind == "bfloat16"
+        settings = replace(TRAINING, batch_size=self.sizes.batch, mixed_precision=half)
+        learner = Learner(build_network(self.shape, None), settings, self.device)
         if layout == "channels last":
             learner.to(memory_format=torch.channels_last)
         learner.train()
         optimizer = Adam(learner.parameters(), fused=True)
 
-        def step(batch, learner=learner, optimizer=optimizer) -> None:
+        def step(batch) -> None:
             loss = learner(batch, None)
             optimizer.zero_grad(set_to_none=True)
             loss.total.backward()
             optimizer.step()
 
         with precision("highest" if kind == "float32" else "high"):
-            taken = seconds_of(lambda: step(held.clone()), device, sizes.repeats)
-            rate = sizes.batch / taken
+            taken = seconds_of(lambda: step(self.held.clone()), self.device, self.sizes.repeats)
+            rate = self.sizes.batch / taken
             yield "training step", f"{kind}, images {layout}", f"{rate:.1f} graphs/s"
-            if kind == "bfloat16" and layout == "as they come":  # what the pipeline does
-                loader = shuffled_batches(graphs, settings, device, 0, 0)
-                started = time.perf_counter()
-                for batch in loader:
-                    step(batch)
-                if device.type == "cuda":
-                    torch.cuda.synchronize(device)
-                best = len(loader) * settings.batch_size / (time.perf_counter() - started)
-                yield "training", "bfloat16, from files, as the pipeline", f"{best:.1f} graphs/s"
-    for name, count in PASSED.items() if sizes is PAPER else ():
-        days = count / best / 86400
-        yield "projected", f"{name}, {count / 1e6:.2f} million graphs", f"{days:.2f} days"
-    yield "published", "training", "0.8 days"
+            if half and layout == "as they come":
+                yield from self._measure_pipeline(step, settings)
+
+    def _measure_pipeline(
+        self, step: Callable[[object], None], settings: TrainingSettings
+    ) -> Iterator[Row]:
+        """Yield graphs a second of an epoch from files, and days of the paper's trainings."""
+        loader = shuffled_batches(self.graphs, settings, self.device, 0, 0)
+        started = time.perf_counter()
+        for batch in loader:
+            step(batch)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        rate = len(loader) * settings.batch_size / (time.perf_counter() - started)
+        yield "training", "bfloat16, from files, as the pipeline", f"{rate:.1f} graphs/s"
+        for name, count in PASSED.items() if self.sizes is PAPER else ():
+            days = count / rate / 86400
+            yield "projected", f"{name}, {count / 1e6:.2f} million graphs", f"{days:.2f} days"
+        yield "published", "training", "0.8 days"
+
+
+def measure_training(
+    scene: SceneFiles, shape: ModelSettings, device: torch.device, sizes: Sizes
+) -> Iterator[Row]:
+    """Yield graphs a second, by precision and layout; one that fails leaves the others."""
+    training = Training(scene, shape, device, sizes)
+    for kind in itertools.product(
+        ("float32", "TF32", "bfloat16"), ("as they come", "channels last")
+    ):
+        yield from or_failure(f"training step, {', '.join(kind)}", training.measure(*kind))
 
 
 @torch.inference_mode()
@@ -181,28 +205,46 @@ def measure_faiss(quick: bool) -> Iterator[Row]:
         yield "faiss", f"{database} x {width}, {name}", f"{1000 * taken:.3f} ms a query"
 
 
+def or_failure(stage: str, rows: Iterator[Row]) -> Iterator[Row]:
+    """Yield rows of a stage, and one of its failure: stages after it are measured all the same."""
+    failure = None
+    try:
+        yield from rows
+    except Exception as error:
+        traceback.print_exc()
+        reason = next(iter(str(error).splitlines()), "").replace("|", "/")
+        failure = f"{type(error).__name__}: {reason}"
+    if failure:  # by now nothing holds the memory of what failed
+        yield stage, "failed", failure
+
+
 def main() -> None:
-    """Measure, print and write the table."""
+    """Measure, print and write the table, anew with each row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="toy sizes")
     parser.add_argument("--output", type=Path, default=Path("results/benchmarks/gpu.md"))
     arguments = parser.parse_args()
     device, sizes = select_device(), TOY if arguments.quick else PAPER
+    if device.type != "cuda" and not arguments.quick:
+        parser.error(
+            f"torch sees no GPU it may use, it would compute on {device}; expected one: look at "
+            "nvidia-smi and RELPOSEGNN_DEVICE, or see by --quick that this runs"
+        )
     shape = ModelSettings.published(width=sizes.features)
     lines = [machine(), "", "| stage | how | figure |", "|---|---|---|"]
     print("\n".join(lines))
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         scene = SceneFiles(*write_scene(Path(folder), sizes.graphs, 8, sizes.image))
-        rows = itertools.chain(
-            measure_query(shape, device, sizes),
-            measure_training(scene, shape, device, sizes),
-            measure_faiss(arguments.quick),
-        )
-        for row in rows:
+        stages = {
+            "a query": measure_query(shape, device, sizes),
+            "training": measure_training(scene, shape, device, sizes),
+            "faiss": measure_faiss(arguments.quick),
+        }
+        for row in itertools.chain.from_iterable(or_failure(*each) for each in stages.items()):
             lines.append(f"| {' | '.join(row)} |")
             print(lines[-1], flush=True)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text("\n".join(lines) + "\n")
+            arguments.output.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

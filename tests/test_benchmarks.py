@@ -71,6 +71,44 @@ def test_steps_that_ways_go_through_are_all_that_a_stage_has(comparison, stage, 
     assert set(rules) - set().union(*comparison.WAYS.values()) == others
 
 
+@pytest.fixture
+def gpu(monkeypatch):
+    """Return the module that measures a GPU."""
+    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
+    return importlib.import_module("gpu")
+
+
+@pytest.mark.slow
+def test_a_stage_of_a_gpu_that_fails_leaves_what_was_measured(gpu, tmp_path, monkeypatch):
+    """As where a batch is too large for it; the table is written with each row."""
+    written = []
+
+    def failing(*_):
+        """Yield a row, and fail."""
+        yield "training step", "float32", "1 graphs/s"
+        written.append((tmp_path / "gpu.md").read_text())
+        raise RuntimeError("CUDA out of memory. Tried to allocate | 20 MiB\nmore")
+
+    monkeypatch.setattr(gpu, "measure_query", lambda *_: iter([("a query", "float32", "2 ms")]))
+    monkeypatch.setattr(gpu.Training, "measure", failing)
+    monkeypatch.setattr("sys.argv", ["gpu.py", "--quick", "--output", str(tmp_path / "gpu.md")])
+    gpu.main()
+    assert written[0].splitlines()[-1] == "| training step | float32 | 1 graphs/s |"
+    rows = (tmp_path / "gpu.md").read_text().splitlines()
+    assert rows[4] == "| a query | float32 | 2 ms |"
+    assert len([row for row in rows if "RuntimeError: CUDA out of memory. Tried" in row]) == 6
+    assert rows[-1].startswith("| faiss | 500 x 256, ")
+
+
+@pytest.mark.slow
+def test_a_gpu_that_torch_does_not_see_is_not_measured(gpu, monkeypatch, capsys):
+    monkeypatch.setenv("RELPOSEGNN_DEVICE", "cpu")
+    monkeypatch.setattr("sys.argv", ["gpu.py"])
+    with pytest.raises(SystemExit):
+        gpu.main()
+    assert "torch sees no GPU it may use, it would compute on cpu" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_stages_run_at_toy_sizes(tmp_path):
     stages = ("pack", "read", "sample")

@@ -1,5 +1,6 @@
 """Every step that may run on a GPU keeps to one device, and computes what it does on a CPU."""
 
+import importlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from conftest import with_validation
 from described_place import write_photos
 from pretend_gpu import pretended_gpu
+from project import REPOSITORY
 from test_adaptation import NEIGHBOURS, QUERIES
 from test_match_field_network import BOTH, SETTINGS, TRAINING, network, write_features
 from test_photos_place import write_calibration
@@ -174,3 +176,17 @@ def seen_by_match_fields(place: Place, features: Path) -> Place:
     save_model(model, network, 0, ["tiny"])
     calibration = write_calibration(features.with_name("calibration.json"), model)
     return replace(place, features=features, model=model, calibration=calibration)
+
+
+def test_figures_of_a_gpu(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
+    monkeypatch.setenv(DEVICE_VARIABLE, "cuda:0")
+    monkeypatch.setattr("sys.argv", ["gpu.py", "--quick", "--output", str(tmp_path / "gpu.md")])
+    gpu = importlib.import_module("gpu")
+    monkeypatch.setattr(gpu, "TOY", gpu.Sizes((40, 32), 8, graphs=8, batch=1, repeats=1))
+    monkeypatch.setattr(ModelSettings, "published", lambda **_: POOLED)
+    with pretended_gpu():
+        gpu.main()
+    table = (tmp_path / "gpu.md").read_text()
+    assert "failed" not in table
+    assert table.count("\n| training step |") == 6
