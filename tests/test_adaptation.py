@@ -169,6 +169,15 @@ def test_a_layer_adds_to_what_is_regressed(case, tmp_path, monkeypatch):
     assert np.abs(expected - edges.regressed).max() > 0.01
 
 
+def test_a_network_that_was_adapted_elsewhere_is_adapted_anew(case, tmp_path, monkeypatch):
+    """Its layer is no part of what the new one adds to."""
+    monkeypatch.setattr(adaptation, "choose_strength", lambda *_: 0.1)
+    first, _ = adapted(case, tmp_path)
+    second, _ = adapted((tmp_path / "adapted.pt", case[1]), tmp_path)
+    for name, weights in first.state_dict().items():
+        np.testing.assert_allclose(second.state_dict()[name], weights, atol=1e-6, err_msg=name)
+
+
 def test_without_a_layer_the_network_is_what_it_was(case, tmp_path):
     model, found = adapted(case, tmp_path)
     assert model.adaptation is None

@@ -107,6 +107,7 @@ def adapt_model(
         InputError: the files do not fit the model or each other.
     """
     model = load_model(model_file).to(device, memory_format=torch.channels_last)
+    model.adaptation = model.known = None  # of another place, where it was adapted to one
     edges = regress_edges(model, scene, settings.both_directions)
     with Frames(scene.frames) as frames:
         place, count = f"{frames.dataset}, {frames.scene}", frames.count("train")
