@@ -63,6 +63,17 @@ def test_a_strong_ridge_leaves_the_mean_alone():
     np.testing.assert_allclose(layer.bias, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("strength", STRENGTHS)
+@pytest.mark.parametrize("count", [1, 400])
+def test_of_features_that_never_differ_the_mean_is_all_that_is_told(strength, count):
+    edges = planted().of(np.arange(400) < count)
+    edges = edges._replace(features=np.zeros_like(edges.features))
+    layer = fit_layer(edges, strength)
+    expected = edges.weight @ (edges.truth - edges.regressed) / edges.weight.sum()
+    np.testing.assert_array_equal(layer.weight, 0)
+    np.testing.assert_allclose(layer.bias, expected)
+
+
 def test_short_edges_count_more():
     """Of two kinds of edges, which miss different numbers."""
     edges = planted(weight=0 * WEIGHT, noise=0)

@@ -33,6 +33,7 @@ FOLDS = 5  # stretches of the database, each predicted by the others, to choose 
 STRETCHES = 20  # whose frames are predicted without them, to tell errors from
 # Strengths of the ridge that are tried, in mean squares of the features.
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
+TINY = 1e-12  # in place of a mean square of 0
 FEWEST = 20  # graphs that a layer is told from
 # Added to the length of an edge, in metres, before it weighs: shorter edges weigh much alike. Good
 # on a dense and on sparse databases in short experiments.
@@ -193,8 +194,8 @@ def fit_layer(edges: Edges, strength: float) -> Layer:
     offset, middle = weight @ missing, weight @ features
     centred = features - middle
     square = (centred * weight[:, None]).T @ centred
-    # Features that never differ are of no use: anything but zero is a ridge for them.
-    ridge = strength * max(np.trace(square) / len(square), np.finfo(np.float64).tiny)
+    # Features that never differ are of no use: any ridge whose inverse is finite will do for them.
+    ridge = strength * max(np.trace(square) / len(square), TINY)
     product = (centred * weight[:, None]).T @ (missing - offset)
     solved = np.linalg.solve(square + ridge * np.eye(len(square)), product).T
     return Layer(solved, offset - solved @ middle)
