@@ -8,7 +8,7 @@ import pytest
 from relposegnn.retrieval import approximate, exact, ranking
 from relposegnn.retrieval.ranking import rank_neighbours
 from relposegnn.retrieval.rankings import read_ranking
-from relposegnn.runtime import InputError
+from relposegnn.runtime import DEVICE_VARIABLE, InputError
 from relposegnn.storage import create_hdf5, read_settings
 
 
@@ -221,6 +221,17 @@ def test_an_index_that_faiss_cannot_make_is_refused(tmp_path, factory):
     with pytest.raises(InputError, match=r"retrieval\.index: got '.*faiss cannot make it for 50"):
         rank_neighbours(tmp_path / "d.h5", tmp_path / "n.h5", 10, factory)
     assert not (tmp_path / "n.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus"), [(None, 1), ("", 1), ("cuda", 1), ("cuda:0", 1), ("cuda:1", 0), ("cpu", 0)]
+)
+def test_faiss_takes_the_first_gpu_where_no_other_device_is_asked_for(device, gpus, monkeypatch):
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 2, raising=False)
+    monkeypatch.delenv(DEVICE_VARIABLE, raising=False)
+    if device is not None:
+        monkeypatch.setenv(DEVICE_VARIABLE, device)
+    assert exact._usable_gpus(50) == gpus
 
 
 @pytest.mark.gpu

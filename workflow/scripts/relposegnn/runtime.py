@@ -253,8 +253,8 @@ def repeatable(device: "torch.device") -> Iterator[None]:
 
 
 def gpu_allowed() -> bool:
-    """Return whether RELPOSEGNN_DEVICE leaves the choice of a GPU; for libraries beside torch."""
-    return os.environ.get(DEVICE_VARIABLE, "auto").split(":")[0] in ("auto", "cuda")
+    """Return whether RELPOSEGNN_DEVICE allows the first GPU; for libraries that take no other."""
+    return (os.environ.get(DEVICE_VARIABLE) or "auto") in ("auto", "cuda", "cuda:0")
 
 
 def derive_seed(seed: int, *purpose: str) -> int:
