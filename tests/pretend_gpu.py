@@ -136,6 +136,7 @@ def pretended_gpu() -> Iterator[torch.device]:
         "torch.cuda.is_available": lambda: True,
         "torch.cuda.is_bf16_supported": lambda including_emulation=True: True,
         "torch.cuda.is_current_stream_capturing": lambda: False,
+        "torch.cuda.set_device": lambda device: None,
         "torch.cuda.manual_seed_all": lambda seed: None,
         "torch.cuda.synchronize": lambda device=None: None,
         "torch.Tensor.pin_memory": lambda tensor, *_: tensor,

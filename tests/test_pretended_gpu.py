@@ -30,7 +30,7 @@ from relposegnn.model_settings import ModelSettings
 from relposegnn.photos.localiser import Localiser
 from relposegnn.photos.place import Place
 from relposegnn.retrieval.netvlad import fit_netvlad, network_of, run_in_batches
-from relposegnn.runtime import DEVICE_VARIABLE
+from relposegnn.runtime import DEVICE_VARIABLE, select_device
 from relposegnn.scene_files import SceneFiles
 from relposegnn.storage import create_hdf5
 from relposegnn.training import TrainingOutputs, train_model
@@ -70,6 +70,16 @@ def test_a_pretended_gpu_refuses_what_a_gpu_would():
                 pytest.fail(f"{name} pass: {mixed()}")
         assert (there + here.to(gpu)).cpu().numpy().sum() == 0
         assert there[torch.arange(2)].device == (there + torch.tensor(1.0)).device == gpu
+
+
+def test_a_gpu_that_is_asked_for_is_the_one_that_torch_takes_by_itself(monkeypatch):
+    """Whether it has bfloat16 is asked of that one, and batches are pinned for it."""
+    chosen = []
+    with pretended_gpu() as gpu, monkeypatch.context() as changed:
+        changed.setattr(torch.cuda, "set_device", chosen.append)
+        assert select_device(str(gpu)) == gpu
+        select_device("cpu")
+    assert chosen == [gpu]
 
 
 @pytest.mark.parametrize("kind", NETWORKS)

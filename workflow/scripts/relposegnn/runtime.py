@@ -223,6 +223,8 @@ def select_device(name: str | None = None, threads: int | None = None) -> "torch
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(device)  # for what torch asks of, or keeps on, the current one
     except (RuntimeError, AssertionError) as error:
         raise InputError(
             f"{asked}={name}: torch cannot use this device ({error}); "
