@@ -22,15 +22,18 @@ from relposegnn import adaptation, feature_maps
 from relposegnn.adaptation import adapt_model
 from relposegnn.checkpoints import save_model
 from relposegnn.context import measure_context
+from relposegnn.datasets import batches, read_training_graphs
 from relposegnn.feature_maps import FeatureMaps
 from relposegnn.graphs import LEFT_OUT, write_split
+from relposegnn.learner import Learner
 from relposegnn.localization import predict_poses
 from relposegnn.match_field_network import MatchFieldGNN
 from relposegnn.model_settings import ModelSettings
+from relposegnn.networks import build_network
 from relposegnn.photos.localiser import Localiser
 from relposegnn.photos.place import Place
 from relposegnn.retrieval.netvlad import fit_netvlad, network_of, run_in_batches
-from relposegnn.runtime import DEVICE_VARIABLE, select_device
+from relposegnn.runtime import DEVICE_VARIABLE, select_device, torch_generator
 from relposegnn.scene_files import SceneFiles
 from relposegnn.storage import create_hdf5
 from relposegnn.training import TrainingOutputs, train_model
@@ -104,6 +107,29 @@ def test_training_and_prediction(kind, tiny_scene, tmp_path):
     pd.testing.assert_frame_equal(errors, context, rtol=1e-2, atol=1e-2)
     for name in ("abs_t", "robust_q", "robust_distance"):
         np.testing.assert_allclose(found[name], poses[name], rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_mixed_precision_changes_a_loss_little(kind, tiny_scene, tmp_path):
+    """As the CPU has it, which the pretended GPU has not; poses and losses stay float32."""
+    scene = tiny_scene
+    if kind == "match fields":
+        scene = scene._replace(features=write_features(tmp_path / "features.h5"))
+    graphs, _ = read_training_graphs({"tiny": scene}, NETWORKS[kind].pose)
+    batch = next(iter(batches(graphs, 4, torch.device("cpu"))))
+    losses = []
+    for half in (False, True):
+        torch.manual_seed(0)
+        network = build_network(NETWORKS[kind], graphs.datasets[0].maps)
+        learner = Learner(network, TRAINING, torch.device("cpu"))
+        learner.half = half
+        losses.append(torch.stack(learner(batch, torch_generator(0, "edge dropout"))))
+        losses[-1][0].backward()
+        gradients = [each.grad for each in learner.parameters() if each.grad is not None]
+        assert {each.dtype for each in (losses[-1], *gradients)} == {torch.float32}
+        assert all(torch.isfinite(each).all() for each in gradients)
+    assert not torch.equal(*losses)
+    torch.testing.assert_close(*losses, rtol=0.1, atol=0)
 
 
 def test_adaptation(tiny_scene, tmp_path, monkeypatch):
