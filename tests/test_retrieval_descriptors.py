@@ -24,7 +24,7 @@ from relposegnn.retrieval.quality import retrieval_quality
 from relposegnn.retrieval.ranking import rank_neighbours
 from relposegnn.retrieval.rankings import read_ranking
 from relposegnn.retrieval.vlad import local_features, vlad
-from relposegnn.retrieval.vocabulary import load_vocabulary
+from relposegnn.retrieval.vocabulary import load_vocabulary, save_vocabulary
 from relposegnn.runtime import InputError
 from relposegnn.storage import open_hdf5, read_settings
 
@@ -216,6 +216,17 @@ def test_vlad_takes_no_checkpoint(scene, frames_file, tmp_path):
     with pytest.raises(InputError, match=r"netvlad\.tar: .*vocabulary"):
         describe_frames(frames_file, scene, tmp_path / "d.h5", describing, tmp_path / "netvlad.tar")
     assert not (tmp_path / "d.h5").exists()
+
+
+def test_a_descriptor_without_code_is_not_taken_for_another(scene, frames_file, tmp_path):
+    """Of a name that stands in the lists of all alone, nothing is made under it."""
+    fitting = VocabularySettings("colours", *SIZE, crop=1, clusters=4, seed=0)
+    with pytest.raises(InputError, match=r"descriptor is 'colours', expected vlad or netvlad"):
+        fit_vocabulary(frames_file, scene, tmp_path / "v.npz", fitting, device="cpu")
+    assert not (tmp_path / "v.npz").exists()
+    save_vocabulary(tmp_path / "v.npz", "colours", {}, {})
+    with pytest.raises(InputError, match=r"descriptor is 'colours', expected vlad or netvlad"):
+        load_describer("colours", tmp_path / "v.npz", device="cpu")
 
 
 def test_missing_image_leaves_no_file(scene, frames_file, tmp_path):

@@ -8,18 +8,17 @@ vocabulary may hold a projection, by which descriptors are shortened.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ..runtime import select_device
+from ..runtime import InputError, select_device
 from ..threads import map_in_threads
 from .projection import Projection
 from .vlad import local_features, vlad
 from .vocabulary import load_vocabulary, save_vocabulary
 
 Descriptor = Literal["vlad", "netvlad"]
-DESCRIPTORS = get_args(Descriptor)
 
 
 class Describer(NamedTuple):
@@ -54,15 +53,22 @@ def load_describer(
     projection = [arrays.pop(name) for name in Projection._fields if name in arrays]
     if descriptor == "vlad":
         rows = partial(map_in_threads, partial(_vlad_of, arrays["centroids"]), workers=workers)
-    else:
+    elif descriptor == "netvlad":
         from .netvlad import network_of, run_in_batches  # they load torch, which VLAD does without
 
         model, where = network_of(arrays, describer_file), select_device(device, workers)
         rows = partial(run_in_batches, model.to(where), device=where)
+    else:
+        raise unknown_descriptor(descriptor)
     if not projection:
         return Describer(rows, made_by)
     shorten = Projection(*projection).rows
     return Describer(lambda images: shorten(rows(images)), made_by)
+
+
+def unknown_descriptor(descriptor: str) -> InputError:
+    """Return the error of a descriptor that no code here is for."""
+    return InputError(f"retrieval.descriptor is {descriptor!r}, expected vlad or netvlad")
 
 
 def save_projected(

@@ -18,7 +18,7 @@ from ..images import read_images
 from ..runtime import InputError, numpy_generator, select_device
 from ..storage import SPLITS, RowWriter, create_hdf5, tell_scene
 from ..threads import map_in_threads
-from .describers import DESCRIPTORS, Descriptor, load_describer, save_projected
+from .describers import Descriptor, load_describer, save_projected, unknown_descriptor
 from .projection import WELL_TOLD, check_dimensions, principal_components
 from .vlad import local_features
 from .vocabulary import POINTS_PER_CLUSTER, fit_centroids, save_vocabulary
@@ -111,15 +111,11 @@ def fit_vocabulary(
         recorded = asdict(settings) | {"dataset": frames.dataset, "scene": frames.scene}
     del recorded["descriptor"]  # the file tells it
     sample, scene = partial(_sample, images=len(paths), settings=settings), str(scene_folder)
-    if settings.descriptor not in DESCRIPTORS:
-        raise InputError(
-            f"retrieval.descriptor is {settings.descriptor!r}, expected {' or '.join(DESCRIPTORS)}"
-        )
     if settings.descriptor == "vlad":
         drawn = sample(map_in_threads(local_features, images, workers))
         centroids = fit_centroids(drawn, settings.clusters, settings.seed, scene)
         arrays = {"centroids": centroids}
-    else:
+    elif settings.descriptor == "netvlad":
         from .netvlad import fit_netvlad  # it loads torch, which VLAD does without
 
         where = select_device(device, workers)
@@ -127,6 +123,8 @@ def fit_vocabulary(
             images, sample, settings.clusters, settings.seed, scene, vgg16_weights, where
         )
         recorded |= more
+    else:
+        raise unknown_descriptor(settings.descriptor)
     save_vocabulary(vocabulary_file, settings.descriptor, arrays, recorded)
     logger.info("%s: %d words from %d images", settings.descriptor, settings.clusters, len(paths))
 
