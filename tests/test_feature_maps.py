@@ -211,3 +211,19 @@ def test_values_beyond_float16(scene, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"frame00001\.png: .* float16 cannot hold"):
         encode_frames(scene[1], scene[0], tmp_path / "features.h5", "loud", SIZE)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("strides", [(4, 8), (8, 8), (8, 32)])
+def test_maps_of_other_strides(scene, tmp_path, monkeypatch, strides):
+    class Pooled(torch.nn.Module):
+        weights = "none"
+
+        def forward(self, images):
+            pixels = images.permute(0, 3, 1, 2).float()
+            return Maps(*(torch.nn.functional.avg_pool2d(pixels, stride) for stride in strides))
+
+    monkeypatch.setattr(feature_maps, "load_encoder", lambda name: Pooled())
+    message = r"frame00001\.png: .*, expected \[\(4, 6\), \(2, 3\)\], those of strides 8 and 16"
+    with pytest.raises(InputError, match=message):
+        encode_frames(scene[1], scene[0], tmp_path / "features.h5", "pooled", SIZE)
+    assert not list(tmp_path.iterdir())

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from .encoders import Maps, encoded_size, load_encoder
+from .encoders import COARSE_STRIDE, FINE_STRIDE, Maps, encoded_size, load_encoder
 from .frames import Frames
 from .images import image_size, read_image
 from .limits import checked_size
@@ -166,6 +166,13 @@ def _encode_image(
     image = torch.from_numpy(read_image(path, size)).to(device)
     with np.errstate(over="ignore"):
         maps = [part[0].cpu().numpy().astype(np.float16) for part in network(image[None])]
+    found = [part.shape[1:] for part in maps]
+    expected = [(size[1] // stride, size[0] // stride) for stride in (FINE_STRIDE, COARSE_STRIDE)]
+    if found != expected:
+        raise InputError(
+            f"{path}: the encoder's maps have {found} rows and columns, expected {expected}, those "
+            f"of strides {FINE_STRIDE} and {COARSE_STRIDE}; take another encoder, or correct it"
+        )
     if not all(np.isfinite(part).all() for part in maps):
         raise InputError(
             f"{path}: the encoder's maps have values that float16 cannot hold; take another encoder"
