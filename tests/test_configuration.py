@@ -124,6 +124,7 @@ def test_unknown_key_like_no_other_lists_what_is_allowed():
         ("localization.left_out", 3, "got 3, expected an integer, at least 10"),
         ("photos.within", [0.2], "got [0.2], expected a list, at least 2 long"),
         ("checksums.zip", "abc", "expected text (SHA-256 as 64"),
+        ("model.encoder", "ResNet18", "expected text (frozen encoder, by name: a-z, digits"),
         ("weights.netvlad", None, "got null, expected text, not empty (address"),
     ],
 )
