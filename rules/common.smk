@@ -28,7 +28,7 @@ from relposegnn.experiments import (
 )
 from relposegnn.layouts.files import lists_queries
 from relposegnn.locks import WORKFLOW_VARIABLE, keep_locks_of_others
-from relposegnn.runtime import InputError
+from relposegnn.runtime import InputError, check_writable
 from relposegnn.threads import keep_freed_memory, leave_cores_to_others
 
 leave_cores_to_others()  # jobs inherit it
@@ -52,6 +52,7 @@ os.environ[WORKFLOW_VARIABLE] = str(os.getpid())
 # Not the directive configfile: a module with settings of its own would be without the default ones.
 workflow.configfiles.append(PROJECT / "config" / "config.yaml")  # for the report
 try:
+    check_writable(Path.cwd())  # Snakemake itself would end in a traceback
     for path in workflow.configfiles:
         check_file(path)
     config = validate_configuration(config, PROJECT, USERS_FOLDER)

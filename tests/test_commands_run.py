@@ -10,7 +10,7 @@ import time
 
 import pytest
 from planted_scenes import write_walk
-from project import REPOSITORY, Project, snakemake_output
+from project import COMMAND, REPOSITORY, Project, output_of, snakemake_output
 
 from relposegnn.commands.run import (
     check_targets,
@@ -47,6 +47,17 @@ def test_a_configuration_is_found_by_name_or_path(tmp_path):
 def test_an_unknown_configuration_ends_with_a_message(capsys):
     assert main(["smal", "-n"]) == 1
     assert capsys.readouterr().err.startswith("relposegnn run: smal: no such configuration")
+
+
+@pytest.mark.slow
+def test_a_folder_that_may_not_be_written_to_is_told_before_the_run(tmp_path):
+    caps = "-dac_override"  # by which root writes everywhere
+    ordinary = ["setpriv", f"--bounding-set={caps}", f"--inh-caps={caps}", "--"]
+    command = [*([] if os.geteuid() else ordinary), sys.executable, *COMMAND]
+    tmp_path.chmod(0o555)
+    text = output_of([*command, "run", "config", "--", "-d", str(tmp_path)], REPOSITORY, expect=1)
+    assert f"{tmp_path}/.snakemake: cannot be written (Permission denied, " in text
+    assert "Traceback" not in text
 
 
 def test_additions_to_a_configuration_are_told_after_it(tmp_path):

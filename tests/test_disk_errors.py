@@ -13,7 +13,7 @@ import torch
 from relposegnn import runtime
 from relposegnn.checkpoints import save_state
 from relposegnn.disk_errors import describe_disk_error
-from relposegnn.runtime import InputError, atomic_path, logging_to
+from relposegnn.runtime import InputError, atomic_path, check_writable, logging_to
 from relposegnn.storage import create_hdf5
 
 LIMIT = 100_000  # bytes a file
@@ -79,6 +79,29 @@ def test_a_folder_that_takes_nothing_is_told_with_what_to_do(tmp_path, monkeypat
     monkeypatch.setattr(runtime.tempfile, "mkdtemp", refuse)
     with pytest.raises(InputError, match=rf"a\.txt: cannot be written \({os.strerror(number)}, "):
         write_text(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_folder_in_which_no_run_can_begin(tmp_path, monkeypatch, begun):
+    if begun:
+        (tmp_path / ".snakemake").mkdir()
+    check_writable(tmp_path)
+    before = list(tmp_path.rglob("*"))
+    free = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, free[1]))  # as on a disk that is full
+    try:
+        with pytest.raises(InputError, match=r"\.snakemake: cannot be written \(File too large, "):
+            check_writable(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, free)
+    assert list(tmp_path.rglob("*")) == before
+
+    def refuse(dir):
+        raise PermissionError(errno.EACCES, "Permission denied", str(dir))
+
+    monkeypatch.setattr(runtime.tempfile, "TemporaryFile", refuse)
+    with pytest.raises(InputError, match=r"\.snakemake: cannot be written \(Permission denied, "):
+        check_writable(tmp_path)
 
 
 def test_a_file_that_cannot_be_read_is_not_blamed_on_the_target(tmp_path):

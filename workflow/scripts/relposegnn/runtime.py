@@ -182,6 +182,14 @@ def disk_errors_named(target: str | Path) -> Iterator[None]:
         raise
 
 
+def check_writable(folder: str | Path) -> None:
+    """Raise an InputError where Snakemake, run in ``folder``, cannot write what it notes there."""
+    notes = Path(folder).absolute() / ".snakemake"
+    place = notes if notes.is_dir() else notes.parent
+    with disk_errors_named(notes), tempfile.TemporaryFile(dir=place) as file:
+        file.write(bytes(4096))
+
+
 @contextmanager
 def _scratch_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder beside ``target``; remove it, and those of processes that are gone."""
