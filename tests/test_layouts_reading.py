@@ -18,7 +18,8 @@ from planted_scenes import (
 )
 
 from relposegnn.frames import Frames
-from relposegnn.layouts.reading import LEAVE_OUT, read_scene
+from relposegnn.layouts.files import LAYOUTS, QUERY_LISTS
+from relposegnn.layouts.reading import LEAVE_OUT, READERS, read_scene
 from relposegnn.packing import Packing, pack_frames
 from relposegnn.runtime import InputError
 
@@ -52,6 +53,10 @@ def test_every_layout_packs(tmp_path, layout):
         assert frames.sources("test") == [f"{prefix}{name}.png" for name in TEST]
         assert frames.image_shape == (24, 24 * SIZE[0] // SIZE[1])
         np.testing.assert_allclose(frames.poses("train")[2], planted_poses()[TRAIN[2]], atol=1e-9)
+
+
+def test_every_layout_is_in_every_list():
+    assert READERS.keys() == LAYOUTS.keys() == QUERY_LISTS.keys()
 
 
 def test_relative_folder(tmp_path, monkeypatch):
