@@ -54,3 +54,9 @@ def test_no_script_reaches_a_whole_module():
             path = SCRIPTS.joinpath(*name)
             module = path.is_dir() or path.with_name(f"{path.name}.py").is_file()
             assert not (name[0] in packages and module), (script.name, name)
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("*.py")))
+def test_every_script_is_recorded(script):
+    """Without it a step has no log, no lock and no part in the provenance, and nothing tells."""
+    assert "    with recorded(snakemake)" in (SCRIPTS / script).read_text()
