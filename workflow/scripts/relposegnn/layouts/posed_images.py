@@ -64,8 +64,14 @@ def split_line(line: str, where: str, columns: str) -> tuple[str, list[str]]:
     return image, numbers
 
 
-def parse_numbers(fields: Sequence[str], where: str) -> np.ndarray:
+def parse_numbers(
+    fields: Sequence[str],
+    where: str,
+    expected: str = "the numbers of a pose; correct it, or remove the frame",
+) -> np.ndarray:
     """Return numbers of text, float64, as finite or not as they are written.
+
+    ``expected`` is what a message tells that they should have been, and what to do.
 
     Raises:
         InputError: a field is no number.
@@ -75,9 +81,7 @@ def parse_numbers(fields: Sequence[str], where: str) -> np.ndarray:
             raise ValueError(f"{' '.join(fields)!r} holds an underscore")
         return np.array([WINDOWS_NAN.sub("nan", field) for field in fields], dtype=np.float64)
     except ValueError as error:
-        raise InputError(
-            f"{where}: {error}, expected the numbers of a pose; correct it, or remove the frame"
-        ) from error
+        raise InputError(f"{where}: {error}, expected {expected}") from error
 
 
 def parse_pose(fields: Sequence[str], where: str, inverse: bool = False) -> np.ndarray:

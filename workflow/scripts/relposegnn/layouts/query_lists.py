@@ -94,7 +94,7 @@ def read_queries(
 def _focal_length(model: str, fields: list[str], where: str) -> float:
     """Return the focal length of hloc's ``width height parameters``, in longer sides."""
     count, lengths = CAMERA_MODELS[model]
-    numbers = parse_numbers(fields, where)
+    numbers = parse_numbers(fields, where, f"{COLUMNS}; correct the line")
     if len(numbers) != 2 + count:
         raise InputError(
             f"{where}: has {len(numbers)} numbers behind {model}, expected {2 + count}, {COLUMNS}; "

@@ -98,8 +98,10 @@ def _focal_length(path: Path) -> float:
             f"{INTRINSICS} = 1158.3 0 649 0 0 1153.5 483.5 0 ...; extract it again, or remove it"
         )
     where, numbers = told[INTRINSICS]
-    matrix = parse_numbers(numbers, where)
-    side = max(parse_numbers(told[name][1], told[name][0]).max(initial=0) for name in SIZES)
+    expected = "numbers of a camera's matrix and of pixels; correct it, or remove the file"
+    matrix = parse_numbers(numbers, where, expected)
+    sizes = [parse_numbers(told[name][1], told[name][0], expected) for name in SIZES]
+    side = max(size.max(initial=0) for size in sizes)
     length = (matrix[0] + matrix[5]) / 2 / side if len(matrix) > 5 and side > 0 else math.nan
     if not FOCAL_LENGTHS[0] <= length <= FOCAL_LENGTHS[1]:
         raise InputError(
