@@ -20,15 +20,15 @@ from relposegnn.configuration import allowed_values  # noqa: E402
 KEY = re.compile(r"( *)([a-z0-9_]+):(?: (.*))?")
 CHOICE = re.compile(r" {2,3}(\S+) {2,}(\S.*)")
 INTRODUCTION = """
-A configuration holds what differs from `config/config.yaml`, and is merged over it:
+A configuration contains what differs from `config/config.yaml`, and is merged over it:
 
 ```
 snakemake --configfile config/small.yaml
 snakemake --config 'graphs={stride: 3}'
 ```
 
-Keys that nobody knows are refused, and so are wrong types and ranges. "Paper" names what was
-published where the default differs.
+Unknown keys, wrong types and values out of range are refused. "Paper" gives the published value
+where it differs from the default.
 """
 PAGES = {
     PROJECT

@@ -113,7 +113,7 @@ def test_unknown_key_like_no_other_lists_what_is_allowed():
         ),
         ("graphs.test", "strided", 'got "strided", expected a section with keys or null'),
         ("graphs.test.stride", 0, "got 0, expected an integer, at least 1"),
-        ("training.learning_rate", 0, "expected a number, above 0, at most 1 (Adam's step"),
+        ("training.learning_rate", 0, "expected a number, above 0, at most 1 (Adam's initial"),
         ("training.learning_rate", float("nan"), "got NaN, expected a number"),
         ("training.initial_s_t", float("-inf"), "got -Infinity, expected a number"),
         ("model.pretrained", 1, "got 1, expected true or false"),
