@@ -38,11 +38,11 @@ def test_a_file_is_written_for_a_place_and_the_next_command_told(project, tmp_pa
     printed = capsys.readouterr().out
     assert printed.splitlines()[-1].strip() == "./relposegnn run garage"
     assert "40 database images, 5 queries" in printed
-    assert "64 x 48 pixels, sides as 1.33 : 1" in printed
+    assert "64 x 48 pixels, aspect ratio 1.33 : 1" in printed
     assert re.search(
-        r"cameras within [\d.]+ x [\d.]+ x [\d.]+ m, [\d.]+ m from one to the", printed
+        r"camera positions within [\d.]+ x [\d.]+ x [\d.]+ m, [\d.]+ m between", printed
     )
-    assert "are positions in metres?" not in printed
+    assert "are the positions in metres?" not in printed
     text = (project / "config/garage.yaml").read_text()
     assert "#     ./relposegnn run garage " in text
     config = validate_configuration(yaml.safe_load(text), project)
@@ -64,7 +64,7 @@ def test_positions_that_can_be_no_metres_are_doubted(project, tmp_path, capsys):
         scaled.append(",".join(cells))
     table.write_text("\n".join([head, *scaled]) + "\n")
     assert main([str(folder)]) == 0
-    doubt = "that is far for photos of one place: are positions in metres?"
+    doubt = "that is far apart for one place: are the positions in metres?"
     assert doubt in capsys.readouterr().out
     assert f"# {doubt}" in (project / "config/garage.yaml").read_text()
 
@@ -96,8 +96,8 @@ def test_only_its_own_file_is_replaced_and_only_by_force(project, tmp_path, caps
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("synthetic", "yaml: has results/synthetic"),
-        ("maps", "has the results of localise --map"),
+        ("synthetic", "yaml: writes its results to results/synthetic"),
+        ("maps", "is the name of the results of localise --map"),
         ("a b", "is no name"),
         ("../x", "is no name"),
         ("", "is no name"),

@@ -66,7 +66,7 @@ def test_a_line_is_of_one_step_with_what_it_was_for_and_how_long(capfd):
         "write report 1.0 s",
     ]
     assert lines[2].startswith("All 3 jobs are done")
-    assert lines[2].endswith(" s. To look at: results/d/report.html")
+    assert lines[2].endswith(" s. Report: results/d/report.html")
     assert len(lines) == 3
 
 
@@ -131,7 +131,7 @@ def test_what_is_no_failure_is_not_told_as_one(capfd, tmp_path, case):
     handler.close()
     text = capfd.readouterr().err
     assert "failed" not in text
-    assert ("same command goes on" in text) == (case == "interrupted")
+    assert ("same command resumes" in text) == (case == "interrupted")
 
 
 def test_a_plan_counts_each_step_with_its_reasons(capfd):
@@ -143,7 +143,7 @@ def test_a_plan_counts_each_step_with_its_reasons(capfd):
     handler.close()
     rows = [line.split(maxsplit=2) for line in capfd.readouterr().out.splitlines()]
     assert rows[2] == ["pack", "frames", "3  not made yet 2, settings or code changed 1"]
-    assert rows[-1] == ["in", "all", "3"]
+    assert rows[-1] == ["total", "3"]
     assert len(rows) == 4
 
 
@@ -209,7 +209,7 @@ def test_a_job_that_goes_on_is_told_of_with_its_log(capfd, tmp_path, monkeypatch
         handler.waiting[number].join(10)
     handler.close()
     told = capfd.readouterr().err
-    assert "train model joint goes on; meanwhile: train.log" in told
+    assert "train model joint is still running; its log: train.log" in told
     assert "pack.log" not in told
     assert "none.log" not in told
 
@@ -219,4 +219,4 @@ def test_a_lock_that_was_left_is_removed_by_this_commands_own_words(capfd):
     text = "LockException:\nError: Directory cannot be locked. It can be removed with the --unlock "
     tell(handler, LogEvent.ERROR, msg=f"{text}argument.")
     handler.close()
-    assert "the same command with -- --unlock at its end removes it" in capfd.readouterr().err
+    assert "the same command with -- --unlock at its end removes the lock" in capfd.readouterr().err

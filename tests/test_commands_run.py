@@ -80,7 +80,7 @@ def test_misspelt_targets_and_options_of_snakemakes_are_told(capsys):
         check_targets(["x" * 20], REPOSITORY)
     with pytest.raises(SystemExit):
         main(["config", "-n", "--until", "train_model"])
-    assert "--until train_model (options of Snakemake's own stand" in capsys.readouterr().err
+    assert "--until train_model (Snakemake's own options go after --)" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -120,7 +120,7 @@ def test_ctrl_c_ends_jobs_and_leaves_no_lock(place):
         told = run.communicate(timeout=300)[1]
     assert run.returncode == 1
     assert "0 of 2 jobs are done" in told
-    assert "the same command goes on" in told
+    assert "the same command resumes" in told
     assert "failed" not in told
     assert not [*(place.folder / ".snakemake/locks").glob("*")]
     assert not (results / "frames/cellar.h5").exists()

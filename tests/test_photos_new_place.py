@@ -239,13 +239,13 @@ def test_how_well_photos_can_be_localised_is_told_in_figures(tmp_path):
     }
     file = write_calibration(tmp_path / "c.json", **scales)
     assert tell_quality(read_calibration(file)).splitlines() == [
-        "Images of this place, each localised as a photo, without those taken around it:",
+        "Accuracy for images of this place, each localised without those taken around it:",
         "  refined by matches: median error 0.013 m, 0.34 degrees (157 images)",
-        "  where matches refine none: median error 0.400 m, 7.00 degrees (23 images)",
+        "  not refined, too few matches: median error 0.400 m, 7.00 degrees (23 images)",
         "  by the network alone: median error 0.123 m, 2.00 degrees (180 images)",
     ]
     del scales[SOLVED]  # without a camera
     assert tell_quality(scales).splitlines()[1:] == [
         "  by the network alone: median error 0.123 m, 2.00 degrees (180 images)"
     ]
-    assert "not known: too few images" in tell_quality({})
+    assert "unknown, because it has too few images" in tell_quality({})

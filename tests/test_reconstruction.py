@@ -118,10 +118,10 @@ def test_what_was_done_before_a_kill_is_not_done_again(place, caplog, monkeypatc
     monkeypatch.setattr(pycolmap, "incremental_mapping", interrupted)
     with caplog.at_level(logging.INFO), pytest.raises(KeyboardInterrupt):
         find_poses(place)
-    assert "goes on" not in caplog.text
+    assert "resuming" not in caplog.text
     with caplog.at_level(logging.INFO), pytest.raises(KeyboardInterrupt):
         find_poses(place)
-    assert f"{place}: goes on with what was begun" in caplog.text
+    assert f"{place}: resuming unfinished work" in caplog.text
     assert min(caught[0]) > 0
     assert len(set(caught)) == 1
     moved = place.rename(place.with_name("moved"))
@@ -129,7 +129,7 @@ def test_what_was_done_before_a_kill_is_not_done_again(place, caplog, monkeypatc
     with caplog.at_level(logging.INFO), pytest.raises(KeyboardInterrupt):
         database = moved / ".find-poses/database.db"
         find_poses(moved)
-    assert f"{moved}: photos are others than when it was begun; it begins anew" in caplog.text
+    assert f"{moved}: the photos have changed since the last run; starting again" in caplog.text
     assert 0 < caught[2][0] < caught[0][0]
     assert not (moved / "sparse").exists()
 
@@ -170,7 +170,7 @@ def test_of_several_models_the_largest_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(pycolmap, "incremental_mapping", planted)
     assert find_poses(tmp_path)[:3] == (4, 2, 1)
     assert len(pycolmap.Reconstruction(tmp_path / "sparse/0").images) == 2
-    with pytest.raises(InputError, match="sparse: has poses already; --force finds them anew"):
+    with pytest.raises(InputError, match="sparse: has poses already; --force finds them again"):
         find_poses(tmp_path)
     assert find_poses(tmp_path, force=True).others == 1
 
@@ -234,19 +234,21 @@ def test_the_command_keeps_what_was_found_unless_it_is_forced(tmp_path, capsys, 
     (folder / "sparse/0").mkdir(parents=True)
     colmap_model(TRAIN).write_binary(folder / "sparse/0")
     assert main([str(folder)]) == 1
-    assert "has poses already; --force finds them anew" in capsys.readouterr().err
+    assert "has poses already; --force finds them again" in capsys.readouterr().err
     pair = [f"{name}.png" for name in TRAIN[:2]]
     assert main([str(folder), "--distance", *pair, "far"]) == 1
     assert "--distance: got far, expected a number above 0 of metres" in capsys.readouterr().err
     assert main([str(folder), "--distance", *pair, "2.5"]) == 0
-    assert "Lengths are metres now: a unit of before was" in (printed := capsys.readouterr().out)
+    assert "The poses are in metres now: one unit before was" in (
+        printed := capsys.readouterr().out
+    )
     assert f"./relposegnn new-place '{folder}'" in printed
     told = Reconstruction(20, 15, 3, 0.8, 0.5, None)
     monkeypatch.setattr(mapping, "find_poses", lambda *_: told)
     assert main([str(folder), "--force"]) == 0
     printed = capsys.readouterr().out
-    assert "15 of 20 photos have poses; key points are 0.50 pixels" in printed
-    assert "Left out: 5. Of these, 3 see one another, but not the rest" in printed
+    assert "15 of 20 photos have poses; the mean reprojection error is 0.50 pixels" in printed
+    assert "5 photos are left out. 3 of them are connected to each other, but not" in printed
     assert "--distance PHOTO PHOTO METRES" in printed
     assert "Do not trust" not in printed
     for bad in (told._replace(registered=9), told._replace(focal_length=3.1)):

@@ -99,8 +99,8 @@ def test_a_place_keeps_its_world_as_it_grows(tmp_path, monkeypatch, capsys, capl
     before = read_model(folder)[0]
     assert main([str(tmp_path), "--force"]) == 0
     printed = capsys.readouterr().out
-    assert "those of the poses before: the 4 cameras that both have" in printed
-    assert "Lengths are in a unit of COLMAP's own" not in printed
+    assert "aligned to the previous ones: the 4 photos in both lie" in printed
+    assert "The poses are not in metres" not in printed
     after = read_model(folder)[0]
     assert after.keys() == before.keys()
     for name, pose in after.items():
@@ -113,12 +113,12 @@ def test_a_place_keeps_its_world_as_it_grows(tmp_path, monkeypatch, capsys, capl
     model.write_binary(folder)
     assert main([str(tmp_path), "--force"]) == 0
     printed = capsys.readouterr().out
-    assert "The poses before have too little in common with these: the world is another" in printed
-    assert "Lengths are in a unit of COLMAP's own" in printed
+    assert "The poses have a new world frame: too little in common" in printed
+    assert "The poses are not in metres" in printed
     (folder / "images.bin").write_bytes(b"damaged")
     with caplog.at_level(logging.WARNING):
         assert find_poses(tmp_path, force=True).alignment is None
-    assert "poses found anew are in a world of their own" in caplog.text
+    assert "the new poses have a new world frame" in caplog.text
     shutil.rmtree(tmp_path / "sparse")
     assert main([str(tmp_path)]) == 0
-    assert "The poses before" not in capsys.readouterr().out
+    assert "new world frame" not in capsys.readouterr().out

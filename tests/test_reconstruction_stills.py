@@ -43,7 +43,7 @@ def test_stills_that_are_there_stay(video, tmp_path, caplog):
     take_stills(video, tmp_path, 1)
     (tmp_path / "walk/000002.jpg").unlink()
     assert take_stills(video, tmp_path, 2) == 2
-    assert "walk: is there already, with 2 files, and stays; --force takes" in caplog.text
+    assert "walk: is kept, with its 2 files; --force takes" in caplog.text
     assert take_stills(video, tmp_path, 2, force=True) == 6
     assert len(list((tmp_path / "walk").iterdir())) == 6
 
@@ -73,7 +73,7 @@ def test_a_video_that_is_none_leaves_nothing(tmp_path, capsys):
     (tmp_path / "other/walk.mp4").touch()
     (tmp_path / "walk.mpg").touch()
     for videos, told in (
-        (["walk.mp4", "other/walk.mp4"], "--video: walk more than once, expected names of"),
+        (["walk.mp4", "other/walk.mp4"], "--video: walk more than once, expected different"),
         (["walk.mp4", "walk.mpg"], "walk.mpg: is no video, expected one of .mp4"),
         (["nowhere.mp4"], "nowhere.mp4: no such file, expected one of .mp4"),
     ):

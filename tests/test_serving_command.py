@@ -118,7 +118,7 @@ def test_another_host_is_told_what_it_means_and_may_have_any_name(monkeypatch, c
             place = SimpleNamespace(scene="", map={}, localise=None, check=lambda: None)
             running.serve(place, BOUNDS, listening)
     told = capsys.readouterr().out
-    assert told.startswith("--host 0.0.0.0: whoever reaches this machine may see the map")
+    assert told.startswith("--host 0.0.0.0: anyone who can reach this machine can see the map")
     assert "127.0.0.1" not in told
 
     async def ask(application):

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     except KeyboardInterrupt:
         same = "the same command" + " without --video" * (options.force and bool(options.video))
-        print(f"relposegnn find-poses: interrupted; {same} goes on", file=sys.stderr)
+        print(f"relposegnn find-poses: interrupted; {same} resumes it", file=sys.stderr)
         return 1
     return 0
 
@@ -35,19 +35,21 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="relposegnn find-poses",
-        description="Find the poses of photos of a place by COLMAP, and write them beside these as "
-        "a model that new-place and localise --map read.",
+        description="Find the camera poses of a place's photos with COLMAP, and write them beside "
+        "the photos as a COLMAP model, which new-place and localise --map read.",
     )
     add = parser.add_argument
-    add("folder", metavar="FOLDER", type=some_path, help="of the place; its photos are in images/")
-    add("--video", type=some_path, nargs="+", default=[], help="videos that photos are taken from "
-        "first, into images/ with a folder for each")  # fmt: skip
-    add("--per-second", type=_positive, default=PER_SECOND, help="photos from a second of video, "
-        "the sharpest (default: %(default)g)")  # fmt: skip
+    add("folder", metavar="FOLDER", type=some_path, help="the place; its photos are "
+        "in images/")  # fmt: skip
+    add("--video", type=some_path, nargs="+", default=[], help="videos to take photos from "
+        "first; each gets a folder of its own in images/")  # fmt: skip
+    add("--per-second", type=_positive, default=PER_SECOND, metavar="N", help="photos to take per "
+        "second of video, the sharpest ones (default: %(default)g)")  # fmt: skip
     add("--distance", nargs=3, metavar=("PHOTO", "PHOTO", "METRES"), action="append", help="two "
-        "photos, relative to images/, and how far apart their cameras were: lengths are metres "
-        "then; also of poses that were found before; repeatable")  # fmt: skip
-    add("--force", action="store_true", help="take and find anew what was taken and found before")
+        "photos (paths relative to images/) and the distance between their cameras, which scales "
+        "the poses to metres; also works for poses found before; repeatable")  # fmt: skip
+    add("--force", action="store_true", help="replace photos from videos and poses "
+        "that are there already")  # fmt: skip
     add_workers(parser)
     return parser
 
@@ -83,19 +85,19 @@ def _find_poses(options: argparse.Namespace) -> None:
     place = shlex.quote(str(folder))
     if not (distances or same_world):
         print(plain(
-            "\nLengths are in a unit of COLMAP's own, and 5 cm or a metre mean nothing in it. "
-            "Measure how far apart\nthe camera was at two of the photos, then:\n"
+            "\nThe poses are not in metres: COLMAP does not know the scale. Measure the distance "
+            "between the camera\npositions of two photos, then run:\n"
             f"  ./relposegnn find-poses {place} --distance PHOTO PHOTO METRES"
         ))  # fmt: skip
     elif distances:
         from ..reconstruction.scale import scale_model
 
         factor, apart = scale_model(folder, distances)
-        print(plain(f"Lengths are metres now: a unit of before was {factor:.4g}."))
+        print(plain(f"The poses are in metres now: one unit before was {factor:.4g} m."))
         for (first, second, metres), own in zip(distances, apart, strict=True):
-            print(plain(f"  {first}, {second}: {own:.3f} m, {metres:g} as told"))
+            print(plain(f"  {first}, {second}: {own:.3f} m in the model, {metres:g} m given"))
     print(plain(
-        "\nThen one of these, to train a network on the place or to do without:\n"
+        "\nNext, train a network on this place, or localise with the general network:\n"
         f"  ./relposegnn new-place {place}\n  ./relposegnn localise PHOTO --map {place}"
     ))  # fmt: skip
 
@@ -137,8 +139,8 @@ def _take_stills(options: argparse.Namespace) -> None:
     stems = [video.stem for video in options.video]
     if twice := {stem for stem in stems if stems.count(stem) > 1}:
         raise InputError(
-            f"--video: {', '.join(sorted(twice))} more than once, expected names of their own, by "
-            "which their folders of photos are called; rename one"
+            f"--video: {', '.join(sorted(twice))} more than once, expected different names, by "
+            "which their folders of photos are named; rename one"
         )
     for video in options.video:
         count = take_stills(video, options.folder / IMAGES, options.per_second, options.force)
@@ -152,25 +154,26 @@ def _reconstruct(options: argparse.Namespace) -> bool:
     replaced = (options.folder / MODELS).exists()
     found = find_poses(options.folder, options.workers, options.force)
     print(
-        f"{found.registered} of {found.photos} photos have poses; key points are "
-        f"{found.error:.2f} pixels from where their points\nshould be seen; the camera's focal "
-        f"length is {found.focal_length:.3f} longer sides"
+        f"{found.registered} of {found.photos} photos have poses; the mean reprojection error is "
+        f"{found.error:.2f} pixels;\nthe focal length is {found.focal_length:.3f}, relative to the "
+        "image's longer side"
     )
     if missing := found.photos - found.registered:
         print(
-            f"Left out: {missing}. Of these, {found.others} see one another, but not the rest. "
-            "Take photos of the way\nbetween, with less blur, and from spots that lie farther apart"
+            f"{missing} photos are left out. {found.others} of them are connected to each other, "
+            "but not to the rest. Take photos\nin between, with less blur, and from positions that "
+            "are farther apart"
         )
     if missing > found.registered or not USUAL[0] <= found.focal_length <= USUAL[1]:
         print(
-            "Do not trust these poses: most photos have none, or the camera's focal length is no "
-            "usual one"
+            "Do not trust these poses: most photos have none, or the camera's focal length is "
+            "unusual"
         )
     if found.alignment:
         print(plain(
-            f"Origin, axes and lengths are those of the poses before: the {found.alignment.photos} "
-            f"cameras that both have\nlie {found.alignment.apart:.3g} apart (median) in the two"
+            f"The poses are aligned to the previous ones: the {found.alignment.photos} photos in "
+            f"both lie {found.alignment.apart:.3g} apart (median)"
         ))  # fmt: skip
     elif replaced:
-        print("The poses before have too little in common with these: the world is another one")
+        print("The poses have a new world frame: too little in common with the previous ones")
     return found.alignment is not None

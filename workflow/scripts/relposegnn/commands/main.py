@@ -14,12 +14,15 @@ COMMANDS = {
     ),
     "find-poses": (
         "relposegnn.commands.find_poses",
-        "find the poses of photos or videos of a place, by COLMAP",
+        "find the poses of your photos or video frames with COLMAP",
     ),
     "new-place": ("relposegnn.commands.new_place", "write the configuration of your own place"),
-    "localise": ("relposegnn.photos.command", "find the poses of new photos"),
-    "export-map": ("relposegnn.photos.export_command", "hand a place's map to other programs"),
-    "serve": ("relposegnn.serving.command", "localise photos that come over HTTP"),
+    "localise": ("relposegnn.photos.command", "localise new photos: estimate their poses"),
+    "export-map": (
+        "relposegnn.photos.export_command",
+        "export a place to one file, to localise photos elsewhere",
+    ),
+    "serve": ("relposegnn.serving.command", "localise photos over HTTP, with a web page"),
 }
 HELP, VERSION_OPTION = ("-h", "--help"), "--version"
 
@@ -49,6 +52,6 @@ def usage() -> str:
             "",
             *lines,
             "",
-            "relposegnn COMMAND --help tells more of one.",
+            "relposegnn COMMAND --help lists the options of a command.",
         ]
     )

@@ -56,15 +56,15 @@ def main(arguments: Sequence[str]) -> int:
     except InputError as error:
         print(f"relposegnn new-place: {error}", file=sys.stderr)
         return 1
-    print(plain("\n".join([*findings(place), "", f"Written: {path}", "Look at it, then:"])))
-    print(f"  ./relposegnn run {name} -n   # what would be done\n  ./relposegnn run {name}")
+    print(plain("\n".join([*findings(place), "", f"Written: {path}", "Check it, then run:"])))
+    print(f"  ./relposegnn run {name} -n   # shows what would run\n  ./relposegnn run {name}")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="relposegnn new-place",
-        description="Look at a folder of photos with poses, in any layout of docs/own-places.md, "
+        description="Inspect a folder of photos with poses, in any layout of docs/own-places.md, "
         "and write config/NAME.yaml for it.",
     )
     add = parser.add_argument
@@ -72,12 +72,13 @@ def _parser() -> argparse.ArgumentParser:
         "folder",
         metavar="FOLDER",
         type=some_path,
-        help="photos and their poses; its name is the scene's",
+        help="the photos and their poses; its name is the name of the scene",
     )
-    add("--name", help="of the configuration and its results (default: that of the folder)")
-    add("--force", action="store_true", help="replace a file that this command has written")
-    add("--lost-poses", choices=(REFUSE, LEAVE_OUT), default=REFUSE, help="frames whose poses are "
-        "not finite (default: %(default)s)")  # fmt: skip
+    add("--name", help="name of the configuration and its results (default: that of "
+        "the folder)")  # fmt: skip
+    add("--force", action="store_true", help="replace a file that this command wrote")
+    add("--lost-poses", choices=(REFUSE, LEAVE_OUT), default=REFUSE, help="what to do with "
+        "frames whose pose is not finite (default: %(default)s)")  # fmt: skip
     return parser
 
 
@@ -101,17 +102,17 @@ def findings(place: Place) -> list[str]:
     lines = [
         f"{place.folder}: {place.layout}",
         f"{len(scene.train)} database images, {len(scene.test) or 'no'} queries",
-        f"images of {width} x {height} pixels, sides as {ratio:.2f} : 1",
+        f"images of {width} x {height} pixels, aspect ratio {ratio:.2f} : 1",
     ]
     lines += _extent(scene)
     if lengths := known_lengths(scene.train + scene.test):
-        lines.append(f"focal lengths {min(lengths):.3f} to {max(lengths):.3f} longer sides")
-    else:
-        lines.append("focal length not told: it is estimated from the database's poses")
-    if not scene.test:
         lines.append(
-            "without queries the run ends with the trained model: there is nothing to score"
+            f"focal lengths {min(lengths):.3f} to {max(lengths):.3f}, relative to the longer side"
         )
+    else:
+        lines.append("no focal length given: it is estimated from the database's poses")
+    if not scene.test:
+        lines.append("without queries there are no scores: the run ends with the trained model")
     return lines
 
 
@@ -124,9 +125,9 @@ def _extent(scene: Scene) -> list[str]:
         if len(centres) > 1
         else 0.0
     )
-    lines = [f"cameras within {sides} m, {step:.3g} m from one to the next (median)"]
+    lines = [f"camera positions within {sides} m, {step:.3g} m between consecutive images (median)"]
     if step > FAR_APART:
-        lines.append("that is far for photos of one place: are positions in metres?")
+        lines.append("that is far apart for one place: are the positions in metres?")
     return lines
 
 
@@ -200,7 +201,9 @@ def _quoted(path: Path) -> str:
 def _refuse_shared_results(name: str, project: Path) -> None:
     """Refuse a name whose results another configuration has, or places of ``localise --map``."""
     if name == MAPS:
-        raise InputError(f"{name}: has the results of localise --map, expected another name")
+        raise InputError(
+            f"{name}: is the name of the results of localise --map, expected another name"
+        )
     for path in (project / "config").glob("*.yaml"):
         try:
             other = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -209,8 +212,8 @@ def _refuse_shared_results(name: str, project: Path) -> None:
             continue
         if path.stem != name and isinstance(other, dict) and other.get("dataset") == name:
             raise InputError(
-                f"{path}: has results/{name} for its results, expected a name of its own for this "
-                "place; choose one with --name"
+                f"{path}: writes its results to results/{name} too, expected a name of its own for "
+                "this place; choose one with --name"
             )
 
 
@@ -231,10 +234,10 @@ def write_configuration(path: Path, text: str, force: bool) -> None:
 
 TEMPLATE = (
     MADE
-    + """; change what you like. All that is not here is as in config.yaml,
-# which explains every key. Its commands take this file, and so agree in every setting:
-#     ./relposegnn run {name}            what is missing or out of date
-#     ./relposegnn run {name} -n         what that would be, and why
+    + """; change what you like. All other settings are as in config.yaml,
+# which explains every key. All commands read this file:
+#     ./relposegnn run {name}            runs what is missing or out of date
+#     ./relposegnn run {name} -n         shows what that would be, and why
 #
 # Found:
 {findings}
@@ -242,7 +245,7 @@ TEMPLATE = (
 # Results are in results/{name}.
 dataset: "{name}"
 
-# The folder {scene} in this one. After a change inside: touch it.
+# The scene is the folder {scene} in scenes_dir. After a change inside it, touch that folder.
 scenes: ["{scene}"]
 scenes_dir: {scenes_dir}
 source: download
@@ -252,17 +255,17 @@ frames:
   lost_poses: {lost_poses}
 
 graphs:
-  # The largest, up to {default_stride}, with which this database fills a training graph on average.
+  # The largest stride, up to {default_stride}, that fills the graphs of this database on average.
   stride: {stride}
 
 model:
-  # rays where images come from cameras of several focal lengths, image where from one.
+  # rays for cameras of several focal lengths, image for a single one.
   positions: {positions}
 
 training:
-  # For some 300 database images; each epoch takes longer with more of them, and fewer will do.
+  # For about 300 database images. With more, an epoch takes longer, and fewer epochs are enough.
   epochs: 22
-  # Of a place in metres. Neighbours are near, so errors are small from the start.
+  # For poses in metres. Neighbours are near, so errors are small from the start.
   initial_s_t: -3.5
   initial_s_q: -4.0
 

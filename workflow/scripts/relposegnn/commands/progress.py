@@ -29,8 +29,8 @@ REFUSED = re.compile(
 LONGEST_WARNING = 400  # characters; the log has all of it
 UNLOCK = "It can be removed with the --unlock argument."  # of Snakemake
 UNLOCK_HERE = (
-    "Where that is so, the same command with -- --unlock at its end removes it; then the command "
-    "goes on from there."
+    "If so, the same command with -- --unlock at its end removes the lock. Then run the command "
+    "again: it resumes from there."
 )
 INTERRUPTED = "Terminating processes on user request"  # as Snakemake says it at Ctrl-C
 # What Snakemake says of itself, by its first words, and what the end of a failed job says better.
@@ -140,7 +140,7 @@ class LogHandler(LogHandlerBase):
         log = Path(job.logs[0])
         with suppress(OSError):  # of one that waits on a cluster there is none yet
             if log.stat().st_mtime >= job.began:
-                self._write(f"{job.name} goes on; meanwhile: {log}")
+                self._write(f"{job.name} is still running; its log: {log}")
 
     def _stop_waiting(self, number: int) -> None:
         if timer := self.waiting.pop(number, None):

@@ -47,7 +47,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End the program with a message."""
         if "unrecognized arguments" in message:
-            message += " (options of Snakemake's own stand behind --)"
+            message += " (Snakemake's own options go after --)"
         super().error(message)
 
 
@@ -55,14 +55,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="relposegnn run",
         usage="%(prog)s [-h] [-n] CONFIG [TARGET ...] [-- OPTION ...]",
-        description="Make what is missing or out of date: tables and figures, or TARGET. Options "
-        "behind -- are Snakemake's own, such as --cores 4 or --config scenes_dir=places.",
+        description="Run the steps whose output is missing or out of date. Options after -- are "
+        "passed to Snakemake, for example --cores 4 or --config scenes_dir=places.",
     )
-    parser.add_argument("configuration", metavar="CONFIG", help="file, or the name of one in "
-        "config/; several, each an addition to those before: small,kitchen_held_out")  # fmt: skip
-    parser.add_argument("targets", metavar="TARGET", nargs="*", help="such as models, tables, "
-        "table_joint, videos, or a file (default: all tables and figures)")  # fmt: skip
-    parser.add_argument("-n", "--dry-run", action="store_true", help="only tell what would be done")
+    parser.add_argument("configuration", metavar="CONFIG", help="a file, or a name from "
+        "config/; additions follow after commas: small,kitchen_held_out")  # fmt: skip
+    parser.add_argument("targets", metavar="TARGET", nargs="*", help="for example models, "
+        "tables, table_joint, videos, or a file (default: all tables and figures)")  # fmt: skip
+    parser.add_argument("-n", "--dry-run", action="store_true", help="only show what would run")
     return parser
 
 

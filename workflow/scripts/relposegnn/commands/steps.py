@@ -9,11 +9,11 @@ from tabulate import tabulate
 
 # What Snakemake's reasons begin with, and shorter ones. A job may have several: the first counts.
 REASONS = {
-    "Forced execution": "asked for or interrupted",
+    "Forced execution": "requested or interrupted",
     "Params have changed": "settings or code changed",
     "Code has changed": "script changed",
     "Software environment definition": "environment changed",
-    "Set of input files has changed": "made of other files",
+    "Set of input files has changed": "has other inputs",
     r"Updated input files: [^;\s]": "input changed",
     "Incomplete output files": "was interrupted",
     "Missing output files": "not made yet",
@@ -88,9 +88,9 @@ class Steps:
         time = f"in {int(duration) // 60} min {int(duration) % 60} s"
         if done == total:
             pages = (path for job in self.done() for path in job.makes if path.endswith(PAGE))
-            look = "".join(f" To look at: {path}" for path in pages)
+            look = "".join(f" Report: {path}" for path in pages)
             return f"All {len(self.done())} jobs are done, {time}.{look}"
-        return f"{done} of {total} jobs are done, {time}; the same command goes on from there."
+        return f"{done} of {total} jobs are done, {time}; the same command resumes from there."
 
     def running(self) -> list[str]:
         """Return the names of the jobs that are not done."""
@@ -104,7 +104,7 @@ class Steps:
             (in_words(rule), count, _counted(job.reason for job in jobs if job.rule == rule))
             for rule, count in rules.items()
         ]
-        rows.append(("in all", len(jobs), ""))
+        rows.append(("total", len(jobs), ""))
         return tabulate(rows, headers=("step", "jobs", "why"), tablefmt="simple")
 
 

@@ -22,24 +22,25 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that tell of a place and of the computer; ``check_place_options`` follows."""
     add = parser.add_argument
     place = parser.add_mutually_exclusive_group(required=True)
-    place.add_argument("--scene", help="scene that photos show")
-    place.add_argument("--map", type=some_path, help="map of the place that they show, a file of "
-        "export-map; or a folder of images with poses: nothing is trained")  # fmt: skip
-    add("--model", type=some_path, help="general network for --map FOLDER (default: of make "
-        "general-model)")  # fmt: skip
-    add("--lost-poses", choices=(REFUSE, LEAVE_OUT), help="what becomes of images of --map "
-        "FOLDER whose pose is not finite (frames.lost_poses)")  # fmt: skip
-    add("--database-focal-length", type=_focal_length, help="of the camera of the "
-        "images of --map FOLDER, in longer sides (frames.focal_lengths; default: as they tell it, "
-        "or estimated)")  # fmt: skip
-    add("--run", help="trained model to use (default: joint)")
-    add("--results", type=some_path, help="folder of the pipeline's results; default: the one in "
-        "results/ that has the scene")  # fmt: skip
-    add("--min-confidence", type=_share, help="poses below it are not accepted (default: as the "
-        "pipeline was configured)")  # fmt: skip
-    add("--focal-length", type=_focal_length, help="of the photos' camera, in longer sides of "
-        "the photo; known, poses are nearer (default: by EXIF, or as matches find it)")  # fmt: skip
-    add("--netvlad", type=some_path, help="NetVLAD's checkpoint, where it is no longer in "
+    place.add_argument("--scene", help="scene that the photos show")
+    place.add_argument("--map", type=some_path, help="place that the photos show: a file of "
+        "export-map, or a folder of images with poses, which needs no training")  # fmt: skip
+    add("--model", type=some_path, help="general network for --map FOLDER (default: that of "
+        "make general-model)")  # fmt: skip
+    add("--lost-poses", choices=(REFUSE, LEAVE_OUT), help="what to do with images of "
+        "--map FOLDER whose pose is not finite (as frames.lost_poses)")  # fmt: skip
+    add("--database-focal-length", type=_focal_length, metavar="F", help="focal length of the "
+        "images of --map FOLDER, relative to their longer side (as frames.focal_lengths; default: "
+        "from their files, or estimated)")  # fmt: skip
+    add("--run", help="run whose trained model is used (default: joint)")
+    add("--results", type=some_path, help="folder of results (default: the one in results/ that "
+        "has the scene)")  # fmt: skip
+    add("--min-confidence", type=_share, metavar="P", help="poses with less confidence are not "
+        "accepted (default: photos.minimum_confidence of the run)")  # fmt: skip
+    add("--focal-length", type=_focal_length, metavar="F", help="exact focal length of the "
+        "photos, relative to their longer side; makes poses more accurate (default: from EXIF or "
+        "the database, corrected by matches)")  # fmt: skip
+    add("--netvlad", type=some_path, help="NetVLAD's weights, if they are no longer in "
         "resources/weights/")  # fmt: skip
     add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
     add_workers(parser)
@@ -47,8 +48,13 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """Add the option for the number of threads."""
-    parser.add_argument("--workers", type=whole_number(1, MOST_THREADS, "threads"),
-        default=os.cpu_count() or 1, help="threads (default: %(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--workers",
+        type=whole_number(1, MOST_THREADS, "threads"),
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="number of threads (default: %(default)s)",
+    )
 
 
 def check_place_options(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

@@ -48,14 +48,14 @@ def _keep_files_of(place: Place, output: Path) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="export-map",
-        description="Write all that localising in a scene needs as one file, without images: "
-        "localise --map SCENE.map PHOTOS works from it on any machine.",
+        description="Export everything that localising in a scene needs to one file, without "
+        "images. On any machine, localise --map SCENE.map PHOTOS uses it.",
     )
     add = parser.add_argument
-    add("scene", help="that photos are to be localised in")
-    add("--run", default="joint", help="trained model to take (default: %(default)s)")
-    add("--results", type=some_path, help="folder of the pipeline's results; default: the one in "
-        "results/ that has the scene")  # fmt: skip
-    add("--output", type=some_path, help="file to write, or a folder (default: SCENE.map)")
+    add("scene", metavar="SCENE", help="name of the scene")
+    add("--run", default="joint", help="run whose trained model is used (default: %(default)s)")
+    add("--results", type=some_path, help="folder of results (default: the one in results/ that "
+        "has the scene)")  # fmt: skip
+    add("--output", type=some_path, help="file to write, or a folder for it (default: SCENE.map)")
     add_workers(parser)
     return parser

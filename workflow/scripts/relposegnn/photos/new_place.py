@@ -64,13 +64,13 @@ def prepare_place(
         if any((PROJECT / ".snakemake/locks").glob("*")):
             raise InputError(
                 f"{images}: this place could not be prepared: another run is at work in {PROJECT}, "
-                "or was killed there. Wait for its end; where there is none, make resume unlocks "
-                "the folder. Then run the command again: finished steps are kept"
+                "or was killed there. Wait for its end; if it was killed, make resume unlocks the "
+                "folder. Then run the command again: finished steps are kept"
             )
         raise InputError(
-            f"{images}: this place could not be prepared; what is above says why. Mend it and run "
-            "the command again: finished steps are kept. frames.focal_lengths and "
-            "frames.lost_poses are --database-focal-length and --lost-poses here"
+            f"{images}: this place could not be prepared, for the reason above. Correct it and run "
+            "the command again: finished steps are kept. For frames.focal_lengths and "
+            "frames.lost_poses, use --database-focal-length and --lost-poses"
         )
     return PROJECT / place
 
@@ -153,7 +153,7 @@ def tell_quality(calibration: Calibration) -> str:
     """Return in words and figures how well a place can be localised in, by its own images."""
     told = {ALL_EDGES: "by the network alone"}
     if SOLVED in calibration:  # or matches refine next to none, and the network's figures say all
-        told = {SOLVED: "refined by matches", UNREFINED: "where matches refine none"} | told
+        told = {SOLVED: "refined by matches", UNREFINED: "not refined, too few matches"} | told
     lines = []
     for name, text in told.items():
         if (scale := calibration.get(name)) and scale.median:
@@ -163,6 +163,6 @@ def tell_quality(calibration: Calibration) -> str:
                 "images)"
             )
     if not lines:
-        return "How well photos can be localised here is not known: too few images of this place"
-    heading = "Images of this place, each localised as a photo, without those taken around it:"
+        return "Accuracy in this place: unknown, because it has too few images"
+    heading = "Accuracy for images of this place, each localised without those taken around it:"
     return "\n".join([heading, *lines])

@@ -25,24 +25,25 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="localise",
-        description="Estimate the camera poses of new photos: of a scene, with a trained run or a "
-        "map, or of any place that there are images with poses of, with the general network.",
+        description="Estimate the camera poses of new photos: of a scene with a trained run or an "
+        "exported map, or of any place with the general network and images with poses.",
     )
     add = parser.add_argument
     add("photos", type=some_path, nargs="*", help="photos (JPEG, PNG or HEIC), folders of photos, "
-        "patterns, or one video")  # fmt: skip
+        "file patterns, or one video")  # fmt: skip
     add(
         "--camera",
         type=whole_number(0, MOST_CAMERAS, "as a camera"),
-        help="take pictures from this camera, 0 is the first, until Ctrl-C",
+        metavar="N",
+        help="localise frames of this camera (0 is the first), until Ctrl-C",
     )
-    add("--watch", type=some_path, metavar="FOLDER", help="localise the photos of a folder and "
-        "those that come into it, until Ctrl-C")  # fmt: skip
+    add("--watch", type=some_path, metavar="FOLDER", help="localise the photos in this folder "
+        "and those added to it, until Ctrl-C")  # fmt: skip
     add("--every", type=whole_number(1, MOST_APART, "frames"), default=1, metavar="N", help="take "
         "every N-th frame of a video or camera (default: %(default)s)")  # fmt: skip
-    add("--output", type=some_path, default=Path("localised"), help="folder to write to "
-        "(default: %(default)s)")  # fmt: skip
-    add("--format", action="append", choices=FORMATS, default=[], help="further format for "
-        "accepted photos: a complete COLMAP model, hloc's or ACE's poses; repeatable")  # fmt: skip
+    add("--output", type=some_path, default=Path("localised"), metavar="FOLDER", help="folder "
+        "for the results (default: %(default)s)")  # fmt: skip
+    add("--format", action="append", choices=FORMATS, default=[], help="also write accepted "
+        "photos as a complete COLMAP model, or as poses for hloc or ACE; repeatable")  # fmt: skip
     add_place_options(parser)
     return parser

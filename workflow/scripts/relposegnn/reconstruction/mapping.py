@@ -101,8 +101,8 @@ def check_free(folder: Path, force: bool) -> None:
         raise InputError(f"{models}: is a link, expected a folder or nothing; move it away")
     if models.exists() and not force:
         raise InputError(
-            f"{models}: has poses already; --force finds them anew, in the same world and unit of "
-            "length, and --distance alone tells how long a metre is in them"
+            f"{models}: has poses already; --force finds them again, in the same world frame and "
+            "scale, and --distance alone scales them to metres"
         )
 
 
@@ -112,7 +112,7 @@ def _poses_before(folder: Path) -> dict[str, np.ndarray]:
     try:
         return read_model(model)[0] if model.exists() else {}
     except InputError as error:
-        logger.warning("poses found anew are in a world of their own: %s", error)
+        logger.warning("the new poses have a new world frame: %s", error)
         return {}
 
 
@@ -132,9 +132,9 @@ def _largest(
     models = [model for model in models if model.num_points3D()]
     if not models:
         raise InputError(
-            f"{images}: COLMAP finds no poses, expected photos of one place of which each shows "
-            "some of what others show, from another spot; take more, with steps between them and "
-            "less blur, and turn less from one to the next"
+            f"{images}: COLMAP finds no poses, expected photos of one place that overlap and are "
+            "taken from different positions; take more, with steps between them and less blur, and "
+            "turn less from one to the next"
         )
     own, *others = ({image.name for image in model.images.values()} for model in models)
     return models[0], len(set().union(*others) - own)
@@ -149,7 +149,7 @@ def _failures_told(folder: Path) -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise InputError(
-            f"{folder}: COLMAP failed ({error}); is the disk full? The same command goes on"
+            f"{folder}: COLMAP failed ({error}); is the disk full? The same command resumes"
         ) from error
     finally:
         pycolmap.logging.minloglevel = before

@@ -42,7 +42,7 @@ def take_stills(
     if folder.is_dir() and not force:
         count = len(list(folder.iterdir()))
         logger.warning(
-            "%s: is there already, with %d files, and stays; --force takes stills anew",
+            "%s: is kept, with its %d files; --force takes photos from the video again",
             *(folder, count),
         )
         return count

@@ -44,9 +44,11 @@ class Work:
         now = json.dumps([_state(name, path) for name, path in photos])
         if self._folder.exists():
             if told.is_file() and told.read_text(encoding="utf-8") == now:
-                logger.info("%s: goes on with what was begun", folder)
+                logger.info("%s: resuming unfinished work", folder)
             else:
-                logger.info("%s: photos are others than when it was begun; it begins anew", folder)
+                logger.info(
+                    "%s: the photos have changed since the last run; starting again", folder
+                )
                 self.remove()
         make_folder(self._links)
         told.write_text(now, encoding="utf-8")

@@ -47,19 +47,19 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="relposegnn serve",
-        description="Serve a place to browsers and programs: a page to drop photos on, and "
-        "POST /localise, which answers a photo with its pose. See docs/live.md.",
+        description="Serve a place over HTTP: a web page to drop photos on, and POST /localise, "
+        "which returns the pose of a photo. See docs/live.md.",
     )
     add = parser.add_argument
     add_place_options(parser)
-    add("--host", default="127.0.0.1", help="address to serve at (default: %(default)s, for this "
-        "machine alone)")  # fmt: skip
-    add("--port", type=whole_number(0, 65535, "as a port"), default=8000, help="0: any that is "
-        "free (default: %(default)s)")  # fmt: skip
-    add("--limit", type=whole_number(1, MOST_BYTES, "bytes"), default=LIMIT, help="bytes of a "
-        "photo (default: %(default)s)")  # fmt: skip
-    add("--queue", type=whole_number(1, MOST_WAITING, "photos"), default=QUEUE, help="photos that "
-        "may be here, the one in work included, each in memory (default: %(default)s)")  # fmt: skip
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, which "
+        "only this machine reaches)")  # fmt: skip
+    add("--port", type=whole_number(0, 65535, "as a port"), default=8000, metavar="N", help="port "
+        "to listen on, 0 for any that is free (default: %(default)s)")  # fmt: skip
+    add("--limit", type=whole_number(1, MOST_BYTES, "bytes"), default=LIMIT, metavar="BYTES",
+        help="largest size of a photo (default: %(default)s)")  # fmt: skip
+    add("--queue", type=whole_number(1, MOST_WAITING, "photos"), default=QUEUE, metavar="N",
+        help="most photos held in memory, with the one in work (default: %(default)s)")  # fmt: skip
     return parser
 
 

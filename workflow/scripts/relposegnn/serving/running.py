@@ -24,7 +24,10 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish what has been taken on, or leave it when told again, and end."""
-        print("no new photos; those here are finished (Ctrl-C again leaves them)", flush=True)
+        print(
+            "no new photos are accepted; finishing those received (Ctrl-C again drops them)",
+            flush=True,
+        )
         # From Python 3.12 on, it waits for connections that are open, even when told again.
         finishing = asyncio.create_task(super().shutdown(sockets))
         while not (finishing.done() or self.force_exit):
@@ -49,8 +52,8 @@ def serve(place: Answering, bounds: Bounds, listening: socket.socket) -> None:
     loopback = is_loopback(address)
     if not loopback:
         print(
-            f"--host {address}: whoever reaches this machine may see the map and send photos; no "
-            "password is asked for, and nothing is encrypted",
+            f"--host {address}: anyone who can reach this machine can see the map and send photos; "
+            "there is no password and no encryption",
             flush=True,
         )
     application = make_application(place, bounds, loopback)
