@@ -8,11 +8,11 @@ def sampling_remark(split):
     stride, dropped = sampling["stride"], sampling["drop_probability"]
     nearest = (stride, dropped) == (1, 0) or mix == 1
     strided = f"stride {stride} with drop probability {dropped:g}"
-    mixed = f"{strided} ({mix:g} of the graphs: the nearest)" if mix else strided
+    mixed = f"{strided} ({mix:g} of the graphs: best-ranked)" if mix else strided
     choice = {
-        "strided": "the nearest" if nearest else mixed,
-        "random": "drawn at random",
-        "sequential": "the best-ranked and those recorded after it",
+        "strided": "best-ranked" if nearest else mixed,
+        "random": "random",
+        "sequential": "the best-ranked one and those recorded after it",
     }[sampling["selection"]]
     descriptor = config["retrieval"]["descriptor"]
     return f"graphs of {sampling['neighbours']} neighbours by {descriptor}, {choice}"
@@ -31,9 +31,9 @@ def graphs_remark(trained_here):
 
 
 def directions_remark():
-    """Return what a caption says of the directions of edges that are asked."""
+    """Return what a caption says of the directions of edges that are used."""
     both = config["localization"]["both_directions"]
-    return "; both directions of an edge averaged" if both else ""
+    return "; both directions of each edge averaged" if both else ""
 
 
 def errors_remark(pose):
@@ -41,8 +41,8 @@ def errors_remark(pose):
     if pose != "world_to_camera":
         return ""
     return (
-        " Translation errors are of camera centres c; the authors' are of t = -R c, of which a centre "
-        "alone is no function."
+        " Translation errors are of camera centres c; the authors' are of t = -R c, which depends on "
+        "the rotation too."
     )
 
 
@@ -50,9 +50,8 @@ def table_remarks(wildcards):
     """Return what a table's caption says of the models behind it."""
     if wildcards.experiment == UNSEEN:
         return (
-            f"Model: match fields of {config['general']['encoder']}, in rays; its training knew "
-            f"none of these scenes, and {sampling_remark('test')} are what it is tested on"
-            f"{directions_remark()}."
+            f"Model: match fields of {config['general']['encoder']}, ray coordinates; trained on none of "
+            f"these scenes; tested on {sampling_remark('test')}{directions_remark()}."
         )
     trained_here = not wildcards.experiment.startswith(PUBLISHED)
     shape = config["model"] if trained_here else AUTHORS["profile"]
@@ -63,13 +62,13 @@ def table_remarks(wildcards):
         f"{epochs} epochs" if trained_here else "the authors' weights, run by this code"
     )
     seen = f"{shape['backbone']}, pooled"
-    size = f"images whose shorter side has {config['frames']['shorter_side']} pixels, "
+    size = f"images with a shorter side of {config['frames']['shorter_side']} pixels, "
     if shape.get("edges") == "match_field":
-        rays = ", in rays" if shape["positions"] == "rays" else ""
+        rays = ", ray coordinates" if shape["positions"] == "rays" else ""
         seen, size = f"match fields of {shape['encoder']}{rays}", ""
     return (
-        f"Models: {seen}, features of {shape['width']}, {shape['iterations']} rounds of "
-        f"messages, poses of edges: {shape['pose']}, {size}{origin}; "
+        f"Models: {seen}, feature length {shape['width']}, rounds of message passing: "
+        f"{shape['iterations']}, regressed pose: {shape['pose']}, {size}{origin}; "
         f"{graphs_remark(trained_here)}{directions_remark()}.{errors_remark(shape['pose'])}"
     )
 

@@ -32,7 +32,7 @@ def test_card_tells_data_settings_and_the_last_epochs_validation(write):
     assert "| `training.seed` | 7 |" in text
     assert "after 2 epochs: translation 0.125, rotation 0.25." in text
     assert "rooms that this project generated" in text
-    assert "needs the field of view of the database's" in text
+    assert "Photos need the field of view of the database's" in text
 
 
 def test_card_says_where_nothing_was_held_out_and_whose_images_they_are(write):
@@ -40,13 +40,13 @@ def test_card_says_where_nothing_was_held_out_and_whose_images_they_are(write):
     assert "No frames of the database were held out" in text
     assert "terms of the images that they were trained on" in text
     assert "Cameras may differ" in text
-    assert "named by `general.models`" in text
+    assert "set as `general.models`" in text
 
 
 def test_a_network_that_sees_no_rays_is_not_for_other_places(write):
     for changes in ({}, {"edges": "pooled", "positions": "rays"}):
         text = write(f"{HEADING}0,,,\n", **changes)
-        assert "Other places: it was not made for them" in text
+        assert "Other places: it is not meant for them" in text
         assert "general.models" not in text
 
 

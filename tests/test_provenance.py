@@ -65,7 +65,7 @@ def test_a_file_that_was_changed_by_hand_is_told(chain, edited, tmp_path, caplog
     assert name == edited
     assert seen.pop("now") == digest(edited)
     assert set(seen.values()) == {before}
-    assert f"{edited}: is not what it was" in caplog.text
+    assert f"{edited}: has changed since" in caplog.text
 
 
 def test_a_file_that_jobs_saw_in_two_states_is_told(chain, tmp_path):

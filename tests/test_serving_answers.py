@@ -111,11 +111,11 @@ def test_the_map_is_of_the_database(loaded):
     [
         ({"accepted": True, "confidence": 0.8}, "confidence 0.8 is at least 0.4"),
         ({"tx": np.nan}, "no pose could be estimated"),
-        ({name: np.nan for name in STATED}, "how large errors are here is not known"),
-        ({"confidence": 0.1}, "confidence 0.1 is below 0.4: the photo is hardly like any image"),
+        ({name: np.nan for name in STATED}, "no error can be stated here"),
+        ({"confidence": 0.1}, "confidence 0.1 is below 0.4: the photo resembles no image"),
         (
             {"confidence": 0.1, "sigma_m": 3.0, "sigma95_m": 6.0},
-            "its stated error of 3 m and 0.1 degrees is too large for it to be within 0.25 m",
+            "the stated error of 3 m and 0.1 degrees is too large for the pose to be within 0.25 m",
         ),
     ],
 )

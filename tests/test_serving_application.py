@@ -112,7 +112,7 @@ def test_a_fault_is_told_without_its_words(service, place, monkeypatch, caplog):
     with serving(type("Failing", (PlantedPlace,), {"localise": lambda *_: fail(_)})()) as address:
         answer = client(address).post("/localise", content=photo_at(1))
     assert answer.status_code == 500
-    assert answer.json() == {"error": "the service failed at this request; its log says why"}
+    assert answer.json() == {"error": "the service failed on this request; its log says why"}
     assert answer.headers["Content-Security-Policy"]
     assert "secret" in caplog.text
 
@@ -122,7 +122,10 @@ def test_a_fault_is_told_without_its_words(service, place, monkeypatch, caplog):
     [
         (ChangedError("a.map: was written anew"), "a.map: was written anew"),
         (InputError("features.h5: cannot be read"), "features.h5: cannot be read"),
-        (OSError(errno.ENOSPC, "No space left on device"), "takes no photo; its log says why"),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "cannot write the photo to its disk; its log says why",
+        ),
     ],
 )
 def test_trouble_of_the_machine_is_none_of_the_photo_and_told_in_words(error, told, caplog):

@@ -57,7 +57,7 @@ def test_photos_beyond_the_queue_are_told_when_to_come_again():
         np.testing.assert_allclose(centre, place.pose_at(row)[:3, 3], atol=1e-9)
     for answer in refused:
         assert 1 <= int(answer.headers["Retry-After"]) <= 4
-        assert "4 photos are here, the one in work included" in answer.json()["error"]
+        assert "4 photos are waiting or in work" in answer.json()["error"]
 
 
 def test_photos_that_do_not_come_keep_no_others_away():
@@ -80,7 +80,7 @@ def test_what_is_on_its_way_is_bounded_and_the_others_are_told_when_it_has_come(
             wait_for(lambda: ask(bytes(60_000)).status_code == 503)
             answer = ask(bytes(60_000))
             assert answer.headers["Retry-After"] == "60"
-            assert "more than 100000 bytes are on their way" in answer.json()["error"]
+            assert "more than 100000 bytes are being received" in answer.json()["error"]
             assert ask(photo_at(3)).status_code == 200
         wait_for(lambda: ask(bytes(60_000)).status_code == 422)
 

@@ -112,7 +112,7 @@ def test_what_the_graph_carries_stands_beside_networks_with_messages(tmp_path):
     assert markdown_rows(markdown)[0][-3:] == [OWN, ALONE, FOREIGN]
     assert row_of(markdown, "joint")[-3:] == ["no messages"] * 3
     assert row_of(markdown, "rounds")[-3:] == ["0.100 / 3.00", "0.150 / 3.50", "0.300 / 9.00"]
-    assert "Does the graph carry anything" in " ".join(markdown.split())
+    assert "whether the graph carries information" in " ".join(markdown.split())
     foreign = numbers[(numbers["estimator"] == FOREIGN) & (numbers["scene"] == "average")]
     assert foreign["median_translation_m"].tolist() == pytest.approx([0.3])
     assert foreign["difference_translation_m"].isna().all()  # the base has none
@@ -131,7 +131,7 @@ def test_of_a_scene_with_a_single_query_foreign_neighbours_are_unknown(tmp_path)
     ]
     numbers, markdown, latex = tabulate(rows, tmp_path)
     assert row_of(markdown, "rounds")[-3:] == ["0.100 / 3.00", "0.200 / 4.00", "—"]
-    told = f"No {FOREIGN} in fire, of a single query: their average is unknown."
+    told = f"No {FOREIGN} in fire, with a single query: their average is unknown."
     assert told in " ".join(markdown.split())
     foreign = numbers[numbers["estimator"] == FOREIGN].set_index("scene")
     assert foreign["median_translation_m"].to_dict() == pytest.approx(
@@ -217,7 +217,7 @@ def test_the_caption_says_what_changes_and_whose_reading_it_is(rows, literature,
     _, markdown, latex = tabulate(rows, tmp_path, literature=literature)
     text = " ".join(markdown.split())
     assert "stride_1: graphs.stride 1; knn 50%: model.knn {4} & more" in text
-    assert "our reading of them is our own" in text
+    assert "what they are here is our interpretation" in text
     assert "'random neighbours' and 'sequential neighbours, 8 frames'" in text
     assert r"model.knn \{4\} \& more" in latex
     assert_sound_latex(latex)

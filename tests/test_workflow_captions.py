@@ -28,8 +28,8 @@ BOTH = {**AUTHORS, "authors": {"graphs": {"splits": ["train", "test"]}}}
 PUBLISHED = {"graphs": {"train_mix": 0.0, "test": None}}
 GRAPHS = "graphs of 7 neighbours by vlad"
 STRIDED = f"{GRAPHS}, stride 5 with drop probability 0.5"
-MIXED = f"{STRIDED} (0.5 of the graphs: the nearest)"
-NEAREST = f"{GRAPHS}, the nearest"
+MIXED = f"{STRIDED} (0.5 of the graphs: best-ranked)"
+NEAREST = f"{GRAPHS}, best-ranked"
 
 
 def remark_of(folder: Path, config: dict, experiment: str) -> str:
@@ -51,7 +51,7 @@ def remark_of(folder: Path, config: dict, experiment: str) -> str:
         (
             {"graphs": {"selection": "random"}},
             "joint",
-            f"trained and tested on {GRAPHS}, drawn at random.",
+            f"trained and tested on {GRAPHS}, random.",
         ),
         (PUBLISHED, "joint", f"trained and tested on {STRIDED}."),
         (PUBLISHED, "published", f"tested on {STRIDED}."),
@@ -63,7 +63,7 @@ def remark_of(folder: Path, config: dict, experiment: str) -> str:
 def test_a_table_says_which_graphs_its_models_saw(tmp_path, config, experiment, expected):
     remark = remark_of(tmp_path, config, experiment)
     weights = "the authors' weights, run by this code" if experiment == "published" else "6 epochs"
-    expected = f"{expected.removesuffix('.')}; both directions of an edge averaged."
+    expected = f"{expected.removesuffix('.')}; both directions of each edge averaged."
     assert remark.endswith(f", {weights}; {expected}")
     # Match fields never see the packed images.
     assert ("shorter side" in remark) == ("match fields" not in remark)
@@ -71,10 +71,8 @@ def test_a_table_says_which_graphs_its_models_saw(tmp_path, config, experiment, 
 
 def test_the_table_of_the_general_network_says_what_it_is_and_saw(tmp_path):
     remark = remark_of(tmp_path, {}, "unseen")
-    assert "match fields of efficientnet_lite0, in rays; its training knew none of these" in remark
-    assert remark.endswith(
-        f"scenes, and {NEAREST} are what it is tested on; both directions of an edge averaged."
-    )
+    assert "match fields of efficientnet_lite0, ray coordinates; trained on none of" in remark
+    assert remark.endswith(f"tested on {NEAREST}; both directions of each edge averaged.")
 
 
 def test_a_table_names_what_differs_from_the_published_protocol(tmp_path):

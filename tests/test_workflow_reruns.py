@@ -83,7 +83,7 @@ def test_a_result_that_was_changed_by_hand_is_told(edited):
     assert file.read_bytes() == before  # in another folder, at another time
     table.write_text(table.read_text() + "ours is best\n")
     assert edited.planned() == dict.fromkeys(TOLD, 1)
-    assert "tables/joint.md: is not what it was when it was made" in edited.run()
+    assert "tables/joint.md: has changed since it was written" in edited.run()
     assert json.loads(file.read_text())["differing"].keys() == {"results/synthetic/tables/joint.md"}
 
 

@@ -16,13 +16,13 @@ SOURCES = {
     "folder": "images of a folder, see `scenes_dir` of the configuration",
 }
 OWN = "Code and training images are this project's, under the BSD 3-Clause licence."
-OTHERS = """The code is under the BSD 3-Clause licence. Whether the weights may be used is for the
-terms of the images that they were trained on: ask who published them."""
+OTHERS = """The code is under the BSD 3-Clause licence. Whether the weights may be used depends
+on the terms of the images that they were trained on: ask the publishers of the images."""
 CARD = """# Model card: {dataset}, {run}
 
 A network that regresses the relative poses between a query image and similar database images with
-known poses: one training of the RelPose-GNN pipeline {version}. `model.pt` beside this card holds
-its weights and settings, `training.csv` the course of the training.
+known poses, trained by the RelPose-GNN pipeline {version}. Beside this card, `model.pt` holds the
+weights and settings, and `training.csv` the losses by epoch.
 
 ## Training data
 
@@ -44,7 +44,7 @@ The test queries of these scenes were not trained on.
 
 {validation}
 
-Errors in metres and degrees on test queries, beside what retrieval alone says, stand in
+Errors on test queries, in metres and degrees, and those of the retrieval baselines are in
 `results/{dataset}/tables/`.
 
 ## Intended use
@@ -55,26 +55,26 @@ for research and experiments. {cameras}
 
 ## Limits
 
-- Scenes that changed since their database was recorded, light that the database does not have,
-  photos far from where it was recorded.
-- Each estimate comes with its errors and a confidence, which hold on average over photos like the
-  database's: no single pose is guaranteed. Do not steer by it what can hurt somebody.
+- It may fail in scenes that have changed since the database was recorded, in light that the
+  database does not have, and far from where the database was recorded.
+- The stated errors and the confidence hold on average, for photos like the database's. No single
+  pose is guaranteed. Do not let it control anything that can hurt people.
 
 ## Licence
 
 {licence}
 """
-ELSEWHERE = """Other places: named by `general.models`, or by `localise --map FOLDER
---model`, it is fitted to them by their own databases. How good it is there follows from how varied
-its training was: the target `table_unseen` measures it."""
-NOT_ELSEWHERE = """Other places: it was not made for them; `make general-model` trains a network for
-those."""
-FIELDS = """Their camera needs the field of view of the database's: positions
-in a match field are places in the image."""
-RAYS = """Cameras may differ from the database's: positions in a match
-field are rays, by focal lengths."""
-POOLED = """Their camera should be like the database's: an image is one
-vector, whatever its focal length."""
+ELSEWHERE = """Other places: set as `general.models`, or with `localise --map FOLDER
+--model`, it is adapted to a place by the place's own database. How accurate it is there depends on
+how varied its training was: the target `table_unseen` measures it."""
+NOT_ELSEWHERE = """Other places: it is not meant for them; `make general-model` trains a network
+that is."""
+FIELDS = """Photos need the field of view of the database's camera,
+because positions in a match field are image coordinates."""
+RAYS = """Cameras may differ from the database's, because positions
+in a match field are rays, computed from focal lengths."""
+POOLED = """Photos should have the field of view of the database's
+camera, because the network does not know focal lengths."""
 
 
 class Origin(NamedTuple):

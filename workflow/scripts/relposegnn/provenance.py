@@ -44,7 +44,7 @@ def collect_provenance(
             pending += [*records[maker]["inputs"], *records[maker]["outputs"]]
     differing = changed_files(jobs, files)
     for path in sorted(differing):
-        logger.warning("%s: is not what it was when it was made or read, see differing", path)
+        logger.warning("%s: has changed since it was written or read, see differing", path)
     contents = {
         "results": sorted(results),
         "sources": sorted(files - makers.keys()),
@@ -70,7 +70,7 @@ def read_record(path: Path) -> dict[str, Any]:
         error = caught
     raise InputError(
         f"{path}: cannot be read as the record of a job ({error}), expected JSON with inputs, "
-        "outputs and environment; delete it: what its job made then counts among the sources"
+        "outputs and environment; delete it: the output of its job then counts as a source"
     )
 
 

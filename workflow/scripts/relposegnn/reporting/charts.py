@@ -66,8 +66,8 @@ def error_charts(scores: pd.DataFrame) -> list[Chart]:
     return [
         Chart(
             f"{column.split('_')[0].capitalize()} errors",
-            "The share of the queries with at most this error; a curve further left is better. It "
-            "crosses the half at the median, and ends below 100 % where queries failed.",
+            "Share of the queries with at most this error; a curve farther left is better. It "
+            "crosses 50 % at the median, and ends below 100 % if queries failed.",
             _error_chart(scores, column),
         )
         for column in (TRANSLATION, ROTATION)
@@ -136,11 +136,11 @@ def confidence_chart(scores: pd.DataFrame, estimator: str) -> Chart | None:
         "yaxis": {**log_axis(errors), "title": {"text": "true error [m]"}},
     }
     text = (
-        "How sure the pipeline says it is, against how far off it was. Errors are stated so that "
-        f"68 % of the queries lie below the line; here {100 * within:.0f} % do. Failed queries "
-        "have no dot, and count as above it."
+        "True error of each query against its stated error. Errors are stated so that 68 % of "
+        f"the queries lie below the line; here {100 * within:.0f} % do. Failed queries have no "
+        "dot, and count as above the line."
     )
-    return Chart("Confidence and error", text, {"data": data, "layout": layout})
+    return Chart("Stated and true error", text, {"data": data, "layout": layout})
 
 
 def training_charts(histories: Mapping[str, pd.DataFrame]) -> list[Chart]:
@@ -169,9 +169,7 @@ def training_charts(histories: Mapping[str, pd.DataFrame]) -> list[Chart]:
             "yaxis": {**log_axis(np.concatenate(shown)), "title": {"text": "mean L1 loss"}},
         }
         content = {"data": data, "layout": layout}
-        text = (
-            "On the training queries, and on those that were held out to look at, where some were."
-        )
+        text = "On the training queries, and on the held-out validation queries, if there are any."
         charts.append(Chart(f"{part.capitalize()} loss", text, content))
     return charts
 
@@ -183,8 +181,13 @@ def job_charts(jobs: pd.DataFrame) -> list[Chart]:
         jobs: of ``jobs.read_jobs``.
     """
     told = {
-        "seconds": ("Time", "Seconds of all jobs of a step together.", "seconds", SCENE_COLOURS[5]),
-        "memory_mb": ("Memory", "Of the job of a step that took most.", "MB", SCENE_COLOURS[6]),
+        "seconds": ("Time", "Of all jobs of a step, in seconds.", "seconds", SCENE_COLOURS[5]),
+        "memory_mb": (
+            "Memory",
+            "Of the job of a step that took most, in megabytes.",
+            "MB",
+            SCENE_COLOURS[6],
+        ),
     }
     charts = []
     for column, (title, text, unit, colour) in told.items():

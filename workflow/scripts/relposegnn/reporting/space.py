@@ -53,11 +53,11 @@ def space_chart(database: np.ndarray, queries: Localized | None) -> Chart:
         f"{axis}axis": {"title": {"text": view.labels[i]}, "range": numbers([low[i], high[i]])}
         for i, axis in enumerate("xyz")
     }
-    text = "Drag to turn. Grey pyramids: some cameras of the database. "
+    text = "Drag to rotate. Grey pyramids: some of the database cameras. "
     if queries is not None:
         text += (
-            "Black: the way that the queries were recorded along; dots: where they were put, in "
-            f"the colour of the error{f' ({unseen})' if unseen else ''}; red: some cameras."
+            "Black: true path of the queries. Dots: their estimates, coloured by error"
+            f"{f' ({unseen})' if unseen else ''}. Red pyramids: some of the estimated cameras."
         )
     layout = {"scene": {**axes, "aspectmode": "data"}}
     content = {"data": data, "layout": layout}

@@ -90,15 +90,15 @@ def explain(row: pd.Series, place: Place) -> str:
     if row["accepted"]:
         return f"{told} is at least {least:.3g}"
     if np.isnan(row["sigma_m"]):
-        return "how large errors are here is not known: too few images of this place"
+        return "no error can be stated here: this place has too few images"
     stated = StatedErrors(*row[STATED].to_numpy(dtype=np.float64).reshape(2, 2, 1).swapaxes(0, 1))
     likely = probability_within(stated, place.within)[0]
-    why = "the photo is hardly like any image of this place"
+    why = "the photo resembles no image of this place enough"
     if likely < least:
         metres, degrees = place.within
         why = (
-            f"its stated error of {row['sigma_m']:.3g} m and {row['sigma_deg']:.3g} degrees is too "
-            f"large for it to be within {metres:g} m and {degrees:g} degrees"
+            f"the stated error of {row['sigma_m']:.3g} m and {row['sigma_deg']:.3g} degrees is too "
+            f"large for the pose to be within {metres:g} m and {degrees:g} degrees"
         )
     return f"{told} is below {least:.3g}: {why}"
 

@@ -123,7 +123,7 @@ def _handlers(known: str) -> dict:
         """Answer in words what was asked for wrongly, or of what there is none."""
         message = error.detail
         if error.status_code in (404, 405):
-            message = plain(f"{request.method} {request.url.path}: is nothing here, {known}")
+            message = plain(f"{request.method} {request.url.path}: no such path or method, {known}")
         return _refusal(error.status_code, message, error.headers)
 
     def of_photo(_: Request, error: PhotoError) -> Response:
@@ -141,7 +141,7 @@ def _handlers(known: str) -> dict:
         if trouble is None:
             raise error
         logger.error("%s", trouble)
-        return _refusal(500, "the disk of the service takes no photo; its log says why")
+        return _refusal(500, "the service cannot write the photo to its disk; its log says why")
 
     def of_busy(_: Request, error: BusyError) -> Response:
         """Answer when to come again."""
@@ -153,7 +153,7 @@ def _handlers(known: str) -> dict:
 
     def of_fault(_: Request, error: Exception) -> Response:
         """Answer that the service is at fault."""
-        return _refusal(500, "the service failed at this request; its log says why")
+        return _refusal(500, "the service failed on this request; its log says why")
 
     return {
         HTTPException: of_http,

@@ -23,7 +23,7 @@ async function localise(file) {
   showPhoto(file);
   clear();
   if (file.size > limit) return fail(`${file.name}: has ${file.size} bytes, expected at most ${limit}; choose a smaller one`);
-  state("working", "Looking for it", "");
+  state("working", "Localising", "");
   try {
     const response = await fetch("/localise", { method: "POST", body: file });
     const answer = await response.json();
@@ -31,7 +31,7 @@ async function localise(file) {
     if (response.ok) tell(answer);
     else fail(answer.error);
   } catch {
-    if (turn === asked) fail("the service does not answer; is it still running?");
+    if (turn === asked) fail("the service does not respond; is it still running?");
   }
 }
 
@@ -69,9 +69,9 @@ function rows(answer) {
   return [
     ...(pose ? [
       ["position", `${pose.centre_m.map((x) => signed(x, 3)).join(", ")} m`],
-      ["turn (wxyz)", pose.quaternion_wxyz.map((x) => signed(x, 3)).join(", ")],
-      ["error, 68 %", errors(answer.sigma_m, answer.sigma_deg)],
-      ["error, 95 %", errors(answer.sigma95_m, answer.sigma95_deg)],
+      ["orientation (wxyz)", pose.quaternion_wxyz.map((x) => signed(x, 3)).join(", ")],
+      ["stated error, 68 %", errors(answer.sigma_m, answer.sigma_deg)],
+      ["stated error, 95 %", errors(answer.sigma95_m, answer.sigma95_deg)],
     ] : []),
     ["matched points", answer.points ? String(answer.points) : "none"],
     ["most similar", answer.nearest],

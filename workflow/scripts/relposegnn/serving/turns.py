@@ -14,8 +14,8 @@ class BusyError(Exception):
     def __init__(self, inside: int, seconds: int) -> None:
         """Tell how many are here."""
         super().__init__(
-            f"{inside} photos are here, the one in work included, expected at most as many; send "
-            f"this one again in {seconds} s"
+            f"{inside} photos are waiting or in work, expected at most as many; send this one "
+            f"again in {seconds} s"
         )
         self.seconds = seconds
 

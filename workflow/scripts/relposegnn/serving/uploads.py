@@ -53,7 +53,7 @@ class Uploads:
             async with asyncio.timeout(PATIENCE):
                 photo = await _photo_in(Request(request.scope, receive_part))
         except TimeoutError:
-            trouble = f"photo: has not come in {PATIENCE} s; send a smaller one"
+            trouble = f"photo: not received within {PATIENCE} s; send a smaller one"
             raise HTTPException(408, trouble) from None
         finally:
             self._come -= got
@@ -90,6 +90,6 @@ def _too_large(found: str, limit: int) -> HTTPException:
 def _too_many(most: int) -> HTTPException:
     return HTTPException(
         503,
-        f"photos: more than {most} bytes are on their way; send this one again in {PATIENCE} s",
+        f"photos: more than {most} bytes are being received; send this one again in {PATIENCE} s",
         {"Retry-After": str(PATIENCE)},  # by then each of them has come, or is given up
     )

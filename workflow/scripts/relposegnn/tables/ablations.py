@@ -29,16 +29,17 @@ FINE = (3, 2)  # decimals of our own metres and degrees: variants differ by less
 CONTEXTS = (OWN, ALONE, FOREIGN)
 NO_MESSAGES = "no messages"
 CONTEXT_TEXT = (
-    "Does the graph carry anything: the average by the edge from the best-ranked neighbour, with "
-    f"the query's {OWN}, {ALONE} with that one, and with the others replaced by {FOREIGN}, of "
-    "another query; equal where messages bring nothing to this edge."
+    "The last columns test whether the graph carries information. They have the average error of "
+    f"the edge from the best-ranked neighbour: with the query's {OWN}, {ALONE} with that one, and "
+    f"with {FOREIGN}, those of another query, in place of the others. They are equal if messages "
+    "contribute nothing to this edge."
 )
 LITERATURE_TEXT = (
     "Change of a published ablation: its average minus that of the full method in the same source. "
-    "Of its ablations the paper's poster gives no more than the names 'without GNN', 'random "
-    "neighbours' and 'sequential neighbours, 8 frames': our reading of them is our own. Theirs "
-    "without GNN sees [x_min; x_max], the same for both directions of an edge, whose poses are "
-    "opposite: it can only copy the neighbour. Ours sees [x_s; x_t]."
+    "The paper's poster gives only the names of its ablations, 'without GNN', 'random neighbours' "
+    "and 'sequential neighbours, 8 frames'; what they are here is our interpretation. The input of "
+    "their variant without GNN is [x_min; x_max], the same for both directions of an edge, whose "
+    "poses are opposite: it can only copy the neighbour. The input of ours is [x_s; x_t]."
 )
 
 
@@ -108,8 +109,8 @@ def _ablation_table(
     known = [name for name in CONTEXTS if name in set(numbers["estimator"])]
     cells, rules = stack_methods(groups, [*scenes, AVERAGE, CHANGE, *known])
     caption = (
-        f"Median error over the {queries} queries, in metres / degrees, first edge; above, where "
-        "known, of an image's pose copied and of the affine combination of the most similar ones."
+        f"Median error over the {queries} queries, in metres / degrees: first edge. Above, where "
+        "known: an image's pose, copied, and the affine combination of the most similar images."
     )
     notes = [_explained(base[0], settings) + seeds_text(numbers)]
     notes += _context_notes(numbers)
@@ -158,7 +159,7 @@ def _context_notes(numbers: pd.DataFrame) -> list[str]:
     notes = [CONTEXT_TEXT] if measured else []
     if single := [scene for scene in measured if scene not in foreign]:
         scenes = ", ".join(single)
-        notes += [f"No {FOREIGN} in {scenes}, of a single query: their average is unknown."]
+        notes += [f"No {FOREIGN} in {scenes}, with a single query: their average is unknown."]
     return notes
 
 

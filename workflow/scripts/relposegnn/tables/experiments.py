@@ -27,37 +27,37 @@ IN_PAPER = {
     "single_scene": "Table 1 of the supplement",
 }
 ESTIMATOR_TEXTS = {
-    MOST_SIMILAR: "the pose of the database image whose descriptor is most similar, copied",
+    MOST_SIMILAR: "the pose of the database image with the most similar descriptor, copied",
     AFFINE: (
-        f"of the poses of the {COMBINED} most similar images, with the weights that best rebuild "
-        "the query's descriptor from theirs; no network has seen either"
+        f"of the poses of the {COMBINED} most similar images, with the weights that best "
+        "reconstruct the query's descriptor from theirs; a baseline without a network, like copying"
     ),
     REFERENCE: "the pose of the graph's first neighbour, copied",
     FIRST_EDGE: (
-        "the pose by the first edge into the query, as published: from the best-ranked neighbour, "
-        "or with knn edges from the one nearest in feature space"
+        "the pose from the first edge into the query (the published protocol), which comes from "
+        "the best-ranked neighbour, or with knn edges from the one nearest in feature space"
     ),
-    ALL_EDGES: "the aggregate of the poses by all edges into the query",
+    ALL_EDGES: "the poses from all edges into the query, aggregated",
     REFINED: (
-        "that aggregate, refined by matches of SIFT with database images, of which no model is "
-        "stored; kept: queries with too few of them, whose aggregate stays"
+        "that aggregate, refined by SIFT matches with database images, without a stored 3D model. "
+        "Kept: queries with too few matches, which keep the aggregate"
     ),
 }
 STATED_TEXT = (
     "68 %, 95 %: queries, in %, whose errors in metres / degrees are within those that are stated "
-    "for so many. "
+    "for 68 % and for 95 %. "
 )
 COUNTING_TEXT = (
-    "A failed query counts as an infinite error. Average: mean over scenes, queries and failures "
-    "summed."
+    "A failed query counts as an infinite error. Average: mean over scenes; queries and failures "
+    "are summed."
 )
 TESTING_TEXT = (
     "Unlike in the published protocol, dropout is off at test time, and graphs that this code "
     "samples have a fixed seed."
 )
 TRAINING_TEXT = (
-    "Unlike in the released code, edge dropout, where set, takes effect in training, and a GPU "
-    "that has bfloat16 trains in it, unless training.mixed_precision is off."
+    "Unlike in the released code, edge dropout, if set, takes effect in training, and training "
+    "uses bfloat16 on GPUs that support it, unless training.mixed_precision is off."
 )
 
 
@@ -105,7 +105,7 @@ def _printed_figures(literature: Literature, experiment: str) -> tuple[pd.DataFr
     known = read_literature(literature)
     if kind in known:
         table = f"{literature.dataset}/{kind}"
-        text = f"table {table}, as printed by the sources below; — where nothing is known"
+        text = f"table {table}, as printed in the sources below; — is unknown"
         return known[kind], text
     text = "figures of this dataset are not known to this project"
     if known:
@@ -205,7 +205,7 @@ def _comparison_notes(experiment: str, remarks: str) -> list[str]:
     own_training = trained_experiment(experiment) == experiment
     protocol = f"{TESTING_TEXT} {TRAINING_TEXT}" if own_training else TESTING_TEXT
     averages = (
-        "Average: mean over all scenes of this table. Differences are from unrounded medians of "
-        "ours (first edge, the published protocol), negative where ours is better."
+        "Average: mean over all scenes of this table. Differences: our unrounded median (first "
+        "edge, the published protocol) minus the published one, negative where ours is better."
     )
     return [averages, f"{protocol} {remarks}".rstrip()]

@@ -20,12 +20,13 @@ CAPTION = (
     "queries, in metres / degrees. Ours: {experiment}; first edge. Published: their joint model."
 )
 NOTES = (
-    "Queries are matched by name or true pose; those in one of the two alone are left out. Ours "
-    "follow the published protocol, but with dropout off at test time, and with a fixed seed where "
-    "this code samples the graphs. A failed query counts as an infinite error.",
+    "Queries are matched by name or true pose; those that only one of the two has are left out. "
+    "Ours follow the published protocol, but with dropout off at test time, and with a fixed seed "
+    "where this code samples the graphs. A failed query counts as an infinite error.",
     "Difference: our median minus theirs, negative where ours is better. Between: median distance "
     "and angle between the two estimates of a query. Better: share of the queries in % where our "
-    "error is the smaller, in translation / rotation. Average: mean over scenes, queries summed.",
+    "error is the smaller, in translation / rotation. Average: mean over scenes; queries are "
+    "summed.",
 )
 
 

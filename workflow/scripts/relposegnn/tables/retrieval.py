@@ -50,7 +50,7 @@ def tabulate_retrieval(
     caption = (
         "Median distance and angle between a test query and a database image, in metres / degrees."
     )
-    notes = [f"{explained}. Average: mean over scenes, queries summed."]
+    notes = [f"{explained}. Average: mean over scenes; queries are summed."]
     label, title = f"{dataset}-retrieval", f"{dataset}, retrieval"
     table = Table(label, title, caption, cells, rules=[len(rows)], notes=notes)
     write_tables(files, numbers, table)
