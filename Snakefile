@@ -1,6 +1,6 @@
 # RelPose-GNN: visual camera re-localization, from photos to poses, tables and figures.
-# What a step does stands in rules/, how in workflow/scripts/relposegnn/, why in docs/. Settings stand in
-# config/config.yaml; rules/common.smk merges those of --configfile, of --config or of a module over them.
+# rules/ says what each step does, workflow/scripts/relposegnn/ how, docs/ why. The default settings
+# are in config/config.yaml; those of --configfile, --config or a module override them.
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -21,16 +21,17 @@ for part in (
 report: "workflow/report/workflow.rst"
 
 
-# While there is a limit of jobs by time, each round of scheduling orders another one, and each job that ends
-# begins such a series: 60 jobs of half a second, two at a time, take 466 rounds. With Snakemake's own limit, of
-# 100 jobs a second, that is for nothing; one that a user sets is kept. Other versions may have none.
+# With a limit on jobs per second, every round of scheduling triggers another one, and every job
+# that ends starts such a series: 60 jobs of half a second, two at a time, take 466 rounds.
+# Snakemake's default limit (100 jobs a second) gains nothing, so it is removed; one that a user
+# sets is kept. Other versions of Snakemake may have no such limit.
 onstart:
     limit = getattr(workflow.scheduler, "job_rate_limiter", None)
     if limit and (limit.max_jobs, limit.timespan) == (100, 1):
         workflow.scheduler.job_rate_limiter = None
 
 
-# The targets, in the order of the steps; "snakemake <target>" makes what is missing before it.
+# The targets, in the order of the steps; "snakemake <target>" also makes whatever it needs.
 rule all:
     default_target: True
     input:
@@ -130,13 +131,14 @@ rule table_ablations:
         table_of("ablations"),
 
 
-# The same on validation queries: choices are made here.
+# The same on validation queries: settings are chosen by this table.
 rule table_validation:
     input:
         table_of("validation"),
 
 
-# Query by query beside the authors' estimates: of their network run here, and of our own.
+# Compares estimates with the authors' published ones, query by query: those of the authors' network
+# run here, and those of our own.
 rule table_predictions:
     input:
         table_of("predictions_published"),

@@ -1,5 +1,5 @@
-# What errors the estimates of a run have in a scene: told from the scene's own database, frame by frame
-# without the frames around it.
+# How large the errors of a run are in a scene, estimated from its database: each left-out frame is
+# localised without the frames around it.
 
 
 rule sample_left_out:
@@ -27,8 +27,8 @@ rule sample_left_out:
         "../workflow/scripts/sample_left_out.py"
 
 
-# The general network, fitted to a place by its left-out frames; and how it does on these, each by what
-# the others tell.
+# The general network, fitted to a scene by left-out frames; and its cross-validated predictions for
+# these frames.
 rule adapt_model:
     input:
         model="results/{dataset}/runs/{run}/model.pt",
@@ -102,7 +102,7 @@ rule calibrate_errors:
     input:
         predictions=left_out_predictions,
         graphs="results/{dataset}/graphs/left_out/{scene}.h5",
-        # Of a scene that the network was trained on, it knows all frames but those for validation.
+        # In a scene that it was trained on, a network knows all frames but those for validation.
         trained=known_graphs,
         fellows=fellows,
     output:

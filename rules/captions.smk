@@ -1,8 +1,8 @@
-# What captions say of the settings.
+# What captions say about the settings.
 
 
 def sampling_remark(split):
-    """Return in words which database images the graphs of a split take."""
+    """Return a description of which database images the graphs of a split contain."""
     sampling = sampling_settings(config["graphs"], split)
     mix = config["graphs"]["train_mix"] if split == "train" else 0
     stride, dropped = sampling["stride"], sampling["drop_probability"]
@@ -19,7 +19,7 @@ def sampling_remark(split):
 
 
 def graphs_remark(trained_here):
-    """Return what a caption says of the graphs that models are trained on, and tested on."""
+    """Return what a caption says about the graphs that models are trained and tested on."""
     theirs = "the authors' graphs"
     tested = theirs if AUTHORS_GRAPHS else sampling_remark("test")
     trained = theirs if AUTHORS_TRAINING_GRAPHS else sampling_remark("train")
@@ -31,13 +31,13 @@ def graphs_remark(trained_here):
 
 
 def directions_remark():
-    """Return what a caption says of the directions of edges that are used."""
+    """Return what a caption says about evaluating edges in both directions."""
     both = config["localization"]["both_directions"]
     return "; both directions of each edge averaged" if both else ""
 
 
 def errors_remark(pose):
-    """Return what a caption says of errors that are not those that the authors measured."""
+    """Return what a caption says about errors that are defined differently from the authors'."""
     if pose != "world_to_camera":
         return ""
     return (
@@ -47,7 +47,7 @@ def errors_remark(pose):
 
 
 def table_remarks(wildcards):
-    """Return what a table's caption says of the models behind it."""
+    """Return what a table's caption says about the models behind it."""
     if wildcards.experiment == UNSEEN:
         return (
             f"Model: match fields of {config['general']['encoder']}, ray coordinates; trained on none of "
@@ -74,7 +74,7 @@ def table_remarks(wildcards):
 
 
 def variant_texts():
-    """Return in words what each variant changes, and whose the authors' run is."""
+    """Return a description of each variant's changes, and of the authors' runs."""
     theirs = {}
     if PUBLISHED in config["experiments"]:
         theirs = dict.fromkeys(

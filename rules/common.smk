@@ -1,5 +1,5 @@
-# The settings, and what the rules are told of them. Their files are in inputs.smk, lists of files in
-# targets.smk, captions in captions.smk.
+# The settings, and the parameters of rules that follow from them. Input files of rules are in
+# inputs.smk, lists of files in targets.smk, captions in captions.smk.
 import hashlib
 import os
 import re
@@ -33,7 +33,7 @@ from relposegnn.threads import keep_freed_memory, leave_cores_to_others
 
 leave_cores_to_others()  # jobs inherit it
 keep_freed_memory()  # and this
-with suppress(ImportError, AttributeError):  # other versions need it not
+with suppress(ImportError, AttributeError):  # other versions do not need it
     from snakemake.persistence.file import FilePersistence
 
     keep_locks_of_others(FilePersistence)
@@ -42,14 +42,14 @@ if re.search("[{}]", str(PROJECT)):
     raise WorkflowError(
         f"{PROJECT}: has braces in its name, which Snakemake takes for wildcards; rename the folder"
     )
-# Snakemake gives bash the path of its Python as it stands. Quoted, it may hold spaces and the like.
-if not sys.executable.startswith("'"):  # once, though modules read this file too
+# Snakemake passes the path of its Python to bash unquoted. Quoted, it may contain spaces.
+if not sys.executable.startswith("'"):  # only once: modules include this file too
     sys.executable = shlex.quote(sys.executable)
 
-# Its jobs inherit this, and end when it does.
+# Jobs inherit this variable, and end when this process ends.
 os.environ[WORKFLOW_VARIABLE] = str(os.getpid())
 
-# Not the directive configfile: a module with settings of its own would be without the default ones.
+# Not with the directive configfile: a module with its own settings would not get the defaults.
 workflow.configfiles.append(PROJECT / "config" / "config.yaml")  # for the report
 try:
     check_writable(Path.cwd())  # Snakemake itself would end in a traceback
@@ -59,7 +59,7 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
-# Snakemake cuts what a job asks for to what all jobs may have together, and says nothing.
+# Snakemake silently reduces what a job requests to the limit for all jobs together.
 most_gpus = workflow.global_resources.get("gpu").value  # 0 and None: no limit
 for rule_name, resources in workflow.resource_settings.overwrite_resources.items():
     asked = resources["gpu"].raw if "gpu" in resources else 0
@@ -86,23 +86,23 @@ EXPERIMENTS = experiments(SCENES)
 LIBRARY = Library(SCRIPTS)
 
 AUTHORS = config["authors"]
-AUTHORS_GRAPHS = config["graphs"]["source"] == "authors"  # to be tested on, at least
+AUTHORS_GRAPHS = config["graphs"]["source"] == "authors"  # at least for testing
 AUTHORS_TRAINING_GRAPHS = AUTHORS_GRAPHS and "train" in AUTHORS["graphs"]["splits"]
 
 REFINEMENT = config["localization"]["refinement"] == "matches"
 
 
-# Snakemake writes the pattern of a wildcard into every path that has it, and searches these patterns
-# for every file: one that lists a thousand scenes would cost a thousand times as much for each scene.
+# Snakemake copies a wildcard's pattern into every path that has it, and matches every file against
+# these patterns: one that lists a thousand scenes makes each scene a thousand times as slow.
 
 
 def any_of(names):
-    """Return a pattern that matches these names and nothing else; of few names, see ``runs_of``."""
+    """Return a pattern that matches exactly these names; only for few names, see ``runs_of``."""
     return "|".join(map(re.escape, names)) or "$."
 
 
 def runs_of(*kinds):
-    """Return a pattern of the names of runs, of any scene: "trained", "general", "published"."""
+    """Return a pattern for names of runs of the given kinds: "trained", "general", "published"."""
     of_scenes = f"joint|only-{SCENE_NAME}|without-{SCENE_NAME}"
     patterns = {
         "trained": f"(?:{of_scenes}|{any_of(VARIANTS)})(?:-seed[0-9]+)?",
@@ -113,17 +113,17 @@ def runs_of(*kinds):
 
 
 def known(kind, name, names):
-    """Return a name; refuse one that fits the pattern of its kind and is not among the names."""
+    """Return ``name``; raise an error if only its pattern fits, and it is not one of ``names``."""
     if name not in names:
         raise WorkflowError(
-            f"{name}: is no {kind} of this configuration, expected one of "
+            f"{name}: not a {kind} of this configuration, expected one of "
             f"{shorten(', '.join(names), 200)}"
         )
     return name
 
 
 def trained(run):
-    """Return a run that is trained here."""
+    """Return the run of this name, which has to be trained here."""
     return RUNS[known("run", run, RUNS)]
 
 
@@ -146,18 +146,18 @@ def code(script):
 
 
 def snakemakes_own_environment(wildcards):
-    """Return no environment, for downloads: a change in one would delete them and fetch them anew.
+    """Return no environment, for downloads: a change in one would delete and download them again.
 
-    Beside what this file imports they need requests, which Snakemake itself does.
+    Apart from what this file imports, downloads need requests, which Snakemake itself needs too.
     """
     return None
 
 
 def retrieval_environment():
-    """Return the conda environment with faiss for the GPU where a GPU answers.
+    """Return the conda environment for retrieval: with faiss for the GPU if there is a GPU.
 
-    The first Snakemake process decides, or whoever sets RELPOSEGNN_FAISS to "-gpu" or to nothing: its
-    jobs inherit the variable, so that a cluster's nodes do not decide anew.
+    The first Snakemake process decides, unless RELPOSEGNN_FAISS is set to "-gpu" or to nothing.
+    Jobs inherit this variable, so the nodes of a cluster do not decide again.
     """
     try:
         answer = subprocess.run(["nvidia-smi", "-L"], capture_output=True)
@@ -169,14 +169,14 @@ def retrieval_environment():
 
 
 def repeated(run):
-    """Return the run whose settings a run has: itself, or that of the first seed."""
+    """Return the run whose settings a run uses: the run of the first seed, or itself."""
     if run in GENERAL_RUNS:
         return GENERAL
     return RUNS[run].repeats if run in RUNS else run
 
 
 def section(name, run):
-    """Return a section of the configuration as a run has it: a variant has sections of its own."""
+    """Return a section of the configuration for a run; a variant has its own sections."""
     return VARIANTS.get(repeated(run), config)[name]
 
 
@@ -184,10 +184,10 @@ def section(name, run):
 
 
 def address(key, url, **names):
-    """Return a configured address with names in their places; ``key`` is where it stands."""
+    """Return a configured address with its placeholders filled in; ``key`` is its setting."""
     if url is None:
         raise WorkflowError(
-            f"{key}: is not given, expected the address of a file that is asked for"
+            f"{key}: is not given, expected the address of a file that is needed; set it"
         )
     for name, value in names.items():
         url = url.replace(f"{{{name}}}", value)
@@ -220,7 +220,7 @@ def authors_predictions_address(wildcards):
     return address(f"authors.predictions.{wildcards.scene}", url)
 
 
-# What the rules are told.
+# The parameters of rules.
 
 
 def rendering_settings(wildcards):
@@ -239,13 +239,13 @@ def packing_settings(wildcards):
 
 
 def describing_settings(*more):
-    """Return the settings that a descriptor depends on, beside its vocabulary or weights."""
+    """Return the settings that a descriptor depends on, apart from its vocabulary or weights."""
     names = ("descriptor", "width", "height", "crop", *more)
     return {name: config["retrieval"][name] for name in names}
 
 
 def describing_gpus():
-    """Return how many GPUs a job takes that computes descriptors."""
+    """Return how many GPUs a job that computes descriptors uses."""
     return int(config["retrieval"]["descriptor"] == "netvlad")
 
 
@@ -257,26 +257,26 @@ def sampling_settings(graphs, split):
 
 
 def model_settings(wildcards):
-    """Return the shape of the network; where its weights start from is an input of training."""
+    """Return the shape of the network; its initial weights are an input of training."""
     model = used_model_settings(section("model", wildcards.run))
     return {key: value for key, value in model.items() if key != "pretrained"}
 
 
 def authors_network():
-    """Return the shape of the authors' networks; their poses' mean cancels in relative ones."""
+    """Return the shape of the authors' networks; the mean of poses cancels in relative poses."""
     profile = AUTHORS["profile"].items()
     return {key: value for key, value in profile if key != "translation_mean"}
 
 
 def authors_poses():
-    """Return what the poses in the authors' graphs are, and how they are standardised."""
+    """Return the kind of poses in the authors' graphs, and how they are standardised."""
     names = ("pose", "translation_mean", "translation_deviation")
     return {name: AUTHORS["profile"][name] for name in names}
 
 
 def training_settings(wildcards):
     """Return the training protocol of a run."""
-    # Sorted: to Snakemake, params in another order are others.
+    # Sorted: Snakemake takes params in another order for changed ones.
     run = wildcards.run
     settings = dict(
         sorted({**section("training", run), "seed": trained(run).seed}.items())
@@ -291,11 +291,11 @@ def training_settings(wildcards):
 
 
 def literature_dataset():
-    """Return the name of the dataset in the file of the literature's results."""
+    """Return the name of the dataset in the file with the literature's results."""
     return config["evaluation"]["literature_dataset"] or DATASET
 
 
 def localization_settings():
-    """Return how poses follow from what networks regress, before they may be refined."""
+    """Return how poses are computed from what networks regress, before any refinement."""
     names = ("both_directions", "aggregation")
     return {name: config["localization"][name] for name in names}

@@ -1,4 +1,4 @@
-# From an archive, rendered or downloaded, to the frames of a scene in one HDF5 file.
+# From an archive, rendered or downloaded, to one HDF5 file with the frames of a scene.
 
 if config["source"] == "rendered":
 

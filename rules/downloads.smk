@@ -1,6 +1,6 @@
-# Files from the internet. They depend on their addresses alone, and not on code or environments: no
-# edit deletes one. Archives of scenes that are rendered: dataset.smk. A cluster's nodes often have no
-# internet: Snakemake's own machine downloads.
+# Files from the internet. They depend only on their addresses, not on code or environments, so that
+# no edit deletes one. The nodes of a cluster often have no internet access, so the machine that
+# runs Snakemake downloads. Archives of rendered scenes: dataset.smk.
 
 
 rule download_weights:

@@ -1,4 +1,4 @@
-# From a model to the poses of the test queries and their errors.
+# From a model to the poses of the queries and their errors.
 
 
 rule predict_poses:
@@ -8,7 +8,7 @@ rule predict_poses:
         graphs=run_graphs,
         features=run_features,
         camera=run_camera,
-        retrieval=retrieval_files,  # of the yardsticks
+        retrieval=retrieval_files,  # for the yardsticks
     output:
         predictions="results/{dataset}/runs/{run}/predictions/{scene}.npz",
     log:
@@ -50,7 +50,7 @@ use rule predict_poses as predict_validation with:
         code=code("predict_poses"),
 
 
-# Does the graph carry anything? Asked for by the table of ablations alone.
+# Do the other images of a graph contribute anything? Only for the table of ablations.
 rule measure_context:
     input:
         model=model_in_scene,
@@ -134,7 +134,7 @@ rule compare_predictions:
         "../workflow/scripts/compare_predictions.py"
 
 
-# Estimates and truth for other programs, see docs/formats.md.
+# Estimates and ground truth for other programs, see docs/formats.md.
 rule export_poses:
     input:
         predictions=final_predictions,

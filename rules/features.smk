@@ -1,4 +1,4 @@
-# From frames to maps of a frozen encoder, for edges that see both images.
+# From frames to the feature maps of a frozen encoder, for edges that see both images.
 
 
 rule encode_frames:
@@ -28,7 +28,7 @@ rule encode_frames:
         "../workflow/scripts/encode_frames.py"
 
 
-# As the general network wants them: of one size, whatever the proportions of a scene's images.
+# For the general network: all of one size, whatever the aspect ratio of the images.
 use rule encode_frames as encode_frames_for_general with:
     output:
         features="results/{dataset}/features/general/{scene}.h5",

@@ -167,7 +167,7 @@ rule render_video:
         "../workflow/scripts/render_video.py"
 
 
-# Reports show a page, and offer anything else to download.
+# Snakemake's reports show HTML pages; other files can only be downloaded from them.
 rule show_video:
     input:
         mp4="results/{dataset}/videos/{run}/{scene}.mp4",

@@ -1,4 +1,4 @@
-# Retrieval graphs: a query and some of its neighbours. Sampled from the rankings, or the authors'.
+# Retrieval graphs, a query and some of its neighbours: sampled from rankings, or the authors'.
 
 
 rule sample_graphs:

@@ -1,9 +1,9 @@
-# What the rules take in. Where something may not be needed, it is a list of one file or none. What
-# is the user's own is "local": a module's prefix is for what the workflow makes.
+# Input files of the rules. Optional ones are lists of one file or none. The user's own files are
+# marked "local": the prefix of a module is only for files that the workflow makes.
 
 
 def scene_folder(scene):
-    """Return the folder of a scene: the user's own, or the one that is extracted."""
+    """Return the folder of a scene: the user's own, or the extracted one."""
     known("scene", scene, SCENES)
     if config["scenes_dir"]:
         return local(f"{config['scenes_dir']}/{scene}")
@@ -11,10 +11,10 @@ def scene_folder(scene):
 
 
 def images_of(wildcards):
-    """Return the folder of a scene, whose images are read beside its frames file.
+    """Return the folder of a scene, for rules that read images as well as the frames file.
 
-    Its date counts for the frames file alone, which holds what tells images apart: where that stays as
-    it was, nothing reruns.
+    Only the frames file depends on the folder's date. It records what identifies the images: as
+    long as it stays the same, these rules do not rerun.
     """
     return ancient(scene_folder(wildcards.scene))
 
@@ -27,9 +27,9 @@ def backbone_weights(wildcards):
 
 
 def netvlad_weights(name):
-    """Return the file of weights where NetVLAD starts from it.
+    """Return the file of weights if NetVLAD starts from it.
 
-    ``name`` is "netvlad", which needs no vocabulary, or "vgg16", which one is fitted with.
+    ``name`` is "netvlad", which needs no vocabulary, or "vgg16", with which one is fitted.
     """
     retrieval = config["retrieval"]
     chosen = {"authors": "netvlad", "imagenet": "vgg16"}.get(
@@ -40,13 +40,13 @@ def netvlad_weights(name):
 
 
 def whole_describer(wildcards):
-    """Return what makes a scene's descriptors in their whole length: weights, or a vocabulary."""
+    """Return the file that a scene's unprojected descriptors need: weights, or a vocabulary."""
     vocabulary = f"results/{DATASET}/vocabularies/{wildcards.scene}.npz"
     return netvlad_weights("netvlad") or [vocabulary]
 
 
 def describer(wildcards):
-    """Return what makes the descriptors of a scene."""
+    """Return the file that a scene's descriptors need."""
     if config["retrieval"]["dimensions"] is None:
         return whole_describer(wildcards)
     return [f"results/{DATASET}/projections/{wildcards.scene}.npz"]
@@ -67,13 +67,13 @@ def run_graphs(wildcards):
 
 
 def retrieval_files(wildcards):
-    """Return neighbours and descriptors of a scene, where graphs are sampled from them."""
+    """Return neighbours and descriptors of a scene if graphs are sampled from them."""
     kinds = [] if AUTHORS_GRAPHS else ["neighbours", "descriptors"]
     return [f"results/{DATASET}/{kind}/{wildcards.scene}.h5" for kind in kinds]
 
 
 def final_predictions(wildcards):
-    """Return the estimates of a run in a scene: refined ones where the settings say so."""
+    """Return the estimates of a run in a scene: refined ones if the settings say so."""
     kind = "refined" if REFINEMENT else "predictions"
     return f"results/{DATASET}/runs/{wildcards.run}/{kind}/{wildcards.scene}.npz"
 
@@ -85,9 +85,9 @@ def left_out_predictions(wildcards):
 
 
 def known_graphs(wildcards):
-    """Return graphs of a scene that a run was trained on, which tell what was held out from it.
+    """Return the graphs that a run was trained on in a scene; they tell which frames it has seen.
 
-    Of a network of the authors' those of left-out frames: nothing was.
+    For the authors' networks, return the graphs of left-out frames: nothing was held out.
     """
     run, scene = wildcards.run, wildcards.scene
     if run in PUBLISHED_RUNS:
@@ -98,15 +98,16 @@ def known_graphs(wildcards):
     return [graphs_file(run, scene, AUTHORS_TRAINING_GRAPHS)] if seen else []
 
 
-# All others of seven; with all of a thousand, the plan would grow by the square.
+# All others of seven scenes. Without a limit, a thousand scenes would mean a million inputs.
 MOST_FELLOWS = 6
 
 
 def fellows(wildcards):
-    """Return three files for each of some other scenes that a run knows beside this one, if it does.
+    """Return three files for each of some other scenes, if a run was trained on this one and them.
 
-    Its estimates for left-out frames, these frames, and the graphs of the training: errors on frames
-    held out for validation, see ``error_scales``. The scenes are those that follow in the list.
+    The files are its estimates for left-out frames, the graphs of these frames, and the graphs of
+    the training: errors on frames held out for validation, see ``error_scales``. The scenes are the
+    next ones in the list.
     """
     run, scene = wildcards.run, wildcards.scene
     scenes = (
@@ -127,7 +128,7 @@ def fellows(wildcards):
 
 
 def calibration(wildcards):
-    """Return how a run's errors in a scene are stated, where they are."""
+    """Return the file by which a run's errors in a scene are stated, if they are."""
     if AUTHORS_GRAPHS:  # nothing is ranked here
         return []
     return [
@@ -144,7 +145,7 @@ def training_graphs(wildcards):
 
 
 def features_file(run, scene):
-    """Return the features that a run sees of a scene, where its edges are match fields."""
+    """Return the features of a scene that a run needs, if its edges are match fields."""
     if run in GENERAL_RUNS:
         return [f"results/{DATASET}/features/general/{scene}.h5"]
     model = section("model", run)
@@ -154,7 +155,7 @@ def features_file(run, scene):
 
 
 def run_features(wildcards):
-    """Return the features of a scene that a run is tested with."""
+    """Return the features of a scene that a run is tested on."""
     return features_file(wildcards.run, wildcards.scene)
 
 
@@ -165,7 +166,7 @@ def training_features(wildcards):
 
 
 def camera_file(run, scene):
-    """Return the camera of a scene where a run sees rays."""
+    """Return the camera of a scene if a run sees positions as rays."""
     rays = run in GENERAL_RUNS or (
         run in RUNS
         and used_model_settings(section("model", run)).get("positions") == "rays"
@@ -174,19 +175,19 @@ def camera_file(run, scene):
 
 
 def run_camera(wildcards):
-    """Return the camera of a scene that a run is tested with."""
+    """Return the camera of a scene that a run is tested on, if it needs it."""
     return camera_file(wildcards.run, wildcards.scene)
 
 
 def model_in_scene(wildcards):
-    """Return the model of a run, adapted to a scene where it was trained on other places."""
+    """Return the model of a run in a scene: a general network is adapted to the scene."""
     run, folder = wildcards.run, f"results/{DATASET}/runs/{wildcards.run}"
     adapted = f"{folder}/adapted/{wildcards.scene}.pt"
     return adapted if run in GENERAL_RUNS else f"{folder}/model.pt"
 
 
 def place_camera(wildcards):
-    """Return the camera of a scene where new photos need it, for rays or for refinement."""
+    """Return the camera of a scene if new photos need it, for rays or for refinement."""
     camera = [f"results/{DATASET}/cameras/{wildcards.scene}.json"]
     return camera if REFINEMENT else run_camera(wildcards)
 
@@ -202,8 +203,8 @@ def general_model(wildcards):
     path = Path(GENERAL_RUNS[wildcards.run])
     if not path.exists():
         raise WorkflowError(
-            f"{path}: is not there, expected a network for places never seen; train one, with "
-            '"make general-model", or name it in general.models'
+            f"{path}: no such file, expected a network for places never seen; train one with "
+            '"make general-model", or name one in general.models'
         )
     return [local(str(path))]
 
@@ -215,13 +216,13 @@ def training_frames(wildcards):
 
 
 def literature(wildcards):
-    """Return the file of the literature's results."""
+    """Return the file with the literature's results."""
     file = config["evaluation"]["literature"]
     return [local(file)] if file else []
 
 
 def content_of(folder):
-    """Return the digest of a folder of files that are no code."""
+    """Return the digest of a folder's files, for files that are not code."""
     files = sorted(path for path in (SCRIPTS / folder).iterdir() if path.is_file())
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[
         :16
@@ -229,9 +230,9 @@ def content_of(folder):
 
 
 def photos_in_folder(wildcards):
-    """Return the files in the folder of new photos: a change in any of them counts.
+    """Return the files in the folder of new photos: a change to any of them reruns the job.
 
-    But for those whose names are no UTF-8, which Snakemake cannot write down: the step tells of them.
+    Names that are not UTF-8 are left out, because Snakemake cannot write them; the step reports them.
     """
     folder = config["photos"]["folder"]
     if not folder:
@@ -240,8 +241,8 @@ def photos_in_folder(wildcards):
     for path in files:
         if re.search("[{}]", str(path)):
             raise WorkflowError(
-                f"{path}: has braces in its name, which Snakemake takes for wildcards; rename it, or "
-                "use the command ./localise, which takes any name"
+                f"{path}: has braces in its name, which Snakemake takes for wildcards; rename it, "
+                "or use the command ./localise, which takes any name"
             )
     return [
         local(str(path))
@@ -251,14 +252,15 @@ def photos_in_folder(wildcards):
 
 
 def of_queries(files):
-    """Return an input function of files that are made of queries, which refuses where there are none."""
+    """Return an input function for files made from queries; it raises if there are no queries."""
 
     def listed(wildcards):
         """Return the files."""
         if NO_QUERIES:
             raise WorkflowError(
-                f"{', '.join(SCENES)}: no queries are listed, so nothing can be predicted, scored, tabulated or "
-                "shown there; list some (docs/own-places.md), or ask for models and photos alone"
+                f"{', '.join(SCENES)}: no queries are listed, so nothing can be predicted, scored, "
+                "tabulated or shown there; list some (docs/own-places.md), or make only the "
+                "targets models and photos"
             )
         return files
 

@@ -1,7 +1,7 @@
 # From new photos, without poses, to their poses in a place: a scene and a trained run.
 
 
-# What photos are localised with, in one small file: for the rule below and the command ./localise.
+# Lists, in one small file, all that photos are localised with: for the rule below and ./localise.
 rule describe_place:
     input:
         model=model_in_scene,
@@ -10,7 +10,7 @@ rule describe_place:
         descriptors="results/{dataset}/descriptors/{scene}.h5",
         describer=describer,
         calibration="results/{dataset}/runs/{run}/calibration/{scene}.json",
-        # Of networks that see rays, and of the refinement.
+        # For networks that see rays, and for the refinement.
         camera=place_camera,
         images=lambda wildcards: [images_of(wildcards)] if REFINEMENT else [],
     output:
@@ -73,7 +73,7 @@ rule localise_photos:
         "../workflow/scripts/localise_photos.py"
 
 
-# The same in one file, without images, for "localise --map" on any machine.
+# The place itself in one file, without images, for "localise --map" on any machine.
 rule export_map:
     input:
         *rules.describe_place.input,  # the place names them

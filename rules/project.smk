@@ -1,6 +1,6 @@
-# Where the project lies. Rules run the library beside them: where Snakemake fetches the Snakefile by git
-# ("github(...)", which snakedeploy writes, "gitlab(...)"), its whole commit is unpacked
-# beside Snakemake's own clone of the repository, once.
+# Where the project is. Rules need the library beside them: if Snakemake fetches the Snakefile by
+# git ("github(...)", which snakedeploy writes, or "gitlab(...)"), the whole commit is unpacked
+# once, beside Snakemake's own clone of the repository.
 import tarfile
 import tempfile
 from pathlib import Path
@@ -20,7 +20,7 @@ def unpacked(repository, ref):
                 repository.archive(file, commit)
                 file.seek(0)
                 with tarfile.open(fileobj=file) as archive:
-                    # Python has it from 3.11.4 on.
+                    # Python has data_filter since 3.11.4.
                     archive.extraction_filter = getattr(tarfile, "data_filter", None)
                     archive.extractall(whole)
             try:
@@ -32,19 +32,19 @@ def unpacked(repository, ref):
 
 
 def project_folder(source):
-    """Return the folder of the project, by where Snakemake has this file's folder from."""
+    """Return the folder of the project, given where Snakemake got the folder of this file from."""
     if isinstance(source, HostingProviderFile):
         return unpacked(source.hosted_repo.repo, source.ref)
     if isinstance(source, LocalSourceFile):
         return Path(str(source)).parent
     raise WorkflowError(
-        f"{source}: a file fetched alone, expected the whole project, whose library the rules run: "
-        "a clone of it, or github(...) or gitlab(...) with a tag"
+        f"{source}: a single fetched file, expected the whole project, because the rules need its "
+        "library; use a clone of it, or github(...) or gitlab(...) with a tag"
     )
 
 
 # Not workflow.basedir: another workflow may use this one as a module.
 FETCHED = not isinstance(workflow.current_basedir, LocalSourceFile)
 PROJECT = project_folder(workflow.current_basedir)
-# At which relative paths of a configuration start.
+# The folder that relative paths in a configuration start from.
 USERS_FOLDER = Path.cwd() if FETCHED else PROJECT

@@ -1,4 +1,4 @@
-# Where the results come from: what each job told of itself, put together.
+# Where the results come from: the records of all jobs in one file.
 
 
 rule collect_provenance:

@@ -1,4 +1,4 @@
-# From regressed poses to poses refined by matches, where localization.refinement says so.
+# From regressed poses to poses refined by matches, if localization.refinement says so.
 
 
 rule measure_camera:

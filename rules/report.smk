@@ -1,4 +1,4 @@
-# The report: one page that opens from disk.
+# The report: one HTML page that needs no other file.
 
 
 rule write_report:

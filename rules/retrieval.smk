@@ -1,4 +1,4 @@
-# From frames to the ranked database images of every query.
+# From frames to a ranking of the database images for every frame.
 
 
 rule fit_vocabulary:

@@ -1,11 +1,11 @@
-# What targets and tables are made of: functions that list files. The settings are in common.smk.
+# Functions that list the files of targets and tables. The settings are in common.smk.
 
 TABLE_FORMS = ("csv", "md", "tex", "html")
 PHOTO_OUTPUTS = ("poses.csv", "poses.txt", "images.txt", "photos.png")
 
 
 def scenes_with_queries():
-    """Return the scenes that have queries, or may have: of one that is to be made it is not known."""
+    """Return the scenes that have queries, or may have them because they do not exist yet."""
     if config["frames"]["held_out"]:
         return SCENES
     return [scene for scene in SCENES if lists_queries(Path(scene_folder(scene)))]
@@ -13,12 +13,12 @@ def scenes_with_queries():
 
 WITH_QUERIES = scenes_with_queries()
 NO_QUERIES = not WITH_QUERIES
-# What is tabulated; where no scene has queries, whoever asks for it is told why it cannot be.
+# The scenes in tables. If no scene has queries: all, and asking for a table raises an error.
 SCORED = WITH_QUERIES or SCENES
 if without := [scene for scene in SCENES if scene not in WITH_QUERIES]:
     logger.info(
-        f"{shorten(', '.join(without), 60)}: no queries are listed, so nothing can be scored there: by "
-        "default networks are trained, and what photos are localised with is made"
+        f"{shorten(', '.join(without), 60)}: no queries are listed, so nothing can be scored "
+        "there; the default target trains networks and makes what photos are localised with"
     )
 
 
@@ -28,13 +28,13 @@ def scene_folders(wildcards):
 
 
 def graphs_files():
-    """Return the graphs of all scenes, and those that variants have of their own."""
+    """Return the graphs of all scenes, and those of variants that have their own."""
     runs = ["joint", *VARIANTS]
     return list(dict.fromkeys(graphs_file(run, s) for run in runs for s in SCENES))
 
 
 def repeats():
-    """Return the runs of further seeds, by the run that they repeat."""
+    """Return the runs with further seeds, by the run that they repeat."""
     found = {}
     for run in ALL_RUNS:
         if repeated(run) != run:
@@ -46,7 +46,7 @@ REPEATS = repeats()
 
 
 def with_seeds(evaluations):
-    """Return (run, scene) of evaluations, and of the same runs with further seeds after each."""
+    """Return (run, scene) of evaluations, each followed by the same run with further seeds."""
     return [
         (again, scene)
         for run, scene in evaluations
@@ -55,12 +55,12 @@ def with_seeds(evaluations):
 
 
 def without_seeds(evaluations):
-    """Return (run, scene) of evaluations, a run named as that of the first seed."""
+    """Return (run, scene) of evaluations, each run replaced by that of the first seed."""
     return [(repeated(run), scene) for run, scene in evaluations]
 
 
 def runs_by_scene(experiment):
-    """Return the run of an experiment in each scene that is scored, in the order of the scenes."""
+    """Return the run of an experiment by scene, for scored scenes, in the order of the scenes."""
     return {s: run for s, run in EXPERIMENTS[experiment].items() if s in SCORED}
 
 
@@ -70,7 +70,7 @@ def experiment_evaluations(experiment):
 
 
 def ablation_evaluations(scenes=SCORED):
-    """Return (run, scene) of the table of ablations: the joint run, its variants, maybe the authors'."""
+    """Return (run, scene) of the table of ablations: joint, its variants, maybe the authors'."""
     theirs = (
         EXPERIMENTS[PUBLISHED].values() if PUBLISHED in config["experiments"] else []
     )
@@ -79,7 +79,7 @@ def ablation_evaluations(scenes=SCORED):
 
 
 def requested_evaluations():
-    """Return (run, scene) of the configured experiments and variants, each once, at the first seed."""
+    """Return (run, scene) of the configured experiments and variants, each once, first seed."""
     pairs = [
         (run, scene)
         for experiment in config["experiments"]
@@ -91,14 +91,14 @@ def requested_evaluations():
 
 
 def requested_runs():
-    """Return the runs of the configured experiments and variants, each once, at the first seed."""
+    """Return the runs of the configured experiments and variants, each once, first seed."""
     return list(dict.fromkeys(run for run, _ in requested_evaluations()))
 
 
 def evaluation_files(pattern, seeds=False, scenes=SCORED):
-    """Return the file of each requested evaluation: {run} and {scene} are replaced in a pattern.
+    """Return the file of each requested evaluation, from a pattern with {run} and {scene}.
 
-    Of the first seed, or of all ``seeds``. Where several have one file, it stands once.
+    For the first seed, or for all ``seeds``. A file that several evaluations share is listed once.
     """
     pairs = [(run, scene) for run, scene in requested_evaluations() if scene in scenes]
     pairs = with_seeds(pairs) if seeds else pairs
@@ -107,12 +107,12 @@ def evaluation_files(pattern, seeds=False, scenes=SCORED):
 
 
 def table_of(name, forms=TABLE_FORMS):
-    """Return the forms of a table."""
+    """Return the files of a table, one for each form."""
     return [f"results/{DATASET}/tables/{name}.{form}" for form in forms]
 
 
 def table_files(*forms):
-    """Return every table of the configured experiments and variants, in these forms, or in all."""
+    """Return all tables of the configured experiments and variants, in these forms or in all."""
     retrieval = [] if AUTHORS_GRAPHS else ["retrieval"]
     ablations = ["ablations"] if VARIANTS else []
     names = [*config["experiments"], *ablations, *retrieval]
@@ -134,7 +134,7 @@ def figure_files():
 
 
 def model_files():
-    """Return the model of each requested run, of all seeds, and what photos are localised with."""
+    """Return the model of each requested run, for all seeds, and ``place_files``."""
     runs = f"results/{DATASET}/runs"
     return [
         *evaluation_files(f"{runs}/{{run}}/model.pt", seeds=True, scenes=SCENES),
@@ -143,15 +143,15 @@ def model_files():
 
 
 def place_files():
-    """Return what photos are localised with in each scene, by the first seed."""
+    """Return the files that photos are localised with in each scene, for the first seed."""
     places = f"results/{DATASET}/runs/{{run}}/places/{{scene}}.json"
     return evaluation_files(places, scenes=SCENES)
 
 
 def default_files():
-    """Return what is made when no target is named, and what its provenance tells of.
+    """Return what is made if no target is named; the provenance covers the same files.
 
-    Where no scene has queries there is nothing to score: models alone.
+    If no scene has queries, there is nothing to score: only models.
     """
     if NO_QUERIES:
         return model_files()
@@ -170,25 +170,25 @@ def scores_of(evaluations):
 
 
 def experiment_scores(wildcards):
-    """Return the scores that an experiment's table is made of, in the order of the scenes."""
+    """Return the scores that an experiment's table is made from, in the order of the scenes."""
     if wildcards.experiment == "leave_one_out" and len(SCENES) < 2:
-        raise WorkflowError("experiment leave_one_out needs at least 2 scenes, got 1")
+        raise WorkflowError("experiments: leave_one_out needs at least 2 scenes, got 1")
     return scores_of(experiment_evaluations(wildcards.experiment))
 
 
 def first_seed_scores(wildcards):
-    """Return the scores of an experiment at the first seed, in the order of the scenes."""
+    """Return the scores of an experiment for the first seed, in the order of the scenes."""
     runs = runs_by_scene(wildcards.experiment)
     return scores_of((run, scene) for scene, run in runs.items())
 
 
 def report_places():
-    """Return (scene, run) of what the report shows place by place: the first experiment."""
+    """Return (scene, run) of the places of the report: those of the first experiment."""
     return list(runs_by_scene(config["experiments"][0]).items())
 
 
 def report_files(pattern):
-    """Return the file of each place of the report: {run} and {scene} are replaced in a pattern."""
+    """Return the file of each place of the report, from a pattern with {run} and {scene}."""
     return [
         pattern.format(dataset=DATASET, run=run, scene=scene)
         for scene, run in report_places()
@@ -212,13 +212,13 @@ def report_predictions(wildcards):
 
 
 def report_histories():
-    """Return the courses of the trainings behind the configured experiments and variants."""
+    """Return the training histories of the configured experiments and variants."""
     runs = [run for run in requested_runs() if run in RUNS]
     return [f"results/{DATASET}/runs/{run}/training.csv" for run in runs]
 
 
 def finished_films(wildcards):
-    """Return the films of the report's places that were made: it asks for none itself."""
+    """Return the existing films of the report's places: the report does not have any made."""
     films = report_files("results/{dataset}/videos/{run}/{scene}.mp4")
     return [path for path in films if Path(path).exists()]
 
@@ -232,9 +232,9 @@ def experiment_comparisons(wildcards):
 
 
 def ablation_files(run, scene):
-    """Return the files that a run's row of the table of ablations is made of in a scene.
+    """Return the files behind a run's row of the table of ablations in a scene.
 
-    Scores, and where messages are passed what the other images of a graph change.
+    Scores, and, if messages are passed, the effect of the other images of a graph.
     """
     theirs = run in PUBLISHED_RUNS
     shape = AUTHORS["profile"] if theirs else section("model", run)
@@ -243,7 +243,7 @@ def ablation_files(run, scene):
 
 
 def ablation_rows():
-    """Return (run, scene, number of files) of the table of ablations, a run named without its seed."""
+    """Return (run without its seed, scene, number of files) of the table of ablations."""
     evaluations = with_seeds(ablation_evaluations())
     return [
         (repeated(r), scene, len(ablation_files(r, scene))) for r, scene in evaluations
@@ -251,10 +251,10 @@ def ablation_rows():
 
 
 def ablation_scores(wildcards):
-    """Return the scores that the table of ablations is made of."""
+    """Return the scores that the table of ablations is made from."""
     if not VARIANTS:
         raise WorkflowError(
-            "variants: is empty, expected some, such as those of config/ablations.yaml"
+            "variants: is empty, expected at least one, such as those of config/ablations.yaml"
         )
     evaluations = with_seeds(ablation_evaluations())
     return [path for run, scene in evaluations for path in ablation_files(run, scene)]
@@ -271,12 +271,12 @@ def validation_rows():
 
 
 def validation_scores(wildcards):
-    """Return the scores of validation queries that their table is made of."""
+    """Return the scores of validation queries that their table is made from."""
     held_out = [own["graphs"]["validation"] for own in (config, *VARIANTS.values())]
     if AUTHORS_TRAINING_GRAPHS or not all(held_out):
         raise WorkflowError(
-            "graphs.validation: no frames are held out, expected a share and a stretch, of graphs "
-            "that are sampled here"
+            "graphs.validation: no frames are held out, expected a share and a stretch, and graphs "
+            "that are sampled here; set it for all variants"
         )
     folder = f"results/{DATASET}/runs"
     pairs = validation_evaluations()
@@ -284,7 +284,7 @@ def validation_scores(wildcards):
 
 
 def photo_files(wildcards):
-    """Return what is made of the new photos."""
+    """Return the results for the new photos."""
     photos = config["photos"]
     scene = photos["scene"] or (SCENES[0] if len(SCENES) == 1 else None)
     runs = ALL_RUNS

@@ -1,4 +1,4 @@
-# Models: trained on the graphs of some scenes, the general one, or the authors'.
+# Models: trained on graphs of some scenes, general ones, or the authors'.
 
 
 rule train_model:
@@ -24,7 +24,7 @@ rule train_model:
     resources:
         mem_mb=16000,
         runtime=2880,
-        gpu=1,  # processes too: with more, each trains on its part of every batch
+        gpu=1,  # as many processes; with several, each trains on its part of every batch
     params:
         scenes=lambda wildcards: trained(wildcards.run).scenes,
         model=model_settings,
@@ -34,7 +34,7 @@ rule train_model:
         "../workflow/scripts/train_model.py"
 
 
-# What it is and is not good for, beside it.
+# A model card: what the model is and is not good for.
 rule describe_model:
     input:
         model="results/{dataset}/runs/{run}/model.pt",
@@ -65,7 +65,7 @@ rule describe_model:
         "../workflow/scripts/describe_model.py"
 
 
-# A network that was trained on other places, with a configuration of its own.
+# A network that was trained on other places, with its own configuration.
 rule take_general_model:
     input:
         model=general_model,

@@ -154,5 +154,5 @@ def test_a_snakefile_fetched_alone_is_refused_with_what_to_do(tmp_path, reposito
         source = f'"{served.url}/Snakefile"'
         (tmp_path / "Snakefile").write_text(DEPLOYED.format(source=source).partition("\n\n")[2])
         text = snakemake_output(["-n"], tmp_path, expect=1)
-    assert "rules: a file fetched alone, expected the whole project" in text
+    assert "rules: a single fetched file, expected the whole project" in text
     assert "github(...)" in text
