@@ -26,6 +26,7 @@ from relposegnn.experiments import (
     published_runs,
     trained_runs,
 )
+from relposegnn.folders import files_below
 from relposegnn.layouts.files import lists_queries
 from relposegnn.locks import WORKFLOW_VARIABLE, keep_locks_of_others
 from relposegnn.runtime import InputError, check_writable
@@ -186,9 +187,7 @@ def section(name, run):
 def address(key, url, **names):
     """Return a configured address with its placeholders filled in; ``key`` is its setting."""
     if url is None:
-        raise WorkflowError(
-            f"{key}: is not given, expected the address of a file that is needed; set it"
-        )
+        raise WorkflowError(f"{key}: is not given, expected the address of a file")
     for name, value in names.items():
         url = url.replace(f"{{{name}}}", value)
     return url

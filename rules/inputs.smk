@@ -237,7 +237,7 @@ def photos_in_folder(wildcards):
     folder = config["photos"]["folder"]
     if not folder:
         raise WorkflowError("photos.folder: is null, expected a folder of photos")
-    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    files = sorted(files_below(Path(folder)))
     for path in files:
         if re.search("[{}]", str(path)):
             raise WorkflowError(

@@ -64,13 +64,14 @@ def test_make_takes_a_python_of_any_path(tmp_path):
 
 @pytest.mark.slow
 def test_braces_in_the_name_of_a_photo_are_refused_by_it(tmp_path):
-    photos, folder = tmp_path / "photos", tmp_path / "project"
-    photos.mkdir()
-    folder.mkdir()
-    (photos / "{scene}.jpg").touch()
+    photos, elsewhere, folder = (tmp_path / name for name in ("photos", "elsewhere", "project"))
+    for each in (photos, elsewhere, folder):
+        each.mkdir()
+    (photos / "linked").symlink_to(elsewhere)  # photos of linked folders are localised too
+    (elsewhere / "{scene}.jpg").touch()
     setting = f"photos={{folder: {photos}, scene: study}}"
     text = Project(folder).run("--dry-run", "--config", setting, "--", "photos", expect=1)
-    assert f"{photos}/{{scene}}.jpg: has braces in its name" in text
+    assert f"{photos}/linked/{{scene}}.jpg: has braces in its name" in text
     assert "./localise, which takes any name" in text
 
 
