@@ -1,4 +1,4 @@
-"""Fit a network that was trained on other places to a scene, and predict the scene's own frames."""
+"""Adapt a network that was trained on other places to a scene, and predict its left-out frames."""
 
 from relposegnn.adaptation import adapt_model
 from relposegnn.aggregation import LocalizationSettings

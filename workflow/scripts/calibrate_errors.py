@@ -10,7 +10,7 @@ if __name__ == "__main__":
         files, fellows = snakemake.input, snakemake.input.fellows
         trained = next(iter(files.trained), None)
         left_out = LeftOutPredictions(files.predictions, known_frames(files.graphs, trained))
-        # Predictions, left-out frames, and the graphs of the training, of each scene.
+        # Three files for each scene: predictions, graphs of left-out frames, graphs of training.
         beside = zip(fellows[::3], fellows[1::3], fellows[2::3], strict=True)
         others = [LeftOutPredictions(own, known_frames(*graphs)) for own, *graphs in beside]
         held_out = read_graphs(trained, VALIDATION)[0] if trained else ()

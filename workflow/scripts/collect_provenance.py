@@ -8,7 +8,7 @@ from relposegnn.records import recorded
 if __name__ == "__main__":
     with recorded(snakemake):
         output = Path(snakemake.output.provenance)
-        # Another dataset's jobs too: its network may have been taken.
+        # Jobs of other datasets too: a network of theirs may have been used.
         folder = output.parents[2]
         records = [
             *folder.glob("results/*/logs/**/*.json"),

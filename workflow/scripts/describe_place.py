@@ -1,4 +1,4 @@
-"""Describe a place: what photos are localised with, in a scene by a run."""
+"""Describe a place: everything that photos are localised with, for one scene and run."""
 
 from pathlib import Path
 

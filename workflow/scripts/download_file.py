@@ -8,6 +8,6 @@ from relposegnn.records import recorded
 if __name__ == "__main__":
     with recorded(snakemake):
         target = snakemake.output[0]
-        # Not a param: a checksum that is added later downloads nothing anew.
+        # Not a param: adding a checksum later must not trigger a new download.
         checksum = snakemake.config["checksums"].get(Path(target).name)
         download(snakemake.params.url, target, checksum)

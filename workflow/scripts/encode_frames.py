@@ -1,4 +1,4 @@
-"""Encode every frame of a scene by a frozen network."""
+"""Encode every frame of a scene with a frozen network."""
 
 from relposegnn.feature_maps import encode_frames
 from relposegnn.records import recorded

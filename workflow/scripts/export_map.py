@@ -1,4 +1,4 @@
-"""Write a place as one file: what photos are localised with anywhere."""
+"""Write a place as one file, with which photos can be localised on any machine."""
 
 from relposegnn.photos.map_files import export_map
 from relposegnn.photos.place import read_place

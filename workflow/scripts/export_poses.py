@@ -1,4 +1,4 @@
-"""Write estimated and true poses of a scene's queries in formats of other programs."""
+"""Write estimated and true poses of a scene's queries in the formats of other programs."""
 
 from relposegnn.exchange.runs import export_poses
 from relposegnn.records import recorded

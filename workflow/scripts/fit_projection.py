@@ -1,4 +1,4 @@
-"""Fit the projection that shortens a scene's descriptors to its database images."""
+"""Fit, to database images of a scene, the projection that shortens its descriptors."""
 
 from relposegnn.records import recorded
 from relposegnn.retrieval.descriptors import ProjectionSettings, fit_projection

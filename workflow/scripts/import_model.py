@@ -1,4 +1,4 @@
-"""Bring one of the authors' checkpoints into this project's own format."""
+"""Convert one of the authors' checkpoints into this project's own format."""
 
 from relposegnn.authors.models import import_model
 from relposegnn.model_settings import ModelSettings

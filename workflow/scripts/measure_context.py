@@ -1,4 +1,4 @@
-"""Measure what the other images of a graph change in the estimates of a scene's test queries."""
+"""Measure how the other images of a graph change the estimates of a scene's test queries."""
 
 from relposegnn.aggregation import LocalizationSettings
 from relposegnn.context import measure_context

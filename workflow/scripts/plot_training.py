@@ -1,4 +1,4 @@
-"""Draw the course of a training."""
+"""Draw the training curves of a run."""
 
 from relposegnn.figures.curves import plot_training
 from relposegnn.records import recorded

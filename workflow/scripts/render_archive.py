@@ -1,4 +1,4 @@
-"""Render a generated room and zip it as 7-Scenes' archives are."""
+"""Render a generated room into a zip archive laid out like those of 7-Scenes."""
 
 from generated_rooms.archive import render_archive
 from generated_rooms.recordings import Recording

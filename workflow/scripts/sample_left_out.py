@@ -1,4 +1,4 @@
-"""Sample graphs of database frames whose surroundings are left out."""
+"""Sample graphs of database frames as queries, without the frames around them."""
 
 from relposegnn.left_out import sample_left_out
 from relposegnn.neighbour_choice import SamplingSettings

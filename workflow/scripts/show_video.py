@@ -1,4 +1,4 @@
-"""Put a film into a page, for Snakemake's report."""
+"""Embed a film in an HTML page, for Snakemake's report."""
 
 from relposegnn.records import recorded
 from relposegnn.reporting.pictures import write_film_page

@@ -11,7 +11,7 @@ if __name__ == "__main__":
     with recorded(snakemake):
         paths = iter(snakemake.input.scores)
         rows = [(run, scene, *islice(paths, count)) for run, scene, count in snakemake.params.rows]
-        literature = snakemake.input.literature  # no file: nothing to compare with
+        literature = snakemake.input.literature  # one file, or none to compare with
         tabulate_ablations(
             rows,
             TableFiles(**snakemake.output),

@@ -8,7 +8,7 @@ from relposegnn.tables.literature import Literature
 if __name__ == "__main__":
     with recorded(snakemake):
         runs = zip(snakemake.params.runs, snakemake.input.scores, strict=True)
-        literature = snakemake.input.literature  # no file: nothing to compare with
+        literature = snakemake.input.literature  # one file, or none to compare with
         tabulate_experiment(
             [(run, scene, path) for (run, scene), path in runs],
             TableFiles(**snakemake.output),

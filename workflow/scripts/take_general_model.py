@@ -1,4 +1,4 @@
-"""Take a network that was trained on other places."""
+"""Copy a network that was trained on other places."""
 
 import shutil
 

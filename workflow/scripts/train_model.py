@@ -11,7 +11,7 @@ from relposegnn.training_settings import TrainingSettings
 
 if __name__ == "__main__":
     with recorded(snakemake):
-        # Features and cameras for each scene, or none where the network wants none.
+        # Features and cameras are given for every scene, or for none if the network needs none.
         kinds = ("frames", "graphs", "features", "camera")
         given = {kind: snakemake.input[kind] for kind in kinds if snakemake.input[kind]}
         files = (
