@@ -63,7 +63,7 @@ def test_image_names_may_hold_blanks(folder):
         (f"{TRAIN[1]}.png 1 2 3 0.5 0 0 0", "quaternion 0.5 0 0 0 has length 0.5, expected 1"),
         (f"seq1/gone.png {POSE}", r"names 'seq1/gone.png', but there is no image .*college/seq1"),
         (f"../college/{TRAIN[1]}.png {POSE}", "expected a path inside"),
-        (f"{TRAIN[0]}.png {POSE}", r"is listed before as seq1/frame00001 .*dataset_train\.txt:4"),
+        (f"{TRAIN[0]}.png {POSE}", r"is already listed as seq1/frame00001 .*dataset_train\.txt:4"),
     ],
 )
 def test_bad_lines_are_named(folder, line, message):
@@ -74,7 +74,7 @@ def test_bad_lines_are_named(folder, line, message):
 
 def test_image_in_both_lists(folder):
     replace_line(folder / "dataset_test.txt", 5, f"{TRAIN[0]}.png {POSE}")
-    message = r"dataset_test\.txt:5: .*before .*dataset_train\.txt:4, expected .* one split"
+    message = r"dataset_test\.txt:5: .*already listed .*dataset_train\.txt:4, expected .* one split"
     with pytest.raises(InputError, match=message):
         read_scene(folder)
 
@@ -82,7 +82,7 @@ def test_image_in_both_lists(folder):
 def test_missing_header_would_lose_images(folder):
     path = folder / "dataset_train.txt"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[3:]))
-    message = r"dataset_train\.txt:1: is a pose already .*expected 3 header"
+    message = r"dataset_train\.txt:1: is already a pose .*expected 3 header"
     with pytest.raises(InputError, match=message):
         read_scene(folder)
 
@@ -99,5 +99,5 @@ def test_missing_and_empty_lists(folder, name):
 
 def test_binary_list(folder):
     (folder / "dataset_test.txt").write_bytes(b"\xff\xfe\x00\x80")
-    with pytest.raises(InputError, match=r"dataset_test\.txt: is no text.*expected UTF-8"):
+    with pytest.raises(InputError, match=r"dataset_test\.txt: is not text.*expected UTF-8"):
         read_scene(folder)

@@ -80,7 +80,7 @@ def test_a_pose_table_named_test_is_no_list_of_queries(folder, tmp_path):
     [
         ("seq9/gone.png", r"test\.txt:1: names 'seq9/gone\.png', which has no pose in .*sparse/0"),
         ("seq3/frame00001", r"test\.txt:1: .*such as 'seq1/frame00001\.png'"),
-        (f"{TEST[0]}.png\n{TEST[0]}.png", r"test\.txt:2: names .* again, see .*test\.txt:1"),
+        (f"{TEST[0]}.png\n{TEST[0]}.png", r"test\.txt:2: names .* again, as .*test\.txt:1"),
         ("\n# none\n", r"test\.txt: names no image"),
         ("\n".join(f"{name}.png" for name in TRAIN + TEST), "its database is empty"),
     ],
@@ -280,7 +280,7 @@ def test_bytes_behind_the_records(rigged):
     path.write_bytes(
         (int.from_bytes(content[:8], "little") - 1).to_bytes(8, "little") + content[8:]
     )
-    with pytest.raises(InputError, match=r"images\.bin: has \d+ bytes behind as many records"):
+    with pytest.raises(InputError, match=r"images\.bin: has \d+ bytes after as many records"):
         read_model(rigged)
 
 

@@ -86,8 +86,8 @@ def test_comments_and_blanks_in_text(tmp_path):
         ("seq1/gone.png", [1, 0, 0, 0], "there is no image"),
         ("../garage/seq1/frame00002.png", [1, 0, 0, 0], "expected a path inside"),
         ("/etc/passwd", [1, 0, 0, 0], "expected a path inside"),
-        (f"{TRAIN[0]}.png", [1, 0, 0, 0], r"listed before .*train\.(csv|txt):2"),
-        (f"./{TRAIN[0]}.png", [1, 0, 0, 0], r"listed before .*train\.(csv|txt):2"),
+        (f"{TRAIN[0]}.png", [1, 0, 0, 0], r"already listed .*train\.(csv|txt):2"),
+        (f"./{TRAIN[0]}.png", [1, 0, 0, 0], r"already listed .*train\.(csv|txt):2"),
     ],
 )
 def test_bad_rows_are_named(folder, image, quaternion, message):
@@ -103,14 +103,14 @@ def test_nearly_unit_quaternions_pass(folder):
 
 def test_image_in_both_splits(folder):
     set_row(table(folder, "test"), f"{TRAIN[3]}.png", [1, 0, 0, 0])
-    with pytest.raises(InputError, match=r"test\.\w+:3: .*before .*train\.\w+:5"):
+    with pytest.raises(InputError, match=r"test\.\w+:3: .*already listed .*train\.\w+:5"):
         read_scene(folder)
 
 
 def test_names_that_differ_in_their_suffix_alone(folder):
     (folder / "seq1/frame00001.jpg").write_bytes(b"image")
     set_row(table(folder, "train"), "seq1/frame00001.jpg", [1, 0, 0, 0])
-    with pytest.raises(InputError, match=r"expected every image once.*name of its own before"):
+    with pytest.raises(InputError, match=r"expected every image once.*names that differ before"):
         read_scene(folder)
 
 
@@ -140,7 +140,7 @@ def test_only_queries(folder):
     ("header", "message"),
     [
         ("image,tx,ty,tz,qw,qx,qy", "has 0 columns 'qz'"),
-        ("image;tx;ty;tz;qw;qx;qy;qz", "has 0 columns 'image' .*comma between"),
+        ("image;tx;ty;tz;qw;qx;qy;qz", "has 0 columns 'image' .*separate them by commas"),
         ("image,tx,ty,tz,qw,qx,qy,qz,tx", "has 2 columns 'tx'"),
         ("", "has 0 columns 'image'"),
     ],
@@ -156,7 +156,7 @@ def test_bad_header(csv_folder, header, message):
 def test_rows_of_other_lengths(csv_folder, row):
     path = csv_folder / "train.csv"
     path.write_text(path.read_text() + row)
-    with pytest.raises(InputError, match=r"train\.csv:6: has more or fewer fields"):
+    with pytest.raises(InputError, match=r"train\.csv:6: has [79] fields, expected 8"):
         read_scene(csv_folder)
 
 
@@ -175,7 +175,7 @@ def test_a_column_without_a_name(csv_folder, trailing):
     for frame in scene.train:
         np.testing.assert_allclose(frame.world_from_cam, poses[frame.name], atol=1e-9)
     path.write_text(path.read_text() + "0,a.png,1,2,3,1,0,0,0,9")
-    with pytest.raises(InputError, match=r"train\.csv:6: has more or .* header, 10, expected 9"):
+    with pytest.raises(InputError, match=r"train\.csv:6: has 10 fields, expected 9"):
         read_scene(csv_folder)
 
 

@@ -134,7 +134,7 @@ def bad_pose(row: int, column: int, value: float) -> str:
     [
         ("", "expected a 4x4 camera-to-world pose"),
         ("1 0 0 0\n0 1 0 0\n0 0 1 0", "holds 3x4 numbers, expected a 4x4"),
-        ("1 0 0 0\n0 1 0\n0 0 1 0\n0 0 0 1", "rows of 3 and of 4 numbers, expected a 4x4"),
+        ("1 0 0 0\n0 1 0\n0 0 1 0\n0 0 0 1", "rows of 3 and 4 numbers, expected a 4x4"),
         ("1 0 0 0\n0 one 0 0\n0 0 1 0\n0 0 0 1", "could not convert .*'one'"),
         (bad_pose(1, 3, 2e8), r"position is 2e\+08 m along an axis, expected at most"),
         (bad_pose(0, 0, 3.0), "determinant"),
@@ -151,7 +151,7 @@ def test_bad_pose(folder, text, message):
 
 def test_binary_pose(folder):
     (folder / "seq-03/frame-000004.pose.txt").write_bytes(b"\xff\xfe\x00\x80")
-    with pytest.raises(InputError, match=r"frame-000004\.pose\.txt: is no text"):
+    with pytest.raises(InputError, match=r"frame-000004\.pose\.txt: is not text"):
         read_scene(folder)
 
 
@@ -162,7 +162,7 @@ def test_missing_pose_file(tmp_path):
 
 def test_unknown_scene_lists_the_known(folder):
     write_scene(folder.parent / "cellar", {1: 1, 2: 1})
-    with pytest.raises(InputError, match=r"garage: no such scene; .* holds attic, cellar$"):
+    with pytest.raises(InputError, match=r"garage: no such scene; .* has attic, cellar$"):
         read_scene(folder.parent / "garage")
     with pytest.raises(InputError, match="does not exist either"):
         read_scene(folder.parent / "nowhere/garage")
@@ -211,7 +211,7 @@ def test_sequence_in_both_splits(folder):
 def test_sequence_folder_twice(folder):
     (folder / "seq-1").mkdir()
     with pytest.raises(
-        InputError, match=r"seq-1: has the number of .*seq-01, expected one of each; remove one"
+        InputError, match=r"seq-1: has the same number as .*seq-01, expected each once; remove one"
     ):
         read_scene(folder)
 
@@ -238,5 +238,7 @@ def test_pose_without_frame(folder):
 def test_frame_in_two_formats(folder):
     path = folder / "seq-03/frame-000005.color.jpg"
     Image.new("RGB", (8, 6)).save(path)
-    with pytest.raises(InputError, match=r"color\.png: has the number of .*-000005\.color\.jpg"):
+    with pytest.raises(
+        InputError, match=r"color\.png: has the same number as .*-000005\.color\.jpg"
+    ):
         read_scene(folder)

@@ -1,7 +1,7 @@
 """Reader of Cambridge Landmarks' layout: two lists of images with their poses.
 
-After three header lines: ``seq1/frame00001.png tx ty tz qw qx qy qz``, the camera centre in metres
-and the world-to-camera rotation.
+After three header lines, each line is ``seq1/frame00001.png tx ty tz qw qx qy qz``: the camera
+centre in metres and the world-to-camera rotation.
 """
 
 from pathlib import Path
@@ -36,7 +36,7 @@ def _read_list(folder: Path, path: Path) -> list[Frame]:
     for where, line in lines[:HEADER_LINES]:
         if _is_pose(line):
             raise InputError(
-                f"{where}: is a pose already ({line!r}), expected {HEADER_LINES} header lines first"
+                f"{where}: is already a pose ({line!r}), expected {HEADER_LINES} header lines first"
             )
     listed = [_read_line(folder, line, where) for where, line in lines[HEADER_LINES:] if line]
     if not listed:
@@ -52,6 +52,6 @@ def _read_line(folder: Path, line: str, where: str) -> Frame:
 def _is_pose(line: str) -> bool:
     try:
         parse_pose(split_line(line, "", COLUMNS)[1], "")
-    except ValueError:  # of a blank line; InputError is one too
+    except ValueError:  # from a blank line; InputError is a ValueError too
         return False
     return True

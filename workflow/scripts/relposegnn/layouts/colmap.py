@@ -1,10 +1,11 @@
 """Reader of a COLMAP model with its images: ``images/`` and a sparse model.
 
-The model lies in ``sparse/0``, ``sparse`` or the folder itself, binary or text. ``test.txt`` names
-the queries, one image a line, maybe with a camera as in hloc's lists; all other images are the
-database. Camera axes are OpenCV's. COLMAP finds a scene up to its scale: unless the model was
-aligned, "metres" are the model's own units. Focal lengths are the list's where it tells them, else
-the model's; those of fisheye lenses, of which rays are no such multiples, are not taken.
+The model is in ``sparse/0``, ``sparse`` or the folder itself, binary or text. ``test.txt`` names
+the queries, one image per line, optionally with a camera as in hloc's lists; all other images are
+the database. Camera axes are OpenCV's. COLMAP finds a scene up to its scale: unless the model was
+aligned, "metres" are the model's own units. Focal lengths come from the list where it gives them,
+else from the model. Those of fisheye lenses are not used, because a focal length alone does not
+describe their rays.
 """
 
 import logging
@@ -63,18 +64,19 @@ def read_colmap(folder: Path) -> Scene:
 
 
 def read_model(model: Path) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Return the poses ``world_from_cam`` (4, 4) of a model's registered images by their name.
+    """Return two dictionaries by name of a model's registered images.
 
-    And their focal lengths likewise, in longer sides of the image, NaN where it is no pinhole's.
+    The poses ``world_from_cam`` (4, 4); and the focal lengths in longer sides of the image, NaN for
+    a camera that is not a pinhole.
 
     Raises:
         InputError: pycolmap is not installed, or the model cannot be read or has no poses.
     """
     try:
-        pycolmap = load_pycolmap()  # other layouts are read without it
+        pycolmap = load_pycolmap()  # other layouts do not need it
     except ImportError as error:
         raise InputError(
-            f"{model}: a COLMAP model is read by pycolmap, which cannot be imported ({error}); "
+            f"{model}: a COLMAP model is read with pycolmap, which cannot be imported ({error}); "
             "pip install pycolmap"
         ) from error
     names = _check_files(model)
@@ -89,7 +91,7 @@ def read_model(model: Path) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     for number, image in reconstruction.images.items():
         if not image.has_pose:
             continue
-        # Of text, pycolmap knows the start, up to a blank.
+        # From a text file, pycolmap reads a name only up to its first space.
         name = PurePosixPath(names.get(number, image.name)).as_posix()
         if name in poses:
             raise InputError(f"{model}: has two images {name!r}, expected each once; remove one")
@@ -107,7 +109,7 @@ def pose_of(image: "pycolmap.Image") -> np.ndarray:
 
 
 def _check_files(model: Path) -> dict[int, str]:
-    """Check the files that pycolmap will read; return the names of images in text by number."""
+    """Check the files that pycolmap will read; return the names of a text model's images by ID."""
     if all((model / f"{name}.bin").is_file() for name in ("cameras", "images", "points3D")):
         check_lengths(model)
         return {}
@@ -115,7 +117,7 @@ def _check_files(model: Path) -> dict[int, str]:
 
 
 def _focal_length(camera: "pycolmap.Camera", model: Path) -> float:
-    """Return the focal length of a camera in longer sides of its images; NaN of no pinhole."""
+    """Return a camera's focal length in longer sides of its images; NaN if it is no pinhole."""
     pixels, side = camera.mean_focal_length(), max(camera.width, camera.height)
     if not (side and FOCAL_LENGTHS[0] <= pixels / side <= FOCAL_LENGTHS[1]):
         raise InputError(
@@ -127,12 +129,12 @@ def _focal_length(camera: "pycolmap.Camera", model: Path) -> float:
 
 
 def _find_model(folder: Path) -> Path:
-    """Return the first place with a model; the layout says that there is one."""
+    """Return the first place with a model; the layout guarantees that there is one."""
     found = [folder / place for place in COLMAP_FOLDERS if list((folder / place).glob("cameras.*"))]
     others = [path for path in folder.glob("sparse/*/") if path.name.isdigit()]
     if len(others) > 1:
         logger.warning(
-            "%s: %d models; only %s is read. Their coordinates are not related to each other",
+            "%s: %d models; only %s is read. Models do not share a coordinate system",
             *(folder / "sparse", len(others), found[0]),
         )
     return found[0]

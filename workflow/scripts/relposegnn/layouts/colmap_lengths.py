@@ -1,7 +1,7 @@
-"""Whether the binary files of a COLMAP model are complete.
+"""Checks that the binary files of a COLMAP model are complete.
 
-pycolmap does not check: where a list is cut off it reads on for ever, or reads a wrong pose, and it
-takes a rotation of zeros for none. Each of the files is a number of records (64 bits) and the
+pycolmap does not check: if a list is cut off, it reads forever or reads a wrong pose, and it takes
+a quaternion of zeros for no rotation. Each file is the number of its records (64 bits), then the
 records, of different lengths; all numbers are little-endian.
 """
 
@@ -18,19 +18,19 @@ COUNT_64 = struct.Struct("<Q")
 COUNT_32 = struct.Struct("<I")
 QUATERNION = struct.Struct("<4d")
 POSE = 56  # bytes of a quaternion and a translation
-# Numbers in a camera, by COLMAP's number of its model.
+# Number of parameters of a camera, by COLMAP's number of its camera model.
 PARAMETERS = (3, 4, 4, 5, 8, 8, 12, 5, 4, 5, 12, 16, 4, 5, 3, 4, 6, 2)
-BEYOND_THE_END = (struct.error, IndexError, ValueError, OverflowError)  # what reading there raises
-NO_TEXT = {"Cc", "Cs"}  # control characters, and what stands for bytes that are no UTF-8
+BEYOND_THE_END = (struct.error, IndexError, ValueError, OverflowError)  # raised by reading there
+NO_TEXT = {"Cc", "Cs"}  # control characters, and surrogates for bytes that are not UTF-8
 AGAIN = "copy or export it again"
 
 
 class _NoRecordError(Exception):
-    """What is wrong with a record of a file that is known elsewhere."""
+    """What is wrong with a record; the caller adds the file."""
 
 
 def check_lengths(model: Path) -> None:
-    """Raise InputError where a binary file of a model is not whole; one may be missing."""
+    """Raise InputError if a binary file of a model is not complete; missing files are ignored."""
     for name, end_of in RECORDS.items():
         path = model / name
         if path.is_file():
@@ -38,7 +38,7 @@ def check_lengths(model: Path) -> None:
 
 
 def _check_length(path: Path, end_of: Callable[[mmap.mmap, int], int]) -> None:
-    """Step over the records; nothing is copied into memory but the counts in them."""
+    """Step over the records, reading only their counts, names and rotations."""
     size = path.stat().st_size
     try:
         position = _end_of_records(path, end_of)
@@ -52,7 +52,7 @@ def _check_length(path: Path, end_of: Callable[[mmap.mmap, int], int]) -> None:
         )
     if position < size:
         raise InputError(
-            f"{path}: has {size - position} bytes behind as many records as it tells, expected "
+            f"{path}: has {size - position} bytes after as many records as it announces, expected "
             f"none; {AGAIN}"
         )
 
@@ -75,11 +75,11 @@ def _check_rotation(content: mmap.mmap, start: int, owner: str) -> None:
 
 
 def _camera_end(content: mmap.mmap, start: int) -> int:
-    """Skip id, model, width, height, and 8 bytes for each number of this model."""
+    """Skip id, model, width, height, and 8 bytes for each parameter of this model."""
     camera, model = struct.unpack_from("<II", content, start)
     if model >= len(PARAMETERS):
         raise _NoRecordError(
-            f"camera {camera} has the model {model}, expected one below {len(PARAMETERS)}"
+            f"camera {camera} has model number {model}, expected one below {len(PARAMETERS)}"
         )
     return start + 24 + 8 * PARAMETERS[model]
 
@@ -88,10 +88,10 @@ def _image_end(content: mmap.mmap, start: int) -> int:
     """Skip id, pose and camera, name, zero, number of key points, and 24 bytes for each."""
     name_end = content.find(b"\0", start + 8 + POSE)
     if name_end < 0:
-        raise ValueError("a name without an end")
+        raise ValueError("the name of an image has no end")
     name = content[start + 8 + POSE : name_end].decode(errors="surrogateescape")
     if any(unicodedata.category(character) in NO_TEXT for character in name):
-        raise _NoRecordError(f"an image is called {name[:80]!r}, expected text in UTF-8")
+        raise _NoRecordError(f"an image is named {name[:80]!r}, expected text in UTF-8")
     _check_rotation(content, start + 4, f"image {name}")
     return name_end + 9 + 24 * COUNT_64.unpack_from(content, name_end + 1)[0]
 
@@ -102,13 +102,13 @@ def _point_end(content: mmap.mmap, start: int) -> int:
 
 
 def _frame_end(content: mmap.mmap, start: int) -> int:
-    """Skip id, rig, pose, number of sensors' data, and 16 bytes for each."""
+    """Skip id, rig, pose, number of data IDs, and 16 bytes for each."""
     _check_rotation(content, start + 8, f"frame {COUNT_32.unpack_from(content, start)[0]}")
     return start + 12 + POSE + 16 * COUNT_32.unpack_from(content, start + 8 + POSE)[0]
 
 
 def _rig_end(content: mmap.mmap, start: int) -> int:
-    """Skip id, number of sensors, the reference, and the others, each perhaps with a pose."""
+    """Skip id, number of sensors, the reference sensor, and the others, each maybe with a pose."""
     sensors = COUNT_32.unpack_from(content, start + 4)[0]
     end = start + (16 if sensors else 8)
     for _ in range(sensors - 1):

@@ -1,7 +1,7 @@
-"""Whether the text files of a COLMAP model are complete, and what its images are called.
+"""Checks that the text files of a COLMAP model are complete, and reads the names of its images.
 
-pycolmap does not check: it passes over half of the images where the empty lines between them are
-missing, takes a rotation of zeros for none, and ends the name of an image at its first blank.
+pycolmap does not check: it skips half of the images if the empty lines between them are missing,
+takes a quaternion of zeros for no rotation, and ends the name of an image at its first space.
 """
 
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 from ..runtime import InputError
 from .posed_images import check_quaternion, parse_numbers, read_lines
 
-# COLMAP writes it above the records.
+# A comment that COLMAP writes above the records.
 COUNT = re.compile(r"# Number of (?:cameras|images|points|frames|rigs): (\d+)(?:,.*)?")
 IMAGE = "IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME"
 POINTS = "X Y POINT3D_ID of each key point"
@@ -19,11 +19,11 @@ Line = tuple[str, str]  # where (file:line), and its text
 
 
 def check_text(model: Path) -> dict[int, str]:
-    """Return the names of a model's images by their numbers, blanks and all.
+    """Return the whole names of a model's images, spaces included, by their IDs.
 
     Raises:
-        InputError: a text file of the model is cut off, has lost lines, or holds what is no
-            rotation. One may be missing.
+        InputError: a text file of the model is cut off, lacks lines, or has an invalid rotation.
+            Missing files are ignored.
     """
     names: dict[int, str] = {}
     for file, check in RECORDS.items():
@@ -47,7 +47,7 @@ def _is_record(line: str) -> bool:
 
 
 def _check_count(path: Path, lines: list[Line], count: int) -> None:
-    """Compare the number of records with the one in the comments above them, if it is there."""
+    """Compare the number of records with the one in the comments above them, if there is one."""
     for _, line in lines:
         told = COUNT.fullmatch(line)
         if told and int(told[1]) != count:
@@ -58,7 +58,7 @@ def _check_count(path: Path, lines: list[Line], count: int) -> None:
 
 
 def _image_names(lines: list[Line]) -> dict[int, str]:
-    """Return the names of the images by number, each checked with the line of its key points."""
+    """Return the names of the images by ID; each record and its line of key points is checked."""
     names: dict[int, str] = {}
     rest = iter(lines)
     for where, line in rest:
@@ -70,7 +70,7 @@ def _image_names(lines: list[Line]) -> dict[int, str]:
         number, name = _integer(fields[0], where), fields[9]
         if number in names:
             raise InputError(
-                f"{where}: has the number of {names[number]}, expected each once; {AGAIN}"
+                f"{where}: has the same ID as {names[number]}, expected each once; {AGAIN}"
             )
         _check_rotation(fields[1:8], where)
         _integer(fields[8], where)
@@ -144,7 +144,7 @@ def _refuse(where: str, fields: list[str], expected: str) -> None:
 
 RECORDS = {
     "cameras.txt": _check_camera,
-    "images.txt": None,  # two lines an image, see _image_names
+    "images.txt": None,  # two lines per image, see _image_names
     "points3D.txt": _check_point,
     "frames.txt": _check_frame,
     "rigs.txt": _check_rig,

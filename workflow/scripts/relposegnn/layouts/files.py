@@ -1,6 +1,6 @@
-"""The layouts of a scene, by the files that tell them apart.
+"""The layouts of a scene, and the files by which they are recognised.
 
-Apart from ``reading``, which imports the readers: they and ``archives`` ask here.
+Not part of ``reading``, which imports the readers: these and ``archives`` import this module.
 """
 
 import re
@@ -12,8 +12,8 @@ CAMBRIDGE_SPLITS = {"train": "dataset_train.txt", "test": "dataset_test.txt"}
 TWELVE_SCENES_SPLIT = "split.txt"
 TRANSFORMS = "transforms.json"
 TUM_POSES, TUM_IMAGES = "groundtruth.txt", "rgb.txt"
-COLMAP_FOLDERS = ("sparse/0", "sparse", ".")  # where a model may lie in the scene's folder
-# By their names in messages: files, relative to the scene's folder, any one of which tells them.
+COLMAP_FOLDERS = ("sparse/0", "sparse", ".")  # where a model may be in the scene's folder
+# By name in messages: files, relative to the scene's folder, any of which identifies the layout.
 LAYOUTS = {
     "7-Scenes": list(SEVEN_SCENES_SPLITS.values()),
     "Cambridge Landmarks": list(CAMBRIDGE_SPLITS.values()),
@@ -27,7 +27,7 @@ LAYOUTS = {
     "TUM RGB-D": [TUM_POSES],
     "plain tables of poses": ["train.csv", "train.txt"],
 }
-# Of each, the files that name its queries.
+# The files that name the queries, by layout.
 QUERY_LISTS = {
     "7-Scenes": [SEVEN_SCENES_SPLITS["test"]],
     "Cambridge Landmarks": [CAMBRIDGE_SPLITS["test"]],
@@ -41,14 +41,14 @@ QUERIES_IN_TRANSFORMS = re.compile(rb'"test_filenames"\s*:\s*\[\s*"')
 
 
 def layouts_of(folder: Path) -> list[str]:
-    """Return the layouts of which there is a file in a folder."""
+    """Return the layouts that have one of their files in a folder."""
     return [name for name, marks in LAYOUTS.items() if any((folder / m).is_file() for m in marks)]
 
 
 def lists_queries(folder: Path) -> bool:
-    """Return whether the scene in a folder has queries, by a look at its files that checks nothing.
+    """Return whether the scene in a folder has queries, judged by its files, which are not checked.
 
-    Of a folder without a scene it is not known: its reader has to tell what is wrong.
+    True for a folder without a scene, so that the reader can say what is wrong.
     """
     layouts = layouts_of(folder)
     lists = [folder / name for layout in layouts for name in QUERY_LISTS[layout]]
@@ -71,5 +71,5 @@ def scene_roots(files: Iterable[PurePosixPath]) -> list[PurePosixPath]:
 
 
 def describe_layouts(layouts: Iterable[str] = LAYOUTS) -> str:
-    """Return layouts with what is looked for, for messages."""
+    """Return a list of layouts with the files that identify them, for messages."""
     return "; ".join(f"{name} ({', '.join(LAYOUTS[name])})" for name in layouts)

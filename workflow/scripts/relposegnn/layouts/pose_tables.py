@@ -1,8 +1,8 @@
-"""Reader of the plain layout for own places: images, and tables of their poses.
+"""Reader of the plain layout for your own places: images, and tables of their poses.
 
-Images lie anywhere in the scene's folder. Their camera-to-world poses (metres, OpenCV camera axes)
-stand in ``train.csv`` and ``test.csv``, with a header that names the columns, or in ``train.txt``
-and ``test.txt`` in TUM's order, in which the quaternion's real part comes last.
+Images are anywhere in the scene's folder. Their camera-to-world poses (metres, OpenCV camera axes)
+are in ``train.csv`` and ``test.csv``, with a header that names the columns, or in ``train.txt`` and
+``test.txt`` in TUM's order, in which the quaternion's real part comes last.
 """
 
 import csv
@@ -25,11 +25,12 @@ TXT_COLUMNS = "image tx ty tz qx qy qz qw"
 def read_pose_tables(folder: Path) -> Scene:
     """Read a scene in the plain layout; frames are in the order of their names.
 
-    The table of the queries may be missing: then there are none.
+    If the table of the queries is missing, there are none.
 
     Raises:
-        InputError: no table of the database, two of one split, a table without images or with a
-            bad line, an image missing, outside the folder, listed twice or in both splits.
+        InputError: there is no table of the database, there are two of one split, a table has no
+            images or a bad line, or an image is missing, outside the folder, listed twice or in
+            both splits.
     """
     train = _read_split(folder, "train")
     if train is None:
@@ -41,7 +42,7 @@ def read_pose_tables(folder: Path) -> Scene:
 
 
 def _read_split(folder: Path, split: str) -> list[Frame] | None:
-    """Return the listed frames of a split; None where it has no table."""
+    """Return the listed frames of a split; None if it has no table."""
     paths = [path for suffix in ("csv", "txt") if (path := folder / f"{split}.{suffix}").is_file()]
     if not paths:
         return None
@@ -58,7 +59,7 @@ def _read_split(folder: Path, split: str) -> list[Frame] | None:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield where, image and numbers (tx ty tz qw qx qy qz) of each row of a CSV."""
+    """Yield ``file:line``, image and numbers (tx ty tz qw qx qy qz) of each row of a CSV."""
     lines = [(where, line) for where, line in read_lines(path) if line]
     fields = (_csv_fields(line, where) for where, line in lines)
     header = [name.strip() for name in next(fields, [])]
@@ -66,32 +67,32 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, str, list[str]]]:
         if header.count(column) != 1:
             raise InputError(
                 f"{path}: has {header.count(column)} columns {column!r} in its header "
-                f"{','.join(header)!r}, expected one each of {','.join(CSV_COLUMNS)}, comma "
-                "between"
+                f"{','.join(header)!r}, expected one each of {','.join(CSV_COLUMNS)}; separate "
+                "them by commas"
             )
     for (where, _), values in zip(lines[1:], fields, strict=True):
         if len(values) != len(header):
             raise InputError(
-                f"{where}: has more or fewer fields than the header, {len(values)}, expected "
-                f"{len(header)}; correct the line"
+                f"{where}: has {len(values)} fields, expected {len(header)}, as many as the "
+                "header; correct the line"
             )
         row = dict(zip(header, values, strict=True))
         yield where, row["image"].strip(), [row[column].strip() for column in CSV_COLUMNS[1:]]
 
 
 def _csv_fields(line: str, where: str) -> list[str]:
-    """Return the fields of one line: a quote that is not closed there would swallow the next."""
+    """Return the fields of one line: an unclosed quote must not swallow the next line."""
     try:
         return next(csv.reader([line], skipinitialspace=True, strict=True))
     except csv.Error as error:
         raise InputError(
-            f"{where}: is no row of a CSV ({error}), expected {','.join(CSV_COLUMNS)}; each row "
-            "has a line of its own"
+            f"{where}: is not a row of a CSV ({error}), expected {','.join(CSV_COLUMNS)}; write "
+            "each row on one line"
         ) from error
 
 
 def _txt_rows(path: Path) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield where, image and numbers (tx ty tz qw qx qy qz) of each line in TUM's order."""
+    """Yield ``file:line``, image and numbers (tx ty tz qw qx qy qz) of lines in TUM's order."""
     for where, line in read_lines(path):
         if not line or line.startswith("#"):
             continue

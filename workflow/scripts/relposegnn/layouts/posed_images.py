@@ -1,4 +1,4 @@
-"""Posed images as a file lists them: one image and one pose a line, checked."""
+"""Reading and checking lists of posed images: one image and one pose per line."""
 
 import math
 import re
@@ -11,9 +11,9 @@ from ..poses import check_pose, pose_from_quaternion
 from ..runtime import InputError
 from ..scenes import Frame, Scene, in_recorded_order
 
-FOCAL_LENGTHS = 0.01, 100  # that a lens may have, in longer sides of the image
+FOCAL_LENGTHS = 0.01, 100  # the range of a lens, in longer sides of the image
 UNIT_TOLERANCE = 1e-3  # how far the length of a quaternion may be from 1
-# As Windows' programs write what is not finite: 1.#INF, -1.#QNAN0.
+# How Windows programs write numbers that are not finite: 1.#INF, -1.#QNAN0.
 WINDOWS_NAN = re.compile(r"[+-]?\d\.#(?:INF|IND|QNAN|SNAN)\d*", re.IGNORECASE)
 TIME = re.compile(r"\d+(?:\.\d*)?")
 
@@ -22,41 +22,41 @@ def read_text(path: Path) -> str:
     """Return the text of a file in UTF-8.
 
     Raises:
-        InputError: the file cannot be read, or is no such text.
+        InputError: the file cannot be read, or is not UTF-8 text.
     """
     try:
         content = path.read_bytes()
-        if b"\0" in content:  # every other byte of English in UTF-16
+        if b"\0" in content:  # every other byte of ASCII text in UTF-16
             raise InputError(
-                f"{path}: is no text, or text in UTF-16 (it holds bytes of zero), expected UTF-8; "
-                "save it anew as UTF-8"
+                f"{path}: is not text, or text in UTF-16 (it has zero bytes), expected UTF-8; "
+                "save it as UTF-8"
             )
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{path}: is no text ({error}), expected UTF-8; save it anew as UTF-8"
+            f"{path}: is not text ({error}), expected UTF-8; save it as UTF-8"
         ) from error
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be read ({error.strerror}), expected a file of text"
+            f"{path}: cannot be read ({error.strerror}), expected a text file"
         ) from error
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield where (``file:line``, from 1) and the text of every line, blank ones too.
+    """Yield ``file:line`` (from 1) and the stripped text of every line, blank ones too.
 
     Raises:
-        InputError: as ``read_text``.
+        InputError: see ``read_text``.
     """
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         yield f"{path}:{number}", line.strip()
 
 
 def split_line(line: str, where: str, columns: str) -> tuple[str, list[str]]:
-    """Return the image, whose name may hold blanks, and the seven numbers of a line.
+    """Return the image, whose name may have spaces, and the seven numbers of a line.
 
     Raises:
-        InputError: there are fewer fields; ``columns`` is what they should have been.
+        InputError: there are fewer fields; the message names the expected ``columns``.
     """
     image, *numbers = line.rsplit(maxsplit=7)
     if len(numbers) != 7:
@@ -69,16 +69,16 @@ def parse_numbers(
     where: str,
     expected: str = "the numbers of a pose; correct it, or remove the frame",
 ) -> np.ndarray:
-    """Return numbers of text, float64, as finite or not as they are written.
+    """Return text fields as float64 numbers, which need not be finite.
 
-    ``expected`` is what a message tells that they should have been, and what to do.
+    An error says what was ``expected``, and what to do.
 
     Raises:
-        InputError: a field is no number.
+        InputError: a field is not a number.
     """
     try:
-        if any("_" in field for field in fields):  # Python takes it for a separator
-            raise ValueError(f"{' '.join(fields)!r} holds an underscore")
+        if any("_" in field for field in fields):  # Python accepts it between digits
+            raise ValueError(f"{' '.join(fields)!r} has an underscore")
         return np.array([WINDOWS_NAN.sub("nan", field) for field in fields], dtype=np.float64)
     except ValueError as error:
         raise InputError(f"{where}: {error}, expected {expected}") from error
@@ -87,11 +87,12 @@ def parse_numbers(
 def parse_pose(fields: Sequence[str], where: str, inverse: bool = False) -> np.ndarray:
     """Return the pose ``world_from_cam`` (4, 4) of seven fields, camera centre and quaternion.
 
-    NaN where a number is not finite, see ``reading.read_scene``. The quaternion's rotation is taken
-    backwards where it is the ``inverse``.
+    The pose is NaN if a number is not finite, see ``reading.read_scene``. With ``inverse``, the
+    quaternion is the world-to-camera rotation.
 
     Raises:
-        InputError: no numbers, no unit quaternion, or no camera can be there.
+        InputError: the fields are not numbers, the quaternion has not unit length, or the pose is
+            invalid (see ``poses.check_pose``).
     """
     numbers = parse_numbers(fields, where)
     if not np.isfinite(numbers).all():
@@ -103,17 +104,17 @@ def parse_pose(fields: Sequence[str], where: str, inverse: bool = False) -> np.n
 
 
 def check_quaternion(quaternion: Sequence[float], where: str) -> None:
-    """Check that four numbers are a unit quaternion, to what four decimals leave of it.
+    """Check that four numbers are a unit quaternion, as far as numbers of four decimals can be.
 
     Raises:
         InputError: they are not.
     """
     length = math.hypot(*quaternion)
-    if not abs(length - 1) <= UNIT_TOLERANCE:  # neither is NaN
+    if not abs(length - 1) <= UNIT_TOLERANCE:  # also true for NaN
         shown = " ".join(f"{number:.6g}" for number in quaternion)
         raise InputError(
             f"{where}: the quaternion {shown} has length {length:.4g}, expected 1; are the columns "
-            "in the order that this layout has?"
+            "in the order of this layout?"
         )
 
 
@@ -127,12 +128,12 @@ def listed_frame(
     """Return the frame of an image, named by its path in ``folder`` without the suffix.
 
     Raises:
-        InputError: the path leads out of the folder, or there is no such file or none can be.
+        InputError: the path leads out of the folder, is too long, or there is no such file.
     """
     path = PurePosixPath(image)
     if path.is_absolute() or ".." in path.parts:
         raise InputError(
-            f"{where}: names {image!r}, expected a path inside {folder}; name it relative to there"
+            f"{where}: names {image!r}, expected a path inside {folder}; make it relative to that"
         )
     try:
         found = (folder / path).is_file()
@@ -150,29 +151,27 @@ def listed_frame(
 
 
 def _advice(image: str) -> str:
-    """Return what the name of an image that is not there may be instead, with what to do."""
+    """Return advice on the name of a missing image: what it seems to be, and what to do."""
     if TIME.fullmatch(image):
         return (
             "; this is a time, as in TUM's trajectories, expected the path of the image that was "
-            "taken then, such as rgb/0001.png, in its place; or call the trajectory "
-            "groundtruth.txt, with the times of the images in rgb.txt"
+            "taken then, such as rgb/0001.png; or name the trajectory groundtruth.txt, and list "
+            "the times of the images in rgb.txt"
         )
     if "\\" in image:
-        return "; folders are divided by backslashes, expected slashes: replace each \\ by /"
+        return "; folders are separated by backslashes, expected slashes: replace each \\ by /"
     if TIME.fullmatch(image.split(" ")[-1]):
-        return "; are there more than seven numbers behind the image? expected just those of a pose"
+        return "; are there more than seven numbers after the image? expected only those of a pose"
     return ", expected its file there; correct the name, or remove the frame"
 
 
 def scene_of_lists(
     folder: Path, train: list[Frame], test: list[Frame], timed: bool = False
 ) -> Scene:
-    """Return the scene of two lists, of which ``timed`` ones are in the order of their times.
-
-    The lines of others may stand in any order: their images are in that of their names.
+    """Return the scene of two lists: ``timed`` ones keep their order, others are sorted by name.
 
     Raises:
-        InputError: the database is empty, or two images have one name.
+        InputError: the database is empty, or two images have the same name.
     """
     if not train:
         raise InputError(f"{folder}: its database is empty, expected images with poses")
@@ -180,9 +179,9 @@ def scene_of_lists(
     for frame in train + test:
         if frame.name in first:
             raise InputError(
-                f"{frame.where}: {frame.image.relative_to(folder)} is listed before as "
+                f"{frame.where}: {frame.image.relative_to(folder)} is already listed as "
                 f"{frame.name} in {first[frame.name]}, expected every image once, in one split, "
-                "with a name of its own before the suffix; remove one"
+                "and names that differ before the suffix; remove one"
             )
         first[frame.name] = frame.where
     lists = (train, test) if timed else map(in_recorded_order, (train, test))

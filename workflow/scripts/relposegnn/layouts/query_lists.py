@@ -1,4 +1,4 @@
-"""Lists of the images of a place that are queries: names, or hloc's lines with a camera each."""
+"""Lists that name the queries among a place's images, plain or in hloc's format with cameras."""
 
 import logging
 import math
@@ -12,9 +12,9 @@ from .posed_images import FOCAL_LENGTHS, parse_numbers, read_lines
 
 logger = logging.getLogger(__name__)
 
-QUERIES = "test.txt"  # in the folder of a scene whose poses stand elsewhere
-# COLMAP's camera models: parameters, and how many of them, the first, are focal lengths in pixels.
-# Of a fisheye lens, the rays are no multiples of one: none.
+QUERIES = "test.txt"  # in the folder of a scene, for layouts that have the poses elsewhere
+# COLMAP's camera models: number of parameters, and how many of them, the first ones, are focal
+# lengths in pixels; 0 for fisheye lenses, whose rays a focal length alone does not describe.
 CAMERA_MODELS = {
     "SIMPLE_PINHOLE": (3, 1),
     "PINHOLE": (4, 2),
@@ -38,7 +38,7 @@ class Query(NamedTuple):
 
     Attributes:
         where: file and line.
-        focal_length: in longer sides of the image; NaN where it is not told, or of no pinhole.
+        focal_length: in longer sides of the image; NaN if not given, or not a pinhole's.
     """
 
     where: str
@@ -48,24 +48,25 @@ class Query(NamedTuple):
 def read_queries(
     path: Path, images: Collection[str], model: Path, aliases: Mapping[str, str] | None = None
 ) -> dict[str, Query]:
-    """Return the queries by the names of their images; none where there is no list.
+    """Return the queries by the names of their images; empty if there is no list.
 
     Args:
         path: of the list.
-        images: names that may stand in it.
-        model: what has the poses of these images, for messages.
-        aliases: other names that may stand for some of them.
+        images: names that may occur in it.
+        model: the file or folder with the poses of these images, for messages.
+        aliases: other names of some of them.
 
     Raises:
-        InputError: an image is none of a model's, or named twice, a camera is none, or the list is
-            empty, or there is one of another layout.
+        InputError: an image is not in ``images``, or named twice, a camera is invalid, the list is
+            empty, or there is a table of queries of another layout.
     """
     if (table := path.with_suffix(".csv")).is_file():
         raise InputError(
-            f"{table}: is a table of queries beside {model}, expected their names in {path.name}, "
-            "one a line: their poses stand in the model; list them there, or move the table away"
+            f"{table}: is a table of queries beside {model}, expected only their names in "
+            f"{path.name}, one per line, because the model has their poses; list them there, or "
+            "move the table away"
         )
-    images = dict.fromkeys(images)  # to look into
+    images = dict.fromkeys(images)  # for fast look-up, in order
     if not path.is_file():
         return {}
     queries: dict[str, Query] = {}
@@ -78,11 +79,12 @@ def read_queries(
         if name not in images:
             raise InputError(
                 f"{where}: names {name!r}, which has no pose in {model}, expected one of its "
-                f"images, such as {min(images)!r}, one a line, or hloc's {COLUMNS}"
+                f"images, such as {min(images)!r}, one per line, or hloc's {COLUMNS}"
             )
         if name in queries:
             raise InputError(
-                f"{where}: names {name!r} again, see {queries[name].where}; remove one"
+                f"{where}: names {name!r} again, as {queries[name].where} does, expected each "
+                "once; remove one"
             )
         length = _focal_length(hloc[2], hloc[3].split(), where) if hloc else math.nan
         queries[name] = Query(where, length)
@@ -97,7 +99,7 @@ def _focal_length(model: str, fields: list[str], where: str) -> float:
     numbers = parse_numbers(fields, where, f"{COLUMNS}; correct the line")
     if len(numbers) != 2 + count:
         raise InputError(
-            f"{where}: has {len(numbers)} numbers behind {model}, expected {2 + count}, {COLUMNS}; "
+            f"{where}: has {len(numbers)} numbers after {model}, expected {2 + count}, {COLUMNS}; "
             "correct the line"
         )
     if not lengths:

@@ -1,4 +1,4 @@
-"""Reading a scene in any layout: which one it is, its files tell."""
+"""Reading a scene in any layout, which is recognised by its files."""
 
 import logging
 from pathlib import Path
@@ -28,17 +28,18 @@ READERS = {
     "plain tables of poses": read_pose_tables,
 }
 REFUSE, LEAVE_OUT = "refuse", "leave_out"  # what to do with frames whose tracking was lost
-SHOWN_POSES = 100  # more are counted, not listed
+SHOWN_POSES = 100  # in a message; any more are only counted
 
 
 def read_scene(folder: str | Path, lost_poses: str = REFUSE) -> Scene:
     """Read the scene in a folder.
 
-    Trackers write poses that are not finite where they are lost: the scene is refused with all of
-    them, or read without these frames, counted in the log, by ``lost_poses``.
+    A tracker that is lost writes poses that are not finite. ``lost_poses`` says whether such a
+    scene is refused, or read without these frames, which are counted in the log.
 
     Raises:
-        InputError: no such folder, files of no layout or of two, or the scene is not complete.
+        InputError: there is no such folder, it has files of no layout or of two, or the scene is
+            not complete.
     """
     folder = Path(folder)
     layout = layout_of(folder)
@@ -61,12 +62,12 @@ def _with_finite_poses(scene: Scene, folder: Path, lost_poses: str) -> Scene:
     found = f"{len(lost)} of {len(frames)} poses are not finite: {', '.join(places)}"
     if lost_poses != LEAVE_OUT:
         raise InputError(
-            f"{folder}: {found}; expected numbers. Where a tracker was lost, leave these frames "
-            f"out by frames.lost_poses: {LEAVE_OUT}, or --lost-poses {LEAVE_OUT} of a command"
+            f"{folder}: {found}; expected numbers. If a tracker was lost there, leave these frames "
+            f"out: set frames.lost_poses to {LEAVE_OUT}, or give --lost-poses {LEAVE_OUT}"
         )
     kept = Scene(scene.name, _finite(scene.train), _finite(scene.test))
     if not kept.train:
-        raise InputError(f"{folder}: {found}, expected some in the database that are")
+        raise InputError(f"{folder}: {found}, expected some finite poses in the database")
     logger.warning("%s: %s; these frames are left out", folder, found)
     if scene.test and not kept.test:
         logger.warning("%s: no query is left, so nothing can be scored here", folder)
@@ -81,33 +82,33 @@ def layout_of(folder: Path) -> str:
     """Return the layout of the scene in a folder.
 
     Raises:
-        InputError: no such folder, or files of no layout or of two.
+        InputError: there is no such folder, or it has files of no layout or of two.
     """
     if folder.is_file():
         raise InputError(
-            f"{folder}: is a file, expected the folder of a scene; a zip archive is extracted by "
-            "the pipeline, source: download"
+            f"{folder}: is a file, expected the folder of a scene; the pipeline extracts zip "
+            "archives with source: download"
         )
     if not folder.is_dir():
         raise InputError(
-            f"{folder}: no such scene; {folder.parent} holds {_known_scenes(folder.parent)}"
+            f"{folder}: no such scene; {folder.parent} has {_known_scenes(folder.parent)}"
         )
     layouts = layouts_of(folder)
     if not layouts:
         raise InputError(
-            f"{folder}: holds no scene, expected the files of a layout: {describe_layouts()}. The "
-            "poses of photos without any are found by relposegnn find-poses"
+            f"{folder}: holds no scene, expected the files of a layout: {describe_layouts()}. If "
+            "the photos have no poses, find them with relposegnn find-poses"
         )
     if len(layouts) > 1:
         raise InputError(
             f"{folder}: holds files of {len(layouts)} layouts, expected one: "
-            f"{describe_layouts(layouts)}; move those of the others away"
+            f"{describe_layouts(layouts)}; move the files of the others away"
         )
     return layouts[0]
 
 
 def _known_scenes(folder: Path) -> str:
-    """Return what could have been meant, for a message."""
+    """Return the scenes beside a missing one, for a message."""
     if not folder.is_dir():
         return "nothing: this folder does not exist either"
     names = sorted(path.name for path in folder.iterdir() if path.is_dir() and layouts_of(path))

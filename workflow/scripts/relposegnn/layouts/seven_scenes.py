@@ -17,7 +17,7 @@ from .posed_images import parse_numbers, read_lines, read_text
 IMAGE_FOLDERS = ("", "rgb")  # beside the poses, or apart
 POSE_FOLDERS = ("", "poses")
 
-SEQUENCE = re.compile(r"seq(?:uence)?[-_ ]*0*(\d+)", re.IGNORECASE)  # a folder, a split's line
+SEQUENCE = re.compile(r"seq(?:uence)?[-_ ]*0*(\d+)", re.IGNORECASE)  # a folder, or a split's line
 COLOUR_FILE = re.compile(r"frame-(\d+)(?:\.color)?\.(?:png|jpe?g)", re.IGNORECASE)
 POSE_FILE = re.compile(r"frame-(\d+)\.pose\.txt", re.IGNORECASE)
 
@@ -25,11 +25,11 @@ POSE_FILE = re.compile(r"frame-(\d+)\.pose\.txt", re.IGNORECASE)
 def read_seven_scenes(folder: Path) -> Scene:
     """Read a scene in 7-Scenes' layout: two split files and one folder per sequence.
 
-    Colour images are PNG or JPEG; images and poses lie side by side or in ``rgb`` and ``poses``.
+    Colour images are PNG or JPEG; images and poses are side by side or in ``rgb`` and ``poses``.
 
     Raises:
-        InputError: split file missing, a sequence absent, empty or in both splits, a frame without
-            image or pose, or a pose that is none.
+        InputError: a split file is missing, a sequence is missing, empty or in both splits, a frame
+            has no image or pose, or a pose is invalid.
     """
     splits = {split: _read_split(folder / SEVEN_SCENES_SPLITS[split]) for split in SPLITS}
     shared = sorted(set(splits["train"]) & set(splits["test"]))
@@ -54,10 +54,11 @@ def read_seven_scenes(folder: Path) -> Scene:
 def read_pose(path: str | Path) -> np.ndarray:
     """Return the camera-to-world pose (4, 4), float64, of a text file.
 
-    Four rows of four numbers, apart by blanks, tabs or commas; some may not be finite.
+    Four rows of four numbers, separated by spaces, tabs or commas; they need not be finite.
 
     Raises:
-        InputError: missing, not numbers, or no pose (see ``poses.check_pose``).
+        InputError: the file is missing, or holds no numbers or an invalid pose (see
+            ``poses.check_pose``).
     """
     refuse_special_file(path)
     lines = read_text(Path(path)).replace(",", " ").splitlines()
@@ -65,7 +66,7 @@ def read_pose(path: str | Path) -> np.ndarray:
     lengths = {len(row) for row in rows}
     if len(lengths) > 1:
         raise InputError(
-            f"{path}: has rows of {min(lengths)} and of {max(lengths)} numbers, expected a 4x4 "
+            f"{path}: has rows of {min(lengths)} and {max(lengths)} numbers, expected a 4x4 "
             "camera-to-world pose; extract or export it again"
         )
     pose = np.array([parse_numbers(row, str(path)) for row in rows])
@@ -78,7 +79,7 @@ def _read_split(path: Path) -> list[int]:
     """Return the sequence numbers of a split file, increasing."""
     if not path.is_file():
         raise InputError(
-            f"{path}: no such file, expected the sequences of this split, one a line "
+            f"{path}: no such file, expected the sequences of this split, one per line "
             "(sequence1); is this a scene of 7-Scenes, completely extracted?"
         )
     numbers = []
@@ -87,7 +88,7 @@ def _read_split(path: Path) -> list[int]:
             continue
         match = SEQUENCE.fullmatch(line)
         if match is None:
-            raise InputError(f"{where}: says {line!r}, expected sequence1 or alike, one a line")
+            raise InputError(f"{where}: says {line!r}, expected sequence1 or alike, one per line")
         if int(match[1]) in numbers:
             raise InputError(
                 f"{where}: names sequence {match[1]} a second time, expected each once; remove one"
@@ -110,7 +111,7 @@ def paired_files(image_folders: list[Path], pose_folders: list[Path]) -> dict[in
     """Return the image and the pose of each frame in some folders, by its number, increasing.
 
     Raises:
-        InputError: there is none, or an image or a pose is missing, or there twice.
+        InputError: there are no frames, or an image or a pose is missing or exists twice.
     """
     images = _numbered(image_folders, COLOUR_FILE)
     poses = _numbered(pose_folders, POSE_FILE)
@@ -135,13 +136,13 @@ def paired_files(image_folders: list[Path], pose_folders: list[Path]) -> dict[in
 def posed_frame(
     sequence: int, number: int, image: Path, pose: Path, focal_length: float = math.nan
 ) -> Frame:
-    """Return a frame of a sequence by its two files, and its focal length in longer sides."""
+    """Return a frame of a sequence from its two files; the focal length is in longer sides."""
     name = f"{_sequence_name(sequence)}/frame-{number:06d}"
     return Frame(name, image, read_pose(pose), focal_length, str(pose))
 
 
 def _numbered(places: list[Path], pattern: re.Pattern) -> dict[int, Path]:
-    """Return what lies in these folders by the number in its name; other names are not ours."""
+    """Return what is in ``places`` by the number in its name; names must match ``pattern``."""
     found: dict[int, Path] = {}
     for path in sorted(path for place in places if place.is_dir() for path in place.iterdir()):
         match = pattern.fullmatch(path.name)
@@ -150,7 +151,7 @@ def _numbered(places: list[Path], pattern: re.Pattern) -> dict[int, Path]:
         number = int(match[1])
         if number in found:
             raise InputError(
-                f"{path}: has the number of {found[number]}, expected one of each; remove one"
+                f"{path}: has the same number as {found[number]}, expected each once; remove one"
             )
         found[number] = path
     return found

@@ -1,9 +1,10 @@
 """Reader of ``transforms.json``, as nerfstudio, Instant-NGP and Polycam export places.
 
 Each frame has an image's path and a camera-to-world matrix with OpenGL's camera axes (y up, z
-backwards), which are turned into OpenCV's here; the world's axes stay. Queries are named in
-``test_filenames``, or in ``test.txt``, one a line, maybe with a camera as in hloc's lists; all
-other images are the database. A focal length is told in pixels, or by the angle seen across.
+backwards), which are converted to OpenCV's here; the world's axes are kept. Queries are named in
+``test_filenames``, or in ``test.txt``, one per line, optionally with a camera as in hloc's lists;
+all other images are the database. A focal length is given in pixels, or as the horizontal field of
+view.
 """
 
 import math
@@ -26,8 +27,8 @@ from .query_lists import PINHOLES, QUERIES, read_queries
 SUFFIXES = (".png", ".jpg", ".jpeg")
 OPENCV_FROM_OPENGL = np.array([1.0, -1.0, -1.0, 1.0])  # factors of the columns of a pose
 EXPECTED = (
-    "expected frames, each with file_path and transform_matrix, and w and h wherever fl_x stands; "
-    "export the place again, with camera_model OPENCV"
+    "expected frames, each with file_path and transform_matrix, and w and h wherever fl_x is "
+    "given; export the place again, with camera_model OPENCV"
 )
 
 
@@ -35,7 +36,8 @@ def read_transforms(folder: Path) -> Scene:
     """Read a scene of a ``transforms.json``; frames are in the order of their names.
 
     Raises:
-        InputError: the file cannot be read or holds no poses, or an image is missing.
+        InputError: the file cannot be read or has no poses, an image is missing, or queries are
+            unknown or named in both places.
     """
     path = folder / TRANSFORMS
     with _telling(path):
@@ -52,8 +54,8 @@ def read_transforms(folder: Path) -> Scene:
     queries = {aliases.get(name, name): math.nan for name in named}
     if queries and listed:
         raise InputError(
-            f"{path}: names queries in test_filenames, and {folder / QUERIES} does too, expected "
-            "one of both; remove the file, or empty test_filenames"
+            f"{path}: names queries in test_filenames, and so does {folder / QUERIES}, expected "
+            "only one of them; remove that file, or empty test_filenames"
         )
     queries = queries or {image: query.focal_length for image, query in listed.items()}
     if unknown := sorted(queries.keys() - set(images)):
@@ -71,7 +73,7 @@ def read_transforms(folder: Path) -> Scene:
 
 @contextmanager
 def _telling(where: str | Path) -> Iterator[None]:
-    """Tell what reading raises in the block as the user's file has it."""
+    """Turn errors of reading raised in the block into an InputError that names the place."""
     try:
         yield
     except InputError:
@@ -87,7 +89,7 @@ def _name(image: str) -> str:
 
 
 def _read_frame(folder: Path, told: dict[str, Any], where: str) -> Frame:
-    """Return a frame by what is told of it, and of all of them."""
+    """Return a frame; ``told`` has its own entries, and those of the whole file as defaults."""
     pose = np.array(told["transform_matrix"], dtype=np.float64)
     if pose.shape != (4, 4) or np.isfinite(pose).all():
         check_pose(pose, where)
@@ -96,14 +98,14 @@ def _read_frame(folder: Path, told: dict[str, Any], where: str) -> Frame:
 
 
 def _with_suffix(folder: Path, image: str) -> str:
-    """Return an image's name; the first files of this kind leave the suffix out."""
+    """Return an image's name with its suffix; the first NeRF files left the suffix out."""
     if (folder / image).is_file():
         return image
     return next((f"{image}{s}" for s in SUFFIXES if (folder / f"{image}{s}").is_file()), image)
 
 
 def _focal_length(told: dict[str, Any]) -> float:
-    """Return a focal length in longer sides of the image; NaN where no pinhole's is told."""
+    """Return the focal length in longer sides of the image; NaN if not given, or no pinhole's."""
     if told.get("is_fisheye") or told.get("camera_model", "OPENCV") not in PINHOLES:
         return math.nan
     across, down = told.get("fl_x"), told.get("fl_y", told.get("fl_x"))

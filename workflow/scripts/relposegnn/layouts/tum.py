@@ -1,12 +1,13 @@
-"""Reader of TUM RGB-D's layout: images by the time they were taken, and a trajectory by another.
+"""Reader of TUM RGB-D's layout: images and a trajectory, each with its own times.
 
-Lines of ``rgb.txt`` are a time and an image, those of ``groundtruth.txt`` a time and a
-camera-to-world pose, the quaternion's real part last; seconds of one clock, in any order. An image
-has the pose of its time, interpolated between the pose before it and the one after, where one of
-them is at most 0.02 s away; others are lost. Queries are named in ``test.txt``, as with COLMAP.
+A line of ``rgb.txt`` is a time and an image; one of ``groundtruth.txt`` is a time and a
+camera-to-world pose, the quaternion's real part last. Times are seconds of one clock, in any order.
+The pose of an image is interpolated between the poses before and after it, if one of these is at
+most 0.02 s away; otherwise its tracking counts as lost. Queries are named in ``test.txt``, as with
+COLMAP.
 
-In 0.02 s a camera in a hand moves by some millimetres and turns by some tenths of a degree, which
-the nearest pose alone would be wrong by.
+In 0.02 s a hand-held camera moves by some millimetres and turns by some tenths of a degree: without
+interpolation, the nearest pose would be wrong by that much.
 """
 
 import math
@@ -23,7 +24,7 @@ from .files import TUM_IMAGES, TUM_POSES
 from .posed_images import listed_frame, parse_numbers, parse_pose, read_lines, scene_of_lists
 from .query_lists import QUERIES, read_queries
 
-FARTHEST = 0.02  # seconds to the nearest pose, TUM's own limit
+FARTHEST = 0.02  # seconds to the nearest pose, at most; TUM's own limit
 POSE = "timestamp tx ty tz qx qy qz qw"
 IMAGE = "timestamp filename"
 
@@ -38,11 +39,11 @@ class Trajectory(NamedTuple):
 def read_tum(folder: Path) -> Scene:
     """Read a scene in TUM RGB-D's layout; frames are in the order of their times.
 
-    The poses of images that no pose is near to are NaN, see ``reading.read_scene``.
+    An image without a pose near its time has the pose NaN, see ``reading.read_scene``.
 
     Raises:
-        InputError: a list is missing, empty or has a bad line or a time twice, an image is missing,
-            or no pose is near to any of them.
+        InputError: a list is missing, empty, or has a bad line or a time twice, an image is
+            missing, or no image has a pose near its time.
     """
     trajectory = read_trajectory(folder / TUM_POSES)
     path = folder / TUM_IMAGES
@@ -67,10 +68,10 @@ def read_tum(folder: Path) -> Scene:
 
 
 def read_trajectory(path: Path) -> Trajectory:
-    """Read a trajectory; poses that are not finite are none, where a tracker was lost.
+    """Read a trajectory without its poses that are not finite, where tracking was lost.
 
     Raises:
-        InputError: it is missing, has a bad line, two poses of one time, or none.
+        InputError: it is missing, has a bad line or a time twice, or no finite pose.
     """
     found: dict[float, np.ndarray] = {}
     for where, time, fields in _timed_lines(path, POSE, 8):
@@ -78,17 +79,18 @@ def read_trajectory(path: Path) -> Trajectory:
         if np.isfinite(pose).all():
             found[time] = pose
     if not found:
-        raise InputError(f"{path}: holds no finite pose, expected lines of {POSE}; record it anew")
+        raise InputError(f"{path}: has no finite pose, expected lines of {POSE}; record it again")
     times = sorted(found)
     return Trajectory(np.array(times), np.stack([found[time] for time in times]))
 
 
 def poses_at(trajectory: Trajectory, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the poses (N, 4, 4) at times (N,), and seconds (N,) from there to the nearest.
+    """Return the poses (N, 4, 4) at times (N,), and the seconds (N,) to the nearest known pose.
 
-    NaN where that is more than ``FARTHEST``; before the first and behind the last, the nearest.
+    A pose is NaN if that is more than ``FARTHEST``. Before the first known pose and after the last,
+    the nearest is returned.
     """
-    from scipy.spatial.transform import Rotation, Slerp  # .2 s to load; other layouts need it not
+    from scipy.spatial.transform import Rotation, Slerp  # takes 0.2 s; other layouts do without
 
     known, poses = trajectory
     after = np.searchsorted(known, times).clip(0, len(known) - 1)
@@ -107,7 +109,7 @@ def poses_at(trajectory: Trajectory, times: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def _timed_lines(path: Path, columns: str, count: int) -> Iterator[tuple[str, float, list[str]]]:
-    """Yield where, time and the other fields of each line; the last may hold blanks."""
+    """Yield ``file:line``, time and the other fields of each line; the last may have spaces."""
     if not path.is_file():
         raise InputError(
             f"{path}: no such file, expected lines of {columns}; is this a sequence of TUM RGB-D, "
@@ -127,7 +129,7 @@ def _timed_lines(path: Path, columns: str, count: int) -> Iterator[tuple[str, fl
             )
         if time in first:
             raise InputError(
-                f"{where}: has the time of {first[time]}, expected each once; remove one"
+                f"{where}: has the same time as {first[time]}, expected each once; remove one"
             )
         first[time] = where
         yield where, time, fields[1:]

@@ -1,8 +1,8 @@
 """Reader of 12-Scenes' layout: one folder of frames, and a list of the sequences in it.
 
 Lines of ``split.txt`` read ``sequence0 [frames=357]  [start=0 ; end=356]``. As published, the first
-sequence holds the queries, all others are the database. The camera is told by ``info.txt``, where
-that is there: ``m_calibrationColorIntrinsic = 1158.3 0 649 0 0 1153.5 483.5 ...``, its matrix.
+sequence holds the queries, and all others are the database. The camera's matrix is in ``info.txt``,
+if there is one: ``m_calibrationColorIntrinsic = 1158.3 0 649 0 0 1153.5 483.5 ...``.
 """
 
 import logging
@@ -32,8 +32,8 @@ def read_twelve_scenes(folder: Path) -> Scene:
     Frames that are in no sequence are left out and counted in the log.
 
     Raises:
-        InputError: the list has a bad line, names fewer than two sequences or a frame twice, or a
-            frame has no image or no pose.
+        InputError: the list has a bad line, fewer than two sequences, or a frame twice; or a frame
+            has no image or no pose.
     """
     files = paired_files([folder / DATA], [folder / DATA])
     length = _focal_length(folder / INFO)
@@ -66,7 +66,9 @@ def read_twelve_scenes(folder: Path) -> Scene:
             f"and at least one of the database, as {COLUMNS}; extract the scene again"
         )
     if len(files) > len(used):
-        logger.warning("%s: %d frames are in no sequence", folder, len(files) - len(used))
+        logger.warning(
+            "%s: %d frames are in no sequence and left out", folder, len(files) - len(used)
+        )
     first = min(sequences)
     database = [frame for n in sorted(sequences) if n != first for frame in sequences[n]]
     return Scene(folder.name, database, sequences[first])
@@ -80,21 +82,21 @@ def _read_line(line: str, where: str) -> tuple[int, range]:
     number, count, start, end = map(int, match.groups())
     if count != end - start + 1 or count < 1:
         raise InputError(
-            f"{where}: has {count} frames from {start} to {end}, expected as many as that is; "
-            "correct the line"
+            f"{where}: says {count} frames from {start} to {end}, expected end - start + 1 frames, "
+            "at least 1; correct the line"
         )
     return number, range(start, end + 1)
 
 
 def _focal_length(path: Path) -> float:
-    """Return the focal length of a scene's camera, in longer sides; NaN without the file."""
+    """Return the focal length of a scene's camera in longer sides; NaN if there is no file."""
     if not path.is_file():
         return math.nan
     lines = [(where, *line.partition("=")[::2]) for where, line in read_lines(path)]
     told = {name.strip(): (where, values.split()) for where, name, values in lines}
     if missing := {INTRINSICS, *SIZES} - told.keys():
         raise InputError(
-            f"{path}: does not tell {', '.join(sorted(missing))}, expected a line of each, such as "
+            f"{path}: lacks {', '.join(sorted(missing))}, expected a line for each, such as "
             f"{INTRINSICS} = 1158.3 0 649 0 0 1153.5 483.5 0 ...; extract it again, or remove it"
         )
     where, numbers = told[INTRINSICS]
@@ -105,7 +107,7 @@ def _focal_length(path: Path) -> float:
     length = (matrix[0] + matrix[5]) / 2 / side if len(matrix) > 5 and side > 0 else math.nan
     if not FOCAL_LENGTHS[0] <= length <= FOCAL_LENGTHS[1]:
         raise InputError(
-            f"{where}: says {' '.join(numbers)} of images with {side:g} pixels along the longer "
-            "side, expected the rows of a camera's matrix; correct it, or remove the file"
+            f"{where}: says {' '.join(numbers)} for images with {side:g} pixels along the longer "
+            "side, expected the rows of a camera matrix; correct it, or remove the file"
         )
     return float(length)
