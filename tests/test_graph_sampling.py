@@ -196,7 +196,9 @@ def test_rankings_of_other_frames_are_refused(tmp_path):
     write_inputs(tmp_path, random_rankings(0, 30, 20), random_rankings(1, 4, 20))
     (tmp_path / "other").mkdir()
     _, frames = write_inputs(tmp_path / "other", random_rankings(0, 30, 20), [])
-    with pytest.raises(InputError, match=r"test\): ranks for 4 frames, expected the 0 of .*f\.h5"):
+    with pytest.raises(
+        InputError, match=r"test\): has rankings for 4 frames, expected the 0 of .*f\.h5"
+    ):
         sample_graphs(
             *(tmp_path / "n.h5", frames, tmp_path / "g.h5"),
             {"train": NEAREST, "test": NEAREST},

@@ -31,5 +31,5 @@ def test_describer_of_a_vocabulary(tmp_path):
     expected = [vlad(local_features(image), centroids) for image in images]
     np.testing.assert_allclose(list(describer.rows(iter(images))), expected, atol=1e-6)
     assert describer.made_by == {"vocabulary": {"clusters": 4}}
-    with pytest.raises(InputError, match="holds vlad, expected a vocabulary of netvlad"):
+    with pytest.raises(InputError, match="holds vlad, expected a vocabulary for netvlad"):
         load_describer("netvlad", tmp_path / "v.npz", device="cpu")

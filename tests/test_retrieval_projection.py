@@ -82,6 +82,6 @@ def test_a_descriptor_at_the_mean_is_a_unit_vector_too():
 @pytest.mark.parametrize(("count", "asked", "most"), [(400, 4, 3), (3, 3, 2), (400, 13, 12)])
 def test_more_components_than_images_tell_apart(count, asked, most):
     """The planted rows vary in three directions; three of them in two; they have 12 numbers."""
-    refusal = rf"here: .* at most {most} components .* retrieval\.dimensions asks for {asked}"
+    refusal = rf"here: got {asked} as retrieval\.dimensions, expected at most {most}, .*; set fewer"
     with pytest.raises(InputError, match=refusal):
         principal_components(planted()[0][:count], asked, True, "here")

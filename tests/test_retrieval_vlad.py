@@ -117,7 +117,7 @@ def test_vocabulary_file_round_trip(tmp_path):
 def test_vocabulary_of_another_descriptor_or_damaged(tmp_path):
     path = tmp_path / "vocabulary.npz"
     save_vocabulary(path, "vlad", {"centroids": np.zeros((2, 128))}, {})
-    with pytest.raises(InputError, match="holds vlad, expected a vocabulary of netvlad"):
+    with pytest.raises(InputError, match="holds vlad, expected a vocabulary for netvlad"):
         load_vocabulary(path, "netvlad")
     np.savez(tmp_path / "other.npz", x=1)
     with pytest.raises(InputError, match=r"other\.npz: holds no vocabulary"):
@@ -136,14 +136,14 @@ GIVEN |= {"version": "1", "mean": np.ones(256, np.float32), "components": np.one
 @pytest.mark.parametrize(
     ("changed", "found"),
     [
-        ({"centroids": np.full((2, 128), np.nan)}, "centroids holds no, or no finite, numbers"),
-        ({"centroids": np.ones((0, 128))}, "centroids holds no, or no finite, numbers"),
-        ({"centroids": np.full((2, 128), "a")}, "centroids holds no, or no finite, numbers"),
-        ({"centroids": np.ones((2, 64))}, "centroids of 64 numbers, expected 128"),
+        ({"centroids": np.full((2, 128), np.nan)}, "centroids is empty or has numbers"),
+        ({"centroids": np.ones((0, 128))}, "centroids is empty or has numbers"),
+        ({"centroids": np.full((2, 128), "a")}, "centroids is empty or has numbers"),
+        ({"centroids": np.ones((2, 64))}, "centroids have length 64, expected 128"),
         ({"centroids": np.ones(128)}, "not enough values"),
-        ({"components": np.full((8, 256), np.inf)}, "components holds no, or no finite"),
-        ({"components": np.ones((256, 8))}, "a projection of 256 and 8 numbers, expected 256"),
-        ({"mean": np.ones(128)}, "a projection of 128 and 256 numbers, expected 256"),
+        ({"components": np.full((8, 256), np.inf)}, "components is empty or has"),
+        ({"components": np.ones((256, 8))}, "a projection of lengths 256 and 8, expected 256"),
+        ({"mean": np.ones(128)}, "a projection of lengths 128 and 256, expected 256"),
         ({"settings": "{"}, "Expecting property name"),
         ({"settings": "[]"}, "list"),
         *(({name: None}, name) for name in ("settings", "version", "centroids", "mean")),

@@ -238,7 +238,7 @@ def test_poses_of_a_scenes_files(tiny_scene, tmp_path, rng):
 @pytest.mark.parametrize(
     ("rankings", "highest", "described", "message"),
     [
-        (4, 0, 12, r"neighbours\.h5 \(.*, test\): ranks for 4 frames, expected the 5 of"),
+        (4, 0, 12, r"neighbours\.h5 \(.*, test\): has rankings for 4 frames, expected the 5 of"),
         (5, 12, 12, r"neighbours\.h5: test/index: found 0 to 12, expected integers from 0 to 11"),
         (5, 0, 13, r"descriptors\.h5: describes 13 training and 5 test .* expected the 12 and 5"),
         (5, 0, 11, r"descriptors\.h5: describes 11 training and 5 test .* expected the 12 and 5"),

@@ -1,9 +1,9 @@
-"""Approximate rankings of large databases, by any index that faiss makes from a text.
+"""Approximate rankings of large databases, with any index of faiss's index factory.
 
-The text is of faiss's index factory: ``IVF1024,Flat`` visits a part of the database, ``HNSW32``
+The factory makes an index from a text: ``IVF1024,Flat`` visits a part of the database, ``HNSW32``
 walks along a graph, ``PCAW256,L2norm,Flat`` compares whitened principal components,
-``OPQ64,IVF1024,PQ64`` keeps 64 bytes an image. How many of the exactly ranked images such a ranking
-holds is measured.
+``OPQ64,IVF1024,PQ64`` keeps 64 bytes per image. The recall of such rankings, the share of the
+exactly ranked images that they contain, is measured.
 """
 
 import logging
@@ -19,16 +19,16 @@ from .rankings import Ranking, in_order
 
 logger = logging.getLogger(__name__)
 
-TRAINING_BYTES = 2**28  # of the descriptors that an index is trained on
-PROBED, LEAST_PROBED = 1 / 8, 8  # of an inverted file's lists: visited share, and least number
-MEASURED = 100  # queries that the recall is measured on
+TRAINING_BYTES = 2**28  # of descriptors that an index is trained on, at most
+PROBED, LEAST_PROBED = 1 / 8, 8  # lists of an inverted file to visit: their share, and at least
+MEASURED = 100  # queries that the recall is measured on, at most
 
 
 class ApproximateRanker:
-    """An index in memory over a database on disk; rankings that it does not fill are exact.
+    """An index in memory over a database on disk; a ranking that it does not fill is made exact.
 
     Attributes:
-        index: faiss's.
+        index: of faiss.
     """
 
     def __init__(self, database: h5py.Dataset, factory: str, longest: int, seed: int) -> None:
@@ -36,8 +36,8 @@ class ApproximateRanker:
 
         Args:
             database: of unit rows.
-            factory: what faiss's factory makes the index from.
-            longest: of rankings.
+            factory: text for faiss's index factory.
+            longest: length of the longest ranking.
             seed: of the sample.
 
         Raises:
@@ -52,13 +52,13 @@ class ApproximateRanker:
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
             raise InputError(
-                f"retrieval.index: got {factory!r}, but faiss cannot make it for {len(database)} "
-                f"images with {database.shape[1]} numbers each ({reason}); take Flat, or an index "
-                "with fewer parts"
+                f"retrieval.index: got {factory!r}, which faiss cannot make for {len(database)} "
+                f"images with descriptors of length {database.shape[1]} ({reason}), expected Flat, "
+                "or an index with fewer parts"
             ) from error
 
     def rank(self, queries: np.ndarray, length: int, own: np.ndarray | None = None) -> Ranking:
-        """Return rankings as ``exact.rank`` does, with similarities as the index has them."""
+        """Return rankings like ``exact.rank``, with the similarities of the index."""
         similarity, found = self.index.search(queries, length + 1)
         ranking = in_order(similarity, found, own, length)
         lacking = (ranking.index < 0).any(axis=1)
@@ -69,10 +69,10 @@ class ApproximateRanker:
         return ranking
 
     def recall(self, queries: h5py.Dataset, length: int, of_database: bool) -> float:
-        """Return the share of the exactly ranked images that rankings of some queries hold.
+        """Return the share of the exactly ranked images that the rankings of some queries contain.
 
         Args:
-            queries: (N, D), of which some are taken, evenly spread.
+            queries: (N, D), of which an evenly spread sample is taken.
             length: of the rankings.
             of_database: whether the queries are the database itself.
         """
@@ -84,7 +84,7 @@ class ApproximateRanker:
 
 
 def _empty_index(database: h5py.Dataset, factory: str, longest: int) -> faiss.Index:
-    """Return an index that searches thoroughly enough for rankings of a length."""
+    """Return an untrained index that searches thoroughly enough for rankings of this length."""
     index = faiss.index_factory(database.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
     inner = index
     while isinstance(inner, faiss.IndexPreTransform):
@@ -97,11 +97,11 @@ def _empty_index(database: h5py.Dataset, factory: str, longest: int) -> faiss.In
 
 
 def _sample(database: h5py.Dataset, seed: int) -> np.ndarray:
-    """Return descriptors that an index is trained on, all of a small database."""
+    """Return the descriptors that an index is trained on: a sample, or all of a small database."""
     count = min(len(database), max(1, TRAINING_BYTES // (4 * database.shape[1])))
     draw = np.random.default_rng(derive_seed(seed, "index"))
     rows = np.sort(draw.choice(len(database), count, replace=False))
-    # Mapped: h5py reads single rows one after another, and slowly. A part of it at a time: what has
-    # been read of a mapping counts as memory until it is closed.
+    # Mapped, because h5py reads single rows one by one, slowly. In parts, because whatever was read
+    # of a mapping counts as memory until it is closed.
     parts = np.array_split(rows, -(-4 * database.size // DATABASE_BYTES))
     return np.concatenate([mapped(database)[part].astype(np.float32) for part in parts])

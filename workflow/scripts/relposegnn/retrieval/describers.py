@@ -1,8 +1,8 @@
-"""From an image to its descriptor, by the file that a descriptor needs.
+"""From an image to its descriptor, with a describer that is loaded from a file.
 
 A describer is made once, and then describes any number of images: a scene's frames, new photos.
-Its file is a vocabulary, told by the suffix ``.npz``, or else NetVLAD's trained checkpoint. A
-vocabulary may hold a projection, by which descriptors are shortened.
+Its file is a vocabulary, recognised by the suffix ``.npz``, or else NetVLAD's trained checkpoint. A
+vocabulary may contain a projection that shortens descriptors.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,7 +27,7 @@ class Describer(NamedTuple):
     Attributes:
         rows: from images (H, W, 3) uint8 RGB of one size to their descriptors, float32 (D,) unit
             vectors, in the same order.
-        made_by: plain values that say which vocabulary or checkpoint it is, to record.
+        made_by: plain values that identify the vocabulary or checkpoint, to be recorded.
     """
 
     rows: Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
@@ -43,18 +43,18 @@ def load_describer(
         descriptor: ``vlad`` or ``netvlad``.
         describer_file: vocabulary of ``descriptors.fit_vocabulary`` or ``fit_projection``; for
             NetVLAD also a checkpoint in the published layout.
-        device: that NetVLAD runs on, see ``runtime.select_device``.
+        device: on which NetVLAD runs, see ``runtime.select_device``.
         workers: threads that describe images with VLAD, or that NetVLAD uses on a CPU.
 
     Raises:
-        InputError: the file cannot be read, or is not of ``descriptor``.
+        InputError: the file cannot be read, or is not for ``descriptor``.
     """
     arrays, made_by = _contents(descriptor, describer_file)
     projection = [arrays.pop(name) for name in Projection._fields if name in arrays]
     if descriptor == "vlad":
         rows = partial(map_in_threads, partial(_vlad_of, arrays["centroids"]), workers=workers)
     elif descriptor == "netvlad":
-        from .netvlad import network_of, run_in_batches  # they load torch, which VLAD does without
+        from .netvlad import network_of, run_in_batches  # needs torch, which VLAD does not
 
         model, where = network_of(arrays, describer_file), select_device(device, workers)
         rows = partial(run_in_batches, model.to(where), device=where)
@@ -78,12 +78,12 @@ def save_projected(
     projection: Projection,
     settings: Mapping[str, Any],
 ) -> None:
-    """Write the vocabulary that describes as a describer's file does, and then projects.
+    """Write a vocabulary that describes like an existing describer, and then projects.
 
     Args:
         path: npz to write.
         descriptor: ``vlad`` or ``netvlad``.
-        describer_file: without a projection, see ``load_describer``.
+        describer_file: of the existing describer, without a projection, see ``load_describer``.
         projection: of its descriptors.
         settings: how the projection was fitted.
     """
@@ -96,7 +96,7 @@ def save_projected(
 def _contents(
     descriptor: Descriptor, describer_file: str | Path
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the arrays of a describer's file, and what is recorded of it."""
+    """Return the arrays of a describer's file, and what is recorded about it."""
     if descriptor == "vlad" or Path(describer_file).suffix == ".npz":
         arrays, fitted = load_vocabulary(describer_file, descriptor)
         return arrays, {"vocabulary": fitted}

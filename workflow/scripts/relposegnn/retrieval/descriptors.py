@@ -1,6 +1,6 @@
 """One vector per frame: fitting vocabularies and projections, describing all frames of a scene.
 
-Descriptors are made of the original images at their own size, as the packed frames may be smaller.
+Descriptors are computed from the original images, because the packed frames may be smaller.
 """
 
 import logging
@@ -25,17 +25,17 @@ from .vocabulary import POINTS_PER_CLUSTER, fit_centroids, save_vocabulary
 
 logger = logging.getLogger(__name__)
 
-VOCABULARY_IMAGES = 300  # a vocabulary is fitted on at most so many training images
-PROJECTION_IMAGES = 8192  # a projection likewise, on 1 GB of NetVLAD's descriptors
+VOCABULARY_IMAGES = 300  # training images that a vocabulary is fitted on, at most
+PROJECTION_IMAGES = 8192  # the same for a projection: 1 GB of NetVLAD's descriptors
 
 
 @dataclass(frozen=True)
 class DescriptorSettings:
-    """How an image becomes one vector, beside the vocabulary or checkpoint that it takes.
+    """How an image becomes one vector, apart from the vocabulary or checkpoint.
 
     Attributes:
         descriptor: ``vlad`` or ``netvlad``.
-        width: in pixels that images are resized to.
+        width: to which images are resized, in pixels.
         height: likewise.
         crop: share, 0 to 1, of their width and height that is described, at the centre.
     """
@@ -57,7 +57,7 @@ class VocabularySettings(DescriptorSettings):
 
     Attributes:
         clusters: number of visual words.
-        seed: of k-means, the choice of images and local features, and of a random encoder.
+        seed: of k-means, of the choice of images and local features, and of a random encoder.
     """
 
     clusters: int
@@ -69,8 +69,8 @@ class ProjectionSettings(DescriptorSettings):
     """How the projection of descriptors is fitted.
 
     Attributes:
-        dimensions: numbers of a projected descriptor.
-        whitening: whether all of them get equal weight.
+        dimensions: length of a projected descriptor.
+        whitening: whether all components get equal weight.
         seed: of the choice of images.
     """
 
@@ -90,15 +90,15 @@ def fit_vocabulary(
 ) -> None:
     """Fit a descriptor's vocabulary on training images of a scene and write its file.
 
-    For NetVLAD the file holds the whole network, the encoder included.
+    For NetVLAD, the file holds the whole network, including the encoder.
 
     Args:
         frames_file: frames of the scene, for the paths of the training images.
-        scene_folder: that these paths start from.
+        scene_folder: from which these paths start.
         vocabulary_file: npz to write, see ``vocabulary``.
         settings: how it is fitted.
         vgg16_weights: torchvision's VGG16 for NetVLAD's encoder; None: random weights.
-        device: that NetVLAD runs on, see ``runtime.select_device``.
+        device: on which NetVLAD runs, see ``runtime.select_device``.
         workers: threads that decode images, and for VLAD describe them.
 
     Raises:
@@ -109,14 +109,14 @@ def fit_vocabulary(
     images = read_images(paths, settings.size, workers, settings.crop)
     with Frames(frames_file) as frames:
         recorded = asdict(settings) | {"dataset": frames.dataset, "scene": frames.scene}
-    del recorded["descriptor"]  # the file tells it
+    del recorded["descriptor"]  # the file has it by itself
     sample, scene = partial(_sample, images=len(paths), settings=settings), str(scene_folder)
     if settings.descriptor == "vlad":
         drawn = sample(map_in_threads(local_features, images, workers))
         centroids = fit_centroids(drawn, settings.clusters, settings.seed, scene)
         arrays = {"centroids": centroids}
     elif settings.descriptor == "netvlad":
-        from .netvlad import fit_netvlad  # it loads torch, which VLAD does without
+        from .netvlad import fit_netvlad  # needs torch, which VLAD does not
 
         where = select_device(device, workers)
         arrays, more = fit_netvlad(
@@ -142,11 +142,11 @@ def fit_projection(
 
     Args:
         frames_file: frames of the scene, for the paths of the training images.
-        scene_folder: that these paths start from.
+        scene_folder: from which these paths start.
         projected_file: npz to write, a vocabulary with a projection.
         describer_file: vocabulary or checkpoint, see ``describers.load_describer``.
         settings: how it is fitted.
-        device: that NetVLAD runs on, see ``runtime.select_device``.
+        device: on which NetVLAD runs, see ``runtime.select_device``.
         workers: threads that decode images, and for VLAD describe them.
 
     Raises:
@@ -157,8 +157,9 @@ def fit_projection(
     check_dimensions(dimensions, len(paths) - 1, str(frames_file))
     if settings.whitening and len(paths) < WELL_TOLD * dimensions:
         logger.warning(
-            "%s: %d components of %d images are whitened noise in part; at most %d are well told",
-            *(frames_file, dimensions, len(paths), len(paths) // WELL_TOLD),
+            "%s: %d whitened components of %d images are partly noise, expected at least %d images "
+            "per component; set fewer retrieval.dimensions, or retrieval.whitening to false",
+            *(frames_file, dimensions, len(paths), WELL_TOLD),
         )
     describer = load_describer(settings.descriptor, describer_file, device, workers)
     rows = describer.rows(read_images(paths, settings.size, workers, settings.crop))
@@ -166,7 +167,7 @@ def fit_projection(
     described = np.stack(list(progress))
     projection = principal_components(described, dimensions, settings.whitening, str(frames_file))
     recorded = asdict(settings) | {"images": len(paths)}
-    del recorded["descriptor"]  # the file tells it
+    del recorded["descriptor"]  # the file has it by itself
     save_projected(projected_file, settings.descriptor, describer_file, projection, recorded)
     logger.info("%d components of %d images' descriptors", dimensions, len(paths))
 
@@ -186,16 +187,16 @@ def describe_frames(
 
     Args:
         frames_file: frames of the scene, for the paths of the images.
-        scene_folder: that these paths start from.
+        scene_folder: from which these paths start.
         descriptors_file: HDF5 file to write.
         settings: how images are described.
         describer_file: vocabulary or checkpoint, see ``describers.load_describer``.
-        device: that NetVLAD runs on, see ``runtime.select_device``.
+        device: on which NetVLAD runs, see ``runtime.select_device``.
         workers: threads that decode images, and for VLAD describe them.
 
     Raises:
-        InputError: an image, the vocabulary or the checkpoint cannot be read, or it is not one of
-            the descriptor.
+        InputError: an image, the vocabulary or the checkpoint cannot be read, or the vocabulary is
+            for another descriptor or scene.
     """
     describer = load_describer(settings.descriptor, describer_file, device, workers)
     recorded = asdict(settings) | describer.made_by
@@ -204,7 +205,7 @@ def describe_frames(
         fitted = describer.made_by.get("vocabulary", {}).get("scene", frames.scene)
         if fitted != frames.scene:
             raise InputError(
-                f"{describer_file}: was fitted to the scene {fitted!r}, expected a vocabulary of "
+                f"{describer_file}: was fitted to the scene {fitted!r}, expected a vocabulary for "
                 f"{frames.scene!r} as in {frames_file}; give the right one, or fit it again"
             )
         for split in SPLITS:
@@ -216,7 +217,7 @@ def describe_frames(
 def _training_images(
     frames_file: str | Path, scene_folder: str | Path, most: int, generator: np.random.Generator
 ) -> list[Path]:
-    """Return training images of a scene, all or a sample."""
+    """Return training images of a scene: all, or a sample of ``most``."""
     with Frames(frames_file) as frames:
         sources = frames.sources("train")
     chosen = np.sort(generator.choice(len(sources), min(most, len(sources)), replace=False))
@@ -234,7 +235,7 @@ def _sample(
 
 
 def _write_rows(group: h5py.Group, rows: Iterator[np.ndarray], count: int) -> None:
-    """Write descriptors as they come, so that not all of them are in memory."""
+    """Write descriptors one by one, so that they need not all be in memory."""
     written, name = RowWriter(group, "descriptor", count), Path(group.name).name
     for row in tqdm(rows, f"describe {name}", count, unit="img", disable=None):
         written.append(row)

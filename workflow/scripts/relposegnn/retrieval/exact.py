@@ -1,4 +1,4 @@
-"""Exact search of descriptors: each query with all of a database, a block of it at a time."""
+"""Exact search: each query is compared with the whole database, one block of it at a time."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -12,28 +12,28 @@ from ..runtime import InputError, gpu_allowed
 from ..storage import mapped
 from .rankings import Ranking, in_order
 
-DATABASE_BYTES = 64 * 2**20  # of a database in memory at once
-HELD_BYTES = 2**30  # of a database that is searched again and again
-MOST_ROWS = 8192  # of a block; with a ranking of each query
+DATABASE_BYTES = 64 * 2**20  # of a block of the database in memory
+HELD_BYTES = 2**30  # of a database that ``Ranker`` holds
+MOST_ROWS = 8192  # of a block; a block of queries needs memory for its rankings too
 GPU_LONGEST_RANKING = 2048  # faiss's limit
 
 
 def rank(
     database: h5py.Dataset, queries: np.ndarray, length: int, own: np.ndarray | None = None
 ) -> Ranking:
-    """Return the database images most similar to queries; equal similarities by their index.
+    """Return the database images most similar to queries; ties are ordered by index.
 
-    Exact, on a GPU where faiss finds one; of the database, a block is in memory at a time.
+    Exact, on a GPU if faiss finds one. One block of the database is in memory at a time.
 
     Args:
         database: (M, D) unit rows.
         queries: (N, D) float32 unit rows.
         length: K, less than M.
-        own: (N,) each query's own index in the database, which its ranking leaves out; None where
-            the queries are not in it.
+        own: (N,) each query's own index in the database, which its ranking leaves out; None if the
+            queries are not in it.
 
     Raises:
-        InputError: a row of the database is no unit vector.
+        InputError: a row of the database is not a unit vector.
     """
     inner, blocks = faiss.METRIC_INNER_PRODUCT, read_blocks(database, DATABASE_BYTES)
     if gpus := _usable_gpus(length + 1):
@@ -41,7 +41,7 @@ def rank(
         similarity, found = knn_ground_truth(queries, rows, length + 1, inner, ngpu=gpus)
         return in_order(similarity, found, own, length)
     best = faiss.ResultHeap(len(queries), length + 1, keep_max=True)
-    for start, rows in blocks:  # faiss's own way on a GPU copies them first
+    for start, rows in blocks:  # knn_ground_truth would copy each block into an index first
         similarity, found = faiss.knn(queries, rows, min(length + 1, len(rows)), metric=inner)
         best.add_result(similarity, found + start)
     best.finalize()
@@ -49,20 +49,20 @@ def rank(
 
 
 class Ranker:
-    """Ranks one database again and again, one that is small enough at once.
+    """Ranks the same database repeatedly; a small one is searched in one piece.
 
-    It is mapped, where it lies in its file as in memory: processes share it, and memory that others
-    need takes it away.
+    It is memory-mapped if its file stores it as it would be in memory. Processes then share it, and
+    the system can free this memory when others need it.
     """
 
     def __init__(self, database: h5py.Dataset, most_bytes: int = HELD_BYTES) -> None:
-        """Take a database (M, D) of unit rows; InputError where one is none."""
+        """Take a database (M, D) of unit rows; InputError if a row is not a unit vector."""
         self._database, self._held = database, None
         if 4 * database.size <= most_bytes:
             stored = mapped(database)
             blocks = (rows for _, rows in read_blocks(database, DATABASE_BYTES))
             if isinstance(stored, np.memmap) and stored.dtype == np.float32:
-                deque(blocks, maxlen=0)  # each is checked, and none kept
+                deque(blocks, maxlen=0)  # checks each block and keeps none
                 self._held = stored
             else:
                 self._held = np.concatenate(list(blocks))
@@ -77,12 +77,13 @@ class Ranker:
 
 
 def read_blocks(descriptors: h5py.Dataset, most: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (first row, rows (n, D) float32) of descriptors (N, D), of ``most`` bytes.
+    """Yield (index of the first row, rows (n, D) float32) of blocks of at most ``most`` bytes.
 
-    Mapped, each block anew: nothing is copied, and a block that is no longer used takes no memory.
+    Each block is memory-mapped separately: nothing is copied, and a block that is no longer used
+    takes no memory.
 
     Raises:
-        InputError: a row is no unit vector.
+        InputError: a row of the descriptors (N, D) is not a unit vector.
     """
     count = min(MOST_ROWS, max(1, most // (4 * descriptors.shape[1])))
     for start in range(0, len(descriptors), count):
@@ -99,6 +100,6 @@ def read_blocks(descriptors: h5py.Dataset, most: int) -> Iterator[tuple[int, np.
 
 
 def _usable_gpus(longest_ranking: int) -> int:
-    # faiss-cpu of some channels lacks the function.
+    # Some builds of faiss-cpu lack the function.
     gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
     return int(gpus > 0 and gpu_allowed() and longest_ranking <= GPU_LONGEST_RANKING)

@@ -24,9 +24,9 @@ from .vocabulary import fit_centroids
 
 CHANNELS = 512
 CLUSTERS = 64
-SECOND_SHARE = 0.01  # soft assignment: weight of the second nearest cluster beside the nearest
-ROUNDING = 1e-5  # cosines nearer than this are equal
-BATCH = 16  # images taken at once
+SECOND_SHARE = 0.01  # soft assignment: weight of the second nearest cluster relative to the nearest
+ROUNDING = 1e-5  # cosines closer than this are equal
+BATCH = 16  # images at once
 # VGG16's convolutions by their output channels; "pool" halves the resolution.
 VGG16 = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512, "pool")
 VGG16 += (512, 512, 512)
@@ -37,7 +37,7 @@ class NetVLAD(nn.Module):
     """VGG16 up to conv5_3's ReLU, then the NetVLAD layer."""
 
     def __init__(self, clusters: int = CLUSTERS) -> None:
-        """Make the network with weights that are to be loaded, or initialised from data."""
+        """Make the network; its weights have to be loaded, or initialised from data."""
         super().__init__()
         self.encoder = vgg16_encoder()
         self.pool = ResidualPooling(clusters)
@@ -63,8 +63,8 @@ class ResidualPooling(nn.Module):
     def forward(self, local_BCP: torch.Tensor) -> torch.Tensor:
         """Return unit descriptors (B, K * C) of unit local descriptors.
 
-        The sum of a (x - c) over positions is computed as (sum of a x) - (sum of a) c, equation 4
-        without its (B, K, C, P) residuals.
+        Equation 4, the sum of a (x - c) over positions, is computed as (sum of a x) - (sum of a) c,
+        without the residuals (B, K, C, P).
         """
         with torch.autocast(local_BCP.device.type, enabled=False):
             assignment_BKP = self.conv(local_BCP[..., None]).squeeze(-1).softmax(dim=1)
@@ -75,7 +75,7 @@ class ResidualPooling(nn.Module):
 
 
 def vgg16_encoder() -> nn.Sequential:
-    """Return VGG16's convolutional layers without the last pooling, numbered as torchvision's."""
+    """Return VGG16's convolutional layers without the last pooling, numbered as in torchvision."""
     layers: list[nn.Module] = []
     channels = 3
     for width in VGG16:
@@ -88,10 +88,10 @@ def vgg16_encoder() -> nn.Sequential:
 
 
 def network_of(arrays: Mapping[str, np.ndarray], source: str | Path) -> NetVLAD:
-    """Return the network of the arrays of a vocabulary or a checkpoint, for evaluation.
+    """Return the network with the arrays of a vocabulary or a checkpoint, for evaluation.
 
     Raises:
-        InputError: keys are missing, unexpected or of another shape, said of ``source``.
+        InputError: keys of ``source`` are missing, unexpected or of another shape.
     """
     model = NetVLAD(len(arrays.get("pool.centroids", ()))).eval()
     load_weights(model, {key: torch.from_numpy(array) for key, array in arrays.items()}, source)
@@ -102,7 +102,7 @@ def load_netvlad(path: str | Path) -> NetVLAD:
     """Return the network of a checkpoint in the published layout, on the CPU, for evaluation.
 
     Raises:
-        InputError: no readable checkpoint, no ``state_dict`` in it, or keys are missing,
+        InputError: the checkpoint cannot be read or has no ``state_dict``, or keys are missing,
             unexpected or of another shape.
     """
     contents = read_checkpoint(path)
@@ -120,7 +120,7 @@ def load_vgg16(model: NetVLAD, path: str | Path) -> None:
     """Fill the encoder from torchvision's VGG16 (``vgg16-397923af.pth``), without its classifier.
 
     Raises:
-        InputError: the file is not VGG16's state dict.
+        InputError: the file cannot be read, or is not VGG16's state dict.
     """
     state = read_checkpoint(path)
     convolutions = {
@@ -133,7 +133,7 @@ def load_vgg16(model: NetVLAD, path: str | Path) -> None:
 
 @torch.no_grad()
 def randomise_vgg16(model: NetVLAD, seed: int) -> None:
-    """Fill the encoder with random weights that keep the scale of features (He et al. 2015)."""
+    """Fill the encoder with random weights that preserve the scale of features (He et al. 2015)."""
     generator = torch_generator(seed, "vgg16")
     for layer in model.encoder:
         if isinstance(layer, nn.Conv2d):
@@ -150,14 +150,14 @@ def fit_netvlad(
     vgg16_weights: str | Path | None,
     device: torch.device,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the arrays of a network fitted on images, and what is worth recording of it.
+    """Return the arrays of a network fitted on images, and what to record about it.
 
     Args:
         images: (H, W, 3) uint8 RGB, of one size.
         sample: draws local features (N, D) from those of each image (n, D).
         clusters: of the pooling layer.
         seed: of random weights and of the clusters.
-        scene: whose clusters they are.
+        scene: that the images are of, for messages.
         vgg16_weights: see ``load_vgg16``; None: random weights.
         device: to compute local features on.
     """
@@ -181,12 +181,12 @@ def initialise_from_data(
 ) -> float:
     """Initialise the NetVLAD layer from local descriptors (N, 512), unit rows; return alpha.
 
-    Centroids are those of k-means; the assignment's weight is alpha times the unit centroids, alpha
-    such that the second nearest cluster weighs, in the mean of logarithms over the descriptors,
-    0.01 times the nearest (section 4, "Training the NetVLAD layer").
+    Centroids are those of k-means. The assignment's weight is alpha times the unit centroids, with
+    alpha such that the second nearest cluster weighs 0.01 times the nearest, in the geometric mean
+    over the descriptors (section 4, "Training the NetVLAD layer").
 
     Raises:
-        InputError: too few local descriptors, or all alike.
+        InputError: there are too few local descriptors, or all are alike.
     """
     centroids = torch.from_numpy(fit_centroids(local_NC, len(model.pool.centroids), seed, source))
     anchors = functional.normalize(centroids, dim=1)
@@ -194,8 +194,8 @@ def initialise_from_data(
     gap = (nearest_N2[:, 0] - nearest_N2[:, 1]).mean().item()
     if not gap > ROUNDING:
         raise InputError(
-            f"{source}: the local descriptors of the training images are all alike, no vocabulary "
-            "can be fitted on them; are the images blank?"
+            f"{source}: the local descriptors of the training images are all alike, expected "
+            "different ones, to fit a vocabulary on; are the images blank?"
         )
     alpha = -math.log(SECOND_SHARE) / gap
     model.pool.centroids.copy_(centroids)
@@ -208,7 +208,7 @@ def run_in_batches(
     images: Iterable[np.ndarray],
     device: torch.device,
 ) -> Iterator[np.ndarray]:
-    """Yield what the network, or a part of it, makes of images (H, W, 3) uint8 RGB of one size."""
+    """Yield the network's output for each image, (H, W, 3) uint8 RGB, all of one size."""
     images = iter(images)
     while batch := list(itertools.islice(images, BATCH)):
         with torch.inference_mode():

@@ -1,10 +1,10 @@
 """Shorter descriptors: principal components, whitened or not (Jegou & Chum, ECCV 2012, section 3).
 
-As NetVLAD's authors shorten theirs (section 5): components of database descriptors, each divided by
-its deviation, then a unit vector again. Of few images the last components are noise, which
-whitening makes as loud as the first ones.
+As NetVLAD's authors do (section 5): principal components of database descriptors, each divided by
+its standard deviation, then normalised to a unit vector. With few images, the last components are
+noise, which whitening gives the same weight as the first ones.
 
-Dimensions: M descriptors, D numbers each, N of them after the projection.
+Dimensions: M descriptors of length D, of length N after the projection.
 """
 
 import hashlib
@@ -17,18 +17,18 @@ import numpy as np
 from ..runtime import InputError
 
 AT_ONCE = 64  # descriptors that are projected together
-LEAST_SHARE = 1e-4  # of the first component's deviation; below it is rounding
-# Images for each whitened component: with fewer, rankings of a real kitchen are worse.
+LEAST_SHARE = 1e-4  # of the first component's deviation; anything below is rounding
+# Images per whitened component: with fewer, rankings of a real kitchen get worse.
 WELL_TOLD = 8
 DIGITS = 16  # of a digest, hexadecimal
 
 
 class Projection(NamedTuple):
-    """What a descriptor is projected by.
+    """A projection of descriptors.
 
     Attributes:
         mean: (D,) float32.
-        components: (N, D) float32; whitened, each is divided by its deviation.
+        components: (N, D) float32; if whitened, each is divided by its deviation.
     """
 
     mean: np.ndarray
@@ -36,15 +36,15 @@ class Projection(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """Return what tells it from another one."""
+        """Return a digest that identifies the projection."""
         contents = self.mean.tobytes() + self.components.tobytes()
         return hashlib.sha256(contents).hexdigest()[:DIGITS]
 
     def rows(self, rows: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Yield the projections (N,) of descriptors (D,), float32 unit vectors.
 
-        A descriptor at the mean has no direction; it gets equal entries, as an image without
-        features does in ``vlad``.
+        A descriptor equal to the mean has no direction: it gets equal entries, like an image
+        without features in ``vlad``.
         """
         rows = iter(rows)
         while block := list(itertools.islice(rows, AT_ONCE)):
@@ -56,18 +56,18 @@ class Projection(NamedTuple):
 def principal_components(
     descriptors_MD: np.ndarray, dimensions: int, whitened: bool, source: str
 ) -> Projection:
-    """Return the projection on the first principal components.
+    """Return the projection onto the first principal components.
 
-    The sign of a component is such that its largest number is positive.
+    The sign of a component is such that its entry of largest magnitude is positive.
 
     Args:
-        descriptors_MD: (M, D) float32; it is overwritten.
+        descriptors_MD: (M, D) float32, overwritten.
         dimensions: N.
         whitened: whether all components get equal weight.
-        source: that the descriptors are of, for messages.
+        source: of the descriptors, for messages.
 
     Raises:
-        InputError: the descriptors have fewer numbers, or vary in fewer directions.
+        InputError: the descriptors are shorter than N, or vary in fewer directions.
     """
     most = min(len(descriptors_MD) - 1, descriptors_MD.shape[1])
     check_dimensions(dimensions, most, source)
@@ -84,9 +84,9 @@ def principal_components(
 
 
 def check_dimensions(dimensions: int, most: int, source: str) -> None:
-    """Refuse more dimensions than the descriptors of some images can tell apart."""
+    """Raise an InputError if there are more dimensions than the descriptors can determine."""
     if dimensions > most:
         raise InputError(
-            f"{source}: its training images tell at most {most} components of their descriptors "
-            f"apart, retrieval.dimensions asks for {dimensions}; take fewer, or null"
+            f"{source}: got {dimensions} as retrieval.dimensions, expected at most {most}, the "
+            "components that its training images determine; set fewer, or null"
         )

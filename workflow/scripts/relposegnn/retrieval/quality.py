@@ -1,4 +1,4 @@
-"""How far from a query the retrieved training frames are: what the network has to improve on."""
+"""How far the retrieved training frames are from the query: what the network has to improve on."""
 
 import logging
 from pathlib import Path
@@ -22,7 +22,7 @@ def score_retrieval(
     graphs_file: str | Path,
     scores_file: str | Path,
 ) -> None:
-    """Write a CSV with the row of every test graph's query, see ``retrieval_quality``.
+    """Write a CSV with a row for the query of every test graph, see ``retrieval_quality``.
 
     Args:
         frames_file: poses and names of the scene's frames.
@@ -31,7 +31,7 @@ def score_retrieval(
         scores_file: CSV to write.
 
     Raises:
-        InputError: an input is no file of its kind.
+        InputError: a file cannot be read, or the files do not belong together.
     """
     with Frames(frames_file) as frames:
         query, neighbours = read_graphs(graphs_file, "test", frames)
@@ -52,8 +52,9 @@ def retrieval_quality(
 ) -> pd.DataFrame:
     """Return each query's distance in metres and angle in degrees to three training frames.
 
-    Columns ``{kind}_distance_m`` and ``{kind}_angle_deg`` with the kinds ``top1``, the best
-    retrieved; ``reference``, the graph's first neighbour; ``oracle``, the nearest camera centre.
+    The columns are ``{kind}_distance_m`` and ``{kind}_angle_deg``, for the kinds ``top1``, the
+    best-ranked frame; ``reference``, the graph's first neighbour; and ``oracle``, the frame with
+    the nearest camera centre.
 
     Args:
         queries: (G, 4, 4) poses ``world_from_cam``.

@@ -1,4 +1,4 @@
-"""Ranking the training frames of a scene by the similarity of their descriptors to a query's."""
+"""Ranking the training frames of a scene by how similar their descriptors are to a query's."""
 
 import logging
 from collections.abc import Callable
@@ -17,8 +17,8 @@ from .rankings import Ranking, create_ranking
 
 logger = logging.getLogger(__name__)
 
-QUERY_BYTES = 256 * 2**20  # of queries searched at once: all of the database is read for each block
-EXACT = "Flat"  # faiss's name of the index that compares each query with all of the database
+QUERY_BYTES = 256 * 2**20  # of a block of queries; the whole database is read for each block
+EXACT = "Flat"  # faiss's name for the index that compares each query with the whole database
 
 
 def rank_neighbours(
@@ -28,28 +28,28 @@ def rank_neighbours(
     factory: str = EXACT,
     seed: int = 0,
 ) -> None:
-    """Rank the training frames for every frame of a scene and write the file of ``rankings``.
+    """Rank the training frames for every frame of a scene and write a file of ``rankings``.
 
-    A ranking has ``candidates`` entries, or all training frames but one where these are fewer. A
-    training frame is no neighbour of itself.
+    A ranking has ``candidates`` entries, or one less than there are training frames if that is
+    fewer. A training frame is not its own neighbour.
 
     Args:
         descriptors_file: of the scene.
         neighbours_file: to write.
         candidates: length of a ranking.
-        factory: of the index that is searched, ``EXACT`` or see ``approximate``.
+        factory: text for faiss's index factory: ``EXACT``, or see ``approximate``.
         seed: of the sample that an index is trained on.
 
     Raises:
-        InputError: there are fewer than two training frames, a descriptor is no unit vector, or
-            there is no such index.
+        InputError: there are fewer than two training frames, a descriptor is not a unit vector, or
+            faiss cannot make the index.
     """
     with open_hdf5(descriptors_file, "descriptors") as file:
         database = file["train/descriptor"]
         if len(database) < 2:
             raise InputError(
-                f"{descriptors_file}: has {len(database)} training frames, expected at least 2; "
-                "a frame is not its own neighbour"
+                f"{descriptors_file}: has {len(database)} training frames, expected at least 2, "
+                "because a frame is not its own neighbour; add images to the database"
             )
         total = len(database)
         length = min(candidates, total - 1)
@@ -67,14 +67,14 @@ def rank_neighbours(
                 if factory != EXACT and len(queries):
                     recall = ranker.recall(queries, length, split == "train")
                     output[split].attrs["recall"] = recall
-                    logger.info("%s, %s: holds %.3f of the exact ranking", factory, split, recall)
+                    logger.info("%s, %s: recall of the exact ranking %.3f", factory, split, recall)
     logger.info("ranked %d of %d training frames per query", length, total)
 
 
 def _write_rankings(
     output: h5py.File, search: Callable[..., Ranking], queries: h5py.Dataset, length: int
 ) -> None:
-    """Rank a split's frames, a block at a time; those of train are the database itself."""
+    """Rank for a split's frames, a block at a time; the frames of train are the database."""
     name = Path(queries.parent.name).name
     ranking = create_ranking(output, name, (len(queries), length))
     with tqdm(desc=f"rank {name}", total=len(queries), unit="img", disable=None) as progress:

@@ -30,7 +30,7 @@ class Ranking(NamedTuple):
 def in_order(
     similarity: np.ndarray, found: np.ndarray, own: np.ndarray | None, length: int
 ) -> Ranking:
-    """Return what a search of K + 1 images found in order, equal similarities by their index.
+    """Return sorted rankings from a search for K + 1 images; ties are ordered by index.
 
     Args:
         similarity: (N, K + 1).
@@ -38,8 +38,8 @@ def in_order(
         own: (N,) each query's own index, which its ranking leaves out; None: they have none.
         length: K.
     """
-    # Exact copies of a query are as similar as itself: it is told by its index. Among more copies
-    # than a ranking holds it may be missing, then the last entry is one too many.
+    # A query is recognised by its index, because exact copies of it are just as similar. With more
+    # copies than a ranking holds, the query may be missing; the last entry is then surplus.
     itself = np.zeros_like(found) if own is None else (found == own[:, None]).astype(found.dtype)
     order = np.lexsort((found, -similarity, itself), axis=1)[:, :length]
     return Ranking(
@@ -49,7 +49,7 @@ def in_order(
 
 
 def create_ranking(file: h5py.File, split: str, shape: tuple[int, int]) -> Ranking:
-    """Return the arrays (N, K) in a file that a split's ranking is to be written to."""
+    """Create the arrays (N, K) of a split's ranking in a file, to be filled by the caller."""
     index = file.create_dataset(f"{split}/index", shape, np.int32)
     return Ranking(index, file.create_dataset(f"{split}/similarity", shape, np.float32))
 
@@ -58,8 +58,8 @@ def read_ranking(neighbours_file: str | Path, split: str, frames: Frames | None 
     """Return the ranking of a split's frames.
 
     Raises:
-        InputError: the file has none, or, where ``frames`` are given, is of another scene or of
-            other frames.
+        InputError: the file has no such ranking; or, if ``frames`` are given, it is of another
+            scene or of other frames.
     """
     with open_hdf5(neighbours_file, "neighbours") as file:
         last = np.inf
@@ -71,7 +71,7 @@ def read_ranking(neighbours_file: str | Path, split: str, frames: Frames | None 
         ranking = Ranking(index, read_numbers(file, f"{split}/similarity", cosines))
     if frames is not None and len(index) != frames.count(split):
         raise InputError(
-            f"{neighbours_file} ({frames.scene}, {split}): ranks for {len(index)} frames, "
+            f"{neighbours_file} ({frames.scene}, {split}): has rankings for {len(index)} frames, "
             f"expected the {frames.count(split)} of {frames.path}; rank the neighbours again"
         )
     return ranking

@@ -1,9 +1,9 @@
-"""VLAD: one vector of an image from classical local features, with no trained weights.
+"""VLAD: one vector per image from classical local features, with no trained weights.
 
 SIFT on a dense upright grid; RootSIFT (Arandjelovic & Zisserman, CVPR 2012); residuals to the
 words of a vocabulary, summed (Jegou et al., CVPR 2010, section 3) and intra-normalised
-(Arandjelovic & Zisserman, CVPR 2013, section 3.1). On frames of 7-Scenes a grid finds nearer
-images than SIFT's own keypoints, and an image with few keypoints is described as well as another.
+(Arandjelovic & Zisserman, CVPR 2013, section 3.1). On frames of 7-Scenes, a grid retrieves nearer
+images than SIFT's own keypoints do, and it also describes images with few keypoints well.
 """
 
 from functools import lru_cache
@@ -13,17 +13,16 @@ import numpy as np
 
 GRID_STEP = 10  # pixels between keypoints
 # A patch has 4 x 4 cells of 1.5 x size pixels: 48 x 48 pixels. It is described at half the image's
-# resolution, octave 1, where it costs a quarter and retrieves as well.
+# resolution (octave 1), which costs a quarter and retrieves equally well.
 KEYPOINT_SIZE, OCTAVE = 8.0, 1
 
 
 def local_features(image: np.ndarray) -> np.ndarray:
     """Return the RootSIFT features (N, 128), float32 unit rows, of an image (H, W, 3) uint8 RGB.
 
-    Patches without any gradient have no direction to describe and are left out: a blank image has
-    no features, N = 0.
+    Patches without any gradient are left out: a blank image has no features, N = 0.
     """
-    cv2.setNumThreads(1)  # images are described side by side, in threads of the caller
+    cv2.setNumThreads(1)  # the caller describes several images at once, in threads
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     _, sift = cv2.SIFT_create().compute(grey, _grid(*grey.shape))
     return _root_sift(sift)
@@ -31,7 +30,7 @@ def local_features(image: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _grid(height: int, width: int) -> tuple[cv2.KeyPoint, ...]:
-    """Return upright keypoints all over an image, at least one."""
+    """Return upright keypoints on a grid over the whole image, at least one."""
     rows = np.arange(min(GRID_STEP, height) // 2, height, GRID_STEP)
     columns = np.arange(min(GRID_STEP, width) // 2, width, GRID_STEP)
     return tuple(
@@ -51,10 +50,10 @@ def _root_sift(sift: np.ndarray) -> np.ndarray:
 def vlad(features_ND: np.ndarray, centroids_KD: np.ndarray) -> np.ndarray:
     """Return the VLAD descriptor (K D,), a float32 unit vector.
 
-    A word to which no feature is assigned, or whose residuals cancel, is a block of zeros. Where
-    all blocks are, above all for an image without features, the descriptor is the one with equal
-    entries: a unit vector as any other, alike for all such images and nearly orthogonal to the
-    rest, whose residuals have either sign.
+    A word to which no feature is assigned, or whose residuals cancel, is a block of zeros. If all
+    blocks are zero, in particular for an image without features, all entries of the descriptor are
+    equal: a valid unit vector, the same for all such images, and nearly orthogonal to other
+    descriptors, whose residuals have either sign.
 
     Args:
         features_ND: (N, D) local features, N >= 0.
@@ -67,7 +66,7 @@ def vlad(features_ND: np.ndarray, centroids_KD: np.ndarray) -> np.ndarray:
         - assigned_KN.sum(axis=1, keepdims=True) * centroids_KD
     )
     norm = np.linalg.norm(residuals_KD, axis=1, keepdims=True)
-    # Below this a sum of residuals is rounding: normalised, it would be noise of full length.
+    # Below this, a sum of residuals is rounding error; normalised, it would be noise of length 1.
     present = norm > 1e-5
     blocks = np.divide(residuals_KD, norm, out=np.zeros_like(centroids_KD), where=present)
     if not present.any():
