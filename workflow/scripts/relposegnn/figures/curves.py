@@ -1,4 +1,4 @@
-"""Curves: errors of an experiment, and the course of a training run."""
+"""Curves: the errors of an experiment, and the progress of a training run."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,22 +24,22 @@ from .style import (
 )
 
 COPIED = {"linestyle": (0, (4, 2)), "linewidth": 1.1, "alpha": 0.75}
-LINES = {  # the later on top
-    REFERENCE: COPIED,  # where no more similar image is known
+LINES = {  # later ones are drawn on top
+    REFERENCE: COPIED,  # if the most similar image is not known
     MOST_SIMILAR: COPIED,
     AFFINE: {"linestyle": (0, (1, 1)), "linewidth": 1.1, "alpha": 0.9},
     FIRST_EDGE: {"linestyle": "-", "linewidth": 1.6},
     REFINED: {"linestyle": "-", "linewidth": 2.6, "alpha": 0.5},
 }
-MARKS = {"markevery": 0.1, "markersize": 4}  # the first: of a panel's diagonal
-BEYOND = 1e9  # where curves end, with the failed queries: right of everything shown
+MARKS = {"markevery": 0.1, "markersize": 4}  # markevery: in diagonals of the panel
+BEYOND = 1e9  # where curves end and failed queries are: right of everything shown
 ERROR_LABELS = {TRANSLATION: "translation error [m]", ROTATION: "rotation error [°]"}
 LOSS_TITLES = {
     "translation_loss": "translation loss (mean L1)",
     "rotation_loss": "rotation loss (mean L1)",
     "loss": "weighted sum",
 }
-# Of the picture of a training: the title of a panel, then colour and label of its columns.
+# Panels of the figure of a training run: title, then colour and label of each column in it.
 TRAINING_PANELS = {
     title: {
         f"train_{name}": (SCENE_COLOURS[0], "training"),
@@ -61,11 +61,10 @@ def plot_error_curves(
     figure_file: str | Path,
     title: str,
 ) -> None:
-    """Draw which share of the queries has at most which error, one line per scene.
+    """Draw cumulative error curves, the share of queries with at most an error; a colour per scene.
 
-    First-edge estimates are drawn solid, in the same colour the most similar image dashed and the
-    affine combination dotted, as far as they are known; the reference neighbour where the first is
-    not.
+    First-edge estimates are solid, refined ones wide. If known, the most similar image is dashed
+    (else the reference neighbour), and the affine combination dotted.
 
     Args:
         rows: (scene, scores file) per scene.
@@ -80,7 +79,7 @@ def plot_error_curves(
 
 
 def draw_error_curves(scores: dict[str, pd.DataFrame], title: str) -> Figure:
-    """Return cumulative curves of translation and rotation side by side, over a log axis."""
+    """Return cumulative curves of translation and rotation errors side by side, on log axes."""
     known = {name for own in scores.values() for name in own["estimator"]}
     wanted = {copied_image(known), AFFINE, FIRST_EDGE, REFINED} & known
     drawn = [name for name in LINES if name in wanted]
@@ -103,7 +102,7 @@ def _draw_scene(
     own: dict[str, str],
     estimators: Sequence[str],
 ) -> None:
-    """Draw one scene's curves; a failed query keeps them below 100 %."""
+    """Draw one scene's curves; with failed queries they stay below 100 %."""
     for name in estimators:
         errors = np.sort(np.minimum(scores.loc[scores["estimator"] == name, column], BEYOND))
         share = np.append(np.arange(1, len(errors) + 1) / max(len(errors), 1), 1.0)
@@ -112,7 +111,7 @@ def _draw_scene(
 
 
 def _finish_error_panel(panel: Axes, column: str, scores: Sequence[pd.DataFrame]) -> None:
-    """Set scales, limits and labels: from the 0.5th to the 99.5th percentile of all errors."""
+    """Set scale and labels, and limits from the 0.5th to the 99.5th percentile of all errors."""
     errors = np.concatenate([s[column].to_numpy() for s in scores])
     errors = errors[np.isfinite(errors) & (errors > 0)]
     low, high = np.percentile(errors, [0.5, 99.5]) if errors.size else (0.01, 1.0)
@@ -125,7 +124,7 @@ def _finish_error_panel(panel: Axes, column: str, scores: Sequence[pd.DataFrame]
 
 
 def _add_legends(figure: Figure, scenes: list[str], estimators: Sequence[str], title: str) -> None:
-    """Say at the foot which colours are which scenes; at the top, below a title, what lines are."""
+    """Add a legend of scenes (colours) at the bottom, and a title and one of lines at the top."""
     colours = [
         Line2D([], [], linewidth=3, label=scene, **scene_style(i)) for i, scene in enumerate(scenes)
     ]
@@ -138,7 +137,7 @@ def _add_legends(figure: Figure, scenes: list[str], estimators: Sequence[str], t
 
 
 def plot_training(history_file: str | Path, figure_file: str | Path, run: str) -> None:
-    """Draw the course of one training run.
+    """Draw the training curves of one run.
 
     Args:
         history_file: CSV of the training step, a row per epoch.
@@ -152,11 +151,11 @@ def plot_training(history_file: str | Path, figure_file: str | Path, run: str) -
 
 
 def draw_training(history: pd.DataFrame, run: str) -> Figure:
-    """Return five panels: three losses, the learned weights, the learning rate.
+    """Return five panels: three losses, the learned log-variances, the learning rate.
 
-    Epochs are counted from 1, as in the log of the training.
+    Epochs are counted from 1, as in the training log.
     """
-    marker = "o" if len(history) <= 25 else ""  # as long as they can be told apart
+    marker = "o" if len(history) <= 25 else ""  # more would run into each other
     with house_style():
         figure = Figure(figsize=(8.2, 4.6), layout="constrained")
         *panels, sixth = figure.subplots(2, 3, sharex=True).ravel()
@@ -172,7 +171,7 @@ def draw_training(history: pd.DataFrame, run: str) -> Figure:
             panel.set_yscale("log")
             use_log_ticks(panel.yaxis)
         panels[4].set_ylim(0, 1.08 * panels[4].dataLim.y1)
-        for panel in panels[2:]:  # with nothing beneath
+        for panel in panels[2:]:  # those with no panel below
             panel.set_xlabel("epoch")
             panel.tick_params(labelbottom=True)
         panels[0].legend()

@@ -1,4 +1,4 @@
-"""Picture of retrieval: some queries of a scene beside the neighbours of their graphs."""
+"""Figure of retrieval: some queries of a scene beside the neighbours in their graphs."""
 
 from pathlib import Path
 
@@ -37,8 +37,7 @@ def plot_gallery(
 ) -> None:
     """Draw some test queries, spread evenly, beside the neighbours in their graphs.
 
-    The frames file holds images as the network sees them, maybe of few pixels: the original ones
-    are drawn.
+    The original images are drawn: those in the frames file may have few pixels.
 
     Args:
         frames_file: HDF5 of the packing step.
@@ -46,7 +45,7 @@ def plot_gallery(
         graphs_file: HDF5 of the sampling step.
         scene_folder: with its images.
         figure_file: PNG or PDF to write.
-        queries: how many; all of them when there are fewer.
+        queries: how many, at most.
 
     Raises:
         InputError: the files do not belong together, or an image cannot be read.
@@ -59,14 +58,14 @@ def plot_gallery(
 def choose_queries(
     frames: Frames, neighbours_file: str | Path, graphs_file: str | Path, count: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return ``count`` evenly spread test graphs, all where there are fewer.
+    """Return ``count`` evenly spread test graphs, or all if there are fewer.
 
     Returns:
-        queries (n) and neighbours (n, k), in the test and training frames; similarities (n, k),
-        NaN of neighbours that are not among the ranked.
+        queries (n) and neighbours (n, k), indices of test and training frames; similarities (n, k),
+        NaN for neighbours that are not in the ranking.
 
     Raises:
-        InputError: there is no graph, or files are of other frames.
+        InputError: there is no graph, or a file is of other frames.
     """
     graphs = read_graphs(graphs_file, "test", frames)
     total = len(graphs[0])
@@ -74,7 +73,7 @@ def choose_queries(
     queries, neighbours = graphs[0][chosen], graphs[1][chosen]
     if not total:
         raise InputError(
-            f"{graphs_file}: holds no test graphs, expected at least one: this scene has no "
+            f"{graphs_file}: holds no test graphs, expected at least one, but this scene has no "
             "queries with a pose; name some, or make the target models, which needs none"
         )
     ranking = read_ranking(neighbours_file, "test", frames)
@@ -91,14 +90,14 @@ def draw_gallery(
     neighbours: np.ndarray,
     similarity: np.ndarray,
 ) -> Figure:
-    """Return rows of pictures, each query first, then its neighbours; borders tell distance.
+    """Return rows of pictures, a query, then its neighbours, their borders coloured by distance.
 
-    The arguments are the folder of the images, and those of ``choose_queries``.
+    The arguments are the folder of the images and the results of ``choose_queries``.
     """
     rows, count = neighbours.shape
     own = frames.poses("test")[queries][:, None]
     metres, degrees = pose_distances(frames.poses("train")[neighbours], own)
-    sideways = frames.orientation > 4  # EXIF's; pictures are upright
+    sideways = frames.orientation > 4  # EXIF tag; pictures are drawn upright
     height, width = frames.image_shape[:: -1 if sideways else 1]
     step = np.array([WIDTH + GAP, WIDTH * height / width + CAPTION])
     size = [MARGIN + (1 + count) * step[0] + MARGIN, TOP + rows * step[1] + BOTTOM]

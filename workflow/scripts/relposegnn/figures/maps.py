@@ -1,4 +1,4 @@
-"""Maps: a scene seen from above, as every picture and film of it shows it."""
+"""Maps: the view of a scene from above that all its figures and films share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,22 +11,23 @@ from matplotlib.patches import Ellipse
 
 from .style import PALE
 
-LEAST_MEAN = 0.3  # length of a mean of unit vectors; of a few random ones it is shorter
-ALIGNED = np.cos(np.radians(15))  # up this near to an axis of the world is taken to be that axis
+LEAST_MEAN = 0.3  # length of the mean upward direction; random directions have a shorter mean
+ALIGNED = np.cos(np.radians(15))  # an upward direction this near to a world axis is taken as it
 REACH = 0.35  # of the cameras' extent: estimates further outside are not on the map
-MARGIN = 0.12  # of the extent, around what is shown: a symbol has room there
+MARGIN = 0.12  # of the extent, around what is shown: room for a symbol
 SYMBOL = 0.075  # of the map's longer side: the length of a camera's symbol
-USUAL_STEPS, LONGEST_STEP = 0.9, 5.0  # share of the steps on a path, and times that they may take
+# A path is interrupted at steps that are this many times as long as this quantile of its steps.
+USUAL_STEPS, LONGEST_STEP = 0.9, 5.0
 WEDGE = np.array([[0, 0, 0], [-0.5, 0, 1], [0.5, 0, 1]])  # the symbol, camera axes
 
 
 @dataclass(frozen=True)
 class View:
-    """How a scene is looked at.
+    """The direction from which a scene is seen.
 
-    ``map_from_world`` (3, 3) turns the world's axes into the map's: rightwards, towards the top of
-    the page, and towards the viewer. It is a rotation, so a map is never a mirror image. ``labels``
-    name the three; ``title`` says in words whence the scene is seen.
+    ``map_from_world`` (3, 3) turns the world's axes into the map's: to the right, towards the top
+    of the page, and towards the viewer. It is a rotation, so a map is never mirrored. ``labels``
+    name the three axes; ``title`` describes the view.
     """
 
     map_from_world: np.ndarray
@@ -39,15 +40,15 @@ class View:
 
 
 def look_from_above(world_from_cam: np.ndarray) -> View:
-    """Return the view of a scene from above, by the poses (M, 4, 4) of its database.
+    """Return the view of a scene from above, given the poses (M, 4, 4) of its database.
 
-    Up is the mean of the cameras' upward directions, -y of each; or the axis of the world that is
-    within 15 degrees of it. Where these directions cancel out, above and below are not known: the
-    scene is seen along the axis of the world along which the cameras extend least.
+    Up is the mean of the cameras' upward directions (-y of each camera), or the world axis within
+    15 degrees of it. If these directions cancel out, up is unknown: the scene is then seen along
+    the world axis along which the cameras extend least.
 
-    The map is turned so that the cameras extend least towards its top, and so most across. Where up
-    is an axis of the world, the map's are the two others, or their opposites; elsewhere it is
-    turned by whole degrees.
+    The map is turned so that the cameras extend least towards its top, and most across. If up is a
+    world axis, the map's axes are the two others or their opposites; else it is turned by whole
+    degrees.
     """
     centres = world_from_cam[:, :3, 3]
     up = -world_from_cam[:, :3, 1].mean(axis=0)
@@ -61,7 +62,7 @@ def look_from_above(world_from_cam: np.ndarray) -> View:
     first = np.eye(3)[np.argmin(np.abs(up))]
     first = first - (first @ up) * up
     first = first / np.linalg.norm(first)
-    across = np.stack([first, np.cross(up, first)])  # the horizontal axes, before the turn
+    across = np.stack([first, np.cross(up, first)])  # horizontal axes before the map is turned
     if not aligned:
         turns = np.radians(np.arange(180))
         across = np.stack([np.cos(turns), np.sin(turns)], axis=1) @ across
@@ -80,10 +81,10 @@ def surround(
     least: float | Sequence[float],
     most: float | Sequence[float],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the corners (d), (d) of a box around cameras (M, d) and estimates (N, d) near them.
+    """Return two corners (d) of a box around cameras (M, d) and estimates (N, d) near them.
 
-    ``least`` and ``most`` bound its sides behind the first, as parts of the first; the box is
-    widened to keep to them.
+    ``least`` and ``most`` bound all sides but the first, as fractions of the first; the box is
+    enlarged to respect them.
     """
     low, high = cameras.min(axis=0), cameras.max(axis=0)
     reach = REACH * max((high - low).max(), 0.1)
@@ -98,7 +99,7 @@ def surround(
 
 
 def tell_unseen(estimates: np.ndarray, low: np.ndarray, high: np.ndarray) -> str:
-    """Return how many estimates (N, d) are outside a map's box, or failed; '' where none is."""
+    """Return a text with how many estimates (N, d) are outside a map's box or failed, or ''."""
     found = np.isfinite(estimates).all(axis=1)
     outside = found & ~((estimates >= low) & (estimates <= high)).all(axis=1)
     counts = {"outside the map": outside.sum(), "failed": (~found).sum()}
@@ -106,12 +107,12 @@ def tell_unseen(estimates: np.ndarray, low: np.ndarray, high: np.ndarray) -> str
 
 
 def sequences_of(names: Sequence[str]) -> np.ndarray:
-    """Return the sequences (N) that frames belong to: their names up to the last slash."""
+    """Return the sequence (N) of each frame: its name up to the last slash."""
     return np.array([name.rpartition("/")[0] for name in names])
 
 
 class Map:
-    """Axes that show a scene from one side: its database, and what is drawn upon it."""
+    """Axes that show a scene from one side: its database, and what is drawn on top."""
 
     def __init__(
         self, axes: Axes, view: View, low: np.ndarray, high: np.ndarray, upwards: int = 1
@@ -123,8 +124,8 @@ class Map:
             view: of the scene.
             low: corner (2 or 3) of what is shown, in the map's coordinates.
             high: the opposite corner.
-            upwards: which of these coordinates grows towards the top of the page: 1, or 2 where the
-                scene is seen from the side.
+            upwards: the coordinate that grows towards the top of the page: 1, or 2 for a view from
+                the side.
         """
         self.axes, self.view, self.sides = axes, view, [0, upwards]
         (left, bottom), (right, top) = low[self.sides], high[self.sides]
@@ -144,10 +145,10 @@ class Map:
         self.axes.scatter(*lines[:, 0].T, s=size, color=PALE, linewidths=0)
 
     def draw_paths(self, names: Sequence[str], centres: np.ndarray, colour: str) -> None:
-        """Join the camera centres (N, 3) of each sequence of frames to a line.
+        """Join the camera centres (N, 3) of each sequence of frames by a line.
 
-        Not where it goes on elsewhere, as one of which stretches are held out: by a step beyond all
-        usual ones.
+        The line is interrupted at an unusually long step, for example where a stretch of the
+        sequence is held out.
         """
         sequences = sequences_of(names)
         for sequence in dict.fromkeys(sequences.tolist()):
@@ -159,7 +160,7 @@ class Map:
             self.axes.plot(*path.T, color=colour, linewidth=0.8)
 
     def draw_ellipse(self, centre: np.ndarray, covariance: np.ndarray, colour: np.ndarray) -> None:
-        """Draw the ellipse that one deviation of a point (3) with a covariance (3, 3) makes."""
+        """Draw the ellipse of one standard deviation around a point (3) with covariance (3, 3)."""
         axes = self.view.map_from_world[self.sides]
         squares, turns = np.linalg.eigh(axes @ covariance @ axes.T)
         width, height = 2 * np.sqrt(np.maximum(squares, 0))
@@ -172,7 +173,7 @@ class Map:
     def draw_cameras(
         self, world_from_cam: np.ndarray, colours: np.ndarray, **style: object
     ) -> PolyCollection:
-        """Draw cameras (N, 4, 4) as wedges that open along their views, and return these."""
+        """Draw cameras (N, 4, 4) as wedges that open in their viewing directions; return these."""
         wedges = PolyCollection([], **style)
         self.axes.add_collection(wedges, autolim=False)
         self.move_cameras(wedges, world_from_cam, colours)
@@ -181,7 +182,7 @@ class Map:
     def move_cameras(
         self, wedges: PolyCollection, world_from_cam: np.ndarray, colours: np.ndarray
     ) -> None:
-        """Draw other cameras (N, 4, 4), in these colours (N, 4), instead."""
+        """Move wedges to other cameras (N, 4, 4), with colours (N, 4)."""
         corners = self.symbol * WEDGE @ world_from_cam[:, :3, :3].swapaxes(1, 2)
         wedges.set_verts(self.place(corners + world_from_cam[:, None, :3, 3]))
         wedges.set_edgecolor(colours)

@@ -1,4 +1,4 @@
-"""Picture of refined poses: the best, a typical and the worst query, with matches drawn."""
+"""Figure of refined poses: the best, the median and the worst query, with their matches."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,20 +34,20 @@ from .style import (
     write,
 )
 
-WIDTH, CAPTION, GAP, MARGIN, TOP = 5.2, 0.42, 0.1, 0.15, 0.3  # inches; of two pictures together
-TOLERANCE = 3.0  # of a match from its epipolar line, in scales of the matching error
-AGREEING, OTHER = "#2a7f4f", "#c8553d"  # matches that the refined pose agrees with, and others
-UNTESTED = SOFT  # where there is no pose, or no focal length
+WIDTH, CAPTION, GAP, MARGIN, TOP = 5.2, 0.42, 0.1, 0.15, 0.3  # inches; WIDTH: of two pictures
+TOLERANCE = 3.0  # distance of a match from its epipolar line, in units of MATCHING_ERROR
+AGREEING, OTHER = "#2a7f4f", "#c8553d"  # colours of matches that agree with the pose, and others
+UNTESTED = SOFT  # colour of matches without a pose or a focal length
 
 
 class Shown(NamedTuple):
     """A query and the database image that it is drawn beside.
 
     Attributes:
-        caption: what is said of it.
+        caption: two lines above the pictures.
         pictures: of both, (H, W, 3) uint8 each.
         places: (k, 2, 2) of matched key points in both, in longer sides from the middle.
-        agreeing: (k,) whether the pose agrees with a match; None where that cannot be told.
+        agreeing: (k,) whether a match agrees with the pose; None if that cannot be tested.
     """
 
     caption: str
@@ -64,7 +64,7 @@ def plot_matches(
     camera_file: str | Path,
     figure_file: str | Path,
 ) -> None:
-    """Draw the queries of least, median and greatest error, and their matches.
+    """Draw the queries of least, median and largest error, and their matches.
 
     Args:
         predictions_file: of ``matching.scenes.refine_predictions``.
@@ -92,7 +92,7 @@ def plot_matches(
             places = ("test", query), ("train", database)
             paths = [Path(scene_folder) / frames.source(*place) for place in places]
             lengths = frames.focal_lengths("test")[query], frames.focal_lengths("train")[database]
-            pose = None  # of a failed query
+            pose = None  # for a failed query
             if np.isfinite(errors[0][index]):
                 pose = pose_from_quaternion(*(part[index] for part in estimates))
             poses = pose, frames.poses("train")[database]
@@ -103,17 +103,17 @@ def plot_matches(
 
 
 def _caption(kind: str, names: Sequence[str], error: Sequence[float], points: int) -> str:
-    """Return what a query is, and the database image beside it."""
+    """Return the caption of a query and the database image beside it."""
     how = f"refined by {points:.0f} points" if points else "not refined"
     told = f"{length_text(error[0])}, {error[1]:.2f}°, {how}"
     return f"{kind}: {names[0]}, {told}\nbeside {names[1]}"
 
 
 def epipolar_errors(places: np.ndarray, poses: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Return how far matches are from their epipolar lines (k,), in the second image.
+    """Return the distances (k,) of matches from their epipolar lines in the second image.
 
     Args:
-        places: (k, 2, 2) in both images, x/z and y/z of rays.
+        places: (k, 2, 2) in both images, normalised (x/z and y/z of rays).
         poses: (4, 4) of both cameras, ``world_from_cam``.
     """
     second_from_first = inverse_pose(poses[1]) @ poses[0]
@@ -126,8 +126,8 @@ def epipolar_errors(places: np.ndarray, poses: tuple[np.ndarray, np.ndarray]) ->
 
 
 def draw_matches(shown: list[Shown], scene: str) -> Figure:
-    """Return pairs of pictures, one below another, with matches between them."""
-    height, width = shown[0].pictures[0].shape[:2]  # of all: a scene's images have one size
+    """Return pairs of pictures, one below another, with lines between matches."""
+    height, width = shown[0].pictures[0].shape[:2]  # all images of a scene have one size
     down = CAPTION + WIDTH * height / (2 * width) + GAP
     with house_style():
         figure = Figure(figsize=(WIDTH + 2 * MARGIN, TOP + len(shown) * down + MARGIN))
@@ -137,7 +137,7 @@ def draw_matches(shown: list[Shown], scene: str) -> Figure:
             box = MARGIN, TOP + row * down + CAPTION, WIDTH, down - CAPTION - GAP
             axes = place_axes(figure, box)
             draw_picture(axes, np.concatenate(each.pictures, axis=1), each.caption, SOFT, 0.7)
-            # From longer sides, from the middle, to pixels; the second picture is to the right.
+            # From longer sides from the middle to pixels; the second picture is on the right.
             ends = each.places * max(height, width) + (np.array([width, height]) - 1) / 2
             ends[:, 1, 0] += width
             kinds = [(UNTESTED, slice(None))]
@@ -155,7 +155,7 @@ def _show(
     poses: tuple[np.ndarray | None, np.ndarray],
     focal_lengths: tuple[float, float],
 ) -> Shown:
-    """Return a query and a database image with their matches, and which agree with its pose."""
+    """Return a query and a database image with their matches, and which agree with the pose."""
     key_points = [find_key_points(path, KEY_POINTS) for path in paths]
     rows = match_key_points(*key_points)
     places = np.stack(

@@ -1,6 +1,6 @@
-"""One look for all figures: restrained, readable, safe for colour-blind readers.
+"""The common style of all figures: restrained, readable, safe for colour-blind readers.
 
-Figures are made without pyplot, so that no global state or display is involved.
+Figures are made without pyplot, so they need no global state and no display.
 """
 
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from ..runtime import atomic_path
 
 DPI = 200
-PNG_LEVEL = 4  # of compression: half of the time of the usual 6, and some per cent larger
-MANY_DECADES = 2.2
+PNG_LEVEL = 4  # of compression: half the time of the usual 6, and a few per cent larger
+MANY_DECADES = 2.2  # an axis that spans more has ticks at 1, not at 1, 2, 5
 INK, SOFT, PALE = "#222222", "#777777", "#c8c8c8"
 # Paul Tol's "muted" scheme (https://personal.sron.nl/~pault), its palest colours last.
 SCENE_COLOURS = [
     "#332288", "#CC6677", "#117733", "#88CCEE", "#882255", "#44AA99", "#AA4499", "#999933",
     "#DDCC77",
 ]  # fmt: skip
-SCENE_MARKS = ["", "o", "^", "s", "D", "v"]  # where the colours come round again
+SCENE_MARKS = ["", "o", "^", "s", "D", "v"]  # for each further round of the colours
 # From dark blue (small errors) to orange: matplotlib's plasma without the yellow lost on white.
 ERROR_COLOURS = ListedColormap(
     matplotlib.colormaps["plasma"](np.linspace(0.0, 0.82, 256)), name="errors"
@@ -68,16 +68,16 @@ def house_style() -> AbstractContextManager:
 
 
 def save_figure(figure: Figure, figure_file: str | Path) -> None:
-    """Write a figure; the suffix of ``figure_file`` says its format."""
+    """Write a figure in the format of the suffix of ``figure_file``."""
     with atomic_path(figure_file) as partial, house_style():
         packed = {"compress_level": PNG_LEVEL} if partial.suffix == ".png" else None
         figure.savefig(partial, dpi=DPI, pil_kwargs=packed)
 
 
 def use_log_ticks(axis: matplotlib.axis.Axis) -> None:
-    """Label a logarithmic axis, its limits set, with plain numbers that do not run into each other.
+    """Label a logarithmic axis, whose limits are set, with plain numbers that do not overlap.
 
-    At 1, 2, 5 of every decade; where there are many of them, at 1 alone.
+    At 1, 2, 5 of every decade; with many decades, only at 1.
     """
     low, high = np.log10(axis.get_view_interval())
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high - low < MANY_DECADES else (1,)))
@@ -86,34 +86,34 @@ def use_log_ticks(axis: matplotlib.axis.Axis) -> None:
 
 
 def scene_style(position: int) -> dict[str, str]:
-    """Return the colour and the mark of the scene at this position of a list."""
+    """Return the colour and the marker of the scene at this position of a list."""
     turn, colour = divmod(position, len(SCENE_COLOURS))
     return {"color": SCENE_COLOURS[colour], "marker": SCENE_MARKS[turn % len(SCENE_MARKS)]}
 
 
 def error_colours(errors: np.ndarray, percentile: float = 95.0) -> ScalarMappable:
-    """Return the colours of non-negative errors: from 0 to where few outliers share the last."""
+    """Return a colour scale of non-negative errors from 0 to a percentile; larger ones saturate."""
     finite = errors[np.isfinite(errors)]
     limit = float(np.percentile(finite, percentile)) if finite.size else 0.0
     return ScalarMappable(Normalize(0, limit if limit > 0 else 1.0, clip=True), ERROR_COLOURS)
 
 
 def length_text(metres: float) -> str:
-    """Return a length in the unit that suits it."""
+    """Return a length as text in a suitable unit: mm, cm or m."""
     if metres < 0.01:
         return f"{1000 * metres:.1f} mm"
     return f"{100 * metres:.1f} cm" if metres < 0.1 else f"{metres:.2f} m"
 
 
 def place_axes(figure: Figure, box: Sequence[float]) -> Axes:
-    """Return new axes in a box, inches from the upper left corner: left, top, width, height."""
+    """Return new axes in a box (left, top, width, height), inches from the upper left corner."""
     left, top, width, height = box
     across, up = figure.get_size_inches()
     return figure.add_axes((left / across, 1 - (top + height) / up, width / across, height / up))
 
 
 def write(figure: Figure, place: Sequence[float], text: str, **style: object) -> Text:
-    """Write a line whose baseline starts at a place, inches from the upper left corner."""
+    """Write text whose baseline starts at a place, inches from the upper left corner."""
     across, up = figure.get_size_inches()
     return figure.text(place[0] / across, 1 - place[1] / up, text, parse_math=False, **style)
 
@@ -121,7 +121,7 @@ def write(figure: Figure, place: Sequence[float], text: str, **style: object) ->
 def add_colour_bar(
     figure: Figure, box: Sequence[float], colours: ScalarMappable, **options: object
 ) -> None:
-    """Add the meaning of colours in a box as of ``place_axes``."""
+    """Add a colour bar in a box, see ``place_axes``."""
     bar = figure.colorbar(colours, cax=place_axes(figure, box), **options)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=7)
@@ -130,7 +130,7 @@ def add_colour_bar(
 def draw_picture(
     axes: Axes, picture: np.ndarray, caption: str, colour: object, linewidth: float = 2.5
 ) -> Text:
-    """Draw a picture (H, W, 3) in a frame of this colour; return its caption of two lines."""
+    """Draw a picture (H, W, 3) with a border of this colour; return its caption of two lines."""
     axes.imshow(picture, interpolation="lanczos")
     axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
@@ -141,5 +141,5 @@ def draw_picture(
 
 
 def legend_mark(label: str, colour: object, marker: str = "o", **style: object) -> Line2D:
-    """Return a mark for a legend."""
+    """Return a marker for a legend."""
     return Line2D([], [], linestyle="", marker=marker, color=colour, label=label, **style)

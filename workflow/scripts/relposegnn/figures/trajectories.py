@@ -1,4 +1,4 @@
-"""Picture of one scene's estimates: where the cameras were, and where they were put."""
+"""Figure of one scene's estimates: true and estimated camera positions."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -36,18 +36,18 @@ from .style import (
     write,
 )
 
-WIDTH, HEIGHTS = 6.2, np.array([[1.6, 4.8], [0.7, 4.8]])  # of the views, inches: least and most
+WIDTH, HEIGHTS = 6.2, np.array([[1.6, 4.8], [0.7, 4.8]])  # of the two views, inches: least, most
 LEFT, RIGHT, TOP, GAP, BOTTOM = 0.65, 1.05, 0.68, 0.5, 0.95  # around the views, inches
 VIEWS, CIRCLES = 60, 15  # queries whose viewing directions, and whose stated errors, are drawn
 
 
 class Told(NamedTuple):
-    """What is known of N estimates beside their places.
+    """What is known about N estimates apart from their positions.
 
     Attributes:
-        ahead: unit vectors (2, N, 3) along the views of true and estimated cameras; NaN where a
-            query failed.
-        stated: (N,) errors in metres that hold in 68 % of the cases, NaN where none is stated.
+        ahead: unit vectors (2, N, 3), the viewing directions of true and estimated cameras; NaN
+            for failed queries.
+        stated: (N,) errors in metres meant to hold in 68 % of the cases; NaN if none is stated.
     """
 
     ahead: np.ndarray
@@ -60,14 +60,15 @@ def plot_trajectories(
     scores_file: str | Path,
     figure_file: str | Path,
 ) -> None:
-    """Draw database, ground truth and estimates of one scene from two sides.
+    """Draw database, ground truth and estimates of one scene, from above and from the side.
 
-    Those of the ``shown_estimator``. Beside their median error stands that of the ``copied_image``.
+    The estimates are those of the ``shown_estimator``; their median error is given beside that of
+    the ``copied_image``.
 
     Args:
         frames_file: HDF5 of the packing step.
         predictions_file: npz of the prediction step.
-        scores_file: CSV of the scoring step, for the errors that are stated, where they are.
+        scores_file: CSV of the scoring step, for stated errors, if there are any.
         figure_file: PNG or PDF to write.
 
     Raises:
@@ -96,7 +97,7 @@ def plot_trajectories(
 
 
 def _ahead(quaternion: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Return unit vectors (N, 3) along the views of cameras, NaN of all but those found (N,)."""
+    """Return the viewing directions (N, 3) of cameras, NaN for those that are not found (N,)."""
     ahead = np.full((len(found), 3), np.nan)
     ahead[found] = matrix_from_quaternion(quaternion[found])[..., 2]
     return ahead
@@ -111,17 +112,17 @@ def draw_trajectories(
     copied: tuple[str, np.ndarray] | None = None,
     told: Told | None = None,
 ) -> Figure:
-    """Return the map, and below it the view from the side: all cameras, and the estimates near.
+    """Return the map, and below it the view from the side, of all cameras and nearby estimates.
 
     Args:
         queries: names (N) such as ``seq-03/frame-000017``; the part before the last slash is the
-            sequence, within which ground truth is joined to a line.
+            sequence, whose ground truth is joined by a line.
         database: poses ``world_from_cam`` (M, 4, 4), metres.
         truth: camera centres (N, 3).
-        estimates: camera centres (N, 3); not finite where a query failed.
+        estimates: camera centres (N, 3); not finite for failed queries.
         title: of the figure.
-        copied: name and camera centres (N, 3) of a yardstick, to tell its median error too.
-        told: to draw some viewing directions, and circles of stated errors.
+        copied: name and camera centres (N, 3) of a yardstick, to give its median error too.
+        told: to draw some viewing directions and circles of stated errors.
     """
     view = look_from_above(database)
     placed = view.place(estimates)
@@ -153,7 +154,7 @@ def draw_trajectories(
 
 
 def _label(axes: Axes, title: str, upwards: str, height: float) -> None:
-    """Say whence a view is seen, and what grows towards its top; its height is in inches."""
+    """Label a view with its title and its upward axis; its height is in inches."""
     axes.set_title(title, weight="normal", color=SOFT, size=8.5)
     axes.set_ylabel(upwards)
     axes.locator_params(axis="y", nbins=max(2, round(height / 0.5)))
@@ -162,13 +163,13 @@ def _label(axes: Axes, title: str, upwards: str, height: float) -> None:
 def _tell_medians(
     title: str, truth: np.ndarray, estimates: np.ndarray, copied: tuple[str, np.ndarray] | None
 ) -> str:
-    """Return a title with the median error of estimates (N, 3), and of a yardstick's."""
+    """Return a title with the median error of estimates (N, 3), and that of a yardstick."""
     known = f" ({copied[0]}: {_median_error(copied[1], truth)})" if copied else ""
     return f"{title}: median error {_median_error(estimates, truth)}{known}"
 
 
 def _median_error(estimates: np.ndarray, truth: np.ndarray) -> str:
-    """Return the median distance of camera centres (N, 3) in words, infinite of failed ones."""
+    """Return the median error of camera centres (N, 3) as text; failed ones count as infinite."""
     metres = np.median(np.nan_to_num(translation_error(estimates, truth), nan=np.inf))
     return length_text(metres)
 
@@ -176,10 +177,10 @@ def _median_error(estimates: np.ndarray, truth: np.ndarray) -> str:
 def _draw_estimates(
     panel: Map, truth: np.ndarray, estimates: np.ndarray, colours: np.ndarray
 ) -> None:
-    """Join truth and estimates (N, 3) in colours (N, 4), the largest errors on top."""
+    """Join truth and estimates (N, 3) by lines in colours (N, 4), the largest errors on top."""
     errors = translation_error(estimates, truth)
     found = np.argsort(errors, kind="stable")[: np.isfinite(errors).sum()]
-    lightness = np.clip(1000 / max(len(truth), 1), 0.35, 1)  # so that thousands stay legible
+    lightness = np.clip(1000 / max(len(truth), 1), 0.35, 1)  # keeps thousands legible
     ends = panel.place(np.stack([truth, estimates], axis=1)[found])
     style = {"linewidths": 0.5, "alpha": 0.6 * lightness, "zorder": 2.1}
     panel.axes.add_collection(LineCollection(ends, colors=colours[found], **style), autolim=False)
@@ -193,7 +194,7 @@ def _draw_estimates(
 def _draw_told(
     panel: Map, centres: tuple[np.ndarray, np.ndarray], told: Told | None, colours: np.ndarray
 ) -> None:
-    """Draw views of some true and estimated cameras at their centres (N, 3), and stated errors."""
+    """Draw directions and stated errors of some cameras at true and estimated centres (N, 3)."""
     if told is None:
         return
     found = np.flatnonzero(np.isfinite(centres[1]).all(axis=1))
@@ -209,7 +210,7 @@ def _draw_told(
 
 
 def _add_legend(figure: Figure, count: int, unseen: str, circles: bool) -> None:
-    """Add the legend at the foot; it owns up to what the views do not show."""
+    """Add the legend at the bottom; it also says what the views do not show."""
     estimate = f"estimate ({unseen})" if unseen else "estimate"
     handles = [
         legend_mark("database", PALE, markersize=4),
