@@ -142,7 +142,7 @@ def test_a_scene_too_small_to_hold_frames_out_is_told_by_a_fellow(tmp_path, capl
     calibration = calibrate(tmp_path, arrays, known[0], [(fellow, known[1])])
     assert calibration[ALL_EDGES].frames == 0
     assert calibration[ALL_EDGES].median is None
-    assert "not known: too few images of this place" in tell_quality(calibration)
+    assert "unknown, because it has too few images" in tell_quality(calibration)
     assert caplog.records == []
     found = covered(predictions(seed=3, factor=3), ALL_EDGES, calibration).mean(axis=2)
     np.testing.assert_allclose(found[0], LEVELS[0], atol=0.1)
