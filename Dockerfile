@@ -1,10 +1,10 @@
-# The pipeline with everything that it needs, at the versions and digests of envs/:
+# The pipeline with all packages, at the versions and digests of envs/:
 #     docker build --tag relposegnn .                          # faiss on the CPU
 #     docker build --tag relposegnn:gpu --build-arg GPU=-gpu . # faiss on a GPU
-# Results lie where it is run; what is localised has to lie there too:
+# Results are written to the folder where it runs. Photos to localise have to be in that folder too:
 #     docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/work" relposegnn --cores all table_joint
 #     docker run --rm --gpus all ... relposegnn:gpu --cores all table_joint
-# torch is the same in both, and uses a GPU where it sees one.
+# torch is the same in both, and uses a GPU if there is one.
 FROM python:3.11-slim-bookworm
 
 RUN apt-get update \
@@ -13,7 +13,7 @@ RUN apt-get update \
 
 WORKDIR /opt/relposegnn
 ARG GPU=
-# Packages first: a change of the code does not install them anew.
+# Packages first, so that a change of the code does not install them again.
 COPY Makefile ./
 COPY envs envs
 RUN PIP_NO_CACHE_DIR=1 make environment GPU="$GPU"
@@ -24,7 +24,7 @@ COPY profiles profiles
 COPY rules rules
 COPY workflow workflow
 
-# A user without a home or a name may run it; the CPU's number of threads is Snakemake's matter.
+# Users without a home folder or a name may run it.
 ENV HOME=/tmp PATH=/opt/relposegnn/.venv/bin:$PATH
 WORKDIR /work
 ENTRYPOINT ["snakemake", "--snakefile", "/opt/relposegnn/Snakefile"]
