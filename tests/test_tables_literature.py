@@ -28,7 +28,7 @@ def literature(tmp_path):
     ("old", "new", "message"),
     [
         (",.24,", ",n/a,", "translation_m of 'RelPose-GNN .poster.' on fire is 'n/a'"),
-        (",fire,", ",chess,", "on chess stands twice"),
+        (",fire,", ",chess,", "on chess is listed twice"),
         (
             "rotation_deg",
             "rotation",

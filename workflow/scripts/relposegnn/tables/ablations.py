@@ -1,4 +1,4 @@
-"""The table of ablations: variants of one run beside it, and the paper's own ablations."""
+"""The table of ablations: one run, its variants, and the paper's own ablations."""
 
 from collections.abc import Mapping, Sequence
 
@@ -55,17 +55,17 @@ def tabulate_ablations(
 
     Args:
         rows: (variant, scene, scores file); the variant of the first row is the base, and every
-            variant has the same scenes. Several of one variant and scene are of further seeds. Of
-            networks that pass messages a file of ``context`` follows.
-        files: where the table goes. As numbers, a row per variant, scene (then the average) and
-            estimator: the figures of ``summarise_scenes`` and ``difference_...``, the median minus
-            the base's. To read, methods by scenes, first edge, below what copying and combining
-            images comes to.
+            variant has the same scenes. Further rows of a variant and scene are further seeds. For
+            networks that pass messages, a row also has a file of ``context``.
+        files: to write. The numbers have a row per variant, scene (then the average) and estimator:
+            the figures of ``summarise_scenes``, and ``difference_...``, the median minus the
+            base's. The table to read has methods by scenes: first the yardsticks, copied and
+            combined images, then the first-edge estimates of the variants.
         dataset: name of the dataset.
-        settings: what each variant but the base changes, in one line.
-        queries: which ones the errors are of, ``test`` or ``validation``.
-        literature: figures of papers; None for none. Those of ``ablation`` and, of the paper's own
-            method, of ``joint`` stand below.
+        settings: what each variant except the base changes, in one line.
+        queries: that the errors are of, ``test`` or ``validation``.
+        literature: figures of papers; None for none. Below ours stand the paper's own ablations,
+            and its own method from the table ``joint``.
 
     Raises:
         InputError: a file cannot be read.
@@ -81,7 +81,7 @@ def _summarise_variants(rows: Sequence[ScoresRow]) -> pd.DataFrame:
     for variant in dict.fromkeys(row[0] for row in rows):
         part = summarise_scenes([row for row in rows if row[0] == variant], ())
         parts[variant] = part = part.drop(columns="run").set_index(["scene", "estimator"])
-        # Infinite in both: NaN, no difference can be told.
+        # NaN, an unknown difference, if both are infinite.
         part[DIFFERENCES] = part[MEDIANS] - parts[base].reindex(part.index)[MEDIANS]
     return pd.concat(parts, names=["variant"]).reset_index()
 
@@ -121,7 +121,7 @@ def _ablation_table(
 
 
 def _yardstick_rows(numbers: pd.DataFrame, scenes: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return the cells of what no network has seen, which is the same for all variants."""
+    """Return the cells of estimates without a network, which are the same for all variants."""
     base = numbers[numbers["variant"] == numbers["variant"].iloc[0]]
     copied = copied_image(set(base["estimator"]))
     rows = {}
@@ -134,7 +134,7 @@ def _yardstick_rows(numbers: pd.DataFrame, scenes: Sequence[str]) -> dict[str, d
 
 
 def _our_rows(numbers: pd.DataFrame, scenes: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return the cells of the base and of each variant, first edge, and of its contexts."""
+    """Return the cells of the base and each variant: first edge, change, and contexts."""
     averages = numbers[numbers["scene"] == AVERAGE].set_index("variant")
     contexts = {
         name: format_figures(averages[averages["estimator"] == name], FINE) for name in CONTEXTS
@@ -152,7 +152,7 @@ def _our_rows(numbers: pd.DataFrame, scenes: Sequence[str]) -> dict[str, dict[st
 
 
 def _context_notes(numbers: pd.DataFrame) -> list[str]:
-    """Return what one must know to read the contexts; nothing where none are measured."""
+    """Return notes that explain the contexts; none if no contexts are measured."""
     measured, foreign = (
         all_scenes(numbers[numbers["estimator"] == name]) for name in (OWN, FOREIGN)
     )
@@ -164,7 +164,7 @@ def _context_notes(numbers: pd.DataFrame) -> list[str]:
 
 
 def _printed_rows(printed: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """Return the cells of each printed method; a change is from the full one of its source."""
+    """Return the cells of each printed method; a change is from the full method of its source."""
     averages = printed[printed["scene"] == AVERAGE].set_index("method")
     full = averages[averages.index.str.startswith(PAPER)]
     full = full.drop_duplicates("source", keep=False).set_index("source")
@@ -177,7 +177,7 @@ def _printed_rows(printed: pd.DataFrame) -> dict[str, dict[str, str]]:
 
 
 def _explained(base: str, settings: Mapping[str, str]) -> str:
-    """Return what one must know to read the variants."""
+    """Return a note that explains the variants."""
     explained = "; ".join(f"{name}: {text}" for name, text in settings.items())
     return (
         f"Base: {base}. Variants, and what they change: {explained}. Average: mean over all "

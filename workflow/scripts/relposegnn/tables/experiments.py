@@ -1,4 +1,4 @@
-"""The table of an experiment, and the one beside the literature."""
+"""The table of an experiment, and the one that compares it with the literature."""
 
 from collections.abc import Sequence
 
@@ -70,17 +70,17 @@ def tabulate_experiment(
     literature: Literature | None = None,
     remarks: str = "",
 ) -> None:
-    """Write the table of one experiment, and beside it what papers printed of it.
+    """Write the table of one experiment, and a comparison with the figures that papers printed.
 
     Args:
-        rows: (run, scene, scores file) per scene; several of one scene are of further seeds.
-        files: where the table goes; as numbers, a row per scene (then the average) and estimator.
+        rows: (run, scene, scores file) per scene; further rows of a scene are further seeds.
+        files: to write; the numbers have a row per scene (then the average) and estimator.
         dataset: name of the dataset.
         experiment: a key of ``EXPERIMENTS``.
         recall: pairs of thresholds (metres, degrees).
-        literature: figures of papers; None for no comparison. Where it has none of the experiment,
-            the paper's figures are shown as unknown.
-        remarks: settings worth knowing beside the literature, added to the captions.
+        literature: figures of papers; None for no comparison. If it lacks the experiment, the
+            paper's figures are shown as unknown.
+        remarks: settings that matter for the comparison, added to the notes.
 
     Raises:
         InputError: a file cannot be read.
@@ -100,7 +100,7 @@ def tabulate_experiment(
 
 
 def _printed_figures(literature: Literature, experiment: str) -> tuple[pd.DataFrame, str]:
-    """Return what was printed of an experiment, and what to say of it in a caption."""
+    """Return the printed figures of an experiment, and a text about them for a caption."""
     kind = trained_experiment(experiment)
     known = read_literature(literature)
     if kind in known:
@@ -125,7 +125,7 @@ def _experiment_table(
     recall: Sequence[tuple[float, float]],
     remarks: str,
 ) -> Table:
-    """Return the table of scenes and estimators to read."""
+    """Return the table to read, of scenes and estimators."""
     about, known = EXPERIMENTS[experiment], numbers["estimator"].tolist()
     copied = copied_image(known)
     ratio = f"ratio of the median to that of the {copied}; " if copied else ""
@@ -153,7 +153,7 @@ def _experiment_table(
 
 
 def _experiment_cells(numbers: pd.DataFrame, recall: Sequence[tuple[float, float]]) -> pd.DataFrame:
-    """Return what stands in the columns of the table."""
+    """Return the cells of the table, by column."""
     first = ~numbers["scene"].duplicated()
     means = ["mean_translation_m", "mean_rotation_deg"]
     cells = pd.DataFrame(
@@ -181,10 +181,10 @@ def _experiment_cells(numbers: pd.DataFrame, recall: Sequence[tuple[float, float
 
 
 def gain_hint(numbers: pd.DataFrame) -> str:
-    """Return where regression gains nothing over copying an image's pose; '' where it does.
+    """Return a hint if regression gains nothing over copying an image's pose in some scenes, or ''.
 
-    That is where the median translation error of the better one of the two regressed estimates is
-    not below that of the ``copied_image``.
+    It gains nothing if the better of the two regressed estimates has a median translation error
+    that is not below that of the ``copied_image``.
     """
     copied = copied_image(numbers["estimator"].tolist())
     regressed = numbers[numbers["estimator"].isin([FIRST_EDGE, ALL_EDGES])]
@@ -201,7 +201,7 @@ def gain_hint(numbers: pd.DataFrame) -> str:
 
 
 def _comparison_notes(experiment: str, remarks: str) -> list[str]:
-    """Return what one must know to read ours beside published figures."""
+    """Return notes that explain the comparison of our figures with published ones."""
     own_training = trained_experiment(experiment) == experiment
     protocol = f"{TESTING_TEXT} {TRAINING_TEXT}" if own_training else TESTING_TEXT
     averages = (

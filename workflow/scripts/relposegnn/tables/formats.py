@@ -1,6 +1,6 @@
 """One table in four formats: numbers as CSV, cells to read as Markdown, LaTeX and HTML.
 
-A cell holds a figure, or ``metres / degrees`` as papers of this field print them. What is not known
+A cell holds a figure, or ``metres / degrees`` as papers of this field print them. An unknown figure
 is an em dash.
 """
 
@@ -18,7 +18,7 @@ from ..runtime import atomic_path
 
 UNKNOWN = "—"
 TEXT_WIDTH = 100
-# What an HTML file starts with; another page that holds its tables has a look of its own.
+# The start of an HTML file; a page that embeds its tables drops it and has its own style.
 HTML_HEAD = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
@@ -36,7 +36,7 @@ th { border-bottom: 2px solid #777; }
 .note { color: #555; font-size: 0.9rem; }
 </style>
 """
-LATEX = str.maketrans(  # a Styler escapes neither captions nor what is not ASCII
+LATEX = str.maketrans(  # pandas' Styler escapes neither captions nor non-ASCII characters
     {character: f"\\{character}" for character in "&%$#_{}"}
     | {
         "\\": r"\textbackslash{}",
@@ -57,21 +57,22 @@ LATEX = str.maketrans(  # a Styler escapes neither captions nor what is not ASCI
 
 
 class TableFiles(NamedTuple):
-    """Where a table goes: figures as numbers, the same to read, for a paper, and for reports."""
+    """The files of a table: as numbers, to read, for a paper, and for reports."""
 
     csv: str | Path
     markdown: str | Path
     latex: str | Path
-    html: str | Path | None = None  # where no report needs it
+    html: str | Path | None = None  # None if no report needs it
 
 
 @dataclass(frozen=True)
 class Table:
-    """What is printed of one table.
+    """A table to be printed.
 
-    ``cells`` holds text alone, with its first ``text_columns`` columns aligned left; a rule is
-    drawn above each row of ``rules`` (Markdown has none). ``caption`` stands above, in three lines
-    at most; below stand a ``hint`` for whoever made these results, then paragraphs of ``notes``.
+    ``cells`` holds only text; its first ``text_columns`` columns are aligned left. A rule is drawn
+    above each row of ``rules`` (except in Markdown). ``caption`` stands above the table, in at most
+    three lines; below it are a ``hint`` for whoever made these results, and paragraphs of
+    ``notes``.
     """
 
     label: str
@@ -85,7 +86,7 @@ class Table:
 
 
 def write_tables(files: TableFiles, numbers: pd.DataFrame, *tables: Table) -> None:
-    """Write ``numbers`` as CSV, and ``tables`` one after another to read.
+    """Write ``numbers`` as CSV, and ``tables`` one after another in the formats to read.
 
     The LaTeX needs the packages booktabs and textcomp.
     """
@@ -103,7 +104,7 @@ def write_tables(files: TableFiles, numbers: pd.DataFrame, *tables: Table) -> No
 
 
 def format_markdown(table: Table) -> str:
-    """Return the table as Markdown, its columns padded so that it reads in a terminal too."""
+    """Return the table as Markdown, with padded columns, so that it is readable in a terminal."""
     cells = table.cells.map(lambda cell: cell.replace("|", r"\|"))
     alignment = ["left" if i < table.text_columns else "right" for i in range(cells.shape[1])]
     grid = cells.to_markdown(index=False, colalign=alignment, disable_numparse=True)
@@ -113,7 +114,7 @@ def format_markdown(table: Table) -> str:
 
 
 def _fill(text: str) -> str:
-    """Return a paragraph in lines of at most TEXT_WIDTH characters."""
+    """Return a paragraph wrapped to TEXT_WIDTH characters."""
     return textwrap.fill(text, TEXT_WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
@@ -122,7 +123,7 @@ def format_html(table: Table) -> str:
     kinds = ["text" if i < table.text_columns else "" for i in range(table.cells.shape[1])]
 
     def row(tag: str, texts: Sequence[str], kind: str = "") -> str:
-        """Return a row of cells of a kind of tag, with a class of its own where one is given."""
+        """Return a table row of ``tag`` cells, with the class ``kind``."""
         cells = [f'<{tag} class="{k}">{escape(t)}' for k, t in zip(kinds, texts, strict=True)]
         return f'<tr class="{kind}">{"".join(cells)}'
 
@@ -161,12 +162,12 @@ def format_latex(table: Table) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Return text whose special characters LaTeX prints as they are."""
+    """Return text with LaTeX's special characters escaped."""
     return text.translate(LATEX)
 
 
 def format_count(count: float) -> str:
-    """Return a count whole; with a decimal where it is none, as a mean over seeds may be."""
+    """Return a count as text, with a decimal only if needed, as for a mean over seeds."""
     return f"{count:.0f}" if float(count).is_integer() else f"{count:.1f}"
 
 
@@ -178,8 +179,8 @@ def format_pairs(
 ) -> pd.Series:
     """Return a cell for each row of two columns; NaN is unknown.
 
-    ``sign="+"`` prints the sign of positives too. ``spreads`` (two columns) stand behind ± where
-    they are known and not zero, as of what has no seed.
+    ``sign="+"`` prints the sign of positive numbers too. ``spreads`` (two columns) are printed
+    after ± if they are known and not zero; they are zero for figures that no seed changes.
     """
     texts = [
         [format_number(value, places, sign) for value in pairs[column]]
@@ -197,7 +198,7 @@ def format_pairs(
 
 
 def format_number(value: float, decimals: int, sign: str = "") -> str:
-    """Return a number to print, see ``format_pairs``."""
+    """Return a number as text, see ``format_pairs``."""
     if math.isnan(value):
         return UNKNOWN
     if math.isinf(value):
@@ -209,5 +210,5 @@ def format_number(value: float, decimals: int, sign: str = "") -> str:
 
 
 def join_pair(metres: str, degrees: str) -> str:
-    """Return the cell of two figures, a single dash when neither is known."""
+    """Return the cell of two figures, a single dash if both are unknown."""
     return UNKNOWN if metres == degrees == UNKNOWN else f"{metres} / {degrees}"

@@ -1,6 +1,6 @@
 """Figures that papers printed, and ours beside them.
 
-The file of the literature is a CSV with a row per table, method and scene: ``table`` (dataset and
+The literature file is a CSV with a row per table, method and scene: ``table`` (dataset and
 experiment, such as ``7scenes/joint``), ``method``, ``scene`` (or ``average``), ``translation_m``
 and ``rotation_deg`` as printed, ``source``, ``note``.
 """
@@ -21,8 +21,8 @@ from .summaries import MEDIANS, SPREADS
 
 FIGURES = ["translation_m", "rotation_deg"]
 COLUMNS = ["table", "method", "scene", *FIGURES, "source"]
-PAPER = "RelPose-GNN"  # methods named so are the paper's own figures, which ours should repeat
-# What stands for the paper's own figures where the literature has none.
+PAPER = "RelPose-GNN"  # names of the paper's own figures, which ours should reproduce, start so
+# Stands for the paper's own figures if the literature file has none.
 UNKNOWN_FIGURES = pd.DataFrame(
     {
         "method": [f"{PAPER} (paper)"],
@@ -43,18 +43,18 @@ OURS = {
 
 
 class Literature(NamedTuple):
-    """A file of the literature, and what the dataset is called in it."""
+    """A literature file, and the name of the dataset in it."""
 
     file: str | Path
     dataset: str
 
 
 def read_literature(literature: Literature) -> dict[str, pd.DataFrame]:
-    """Return the printed figures of a dataset by experiment, as the text that was printed.
+    """Return the printed figures of a dataset by experiment, as printed text.
 
     Raises:
-        InputError: the file cannot be read or lacks columns; a figure is no number; a method has
-            two figures for one scene.
+        InputError: the file cannot be read or lacks columns, a figure is not a number, or a method
+            has two rows for a scene.
     """
     rows = read_csv(literature.file, COLUMNS, dtype=str, keep_default_na=False)
     rows = rows[rows["table"].str.startswith(f"{literature.dataset}/")]
@@ -83,16 +83,18 @@ def _check_figures(rows: pd.DataFrame, literature_file: str | Path) -> None:
     twice = rows[rows.duplicated(["table", "method", "scene"])]
     if not twice.empty:
         method, scene = twice.iloc[0][["method", "scene"]]
-        raise InputError(f"{literature_file}: {method!r} on {scene} stands twice; keep one row")
+        raise InputError(
+            f"{literature_file}: {method!r} on {scene} is listed twice, expected once; keep one row"
+        )
 
 
 def printed_numbers(printed: pd.DataFrame) -> pd.DataFrame:
-    """Return printed figures as numbers, in the columns MEDIANS; NaN is unknown."""
+    """Return printed figures as numbers, with the columns MEDIANS; NaN is unknown."""
     return printed[FIGURES].apply(pd.to_numeric).set_axis(MEDIANS, axis=1)
 
 
 def printed_cells(printed: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """Return cells by method and scene, as printed, with the zero before a bare point."""
+    """Return cells by method and scene, as printed, with a zero before a bare decimal point."""
     rows: dict[str, dict[str, str]] = {}
     for method, scene, *figures in printed[["method", "scene", *FIGURES]].itertuples(index=False):
         texts = [f"0{text}" if text.startswith(".") else text or UNKNOWN for text in figures]
@@ -103,7 +105,7 @@ def printed_cells(printed: pd.DataFrame) -> dict[str, dict[str, str]]:
 def our_figures(numbers: pd.DataFrame, scenes: Sequence[str]) -> pd.DataFrame:
     """Return our medians of one estimator by scene and on average, and spreads; NaN is unknown.
 
-    The average stands only where every scene has figures, so that all averages of a table are over
+    The average is given only if every scene has figures, so that all averages of a table are over
     the same scenes.
     """
     figures = numbers.set_index("scene")[[*MEDIANS, *SPREADS]].reindex([*scenes, AVERAGE])
@@ -113,12 +115,12 @@ def our_figures(numbers: pd.DataFrame, scenes: Sequence[str]) -> pd.DataFrame:
 
 
 def format_figures(figures: pd.DataFrame, decimals: tuple[int, int] = DECIMALS) -> pd.Series:
-    """Return the cells of ``our_figures``, by default with as many decimals as papers print."""
+    """Return ``our_figures`` as cells, by default with as many decimals as papers print."""
     return format_pairs(figures[MEDIANS], decimals, spreads=figures[SPREADS])
 
 
 def all_scenes(*figures: pd.DataFrame) -> list[str]:
-    """Return the scenes of several figures, ours or printed, in the order of appearance."""
+    """Return the scenes of several sets of figures, ours or printed, in order of appearance."""
     scenes = dict.fromkeys(scene for own in figures for scene in own["scene"])
     return [scene for scene in scenes if scene != AVERAGE]
 
@@ -126,7 +128,7 @@ def all_scenes(*figures: pd.DataFrame) -> list[str]:
 def stack_methods(
     groups: Sequence[Mapping[str, Mapping[str, str] | pd.Series]], columns: Sequence[str]
 ) -> tuple[pd.DataFrame, list[int]]:
-    """Return the cells of groups of methods one below another, and where rules go between them."""
+    """Return the cells of groups of methods, one below another, and the rows with rules above."""
     groups = [group for group in groups if group]
     cells = [
         {"method": method} | {column: row.get(column, UNKNOWN) for column in columns}
@@ -145,7 +147,7 @@ def compare_with_literature(
         numbers: ours, of ``summarise_scenes``.
         printed: the figures of one experiment, see ``read_literature``.
         label: LaTeX label.
-        texts: the caption, and paragraphs below of the protocol behind ours.
+        texts: the caption, then notes on the protocol of ours.
     """
     scenes = all_scenes(numbers, printed)
     figures = {

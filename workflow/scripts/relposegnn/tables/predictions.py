@@ -36,13 +36,13 @@ def tabulate_predictions(
     dataset: str,
     experiment: str,
 ) -> None:
-    """Write what the comparisons of single queries come to, per scene.
+    """Write the table that summarises the comparisons of single queries, per scene.
 
     Args:
         rows: (run, scene, comparison file) per scene, see ``compare_predictions``.
-        files: where the table goes: a row per scene, then their average.
+        files: to write; a row per scene, then their average.
         dataset: name of the dataset.
-        experiment: a key of ``EXPERIMENTS``: what ours are.
+        experiment: of our estimates, a key of ``EXPERIMENTS``.
 
     Raises:
         InputError: a file cannot be read, or a figure is missing or negative.
@@ -76,7 +76,7 @@ def _summarise(comparison: pd.DataFrame) -> dict[str, float]:
     """Return the figures of one scene."""
     figures = comparison[FIGURES].to_numpy().reshape(-1, 3, 2)  # ours, theirs, between them
     ours, theirs, between = np.median(figures, axis=0)
-    with np.errstate(invalid="ignore"):  # both infinite: no difference can be told
+    with np.errstate(invalid="ignore"):  # both infinite: the difference is unknown, NaN
         difference = ours - theirs
     better = (figures[:, 0] < figures[:, 1]).mean(axis=0)
     names = [*MEDIANS, *THEIR_MEDIANS, *DIFFERENCES, *BETWEEN, *BETTER]

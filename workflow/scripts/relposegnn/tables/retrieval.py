@@ -10,7 +10,7 @@ from ..predictions import REFERENCE
 from .formats import Table, TableFiles, format_pairs, write_tables
 from .summaries import average_scenes
 
-# Which database image, how its columns start in a file of retrieval quality, and what it is.
+# Database images: name, prefix of their columns in a file of retrieval quality, description.
 IMAGES = {
     "top-1": ("top1", "the most similar database image"),
     REFERENCE: ("reference", "the best-ranked image of the graph"),
@@ -21,16 +21,16 @@ IMAGES = {
 def tabulate_retrieval(
     rows: Sequence[tuple[str, str | Path]], files: TableFiles, dataset: str
 ) -> None:
-    """Write how near the retrieved images are to the queries: medians per scene.
+    """Write the table of how near retrieved images are to the queries: medians per scene.
 
     Args:
         rows: (scene, retrieval quality file) per scene. A file has a row per query with
             ``{image}_distance_m`` and ``{image}_angle_deg`` for the images top1, reference, oracle.
-        files: where the table goes: a row per scene, then their average.
+        files: to write; a row per scene, then their average.
         dataset: name of the dataset.
 
     Raises:
-        InputError: a file cannot be read, lacks columns or figures.
+        InputError: a file cannot be read, or lacks columns or figures.
     """
     pairs = {
         name: [f"{image}_distance_m", f"{image}_angle_deg"] for name, (image, _) in IMAGES.items()

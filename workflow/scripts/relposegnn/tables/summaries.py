@@ -1,4 +1,4 @@
-"""Figures of the scenes that a table is made of, their averages, and their spread over seeds."""
+"""The figures of a table's scenes, their averages, and their spread over seeds."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,15 +16,15 @@ ScoresRow = tuple[str, str, *tuple[str | Path, ...]]
 MEDIANS = ["median_translation_m", "median_rotation_deg"]
 SPREADS = ["spread_translation_m", "spread_rotation_deg"]
 DIFFERENCES = ["difference_translation_m", "difference_rotation_deg"]
-EQUAL = 1e-9  # metres or degrees, between medians
+EQUAL = 1e-9  # metres or degrees; medians that differ by less are equal
 RATIOS = ["ratio_translation", "ratio_rotation"]
 
 
 def average_scenes(numbers: pd.DataFrame) -> dict[str, str | float]:
-    """Return the row that stands below those of the scenes.
+    """Return the row of averages, below those of the scenes.
 
-    A figure is the mean over scenes (of their medians too, as papers do), counts are summed, and
-    text is empty.
+    Figures are averaged over scenes (medians too, as papers do), counts are summed, and text is
+    empty.
     """
     counts = numbers.select_dtypes("integer").sum().to_dict()
     means = numbers.mean(numeric_only=True, skipna=False).to_dict()
@@ -36,18 +36,18 @@ def summarise_scenes(
 ) -> pd.DataFrame:
     """Return a row per scene (then the average) and estimator: means over seeds.
 
-    The columns are ``run``, ``scene``, ``seeds`` (how many), then as of ``metrics.summarise``, and
-    among them ``spread_*``: the standard deviation of a median over seeds (of their number less
-    one; NaN for one seed); and ``ratio_*``: a median divided by that of the ``copied_image`` in the
-    same scene, below 1 where an estimate is better than copying; unknown (NaN) where no image was
-    copied. So are averages of an estimator that a scene lacks.
+    The columns are ``run``, ``scene``, ``seeds`` (how many), and those of ``metrics.summarise``.
+    Added are ``spread_*``, the sample standard deviation of a median over seeds (NaN for one
+    seed), and ``ratio_*``, a median divided by that of the ``copied_image`` in the same scene:
+    below 1 if an estimate is better than copying; unknown (NaN) if no image was copied. An average
+    is also unknown if a scene lacks the estimator.
 
     Args:
-        rows: one or more per scene; the k-th ones of the scenes are of one seed.
+        rows: one or more per scene; the k-th rows of all scenes have the same seed.
         recall: pairs of thresholds (metres, degrees).
 
     Raises:
-        InputError: a file cannot be read, an error is missing or negative, or seeds have other
+        InputError: a file cannot be read, an error is missing or negative, or seeds differ in their
             estimators.
     """
     of_scenes: dict[str, list[ScoresRow]] = {}
@@ -61,11 +61,11 @@ def summarise_scenes(
     spreads = np.full(medians.shape[1:], np.nan)
     if len(repeats) > 1:
         figures = numbers.select_dtypes("number").columns.drop("queries")
-        means = np.mean([own[figures] for own in repeats], axis=0)  # unknown where one is
+        means = np.mean([own[figures] for own in repeats], axis=0)  # NaN if one of them is
         numbers = numbers.assign(**dict(zip(figures, means.T, strict=True)))
         with np.errstate(invalid="ignore"):  # infinite medians have no spread
             spreads = medians.std(axis=0, ddof=1)
-            spreads[np.ptp(medians, axis=0) < EQUAL] = 0  # what no seed changes, rounding aside
+            spreads[np.ptp(medians, axis=0) < EQUAL] = 0  # seeds change these only by rounding
     numbers.insert(2, "seeds", len(repeats))
     position = numbers.columns.get_loc(MEDIANS[-1]) + 1
     for column, name in enumerate(SPREADS):
@@ -74,7 +74,7 @@ def summarise_scenes(
 
 
 def _check_alike(rows: Sequence[ScoresRow], numbers: pd.DataFrame, first: pd.DataFrame) -> None:
-    """Check that a seed has the estimators of the first one in each scene."""
+    """Check that a seed has the same estimators as the first seed in each scene."""
     for _, scene, *files in rows:
         found, expected = (
             own.loc[own["scene"] == scene, "estimator"].tolist() for own in (numbers, first)
@@ -87,7 +87,7 @@ def _check_alike(rows: Sequence[ScoresRow], numbers: pd.DataFrame, first: pd.Dat
 
 
 def seeds_text(numbers: pd.DataFrame) -> str:
-    """Return what a caption says of figures over several seeds; nothing of one."""
+    """Return what a caption says about figures over several seeds; '' for one seed."""
     least, most = numbers["seeds"].min(), numbers["seeds"].max()
     if most == 1:
         return ""
@@ -103,7 +103,7 @@ def seeds_text(numbers: pd.DataFrame) -> str:
 def _summarise_seed(
     rows: Sequence[ScoresRow], recall: Sequence[tuple[float, float]]
 ) -> pd.DataFrame:
-    """Return the figures of one seed, as ``summarise_scenes`` does but for those of seeds."""
+    """Return the figures of one seed: those of ``summarise_scenes`` without seeds and spreads."""
     parts = {
         (run, scene): summarise(pd.concat(read_scores(file, scene) for file in files), recall)
         for run, scene, *files in rows
@@ -111,7 +111,7 @@ def _summarise_seed(
     scenes = pd.concat(parts, names=["run", "scene"]).reset_index(["run", "scene"])
     averages = []
     for name, own in scenes.groupby("estimator", sort=False):
-        # A mean over some of the scenes is none.
+        # A mean over only some of the scenes would mislead: it is unknown.
         unknown = [] if len(own) == len(parts) else own.select_dtypes("floating")
         averages.append(average_scenes(own) | dict.fromkeys(unknown, np.nan) | {"estimator": name})
     numbers = pd.concat([scenes, pd.DataFrame(averages)], ignore_index=True)
