@@ -224,7 +224,7 @@ def test_a_table_of_another_version_is_refused(planted, tmp_path):
     table = tmp_path / "joint.html"
     table.write_text("<table>")
     other = ReportFiles(**{**vars(planted), "tables": [table]})
-    with pytest.raises(InputError, match=r"joint\.html: does not start as tables of this version"):
+    with pytest.raises(InputError, match=r"joint\.html: does not start like tables of this"):
         write_report(other, "d", tmp_path / "report.html")
 
 

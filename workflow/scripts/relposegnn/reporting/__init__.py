@@ -1,1 +1,1 @@
-"""The report: one page of a dataset's results, which opens from disk and asks for nothing else."""
+"""The report: a page with a dataset's results that needs no other file and no network."""

@@ -1,4 +1,4 @@
-"""Charts of the report, as what plotly.js draws: plain lists and dictionaries."""
+"""Charts of the report, as plain lists and dictionaries for plotly.js."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from ..figures.style import ERROR_COLOURS, INK, SCENE_COLOURS
 from ..metrics import ROTATION, TRANSLATION, coverage
 from ..predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE, REFINED
 
-LINES = {  # of the curves of errors: what needs no network is broken
+LINES = {  # of error curves; estimates without a network are dashed or dotted
     MOST_SIMILAR: {"color": SCENE_COLOURS[7], "dash": "dash"},
     REFERENCE: {"color": "#999999", "dash": "dash", "width": 1.2},
     AFFINE: {"color": SCENE_COLOURS[1], "dash": "dot"},
@@ -19,8 +19,8 @@ LINES = {  # of the curves of errors: what needs no network is broken
     REFINED: {"color": SCENE_COLOURS[0], "width": 3},
 }
 ERROR_TITLES = {TRANSLATION: "translation error [m]", ROTATION: "rotation error [°]"}
-MARKS = ["circle", "square", "diamond", "triangle-up", "cross", "x"]  # of nine runs each
-POINTS = 200  # of a curve
+MARKS = ["circle", "square", "diamond", "triangle-up", "cross", "x"]  # each for nine runs
+POINTS = 200  # of a curve, at most
 STATED_M = "sigma_m"
 COLOUR_SCALE = [
     [share, "#{:02x}{:02x}{:02x}".format(*ERROR_COLOURS(share, bytes=True)[:3])]
@@ -29,12 +29,12 @@ COLOUR_SCALE = [
 
 
 class Chart(NamedTuple):
-    """A chart, and what is said of it.
+    """A chart with its title and text.
 
     Attributes:
         title: a few words.
-        text: what one sees.
-        content: ``data`` and ``layout`` of plotly.js.
+        text: what the chart shows.
+        content: ``data`` and ``layout`` for plotly.js.
         kind: ``flat`` or ``space``.
     """
 
@@ -45,13 +45,13 @@ class Chart(NamedTuple):
 
 
 def numbers(values: Sequence[float] | np.ndarray, digits: int = 5) -> list[float | None]:
-    """Return numbers of few digits; None, a gap, for those that are not finite."""
+    """Return rounded numbers; those that are not finite become None, which plotly.js skips."""
     array = np.asarray(values, dtype=np.float64).ravel().tolist()
     return [float(f"{value:.{digits}g}") if np.isfinite(value) else None for value in array]
 
 
 def log_axis(values: np.ndarray) -> dict[str, Any]:
-    """Return a logarithmic axis that holds positive values, with plain numbers for ticks."""
+    """Return a logarithmic axis that covers positive values, with plain numbers as ticks."""
     low, high = np.log10([values.min(), values.max()])
     low, high = float(low) - 0.08, float(high) + 0.08
     steps = (1, 2, 5) if high - low < 2.2 else (1,)
@@ -62,7 +62,7 @@ def log_axis(values: np.ndarray) -> dict[str, Any]:
 
 
 def error_charts(scores: pd.DataFrame) -> list[Chart]:
-    """Return the share of queries with at most an error, a curve for each estimator."""
+    """Return charts of cumulative errors, translation and rotation, a curve per estimator."""
     return [
         Chart(
             f"{column.split('_')[0].capitalize()} errors",
@@ -102,7 +102,7 @@ def _error_chart(scores: pd.DataFrame, column: str) -> dict[str, Any]:
 
 
 def confidence_chart(scores: pd.DataFrame, estimator: str) -> Chart | None:
-    """Return true against stated errors of an estimator's queries; None where there are none."""
+    """Return a chart of true against stated errors of an estimator; None if none are stated."""
     own = scores[scores["estimator"] == estimator]
     if STATED_M not in own or not own[STATED_M].notna().any():
         return None
@@ -144,7 +144,7 @@ def confidence_chart(scores: pd.DataFrame, estimator: str) -> Chart | None:
 
 
 def training_charts(histories: Mapping[str, pd.DataFrame]) -> list[Chart]:
-    """Return the course of both losses over the epochs, counted from 1 as logs do, by run."""
+    """Return charts of both losses over epochs (counted from 1, as in logs), a curve per run."""
     charts = []
     for part in ("translation", "rotation"):
         data, shown = [], []
@@ -175,7 +175,7 @@ def training_charts(histories: Mapping[str, pd.DataFrame]) -> list[Chart]:
 
 
 def job_charts(jobs: pd.DataFrame) -> list[Chart]:
-    """Return bars of the seconds and of the memory that each step took.
+    """Return bar charts of the time and the memory that each step took.
 
     Args:
         jobs: of ``jobs.read_jobs``.

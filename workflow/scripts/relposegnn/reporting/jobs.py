@@ -1,4 +1,4 @@
-"""What jobs took, and what they told of themselves, for the report."""
+"""Time, memory and provenance of jobs, for the report."""
 
 import json
 from collections.abc import Iterable
@@ -12,18 +12,18 @@ from ..json_files import READING_ERRORS, read_object, unreadable
 
 COLUMNS = {"seconds": "s", "memory_mb": "max_rss"}  # of Snakemake's benchmark files
 REMEDY = "make it again with the target all"
-# Packages that results depend on; of the others provenance.json tells.
+# Packages that results depend on most; provenance.json lists the others too.
 PACKAGES = ("torch", "torchvision", "torch-geometric", "numpy", "scipy", "opencv-python-headless")
 
 
 def read_jobs(benchmark_files: Iterable[Path], folder: Path) -> pd.DataFrame:
-    """Return what each step took: ``step``, ``jobs``, ``seconds`` together, most ``memory_mb``.
+    """Return each step's name ``step``, number of ``jobs``, total ``seconds``, most ``memory_mb``.
 
-    The longest first. Memory of jobs that were too short to be measured is NaN.
+    The longest step is first. Memory of jobs that were too short to be measured is NaN.
 
     Args:
-        benchmark_files: Snakemake's, below a folder or a file named as the rule.
-        folder: that they lie below.
+        benchmark_files: Snakemake's, each in a folder named like the rule, or itself named so.
+        folder: that contains them.
 
     Raises:
         InputError: a file lacks columns.
@@ -42,7 +42,7 @@ def read_jobs(benchmark_files: Iterable[Path], folder: Path) -> pd.DataFrame:
 
 
 def jobs_behind(provenance_file: str | Path) -> set[str]:
-    """Return the names of the jobs behind results: rule, and of what, as in ``train_model/joint``.
+    """Return the names of the jobs behind results: rule and wildcards, as in ``train_model/joint``.
 
     Raises:
         InputError: the file cannot be read.
@@ -55,10 +55,10 @@ def jobs_behind(provenance_file: str | Path) -> set[str]:
 
 
 def read_provenance(provenance_file: str | Path) -> dict[str, Any]:
-    """Return what the report says of where results come from.
+    """Return what the report says about where results come from.
 
     Returns:
-        ``jobs`` (how many), ``commits``, ``pythons``, ``packages``: what there was of each;
+        ``jobs`` (how many); all ``commits``, ``pythons`` and ``packages`` that were used;
         ``sources`` and ``differing``: names of files; ``settings``: text by rule, of its first job.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Writing the report."""
+"""Writing the report's page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,10 +29,10 @@ class ReportFiles:
     """The files of a report.
 
     Attributes:
-        places: what is shown place by place.
-        numbers: CSV of each experiment's table, named as the experiment.
+        places: shown one by one.
+        numbers: CSV of each experiment's table, named like the experiment.
         tables: HTML of all tables.
-        histories: CSV of trainings, each in a folder named as its run.
+        histories: CSV of trainings, each in a folder named like its run.
         benchmarks: folder of Snakemake's benchmark files.
         provenance: JSON of ``provenance.collect_provenance``.
     """
@@ -92,7 +92,7 @@ def read_medians(table_file: str | Path) -> dict[str, Any]:
     """Return the medians of an experiment: estimators by scenes, and the best of each scene.
 
     Args:
-        table_file: CSV of ``tabulate_experiment``, named as the experiment.
+        table_file: CSV of ``tabulate_experiment``, named like the experiment.
     """
     numbers = read_csv(table_file, TABLE_COLUMNS, dtype={"scene": str}, **AS_WRITTEN)
     numbers["cell"] = format_pairs(numbers[MEDIANS], spreads=numbers[SPREADS])
@@ -120,12 +120,12 @@ def read_table(table_file: str | Path) -> str:
     """Return the tables in an HTML file of ``tables.formats``, without the head of its page.
 
     Raises:
-        InputError: it has another head.
+        InputError: it starts with another head.
     """
     text = Path(table_file).read_text(encoding="utf-8")
     if not text.startswith(HTML_HEAD):
         raise InputError(
-            f"{table_file}: does not start as tables of this version do, expected a file of the "
+            f"{table_file}: does not start like tables of this version, expected a file of the "
             "tabulating steps; delete it and make it again"
         )
     return text.removeprefix(HTML_HEAD)

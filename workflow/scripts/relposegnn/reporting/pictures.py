@@ -1,4 +1,4 @@
-"""Pictures and films as parts of a page."""
+"""Pictures and films embedded in a page."""
 
 import base64
 import io
@@ -13,10 +13,10 @@ QUALITY = 78  # of its JPEG
 
 
 def thumbnail(image_file: str | Path) -> str:
-    """Return a small JPEG of an image as an address that holds it.
+    """Return a small JPEG of an image as a data address.
 
     Raises:
-        InputError: as ``images.open_image``.
+        InputError: see ``images.open_image``.
     """
     stream = io.BytesIO()
     small_image(image_file, PIXELS).save(stream, "JPEG", quality=QUALITY)
@@ -24,12 +24,12 @@ def thumbnail(image_file: str | Path) -> str:
 
 
 def as_address(content: bytes, kind: str) -> str:
-    """Return an address that holds its content."""
+    """Return a ``data:`` address that contains the content itself."""
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def write_film_page(film_file: str | Path, page_file: str | Path, title: str) -> None:
-    """Write a page that holds a film and shows it: reports show pages alone.
+    """Write a page with an embedded film: Snakemake's reports show only pages.
 
     Args:
         film_file: MP4.

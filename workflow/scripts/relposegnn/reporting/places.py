@@ -17,16 +17,16 @@ from .charts import Chart, confidence_chart, error_charts
 from .pictures import as_address, thumbnail
 from .space import space_chart
 
-BEST, SPREAD = 3, 4  # rows of images: of the best and of the worst queries, of those in between
+BEST, SPREAD = 3, 4  # rows of images: for the best and for the worst queries, for those between
 NEIGHBOURS = 4  # images beside a query
-LARGEST_FILM = 6_000_000  # bytes
+LARGEST_FILM = 6_000_000  # bytes; a larger one is not embedded
 
 
 @dataclass(frozen=True)
 class PlaceFiles:
-    """The files of a place: frames, the folder of its images, and what a run made of its queries.
+    """The files of a place: frames, the folder of its images, and a run's results for its queries.
 
-    ``film`` is None where none was made. A place without queries needs none of the others.
+    ``film`` is None if none was made. For a place without queries, only ``frames`` is read.
     """
 
     scene: str
@@ -40,14 +40,14 @@ class PlaceFiles:
 
 
 class Picture(NamedTuple):
-    """An image of a page: the address that holds it, and lines below."""
+    """An image of a page: its data address, and the lines of text below it."""
 
     address: str
     lines: list[str]
 
 
 def read_place(files: PlaceFiles) -> dict[str, Any]:
-    """Return what the page's template shows of a place.
+    """Return what the page's template needs to show a place.
 
     Raises:
         InputError: the files do not belong together, or an image cannot be read.
@@ -77,16 +77,16 @@ def _charts(queries: Localized, scores: pd.DataFrame) -> list[Chart]:
 
 
 def _film(film: str | Path | None) -> str | None:
-    """Return the address that holds a film; None where there is none, or one too large."""
+    """Return the data address of a film; None if there is none, or it is too large."""
     if film is None or Path(film).stat().st_size > LARGEST_FILM:
         return None
     return as_address(Path(film).read_bytes(), "video/mp4")
 
 
 def choose_rows(metres: np.ndarray) -> dict[str, np.ndarray]:
-    """Return which of N queries to show, by title: of least and most error, and some in between.
+    """Return which of N queries to show, by title: least and largest errors, and some in between.
 
-    None of them twice. Those in between are evenly spread in their order.
+    No query is shown twice. Those in between are evenly spread in the order of the queries.
     """
     order = np.argsort(metres, kind="stable")
     best = order[:BEST]
@@ -100,11 +100,11 @@ def choose_rows(metres: np.ndarray) -> dict[str, np.ndarray]:
 def _rows_of_images(
     frames: Frames, folder: Path, queries: Localized
 ) -> list[tuple[str, list[list[Picture]]]]:
-    """Return titles, and rows of a query and of its neighbours, their original images."""
+    """Return titles, each with rows of original images: a query, then its neighbours."""
     address = cache(thumbnail)
 
     def row_of(row: int) -> list[Picture]:
-        """Return the pictures of a query, by its number, and of its neighbours."""
+        """Return the pictures of a query, given its row, and of its neighbours."""
         near = queries.neighbours[row][:NEIGHBOURS]
         distances = pose_distances(queries.database[near], queries.truth[row])
         error = error_text(queries.metres[row], queries.degrees[row])
@@ -121,7 +121,7 @@ def _rows_of_images(
 
 
 def error_text(metres: float, degrees: float) -> str:
-    """Return an error in words."""
+    """Return an error as text."""
     if not np.isfinite(metres):
         return "failed: no pose"
     return f"off by {length_text(metres)}, {degrees:.{2 if degrees < 1 else 1}f}°"

@@ -1,4 +1,4 @@
-"""The view of a place in three dimensions: its cameras, true and estimated."""
+"""The three-dimensional view of a place: its cameras, true and estimated."""
 
 from typing import Any
 
@@ -9,18 +9,19 @@ from ..figures.style import INK
 from ..videos.queries import Localized
 from .charts import COLOUR_SCALE, Chart, numbers
 
-DRAWN = {"database": 120, "queries": 40}  # cameras; all others are dots
-DOTS, WAY_POINTS = 1500, 300  # of the database and of the queries; of the way of a sequence
-# Corners of a camera's picture and its centre, camera axes; and a way along all its edges.
+DRAWN = {"database": 120, "queries": 40}  # cameras, at most; all others are dots
+# At most: dots of the database, and of the queries; points on the path of a sequence.
+DOTS, WAY_POINTS = 1500, 300
+# A camera's centre and the corners of its image, camera axes; and a path along all its edges.
 CORNERS = np.array([[0, 0, 0], [-4, -3, 5], [4, -3, 5], [4, 3, 5], [-4, 3, 5]]) / 5
 WAY = [0, 1, 2, 0, 3, 4, 0, 2, 3, 0, 1, 4]
 DATABASE, ESTIMATE = "#a9b4bd", "#cc4c3b"
 
 
 def space_chart(database: np.ndarray, queries: Localized | None) -> Chart:
-    """Return cameras of the database (M, 4, 4), and where queries were and were put.
+    """Return a chart of the database's cameras (M, 4, 4), and true and estimated queries.
 
-    The map's axes are of ``figures.maps``: the third grows upwards.
+    The axes are those of ``figures.maps``; the third points upwards.
     """
     view = look_from_above(database)
     cameras, placed = view.place(database[:, :3, 3]), np.empty((0, 3))
@@ -31,7 +32,7 @@ def space_chart(database: np.ndarray, queries: Localized | None) -> Chart:
     size = SYMBOL / 2 * (high - low).max()
 
     def cameras_of(poses: np.ndarray, count: int, name: str, colour: str) -> dict[str, Any]:
-        """Return outlines of some of the cameras (N, 4, 4) as a line of the chart."""
+        """Return the outlines of some of the cameras (N, 4, 4) as one line of the chart."""
         chosen = poses[_spread(len(poses), count)]
         corners = size * CORNERS @ chosen[:, :3, :3].swapaxes(1, 2) + chosen[:, None, :3, 3]
         return _line(_parted(view.place(corners[:, WAY])), name, colour, 1.5)
@@ -67,7 +68,7 @@ def space_chart(database: np.ndarray, queries: Localized | None) -> Chart:
 def _query_traces(
     queries: Localized, truth: np.ndarray, placed: np.ndarray
 ) -> list[dict[str, Any]]:
-    """Return the way of the truth (N, 3), the estimates (N, 3) and the lines that join the two."""
+    """Return traces: the true path (N, 3), the estimates (N, 3), and lines that join them."""
     sequences = sequences_of(queries.names)
     ways = [truth[sequences == own] for own in dict.fromkeys(sequences.tolist())]
     ways = [_parted(way[None, _spread(len(way), WAY_POINTS)]) for way in ways]
@@ -98,12 +99,12 @@ def _query_traces(
 
 
 def _spread(total: int, count: int) -> np.ndarray:
-    """Return evenly spread rows of so many, all where there are fewer than ``count``."""
+    """Return ``count`` evenly spread rows out of ``total``, or all if there are fewer."""
     return np.unique(np.linspace(0, max(total - 1, 0), min(count, total)).round().astype(int))
 
 
 def _parted(lines: np.ndarray) -> np.ndarray:
-    """Return lines (n, k, 3) as one, with a gap behind each."""
+    """Return n lines (n, k, 3) as one array of points, with a gap (NaN) after each."""
     gaps = np.full((len(lines), 1, 3), np.nan)
     return np.concatenate([lines, gaps], axis=1).reshape(-1, 3)
 
