@@ -42,7 +42,7 @@ def test_a_film_that_fails_leaves_nothing(tmp_path):
 def test_an_installation_without_h264_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(video_files.av, "codecs_available", {"mpeg4", "gif"})
     with (
-        pytest.raises(InputError, match=r"without libx264.*install PyAV's wheel"),
+        pytest.raises(InputError, match=r"lacks libx264.*install PyAV's wheel"),
         create_mp4(tmp_path / "film.mp4", 64, 48, 10),
     ):
         pass

@@ -205,7 +205,7 @@ def test_predictions_of_other_queries_are_refused(scene, tmp_path):
     folder, arrays = scene
     np.savez(tmp_path / "p.npz", **{name: values[1:] for name, values in arrays.items()} | OWNED)
     files = [*sources(folder)[:2], tmp_path / "p.npz", folder, ("x.mp4", "x.gif")]
-    with pytest.raises(InputError, match=r"p\.npz: names 8 queries.*seq-00/frame-000000 first"):
+    with pytest.raises(InputError, match=r"p\.npz: names 8 queries.*such as seq-00/frame-000000"):
         render_video(*files, "joint", SETTINGS)
 
 

@@ -1,4 +1,4 @@
-"""Moving pictures as files: MP4 (H.264, as browsers play it) and GIF."""
+"""Writing films: MP4 (H.264, which browsers play) and GIF."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,8 +13,8 @@ from PIL import Image
 from ..runtime import InputError, atomic_path
 
 ENCODER = "libx264"
-QUALITY = {"crf": "20", "preset": "veryfast"}  # at one quality, fast rather than smallest
-PALETTE_FRAMES = 5  # that the colours of a GIF are chosen from
+QUALITY = {"crf": "20", "preset": "veryfast"}  # constant quality; fast rather than small
+PALETTE_FRAMES = 5  # frames that the colours of a GIF are chosen from, about
 GIF_HOLD = 1500  # milliseconds that a GIF rests on its last frame before it starts again
 
 
@@ -22,18 +22,18 @@ GIF_HOLD = 1500  # milliseconds that a GIF rests on its last frame before it sta
 def create_mp4(
     path: str | Path, width: int, height: int, frames_per_second: float
 ) -> Iterator[Callable[[np.ndarray], None]]:
-    """Yield what takes the frames, uint8 (height, width, 3); the file is there after the block.
+    """Yield a function that adds a frame, uint8 (height, width, 3), to a file made by the block.
 
-    Width and height are even.
+    Width and height must be even.
 
     Raises:
         InputError: FFmpeg lacks H.264.
     """
     if ENCODER not in av.codecs_available:
         raise InputError(
-            f"{path}: this installation of PyAV ({av.__version__}) comes without {ENCODER}, "
-            "expected one with it, to write H.264; install PyAV's wheel with pip, or an FFmpeg "
-            "under the GPL with conda (ffmpeg=*=gpl*)"
+            f"{path}: this installation of PyAV ({av.__version__}) lacks {ENCODER}, expected one "
+            "with it, to write H.264; install PyAV's wheel with pip, or an FFmpeg under the GPL "
+            "with conda (ffmpeg=*=gpl*)"
         )
     with (
         atomic_path(path) as partial,
@@ -43,8 +43,8 @@ def create_mp4(
         stream = container.add_stream(ENCODER, rate=rate, options=QUALITY)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         codec = stream.codec_context
-        codec.thread_count = 1  # a job of one core
-        # The colours of high definition: players guess where a file does not say.
+        codec.thread_count = 1  # the job has one core
+        # The colour space of HD video, given explicitly because players would guess.
         codec.colorspace, codec.color_range = Colorspace.ITU709, ColorRange.MPEG
         codec.color_primaries, codec.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
 
@@ -60,16 +60,16 @@ def create_mp4(
 
 
 def shrink(frame: np.ndarray, width: int) -> Image.Image:
-    """Return a frame (H, W, 3) of this width, in its proportions."""
+    """Return a frame (H, W, 3) scaled to this width, with its aspect ratio kept."""
     size = width, round(width * frame.shape[0] / frame.shape[1])
     return Image.fromarray(frame).resize(size, Image.Resampling.HAMMING)
 
 
 def write_gif(path: str | Path, frames: Sequence[Image.Image], frames_per_second: float) -> None:
-    """Write frames as a loop that rests on the last one.
+    """Write frames as a loop that pauses on the last one.
 
-    All share one palette, so that what stands still costs nothing. GIF counts time in hundredths of
-    a second.
+    All frames share one palette, so that areas that do not change take no space. GIF measures time
+    in hundredths of a second.
     """
     samples = frames[:: max(1, len(frames) // PALETTE_FRAMES)]
     palette = Image.fromarray(np.concatenate(samples)).quantize(method=Image.Quantize.FASTOCTREE)

@@ -1,8 +1,8 @@
-"""Film of one scene's localisation: query after query, as the camera recorded them.
+"""Film of one scene's localisation: query after query, in recorded order.
 
-A frame shows a query, its neighbours, a map and the errors. What stands still is drawn once. For
-each frame it is restored, what moves is drawn upon it, and the pictures are pasted in, scaled to
-whole pixels. Places are in pixels from the upper left corner.
+A frame shows a query, its neighbours, a map and the errors. The static parts are drawn once. For
+each frame they are restored, the moving parts are drawn on top, and the pictures are pasted in,
+scaled to whole pixels. Positions are in pixels from the upper left corner.
 """
 
 import logging
@@ -48,12 +48,13 @@ MAP_BOX = (500, 96, 420, 346)
 CURVE_BOXES = ((1000, 96, 236, 146), (1000, 296, 236, 146))
 LEGEND_LINE = 488
 STRIP_TOP, STRIP_BOX, STRIP_GAP = 550, (160, 120), 16
-KEPT_PICTURES = 128  # in memory at most, 0.4 MB each: neighbours of one query are the next one's
-STRIP_MOST = 11  # neighbours; more would be too narrow for their captions
+# In memory at most, 0.4 MB each: consecutive queries share neighbours.
+KEPT_PICTURES = 128
+STRIP_MOST = 11  # neighbours; with more, pictures would be too narrow for their captions
 STYLE = {"font.size": 11, "xtick.labelsize": 10, "ytick.labelsize": 10, "legend.fontsize": 10.5}
 HEADING, NOTE = {"weight": "bold"}, {"color": SOFT}
 NUMBER = {"ha": "right", "size": 15, "weight": "bold"}
-STANDING = [  # where the baseline starts, text, style
+STANDING = [  # static texts: where the baseline starts, text, style
     ((LEFT, 84), "query", HEADING),
     ((1000, 84), "translation error [m]", HEADING),
     ((1000, 284), "rotation error [°]", HEADING),
@@ -62,7 +63,7 @@ STANDING = [  # where the baseline starts, text, style
     ((LEFT, 454), "translation", NOTE),
     ((LEFT, 482), "rotation", NOTE),
 ]
-MOVING = {  # what changes from query to query
+MOVING = {  # texts that change from query to query
     "name": ((432, 84), {"ha": "right"}),
     "count": ((RIGHT, 42), {"ha": "right", "size": 12, **NOTE}),
     "error metres": ((236, 454), NUMBER),
@@ -79,7 +80,7 @@ class FilmSettings:
     """How a scene is filmed.
 
     Attributes:
-        queries: every n-th of each sequence is shown, n so that about this many are.
+        queries: about how many are shown; every n-th of each sequence.
         frames_per_second: of the MP4.
     """
 
@@ -98,9 +99,8 @@ def render_video(
 ) -> None:
     """Film the test queries of a scene: image, neighbours, cameras on the map, errors.
 
-    One query a frame, in recorded order; estimates are those of the ``shown_estimator``. The frames
-    file holds images as the network sees them, maybe of few pixels: the original ones are shown,
-    upright.
+    There is one query per frame, in recorded order; estimates are those of the ``shown_estimator``.
+    The original images are shown, upright: those in the frames file may have few pixels.
 
     Args:
         frames_file: HDF5 of the packing step.
@@ -127,7 +127,7 @@ def render_video(
             for position in tqdm(range(len(shown)), "frames", unit="frame", disable=None):
                 picture = film.draw(position)
                 add(picture)
-                if (len(shown) - 1 - position) % step == 0:  # the last one is shown
+                if (len(shown) - 1 - position) % step == 0:  # includes the last one
                     small.append(shrink(picture, GIF_WIDTH))
     write_gif(film_files[1], small, rate / step)
     logger.info("%s: %d of %d queries shown", film_files[0], len(shown), len(localized.names))
@@ -139,14 +139,14 @@ class Film:
     def __init__(
         self, frames: Frames, folder: Path, data: Localized, shown: np.ndarray, title: str
     ) -> None:
-        """Draw what stands still.
+        """Draw the static parts.
 
         Args:
             frames: of the scene.
             folder: with its images, which are read when they are drawn.
             data: all queries of the scene.
-            shown: those of them (n) that have a frame in the film.
-            title: what made the estimates.
+            shown: rows (n) of the queries that have a frame in the film.
+            title: names the run and the estimator.
         """
         self.frames, self.folder, self.data, self.shown = frames, folder, data, shown
         self._picture = lru_cache(KEPT_PICTURES)(small_image)
@@ -196,11 +196,11 @@ class Film:
         return frame
 
     def _put(self, place: tuple[float, float], text: str, **style: object) -> Text:
-        """Write a line whose baseline starts at a place."""
+        """Write text whose baseline starts at a place, in pixels."""
         return write(self.figure, np.divide(place, DPI), text, **style)
 
     def _write_standing(self, title: str) -> None:
-        """Write what every frame says."""
+        """Write the texts that every frame has."""
         total, line = self.data.neighbours.shape[1], STRIP_TOP - 12
         first = f"the first {STRIP_MOST} of {total}; " if total > STRIP_MOST else ""
         note = f"{first}distance and angle from the query's true pose"
@@ -213,7 +213,7 @@ class Film:
             self._put(place, text, **style)
 
     def _tell(self, position: int) -> None:
-        """Put the words and numbers of the film's ``position``-th query."""
+        """Set the texts and numbers of the film's ``position``-th query."""
         data, i = self.data, self.shown[position]
         metres, degrees = pose_distances(data.database[data.neighbours[i]], data.truth[i])
         found = np.isfinite(data.metres[i])
@@ -232,7 +232,7 @@ class Film:
         self.texts["error metres"].set_color(self.colours[i] if found else INK)
 
     def _add_legends(self) -> None:
-        """Explain the marks of the map and of the curves, under them."""
+        """Add legends below the map and the curves."""
         ring = {"markerfacecolor": "none", "markeredgewidth": 2, "markersize": 6.5}
         on_map = [
             legend_mark("database", PALE, markersize=4),
@@ -248,7 +248,7 @@ class Film:
             on_curves.append(Line2D([], [], **COPYING, label=self.data.copied[0]))
         if not np.isfinite(self.data.metres).all():
             on_curves.append(legend_mark("failed", INK, "x", markersize=6))
-        columns = 2 if self.data.copied else 3  # under the curves; its name is long
+        columns = 2 if self.data.copied else 3  # the name of the copied image is long
         for box, handles, ncols in ((MAP_BOX, on_map, 4), (CURVE_BOXES[0], on_curves, columns)):
             self.figure.legend(
                 handles=handles,
@@ -264,7 +264,7 @@ class Film:
 
 
 def _behind(text: Text) -> float:
-    """Return where a note behind a line begins."""
+    """Return the horizontal position of a note after a text."""
     return text.get_window_extent().x1 + 12
 
 
@@ -276,7 +276,7 @@ def _strip(neighbours: int) -> list[tuple[int, int, int, int]]:
 
 
 def _add_colour_scale(axes: Axes, colours: ScalarMappable) -> None:
-    """Show beside an axis of errors, on its right, which colours they have."""
+    """Add a colour scale to the right of an axis of errors."""
     scale = axes.inset_axes((1.03, 0, 0.03, 1))
     scale.set_axis_off()
     heights = axes.yaxis.get_transform()
@@ -287,7 +287,7 @@ def _add_colour_scale(axes: Axes, colours: ScalarMappable) -> None:
 def _paste(
     frame: np.ndarray, picture: Image.Image, box: tuple[int, int, int, int], colour: str
 ) -> None:
-    """Scale a picture into a box of the frame, in its middle, with a border around."""
+    """Paste a picture into the middle of a box of the frame, scaled to fit, with a border."""
     left, top, width, height = box
     scaled = ImageOps.contain(picture, (width, height), Image.Resampling.BICUBIC)
     framed = np.asarray(ImageOps.expand(scaled, border=2, fill=colour))

@@ -1,6 +1,6 @@
-"""The parts of a film's frame that are drawn: a map from above, and curves of errors.
+"""The drawn parts of a film's frame: a map from above, and curves of errors.
 
-Each draws what stands still when it is made; ``move_to`` then returns what moves.
+Each draws its static parts when it is made; ``move_to`` then returns its moving parts.
 """
 
 import numpy as np
@@ -14,19 +14,19 @@ from ..figures.style import INK, SOFT
 from .queries import Localized
 
 RETRIEVED = "#44AA99"
-COPYING = {"color": SOFT, "linewidth": 1.5, "linestyle": (0, (4, 2))}  # its running median
+COPYING = {"color": SOFT, "linewidth": 1.5, "linestyle": (0, (4, 2))}  # of copying's running median
 
 
 class FilmMap(Map):
-    """The scene from above: database, ground truth, estimates so far, the present cameras."""
+    """The scene from above: database, ground truth, estimates so far, the current cameras."""
 
     def __init__(self, axes: Axes, data: Localized, shown: np.ndarray, colours: np.ndarray) -> None:
-        """Draw what stands still.
+        """Draw the static parts.
 
         Args:
             axes: to draw on; their proportions are kept.
             data: all N queries.
-            shown: those of them (n) that the film shows.
+            shown: rows (n) of the queries that the film shows.
             colours: of the queries' errors (N, 4).
         """
         self.data, self.shown, self.colours = data, shown, colours
@@ -49,7 +49,7 @@ class FilmMap(Map):
         self.cameras = self.draw_cameras(data.truth[:0], colours[:0], linewidths=2, **moving)
 
     def move_to(self, position: int) -> list[Artist]:
-        """Show the film's ``position``-th query; return what to draw, lowest first."""
+        """Move to the film's ``position``-th query; return the artists to draw, lowest first."""
         data, i = self.data, self.shown[position]
         past = self.shown[: position + 1]
         found = past[np.isfinite(data.metres[past])]
@@ -70,9 +70,9 @@ class FilmMap(Map):
 
 
 class Curve:
-    """An error of the queries so far, and the running median, beside that of copying an image.
+    """The errors of the queries so far, their running median, and that of copying an image.
 
-    The axis holds them all. It is logarithmic, but linear near its foot, which is 0.
+    The axis covers all of them. It is logarithmic, but linear at its lower end, which is 0.
     """
 
     def __init__(
@@ -83,14 +83,14 @@ class Curve:
         colours: np.ndarray | None = None,
         copied: np.ndarray | None = None,
     ) -> None:
-        """Draw what stands still.
+        """Draw the static parts.
 
         Args:
             axes: to draw on.
-            errors: of all queries (N), infinite where they failed.
-            shown: those of them (n) that the film shows.
-            colours: of their dots (N, 4); grey without.
-            copied: errors (N) of copying an image's pose, where known.
+            errors: of all queries (N), infinite for failed ones.
+            shown: rows (n) of the queries that the film shows.
+            colours: of their dots (N, 4); None: grey.
+            copied: errors (N) of copying an image's pose, if known.
         """
         self.axes, self.shown, self.errors = axes, shown, errors[shown]
         self.medians = _running_medians(errors, shown)
@@ -107,7 +107,7 @@ class Curve:
         (self.line,) = axes.plot([], [], color=INK, linewidth=2, **moving)
 
     def move_to(self, position: int) -> list[Artist]:
-        """Show the errors up to the film's ``position``-th query; return what to draw."""
+        """Move to the film's ``position``-th query; return the artists to draw."""
         past = slice(position + 1)
         number, errors = self.shown[past] + 1, self.errors[past]
         found = np.isfinite(errors)
@@ -122,9 +122,9 @@ class Curve:
 
 
 def _use_error_axis(axes: Axes, errors: np.ndarray) -> float:
-    """Let an axis upwards hold 0 and all of these positive errors (n); return where it ends.
+    """Make the vertical axis cover 0 and all of these positive errors (n); return its upper end.
 
-    Its lowest eighth or so is linear, up to a power of ten that few of them are below.
+    Its lowest eighth or so is linear, up to a power of ten that few errors are below.
     """
     few, most = np.percentile(errors, [5, 100]) if errors.size else (0.1, 1.0)
     start, top = 10 ** np.floor(np.log10(few)), 1.2 * most
@@ -138,5 +138,5 @@ def _use_error_axis(axes: Axes, errors: np.ndarray) -> float:
 
 
 def _running_medians(errors: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """Return the medians (n) of all errors (N) up to each of the queries shown (n)."""
+    """Return the medians (n) of the errors (N) up to and including each query in ``shown`` (n)."""
     return np.array([np.median(errors[: i + 1]) for i in shown])

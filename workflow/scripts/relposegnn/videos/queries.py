@@ -1,4 +1,4 @@
-"""What a film tells: the test queries of a scene, their neighbours, poses and errors."""
+"""What a film shows: the test queries of a scene, their neighbours, poses and errors."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +24,14 @@ from ..runtime import InputError
 
 @dataclass(frozen=True)
 class Localized:
-    """N test queries in recorded order, and what is known of them.
+    """N test queries in recorded order, and what is known about them.
 
-    ``query`` (N) and ``neighbours`` (N, k) index the frames of the test and training split;
-    ``database`` (M, 4, 4), ``truth`` (N, 4, 4) and ``estimates`` (N, 4, 4) are ``world_from_cam``,
-    NaN where a query failed; ``metres`` and ``degrees`` (N) the errors, infinite there;
-    ``estimator`` the name of the ``shown_estimator``. ``copied`` is the name of the
-    ``copied_image`` and its errors (2, N) in metres and degrees, where known.
+    ``query`` (N) and ``neighbours`` (N, k) index the frames of the test and training split.
+    ``database`` (M, 4, 4), ``truth`` (N, 4, 4) and ``estimates`` (N, 4, 4) are poses
+    ``world_from_cam``; estimates are NaN for failed queries. ``metres`` and ``degrees`` (N) are the
+    errors, infinite for failed queries. ``estimator`` is the name of the ``shown_estimator``.
+    ``copied`` is the name of the ``copied_image`` and its errors (2, N) in metres and degrees, if
+    known.
     """
 
     names: list[str]
@@ -60,7 +61,7 @@ def read_localized(
     if different.size:
         raise InputError(
             f"{predictions_file}: names {len(predicted)} queries, {graphs_file} {len(query)}, and "
-            f"{len(different)} are in one of them alone, {different[0]} first; expected the same "
+            f"{len(different)} are in only one of them, such as {different[0]}; expected the same "
             "queries in both; predict again with these graphs"
         )
     order = np.argsort(query, kind="stable")
@@ -90,17 +91,17 @@ def read_localized(
 
 
 def _errors(arrays: dict[str, np.ndarray], estimator: str) -> np.ndarray:
-    """Return metres and degrees (2, N) of one estimator, in the order of the predictions."""
+    """Return the errors (2, N) of an estimator, metres and degrees, in the predictions' order."""
     return score_estimator(arrays, estimator)[[TRANSLATION, ROTATION]].to_numpy().T
 
 
 def choose_queries(names: list[str], limit: int) -> np.ndarray:
-    """Return which of N queries to show: every n-th of each sequence, its last one included.
+    """Return which of N queries to show: every n-th of each sequence, including its last one.
 
     Args:
         names: of the queries, in recorded order.
-        limit: of the number shown; n is the least that respects it. A sequence is never left out,
-            however many there are.
+        limit: on the number shown; n is the smallest that respects it. No sequence is left out,
+            even if that exceeds the limit.
     """
     sequences = sequences_of(names)
     lengths = np.unique(sequences, return_counts=True)[1]
