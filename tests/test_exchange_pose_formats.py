@@ -142,5 +142,5 @@ def test_names_with_spaces_are_told(tmp_path, caplog):
         write_images(
             tmp_path / "images.txt", random_poses(3, names=["a b.jpg", "c.jpg", "d\ne.jpg"])
         )
-    assert "names with one: 2" in caplog.text
+    assert "2 names have one" in caplog.text
     assert "c.jpg\n" in (tmp_path / "images.txt").read_text()

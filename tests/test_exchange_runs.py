@@ -171,10 +171,10 @@ def test_without_refinement_all_edges_are_written(scene, tmp_path, caplog):
     centres = np.array([row[1:4] for row in rows_of(tmp_path / "out/tum/estimate.txt")], float)
     np.testing.assert_allclose(centres, arrays["robust_t"])
     assert ALL_EDGES in (tmp_path / "out/tum/estimate.txt").read_text()
-    assert "focal lengths of 9 train frames are unknown, 1.2 longer sides" in caplog.text
+    assert "focal lengths of 9 train frames are unknown; 1.2 longer sides" in caplog.text
     assert {float(row[8]) for row in rows_of(tmp_path / "out/ace/truth.txt")} == {48}
     assert not (tmp_path / "out/hloc/pairs.txt").exists()
-    assert "COLMAP gets no points" in caplog.text
+    assert "COLMAP models get no points" in caplog.text
     assert "# Number of points: 0" in (tmp_path / "out/colmap/database/points3D.txt").read_text()
 
 

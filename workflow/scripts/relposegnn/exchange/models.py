@@ -1,4 +1,4 @@
-"""COLMAP's models in text: cameras, images with poses, and the points that these see."""
+"""Writing COLMAP models as text: cameras, images with poses, and the points that these see."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +14,11 @@ CAMERAS = "# CAMERA_ID MODEL WIDTH HEIGHT, then F CX CY or FX FY CX CY"
 
 
 class View(NamedTuple):
-    """What an image sees of points.
+    """The observations of points in an image.
 
     Attributes:
         numbers: (k,) of the points, each once.
-        places: (k, 2) where it sees them, in longer sides from its middle.
+        places: (k, 2) positions in the image, in longer sides from its middle.
     """
 
     numbers: np.ndarray
@@ -26,12 +26,12 @@ class View(NamedTuple):
 
 
 class Cloud(NamedTuple):
-    """Points, and what N images see of them.
+    """Points, and their observations in N images.
 
     Attributes:
         points: (P, 3) in the world, metres.
         colours: (P, 3) uint8.
-        views: N of them.
+        views: N observations of points.
     """
 
     points: np.ndarray
@@ -40,7 +40,7 @@ class Cloud(NamedTuple):
 
     @classmethod
     def empty(cls, images: int) -> "Cloud":
-        """Return no points."""
+        """Return a cloud without points."""
         nothing = View(np.empty(0, dtype=np.int64), np.empty((0, 2)))
         return cls(np.empty((0, 3)), np.empty((0, 3), dtype=np.uint8), [nothing] * images)
 
@@ -48,10 +48,10 @@ class Cloud(NamedTuple):
 def write_model(
     folder: str | Path, poses: PoseList, cameras: Sequence[Pinhole], cloud: Cloud | None = None
 ) -> None:
-    """Write a COLMAP model in text; ``cameras`` (N) took the images.
+    """Write a COLMAP model as text; ``cameras`` (N) took the images.
 
-    It has those points of the cloud that one of the images sees, POINT3D_ID their number and one,
-    so that a point has the same in all models of a cloud.
+    It contains the points of the cloud that at least one image sees. POINT3D_ID is a point's number
+    plus one, so that a point has the same ID in all models of a cloud.
     """
     folder, cloud = Path(folder), cloud or Cloud.empty(len(cameras))
     numbers = {camera: number for number, camera in enumerate(dict.fromkeys(cameras), start=1)}
@@ -78,7 +78,7 @@ def _marks_line(view: View, marks: np.ndarray) -> str:
 def _errors(
     cloud: Cloud, marks: Sequence[np.ndarray], poses: PoseList, cameras: Sequence[Pinhole]
 ) -> list[np.ndarray]:
-    """Return how far from its marks (k, 2) each image's camera sees its points, (k) pixels."""
+    """Return the reprojection errors (k), in pixels, of each image's points at its marks (k, 2)."""
     cam_from_world = inverse_pose(pose_from_quaternion(poses.translation, poses.quaternion))
     errors = []
     for pose, camera, view, own in zip(cam_from_world, cameras, cloud.views, marks, strict=True):
@@ -89,7 +89,7 @@ def _errors(
 
 
 def _point_lines(cloud: Cloud, errors: Sequence[np.ndarray]) -> list[str]:
-    """Return the lines of the points that are seen, each with its mean error and its track."""
+    """Return the lines of all observed points, each with its mean error and its track."""
     seen = [(image, k) for image, view in enumerate(cloud.views) for k in range(len(view.numbers))]
     if not seen:
         return []

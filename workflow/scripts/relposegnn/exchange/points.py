@@ -1,8 +1,8 @@
-"""Points of a scene for COLMAP's models: triangulated from its database, found again in queries.
+"""Points of a scene for COLMAP models: triangulated from its database, recognised in queries.
 
-Image after image of the database, key points that match those of known points join these, and of
-the others those that three images agree on become points. Places in images are in longer sides from
-the middle, see ``matching.key_points``.
+The database's images are processed one after another. Key points that match those of known points
+are added to these points; of the others, those that three images agree on become new points.
+Positions in images are in longer sides from the middle, see ``matching.key_points``.
 """
 
 from array import array
@@ -30,18 +30,18 @@ from ..threads import map_in_threads
 from .models import Cloud, View
 
 KEY_POINTS = 1000  # of an image, at most
-KEPT_IMAGES = 2000  # whose descriptors are in memory, at most; 0.15 MB each
-LEAST_VIEWS = 3  # of a point: two agree wherever their rays happen to meet
-NONE = -1  # for the number of a point, or of a key point
+KEPT_IMAGES = 2000  # with descriptors in memory, at most; 0.15 MB each
+LEAST_VIEWS = 3  # of a point: two views agree wherever their rays happen to meet
+NONE = -1  # stands for no point, or for no key point
 
 
 class Matched(NamedTuple):
     """The key points of an image, and those that they match in database images.
 
     Attributes:
-        places: (n, 2).
+        places: (n, 2) positions of the key points.
         images: m database images.
-        rows: (n, m) key points of these, ``NONE`` where there is no match.
+        rows: (n, m) matching key points in these images, or ``NONE``.
     """
 
     places: np.ndarray
@@ -50,20 +50,23 @@ class Matched(NamedTuple):
 
 
 class Camera(NamedTuple):
-    """A pose ``cam_from_world`` (3, 4), and a focal length in longer sides, NaN where unknown."""
+    """A pose ``cam_from_world`` (3, 4), and a focal length in longer sides, NaN if unknown."""
 
     cam_from_world: np.ndarray
     focal_length: float
 
     def errors(self, points: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """Return how far from places (n, 2) points (n, 3) are seen, in longer sides; inf behind."""
+        """Return reprojection errors (n) of points (n, 3) at places (n, 2), in longer sides.
+
+        They are infinite for points behind the camera.
+        """
         rays, depth = project(self.cam_from_world[None], points)
         distance = np.linalg.norm(rays[:, 0] * self.focal_length - places, axis=1)
         return np.where(depth[:, 0] > 0, distance, np.inf)
 
 
 class ScenePoints:
-    """The points that M database images agree on."""
+    """The points triangulated from M database images."""
 
     def __init__(
         self,
@@ -79,7 +82,7 @@ class ScenePoints:
             images: M paths.
             world_from_cam: (M, 4, 4) their poses, metres.
             focal_lengths: (M,) in longer sides.
-            ranking: (M, K) images that each is compared with, most similar first.
+            ranking: (M, K) images that each may be matched with, most similar first.
             workers: threads that find and match key points.
 
         Raises:
@@ -89,9 +92,9 @@ class ScenePoints:
         cameras = inverse_pose(world_from_cam)[:, :3]
         self._cameras = [Camera(*each) for each in zip(cameras, focal_lengths, strict=True)]
         self._sift = lru_cache(KEPT_IMAGES)(self._find_sift)
-        self._places: dict[int, np.ndarray] = {}  # of an image's key points
-        self._numbers: dict[int, np.ndarray] = {}  # of their points
-        self._points, self._colours = array("d"), array("B")  # these grow in place
+        self._places: dict[int, np.ndarray] = {}  # positions of each image's key points
+        self._numbers: dict[int, np.ndarray] = {}  # the points that these belong to
+        self._points, self._colours = array("d"), array("B")  # flat arrays that grow in place
 
         def match(image: int) -> tuple[Matched, np.ndarray]:
             """Return matches of a database image with others, and the colours of its key points."""
@@ -105,7 +108,7 @@ class ScenePoints:
             self._add(image, matched, colours)
 
     def cloud(self, views: Sequence[View] | None = None) -> Cloud:
-        """Return the points with what some images see of them; None: the database's."""
+        """Return the points with the observations ``views``; None: those in the database."""
         points, colours = (np.array(each).reshape(-1, 3) for each in (self._points, self._colours))
         return Cloud(points, colours, self._database_views() if views is None else views)
 
@@ -116,7 +119,7 @@ class ScenePoints:
 
         Args:
             images: paths of the queries.
-            rankings: of each, database images, most similar first.
+            rankings: database images for each query, most similar first.
             workers: threads.
 
         Raises:
@@ -132,7 +135,7 @@ class ScenePoints:
         return list(map_in_threads(match, rows, workers))
 
     def view(self, matched: Matched, camera: Camera) -> View:
-        """Return what a camera sees of the points, at key points that match theirs."""
+        """Return a camera's observations of points, at key points that match theirs."""
         known, numbers = self._recognise(matched, camera)
         return View(numbers, matched.places[known])
 
@@ -148,7 +151,7 @@ class ScenePoints:
         return self._places[image], sift
 
     def _numbers_of(self, image: int) -> np.ndarray:
-        """Return the numbers of points, or ``NONE``, of an image's key points, to be written."""
+        """Return the points of an image's key points, or ``NONE``; callers write into the array."""
         if image not in self._numbers:
             self._numbers[image] = np.full(len(self._places[image]), NONE)
         return self._numbers[image]
@@ -169,7 +172,7 @@ class ScenePoints:
         return numbers
 
     def _recognise(self, matched: Matched, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-        """Return which key points (k) show known points, by their matches, and which (k)."""
+        """Return key points (k) that show known points, by their matches, and these points (k)."""
         found = self._numbers_matched(matched)
         own, view = np.nonzero(found != NONE)
         numbers = found[own, view]
@@ -177,19 +180,19 @@ class ScenePoints:
         errors = camera.errors(points, matched.places[own])
         rows = np.argsort(errors, kind="stable")
         rows = rows[errors[rows] < TOLERANCE * MATCHING_ERROR]
-        for labels in (own, numbers):  # each once, where the error is least
+        for labels in (own, numbers):  # keep each only once, with the least error
             rows = rows[np.sort(np.unique(labels[rows], return_index=True)[1])]
         return own[rows], numbers[rows]
 
     def _join(self, image: int, matched: Matched) -> None:
-        """Let key points of a database image join known points that they match."""
+        """Add key points of a database image to the known points that they match."""
         own = self._numbers_of(image)
         known, numbers = self._recognise(matched, self._cameras[image])
         new = (own[known] == NONE) & ~np.isin(numbers, own)
         own[known[new]] = numbers[new]
 
     def _add(self, image: int, matched: Matched, colours: np.ndarray) -> None:
-        """Add the points that key points (n) of an image, with matches, belong to."""
+        """Make new points from the matched key points (n) of an image that have none yet."""
         rows = np.where(self._numbers_matched(matched) == NONE, matched.rows, NONE)
         rows = np.hstack([np.arange(len(rows))[:, None], rows])
         free = (self._numbers_of(image) == NONE) & ((rows != NONE).sum(axis=1) >= LEAST_VIEWS)
@@ -204,15 +207,15 @@ class ScenePoints:
         self._colours.frombytes(colours[fine].tobytes())
 
     def _triangulate(self, images: list[int], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return points (n, 3) of key points (n, m) in m images, and which of these agree, (n, m).
+        """Return points (n, 3) of key points (n, m) in m images, and which of these agree (n, m).
 
-        ``NONE`` stands for no key point; a point that no two agree on is not finite.
+        ``NONE`` stands for no key point. A point that no two images agree on is not finite.
         """
         places = np.full((*rows.shape, 2), np.nan)
         for view, image in enumerate(images):
             there = rows[:, view] != NONE
             places[there, view] = self._places[image][rows[there, view]]
-        # From the first camera: coordinates may be millions of metres.
+        # Relative to the first camera, because coordinates may be millions of metres.
         origin = self._poses[images[0], :3, 3]
         poses = self._poses[images].copy()
         poses[:, :3, 3] -= origin
@@ -227,7 +230,7 @@ class ScenePoints:
 
 
 def _colours(path: Path, places: np.ndarray) -> np.ndarray:
-    """Return the colours (n, 3), uint8, of an image at some places (n, 2)."""
+    """Return the colours (n, 3), uint8, of an image at ``places`` (n, 2)."""
     pixels = np.asarray(open_image(path))
     size = np.array(pixels.shape[1::-1])
     columns, rows = np.clip((places * size.max() + size / 2).astype(int), 0, size - 1).T

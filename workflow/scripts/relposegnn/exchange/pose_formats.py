@@ -1,7 +1,7 @@
 """Lists of camera poses for other programs: TUM's, COLMAP's, hloc's and ACE's.
 
-Each format turns poses into its own convention, see docs/formats.md. Numbers are written in full:
-of a camera at map coordinates, nine decimals of a quaternion are centimetres.
+Each format has its own convention of poses, see docs/formats.md. Numbers are written with all their
+digits: for a camera at map coordinates, nine decimals of a quaternion mean errors of centimetres.
 """
 
 import logging
@@ -17,9 +17,9 @@ from ..runtime import atomic_path
 
 logger = logging.getLogger(__name__)
 
-# Focal length of a camera that is not known, in longer sides of the image: COLMAP's own guess.
+# COLMAP's own guess of an unknown focal length, in longer sides of the image.
 GUESSED_LENGTH = 1.2
-FORMATS = ("colmap", "hloc", "ace")  # of photos, beside poses.txt and images.txt
+FORMATS = ("colmap", "hloc", "ace")  # for photos, in addition to poses.txt and images.txt
 
 
 class PoseList(NamedTuple):
@@ -29,7 +29,7 @@ class PoseList(NamedTuple):
         names: of the images, or their paths.
         translation: (N, 3) camera centres in metres.
         quaternion: (N, 4), (w, x, y, z), camera-to-world.
-        remark: what they are, in one line, for formats with comments.
+        remark: a description in one line, for formats with comments.
     """
 
     names: Sequence[str]
@@ -46,7 +46,7 @@ class PoseList(NamedTuple):
 class Pinhole(NamedTuple):
     """A camera without distortion, in pixels: size, focal lengths, and principal point.
 
-    The upper left corner of an image is at (0, 0), as COLMAP has it.
+    The upper left corner of an image is at (0, 0), as in COLMAP.
     """
 
     width: int
@@ -58,9 +58,9 @@ class Pinhole(NamedTuple):
 
     @classmethod
     def of_image(cls, size: tuple[int, int], focal_length: float) -> "Pinhole":
-        """Return the camera of an image (width, height), its principal point in the middle.
+        """Return the camera of an image of size (width, height), its principal point in the middle.
 
-        The focal length is in longer sides; NaN: COLMAP's guess.
+        The focal length is in longer sides; if it is NaN, COLMAP's guess is taken.
         """
         length = GUESSED_LENGTH if math.isnan(focal_length) else focal_length
         pixels = length * max(size)
@@ -68,11 +68,11 @@ class Pinhole(NamedTuple):
 
     @property
     def focal_length(self) -> float:
-        """The only one, or the geometric mean of both."""
+        """The focal length in pixels: fx if it equals fy, else their geometric mean."""
         return self.fx if self.fx == self.fy else math.sqrt(self.fx * self.fy)
 
     def __str__(self) -> str:
-        """Return it as COLMAP and hloc have it: model, width, height, parameters."""
+        """Return the camera as COLMAP and hloc write it: model, width, height, parameters."""
         simple = self.fx == self.fy
         model, numbers = ("SIMPLE_PINHOLE", self[3:]) if simple else ("PINHOLE", self[2:])
         return f"{model} {self.width} {self.height} {in_full(numbers)}"
@@ -86,8 +86,8 @@ def write_tum(
 ) -> None:
     """Write ``timestamp tx ty tz qx qy qz qw``, camera-to-world, metres.
 
-    The timestamp counts images, or is as ``times`` (N) have it, which are ``clock``; names stand
-    in comments before it.
+    Timestamps are ``times`` (N), described by ``clock``; None: they count the images. Each image's
+    name is in a comment above its line.
     """
     lines = [
         f"# {poses.remark}",
@@ -108,8 +108,8 @@ def write_images(
 ) -> None:
     """Write COLMAP's ``images.txt``: world-to-camera poses.
 
-    ``cameras`` are the numbers (N) of their cameras in ``cameras.txt``; None: they are not known.
-    ``points`` are the lines (N) of the points that the images see; None: none.
+    ``cameras`` (N) are the IDs of the images' cameras in ``cameras.txt``; None: unknown.
+    ``points`` (N) are the lines of the points that the images see; None: no points.
     """
     remark = "" if cameras else " Camera 1 stands for all: its intrinsics are not known."
     lines = [
@@ -128,7 +128,7 @@ def write_images(
 
 
 def write_hloc(path: str | Path, poses: PoseList) -> None:
-    """Write hloc's results: ``name qw qx qy qz tx ty tz``, world-to-camera."""
+    """Write poses in hloc's format of results: ``name qw qx qy qz tx ty tz``, world-to-camera."""
     rows = zip(poses.names, _world_to_camera(poses), strict=True)
     _tell_blanks(path, poses.names, "hloc")
     write_lines(path, [f"{_one_line(name)} {pose}" for name, pose in rows])
@@ -139,8 +139,9 @@ def write_ace(
 ) -> None:
     """Write ACE0's pose file: ``file qw qx qy qz tx ty tz focal_length confidence``.
 
-    World-to-camera, the focal length in pixels; for principal points it has no room. ``confidence``
-    (N) is any number for which more is better, in its own files the inliers that were counted.
+    Poses are world-to-camera, focal lengths in pixels; the format has no principal points.
+    ``confidence`` (N) is any number for which more is better; ACE0 itself writes the number of
+    inliers.
     """
     _tell_blanks(path, poses.names, "ACE")
     rows = zip(poses.names, _world_to_camera(poses), cameras, confidence, strict=True)
@@ -158,7 +159,7 @@ def write_query_list(path: str | Path, names: Sequence[str], cameras: Sequence[P
 
 
 def write_pairs(path: str | Path, pairs: Iterable[tuple[str, str]]) -> None:
-    """Write hloc's pairs of images, ``query database`` a line."""
+    """Write hloc's pairs of images, ``query database`` per line."""
     write_lines(path, [f"{_one_line(query)} {_one_line(image)}" for query, image in pairs])
 
 
@@ -168,7 +169,7 @@ def _world_to_camera(poses: PoseList) -> list[str]:
 
 
 def in_full(numbers: Iterable[float]) -> str:
-    """Return numbers with all their decimals, a blank between any two."""
+    """Return numbers with all their digits, separated by spaces."""
     return " ".join(repr(float(number)) for number in numbers)
 
 
@@ -177,11 +178,11 @@ def _one_line(name: str) -> str:
 
 
 def _tell_blanks(path: str | Path, names: Sequence[str], program: str) -> None:
-    """Warn of names of which a program reads the start alone."""
+    """Warn about names with spaces, of which a program reads only the start."""
     spaced = sum(" " in _one_line(name) for name in names)
     if spaced:
         logger.warning(
-            "%s: %s ends a name at its first space; names with one: %d. Rename these photos if "
+            "%s: %s ends a name at its first space, and %d names have one. Rename these photos if "
             "%s is to read the file",
             *(path, program, spaced, program),
         )

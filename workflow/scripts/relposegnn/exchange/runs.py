@@ -1,4 +1,4 @@
-"""The poses of a run in a scene, estimated and true, with its database, for other programs."""
+"""Exporting a run's estimated and true poses in a scene, and the database, for other programs."""
 
 import logging
 from collections.abc import Sequence
@@ -29,15 +29,15 @@ from .pose_formats import (
 
 logger = logging.getLogger(__name__)
 
-PAIRS = 20  # retrieved images of a query; hloc's own pipelines take 20 to 50
-# Of true poses in ACE's format: above any number of inliers that ACE0 counts.
+PAIRS = 20  # retrieved images per query; hloc's own pipelines use 20 to 50
+# Confidence of true poses in ACE's format: above any number of inliers that ACE0 counts.
 CERTAIN = 10_000
 
 
 class _Posed(NamedTuple):
-    """Images with poses; ``cameras`` and ``confidence`` are as ``write_ace`` takes them.
+    """Images with poses; for ``cameras`` and ``confidence`` see ``write_ace``.
 
-    ``times`` are the rows of queries in the predictions, of database images in the frames.
+    ``times`` are the rows of queries in the predictions, or of database images in the frames.
     """
 
     poses: PoseList
@@ -57,19 +57,19 @@ def export_poses(
 ) -> None:
     """Write a folder with the poses of a scene's queries in the formats of docs/formats.md.
 
-    ``estimate`` are the poses of a run, refined where they are, else those of all edges; queries
-    that failed are left out and counted in the log. ``truth`` are all queries, ``database`` the
-    other images. Images are named by their paths in the scene's folder.
+    ``estimate`` has the poses of a run: refined ones if the predictions have them, else those of
+    all edges. Failed queries are left out and counted in the log. ``truth`` has all queries,
+    ``database`` the other images. Images are named by their paths in the scene's folder.
 
     Args:
         predictions_file: of a run, refined or not.
         frames_file: of the scene.
-        camera_file: of the scene, see ``camera_files``; where a focal length is unknown, COLMAP's
-            guess stands for it, with a warning.
+        camera_file: of the scene, see ``camera_files``; an unknown focal length is replaced by
+            COLMAP's guess, with a warning.
         scene_folder: with its images.
         output_folder: to write.
-        neighbours_file: rankings, for pairs of images and for points in COLMAP's models; None:
-            there will be none.
+        neighbours_file: rankings, for pairs of images and for points in COLMAP models; None:
+            neither is written.
         workers: threads that match images.
 
     Raises:
@@ -84,7 +84,9 @@ def export_poses(
         _tell_unknown(frames)
         clouds = {}
         if neighbours_file is None or np.isnan(frames.focal_lengths("train")).any():
-            logger.warning("no image is ranked, or no focal length known: COLMAP gets no points")
+            logger.warning(
+                "images are not ranked, or focal lengths unknown: COLMAP models get no points"
+            )
         else:
             files = frames, Path(scene_folder), neighbours_file
             clouds = _find_points(*files, rows, sets, workers)
@@ -107,7 +109,7 @@ def _estimate_and_truth(
     cameras = [Pinhole.of_image(size, lengths[row]) for row in rows]
 
     def posed(prefix: str, remark: str, confidence: np.ndarray) -> _Posed:
-        """Return the poses of a prefix that are finite."""
+        """Return the finite poses of the arrays with this prefix."""
         translation, quaternion = (arrays[f"{prefix}_{part}"] for part in "tq")
         known = np.isfinite(np.hstack([translation, quaternion])).all(axis=1)
         kept = np.flatnonzero(known)
@@ -141,7 +143,7 @@ def _find_points(
     sets: dict[str, _Posed],
     workers: int,
 ) -> dict[str, Cloud]:
-    """Return the points of a scene as the images of each set see them, from its poses."""
+    """Return the points of a scene with their observations in the images of each set."""
     images = {split: [folder / each for each in frames.sources(split)] for split in SPLITS}
     ranked = {split: read_ranking(neighbours_file, split, frames).index for split in SPLITS}
     known = frames.poses("train"), frames.focal_lengths("train")
@@ -160,7 +162,7 @@ def _find_points(
     counts = {
         name: sum(len(view.numbers) for view in cloud.views) for name, cloud in clouds.items()
     }
-    logger.info("%d points; seen by images of each model: %s", len(clouds["truth"].points), counts)
+    logger.info("%d points; observations in each model: %s", len(clouds["truth"].points), counts)
     return clouds
 
 
@@ -172,7 +174,7 @@ def _write_formats(folder: Path, name: str, posed: _Posed, cloud: Cloud | None) 
 
 
 def _write_pairs(folder: Path, frames: Frames, neighbours_file: str | Path) -> None:
-    """Write the best-ranked database images of queries, and of the database's own images."""
+    """Write pairs with the best-ranked database images, for queries and for database images."""
     database = frames.sources("train")
     for split, name in (("test", "pairs.txt"), ("train", "pairs_database.txt")):
         ranking = read_ranking(neighbours_file, split, frames).index[:, :PAIRS]
@@ -186,7 +188,7 @@ def _tell_unknown(frames: Frames) -> None:
         unknown = int(np.isnan(frames.focal_lengths(split)).sum())
         if unknown:
             logger.warning(
-                "%s: focal lengths of %d %s frames are unknown, %s longer sides are written for "
-                "COLMAP, hloc and ACE; give them in frames.focal_lengths",
+                "%s: focal lengths of %d %s frames are unknown; %s longer sides are written for "
+                "COLMAP, hloc and ACE. Give them in frames.focal_lengths",
                 *(frames.path, unknown, split, GUESSED_LENGTH),
             )
