@@ -83,8 +83,8 @@ def test_queries_of_one_file_alone_are_counted(tmp_path, caplog):
     comparison = compare(tmp_path, plant(OURS, [0, 1, 2]), plant(THEIRS, [3, 2, 1]))
     assert comparison["query"].tolist() == ["seq-01/frame-000001", "seq-01/frame-000002"]
     assert "2 queries in both files" in caplog.text
-    assert "1 queries are in" in caplog.text
-    assert "theirs.npz alone" in caplog.text
+    assert "1 queries are only in" in caplog.text
+    assert "theirs.npz and are left out" in caplog.text
 
 
 def test_predictions_of_another_scene_are_refused(tmp_path):

@@ -178,7 +178,7 @@ def test_a_damaged_header_does_not_end_the_archive(tmp_path):
 @pytest.mark.parametrize("content", [b"<html>Not Found</html>", b"", b"PK\x03\x04" + bytes(600)])
 def test_what_is_no_tar_archive_is_refused(content, tmp_path):
     (tmp_path / "graphs.tar").write_bytes(content)
-    with pytest.raises(InputError, match=r"(?s)graphs\.tar: is no tar archive .*expected"):
+    with pytest.raises(InputError, match=r"(?s)graphs\.tar: is not a tar archive .*expected"):
         read_all(tmp_path / "graphs.tar")
 
 

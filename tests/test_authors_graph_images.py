@@ -51,7 +51,7 @@ def test_the_first_of_identical_frames_is_taken(tmp_path, caplog):
     import_graphs({"test": archive}, frames, tmp_path / "graphs.h5", PLAIN)
     _, neighbours = read_graphs(tmp_path / "graphs.h5", "test")
     np.testing.assert_array_equal(neighbours, [[8, 0, 0, 0, 0, 0, 0]])
-    assert "for 6 nodes several frames have the pose and look alike" in caplog.text
+    assert "for 6 nodes, several frames have the same pose and look alike" in caplog.text
 
 
 def still_camera(path: Path, poses: np.ndarray, queries: int) -> Path:
@@ -84,9 +84,11 @@ def test_queries_that_cannot_be_told_apart_are_each_taken_once(tmp_path, caplog)
     query, neighbours = read_graphs(tmp_path / "graphs.h5", "test")
     np.testing.assert_array_equal(query, [4, 0, 1, 2])
     np.testing.assert_array_equal(neighbours, planted[1])
-    assert "for 3 nodes several frames" in caplog.text
+    assert "for 3 nodes, several frames" in caplog.text
     archive = write_archive(frames, "test", np.array([2, 1, 0, 1]), planted[1])
-    with pytest.raises(InputError, match=r"data_000003\.pt has the query of .*data_000000\.pt"):
+    with pytest.raises(
+        InputError, match=r"data_000003\.pt has the same query as .*data_000000\.pt"
+    ):
         import_graphs({"test": archive}, frames, tmp_path / "graphs.h5", PLAIN)
 
 

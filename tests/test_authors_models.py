@@ -102,8 +102,8 @@ def second_layer_checkpoint(path: Path, trained: bool, updated: bool) -> Path:
     [
         (False, False, "unused (weights as torch draws them, no entry in Adam's state)", False),
         (True, True, "used (weights not as torch draws them, an entry in Adam's state)", True),
-        (True, False, "unclear, the signs contradict each other", False),
-        (False, True, "unclear, the signs contradict each other", False),
+        (True, False, "unclear, the evidence is contradictory", False),
+        (False, True, "unclear, the evidence is contradictory", False),
     ],
 )
 def test_the_second_layer_is_looked_at(tmp_path, caplog, trained, updated, verdict, warned):
@@ -133,7 +133,7 @@ def test_an_adams_state_that_does_not_fit_the_weights_tells_nothing(tmp_path, da
     else:
         contents["optimizer_state_dict"] = None
     finding = examine_second_layer(contents)
-    assert finding == (False, "unused (weights as torch draws them, nothing known of Adam's state)")
+    assert finding == (False, "unused (weights as torch draws them, Adam's state unknown)")
 
 
 def test_both_readings_of_the_second_layer_can_be_evaluated(tmp_path, caplog):

@@ -121,7 +121,11 @@ DECLARING = {
     "zip": (write_zip, extract, f": {EXPANDS}"),
     "zip in a zip": (write_inner_zip, extract, f": entry seq-01.zip: {EXPANDS}"),
     "checkpoint": (write_compressed_checkpoint, read_checkpoint, f": {EXPANDS}"),
-    "sparse tar": (write_tar, read_graphs, "pt is sparse, expected .* do not use this archive"),
+    "sparse tar": (
+        write_tar,
+        read_graphs,
+        "pt is a sparse file, expected .* do not use this archive",
+    ),
 }
 
 

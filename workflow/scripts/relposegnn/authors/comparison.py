@@ -1,7 +1,7 @@
-"""Our estimates beside the authors', query by query.
+"""Comparison of our estimates with the authors', query by query.
 
-How the authors' files name their queries is not known: names are compared by sequence and frame, or
-else the true poses tell.
+It is not known how the authors' files name their queries: they are matched by sequence and frame in
+their names, or else by their true poses.
 """
 
 import logging
@@ -30,11 +30,11 @@ from ..runtime import InputError
 
 logger = logging.getLogger(__name__)
 
-SAME_FRAME_M, SAME_FRAME_DEG = 1e-4, 0.01  # true poses of one frame, written twice
+SAME_FRAME_M, SAME_FRAME_DEG = 1e-4, 0.01  # poses this close are of the same frame
 SAME_TRUTH_M, SAME_TRUTH_DEG = 0.01, 0.5  # beyond: another scene, or another ground truth
 IMAGE_FOLDERS = {"rgb", "color", "colour", "images"}  # between sequence and frame, in some copies
 FILE_SUFFIX = re.compile(r"(\.color)?(\.(png|jpe?g|bmp|tiff?|ppm|webp))?$|\.pose\.txt$")
-FIGURES = [  # of the comparison: ours, theirs, and between the two
+FIGURES = [  # columns of the comparison: our errors, theirs, and between the two estimates
     *(TRANSLATION, ROTATION),
     *(f"authors_{TRANSLATION}", f"authors_{ROTATION}"),
     *("distance_m", "angle_deg"),
@@ -46,22 +46,22 @@ Predictions = Mapping[str, np.ndarray]  # see ``predictions.read_predictions``
 def compare_predictions(
     predictions_file: str | Path, authors_file: str | Path, comparison_file: str | Path
 ) -> None:
-    """Write the errors of our and of the authors' estimates of one scene's queries.
+    """Write the errors of our estimates and the authors' for one scene's queries.
 
-    Ours is the estimate of the first edge. Queries are matched by ``match_queries``; those in one
-    of the files alone are counted and left out.
+    Ours are the estimates of the first edge. Queries are matched by ``match_queries``; those in
+    only one of the files are counted and left out.
 
     Args:
         predictions_file: ours, see ``metrics.score_poses``.
-        authors_file: theirs, with the same arrays of the first edge, and perhaps without names.
-        comparison_file: CSV to write, a row per query of both: ``query``, our errors and theirs
-            (``translation_error_m``, ``rotation_error_deg``, ``authors_...``), ours minus theirs
-            (``..._difference_...``; empty where both failed), and distance and angle between the
-            two estimates. Failed estimates are infinitely wrong and infinitely far.
+        authors_file: theirs, with the same arrays of the first edge, maybe without names.
+        comparison_file: CSV to write, a row per query in both files: ``query``, our errors and
+            theirs (``translation_error_m``, ``rotation_error_deg``, ``authors_...``), ours minus
+            theirs (``..._difference_...``; empty if both failed), and distance and angle between
+            the two estimates. Errors and distances of failed estimates are infinite.
 
     Raises:
-        InputError: a file cannot be read, ours has no names, no query is in both, or the two ground
-            truths of a query differ by more than SAME_TRUTH_M or SAME_TRUTH_DEG.
+        InputError: a file cannot be read, ours has no names, no query is in both files, or the two
+            true poses of a query differ by more than SAME_TRUTH_M or SAME_TRUTH_DEG.
     """
     files = predictions_file, authors_file
     both = [read_predictions(file) for file in files]
@@ -72,12 +72,12 @@ def compare_predictions(
         raise InputError(
             f"{authors_file}: none of its {len(both[1]['targ_t'])} queries is among the "
             f"{len(both[0]['targ_t'])} of {predictions_file}, neither by name (such as "
-            f"{', '.join(examples)}) nor by true pose; check that both are of one scene"
+            f"{', '.join(examples)}) nor by true pose; check that both are of the same scene"
         )
     logger.info("%d queries in both files", len(rows[0]))
     for arrays, matched, file in zip(both, rows, files, strict=True):
         if alone := len(arrays["targ_t"]) - len(matched):
-            logger.warning("%d queries are in %s alone and are left out", alone, file)
+            logger.warning("%d queries are only in %s and are left out", alone, file)
     own, theirs = (
         {name: array[matched] for name, array in arrays.items()}
         for arrays, matched in zip(both, rows, strict=True)
@@ -111,13 +111,13 @@ def _check_truths(
 
 
 def _compare(own: Predictions, theirs: Predictions) -> pd.DataFrame:
-    """Return the rows of the comparison, queries of both in one order."""
+    """Return the rows of the comparison; both files' queries are in the same order."""
     our_estimates, their_estimates = (
         pose_arrays(each, PREFIXES[FIRST_EDGE]) for each in (own, theirs)
     )
     ours = pose_errors(our_estimates, pose_arrays(own, TRUTH))
     others = pose_errors(their_estimates, pose_arrays(theirs, TRUTH))
-    with np.errstate(invalid="ignore"):  # both infinite: no difference can be told
+    with np.errstate(invalid="ignore"):  # both infinite: the difference is unknown, NaN
         differences = np.subtract(ours, others)
     names = [*FIGURES[:4], "translation_difference_m", "rotation_difference_deg", *FIGURES[4:]]
     figures = [*ours, *others, *differences, *pose_errors(our_estimates, their_estimates)]
@@ -125,10 +125,10 @@ def _compare(own: Predictions, theirs: Predictions) -> pd.DataFrame:
 
 
 def normalise_name(name: str | bytes) -> str:
-    """Return sequence and frame of a query, the same for every way to write them.
+    """Return a query's sequence and frame, normalised so that all spellings become equal.
 
-    E.g. ``seq000003/frame000017`` of ``chess/seq-03/rgb/frame-000017.color.png``: the scene's
-    folder and the suffixes of files are dropped, numbers padded.
+    E.g. ``chess/seq-03/rgb/frame-000017.color.png`` becomes ``seq000003/frame000017``: the scene's
+    folder and suffixes are dropped, numbers are padded.
     """
     text = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
     parts = [part for part in re.split(r"[\\/]+", text.lower().strip()) if part not in ("", ".")]
@@ -139,10 +139,11 @@ def normalise_name(name: str | bytes) -> str:
 
 
 def match_queries(own: Predictions, theirs: Predictions) -> tuple[np.ndarray, np.ndarray]:
-    """Return which of our queries are which of theirs: two index arrays of one length.
+    """Return which of our queries are which of theirs: two index arrays of equal length.
 
-    Names decide where they find every query of ours. Otherwise true poses do, where they find
-    more: equal within SAME_FRAME_M and SAME_FRAME_DEG, and to one frame of either file alone.
+    Names decide if they match every query of ours, or more queries than true poses do. True poses
+    match if they are equal within SAME_FRAME_M and SAME_FRAME_DEG, and to no other frame of either
+    file.
     """
     found = np.zeros((2, 0), dtype=int)
     if NAMES in theirs:
@@ -155,7 +156,7 @@ def match_queries(own: Predictions, theirs: Predictions) -> tuple[np.ndarray, np
 
 
 def _match_names(own: Sequence, theirs: Sequence) -> np.ndarray:
-    """Return the pairs (2, M) of queries with one name, used once in either file."""
+    """Return the pairs (2, M) of queries with the same name, used only once in either file."""
     once = [
         pd.Series([normalise_name(name) for name in names]).drop_duplicates(keep=False)
         for names in (own, theirs)
@@ -166,13 +167,13 @@ def _match_names(own: Sequence, theirs: Sequence) -> np.ndarray:
 
 
 def _match_poses(own: Predictions, theirs: Predictions) -> np.ndarray:
-    """Return the pairs (2, M) of queries with one true pose, had once in either file."""
+    """Return the pairs (2, M) of queries with the same true pose, unique in either file."""
     (our_centres, ours), (their_centres, others) = (
         pose_arrays(arrays, TRUTH) for arrays in (own, theirs)
     )
     trees = cKDTree(our_centres), cKDTree(their_centres)
     near = trees[0].sparse_distance_matrix(trees[1], SAME_FRAME_M, output_type="ndarray")
-    with np.errstate(invalid="ignore"):  # a quaternion of zeros equals none
+    with np.errstate(invalid="ignore"):  # a quaternion of zeros, NaN, equals no other
         angle = rotation_error_deg(ours[near["i"]], others[near["j"]])
     pairs = np.array([near["i"], near["j"]])[:, angle <= SAME_FRAME_DEG]
     once = [np.bincount(side, minlength=side.max(initial=0) + 1)[side] == 1 for side in pairs]

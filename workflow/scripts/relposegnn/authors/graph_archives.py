@@ -27,20 +27,20 @@ from ..relative_poses import WORLD_TO_CAMERA
 from ..runtime import InputError
 from .pickles import read_graph
 
-NODES = 8  # the query, then its neighbours, best-ranked first
-GRAPH_FILE = re.compile(r"data_(\d+)\.pt")  # beside pre_transform.pt, pre_filter.pt
-ASPECT_TOLERANCE = 0.03  # of the logarithm of height / width
+NODES = 8  # of a graph: the query, then its neighbours, best-ranked first
+GRAPH_FILE = re.compile(r"data_(\d+)\.pt")  # not pre_transform.pt, pre_filter.pt
+ASPECT_TOLERANCE = 0.03  # in the logarithm of height / width
 TAR_DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
 class ArchivedPoses(NamedTuple):
-    """What the poses in an archive are.
+    """The convention of the poses in an archive.
 
     Attributes:
-        pose: kind of the vectors, see ``relative_poses``: of camera-to-world poses, or for
-            ``world_to_camera`` of these.
-        translation_mean: (3) in metres, subtracted from translations
-        translation_deviation: (3) in metres, that they were then divided by.
+        pose: kind of the vectors, see ``relative_poses``: vectors of world-to-camera poses for
+            ``world_to_camera``, else of camera-to-world poses.
+        translation_mean: (3) in metres, which was subtracted from translations.
+        translation_deviation: (3) in metres, by which they were then divided.
     """
 
     pose: str
@@ -59,8 +59,8 @@ class ArchivedPoses(NamedTuple):
 class ArchivedGraph:
     """One graph: ``label`` names archive and member, for messages; ``number`` is the member's.
 
-    ``images`` (8, 3, H, W) float32, standardised per channel; ``poses`` (8, 6) as they stand in
-    the archive, see ``ArchivedPoses``. Node 0 is the query.
+    ``images`` (8, 3, H, W) float32, standardised per channel; ``poses`` (8, 6) as in the archive,
+    see ``ArchivedPoses``. Node 0 is the query.
     """
 
     label: str
@@ -72,17 +72,17 @@ class ArchivedGraph:
 def read_archive(path: str | Path, frame_shape: tuple[int, int]) -> Iterator[ArchivedGraph]:
     """Yield the graphs of an archive, in the order of its members.
 
-    Memory: one file and the graph made from it. The last graphs have been yielded before an
-    archive is known to be complete.
+    Memory holds one file and the graph made from it. Whether an archive is complete is known only
+    after its last graph has been yielded.
 
     Args:
         path: tar archive, compressed or not.
-        frame_shape: height and width of images with the aspect of those in the graphs.
+        frame_shape: height and width of images with the aspect ratio of those in the graphs.
 
     Raises:
-        InputError: no complete tar archive, its graphs are not numbered 0, 1, 2, ... each once, or
-            one is damaged, holds anything but a graph of tensors, has other shapes, or a pose or
-            image that is not finite. The message names archive and member.
+        InputError: this is not a complete tar archive, its graphs are not numbered 0, 1, 2, ...
+            each once, or one is damaged, holds anything but a graph of tensors, has other shapes,
+            or a pose or image that is not finite. The message names archive and member.
     """
     path, found = Path(path), {}
     with _open_tar(path) as tar:
@@ -93,12 +93,12 @@ def read_archive(path: str | Path, frame_shape: tuple[int, int]) -> Iterator[Arc
             number = int(match[1])
             if number in found:
                 raise InputError(
-                    f"{path}: holds graph {number} twice, as {found[number]} and as "
-                    f"{member.name}, expected each once; give an archive of one scene and split"
+                    f"{path}: holds graph {number} twice, as {found[number]} and {member.name}, "
+                    "expected each once; give an archive of one scene and split"
                 )
             found[number] = member.name
             label = f"{path}: {member.name}"
-            # Nothing here keeps a graph while the next one is read.
+            # Not assigned to a variable, which would keep the graph while the next one is read.
             yield _graph(label, number, *_load(tar, member, label), frame_shape)
         _check_end(tar)
     missing = next((number for number in range(len(found)) if number not in found), None)
@@ -111,29 +111,29 @@ def read_archive(path: str | Path, frame_shape: tuple[int, int]) -> Iterator[Arc
 
 @contextmanager
 def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
-    """Yield a tar archive, compressed or not; what is wrong with it becomes an InputError."""
+    """Yield a tar archive, compressed or not; damage found in the block becomes an InputError."""
     tar = None
     refuse_special_file(path)
     try:
         with tarfile.open(path) as tar:
             yield tar
     except TAR_DAMAGE as error:
-        found = "is a truncated or damaged tar archive" if tar else "is no tar archive"
+        found = "is a truncated or damaged tar archive" if tar else "is not a tar archive"
         raise InputError(
             f"{path}: {found} ({error}), expected a complete tar archive of graphs; "
             "delete it and download it again"
         ) from error
-    except OSError as error:  # after TAR_DAMAGE, some of which is a kind of it
+    except OSError as error:  # after TAR_DAMAGE, because some of these are OSErrors
         raise InputError(
             f"{path}: cannot be read ({error.strerror}), expected a tar archive of graphs"
         ) from error
 
 
 def _check_end(tar: tarfile.TarFile) -> None:
-    """Check that the zeros that end every archive follow its last member.
+    """Check that the last member is followed by the zeros that end every archive.
 
     Raises:
-        ReadError: something else does, which tarfile takes for the end.
+        ReadError: something else follows, which tarfile takes for the end.
     """
     tar.fileobj.seek(tar.offset)
     if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
@@ -146,18 +146,18 @@ def _load(
     """Return images and poses of a graph, of any shape.
 
     Raises:
-        InputError: the member is no file, or not that of a graph of tensors.
+        InputError: the member is not a file, or not a graph of tensors.
     """
     if not member.isfile():
         raise InputError(f"{label} is a link, expected a file")
     if member.issparse():
         raise InputError(
-            f"{label} is sparse, expected a file with all its bytes; do not use this archive, "
+            f"{label} is a sparse file, expected one with all its bytes; do not use this archive, "
             "download it again from a place that you trust"
         )
     check_limit(label, "GRAPH_BYTES", member.size, "bytes")
     with tar.extractfile(member) as file:
-        stream = io.BytesIO(file.read(member.size))  # in one piece, without joining
+        stream = io.BytesIO(file.read(member.size))  # with a size, it is read in one piece
     try:
         return read_graph(stream)
     except Exception as error:  # a damaged pickle may raise anything
@@ -172,7 +172,7 @@ def _load(
 def _graph(
     label: str, number: int, images: np.ndarray, poses: np.ndarray, frame_shape: tuple[int, int]
 ) -> ArchivedGraph:
-    """Return a graph, checked, its images in the size that is nearest in aspect to frames'.
+    """Return a checked graph, its images with the aspect ratio that is nearest to the frames'.
 
     Raises:
         InputError: images or poses have another shape, or are not finite.
@@ -197,7 +197,7 @@ def _graph(
 
 
 def _image_height(columns: int, aspect: float) -> int | None:
-    """Return the height of images of 3 H W ``columns`` with H / W near ``aspect``, if there is."""
+    """Return H of images with 3 H W = ``columns`` and H / W near ``aspect``; None if impossible."""
     ideal = math.sqrt(columns / 3 * aspect)
     heights = [h for h in range(1, math.ceil(2 * ideal) + 1) if columns % (3 * h) == 0]
     height = min(heights, key=lambda h: abs(math.log(h / ideal)), default=None)

@@ -1,7 +1,7 @@
-"""The authors' graphs as indices into a scene's own frames.
+"""Converting the authors' graphs into indices of a scene's own frames.
 
-Each node is found by its pose. Where a camera stood still and several frames have about that pose,
-the images decide, and among equal images the nearest pose.
+Each node is identified by its pose. If a camera stood still and several frames have about that
+pose, the images decide, and among equal images the nearest pose.
 """
 
 import hashlib
@@ -22,12 +22,13 @@ from .graph_archives import NODES, ArchivedGraph, ArchivedPoses, read_archive
 
 logger = logging.getLogger(__name__)
 
-# In metres and half radians together; more than a metre from the origin, in shares of the distance
-# in place of metres. The graphs' poses have 7 digits, and the rotations that they were made from
-# are off by up to some 1e-5, which moves a centre that is decoded from -R c by as many shares.
+# Of the distance between poses: metres and half the angle in radians, combined. For positions more
+# than a metre from the origin, metres are divided by the distance from the origin. The graphs'
+# poses have 7 digits, and the rotations that they were made from are off by up to some 1e-5, which
+# moves a centre that is decoded from -R c by this fraction of its distance from the origin.
 POSE_TOLERANCE = 1e-4
-POSE_NOISE = 1e-5  # of frames with equal images, those this much farther are not told apart
-CLEAR_MARGIN = 0.8  # an image is clearly nearest below this share of the next one's distance
+POSE_NOISE = 1e-5  # frames with equal images and pose distances closer than this are ambiguous
+CLEAR_MARGIN = 0.8  # an image is clearly the nearest if below this fraction of the next distance
 
 
 def import_graphs(
@@ -36,17 +37,17 @@ def import_graphs(
     graphs_file: str | Path,
     archived: ArchivedPoses,
 ) -> None:
-    """Write the graphs file that the authors' graphs amount to.
+    """Write the authors' graphs as a graphs file of this project.
 
     Args:
-        archives: tar archive of each split; a split without has no graphs.
+        archives: tar archive of each split; a split without one has no graphs.
         frames_file: frames of the scene, of any size.
         graphs_file: HDF5 file to write.
-        archived: what the poses in the archives are.
+        archived: convention of the poses in the archives.
 
     Raises:
-        InputError: an archive is damaged, a node has the pose of no frame, or there are more graphs
-            of a query than frames that cannot be told from it.
+        InputError: an archive is damaged, a node has the pose of no frame, or several graphs have
+            the same query (counting indistinguishable frames as several).
     """
     names = {split: Path(archive).name for split, archive in archives.items()}
     with (
@@ -67,7 +68,7 @@ def _match_archive(
     """Return the frames of each graph (G, 8), in the order of their numbers.
 
     Raises:
-        InputError: as ``read_archive`` and ``FrameMatcher``, or two graphs have one query.
+        InputError: see ``read_archive`` and ``FrameMatcher``; or two graphs have the same query.
     """
     queries, database = FrameMatcher(frames, split, once=True), FrameMatcher(frames, "train")
     rows: dict[int, list[int]] = {}
@@ -79,8 +80,8 @@ def _match_archive(
         first = label_of.setdefault(query, graph.label)
         if first != graph.label:
             raise InputError(
-                f"{graph.label} has the query of {first}, expected one graph a query; give an "
-                "archive of one scene and split"
+                f"{graph.label} has the same query as {first}, expected one graph per query; give "
+                "an archive of one scene and split"
             )
         rows[graph.number] = [query, *(database.match(graph, node) for node in range(1, NODES))]
     logger.info("%s, %s: %d graphs from %s", scene, split, len(rows), archive)
@@ -89,32 +90,32 @@ def _match_archive(
         logger.warning("%s, %s: %d frames have no graph in %s", scene, split, missing, archive)
     if unclear:
         logger.warning(
-            "%s, %s: for %d nodes several frames have the pose and look alike; the most similar "
-            "one is taken, and among equals one of them",
+            "%s, %s: for %d nodes, several frames have the same pose and look alike; the most "
+            "similar one is taken, or one of several equal ones",
             *(scene, split, unclear),
         )
     return np.array([rows[number] for number in sorted(rows)])
 
 
 class FrameMatcher:
-    """Finds frames of one split by pose, and by image where poses tie.
+    """Finds frames of one split by pose, and by image if poses tie.
 
-    ``unclear`` counts the nodes for which more than one frame would do.
+    ``unclear`` counts the nodes that more than one frame fits.
 
     Raises:
         InputError: there are no frames.
     """
 
     def __init__(self, frames: Frames, split: str, once: bool = False) -> None:
-        """Index the poses; ``once`` takes another of frames that cannot be told apart each time."""
+        """Index the poses; with ``once``, each of several indistinguishable frames is used once."""
         self.frames, self.split, self.unclear = frames, split, 0
         self._once, self._used = once, set()
         poses = frames.poses(split)
         if len(poses) == 0:
             raise InputError(
                 f"{frames.path}: has no {split} frames, expected those that the authors' graphs "
-                f"were made from; take {split} out of authors.graphs.splits, or give the dataset "
-                "with them"
+                f"were made from; remove {split} from authors.graphs.splits, or use a dataset that "
+                "has them"
             )
         self._centres = poses[:, :3, 3]
         self._quaternions = quaternion_from_matrix(poses[:, :3, :3])
@@ -140,7 +141,7 @@ class FrameMatcher:
         return chosen
 
     def _pose_distance(self, pose: np.ndarray, indices: np.ndarray | slice) -> np.ndarray:
-        """Return how far frames are from a pose (6), in the units of ``POSE_TOLERANCE``."""
+        """Return the distances of frames from a pose (6), in units of ``POSE_TOLERANCE``."""
         degrees = rotation_error_deg(quaternion_exp(pose[3:]), self._quaternions[indices])
         metres = translation_error(pose[:3], self._centres[indices])
         return np.hypot(metres / _distant(pose), np.radians(degrees) / 2)
@@ -148,13 +149,13 @@ class FrameMatcher:
     def _most_similar(
         self, candidates: np.ndarray, pose: np.ndarray, image: np.ndarray
     ) -> np.ndarray:
-        """Return the candidates that are nearest, and are not told apart, by image and then pose.
+        """Return the nearest candidates by image, then pose; several if they are indistinguishable.
 
-        ``pose`` (6) is a node's, and ``image`` (3, H, W) standardised.
+        ``pose`` (6) and ``image`` (3, H, W), standardised, are those of a node.
         """
         grey = _as_frame(image, self.frames)
         distances, digests = [], []
-        for index in candidates:  # one in memory, however long the camera stood still
+        for index in candidates:  # one at a time in memory, however long the camera stood still
             (stored,) = self.frames.images(self.split, [index])
             distances.append(np.sqrt(np.mean((stored - grey) ** 2)))
             digests.append(hashlib.blake2b(stored).hexdigest())
@@ -175,18 +176,18 @@ class FrameMatcher:
         return InputError(
             f"{node}: has the pose of no {self.split} frame in {self.frames.path}; the nearest, "
             f"{self.frames.names(self.split)[nearest]}, is {metres:.3g} m and {degrees:.3g} deg "
-            "away, expected one at the same place. Is the archive of another scene or split? "
-            "Then delete it, mend authors.graphs.url and run again"
+            "away, expected one at the same place. If the archive is of another scene or split, "
+            "delete it, correct authors.graphs.url and run again"
         )
 
 
 def _distant(pose: np.ndarray) -> float:
-    """Return metres in a unit of ``POSE_TOLERANCE`` for the centre of a pose (6)."""
+    """Return the metres that count as 1 in ``POSE_TOLERANCE``, for the centre of a pose (6)."""
     return max(1.0, float(np.linalg.norm(pose[:3])))
 
 
 def _as_frame(image: np.ndarray, frames: Frames) -> np.ndarray:
-    """Return a standardised image (3, H, W) as float32 grey values (h, w, 3) of the frames' size.
+    """Return a standardised image (3, H, W) as values from 0 to 255, (h, w, 3), of frames' size.
 
     It is resized as frames are.
     """

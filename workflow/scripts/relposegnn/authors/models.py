@@ -1,4 +1,4 @@
-"""The authors' checkpoints, brought into this project's own format."""
+"""Converting the authors' checkpoints into this project's own format."""
 
 import logging
 from collections.abc import Mapping
@@ -20,21 +20,22 @@ logger = logging.getLogger(__name__)
 def import_model(
     checkpoint_file: str | Path, model_file: str | Path, settings: ModelSettings
 ) -> None:
-    """Write one of the authors' checkpoints as a model of ours, to predict with.
+    """Write one of the authors' checkpoints as a model of this project, to predict with.
 
-    Weights and epoch are taken. The second layer of the 2021 files is looked at, and left out
-    unless ``settings`` have two layers; so are the states of optimizer and criterion. Nothing of
-    the file is run.
+    Weights and epoch are kept. The second layer of the 2021 files is examined, and left out unless
+    ``settings`` have two layers. The states of optimizer and criterion are left out. No code in the
+    file is run.
 
     Args:
-        checkpoint_file: a dict of ``torch.save`` with ``model_state_dict``.
+        checkpoint_file: a dictionary of ``torch.save`` with ``model_state_dict``.
         model_file: the file to write, see ``save_model``.
-        settings: the shape of the network. Rounds of message passing and graph rewiring leave no
-            trace in weights: they are believed.
+        settings: the shape of the network. Its rounds of message passing and graph rewiring leave
+            no trace in weights, so they cannot be checked.
 
     Raises:
-        InputError: the file cannot be read, is no checkpoint of this network, or holds weights of
-            other shapes than ``settings`` or that are no finite floating-point numbers.
+        InputError: the file cannot be read, is not a checkpoint of this network, or holds weights
+            of other shapes than in ``settings``, or weights that are not finite floating-point
+            numbers.
     """
     contents = read_checkpoint(checkpoint_file)
     state = contents.get("model_state_dict")
@@ -64,7 +65,7 @@ def import_model(
 def _network_with(
     state: Mapping[str, torch.Tensor], settings: ModelSettings, source: str | Path
 ) -> RelPoseGNN:
-    """Return the network with a checkpoint's weights; InputError where they are none of it."""
+    """Return the network with a checkpoint's weights; InputError if these do not fit."""
     with torch.device("meta"):  # without weights of its own
         model = RelPoseGNN(settings)
     try:
@@ -82,10 +83,10 @@ def _network_with(
 def _report_second_layer(
     used: bool | None, text: str, settings: ModelSettings, source: str | Path
 ) -> None:
-    """Say what the second layer tells, and warn where the profile reads the file otherwise."""
+    """Log what the second layer shows, and warn if the profile disagrees with it."""
     logger.info("%s: the second layer of message passing: %s", source, text)
     if used is None or used == (settings.layers > 1):
-        published = ModelSettings.published()  # in 2021, as the files with that layer
+        published = ModelSettings.published()  # of 2021, like the files with that layer
         expected = {"iterations": 2 if used else published.iterations, "knn": published.knn}
         for name, value in expected.items():
             if getattr(settings, name) != value:
@@ -96,6 +97,7 @@ def _report_second_layer(
                 )
         return
     logger.warning(
-        "authors.profile.layers: got %d, but %s; the other reading is {iterations: %d, layers: %d}",
+        "authors.profile.layers: got %d, but the second layer was %s; that would be {iterations: "
+        "%d, layers: %d}",
         *(settings.layers, text, 2 if used else 3, 2 if used else 1),
     )

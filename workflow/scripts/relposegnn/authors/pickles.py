@@ -1,8 +1,8 @@
 """Reading the authors' graphs, which are pickled objects of PyTorch Geometric.
 
-Nothing that a pickle names is run: ``torch.load`` with ``weights_only=True`` makes tensors, and the
+No code that a pickle names is run: ``torch.load`` with ``weights_only=True`` makes tensors, and the
 classes of PyTorch Geometric are replaced by empty ones that keep the state. There are two layouts:
-the older keeps the tensors as attributes of the graph, the newer in a storage inside it.
+the older one has the tensors as attributes of the graph, the newer one in a storage inside it.
 """
 
 import io
@@ -19,36 +19,36 @@ from ..weights import refusal
 
 
 class _Graph:
-    """In place of PyTorch Geometric's ``Data``."""
+    """Stands for PyTorch Geometric's ``Data``."""
 
 
 class _Storage:
-    """In place of the storage inside ``Data``, newer layout."""
+    """Stands for the storage inside ``Data`` in the newer layout."""
 
 
 class _Named:
-    """In place of classes that a graph names and makes no use of."""
+    """Stands for classes that a graph names but does not use."""
 
 
 class _Object:
-    """In place of ``object``, whose ``__new__`` the older layout calls by name."""
+    """Stands for ``object``, whose ``__new__`` the older layout calls by name."""
 
 
 def _new_graph(graph_class: type) -> _Graph:
-    """Return an empty graph; in place of ``object.__new__``."""
+    """Return an empty graph; stands for ``object.__new__``."""
     if graph_class is not _Graph:
         raise pickle.UnpicklingError(f"object.__new__ called for {graph_class}, not for a graph")
     return _Graph()
 
 
 def _get_attribute(owner: object, name: object) -> Callable[[type], _Graph]:
-    """Return the stand-in of ``object.__new__`` and nothing else; in place of ``getattr``."""
+    """Return the stand-in for ``object.__new__``, nothing else; stands for ``getattr``."""
     if owner is not _Object or name != "__new__":
         raise pickle.UnpicklingError(f"getattr called with {owner} and {name!r}")
     return _new_graph
 
 
-# torch gives names of Python 2, such as __builtin__.getattr, those of Python 3 before it looks.
+# torch converts names of Python 2, such as __builtin__.getattr, to Python 3 before it looks here.
 PICKLED_NAMES = [
     (_Graph, "torch_geometric.data.data.Data"),
     (_Storage, "torch_geometric.data.storage.GlobalStorage"),
@@ -64,13 +64,13 @@ def read_graph(stream: io.BytesIO) -> tuple[np.ndarray, np.ndarray]:
     """Return images ``x`` and poses ``y`` of a pickled graph of either layout, as float32.
 
     Raises:
-        Exception: of any type, where the file is damaged, holds anything but a graph of tensors
-            and plain values, or has no numbers as ``x`` and ``y``.
+        Exception: of any type, if the file is damaged, holds anything but a graph of tensors and
+            plain values, or its ``x`` and ``y`` are not numbers.
     """
     if zipfile.is_zipfile(stream):
         zipped = zipfile.ZipFile(stream)
         check_zip("it", zipped.infolist(), stream.getbuffer().nbytes)
-        damaged = zipped.testzip()  # torch compares no checksums
+        damaged = zipped.testzip()  # torch does not verify checksums
         if damaged:
             raise zipfile.BadZipFile(f"bad checksum of {damaged}")
     stream.seek(0)
@@ -80,14 +80,14 @@ def read_graph(stream: io.BytesIO) -> tuple[np.ndarray, np.ndarray]:
         raise pickle.UnpicklingError(f"holds a {type(contents).__name__}, not a graph")
     state = vars(contents)
     if "_store" in state:
-        # Storage and graph name one another, which would keep both in memory for a while.
+        # Storage and graph refer to each other; the cycle would keep both in memory for a while.
         state = vars(state.pop("_store"))["_mapping"]
     return _array(state, "x"), _array(state, "y")
 
 
 @contextmanager
 def _only_pickled_names() -> Iterator[None]:
-    """Let torch know the names in the authors' graphs, and no others that a package has added."""
+    """Allow torch only the names in the authors' graphs, not those that other packages added."""
     others = torch.serialization.get_safe_globals()
     torch.serialization.clear_safe_globals()
     try:
@@ -99,7 +99,7 @@ def _only_pickled_names() -> Iterator[None]:
 
 @contextmanager
 def _without_advice() -> Iterator[None]:
-    """Shorten torch's refusals, which go on to say how to run the code in a file."""
+    """Shorten torch's refusals, which advise how to run the code in a file after all."""
     try:
         yield
     except pickle.UnpicklingError as error:

@@ -1,8 +1,8 @@
 """Was the second layer of message passing in the authors' 2021 checkpoints ever used?
 
-Their keys fit two networks: one repeats the first layer and never uses the second, the other passes
-through both. A file tells: what no pass used got no gradient. Its weights lie as torch drew them,
-uniformly within 1 / sqrt(inputs), and Adam's state has no entry for them.
+Their keys fit two networks: one repeats the first layer and never uses the second, the other uses
+both. A file shows which one it is, because an unused layer got no gradient: its weights still are
+as torch initialised them, uniform within 1 / sqrt(inputs), and Adam's state has no entry for them.
 """
 
 import math
@@ -13,16 +13,16 @@ import torch
 
 FIRST_LAYER, SECOND_LAYER = "gnn1.", "gnn2."  # prefixes of their keys
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # in the weights, but not trained
-# Of a uniform distribution, the deviation of some thousand numbers is its own to 3 %.
+# The deviation of a thousand uniform samples is that of the distribution to within 3 %.
 DEVIATION_TOLERANCE, FEWEST_NUMBERS = 0.05, 1000
 
 
 class Finding(NamedTuple):
-    """What a checkpoint tells of its second layer.
+    """What a checkpoint shows about its second layer.
 
     Attributes:
-        used: whether a pass used it; None where the signs contradict each other.
-        text: what was found, in words.
+        used: whether it was used in training; None if the evidence is contradictory.
+        text: the evidence in words.
     """
 
     used: bool | None
@@ -30,7 +30,7 @@ class Finding(NamedTuple):
 
 
 def examine_second_layer(contents: Mapping[str, Any]) -> Finding:
-    """Return what a checkpoint with a second layer tells of it.
+    """Return what a checkpoint with a second layer shows about it.
 
     Args:
         contents: with ``model_state_dict``, and maybe Adam's state in ``optimizer_state_dict``.
@@ -40,16 +40,16 @@ def examine_second_layer(contents: Mapping[str, Any]) -> Finding:
     weights = "weights as torch draws them" if untouched else "weights not as torch draws them"
     updated = _updated_by_adam(state, contents.get("optimizer_state_dict"))
     if updated is None:
-        used, adam = not untouched, "nothing known of Adam's state"
+        used, adam = not untouched, "Adam's state unknown"
     else:
         used = updated if updated != untouched else None
         adam = f"{'an entry' if updated else 'no entry'} in Adam's state"
-    verdict = {True: "used", False: "unused", None: "unclear, the signs contradict each other"}
+    verdict = {True: "used", False: "unused", None: "unclear, the evidence is contradictory"}
     return Finding(used, f"{verdict[used]} ({weights}, {adam})")
 
 
 def _as_drawn(layer: Mapping[str, torch.Tensor]) -> bool:
-    """Return whether weights and biases lie uniformly within 1 / sqrt(inputs) of their layer."""
+    """Return whether weights and biases are uniform within 1 / sqrt(inputs) of their layer."""
     for key, values in layer.items():
         weight = layer.get(f"{str(key).rpartition('.')[0]}.weight")
         if not all(isinstance(t, torch.Tensor) and t.is_floating_point() for t in (weight, values)):
@@ -64,11 +64,11 @@ def _as_drawn(layer: Mapping[str, torch.Tensor]) -> bool:
 
 
 def _updated_by_adam(state: Mapping[str, torch.Tensor], optimizer: object) -> bool | None:
-    """Return whether Adam has an entry for the second layer; None where that cannot be told.
+    """Return whether Adam has an entry for the second layer; None if that cannot be determined.
 
-    Adam numbers parameters as the weights list them, buffers left out; those of the loss follow.
-    That this holds in a file is seen by the moments, which have their parameters' shapes, and by
-    the first layer, which every pass used.
+    Adam numbers parameters in the order of the weights, without buffers; those of the loss follow.
+    This order is verified: moments must have their parameters' shapes, and the first layer, which
+    is always used, must have an entry.
     """
     try:
         entries = {number: entry["exp_avg"].shape for number, entry in optimizer["state"].items()}
@@ -86,7 +86,7 @@ def _updated_by_adam(state: Mapping[str, torch.Tensor], optimizer: object) -> bo
         return None
 
     def updated(layer: str) -> bool:
-        """Say whether the optimizer moved a parameter of a layer."""
+        """Return whether the optimizer has updated a parameter of a layer."""
         return any(shapes[key] is not None for key in parameters if str(key).startswith(layer))
 
     return updated(SECOND_LAYER) if updated(FIRST_LAYER) else None
