@@ -83,8 +83,9 @@ def _network_with(
 def _report_second_layer(
     used: bool | None, text: str, settings: ModelSettings, source: str | Path
 ) -> None:
-    """Log what the second layer shows, and warn if the profile disagrees with it."""
-    logger.info("%s: the second layer of message passing: %s", source, text)
+    """Log what the second layer shows; warn if that is contradictory, or the profile disagrees."""
+    level = logging.WARNING if used is None else logging.INFO
+    logger.log(level, "%s: the second layer of message passing: %s", source, text)
     if used is None or used == (settings.layers > 1):
         published = ModelSettings.published()  # of 2021, like the files with that layer
         expected = {"iterations": 2 if used else published.iterations, "knn": published.knn}
