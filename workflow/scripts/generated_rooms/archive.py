@@ -1,7 +1,7 @@
 """Generated scenes: rooms rendered into archives in 7-Scenes' own nested layout.
 
-So that everything after this step is the path of real data. The room's seed decides on its walls,
-furniture, textures, lamps (``rooms``) and camera paths (``paths``).
+All later steps are thus the same as for real data. The room's seed determines its walls, furniture,
+textures and lamps (``rooms``), and its camera paths (``paths``).
 """
 
 import logging
@@ -31,15 +31,15 @@ logger = logging.getLogger(__name__)
 
 
 def render_archive(archive: Path, scene: str, recording: Recording, workers: int = 1) -> None:
-    """Render a generated room into ``archive``, a zip nested and named as 7-Scenes' own.
+    """Render a generated room into ``archive``, a zip nested and named like those of 7-Scenes.
 
     It holds ``{scene}/TrainSplit.txt``, ``{scene}/TestSplit.txt`` and ``{scene}/seq-NN.zip``, the
-    training sequences first; each of those holds colour (RGB), depth (millimetres, 65535 =
-    invalid) and pose (camera-to-world, metres) per frame. The same arguments give the same bytes,
-    whatever the number of ``workers`` (processes).
+    training sequences first. Each inner zip holds colour (RGB), depth (millimetres, 65535 =
+    invalid) and pose (camera-to-world, metres) of every frame. The same arguments give the same
+    bytes, for any number of ``workers`` (processes).
 
     Raises:
-        InputError: no frames, sequences or pixels are asked for.
+        InputError: there are no frames, sequences, pixels or workers, or furniture leaves no path.
     """
     recording.check(scene)
     if workers < 1:
@@ -65,7 +65,7 @@ def _split(numbers: Iterable[int]) -> bytes:
 
 
 def _add(target: zipfile.ZipFile, name: str, content: bytes) -> None:
-    """Add a file without the time of day, so that archives are reproducible."""
+    """Add a file with a fixed time, so that archives are reproducible."""
     target.writestr(zipfile.ZipInfo(name, ZIP_TIME), content)
 
 
@@ -76,7 +76,7 @@ def _add_sequence(
     render: Callable[[], Iterable[dict[str, bytes]]],
     bar: tqdm,
 ) -> None:
-    """Write what ``render`` gives, the files of each frame, into a zip of its own in ``outer``."""
+    """Write the files of each frame, which ``render`` yields, into a new zip in ``outer``."""
     with tempfile.TemporaryFile() as scratch:
         with zipfile.ZipFile(scratch, "w") as inner:
             for index, files in enumerate(render()):
@@ -91,7 +91,7 @@ def _add_sequence(
 
 @contextmanager
 def _renderer(recording: Recording, rooms: list[Room], workers: int) -> Iterator[Renderer]:
-    """Yield a function that renders shots into frames' files, in order."""
+    """Yield a function that renders shots to the files of frames, in order."""
     take = partial(take_shot, recording, rooms)
     if workers == 1:
         threads = cv2.getNumThreads()
@@ -106,7 +106,7 @@ def _renderer(recording: Recording, rooms: list[Room], workers: int) -> Iterator
         yield lambda shots: pool.map(_take_in_worker, shots, chunksize=4)
 
 
-_worker: dict[str, Callable[[Shot], dict[str, bytes]]] = {}  # what a worker process does
+_worker: dict[str, Callable[[Shot], dict[str, bytes]]] = {}  # set once in each worker process
 
 
 def _start_worker(take: Callable[[Shot], dict[str, bytes]]) -> None:

@@ -1,6 +1,6 @@
 """Faces of furniture in generated rooms: books, drawers, doors, cartons, tool boards, cushions.
 
-All are materials in the sense of ``textures``, and each call draws a new one.
+All are materials as in ``textures``; each call draws a new one.
 """
 
 from collections.abc import Sequence
@@ -111,7 +111,7 @@ def _draw_tool(
 
 
 def cushion(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Return a cushion's cloth in a colour of its own."""
+    """Return a cushion's cloth in a random colour."""
     return fabric(rng, height, width, tuple(vary(rng, some_colour(rng, 0.25, 0.8), 0.1)))
 
 

@@ -12,12 +12,12 @@ from .light import Light
 from .styles import Style
 from .textures import boards, fabric
 
-CURTAINS = 0.58  # metres that they take beside a window, both together
+CURTAINS = 0.58  # metres that both curtains together take beside a window
 LOW = 1.25  # furniture below this height leaves room for a picture above
 WARM, DAYLIGHT = np.array([1.0, 0.86, 0.66]), np.array([0.86, 0.94, 1.0])
 Size = tuple[float, float, float]  # metres along x, y, z
 
-# Width range in metres, height in metres, how to make one.
+# Range of widths in metres, height in metres, function that makes the piece.
 PIECES: dict[str, tuple[tuple[float, float], float, Callable]] = {
     "bookcase": ((0.85, 1.15), 2.1, furniture.bookcase),
     "cabinet": ((1.0, 1.4), 0.9, furniture.cabinet),
@@ -35,7 +35,7 @@ PIECES: dict[str, tuple[tuple[float, float], float, Callable]] = {
 def furnish_walls(
     rng: np.random.Generator, assembly: Assembly, size: Size, style: Style, lights: list[Light]
 ) -> None:
-    """Stand furniture along the front wall, then the side walls, and a door behind."""
+    """Place furniture along the front wall, then the side walls, and a door in the back wall."""
     width, depth, _ = size
     kinds = list(style.kinds)
     front, sides = kinds[:4], kinds[4:]
@@ -61,10 +61,10 @@ def _furnish_wall(
     lights: list[Light],
     wall: tuple[Size, float, list[str], float, float],
 ) -> None:
-    """Stand pieces side by side along one wall and hang pictures over the low ones.
+    """Place pieces side by side along one wall and hang pictures above the low ones.
 
-    ``wall``: its left corner as seen from behind it, its yaw, the pieces wanted, and the stretch
-    from start to end, metres from the corner, that they may take.
+    ``wall``: its left corner as seen from behind it, its yaw, the pieces wanted, and the start and
+    end of the stretch that they may take, in metres from the corner.
     """
     corner, yaw, wanted, position, end = wall
     along, inward = turn(yaw)[:, 0], turn(yaw)[:, 1]
@@ -104,7 +104,7 @@ def _hang_pictures(
     high: float,
     top: float,
 ) -> None:
-    """Hang pictures side by side over ``width`` metres, between ``high`` and the ceiling."""
+    """Hang pictures side by side along ``width`` metres, between ``high`` and the ceiling."""
     along = turn(yaw)[:, 0]
     position = -width / 2 + 0.04
     while position < width / 2 - 0.3:
@@ -140,7 +140,7 @@ def furnish_middle(rng: np.random.Generator, assembly: Assembly, size: Size, sty
 def hang_lamps(
     rng: np.random.Generator, assembly: Assembly, size: Size, style: Style, lights: list[Light]
 ) -> None:
-    """Hang two lamps from the ceiling, and lay beams across it where the style has them."""
+    """Hang two lamps from the ceiling, and lay beams across it if the style has them."""
     width, depth, height = size
     glow = partial(fabric, colour=(0.98, 0.93, 0.82))
     for y in (depth - 1.6, 1.5):

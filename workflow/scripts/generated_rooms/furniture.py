@@ -1,8 +1,8 @@
-"""Furniture of generated rooms, each piece a list of parts in a frame of its own.
+"""Furniture of generated rooms; each piece is a list of parts in its own frame.
 
 Frame: x along the width with 0 in the middle, y from the back at 0 towards the front, z up from
-the floor. All functions are ``(rng, width, colours) -> items``; ``colours`` starts with the
-room's wood and goes on with its accents.
+the floor. Functions of pieces are ``(rng, width, colours) -> items``; ``colours`` are the room's
+wood, then its accents.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ WHITE = partial(paint, colour=(0.9, 0.89, 0.86))
 def _box(
     x: float, y: float, z: float, size: Sequence[float], material: Material, **options
 ) -> Part:
-    """Return a part centred at x, its back at y and its bottom at z; size: width, depth, height."""
+    """Return a part of ``size`` (width, depth, height), centred at x, back at y, bottom at z."""
     half = size[0] / 2
     return Part((x - half, y, z), (x + half, y + size[1], z + size[2]), material, **options)
 
@@ -34,7 +34,7 @@ def _accent(rng: np.random.Generator, colours: Sequence[Colour]) -> Colour:
 
 
 def books(rng: np.random.Generator, left: float, right: float, y: float, z: float) -> Items:
-    """Return a row of books between two x, in blocks of different height and depth."""
+    """Return a row of books from x = ``left`` to ``right``, blocks of varied height and depth."""
     items: Items = []
     while left < right - 0.07:
         wide = min(float(rng.uniform(0.1, 0.3)), right - left)
@@ -66,7 +66,7 @@ def ornament(
     colours: Sequence[Colour],
     kind: int,
 ) -> Items:
-    """Return a small thing to stand on a top; by kind: vase, pile of books, carton, picture."""
+    """Return a small object to stand on furniture, by kind: vase, books, carton, picture."""
     x, y, z = at
     kind = kind % 4
     if kind == 0:
@@ -89,7 +89,7 @@ def ornament(
 
 
 def cabinet(rng: np.random.Generator, width: float, colours: Sequence[Colour]) -> Items:
-    """Return a sideboard with drawers or doors, things on top."""
+    """Return a sideboard with drawers or doors, and objects on top."""
     high, depth = float(rng.uniform(0.75, 0.95)), float(rng.uniform(0.4, 0.48))
     first = int(rng.integers(4))
     rows, columns = int(rng.integers(1, 4)), max(2, round(width / 0.45))
@@ -167,7 +167,7 @@ def chair(rng: np.random.Generator, width: float, colours: Sequence[Colour]) -> 
 
 
 def armchair(rng: np.random.Generator, width: float, colours: Sequence[Colour]) -> Items:
-    """Return an upholstered chair with a cushion; wide, it is a sofa."""
+    """Return an upholstered chair with cushions; a wide one is a sofa."""
     cloth, half = partial(fabric, colour=_accent(rng, colours)), width / 2
     items: Items = [
         _box(0, 0.02, 0.08, (width, 0.8, 0.3), cloth),

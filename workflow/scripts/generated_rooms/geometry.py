@@ -1,9 +1,9 @@
 """Shapes of generated rooms: textured rectangles, and the boxes that cast shadows.
 
 World axes: x right, y towards the wall that the cameras face, z up; metres; the room's floor is
-z = 0 and spans [0, width] x [0, depth]. Furniture is built in a frame of its own: x along its
-width, y from its back at 0 towards its front, z up. ``Part`` and ``Card`` stand in such a frame;
-``place`` turns them into ``Surface`` and ``Solid`` in the world.
+z = 0 and spans [0, width] x [0, depth]. Furniture is built in its own frame: x along its width, y
+from its back at 0 towards its front, z up. ``Part`` and ``Card`` are in such a frame; ``place``
+turns them into ``Surface`` and ``Solid`` in the world.
 """
 
 from collections.abc import Iterable
@@ -19,8 +19,8 @@ from .textures import PIXELS_PER_METRE, Material
 class Part:
     """A box between two corners, turned by ``yaw`` about its own vertical axis.
 
-    ``front`` and ``top`` override the material of these faces. A part that is not ``solid``
-    casts no shadow and is no obstacle: for what is thin or small. ``glow`` is emitted light.
+    ``front`` and ``top`` override the material of these faces. A part that is not ``solid``, for
+    thin or small things, casts no shadow and is no obstacle. ``glow`` is emitted light.
     """
 
     low: tuple[float, float, float]
@@ -60,12 +60,12 @@ class Surface:
 
     @cached_property
     def normal(self) -> np.ndarray:
-        """The unit vector towards the viewer who sees the texture upright."""
+        """The unit vector towards a viewer who sees the texture upright."""
         normal = np.cross(self.along_v, self.along_u)
         return normal / np.linalg.norm(normal)
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
-        """Return a texture (H, W, 3 or 4) in the material and for the size of this rectangle."""
+        """Return a texture (H, W, 3 or 4) of this rectangle's material and size."""
         lengths = np.linalg.norm([self.along_v, self.along_u], axis=1)
         height, width = (max(4, round(length * PIXELS_PER_METRE)) for length in lengths)
         return self.material(rng, height, width)
@@ -82,7 +82,7 @@ class Solid:
 
 @dataclass
 class Assembly:
-    """What stands in a room."""
+    """The surfaces and solids of a room."""
 
     surfaces: list[Surface] = field(default_factory=list)
     solids: list[Solid] = field(default_factory=list)
@@ -117,11 +117,11 @@ def place(
 
 
 def _faces(solid: Solid, part: Part) -> list[Surface]:
-    """Return the faces of a part, without the bottom where it stands on the floor."""
+    """Return the faces of a part, without the bottom if it stands on the floor."""
     x, y, z = (turn(solid.yaw) * solid.half).T
     centre, side = solid.centre, part.material
     front, top = part.front or side, part.top or side
-    # The viewer of the front looks along -y: the texture's columns run along -x.
+    # A viewer of the front looks along -y, so the texture's columns run along -x.
     faces = [
         (centre + y + x + z, -2 * x, -2 * z, front),
         (centre - y - x + z, 2 * x, -2 * z, side),
@@ -161,9 +161,9 @@ def prism(
 
 
 def distance_to_solids(points: np.ndarray, solids: list[Solid]) -> np.ndarray:
-    """Return the distances (N) in metres from ``points`` (N, 3) to the nearest solid's surface.
+    """Return the distances (N) in metres from ``points`` (N, 3) to the nearest solid.
 
-    Zero inside; infinite where there is no solid.
+    Zero inside a solid; infinite if there are no solids.
     """
     nearest = np.full(len(points), np.inf)
     for solid in solids:

@@ -1,7 +1,8 @@
-"""Light of generated rooms, baked into the textures once: every surface is matt.
+"""Light of generated rooms, baked into the textures once, as every surface is matt.
 
-Direct light from small and large lamps with fall-off and shadows, and an ambient part that
-darkens in corners and under furniture. Computed on a coarse grid per surface and interpolated.
+It consists of direct light from lamps, with fall-off and shadows, and of ambient light, which is
+weaker in corners and under furniture. It is computed on a coarse grid of each surface and
+interpolated.
 """
 
 from dataclasses import dataclass
@@ -12,18 +13,18 @@ import numpy as np
 from .geometry import Solid, Surface, turn
 
 CELLS_PER_METRE = 11
-GLOW = 1.6  # light of a surface that shines by itself, in the units of the lamps
-BRIGHTEST = 4.0
+GLOW = 1.6  # light emitted by a glowing surface, in the units of the lamps
+BRIGHTEST = 4.0  # radiance at which the tone curve ends
 LINEAR_TONES = (np.arange(256, dtype=np.float32) / 255) ** 2.2
 _RADIANCE = np.linspace(0, BRIGHTEST, 8192)
 _EXPOSED = np.clip((1 - np.exp(-1.35 * _RADIANCE)) / (1 - np.exp(-1.35)), 0, 1)
 FILM = np.round(255 * _EXPOSED ** (1 / 2.2)).astype(np.uint8)  # tone curve over [0, BRIGHTEST]
-AMBIENT_REACH = (0.06, 0.18, 0.45, 0.9)  # metres at which free space above a point is probed
+AMBIENT_REACH = (0.06, 0.18, 0.45, 0.9)  # distances in metres at which free space is probed
 
 
 @dataclass(frozen=True)
 class Light:
-    """A lamp: ``points`` (P, 3) sampled over it, its RGB ``power``, where it faces or None."""
+    """A lamp: ``points`` (P, 3) sampled on it, RGB ``power``, ``facing`` direction (3) or None."""
 
     points: np.ndarray
     power: np.ndarray
@@ -40,8 +41,8 @@ def bake(
 ) -> list[np.ndarray]:
     """Return the surfaces' textures as a camera sees them: uint8 (H, W, 3 or 4), RGB.
 
-    ``textures`` are sRGB in [0, 1], (H, W, 3 or 4); ``size`` is the room's, in
-    metres; ``ambient`` the RGB light in open space.
+    ``textures`` are sRGB in [0, 1], (H, W, 3 or 4); ``size`` is the room's, in metres; ``ambient``
+    is the RGB light in open space.
     """
     grids = [_grid(surface) for surface in surfaces]
     points = np.concatenate([points.reshape(-1, 3) for points in grids])
@@ -72,8 +73,8 @@ def _openness(
 ) -> np.ndarray:
     """Return the share (N) of ambient light that reaches each point.
 
-    Probes stand off along the normal; where something is nearer to a probe than its own foot,
-    light is missing.
+    Probes are points at some distance along the normal; light is missing if anything is nearer to a
+    probe than the point itself.
     """
     missing = np.zeros(len(points))
     for reach in AMBIENT_REACH:
@@ -92,7 +93,7 @@ def _openness(
 def _direct(
     points: np.ndarray, normals: np.ndarray, both: np.ndarray, light: Light, solids: list[Solid]
 ) -> np.ndarray:
-    """Return the light (N, 3) that reaches each point straight from a lamp."""
+    """Return the light (N, 3) that reaches each point directly from a lamp."""
     total = np.zeros(len(points))
     for source in light.points:
         ray = source - points

@@ -1,8 +1,7 @@
 """Camera paths through generated rooms: a person who walks to and fro and looks around.
 
-All sequences of a room share one habit, where to stand and where to look from there, and each has
-its own wanderings about it. Training and test sequences thus see the same things from near by but
-never along the same path.
+All sequences of a room share where the person stands and looks, and each varies it in its own way.
+Training and test sequences thus see the same things from nearby, but never along the same path.
 """
 
 from typing import NamedTuple
@@ -16,22 +15,22 @@ from relposegnn.runtime import InputError, numpy_generator
 from .geometry import distance_to_solids
 from .rooms import Room
 
-STEP = 0.10  # metres a frame
-TURN = np.radians(4.0)  # radians a frame
-CLEARANCE = 0.15  # metres to furniture and walls
-LOOK_AHEAD = 1.2  # metres to the point that one keeps an eye on, seen from the region's middle
-WANDER = np.radians((6, 4))  # yaw and pitch by which the eye strays from it, at most
-SWAY = (0.008, np.radians(1.0))  # deviation of hand-held sway (metres) and roll (radians)
+STEP = 0.10  # metres per frame
+TURN = np.radians(4.0)  # radians per frame
+CLEARANCE = 0.15  # metres to furniture
+LOOK_AHEAD = 1.2  # metres from the region's middle to the point that the person looks at
+WANDER = np.radians((6, 4))  # yaw and pitch by which the view strays from that point, at most
+SWAY = (0.008, np.radians(1.0))  # standard deviation of hand-held sway (metres), roll (radians)
 
 
 class Habit(NamedTuple):
-    """How a sequence is walked, as factors on what is usual.
+    """How a sequence is walked, as factors relative to the usual way.
 
     Attributes:
-        pace: steps and turns from frame to frame.
-        focus: how much one keeps an eye on the same point while one walks: 0 is to look straight
-            ahead from everywhere, and below one looks away from it.
-        stray: angles by which the eye strays from it.
+        pace: of steps and turns from frame to frame.
+        focus: how much the view stays on the same point while walking: 0 is looking straight ahead
+            everywhere, below 0 is looking away from that point.
+        stray: of angles by which the view strays from that point.
     """
 
     pace: float = 1.0
@@ -50,7 +49,7 @@ def camera_path(
     ``sequence`` counts from 1 over training and test sequences together.
 
     Raises:
-        InputError: furniture stands everywhere; a matter of the seed.
+        InputError: furniture leaves no free path; this depends on the seed.
     """
     rng = numpy_generator(seed, "synthetic", "path", str(sequence))
     for _ in range(100):
@@ -66,8 +65,8 @@ def camera_path(
 def look(centres: np.ndarray, yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray) -> np.ndarray:
     """Return poses (N, 4, 4) from centres (N, 3) and angles (N) in radians.
 
-    At zero the camera looks along y with z up; it turns right by yaw, up by pitch, clockwise by
-    roll.
+    With all angles zero, the camera looks along y with z up. Positive yaw turns it to the right,
+    positive pitch up, positive roll clockwise.
     """
     zero = np.zeros_like(yaw)
     forward = np.stack(
@@ -104,7 +103,7 @@ def _walk(
 
 
 def _stops(rng: np.random.Generator, room: Room, count: int, habit: Habit) -> np.ndarray:
-    """Return places to pass, (count, 5): x, y, z, yaw, pitch; to the left and right in turn."""
+    """Return stops (count, 5): x, y, z, yaw, pitch; alternately on the left and on the right."""
     low, high = room.region
     share = rng.uniform(0, 1, (count, 3))
     side = (np.arange(count) + rng.integers(2)) % 2
@@ -122,4 +121,4 @@ def _stops(rng: np.random.Generator, room: Room, count: int, habit: Habit) -> np
 def _sway(rng: np.random.Generator, frames: int, axes: int, deviation: float) -> np.ndarray:
     """Return slow random motion (frames, axes) about zero."""
     raw = gaussian_filter1d(rng.standard_normal((frames + 40, axes)), 5.0, axis=0)[20 : 20 + frames]
-    return deviation * raw / 0.238  # a Gaussian filter of deviation 5 leaves this much of noise's
+    return deviation * raw / 0.238  # the deviation of unit noise after this Gaussian filter

@@ -1,7 +1,7 @@
-"""Drawn things of generated rooms: pictures, screens, leaves, the view outside.
+"""Drawn textures of generated rooms: pictures, screens, leaves, the view outside.
 
-All are materials in the sense of ``textures``, and each call draws a new one. ``leaves``
-has a fourth channel, opacity.
+All are materials as in ``textures``; each call draws a new one. ``leaves`` has a fourth channel,
+opacity.
 """
 
 import string
@@ -15,7 +15,7 @@ LETTERS = np.array(list(string.ascii_uppercase + string.digits))
 
 
 def some_colour(rng: np.random.Generator, low: float = 0.1, high: float = 0.95) -> Colour:
-    """Return a colour whose channels lie in [low, high]: any hue, muted."""
+    """Return a muted colour of any hue, with channels in [low, high]."""
     grey = rng.uniform(low, high)
     return tuple(float(0.4 * grey + 0.6 * v) for v in rng.uniform(low, high, 3))
 
@@ -47,7 +47,7 @@ def write_lines(
 
 
 def landscape(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Return a painted landscape: sky, sun, ridges one behind another."""
+    """Return a painted landscape: sky, sun, and ridges behind one another."""
     rows = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
     image = (1 - rows) * np.float32(some_colour(rng, 0.3, 0.9)) + rows * np.float32(
         some_colour(rng, 0.7, 1.0)

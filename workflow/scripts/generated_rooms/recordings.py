@@ -1,4 +1,4 @@
-"""Recordings of generated rooms: which frames are taken, where, and by which camera."""
+"""Recordings of generated rooms: which frames are taken, where, and with which camera."""
 
 import io
 from collections.abc import Sequence
@@ -41,8 +41,8 @@ class Recording:
         train_sequences: camera paths of the database.
         test_sequences: camera paths of the queries.
         frames_per_sequence: along each path.
-        test_focal_length: of the camera of the queries, in longer sides of the image; None: that of
-            the database, which is 7-Scenes' unless cameras are varied.
+        test_focal_length: of the queries' camera, in longer sides of the image; None: that of the
+            database, which is 7-Scenes' unless cameras are varied.
         varied: kinds of variety, see ``variety.KINDS``.
     """
 
@@ -57,11 +57,11 @@ class Recording:
 
     @property
     def sequences(self) -> int:
-        """How many there are, of both splits."""
+        """The number of sequences of both splits."""
         return self.train_sequences + self.test_sequences
 
     def check(self, scene: str) -> None:
-        """Raise an InputError where no frames, sequences or pixels, or unknown kinds, are asked."""
+        """Raise an InputError if there are no frames, sequences or pixels, or unknown kinds."""
         names = ("width", "height", "train_sequences", "test_sequences", "frames_per_sequence")
         counts = {name: getattr(self, name) for name in names}
         if min(counts.values()) < 1:
@@ -73,8 +73,8 @@ class Shot(NamedTuple):
     """A frame to be taken.
 
     Attributes:
-        arrangement: of the room, an index.
-        camera: that takes it.
+        arrangement: index of the room's arrangement.
+        camera: that takes the frame.
         world_from_cam: (4, 4) pose of the camera in the room's axes.
         sequence: from 1.
         frame: of the sequence, from 0.
@@ -88,17 +88,17 @@ class Shot(NamedTuple):
 
 
 def build_rooms(recording: Recording) -> list[Room]:
-    """Return the room, in each of its arrangements."""
+    """Return the room in each of its arrangements."""
     any_style = STYLES in recording.varied
     arrangements = range(ARRANGEMENTS if OBJECTS in recording.varied else 1)
     return [build_room(recording.seed, any_style, arrangement) for arrangement in arrangements]
 
 
 def plan_sequence(recording: Recording, rooms: Sequence[Room], sequence: int) -> list[Shot]:
-    """Return the frames of a sequence, from 1: the training sequences first.
+    """Return the frames of a sequence; sequences count from 1, the training sequences first.
 
     Raises:
-        InputError: furniture stands everywhere; a matter of the seed.
+        InputError: furniture leaves no free path; this depends on the seed.
     """
     arrangement = sequence % len(rooms)
     habit = drawn_habit(recording.seed, sequence) if PATHS in recording.varied else USUAL
@@ -110,7 +110,7 @@ def plan_sequence(recording: Recording, rooms: Sequence[Room], sequence: int) ->
 
 
 def take_shot(recording: Recording, rooms: Sequence[Room], shot: Shot) -> dict[str, bytes]:
-    """Return a frame's files, as bytes by suffix."""
+    """Return the contents of a frame's files, by suffix."""
     colour, depth = render_frame(rooms[shot.arrangement], shot.world_from_cam, shot.camera)
     change = frame_change(recording.varied, recording.seed, shot.sequence, shot.frame)
     world = drawn_world(recording.seed) if WORLDS in recording.varied else np.eye(4)

@@ -13,7 +13,7 @@ import numpy as np
 
 from .rooms import Room
 
-INVALID_DEPTH = 65535  # 7-Scenes' own mark
+INVALID_DEPTH = 65535  # as in 7-Scenes
 SUPERSAMPLING = 2
 
 
@@ -49,7 +49,7 @@ def render_frame(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return colour uint8 (H, W, 3), RGB, and depth along z uint16 (H, W), millimetres.
 
-    Depth at a pixel's centre; 65535 where the pixel straddles two surfaces at different depth.
+    Depth is that at a pixel's centre, or 65535 if the pixel covers surfaces at different depths.
     """
     fine = camera.supersampled(SUPERSAMPLING)
     colour = np.zeros((fine.height, fine.width, 3), np.uint8)
@@ -57,7 +57,7 @@ def render_frame(
     frames = np.linalg.inv(world_from_cam)[:3, :3] @ room.frames
     frames[:, :, 2] = (room.frames[:, :, 2] - world_from_cam[:3, 3]) @ world_from_cam[:3, :3]
     visible = _visible(room, frames, world_from_cam[:3, 3], fine)
-    # X / z = (u, v, o) (a, b, 1) / z: the inverse maps pixels to (a, b, 1) / z, where a and b run
+    # X / z = (u, v, o) (a, b, 1) / z: the inverse maps pixels to (a, b, 1) / z, where a and b go
     # from 0 to 1 over the rectangle. All three are affine in the pixel; the third is 1 / z.
     planes = np.linalg.inv(fine.matrix @ frames[visible])
     first, last = _spans(planes, fine)
@@ -87,7 +87,7 @@ def _visible(room: Room, frames: np.ndarray, centre: np.ndarray, camera: Camera)
 
 
 def _spans(planes: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first column inside and the last plus one, int (S, H), of each rectangle and row.
+    """Return the first column inside, and one past the last, int (S, H), per rectangle and row.
 
     A pixel is inside where 0 <= a, b <= 1 and z > 0: five half-planes.
     """
@@ -105,7 +105,7 @@ def _spans(planes: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _windows(first: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """Return left, top, right, bottom (S, 4) around spans (S, H); empty ones have right 0."""
+    """Return boxes left, top, right, bottom (S, 4) around spans (S, H); empty ones have right 0."""
     inside = last > first
     left = np.where(inside, first, np.iinfo(np.int32).max).min(1)
     right = np.where(inside, last, 0).max(1)
@@ -121,7 +121,7 @@ def _draw(
     spans: tuple[np.ndarray, np.ndarray],
     window: tuple[int, int, int, int],
 ) -> None:
-    """Draw a rectangle, given by ``plane`` and its spans, where it is nearer than what is there."""
+    """Draw a rectangle, given by ``plane`` and its spans, where it is nearer than earlier ones."""
     left, top, right, bottom = window
     first, last = spans
     columns = np.arange(left, right, dtype=np.int32)
@@ -150,7 +150,7 @@ def _sample(
 ) -> np.ndarray:
     """Return the texture as seen in the window at ``corner`` (x, y) of ``size`` (width, height).
 
-    The pyramid's level has about one texel a pixel in the middle of the window.
+    The pyramid's level has about one texel per pixel in the middle of the window.
     """
     window = plane.copy()
     window[:, 2] += plane[:, 0] * corner[0] + plane[:, 1] * corner[1]
@@ -165,7 +165,7 @@ def _sample(
 
 
 def _level(texture: list[np.ndarray], window: np.ndarray, size: tuple[int, int]) -> int:
-    """Return the level of which a texel covers about a pixel in the middle of a window."""
+    """Return the level whose texels are about as large as pixels in the middle of a window."""
     (a_x, a_y, a_0), (b_x, b_y, b_0), (w_x, w_y, w_0) = window.tolist()
     x, y = size[0] / 2, size[1] / 2
     w = w_x * x + w_y * y + w_0
@@ -179,12 +179,12 @@ def _level(texture: list[np.ndarray], window: np.ndarray, size: tuple[int, int])
 
 
 def _depth(inverse_depth: np.ndarray) -> np.ndarray:
-    """Return depth uint16 (H, W) in millimetres from inverse depth at ``SUPERSAMPLING``."""
+    """Return depth uint16 (H, W) in millimetres from supersampled inverse depth."""
     step = SUPERSAMPLING
     cells = [inverse_depth[i::step, j::step] for i in range(step) for j in range(step)]
     least, most = reduce(np.minimum, cells), reduce(np.maximum, cells)
     valid = (least > 0.97 * most) & (least > 0)
-    # Inverse depth is affine over a plane's pixels, so that the mean is the centre's own.
+    # Inverse depth is affine over a plane's pixels, so the mean is that of the pixel's centre.
     mean = sum(cells) / len(cells)
     millimetres = np.round(1000 / np.where(valid, mean, 1))
     return np.where(valid, millimetres, INVALID_DEPTH).astype(np.uint16)

@@ -1,7 +1,7 @@
-"""Generated rooms: size, style and what stands in them from a seed.
+"""Generated rooms: their size, style and furniture, drawn from a seed.
 
-A room is seen from the half with small y, where the cameras move; its furniture stands along the
-wall opposite, along both side walls and in the middle. See ``geometry`` for the axes.
+The cameras move in the half of a room with small y; furniture stands along the opposite wall, along
+both side walls and in the middle. See ``geometry`` for the axes.
 """
 
 from dataclasses import dataclass, field
@@ -18,23 +18,23 @@ from .light import Light, bake
 from .styles import Style, mixed, study, workshop
 from .textures import paint
 
-SIZE = (4.7, 4.5, 2.5), (5.5, 5.1, 2.9)  # metres along x, y, z, from and to
+SIZE = (4.7, 4.5, 2.5), (5.5, 5.1, 2.9)  # metres along x, y, z: least, most
 ANY_SIZE = (4.2, 4.2, 2.4), (6.2, 5.8, 3.1)
 NEAREST_WALL = 1.9  # metres from the cameras to the front wall, at least
-ROOM_FOR_MIDDLE = 2.4  # metres from the cameras to the front wall for a table with chairs
-CAMERA_REGION = (2.2, 1.1, 0.3)  # metres along x, y, z in which cameras move
+ROOM_FOR_MIDDLE = 2.4  # metres from the cameras to the front wall that a table with chairs needs
+CAMERA_REGION = (2.2, 1.1, 0.3)  # metres along x, y, z of the region in which cameras move
 EYE_HEIGHT = 1.42
-MARGIN = 0.25  # metres around that region from which a room may be looked at
+MARGIN = 0.25  # metres that cameras may be outside that region
 
 
 @dataclass(frozen=True)
 class Room:
-    """A room, ready to be rendered; all arrays in world metres, S surfaces.
+    """A room of S surfaces, ready to be rendered; arrays are in metres, world axes.
 
-    ``frames`` (S, 3, 3) has the columns along_u, along_v, origin; ``normals`` (S, 3) face the
-    viewer; ``textures`` are pyramids of uint8 images, each level half the one before. Cameras
-    move in the box ``region`` (2, 3): its lowest and highest corner. What faces away from all
-    of it is left out.
+    ``frames`` (S, 3, 3) has the columns along_u, along_v, origin; ``normals`` (S, 3) point to the
+    viewer; ``textures`` are pyramids of uint8 images, each level half the size of the one before.
+    Cameras move in the box ``region`` (2, 3), given by its lowest and highest corner. Surfaces that
+    face away from the whole region are left out.
     """
 
     size: Size
@@ -51,8 +51,8 @@ def build_room(seed: int, any_style: bool = False, arrangement: int = 0) -> Room
 
     Args:
         seed: of everything in it.
-        any_style: of any size, materials and furniture instead.
-        arrangement: of what stands in the middle; 0 is the room's first.
+        any_style: make a room of any size, materials and furniture instead.
+        arrangement: number of the arrangement of what stands in the middle, from 0.
     """
     rng = numpy_generator(seed, "synthetic", "room")
     if any_style:
@@ -88,7 +88,7 @@ def _camera_region(size: Size) -> np.ndarray:
 
 
 def _any_camera_region(rng: np.random.Generator, size: Size) -> np.ndarray:
-    """Return where cameras move in a room of any size: near its front wall, or far from it."""
+    """Return where cameras move in a room of any size, at a random distance from its front wall."""
     extent = rng.uniform(0.5, 1.2) * np.array(CAMERA_REGION)
     nearest, farthest = 0.3 + extent[1] / 2, size[1] - NEAREST_WALL - extent[1] / 2
     y, z = rng.uniform(nearest, max(nearest, farthest)), EYE_HEIGHT + rng.uniform(-0.3, 0.2)
@@ -98,10 +98,10 @@ def _any_camera_region(rng: np.random.Generator, size: Size) -> np.ndarray:
 def _lay_out(
     rng: np.random.Generator, size: Size, style: Style, middle: np.random.Generator | None
 ) -> tuple[Assembly, list[Light]]:
-    """Return what stands in a room of ``size``, and its lamps and windows.
+    """Return everything in a room of ``size``, and its lamps and windows.
 
-    ``middle`` draws what stands in the middle: ``rng``, another generator, after which the rest is
-    as with ``rng``, or None: nothing stands there.
+    ``middle`` is the generator of what stands in the middle: ``rng``, or another one, which leaves
+    the rest of the room as with ``rng``; None: nothing stands there.
     """
     assembly, lights = Assembly(), []
     _add_shell(assembly, size, style)

@@ -1,4 +1,4 @@
-"""Styles of generated rooms: materials, colours, and which furniture is wanted."""
+"""Styles of generated rooms: materials, colours and kinds of furniture."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -27,10 +27,10 @@ FURNITURE = [
 
 @dataclass(frozen=True)
 class Style:
-    """What a kind of room is made of.
+    """The materials and furniture of a kind of room.
 
-    ``colours``: its wood, then accents. ``kinds``: furniture, the first four along the front
-    wall. ``ambient``: light that comes from everywhere, where 1 is bright. ``rug`` may be None.
+    ``colours``: its wood, then accents. ``kinds``: furniture; the first four stand along the front
+    wall. ``ambient``: light from all directions, where 1 is bright. ``rug`` may be None.
     """
 
     colours: list[Colour]

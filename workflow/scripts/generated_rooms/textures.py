@@ -1,7 +1,7 @@
 """Materials of generated rooms: plaster, brick, wallpaper, wood, tiles, fabric, rugs.
 
 A material is a function ``(rng, height, width) -> image``: float32 (height, width, 3), sRGB in
-[0, 1], to be shown at ``PIXELS_PER_METRE``. Further arguments, such as colours, are bound with
+[0, 1], with ``PIXELS_PER_METRE``. Further arguments, such as colours, are bound with
 ``functools.partial``. No two calls give the same image: bricks, boards and motifs all vary.
 """
 
@@ -41,13 +41,13 @@ def flat(height: int, width: int, colour: Colour) -> np.ndarray:
 
 
 def vary(rng: np.random.Generator, colour: Colour, amount: float) -> np.ndarray:
-    """Return a colour near ``colour``: brightness varies by ``amount``, tint by a third of it."""
+    """Return a colour near ``colour``: brightness varies by ``amount``, tint by a third of that."""
     shade = 1 + amount * rng.normal() + amount / 3 * rng.normal(size=3)
     return np.clip(np.asarray(colour) * shade, 0.02, 1).astype(np.float32)
 
 
 def shade(image: np.ndarray, field: np.ndarray) -> np.ndarray:
-    """Return ``image`` with every pixel's brightness changed by the share in ``field`` (H, W)."""
+    """Return ``image`` with the brightness of each pixel scaled by 1 + ``field`` (H, W)."""
     return np.clip(image * (1 + field[..., None]), 0, 1)
 
 
@@ -85,7 +85,7 @@ def brick(rng: np.random.Generator, height: int, width: int, colour: Colour) -> 
 def wallpaper(
     rng: np.random.Generator, height: int, width: int, colours: Sequence[Colour]
 ) -> np.ndarray:
-    """Return striped wallpaper with flowers; ``colours``: ground, stripe, then the flowers'."""
+    """Return striped wallpaper with flowers; ``colours``: of ground, stripes, then flowers."""
     image = flat(height, width, colours[0])
     ground = np.asarray(colours[0])
     pale = [tuple(0.5 * ground + 0.5 * np.asarray(colour)) for colour in colours[2:]]

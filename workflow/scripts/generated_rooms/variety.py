@@ -1,7 +1,7 @@
-"""What may differ between generated rooms beyond their seed, for networks that see many places.
+"""Optional variety of generated rooms, for networks that are trained on many places.
 
-Each kind is asked for by name, so that what it is worth can be measured. All of it is drawn from
-the seed; a kind that is not asked for draws nothing, so that the others stay what they are.
+Each kind is requested by name, so that its benefit can be measured. All variety is drawn from the
+room's seed; a kind that is not requested draws nothing, so it does not change the other kinds.
 """
 
 from collections.abc import Callable, Collection
@@ -17,19 +17,19 @@ from .paths import USUAL, Habit
 
 STYLES = "styles"  # sizes, materials, colours and furniture of all kinds, mixed
 CAMERAS = "cameras"  # a focal length for each room
-PATHS = "paths"  # how each sequence is walked: slowly or briskly, and where one looks
-OBJECTS = "objects"  # what stands in the middle is moved between sequences
+PATHS = "paths"  # how each sequence is walked: slowly or briskly, and where the camera looks
+OBJECTS = "objects"  # furniture in the middle is moved between sequences
 LIGHT = "light"  # exposure, gamma and white balance of each sequence, noise
-BLUR = "blur"  # of moving cameras
+BLUR = "blur"  # motion blur
 WORLDS = "worlds"  # axes and origin of each room's world
 KINDS = (STYLES, CAMERAS, PATHS, OBJECTS, LIGHT, BLUR, WORLDS)
 
 FOCAL_LENGTHS = (0.7, 1.15)  # in longer sides of the image: from a phone to beyond 7-Scenes
-PACE, FOCUS, STRAY = (0.2, 1.2), (-0.7, 1.0), (1.0, 3.0)  # of habits, from and to
-ARRANGEMENTS = 3  # of what stands in the middle
-BLURRED = 0.15  # share of the frames
+PACE, FOCUS, STRAY = (0.2, 1.2), (-0.7, 1.0), (1.0, 3.0)  # of habits: least, most
+ARRANGEMENTS = 3  # of the furniture in the middle
+BLURRED = 0.15  # share of frames that are blurred
 LONGEST_BLUR = 0.012  # in longer sides of the image
-FARTHEST = 20.0  # metres along each axis from the origin of a world
+FARTHEST = 20.0  # metres of a room from its world's origin along each axis, at most
 
 Change = Callable[[np.ndarray], np.ndarray]
 
@@ -46,10 +46,10 @@ def drawn_focal_length(seed: int) -> float:
 
 
 def drawn_habit(seed: int, sequence: int) -> Habit:
-    """Return how a sequence is walked: every other one as usual, so that this occurs too.
+    """Return how a sequence is walked: every other sequence as usual, so that this occurs too.
 
-    With one habit in all sequences, turns follow from steps, and a network that has seen no other
-    takes the one for the other in places where they do not.
+    If all sequences had the same habit, rotations would follow from translations; a network trained
+    on them would confuse the two in places where they do not.
     """
     rng = numpy_generator(seed, "synthetic", PATHS, str(sequence))
     drawn = Habit(_log_uniform(rng, *PACE), rng.uniform(*FOCUS), rng.uniform(*STRAY))
@@ -66,7 +66,7 @@ def drawn_world(seed: int) -> np.ndarray:
 
 
 def frame_change(kinds: Collection[str], seed: int, sequence: int, frame: int) -> Change:
-    """Return what a camera does to an image uint8 (H, W, 3) of a sequence."""
+    """Return the function that applies a camera's effects to an image uint8 (H, W, 3)."""
     changes = []
     place = str(sequence), str(frame)
     if BLUR in kinds:
@@ -89,7 +89,7 @@ def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def _exposure(rng: np.random.Generator) -> tuple[np.ndarray, float, float]:
-    """Return gains of the channels (3,), gamma, and the deviation of noise, of a sequence."""
+    """Return a sequence's gains of the channels (3,), gamma, and standard deviation of noise."""
     gains = np.exp(rng.normal(0, 0.1) + rng.normal(0, 0.04, 3))
     return gains, float(np.exp(rng.normal(0, 0.08))), float(rng.uniform(0, 0.012))
 
@@ -105,13 +105,13 @@ def _expose(
 
 
 def _blur(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Return the image as a camera that moves sees it, or as it is."""
+    """Return the image with motion blur, or unchanged."""
     angle = rng.uniform(0, np.pi)
     length = rng.uniform(0, LONGEST_BLUR) * max(image.shape[:2])
     if rng.random() > BLURRED:
         return image
     side = 2 * int(np.ceil(length / 2)) + 1
-    kernel = np.zeros((side, side), np.uint8)  # OpenCV smooths the lines of bytes alone
+    kernel = np.zeros((side, side), np.uint8)  # OpenCV antialiases lines only in uint8 images
     half = length / 2 * np.array([np.cos(angle), np.sin(angle)])
     middle = (side - 1) / 2
     ends = [tuple(np.round(16 * (middle + sign * half)).astype(int).tolist()) for sign in (-1, 1)]
