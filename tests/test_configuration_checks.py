@@ -14,6 +14,10 @@ from configurations import (
 )
 
 from relposegnn.configuration import merged, validate_configuration
+from relposegnn.experiments import AVERAGE
+from relposegnn.predictions import ALONE
+from relposegnn.tables.ablations import CHANGE
+from relposegnn.tables.literature import stack_methods
 
 
 @pytest.fixture
@@ -262,11 +266,11 @@ def test_a_line_break_is_no_part_of_a_name(changes):
     assert ": got " in problems(changes)[0]
 
 
-def test_a_scene_that_is_called_as_the_mean_over_scenes():
-    (line,) = problems(
-        {"scenes": ["average", "NA"], "rendering": {"rooms": {"average": 1, "NA": 2}}}
-    )
-    assert line.startswith("scenes: average is what tables call their mean over scenes, expected")
+@pytest.mark.parametrize("name", ["average", "method", CHANGE, ALONE])
+def test_a_scene_with_the_name_of_another_column_of_tables(name):
+    (line,) = problems({"scenes": [name, "NA"], "rendering": {"rooms": {name: 1, "NA": 2}}})
+    assert line.startswith(f"scenes: {name} is the name of another column of tables, expected")
+    assert name in stack_methods([{"first": {}}], [CHANGE, ALONE, AVERAGE])[0]
 
 
 def test_scenes_that_differ_in_capitals_alone():

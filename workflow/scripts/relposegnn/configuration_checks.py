@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from .experiments import AVERAGE, GENERAL, PUBLISHED, experiments, published_runs, trained_runs
+from .experiments import COLUMNS, GENERAL, PUBLISHED, experiments, published_runs, trained_runs
 
 AUTHORS_CLUSTERS = 64  # of their trained NetVLAD
 LIKENESS = 0.75  # least, 0 to 1, of a misspelt name to the one that was meant
@@ -74,8 +74,8 @@ def _name_problems(config: dict) -> Iterator[str]:
                 f"checksums: {json.dumps(name)} is no file that is downloaded, expected a name "
                 "such as chess.zip, netvlad.pth, published-joint.pth, chess-test.tar or chess.npz"
             )
-    if AVERAGE in scenes:
-        yield f"scenes: {AVERAGE} is what tables call their mean over scenes, expected another name"
+    for name in set(COLUMNS) & set(scenes):
+        yield f"scenes: {name} is the name of another column of tables, expected another name"
     alike = {scene.casefold(): scene for scene in scenes}
     for scene in scenes:
         if alike[scene.casefold()] != scene:

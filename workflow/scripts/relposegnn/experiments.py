@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 SCENE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"  # as config.schema.yaml has it
 AVERAGE = "average"  # stands for a scene in tables
+COLUMNS = (AVERAGE, "method", "change", "alone")  # of tables that have a column per scene too
 PUBLISHED = "published"  # prefix of the runs and experiments of the authors' own networks
 GENERAL, UNSEEN = "general", "unseen"  # the run, and the experiment, of the general network
 EXPERIMENTS = {
