@@ -141,7 +141,7 @@ def normalise_name(name: str | bytes) -> str:
 def match_queries(own: Predictions, theirs: Predictions) -> tuple[np.ndarray, np.ndarray]:
     """Return which of our queries are which of theirs: two index arrays of equal length.
 
-    Names decide if they match every query of ours, or more queries than true poses do. True poses
+    Names decide if they match all queries of ours, or at least as many as true poses do. True poses
     match if they are equal within SAME_FRAME_M and SAME_FRAME_DEG, and to no other frame of either
     file.
     """

@@ -46,8 +46,8 @@ def import_graphs(
         archived: convention of the poses in the archives.
 
     Raises:
-        InputError: an archive is damaged, a node has the pose of no frame, or several graphs have
-            the same query (counting indistinguishable frames as several).
+        InputError: an archive is damaged, a node has the pose of no frame, or a query has more
+            graphs than there are frames that cannot be told from it.
     """
     names = {split: Path(archive).name for split, archive in archives.items()}
     with (

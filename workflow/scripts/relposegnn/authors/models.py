@@ -42,8 +42,8 @@ def import_model(
     if not isinstance(state, Mapping):
         raise InputError(
             f"{checkpoint_file}: holds {list_keys(contents)}, expected model_state_dict among "
-            "them, as in the authors' checkpoints; check which file authors.models names; if "
-            "another lies at its address now, delete this one and run again"
+            "them, as in the authors' checkpoints; check which file authors.models names; if its "
+            "address now has another file, delete this one and run again"
         )
     second = {key for key in state if str(key).startswith(SECOND_LAYER)}
     left_out = second if settings.layers == 1 else set()
@@ -73,8 +73,8 @@ def _network_with(
     except InputError as error:
         raise InputError(
             f"{error}\nauthors.profile has backbone {settings.backbone} and width "
-            f"{settings.width}: check both, and which file authors.models names; if another lies "
-            "at its address now, delete this one and run again"
+            f"{settings.width}: check both, and which file authors.models names; if its address "
+            "now has another file, delete this one and run again"
         ) from error
     load_weights(model, state, source)
     return model

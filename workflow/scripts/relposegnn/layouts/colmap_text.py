@@ -103,7 +103,7 @@ def _check_point(where: str, fields: list[str]) -> None:
 def _check_frame(where: str, fields: list[str]) -> None:
     if len(fields) < 10 or len(fields) != 10 + 3 * _integer(fields[9], where):
         columns = "FRAME_ID RIG_ID QW QX QY QZ TX TY TZ NUM_DATA_IDS"
-        _refuse(where, fields, f"{columns} and so many (SENSOR_TYPE SENSOR_ID DATA_ID)s")
+        _refuse(where, fields, f"{columns} and as many (SENSOR_TYPE SENSOR_ID DATA_ID)s")
     _check_rotation(fields[2:9], where)
 
 

@@ -14,7 +14,7 @@ from ..storage import SPLITS
 from .files import SEVEN_SCENES_SPLITS
 from .posed_images import parse_numbers, read_lines, read_text
 
-IMAGE_FOLDERS = ("", "rgb")  # beside the poses, or apart
+IMAGE_FOLDERS = ("", "rgb")  # beside the poses, or in a folder of their own
 POSE_FOLDERS = ("", "poses")
 
 SEQUENCE = re.compile(r"seq(?:uence)?[-_ ]*0*(\d+)", re.IGNORECASE)  # a folder, or a split's line
@@ -88,7 +88,7 @@ def _read_split(path: Path) -> list[int]:
             continue
         match = SEQUENCE.fullmatch(line)
         if match is None:
-            raise InputError(f"{where}: says {line!r}, expected sequence1 or alike, one per line")
+            raise InputError(f"{where}: says {line!r}, expected sequence1 or similar, one per line")
         if int(match[1]) in numbers:
             raise InputError(
                 f"{where}: names sequence {match[1]} a second time, expected each once; remove one"

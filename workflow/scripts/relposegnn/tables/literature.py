@@ -21,7 +21,7 @@ from .summaries import MEDIANS, SPREADS
 
 FIGURES = ["translation_m", "rotation_deg"]
 COLUMNS = ["table", "method", "scene", *FIGURES, "source"]
-PAPER = "RelPose-GNN"  # names of the paper's own figures, which ours should reproduce, start so
+PAPER = "RelPose-GNN"  # start of the names of the paper's own figures, which ours should reproduce
 # Stands for the paper's own figures if the literature file has none.
 UNKNOWN_FIGURES = pd.DataFrame(
     {
@@ -78,7 +78,7 @@ def _check_figures(rows: pd.DataFrame, literature_file: str | Path) -> None:
             method, scene, got = wrong.iloc[0][["method", "scene", column]]
             raise InputError(
                 f"{literature_file}: {column} of {method!r} on {scene} is {got!r}, "
-                "expected a number, or nothing where it is not known"
+                "expected a number, or an empty field if it is not known"
             )
     twice = rows[rows.duplicated(["table", "method", "scene"])]
     if not twice.empty:
