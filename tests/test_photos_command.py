@@ -39,12 +39,12 @@ def test_place_is_found_by_scene_and_run(results, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--scene", "attic"], "results: has no scene 'attic' .* there are scenes: study; "),
+        (["--scene", "attic"], "results: has no scene 'attic' .* found the scenes: study; "),
         (
             ["--scene", "attic", "--results", "results/made"],
-            "results/made: has no scene 'attic' .* there are scenes: study; ",
+            "results/made: has no scene 'attic' .* found the scenes: study; ",
         ),
-        (["--scene", "study", "--run", "only"], "with a run 'only'.* and runs: joint"),
+        (["--scene", "study", "--run", "only"], "with a run 'only'.* and the runs: joint"),
         (["--scene", "study", "--results", "nowhere"], "nowhere: has no scene .* scenes: none"),
         (["--scene", "study", "--results", "results/made"], "photos: no such file or folder"),
     ],

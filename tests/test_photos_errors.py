@@ -133,7 +133,7 @@ def test_errors_are_stated_by_whether_focal_lengths_are_given(
     write_calibration(file, place.model, **{REFINED: scale})
     with Localiser(replace(place, **changes), CPU) as loaded:
         old = loaded.localise(folder / "test 1.PNG").table
-    assert "no scale of the errors of photos whose focal length is solved for" in caplog.text
+    assert "no error scale for photos whose focal length is solved for" in caplog.text
     assert old["sigma_m"].isna().all()
     assert (old["confidence"] == 0).all()
 

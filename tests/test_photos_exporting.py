@@ -31,7 +31,7 @@ def table():
 
 def test_accepted_photos_in_every_format(tmp_path, table, caplog):
     write_formats(table, tmp_path, FORMATS)
-    assert f"of 1 photos are unknown, {GUESSED_LENGTH} longer sides are written" in caplog.text
+    assert f"of 1 photos are unknown, and written as {GUESSED_LENGTH} longer sides" in caplog.text
     cameras = (tmp_path / "colmap/cameras.txt").read_text().splitlines()
     guess = repr(GUESSED_LENGTH * 64)
     assert [line.split(" ", 1)[1] for line in cameras if line[0] != "#"] == [

@@ -85,7 +85,7 @@ def test_a_map_that_changes_in_use_is_refused(exported, folder, tmp_path, change
             path.write_bytes(exported)
         else:
             path.unlink()
-        with pytest.raises(ChangedError, match=r"a\.map: was written anew, .* start again"):
+        with pytest.raises(ChangedError, match=r"a\.map: was overwritten, .* start again"):
             loaded.localise(photo)
 
 
@@ -248,7 +248,7 @@ def test_the_command_takes_a_map_with_photos_or_a_video(place, exported, folder,
     assert table["seconds"].tolist() == [0.0, 1.0]
     assert "walk.mp4/frame-000002  1.00 s" in capsys.readouterr().out
     assert localise([pattern, "--every", "2", *asked]) == 1
-    assert "--every 2: is for a video or a camera" in capsys.readouterr().err
+    assert "--every 2: got photos, expected a video or a camera" in capsys.readouterr().err
     for wrong in ([], ["--camera", "0", pattern], [pattern, "--model", "m.pt"]):
         with pytest.raises(SystemExit):
             localise([*wrong, *asked])

@@ -54,7 +54,7 @@ def test_a_folder_that_is_not_there_is_told(tmp_path, model, asked):
 def test_a_name_that_no_scene_can_have_is_told(tmp_path, model, asked, name):
     (tmp_path / name).mkdir()
     with pytest.raises(
-        InputError, match=rf"{name}: its name is the place's, expected up to 100 letters"
+        InputError, match=rf"{name}: its name becomes the place's name, expected up to 100 letters"
     ):
         prepare_place(tmp_path / name, model, 1)
     assert not asked
@@ -62,7 +62,7 @@ def test_a_name_that_no_scene_can_have_is_told(tmp_path, model, asked, name):
 
 def test_without_a_general_network_it_is_told_how_to_get_one(tmp_path, asked, monkeypatch):
     (tmp_path / "attic").mkdir()
-    message = r'{}\.pt: is not there.*"make general-model", or name its file with --model'
+    message = r'{}\.pt: no such file.*"make general-model", or name its file with --model'
     with pytest.raises(InputError, match=message.format("gone")):
         prepare_place(tmp_path / "attic", tmp_path / "gone.pt", 1)
     monkeypatch.setattr(new_place, "MODEL", tmp_path / "usual.pt")
@@ -98,7 +98,7 @@ def test_a_folder_where_another_run_is_at_work_is_told(tmp_path, model, asked, m
     (project / "Snakefile").touch()
     (project / ".snakemake/locks/0.input.lock").touch()
     monkeypatch.setattr(new_place, "PROJECT", project)
-    message = f"another run is at work in {project}, or was killed there.*make resume unlocks"
+    message = f"another run is at work in {project}, or was killed there.*with make resume"
     with pytest.raises(InputError, match=message):
         prepare_place(tmp_path / "attic", model, 1)
 
@@ -178,8 +178,8 @@ def test_what_the_images_do_not_tell_is_given(tmp_path, model, asked):
     ("options", "message"),
     [
         (["--map", "nowhere"], "localise: .*nowhere: no such folder"),
-        (["--map", "an attic"], "localise: .*an attic: its name is the place's"),
-        (["--map", "attic", "--model", "gone.pt"], r"localise: .*gone\.pt: is not there"),
+        (["--map", "an attic"], "localise: .*an attic: its name becomes the place's name"),
+        (["--map", "attic", "--model", "gone.pt"], r"localise: .*gone\.pt: no such file"),
     ],
 )
 def test_the_command_tells_what_is_wrong(tmp_path, asked, monkeypatch, capsys, options, message):

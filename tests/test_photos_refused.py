@@ -53,12 +53,12 @@ def test_a_photo_whose_name_is_no_text_does_not_keep_the_others(place, folder, t
     table = localise(place, folder, tmp_path / "out")
     bad = table["image"].isin([r"caf\udce9.png", r"Walk/\udcff\udcfe.PNG"])
     assert bad.sum() == 2
-    assert r"names of 1 photos are no text, expected UTF-8: 'caf\udce9.png'; rename" in caplog.text
+    assert r"names of 1 photos are not text, expected UTF-8: 'caf\udce9.png'; rename" in caplog.text
     pd.testing.assert_frame_equal(table[~bad].reset_index(drop=True), expected)
     assert table.loc[bad, [*POSE, "similarity"]].isna().all(axis=None)
     written = pd.read_csv(tmp_path / "out/poses.csv")
     assert written["image"].tolist() == table["image"].tolist()
-    with pytest.raises(InputError, match=r"none of 1 photos can be read.*are no text"):
+    with pytest.raises(InputError, match=r"none of 1 photos can be read.*are not text"):
         localise(place, folder / os.fsdecode(b"caf\xe9.png"), tmp_path / "alone")
 
 
@@ -66,7 +66,7 @@ def test_photos_none_of_which_can_be_read_leave_nothing(place, tmp_path):
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad/a.jpg").write_bytes(b"GIF89a")
     message = (
-        r"bad: none of 1 photos can be read, expected one at least; the first: .*a\.jpg: cannot"
+        r"bad: none of 1 photos can be read, expected at least one; the first: .*a\.jpg: cannot"
     )
     with pytest.raises(InputError, match=message):
         localise(place, tmp_path / "bad", tmp_path / "out")
@@ -140,7 +140,7 @@ def test_each_other_aspect_is_told_once(place, folder, tmp_path, caplog):
         localise(place, folder, tmp_path / "out")
         (told,) = [record for record in caplog.messages if "another aspect" in record]
         assert "1 of 6 photos" in told
-        assert "scene's images, which are packed as 40 x 32: for" in told
+        assert "scene's images, which are packed as 40 x 32: they are" in told
         caplog.clear()
         with Localiser(place, CPU) as loaded:
             for size in ((80, 64), (90, 160), (180, 320), (100, 100), (90, 160), (99, 100)):

@@ -115,7 +115,7 @@ def test_a_video_that_was_not_copied_whole_is_told(video, tmp_path, caplog):
     (tmp_path / "cut.avi").write_bytes(content[:half])
     read = len(list(video_frames(tmp_path / "cut.avi")))
     assert 0 < read < 10
-    assert f"cut.avi: tells of 10 frames and holds {read} that can be read" in caplog.text
+    assert f"cut.avi: should have 10 frames, but only {read} can be read" in caplog.text
 
 
 def test_words_in_a_video_may_be_of_any_encoding(video):
@@ -243,7 +243,7 @@ def test_a_watch_outlives_what_goes_and_tells_each_trouble_once(tmp_path, monkey
     assert sorted(record.getMessage().partition(": ")[2] for record in caplog.records) == [
         "is a link to nothing, and left out",
         "leads to a folder that was looked at already",
-        "was written anew, and is not localised again; give new photos names of their own",
+        "was overwritten, and is not localised again; give each new photo a new name",
     ]
 
 

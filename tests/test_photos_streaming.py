@@ -134,7 +134,7 @@ def test_a_place_that_changes_ends_a_stream(folder, tmp_path):
         yield Item("b", folder / "test 1.PNG", 1.0)
         pytest.fail("a photo was taken after the place had changed")
 
-    with Localiser(place, CPU) as loaded, pytest.raises(ChangedError, match=r"rs\.h5: was written"):
+    with Localiser(place, CPU) as loaded, pytest.raises(ChangedError, match=r"rs\.h5: was over"):
         list(localise_stream(loaded, items(), tmp_path / "out"))
     assert pd.read_csv(tmp_path / "out/poses.csv")["image"].tolist() == ["a"]
     assert len((tmp_path / "out/poses.txt").read_text().splitlines()) > 0
@@ -174,7 +174,7 @@ def test_what_cannot_be_read_since_the_place_has_changed_is_told_of_the_place(
             raise InputError("frames.h5: is damaged")
 
         monkeypatch.setattr(loaded, "_recognise", read_changed)
-        with pytest.raises(ChangedError, match=r"tiny-frames\.h5: was written anew"):
+        with pytest.raises(ChangedError, match=r"tiny-frames\.h5: was overwritten"):
             loaded.localise(folder / "test 0.PNG")
 
 

@@ -196,7 +196,7 @@ def test_photos_are_matched_with_the_next_ones_and_with_those_that_look_alike(tm
         (dict.fromkeys(("a.png", "b.png", "c\nd.png"), (64, 48)), "'c.*nd.png' is no name on one"),
         (
             dict.fromkeys(("a.png", "b.png", "\udcff.png"), (64, 48)),
-            "names of 1 photos are no text",
+            "names of 1 photos are not text",
         ),
         ({"a.png": (64, 48), "b.png": (64, 48), "c.jpg": (48, 64)}, r"c\.jpg: is 48x64 pixels"),
     ],

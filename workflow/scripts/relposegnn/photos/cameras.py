@@ -1,4 +1,4 @@
-"""The cameras of photos: what is assumed of them, and what is told once they are placed."""
+"""The cameras of photos: as assumed before localising, and as written to the table after it."""
 
 from collections.abc import Sequence
 from numbers import Real
@@ -14,18 +14,18 @@ from ..matching.scenes import UNTOLD
 from ..runtime import InputError
 
 CAMERA = list(Pinhole._fields)  # columns of a table of photos
-TOLD = 0.02  # deviation of a focal length's logarithm by EXIF, which has whole millimetres
-# For each of two guesses of a photo of another aspect than the database's, beside what is assumed:
-# that it was cut elsewhere, and that it is of quite another camera. Chosen on database frames: see
-# docs/experiments.md.
+TOLD = 0.02  # deviation of the logarithm of EXIF's focal length, which is in whole millimetres
+# For a photo whose aspect ratio differs from the database's: the odds of each of two guesses beside
+# what is assumed, that it was cropped elsewhere, and that it is from quite another camera. Chosen
+# on database frames: see docs/experiments.md.
 CUT_ODDS = 10.0
-SAME_ASPECT = 0.03  # of an aspect's logarithm: packed frames have whole pixels
-FIXED = 1e-3  # deviation of what cutting a picture leaves as it is
-SENSOR = 4 / 3  # aspect of sensors, at most: film, which is wider, is what is left of it
+SAME_ASPECT = 0.03  # of an aspect ratio's logarithm: packed frames have whole pixels
+FIXED = 1e-3  # deviation of what cropping does not change
+SENSOR = 4 / 3  # largest aspect ratio of a sensor; wider video is taken for a crop of it
 
 
 def check_focal_length(length: float | None) -> None:
-    """Check that a focal length, where one is given, is a lens's, in longer sides of the photo.
+    """Check that a focal length, if given, is one of a real lens, in longer sides of the photo.
 
     Raises:
         InputError: it is not.
@@ -34,19 +34,20 @@ def check_focal_length(length: float | None) -> None:
     if length is not None and not (isinstance(length, Real) and least <= length <= most):
         raise InputError(
             f"focal length is {length}, expected {least} to {most} longer sides of the photo; "
-            "divide one in pixels by the photo's longer side"
+            "divide a focal length in pixels by the photo's longer side"
         )
 
 
 class AssumedCameras(NamedTuple):
-    """What is assumed of the cameras of N photos; their principal points are in the middle.
+    """What is assumed of the cameras of N photos; the principal point is the photo's middle.
 
     Attributes:
-        sizes: (N, 2) width and height in pixels, of photos that are turned as their poses have it.
+        sizes: (N, 2) width and height in pixels, of photos turned as their poses have it.
         focal_lengths: (N,) in longer sides of the photo.
-        deviations: (N,) of the logarithms of these; 0: they are exact.
-        parts: (N, 4) deviations of intrinsics, as in a ``Guess``, of photos that are any part of a
-            picture of the database's aspect; NaN of those that have it, and without focal lengths.
+        deviations: (N,) of the focal lengths' logarithms; 0: the focal length is exact.
+        parts: (N, 4) deviations of intrinsics, as in a ``Guess``, if the photo is any part of a
+            picture of the database's aspect ratio; NaN if the photo has this ratio itself, and
+            without focal lengths.
     """
 
     sizes: np.ndarray
@@ -58,16 +59,17 @@ class AssumedCameras(NamedTuple):
     def of_photos(
         cls, sizes: np.ndarray, frames: np.ndarray, told: np.ndarray, exact: bool, usual: float
     ) -> "AssumedCameras":
-        """Return the cameras by what photos tell of them; where that is nothing, the database's.
+        """Return the photos' cameras; an unknown focal length is taken from the database.
 
-        A photo of another aspect is taken for a part of what the camera's sensor sees, from edge to
-        edge of it one way: film of a camera, or a square. The database's images are as wide as it.
+        A photo of another aspect ratio is assumed to be a crop of what the camera's sensor sees, as
+        wide or as high as the sensor: video, or a square. The database's images are assumed to be
+        as wide as the sensor.
 
         Args:
             sizes: (N, 2) of photos.
             frames: (N, 2) of the frames around them, see ``files.Photo``.
-            told: (N,) focal lengths in longer sides, NaN where they are unknown.
-            exact: whether these are so, or as EXIF has them.
+            told: (N,) known focal lengths in longer sides; NaN: unknown.
+            exact: whether these are exact, else they are from EXIF.
             usual: focal length of the database's images, in longer sides.
         """
         longer, shorter = sizes.max(axis=1), sizes.min(axis=1)
@@ -78,21 +80,21 @@ class AssumedCameras(NamedTuple):
         assumed = np.where(unknown & ~same, sensor, longer)
         lengths = np.where(unknown, usual, told) * (assumed / longer)
         deviations = np.where(unknown, UNTOLD, 0.0 if exact else TOLD)
-        # EXIF tells the angle from corner to corner, of which a part has less.
+        # EXIF's focal length stands for the angle from corner to corner; a crop has less of it.
         diagonals = np.linalg.norm(frames, axis=1) / np.linalg.norm(sizes, axis=1)
         growth = np.where(unknown, frames.max(axis=1) / assumed, diagonals)
         parts = np.full((len(sizes), 4), FIXED)
         parts[:, 0] = np.hypot(deviations, np.log(growth))
-        # The middle may be anywhere along the side that was cut: evenly, so with this deviation.
+        # The crop may lie anywhere along the cropped side: the deviation of a uniform distribution.
         middle = (frames - sizes) / np.sqrt(12) / (lengths * longer)[:, None]
         parts[:, 1:3] = np.maximum(middle, FIXED)
         parts[same] = np.nan
         return cls(sizes, lengths, deviations, parts)
 
     def assumed(self, row: int, regressed: Prior) -> Prior:
-        """Return the regressed pose of a photo, by its number, with what is assumed of its camera.
+        """Return the regressed pose of a photo (by its row) with what is assumed of its camera.
 
-        Where its focal length is not given exactly, it may have been cropped or stretched.
+        A photo whose focal length is not exact may have been cropped or stretched.
         """
         if not self.deviations[row]:
             return regressed
@@ -103,7 +105,7 @@ class AssumedCameras(NamedTuple):
         return regressed._replace(intrinsics=(self.deviations[row],), others=others)
 
     def columns(self, refined: Sequence[Refined]) -> dict[str, np.ndarray]:
-        """Return ``CAMERA`` of refined poses, in pixels."""
+        """Return the columns ``CAMERA`` of refined poses, in pixels."""
         pixels = self.focal_lengths * self.sizes.max(axis=1)
         numbers = np.stack([each.intrinsics for each in refined]) * pixels[:, None]
         numbers[:, 2:] += self.sizes / 2

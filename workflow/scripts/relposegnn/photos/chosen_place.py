@@ -1,4 +1,4 @@
-"""Which place a command is asked about: its options, for the command line, and the place itself."""
+"""The options by which a command chooses a place, and the place that they choose."""
 
 import argparse
 import errno
@@ -19,7 +19,7 @@ MOST_THREADS = 1024
 
 
 def add_place_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that tell of a place and of the computer; ``check_place_options`` follows."""
+    """Add the options for the place and the computer; then call ``check_place_options``."""
     add = parser.add_argument
     place = parser.add_mutually_exclusive_group(required=True)
     place.add_argument("--scene", help="scene that the photos show")
@@ -58,7 +58,7 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 
 def check_place_options(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """End the program with a message where options do not go together."""
+    """End the program with a message if options do not go together."""
     made = options.map is not None and not options.map.is_file()
     if not made and (options.model or options.lost_poses or options.database_focal_length):
         parser.error(
@@ -70,22 +70,22 @@ def check_place_options(parser: argparse.ArgumentParser, options: argparse.Names
 
 
 def some_path(text: str) -> Path:
-    """Read an option that is a path; a variable that a shell has not set is none."""
+    """Read an option that is a path; an empty one (an unset shell variable) is refused."""
     if not text:
         raise argparse.ArgumentTypeError("got nothing, expected a path")
     try:
         Path(text).stat()
     except OSError as error:
-        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):  # later steps expect neither
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):  # not handled by later steps
             raise argparse.ArgumentTypeError(f"got {text:.200}: {error.strerror}") from error
     return Path(text)
 
 
 def whole_number(least: int, most: int, unit: str) -> Callable[[str], int]:
-    """Return what reads an option that is a whole number."""
+    """Return a function that reads an option that is a whole number."""
 
     def read(text: str) -> int:
-        """Return the number of a text, for argparse."""
+        """Return the number that a text stands for, for argparse."""
         if not (text.isdecimal() and least <= int(text) <= most):
             raise argparse.ArgumentTypeError(f"got {text}, expected {least} to {most} {unit}")
         return int(text)
@@ -113,7 +113,7 @@ def _between(text: str, least: float, most: float, unit: str = "") -> float:
 
 @contextmanager
 def chosen_place(options: argparse.Namespace) -> Iterator[Place]:
-    """Yield the place of a scene and a run, of a map, or one that is made of images.
+    """Yield the place of a scene and a run, of a map, or of a folder of images with poses.
 
     Raises:
         InputError: there is none, or it cannot be made.
@@ -141,15 +141,15 @@ def _as_asked(place: Place, options: argparse.Namespace) -> Place:
 
 
 def find_place(results: Path | None, scene: str, run: str) -> Path:
-    """Return the file of a place, a scene and a run.
+    """Return the file of the place of a scene and a run.
 
     Args:
-        results: a dataset's folder of results; by default the one in ``results/`` that has both.
+        results: a dataset's folder of results; None: the one in ``results/`` that has both.
         scene: name.
         run: name.
 
     Raises:
-        InputError: none has them, or several have; the message lists what there is.
+        InputError: no folder has them, or several have; the message lists what there is.
     """
     folders = [results] if results else list(Path("results").glob("*"))
     places = [path for folder in folders for path in folder.glob("runs/*/places/*.json")]
@@ -161,14 +161,14 @@ def find_place(results: Path | None, scene: str, run: str) -> Path:
         )
     if not found:
         raise InputError(
-            f"{results or 'results'}: has no scene {scene!r} with a run {run!r}; there are scenes: "
-            f"{listed(path.stem for path in places)}; and runs: "
-            f"{listed(path.parents[1].name for path in places)}. Choose one of them, run its "
-            "pipeline (./relposegnn run CONFIG models), or name its results with --results"
+            f"{results or 'results'}: has no scene {scene!r} with a run {run!r}; found the scenes: "
+            f"{listed(path.stem for path in places)}; and the runs: "
+            f"{listed(path.parents[1].name for path in places)}. Choose one of them, run the "
+            "pipeline (./relposegnn run CONFIG models), or name the results folder with --results"
         )
     return found[0]
 
 
 def listed(names: Iterable[object]) -> str:
-    """Return names for a message."""
+    """Return names as a list for a message."""
     return ", ".join(sorted({str(name) for name in names})) or "none"

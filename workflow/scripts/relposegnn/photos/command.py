@@ -1,4 +1,4 @@
-"""The command ``localise``: photos in, their poses out, by files in a results folder or a map."""
+"""The command ``localise``: find the poses of photos, with a results folder, a map or a place."""
 
 import argparse
 import logging
@@ -25,7 +25,7 @@ FILES = """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return 0, or 1 with a message where the user's input is wrong."""
+    """Run the command; return 0, or 1 with a message if the user's input is wrong."""
     leave_cores_to_others()  # before torch is loaded
     options = read_options(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
@@ -34,10 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stream = options.camera is not None or options.watch is not None or _a_video(options)
         if options.every > 1 and (not stream or options.watch is not None):
             raise InputError(
-                f"--every {options.every}: is for a video or a camera, got photos; leave it out"
+                f"--every {options.every}: got photos, expected a video or a camera; leave it out"
             )
         if options.map is not None:
-            _refuse_missing(options, stream)  # to make a place may take minutes
+            _refuse_missing(options, stream)  # now, because making a place may take minutes
         with chosen_place(options) as place:
             print(f"{tell_quality(read_calibration(place.calibration))}\n", flush=True)
             (_localise_stream if stream else _localise)(options, place)
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _a_video(options: argparse.Namespace) -> bool:
-    """Return whether the one thing to localise is a video."""
+    """Return whether the input is a single video."""
     if len(options.photos) != 1:
         return False
     from .sources import is_video
@@ -60,7 +60,7 @@ def _a_video(options: argparse.Namespace) -> bool:
 
 
 def _refuse_missing(options: argparse.Namespace, stream: bool) -> None:
-    """Check that what is to be localised is there; InputError where it is not."""
+    """Raise InputError if the photos, the video or the watched folder do not exist."""
     if options.watch is not None:
         refuse_no_folder(options.watch, "the folder that photos come to")
     elif not stream:
@@ -85,7 +85,7 @@ def _localise(options: argparse.Namespace, place: Place) -> None:
 
 
 def _tell_files(options: argparse.Namespace, more: str = "") -> None:
-    """Print which files hold the results, and what they are."""
+    """Print which files hold the results, and what each holds."""
     print(f"\nIn {options.output}:{FILES}{more}")
     for name in dict.fromkeys(options.format):
         file = "colmap/" if name == "colmap" else f"{name}.txt"
@@ -93,7 +93,7 @@ def _tell_files(options: argparse.Namespace, more: str = "") -> None:
 
 
 def _refuse_unread(source: str, unread: int, photos: int) -> None:
-    """Raise InputError where some of the photos could not be read."""
+    """Raise InputError if some of the photos could not be read."""
     if unread:
         raise InputError(
             f"{source}: {unread} of {photos} photos cannot be read and have no pose, see above; "
@@ -102,7 +102,7 @@ def _refuse_unread(source: str, unread: int, photos: int) -> None:
 
 
 def _localise_stream(options: argparse.Namespace, place: Place) -> None:
-    """Localise what comes from a video, a camera or a folder, and print each pose at once."""
+    """Localise what a video, a camera or a watched folder delivers; print each pose at once."""
     from .localiser import Localiser
     from .sources import camera_frames, video_frames, watched_photos
     from .streaming import localise_stream

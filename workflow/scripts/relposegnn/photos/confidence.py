@@ -1,9 +1,9 @@
-"""How far an estimated pose can be trusted: the probability that it is right to within limits.
+"""How far an estimated pose can be trusted: the probability that its errors are within limits.
 
-Two questions. Is the photo of this place? A pose that matches refine answers it; elsewhere
-recognition does: is the most similar database image as similar to the photo as the database's
-images are to each other? And if it is, are its errors within the limits? The errors that are stated
-with the pose tell, see ``calibration``. The confidence is the product.
+The confidence is the product of two probabilities. First, that the photo shows this place: 1 if
+matches have refined the pose; otherwise recognition decides, whether the photo is as similar to the
+most similar database image as the database's images are to each other. Second, that the errors are
+within the limits, which follows from the stated errors, see ``calibration``.
 """
 
 from typing import NamedTuple
@@ -12,14 +12,14 @@ import numpy as np
 
 from ..calibration import StatedErrors, probability_within
 
-SAMPLE = 512  # database images that stand for all, evenly spread
+SAMPLE = 512  # database images that represent all, evenly spread
 
 
 class SimilarityScale(NamedTuple):
     """What similarities mean in one database.
 
     Attributes:
-        unrelated: median similarity of two of its images.
+        unrelated: median similarity of any two of its images.
         related: median similarity of an image to the most similar other one.
     """
 
@@ -45,9 +45,9 @@ def similarity_scale(descriptors: np.ndarray) -> SimilarityScale:
 
 
 def recognition(similarity: np.ndarray, scale: SimilarityScale) -> np.ndarray:
-    """Return where best similarities (G,) lie between unrelated, 0, and related, 1.
+    """Return where best similarities (G,) lie between ``unrelated`` (0) and ``related`` (1).
 
-    1 too where all of the database is alike: then nothing is known, and nothing speaks against it.
+    If all images of the database are alike, nothing can be said against the photo: 1.
     """
     span = scale.related - scale.unrelated
     if span <= 0:
@@ -67,7 +67,7 @@ def confidence(
     Args:
         similarity: (G,) to the most similar database image.
         scale: of similarities in this database.
-        points: (G,) by which matches with the database have refined the pose; 0: it is not.
+        points: (G,) matched points by which the pose was refined; 0: it was not.
         stated: errors of G poses.
         within: the limits, metres and degrees.
     """

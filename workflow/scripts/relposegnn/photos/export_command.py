@@ -1,4 +1,4 @@
-"""The command ``export-map``: a place of a results folder as one file that works anywhere."""
+"""The command ``export-map``: write a place of a results folder as one file that works anywhere."""
 
 import argparse
 import signal
@@ -12,7 +12,7 @@ from .place import FILES, Place, read_place
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return 0, or 1 with a message where the user's input is wrong."""
+    """Run the command; return 0, or 1 with a message if the user's input is wrong."""
     leave_cores_to_others()  # before torch is loaded
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     options = _parser().parse_args(arguments)
@@ -36,12 +36,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _keep_files_of(place: Place, output: Path) -> None:
-    """Refuse to write over a file that a place is of."""
+    """Refuse to overwrite a file of the place itself."""
     own = [path for name in FILES if (path := getattr(place, name)) is not None and path.exists()]
     if output.exists() and any(output.samefile(path) for path in own):
         raise InputError(
             f"{output}: is a file of the place itself, expected another name, such as "
-            "garage.map; choose one"
+            "garage.map; choose one with --output"
         )
 
 

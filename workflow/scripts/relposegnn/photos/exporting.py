@@ -1,4 +1,4 @@
-"""The table of photos, written, and accepted ones in formats of other programs: docs/formats.md."""
+"""Write the table of photos, and accepted photos in other programs' formats: docs/formats.md."""
 
 import logging
 import math
@@ -27,7 +27,7 @@ from .table import POSE
 logger = logging.getLogger(__name__)
 
 REMARK = "Photos that were accepted, estimated by relposegnn."
-# Files beside ``poses.csv``, by folder; the last one tells by its first line that they are ours.
+# Files beside ``poses.csv``, by folder. The first line of the last one shows that they are ours.
 LISTS = {
     "colmap": ("cameras.txt", "points3D.txt", "images.txt"),
     "": ("poses.txt", "hloc.txt", "ace.txt", "photos.png", "images.txt"),
@@ -35,9 +35,9 @@ LISTS = {
 
 
 def remove_earlier(output_folder: str | Path) -> None:
-    """Remove what an earlier run left beside ``poses.csv``: it is of other photos than a new one.
+    """Remove what an earlier run, possibly of other photos, left beside ``poses.csv``.
 
-    Other files stay, and so does a COLMAP model of the user's own.
+    Other files stay, and so does a COLMAP model that the user has put there.
     """
     for below, names in LISTS.items():
         folder = Path(output_folder, below)
@@ -47,12 +47,12 @@ def remove_earlier(output_folder: str | Path) -> None:
             with disk_errors_named(path):
                 path.unlink(missing_ok=True)
         if below:
-            with suppress(OSError):  # there is more in it
+            with suppress(OSError):  # the folder holds other files
                 folder.rmdir()
 
 
 def _is_ours(images: Path) -> bool:
-    """Return whether an ``images.txt`` is of photos that were localised."""
+    """Return whether an ``images.txt`` was written by a run of ours."""
     try:
         with images.open(encoding="utf-8", errors="replace") as file:
             return file.readline().strip() == f"# {REMARK}"
@@ -61,14 +61,14 @@ def _is_ours(images: Path) -> bool:
 
 
 def accepted_poses(table: pd.DataFrame) -> PoseList:
-    """Return the poses that a table of photos, see ``Localiser.localise``, has accepted."""
+    """Return the accepted poses of a table of photos, see ``Localiser.localise``."""
     accepted = table[table["accepted"]]
     poses = accepted[POSE].to_numpy()
     return PoseList(list(accepted["image"]), poses[:, :3], poses[:, 3:], REMARK)
 
 
 def write_table(table: pd.DataFrame, file: Path | TextIO, header: bool = True) -> None:
-    """Write rows of ``poses.csv``, see ``Localiser.localise``: numbers in full, as in the lists."""
+    """Write rows of ``poses.csv``, see ``Localiser.localise``, with numbers in full precision."""
     written = table.assign(accepted=table["accepted"].map({True: "true", False: "false"}))
     written.to_csv(file, index=False, header=header)
 
@@ -81,7 +81,7 @@ def write_lists(
     Args:
         table: of photos, see ``Localiser.localise``.
         output_folder: to write to.
-        seconds: of each accepted one, ascending; None: they are counted.
+        seconds: of each accepted photo, ascending; None: running numbers are written.
     """
     poses, folder = accepted_poses(table), Path(output_folder)
     clock = () if seconds is None else (seconds, "in seconds")
@@ -90,7 +90,7 @@ def write_lists(
 
 
 def check_formats(formats: Collection[str]) -> None:
-    """Raise InputError where one of the formats that are wanted is none of ``FORMATS``."""
+    """Raise InputError if one of the requested formats is not in ``FORMATS``."""
     asked = [formats] if isinstance(formats, str) else formats
     if unknown := ", ".join(name for name in asked if name not in FORMATS):
         raise InputError(f"formats: got {unknown}, expected some of {', '.join(FORMATS)}")
@@ -99,13 +99,13 @@ def check_formats(formats: Collection[str]) -> None:
 def write_formats(table: pd.DataFrame, output_folder: str | Path, formats: Collection[str]) -> None:
     """Write accepted photos as a COLMAP model ``colmap/``, and as ``hloc.txt`` and ``ace.txt``.
 
-    ACE's confidence is the number of points that a pose was refined by. A camera is that of the
-    photo turned as its pose has it.
+    ACE's confidence is the number of points by which the pose was refined. Cameras are those of the
+    photos turned as their poses have it.
 
     Args:
         table: of photos, see ``Localiser.localise``.
         output_folder: to write to.
-        formats: those of ``exchange.pose_formats.FORMATS`` that are wanted.
+        formats: to write, of ``exchange.pose_formats.FORMATS``.
     """
     if not formats:
         return
@@ -113,7 +113,7 @@ def write_formats(table: pd.DataFrame, output_folder: str | Path, formats: Colle
     cameras = [Pinhole(*row) for row in accepted[CAMERA].itertuples(index=False)]
     if unknown := sum(math.isnan(camera.fx) for camera in cameras):
         logger.warning(
-            "%s: focal lengths of %d photos are unknown, %s longer sides are written for them; "
+            "%s: the focal lengths of %d photos are unknown, and written as %s longer sides; "
             "give --focal-length",
             *(folder, unknown, GUESSED_LENGTH),
         )

@@ -1,4 +1,4 @@
-"""Photos as a user has them: any size, any orientation, in a folder of any depth."""
+"""A user's photos: files of any size and orientation, in a folder and its sub-folders."""
 
 import logging
 import math
@@ -28,19 +28,19 @@ from ..runtime import InputError
 logger = logging.getLogger(__name__)
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".heic", ".heif"}
-SHOWN_NAMES = 5  # of photos; more are counted
+SHOWN_NAMES = 5  # of photos in a message
 PATTERN = re.compile(r"[*?[]")
-UNREADABLE = re.compile("[\ud800-\udfff]")  # bytes of a name that are no text
+UNREADABLE = re.compile("[\ud800-\udfff]")  # stands for bytes of a name that are not UTF-8
 Size = tuple[int, int]  # (width, height) in pixels
 
 
 class PhotoError(InputError):
-    """A photo cannot be read: no fault of the place, and others may follow."""
+    """A photo cannot be read: the place is not at fault, and other photos may follow."""
 
 
 @contextmanager
 def reading_photo() -> Iterator[None]:
-    """Raise what is wrong with a photo as a ``PhotoError``."""
+    """Turn an ``InputError`` into a ``PhotoError``."""
     try:
         yield
     except InputError as error:
@@ -48,15 +48,15 @@ def reading_photo() -> Iterator[None]:
 
 
 class Photo(NamedTuple):
-    """A photo, seen by the descriptor and by the network.
+    """A photo as the descriptor and the network see it.
 
     Attributes:
-        describing: (H, W, 3) uint8 RGB in the size of the descriptor.
-        seen: (H, W, 3) uint8 RGB in the size that the network or its encoder sees.
+        describing: (H, W, 3) uint8 RGB, in the descriptor's size.
+        seen: (H, W, 3) uint8 RGB, in the size that the network or its encoder sees.
         size: of the whole photo, turned.
-        frame: (width, height) of what is seen, with the aspect of the packed frames: the photo's
-            own, or larger, its edges continued.
-        focal_length: in longer sides of the photo; NaN where it is unknown.
+        frame: (width, height) of what is seen, in pixels of the photo, with the aspect ratio of the
+            packed frames: the photo's size, or more if the photo is extended at its edges.
+        focal_length: in longer sides of the photo; NaN: unknown.
     """
 
     describing: np.ndarray
@@ -69,11 +69,11 @@ class Photo(NamedTuple):
 def find_photos(folder: str | Path, tell: int = logging.WARNING) -> list[str]:
     """Return the photos in a folder and its sub-folders, as sorted paths relative to it.
 
-    A file stands for itself alone, by its name; a pattern such as ``trip/*.jpg`` for what it
-    matches. Links to other folders are followed.
+    ``folder`` may also be a single photo, or a pattern such as ``trip/*.jpg``, for the photos that
+    it matches. Links to other folders are followed.
 
-    Hidden files and folders are not looked at; files of other kinds are counted in the log, and
-    links that lead nowhere are told, at the level ``tell`` or below.
+    Hidden files and folders are ignored. The number of other files and broken links are logged, at
+    most at the level ``tell``.
 
     Raises:
         InputError: there is no such folder, or no photo in it.
@@ -85,10 +85,10 @@ def find_photos(folder: str | Path, tell: int = logging.WARNING) -> list[str]:
     if not folder.exists() and base != folder:
         return _matching(base, folder)
     if not folder.is_dir():
-        found = "is no photo that can be read" if folder.exists() else "no such file or folder"
+        found = "is not a readable photo" if folder.exists() else "no such file or folder"
         raise InputError(
-            f"{folder}: {found}, expected a photo or a folder of photos (JPEG, PNG or HEIC); a "
-            "video is localised alone"
+            f"{folder}: {found}, expected a photo or a folder of photos (JPEG, PNG or HEIC); "
+            "localise a video by itself, without other files"
         )
     below = files_below(folder, lambda level, *told: logger.log(min(level, tell), *told))
     relative = [path.relative_to(folder) for path in below]
@@ -112,14 +112,14 @@ def _matching(base: Path, asked: Path) -> list[str]:
     """Return the photos that a pattern matches, as sorted paths relative to the folder before it.
 
     Raises:
-        InputError: it is no pattern, or matches none.
+        InputError: the pattern is invalid, or matches no photo.
     """
     pattern = asked.relative_to(base)
-    # Some versions of Python refuse it, others take it for one asterisk.
+    # Some versions of Python refuse such a part, others take ** for one asterisk.
     if wrong := [part for part in pattern.parts if "**" in part and part != "**"]:
         raise InputError(
-            f"{asked}: is no pattern, ** beside other characters in {wrong[0]!r}, expected "
-            "one as trip/*.jpg or trip/**/*.jpg; correct it"
+            f"{asked}: is not a valid pattern: ** beside other characters in {wrong[0]!r}, "
+            "expected a pattern like trip/*.jpg or trip/**/*.jpg; correct it"
         )
     found = [path for path in base.glob(str(pattern)) if path.is_file()]
     photos = [path for path in found if path.suffix.lower() in SUFFIXES]
@@ -132,22 +132,22 @@ def _matching(base: Path, asked: Path) -> list[str]:
 
 
 def check_names(folder: str | Path, photos: Sequence[str]) -> None:
-    """Check that names can stand in tables: Python has bytes that are no text in its own way.
+    """Check that names can be written to tables, where bytes that are not UTF-8 cannot stand.
 
     Raises:
         InputError: they cannot.
     """
     if wrong := [ascii(name) for name in photos if UNREADABLE.search(name)]:
         raise InputError(
-            f"{folder}: names of {len(wrong)} photos are no text, expected UTF-8: "
+            f"{folder}: names of {len(wrong)} photos are not text, expected UTF-8: "
             f"{', '.join(wrong[:SHOWN_NAMES])}; rename them"
         )
 
 
 def folder_of(photos: str | Path) -> Path:
-    """Return the folder that ``find_photos`` names photos in: of a pattern, the one before it.
+    """Return the folder that the names of ``find_photos`` are relative to.
 
-    What there is by its name is no pattern, whatever brackets it has.
+    For a pattern, this is the folder before it. A name with brackets that exists is not a pattern.
     """
     photos = Path(photos)
     if photos.is_file():
@@ -159,13 +159,13 @@ def folder_of(photos: str | Path) -> Path:
 
 
 def requested_photos(given: str | Path | Sequence[str | Path]) -> tuple[Path, list[str]]:
-    """Return the folder that has all the photos that were asked for, and their names in it.
+    """Return a folder that holds all requested photos, and the photos' names in it.
 
     Args:
         given: one file, folder or pattern, or several.
 
     Raises:
-        InputError: as ``find_photos``, of one of them; or there is none.
+        InputError: nothing is given, or see ``find_photos``.
     """
     given = [given] if isinstance(given, str | Path) else given
     if not given:
@@ -188,22 +188,22 @@ def read_photo(
     focal_length: float | None = None,
     orientation: int = UPRIGHT,
 ) -> Photo:
-    """Return a photo in two sizes, with the aspect of the packed frames.
+    """Return a photo in two sizes, with the aspect ratio of the packed frames.
 
-    It is turned as its EXIF orientation says, and then as the database's images are stored: a phone
-    stores the sensor's rows as they come, and how it was held in a tag. A photo of the scene's own
-    camera is resized exactly as the frames were. One of another aspect lies in the middle of a
-    frame that is just large enough for it, and its edges are continued to those of the frame: a
-    part of what a camera saw has the scale of the whole then.
+    The photo is turned as its EXIF orientation says, and then as the database's images are stored,
+    because phones store the rows as the sensor delivers them, and put into a tag how the phone was
+    held. A photo of the scene's own camera is resized exactly as the frames were. A photo of
+    another aspect ratio is put into the middle of the smallest frame that contains it, and extended
+    at its edges to fill the frame. A part of a picture then has the scale of the whole.
 
     Args:
         path: of the photo, or the photo itself.
         describing: size for the descriptor.
         seen: size for the network.
         packed: size of the packed frames.
-        crop: share of what the descriptor sees that is left of it, see ``images.crop_centre``.
-        focal_length: in longer sides of the photo; None: as its EXIF says.
-        orientation: EXIF's, of the database's images.
+        crop: share of the width and height that the descriptor sees, see ``images.crop_centre``.
+        focal_length: in longer sides of the photo; None: from its EXIF.
+        orientation: EXIF orientation of the database's images.
 
     Raises:
         PhotoError: as ``images.open_image``.
@@ -225,23 +225,23 @@ def read_photo(
 
 
 def exif_focal_length(image: Image.Image) -> float:
-    """Return the focal length that a photo's EXIF tells, in longer sides; NaN: none that can be.
+    """Return the focal length in a photo's EXIF, in longer sides; NaN: none, or impossible.
 
-    EXIF has it in millimetres for a picture as large across as 36 x 24 mm.
+    EXIF gives it in millimetres, for a picture whose diagonal is that of 36 x 24 mm.
     """
     try:
         told = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm)
-        millimetres = float(told or 0)  # which is EXIF's own word for unknown
-    except DECODING_ERRORS:  # of damaged tags: the pixels may be whole
+        millimetres = float(told or 0)  # in EXIF, 0 means unknown
+    except DECODING_ERRORS:  # the tags are damaged; the pixels may be intact
         return math.nan
     length = millimetres / math.hypot(36, 24) * math.hypot(*image.size) / max(image.size)
     return length if FOCAL_LENGTHS[0] <= length <= FOCAL_LENGTHS[1] else math.nan
 
 
 def frame_around(size: Size, packed: Size) -> tuple[float, float]:
-    """Return the (width, height) of the least frame around a photo with packed frames' aspect.
+    """Return the (width, height) of the smallest frame of the packed aspect ratio around a photo.
 
-    The photo's own where packing it would give that size, which is rounded.
+    The photo's own size if resizing it for packing would give the packed size, which is rounded.
     """
     width, height = size
     if resized_shape(width, height, min(packed)) == packed:
@@ -251,9 +251,9 @@ def frame_around(size: Size, packed: Size) -> tuple[float, float]:
 
 
 def _framed(image: Image.Image, size: Size, frame: tuple[float, float]) -> np.ndarray:
-    """Return what lies in a frame around the middle of an image, (H, W, 3) uint8 of some size.
+    """Return what a frame around the middle of an image shows, (H, W, 3) uint8, resized to a size.
 
-    Where the frame is larger than the image, the image's edges go on.
+    Where the frame is larger than the image, the image's edges are repeated.
     """
     kept = [min(sides) for sides in zip(frame, image.size, strict=True)]
     left, upper = ((own - side) / 2 for own, side in zip(image.size, kept, strict=True))

@@ -1,4 +1,4 @@
-"""A place that stays loaded: photos in, their poses and errors out, as often as one likes."""
+"""A place that stays loaded and localises photos, in any number of calls."""
 
 import itertools
 import logging
@@ -41,7 +41,7 @@ from .place import Place
 from .refining import PhotoRefiner
 from .retrieval import PhotoRetrieval, neighbours_of_photos
 from .table import NO_PHOTOS, POSE
-from .table import Localised as Localised  # for who takes it
+from .table import Localised as Localised  # re-exported
 from .unchanged import Unchanged
 
 logger = logging.getLogger(__name__)
@@ -51,13 +51,13 @@ KEPT_IMAGES = 256  # of the database, as the network sees them; up to 0.5 MB eac
 
 
 class _Recognised(NamedTuple):
-    """Photos, by what they look like.
+    """N photos after retrieval and encoding.
 
     Attributes:
         seen: what the network sees of them.
         ranked: (N, K) database images, most similar first.
-        similarity: (N,) to the first of them.
-        cameras: that took them, as far as is known.
+        similarity: (N,) to the most similar database image.
+        cameras: what is assumed of their cameras.
     """
 
     seen: torch.Tensor | StoredMaps
@@ -69,23 +69,24 @@ class _Recognised(NamedTuple):
 class Localiser:
     """Localises photos in a place; ``with``, or ``close``, closes its files.
 
-    Everything of the database is read once: the descriptors where they are small enough for it, key
-    points when they are needed first. Threads may share it, and take turns; a process that is
-    forked loads a place of its own.
+    Everything of the database is read once: the descriptors if they are small enough, key points
+    when they are first needed. Threads may share a ``Localiser``, and take turns. A forked process
+    has to make its own.
     """
 
-    _turn = threading.RLock()  # of all: how many threads libraries use is the whole process's
+    # Shared by all instances: the number of threads that libraries use is set per process.
+    _turn = threading.RLock()
 
     def __init__(self, place: Place, device: torch.device, workers: int = 1) -> None:
         """Load a place.
 
         Args:
-            place: that photos show.
+            place: that the photos show.
             device: to compute on.
             workers: threads that read and refine photos.
 
         Raises:
-            InputError: a file of the place cannot be read, or they do not belong together.
+            InputError: a file of the place cannot be read, or its files do not belong together.
         """
         if not 0 <= place.minimum_confidence <= 1:
             raise InputError(f"minimum confidence is {place.minimum_confidence}, expected 0 to 1")
@@ -101,21 +102,21 @@ class Localiser:
         self._known_cameras = KDTree(self.frames.poses("train")[rows, :3, 3])
         if REFINED in self._calibration and SOLVED not in self._calibration:
             logger.warning(
-                "%s: has no scale of the errors of photos whose focal length is solved for: they "
-                "are not stated, and no photo is accepted without --focal-length; calibrate anew, "
+                "%s: has no error scale for photos whose focal length is solved for. Without "
+                "--focal-length, no errors are stated and no photo is accepted; calibrate again, "
                 "or make the place or its map again",
                 place.calibration,
             )
         model = model.to(device, memory_format=torch.channels_last)
         self._images = SceneImages(model, self.frames, place.features, KEPT_IMAGES)
         self._retrieval = PhotoRetrieval(place, self.frames, device, workers)
-        self._beside = ThreadPoolExecutor(1)  # describes what is encoded meanwhile
-        self._told_aspects: set[float] = set()  # of photos, width / height
+        self._beside = ThreadPoolExecutor(1)  # describes photos while they are encoded
+        self._told_aspects: set[float] = set()  # width / height of photos, already logged
         self._refiner = PhotoRefiner(self.frames, place.images) if place.images else None
         self._process: int | None = os.getpid()  # None: closed
 
     def __enter__(self) -> Self:
-        """Return itself."""
+        """Return this object."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -123,7 +124,7 @@ class Localiser:
         self.close()
 
     def close(self) -> None:
-        """Close the files of the place, once what other threads have asked is answered."""
+        """Close the files of the place, after the calls of other threads have returned."""
         if self._process != os.getpid():
             return
         with self._turn:
@@ -133,17 +134,17 @@ class Localiser:
             self._retrieval.close()
 
     def check(self) -> None:
-        """Check that photos can be localised still.
+        """Check that photos can still be localised.
 
         Raises:
-            InputError: it was closed, or is another process's; ``ChangedError``: a file of the
-                place has changed meanwhile.
+            InputError: this object was closed, or belongs to another process; ``ChangedError``: a
+                file of the place has changed since it was loaded.
         """
         if self._process != os.getpid():
             found = "was closed" if self._process is None else "was loaded by another process"
             raise InputError(
                 f"the place {self.frames.scene!r} {found}, expected one that this process has "
-                "opened; make another Localiser here"
+                "open; make another Localiser here"
             )
         self._files.check()
 
@@ -153,28 +154,29 @@ class Localiser:
         names: Sequence[str] | str | None = None,
         focal_length: float | None = None,
     ) -> Localised:
-        """Return the poses of N photos in their order, each as it would be alone, but for rounding.
+        """Return the poses of N photos, in their order, independent of each other but for rounding.
 
-        A row per photo: ``image``; ``tx ty tz`` in metres, ``qw qx qy qz``, camera-to-world, the
-        aggregate of all edges into it, refined where the place is prepared for that, not finite
-        where it failed; ``confidence``; ``accepted``; ``sigma_m``, ``sigma_deg``, errors that hold
-        in 68 % of the cases, and ``sigma95_m``, ``sigma95_deg``, in 95 %; ``similarity`` to the
-        ``nearest`` database image; ``spread_m``, ``spread_deg``, medians between two edges'
-        estimates; ``points`` by which the pose was refined, 0 where it was not; and the camera,
-        ``width height fx fy cx cy`` in pixels of the photo turned as its pose has it, as matches
-        have it where the pose was refined.
+        The table has a row per photo: ``image``; the camera-to-world pose, ``tx ty tz`` in metres
+        and ``qw qx qy qz``, which is the aggregate of all edges into the photo, refined if the
+        place is prepared for that, and not finite if it failed; ``confidence``; ``accepted``;
+        errors that hold in 68 % of the cases, ``sigma_m``, ``sigma_deg``, and in 95 %,
+        ``sigma95_m``, ``sigma95_deg``; ``similarity`` to the ``nearest`` database image;
+        ``spread_m``, ``spread_deg``, median differences between two edges' estimates; ``points`` by
+        which the pose was refined, 0 if it was not; and the camera, ``width height fx fy cx cy`` in
+        pixels of the photo turned as its pose has it: as found by matches if the pose was refined,
+        else as assumed.
 
         Args:
-            photos: JPEG, PNG and HEIC files, or images in memory, upright, Pillow's or arrays
-                (H, W, 3) uint8 RGB or (H, W) uint8 grey; or a single one.
-            names: that the table calls them by; None: those of the files, of others their numbers,
-                from 0. A name and the seed of the place's sampling fix the neighbours of a photo.
-            focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
+            photos: JPEG, PNG and HEIC files, or upright images in memory: Pillow images, or arrays
+                (H, W, 3) uint8 RGB or (H, W) uint8 grey; or a single one of these.
+            names: for the table; None: those of the files, and numbers from 0 for other photos. A
+                name and the seed of the place's sampling determine the photo's neighbours.
+            focal_length: of the photos, in longer sides; None: from EXIF, else the database's.
 
         Raises:
-            InputError: a photo is none, there are not as many names, the focal length is none, or
-                an image of the place cannot be read, see also ``check``; ``PhotoError``: a photo
-                cannot.
+            InputError: a photo is not of these types, the number of names differs, the focal length
+                is impossible, an image of the place cannot be read, or see ``check``;
+                ``PhotoError``: a photo cannot be read.
         """
         self.check()
         check_focal_length(focal_length)
@@ -182,11 +184,11 @@ class Localiser:
         if not paths:
             return Localised(NO_PHOTOS.copy(), np.empty((0, 3, 3)))
         with self._turn:
-            self.check()  # in its turn
+            self.check()  # again: it may have been closed while this call waited
             try:
                 known = self._recognise(paths, focal_length)
                 refined, told, stated = self._estimate(paths, names, known)
-            finally:  # what cannot be read may be a file that has changed
+            finally:  # a file that has changed may be the cause of an error
                 self.check()
         table = self._tabulate(names, known, refined, told, stated)
         return Localised(table, np.stack([each.centre for each in refined]))
@@ -206,7 +208,7 @@ class Localiser:
         sure = confidence(known.similarity, scale, points, stated, within)
         sure[np.isnan(poses[:, 0])] = 0
         nearest = [self.frames.name("train", row) for row in known.ranked[:, 0]]
-        return pd.DataFrame(  # made at once: a column that is added costs as much as all of them
+        return pd.DataFrame(  # made at once: adding one column costs as much as making all
             {"image": names}
             | dict(zip(POSE, poses.T, strict=True))
             | {"confidence": sure}
@@ -226,13 +228,13 @@ class Localiser:
         sizes = self._retrieval.size, self._images.size, packed, self._retrieval.crop
         read = partial(read_photo, focal_length=focal_length, orientation=self.frames.orientation)
         reading = map_in_threads(lambda path: read(path, *sizes), paths, self._workers)
-        quiet = len(paths) == 1 or None  # None: unless it goes to a terminal
+        quiet = len(paths) == 1 or None  # None: shown only in a terminal
         progress = iter(tqdm(reading, "reading photos", len(paths), unit="img", disable=quiet))
         blocks, framed = [], []
         while photos := list(itertools.islice(progress, min(PHOTOS_AT_ONCE, self._images.at_once))):
             cameras = self._cameras(photos, focal_length is not None)
             widening = [max(photo.frame) / max(photo.size) for photo in photos]
-            lengths = cameras.focal_lengths / widening  # in longer sides of what is seen
+            lengths = cameras.focal_lengths / widening  # in longer sides of what the network sees
             with one_core_left():
                 described = self._beside.submit(self._retrieval.describe, photos)
                 seen = self._images.encode(np.stack([photo.seen for photo in photos]), lengths)
@@ -247,19 +249,19 @@ class Localiser:
         )
 
     def _tell_other_aspects(self, sizes: list[tuple[int, int]], photos: int) -> None:
-        """Log that some of the photos, of these sizes, have other aspects; each aspect once."""
+        """Log that photos of these sizes have other aspect ratios; each ratio once."""
         aspects = {round(width / height, 2) for width, height in sizes}
         if aspects <= self._told_aspects:
             return
         self._told_aspects |= aspects
         logger.warning(
-            "%d of %d photos have another aspect than the scene's images, which are packed as "
-            "%d x %d: for the network and for the descriptor their edges are continued",
+            "%d of %d photos have another aspect ratio than the scene's images, which are packed "
+            "as %d x %d: they are extended at their edges for the network and the descriptor",
             *(len(sizes), photos, *self.frames.image_shape[::-1]),
         )
 
     def _cameras(self, photos: Sequence[Photo], exact: bool) -> AssumedCameras:
-        """Return the cameras of photos, whose focal lengths are exact or as EXIF has them."""
+        """Return the cameras of photos, whose focal lengths are exact or from EXIF."""
         sizes = np.array([photo.size for photo in photos])
         frames = np.array([photo.frame for photo in photos])
         told = np.array([photo.focal_length for photo in photos])
@@ -271,7 +273,7 @@ class Localiser:
         names: list[str],
         known: _Recognised,
     ) -> tuple[list[Refined], dict[str, np.ndarray], StatedErrors]:
-        """Return poses, arrays of them as in a predictions file, and the errors that are stated."""
+        """Return poses, the arrays that a predictions file has of them, and the stated errors."""
         neighbours = neighbours_of_photos(names, known.ranked, self.frames, self.place.sampling)
         how = self.place.localization
         candidates = estimate_candidates(self._images, known.seen, neighbours, how.both_directions)

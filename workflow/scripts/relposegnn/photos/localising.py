@@ -1,4 +1,4 @@
-"""A folder of new photos, localised in a place: a table, a map, and lists for other programs."""
+"""Localise a folder of new photos in a place: a table, a map, and lists for other programs."""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -19,7 +19,7 @@ from .table import ABSENT, NO_PHOTOS, Localised
 
 logger = logging.getLogger(__name__)
 
-AT_A_TIME = 500  # photos: some minutes, after which what is localised is written
+AT_A_TIME = 500  # photos, some minutes of work; the results so far are written after each such part
 
 
 def localise_photos(
@@ -33,30 +33,30 @@ def localise_photos(
 ) -> pd.DataFrame:
     """Estimate the pose of every photo in a folder, write the results and return their table.
 
-    ``poses.csv`` has a row for each photo, see ``Localiser.localise``: those that cannot be read
-    have no pose, no similarity and no nearest image, and are told in the log. The map
-    ``photos.png`` shows the others; ``poses.txt`` (TUM) and ``images.txt`` (COLMAP) have the
-    accepted ones. All three lists are written after every ``AT_A_TIME`` photos: a run that is ended
-    leaves what it had then.
+    ``poses.csv`` has a row for each photo, see ``Localiser.localise``. Photos that cannot be read
+    have no pose, no similarity and no nearest image, and are reported in the log. The map
+    ``photos.png`` shows the others; ``poses.txt`` (TUM) and ``images.txt`` (COLMAP) hold the
+    accepted ones. All three lists are written after every ``AT_A_TIME`` photos, so that an
+    interrupted run leaves its results up to then.
 
     Args:
         place: that the photos show.
-        photos: a folder with JPEG, PNG and HEIC files, also in sub-folders; or one such file, or
-            a pattern; or several of all these.
+        photos: a folder with JPEG, PNG and HEIC files, also in sub-folders; one such file; a
+            pattern; or several of these.
         output_folder: to write to, not among the photos.
         device: to compute on.
         workers: threads that read and refine photos.
-        focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
-        formats: further ones to write accepted photos in, see ``exporting.write_formats``.
+        focal_length: of the photos, in longer sides; None: from EXIF, else that of the database.
+        formats: further formats for accepted photos, see ``exporting.write_formats``.
 
     Raises:
-        InputError: no photo can be read, there is none, the files do not belong together, or a
-            format is none of ours.
+        InputError: there is no photo, or none that can be read; the place's files do not belong
+            together; or a format is unknown.
     """
     check_formats(formats)
     photo_folder, names = _requested_photos(photos, output_folder)
     readable = _readable(photo_folder, names, workers)
-    make_folder(output_folder)  # before work that would be lost
+    make_folder(output_folder)  # before any work that would be lost if this fails
     found: list[Localised] = []
     with Localiser(place, device, workers) as localiser:
         for first in range(0, len(readable), AT_A_TIME):
@@ -77,13 +77,13 @@ def localise_photos(
 def _requested_photos(
     photos: str | Path | Sequence[str | Path], output_folder: str | Path
 ) -> tuple[Path, list[str]]:
-    """Return the photos' folder and their names, once the request has been checked."""
+    """Check the request; return the photos' folder and their names."""
     output = Path(output_folder).resolve()
     for given in [photos] if isinstance(photos, str | Path) else photos:
         if Path(given).is_dir() and output.is_relative_to(Path(given).resolve()):
             raise InputError(
-                f"{output_folder}: lies among the photos of {given}, and its photos.png would "
-                "be localised itself the next time; choose another output folder"
+                f"{output_folder}: lies among the photos of {given}, so the next run would "
+                "localise its photos.png, too; choose another output folder"
             )
     return requested_photos(photos)
 
@@ -92,7 +92,7 @@ def _readable(folder: Path, names: list[str], workers: int) -> list[str]:
     """Return the photos that can be read; log what is wrong with each of the others.
 
     Raises:
-        InputError: there is none.
+        InputError: none can be read.
     """
     troubles = zip(names, troubles_of([folder / name for name in names], workers), strict=True)
     found = {name: _trouble_of_name(folder, name) or error for name, error in troubles}
@@ -101,14 +101,14 @@ def _readable(folder: Path, names: list[str], workers: int) -> list[str]:
         logger.error("%s", error)
     if len(bad) == len(names):
         raise InputError(
-            f"{folder}: none of {len(names)} photos can be read, expected one at least; the first: "
+            f"{folder}: none of {len(names)} photos can be read, expected at least one; the first: "
             f"{bad[names[0]]}"
         )
     return [name for name in names if name not in bad]
 
 
 def _trouble_of_name(folder: Path, name: str) -> InputError | None:
-    """Return what is wrong with a photo's name, in the lists of results; None: nothing."""
+    """Return why a photo's name cannot stand in the lists of results; None: it can."""
     try:
         check_names(folder, [name])
     except InputError as error:
@@ -119,20 +119,20 @@ def _trouble_of_name(folder: Path, name: str) -> InputError | None:
 def _localise(
     localiser: Localiser, folder: Path, names: list[str], focal_length: float | None
 ) -> list[Localised]:
-    """Localise photos, in parts; those that went meanwhile have none and are told in the log."""
+    """Localise photos; log those that have become unreadable meanwhile, and leave them out."""
     try:
         return [localiser.localise([folder / name for name in names], names, focal_length)]
     except PhotoError as error:
         if len(names) == 1:
             logger.error("%s", error)
             return []
-    middle = len(names) // 2  # each photo has the pose that it would have alone
+    middle = len(names) // 2  # a photo's pose does not depend on the other photos
     halves = names[:middle], names[middle:]
     return [part for half in halves for part in _localise(localiser, folder, half, focal_length)]
 
 
 def _joined(found: Sequence[Localised]) -> Localised:
-    """Return parts as one."""
+    """Return the parts joined into one."""
     if not found:
         return Localised(NO_PHOTOS, np.empty((0, 3, 3)))
     tables, covariances = zip(*found, strict=True)
@@ -140,9 +140,9 @@ def _joined(found: Sequence[Localised]) -> Localised:
 
 
 def _with_all(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Return a table with a row for each photo, those without one included.
+    """Return a table with a row for each photo, also for those that were not localised.
 
-    Bytes of a name that are no text are escaped: such a photo has no pose.
+    Bytes of a name that are not valid text are escaped; such a photo has no pose.
     """
     rows = table.set_index("image").reindex(names)
     rows.index = [name.encode(errors="backslashreplace").decode() for name in names]
@@ -151,7 +151,7 @@ def _with_all(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
 
 def _write(table: pd.DataFrame, folder: Path) -> None:
-    """Write the table, and lists of the accepted poses."""
+    """Write the table and the lists of accepted poses."""
     write_lists(table, folder)
     with atomic_path(folder / "poses.csv") as partial:
         write_table(table, partial)

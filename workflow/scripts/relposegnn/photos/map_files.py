@@ -1,10 +1,10 @@
-"""A map: all that localising in a place needs, in one file, without an image.
+"""A map: everything that localising in a place needs, in one file, without images.
 
-HDF5 of the kind ``map``. Its groups are files of the pipeline, cut to the database: ``frames``
-(labels alone), ``features`` or, of a network that has its own encoder, ``encoded``,
-``descriptors``, and ``key_points`` where poses are refined. ``files`` holds small files as bytes:
-the model, the describer, the calibration, the camera, and the place's settings. Root attributes:
-``checksum``, CRC-32 of all arrays and attributes, and ``settings``, which tell what it was made of.
+HDF5 of the kind ``map``. Its groups are files of the pipeline, reduced to the database: ``frames``
+(only labels), ``features`` or, for a network with its own encoder, ``encoded``, ``descriptors``,
+and ``key_points`` if poses are refined. ``files`` holds small files as bytes: the model, the
+describer, the calibration, the camera, and the place's settings. Root attributes: ``checksum``, the
+CRC-32 of all arrays and attributes, and ``settings``, which record what the map was made from.
 """
 
 import hashlib
@@ -30,20 +30,20 @@ from ..storage import MAP, create_hdf5, open_hdf5
 from .place import OPTIONAL, Place, read_place, write_place
 
 BLOCK_BYTES = 1 << 24  # read at once
-FILES = ("model", "describer", "calibration", "camera")  # that are kept as bytes
-PARTS = ("frames", "features", "descriptors", "images")  # that are groups
+FILES = ("model", "describer", "calibration", "camera")  # stored as bytes
+PARTS = ("frames", "features", "descriptors", "images")  # stored as groups
 
 
 def export_map(place: Place, map_file: str | Path, workers: int = 1) -> None:
     """Write a place as one file.
 
     Args:
-        place: by whose files photos are localised now.
+        place: to export.
         map_file: to write.
-        workers: threads that find key points, where poses are refined.
+        workers: threads that find key points, if poses are refined.
 
     Raises:
-        InputError: a file of the place, or an image where poses are refined, cannot be read.
+        InputError: a file of the place cannot be read, or, if poses are refined, an image.
     """
     with (
         Frames(place.frames, place.camera) as frames,
@@ -66,11 +66,11 @@ def export_map(place: Place, map_file: str | Path, workers: int = 1) -> None:
 def opened_place(path: str | Path) -> Iterator[Place]:
     """Yield the place of a map, or of a place's own file in a results folder (JSON).
 
-    What is small lies in a temporary folder while the block runs; arrays stay in the map, where
-    they are read when they are needed.
+    Small files are unpacked to a temporary folder while the block runs. Arrays stay in the map, and
+    are read when they are needed.
 
     Raises:
-        InputError: there is no such file, it is damaged or cut short, or of another kind or
+        InputError: there is no such file, it is damaged or truncated, or of another kind or
             version.
     """
     if Path(path).suffix == ".json":
@@ -86,11 +86,11 @@ def opened_place(path: str | Path) -> Iterator[Place]:
 
 
 def checksum(file: h5py.File) -> int:
-    """Return the CRC-32 of all that a map holds, but for the number itself."""
+    """Return the CRC-32 of everything in a map, except the checksum itself."""
     total = 0
 
     def add(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        """Add a group or an array, with its name and attributes."""
+        """Add a group or an array to the checksum, with its name and attributes."""
         nonlocal total
         attributes = {key: str(item.attrs[key]) for key in sorted(item.attrs) if key != "checksum"}
         label = name, attributes, getattr(item, "shape", None), str(getattr(item, "dtype", ""))
@@ -115,7 +115,7 @@ def _blocks(array: h5py.Dataset) -> Iterator[bytes | np.ndarray]:
 
 
 def _check(path: str | Path, file: h5py.File) -> None:
-    """Raise InputError unless a map is whole."""
+    """Raise InputError if a map is damaged."""
     try:
         found, expected = checksum(file), int(file.attrs["checksum"])
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
@@ -128,16 +128,16 @@ def _check(path: str | Path, file: h5py.File) -> None:
 
 
 def _unpack(path: Path, file: h5py.File, folder: Path) -> Place:
-    """Write a map's small files to a folder; return the place that they and the map are.
+    """Write a map's small files to a folder; return the place of these files and the map.
 
-    Paths that the map tells are not followed.
+    Paths in the map are not followed.
     """
     try:
         (folder / "place.json").write_bytes(file["files/place"][:].tobytes())
         told, files = read_place(folder / "place.json"), {}
         for name in FILES:
             if name not in OPTIONAL or getattr(told, name) is not None:
-                own = folder / name  # each in a folder of its own, whatever it is called
+                own = folder / name  # a folder for each file: two may have the same name
                 own.mkdir()
                 stored = file[f"files/{name}"]
                 files[name] = own / (Path(str(stored.attrs["name"])).name or name)
@@ -147,13 +147,13 @@ def _unpack(path: Path, file: h5py.File, folder: Path) -> Place:
             raise InputError(f"{path}: {error}") from error
         if trouble := describe_disk_error(folder / "place", error):
             raise InputError(trouble) from error
-        raise InputError(f"{path}: is no whole map ({error}); export it again") from error
+        raise InputError(f"{path}: is an incomplete map ({error}); export it again") from error
     held = {name: path for name in PARTS if getattr(told, name) is not None}
     return replace(told, **files, **held)
 
 
 def _made_of(place: Place, frames: Frames) -> dict[str, object]:
-    """Return what a map was made of: names, and digests of files."""
+    """Return what a map was made from: names, and digests of files."""
     digests = {}
     for name in (*FILES, "frames", "features", "descriptors"):
         if (path := getattr(place, name)) is not None:
@@ -165,7 +165,7 @@ def _made_of(place: Place, frames: Frames) -> dict[str, object]:
 
 
 def _write_files(group: h5py.Group, place: Place) -> None:
-    """Write the small files of a place, and its settings with paths that mean nothing."""
+    """Write the small files of a place, and its settings, whose paths are placeholders."""
     for name in FILES:
         if (path := getattr(place, name)) is not None:
             group[name] = np.frombuffer(path.read_bytes(), dtype=np.uint8)
@@ -173,7 +173,7 @@ def _write_files(group: h5py.Group, place: Place) -> None:
     with tempfile.TemporaryDirectory() as folder:
         described, held = Path(folder, "place.json"), (*FILES, *PARTS)
         paths = {name: Path(folder, name) for name in held if getattr(place, name) is not None}
-        # Of a network with its own encoder the map has features where the place had images.
+        # For a network with its own encoder, the map has features although the place has none.
         write_place(described, replace(place, **{"features": Path(folder, "features"), **paths}))
         group["place"] = np.frombuffer(described.read_bytes(), dtype=np.uint8)
 
@@ -190,7 +190,7 @@ def _copy_frames(group: h5py.Group, frames_file: Path, frames: Frames) -> None:
 
 
 def _copy_database(group: h5py.Group, path: Path, kind: str) -> None:
-    """Copy a file's arrays of the database; of queries there are none."""
+    """Copy a file's arrays of the database; those of the queries are left empty."""
     with open_hdf5(path, kind) as source:
         group.attrs.update(source.attrs)
         for name, item in source.items():
@@ -201,7 +201,7 @@ def _copy_database(group: h5py.Group, path: Path, kind: str) -> None:
 
 
 def _encode(group: h5py.Group, place: Place, frames: Frames) -> None:
-    """Write what the network sees of the database, image by image, as photos meet it."""
+    """Write what the network sees of the database's images, as a ``Localiser`` computes it."""
     model = load_model(place.model).to(memory_format=torch.channels_last)  # as a Localiser does
     images = SceneImages(model, frames, None)
     for index in range(frames.count("train")):

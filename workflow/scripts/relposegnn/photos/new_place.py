@@ -1,7 +1,7 @@
-"""A place from a folder of images with poses, without training: what the general network needs.
+"""Make a place for the general network from a folder of images with poses, without training.
 
-The pipeline makes it, so that what is there already is not made again: descriptors, features,
-graphs, the camera, and how large errors are, image by image without those around it.
+The workflow makes its files, and keeps those that exist: descriptors, features, graphs, the camera,
+and the errors of localising each image without those taken around it.
 """
 
 import json
@@ -27,7 +27,7 @@ from ..runtime import InputError
 PROJECT = Path(__file__).resolve().parents[4]
 MODEL = PROJECT / "results/general/runs/joint/model.pt"
 DATASET = "maps"
-PATIENCE = 30.0  # seconds that Snakemake has to end, once it is interrupted
+PATIENCE = 30.0  # seconds that an interrupted Snakemake has to end
 
 
 def prepare_place(
@@ -37,16 +37,15 @@ def prepare_place(
     lost_poses: str | None = None,
     focal_length: float | None = None,
 ) -> Path:
-    """Make what photos are localised with from images with poses; return the place's file.
+    """Make a place from images with poses; return the place's file.
 
     Args:
         images: folder of the images and their poses, in any layout of docs/own-places.md; its name
-            is the place's.
+            becomes the place's.
         model: file of a general network; None: the one that ``make general-model`` trains.
         workers: threads, of all steps together.
-        lost_poses: the configuration's ``frames.lost_poses``, ``refuse`` or ``leave_out``; None: as
-            it has it.
-        focal_length: of the images' camera, in longer sides; None: as they tell it, or estimated.
+        lost_poses: ``frames.lost_poses``, ``refuse`` or ``leave_out``; None: the configuration's.
+        focal_length: of the images' camera, in longer sides; None: from the images, or estimated.
 
     Raises:
         InputError: the library is installed without the workflow, there is no such folder, its name
@@ -59,7 +58,7 @@ def prepare_place(
         _refuse_few_images(images, lost_poses)
     command = [sys.executable, "-m", "snakemake", str(place), "--cores", str(workers)]
     command += ["--quiet", "all", "--config", *_settings(images, model, lost_poses, focal_length)]
-    # Its own messages are of jobs and files; those of a step that failed say what is wrong.
+    # Snakemake's own messages are about jobs and files; a failed step says what is wrong itself.
     if _run_to_its_end(command, os.environ | {"PYTHONUNBUFFERED": "1"}):
         if any((PROJECT / ".snakemake/locks").glob("*")):
             raise InputError(
@@ -76,31 +75,31 @@ def prepare_place(
 
 
 def _check_request(images: Path, model: Path) -> None:
-    """Check that a place can be made of images by a network; InputError where it cannot."""
+    """Raise InputError if no place can be made from this folder and this network."""
     refuse_no_folder(images, "a folder of images with poses, or a file that export-map has written")
     if not (PROJECT / "Snakefile").is_file():
         raise InputError(
-            f"{PROJECT}: has no Snakefile, expected a clone of the project: a place is made of a "
-            "folder of images by the workflow, which is no part of the installed library. Make it "
-            "there, and hand it over with export-map"
+            f"{PROJECT}: has no Snakefile, expected a clone of the project: a place is made from a "
+            "folder of images by the workflow, which the installed library does not include. Make "
+            "the place in a clone, and export it with export-map"
         )
     if not re.fullmatch(SCENE_NAME, images.name):
         raise InputError(
-            f"{images}: its name is the place's, expected up to 100 letters, digits, dots, - and "
-            "_; rename it"
+            f"{images}: its name becomes the place's name, expected up to 100 letters, digits, "
+            "dots, - and _; rename the folder"
         )
     if not model.is_file():
         raise InputError(
-            f"{model}: is not there, expected a network for places never seen; train one, with "
+            f"{model}: no such file, expected a general network; train one with "
             '"make general-model", or name its file with --model'
         )
 
 
 def _run_to_its_end(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run Snakemake, which no shell reads; return its exit code.
+    """Run Snakemake, without a shell; return its exit code.
 
-    It is in a session of its own: at a terminal's Ctrl-C it is told by this process, once, and
-    waited for while it ends its jobs and removes its locks.
+    It runs in a session of its own, so that Ctrl-C in a terminal reaches only this process, which
+    passes it on once, and waits while Snakemake ends its jobs and removes its locks.
     """
     how = {"cwd": PROJECT, "env": environment, "start_new_session": True}
     with subprocess.Popen(command, **how) as process:  # noqa: S603
@@ -110,27 +109,27 @@ def _run_to_its_end(command: Sequence[str], environment: Mapping[str, str]) -> i
             process.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(PATIENCE)
-            process.terminate()  # where SIGINT is ignored, as in the background of a script
+            process.terminate()  # SIGINT may be ignored, as in the background of a script
             process.wait()
             raise
 
 
 def _refuse_few_images(images: Path, lost_poses: str | None) -> None:
-    """Refuse a place whose images are too few for a graph, or to tell errors from."""
+    """Refuse a place with too few images for a graph, or for measuring errors."""
     count = len(read_scene(images, lost_poses or REFUSE).train)
     defaults = yaml.safe_load((PROJECT / "config/config.yaml").read_text(encoding="utf-8"))
     fewest = max(defaults["graphs"]["neighbours"] + 1, FEWEST)
     if count < fewest:
         raise InputError(
-            f"{images}: {count} images with poses, expected at least {fewest}: by fewer no error "
-            "can be stated, and no photo is accepted; add more of this place"
+            f"{images}: {count} images with poses, expected at least {fewest}: with fewer, no "
+            "error can be stated and no photo is accepted; add more images of this place"
         )
 
 
 def _settings(
     images: Path, model: Path, lost_poses: str | None, focal_length: float | None
 ) -> list[str]:
-    """Return the configuration of a place, as Snakemake takes it from a command line."""
+    """Return the configuration of a place as command-line arguments of Snakemake."""
     configuration = {
         "dataset": DATASET,
         "scenes": [images.name],
@@ -150,9 +149,9 @@ def _settings(
 
 
 def tell_quality(calibration: Calibration) -> str:
-    """Return in words and figures how well a place can be localised in, by its own images."""
+    """Return text for the user: how accurately images of the place itself were localised."""
     told = {ALL_EDGES: "by the network alone"}
-    if SOLVED in calibration:  # or matches refine next to none, and the network's figures say all
+    if SOLVED in calibration:  # else matches refine hardly any, and the network's figures say all
         told = {SOLVED: "refined by matches", UNREFINED: "not refined, too few matches"} | told
     lines = []
     for name, text in told.items():

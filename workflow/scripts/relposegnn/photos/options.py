@@ -1,4 +1,4 @@
-"""What the command ``localise`` is asked: its options, and which of them go together."""
+"""The options of the command ``localise``, and which of them go together."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ MOST_CAMERAS = 999
 
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options; end the program with a message where they do not go together."""
+    """Return the options; end the program with a message if they do not go together."""
     parser = _parser()
     options = parser.parse_args(arguments)
     check_place_options(parser, options)
     given = [bool(options.photos), options.camera is not None, options.watch is not None]
     if sum(given) != 1:
-        parser.error("expected photos or a video, --camera or --watch, one of them")
+        parser.error("expected exactly one of: photos or a video, --camera, --watch")
     return options
 
 

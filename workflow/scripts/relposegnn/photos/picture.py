@@ -1,4 +1,4 @@
-"""Picture of localised photos: some of them, beside a map of where they were taken."""
+"""Picture of localised photos: a selection of them beside a map of where they were taken."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,10 +31,10 @@ from ..runtime import InputError
 
 SHOWN = 12  # photos with a picture
 PIXELS = 360, 360  # of a picture, at most
-COLOURS = ERROR_COLOURS.reversed()  # dark blue: sure
-CELL, CAPTION, GAP = (1.36, 1.02), 0.36, 0.14  # inches; a cell has a picture, its caption is above
+COLOURS = ERROR_COLOURS.reversed()  # dark blue: confident
+CELL, CAPTION, GAP = (1.36, 1.02), 0.36, 0.14  # inches; a cell is a picture, below its caption
 MARGIN, TOP, AXIS, LEGEND = 0.18, 0.46, 0.66, 0.98  # inches; the legend is below the map
-WIDTH, HEIGHT = 6.8, (2.8, 5.0)  # of the map, inches; its least and greatest height
+WIDTH, HEIGHT = 6.8, (2.8, 5.0)  # of the map, inches; least and greatest height
 HALO = [matplotlib.patheffects.withStroke(linewidth=2, foreground="white")]
 
 
@@ -49,8 +49,8 @@ def plot_photos(
     """Draw localised photos and where they were taken.
 
     Args:
-        table: of ``photos.localise_photos``.
-        photo_folder: that the images of the table lie in.
+        table: of ``localising.localise_photos``, with the photos that were localised.
+        photo_folder: that holds the images of the table.
         frames: the scene's database.
         minimum_confidence: of accepted photos, for the title.
         figure_file: PNG or PDF to write.
@@ -68,7 +68,7 @@ def plot_photos(
 
 
 def _picture_of(photo: Path) -> np.ndarray:
-    """Return a photo, small; an empty picture of one that went after it was localised."""
+    """Return a thumbnail; a white one if the photo disappeared after it was localised."""
     try:
         return np.array(small_image(photo, PIXELS))
     except InputError:
@@ -76,7 +76,7 @@ def _picture_of(photo: Path) -> np.ndarray:
 
 
 def choose_shown(confidence: np.ndarray, count: int = SHOWN) -> np.ndarray:
-    """Return the rows (n) of the photos to show, ascending: all, or evenly spread by confidence."""
+    """Return the rows (n) of photos to show, ascending: all, or evenly spread by confidence."""
     order = np.argsort(confidence, kind="stable")
     spread = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
     return np.sort(order[spread])
@@ -91,15 +91,15 @@ def draw_photos(
     minimum_confidence: float = 0.0,
     covariances: np.ndarray | None = None,
 ) -> Figure:
-    """Return pictures with names and confidences beside the map.
+    """Return a figure of pictures, with names and confidences, beside the map.
 
     Args:
         table: with a row per photo: ``image``, pose, ``confidence`` and ``accepted``.
-        shown: (n) rows whose pictures are drawn, numbered from 1 here and on the map.
-        pictures: n of them, (H, W, 3) uint8 of any size.
+        shown: (n) rows whose pictures are drawn, numbered from 1 on the pictures and the map.
+        pictures: of these n rows, (H, W, 3) uint8 of any size.
         database: (M, 4, 4) poses, camera-to-world, metres.
         title: of the figure.
-        minimum_confidence: of accepted photos, where the colours start.
+        minimum_confidence: of accepted photos; the colour scale starts there.
         covariances: (N, 3, 3) of camera centres, up to a factor; None: no ellipses.
     """
     columns = next(columns for columns in (1, 2, 3) if len(pictures) <= (2, 6, SHOWN)[columns - 1])
@@ -137,14 +137,14 @@ def draw_photos(
 def _draw_photo(
     axes: Axes, picture: np.ndarray, number: int, photo: pd.Series, colour: np.ndarray
 ) -> None:
-    """Draw one photo, framed in the colour of its confidence."""
+    """Draw one photo with a frame in the colour of its confidence."""
     caption = f"{number}  {_shorten(photo['image'])}\nconfidence {photo['confidence']:.2f}"
     draw_picture(axes, picture, caption, colour).set_color(INK if photo["accepted"] else SOFT)
     axes.set_anchor("W")
 
 
 def _draw_cameras(panel: Map, table: pd.DataFrame, rgba: np.ndarray, shown: np.ndarray) -> None:
-    """Draw the photos' cameras as coloured wedges, the surest on top; number the shown ones."""
+    """Draw the cameras as coloured wedges, the most confident on top; number the shown photos."""
     found = table[np.isfinite(table["tx"])].sort_values("confidence")
     colours, centres = rgba[found.index], found[["tx", "ty", "tz"]].to_numpy()
     poses = pose_from_quaternion(centres, found[["qw", "qx", "qy", "qz"]].to_numpy())
@@ -166,7 +166,7 @@ def _draw_cameras(panel: Map, table: pd.DataFrame, rgba: np.ndarray, shown: np.n
 def _draw_ellipses(
     panel: Map, table: pd.DataFrame, rgba: np.ndarray, covariances: np.ndarray
 ) -> None:
-    """Draw where the cameras probably are: the error stated for 95 %, shared among the axes."""
+    """Draw the 95 % error of each position as an ellipse with the shape of its covariance."""
     sizes = np.sqrt(np.trace(covariances, axis1=1, axis2=2))
     for row in np.flatnonzero(np.isfinite(table["tx"]) & np.isfinite(table["sigma95_m"])):
         scale = table["sigma95_m"][row] / sizes[row]
@@ -177,7 +177,7 @@ def _draw_ellipses(
 def _add_legend(
     figure: Figure, place: tuple[float, float], colours: ScalarMappable, remark: str
 ) -> None:
-    """Add the colours' meaning below the map, and a remark."""
+    """Add the colour scale and a remark below the map."""
     left, line = place
     add_colour_bar(figure, (left, line - 0.09, 1.5, 0.09), colours, orientation="horizontal")
     write(figure, (left + 1.62, line), "confidence", size=8)
@@ -185,5 +185,5 @@ def _add_legend(
 
 
 def _shorten(name: str, length: int = 24) -> str:
-    """Return a name that fits above a picture, its start and its end."""
+    """Return a name that fits above a picture; of a long one, the start and the end."""
     return name if len(name) <= length else f"{name[: length // 2 - 1]}…{name[-length // 2 :]}"

@@ -1,6 +1,6 @@
-"""A place: what photos are localised with, as one value and as the small file that describes it.
+"""A place: everything that photos are localised with, as a value and as a small JSON file.
 
-The file is JSON, and names the others relative to itself.
+The file names the other files relative to itself.
 """
 
 import json
@@ -33,20 +33,19 @@ class Place:
     """A scene and a trained run.
 
     Attributes:
-        model: of the run, adapted to the scene where it was not trained on it.
-        frames: of the scene, its database.
-        features: of the scene, where the model's edges are match fields; None elsewhere.
-        descriptors: of the scene; photos are described as these were.
-        describer: vocabulary or checkpoint that they were made with.
-        calibration: what errors the model's estimates have here, see ``calibration``.
+        model: of the run, adapted to the scene if it was not trained on it.
+        frames: of the scene; its database.
+        features: of the scene, if the model's edges are match fields; else None.
+        descriptors: of the scene; photos are described in the same way.
+        describer: vocabulary or checkpoint that the descriptors were made with.
+        calibration: the errors of the model's estimates here, see ``calibration``.
         sampling: how the neighbours of a photo are chosen.
-        candidates: length of the ranking that they are chosen from.
-        minimum_confidence: 0 to 1, of estimates that are accepted.
-        within: metres and degrees that a pose is within, as probably as its confidence says.
+        candidates: length of the ranking that neighbours are chosen from.
+        minimum_confidence: 0 to 1, the least of an accepted estimate.
+        within: metres and degrees; the confidence is the probability that a pose is within them.
         localization: how a pose follows from what the model regresses.
-        camera: of the scene, where the model sees rays or poses are refined by matches; None
-            elsewhere.
-        images: folder of the database's images, where poses are refined; None elsewhere.
+        camera: of the scene, if the model sees rays or poses are refined by matches; else None.
+        images: folder of the database's images, if poses are refined; else None.
     """
 
     model: Path
@@ -65,7 +64,7 @@ class Place:
 
 
 def write_place(place_file: str | Path, place: Place) -> None:
-    """Describe a place."""
+    """Write the file that describes a place."""
     folder, contents = Path(place_file).parent, asdict(place)
     contents["localization"] = place.localization._asdict()
     named = [name for name in FILES if contents[name] is not None]
@@ -75,7 +74,7 @@ def write_place(place_file: str | Path, place: Place) -> None:
 
 
 def read_place(place_file: str | Path) -> Place:
-    """Return a place by its file.
+    """Return the place that a file describes.
 
     Raises:
         InputError: the file cannot be read, or does not describe a place.

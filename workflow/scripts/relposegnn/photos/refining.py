@@ -1,4 +1,4 @@
-"""New photos, refined by matches with the database; their cameras may be unknown."""
+"""Refine the poses of new photos by matches with the database; their cameras may be unknown."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +18,12 @@ from .files import reading_photo
 
 
 class PhotoRefiner:
-    """The images of a database, kept with their key points, to refine photos by."""
+    """The images of a database and their key points, by which photos are refined."""
 
     def __init__(self, frames: Frames, images: Path) -> None:
-        """Take the frames of the scene, their cameras known, and its images.
+        """Take the scene's frames, whose cameras are known, and its images.
 
-        These are a folder, or a map, which holds their key points.
+        ``images`` is a folder of images, or a map, which holds their key points.
         """
         self._frames, self._images, lengths = frames, images, frames.focal_lengths("train")
         find = StoredKeyPoints(images).of if images.is_file() else self._find
@@ -43,12 +43,12 @@ class PhotoRefiner:
         Args:
             paths: of the photos.
             ranked: (N, K) database images, most similar first.
-            priors: their regressed poses.
+            priors: the photos' regressed poses.
             cameras: of the photos.
             workers: threads.
 
         Raises:
-            InputError: an image of the database cannot be read, or, ``PhotoError``, a photo.
+            InputError: an image of the database cannot be read; ``PhotoError``: a photo cannot.
         """
 
         def refine(row: int) -> Refined:
@@ -58,7 +58,7 @@ class PhotoRefiner:
             prior = cameras.assumed(row, priors[row])
             return self._database.refine(own, cameras.focal_lengths[row], ranked[row], prior)
 
-        quiet = len(paths) == 1 or None  # None: unless it goes to a terminal
+        quiet = len(paths) == 1 or None  # None: shown only in a terminal
         refined = map_in_threads(refine, range(len(paths)), workers)
         return list(tqdm(refined, "refining", len(paths), unit="img", disable=quiet))
 

@@ -1,4 +1,4 @@
-"""What a place's database looks like, and which of its images photos are most similar to."""
+"""Retrieval: describe photos, and rank a place's database images by similarity to them."""
 
 from pathlib import Path
 
@@ -21,11 +21,11 @@ from .place import Place
 
 
 class PhotoRetrieval:
-    """Descriptors of a database, and what makes and compares those of photos, until it is closed.
+    """The descriptors of a database, and the describer of photos; close it after use.
 
     Attributes:
         size: (width, height) in pixels at which images are described.
-        crop: the share of their width and height that is.
+        crop: the share of their width and height that is described.
         scale: of similarities in the database.
     """
 
@@ -33,13 +33,13 @@ class PhotoRetrieval:
         """Open the descriptors of a place, with its frames.
 
         Args:
-            place: that photos show.
+            place: that the photos show.
             frames: its frames.
             device: to describe on.
             workers: threads that describe.
 
         Raises:
-            InputError: they do not belong together, or another describer made the descriptors.
+            InputError: the files do not belong together, or another describer made the descriptors.
         """
         self._descriptors = open_hdf5(place.descriptors, "descriptors")
         self._length = _ranking_length(place, frames, self._descriptors)
@@ -53,9 +53,10 @@ class PhotoRetrieval:
         return np.stack(list(self._describer.rows([photo.describing for photo in photos])))
 
     def rank(self, described: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return database images (N, K), most similar to descriptors (N, D) first.
+        """Rank the database for descriptors (N, D).
 
-        And the similarity (N,) of the first.
+        Returns:
+            The database images (N, K), most similar first, and the similarity (N,) of the first.
         """
         ranked, similarity = self._ranker.rank(described, self._length)
         return ranked, similarity[:, 0]
@@ -66,7 +67,7 @@ class PhotoRetrieval:
 
 
 def _ranking_length(place: Place, frames: Frames, descriptors: h5py.File) -> int:
-    """Return the length of a photo's ranking, once the place's files have been checked."""
+    """Check the place's files against each other; return the length of a photo's ranking."""
     check_scene(descriptors, frames)
     with reading(descriptors.filename, "descriptors"):
         count = len(descriptors["train/descriptor"])
@@ -81,7 +82,7 @@ def _ranking_length(place: Place, frames: Frames, descriptors: h5py.File) -> int
 
 
 def _describing(descriptors: h5py.File) -> tuple[tuple[int, int], float]:
-    """Return the size of images that were described, and the share that was left of them."""
+    """Return the size at which images were described, and the share of it that was described."""
     settings = read_settings(descriptors)
     with reading(descriptors.filename, "descriptors"):
         size = checked_size(descriptors.filename, settings["width"], settings["height"])
@@ -91,7 +92,7 @@ def _describing(descriptors: h5py.File) -> tuple[tuple[int, int], float]:
 def _describer_of(
     descriptors: h5py.File, describer_file: Path, device: torch.device, workers: int
 ) -> Describer:
-    """Return the describer that made the descriptors; refuse another one than was recorded."""
+    """Return the describer that made the descriptors; refuse a file other than the recorded one."""
     settings = read_settings(descriptors)
     describer = load_describer(settings["descriptor"], describer_file, str(device), workers)
     recorded = {key: settings.get(key) for key in describer.made_by}
@@ -106,8 +107,8 @@ def _describer_of(
 def neighbours_of_photos(
     names: list[str], ranked: np.ndarray, frames: Frames, sampling: SamplingSettings
 ) -> np.ndarray:
-    """Return the neighbours (N, k) of each photo, drawn by a generator of its name."""
-    # Names of all are read where sequences are made of them.
+    """Return the neighbours (N, k) of each photo; its name seeds the random generator."""
+    # The names of all images are read only for sequences, which are told by them.
     sequential = sampling.selection == "sequential"
     database = frames.names("train") if sequential else range(frames.count("train"))
     draws = (numpy_generator(sampling.seed, "photos", frames.scene, name) for name in names)

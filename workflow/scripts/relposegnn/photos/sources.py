@@ -1,7 +1,7 @@
-"""Where photos come from one after another: a video, a camera, a folder that is watched.
+"""Sources of a stream of photos: a video, a camera, a watched folder.
 
-Each source yields items as they come, and goes on after one that cannot be read: that one has an
-error in the place of a photo.
+Each source yields items as they come. An item that cannot be read has an error in the place of its
+photo, and the source goes on.
 """
 
 import logging
@@ -23,11 +23,11 @@ from .files import SUFFIXES, check_names
 
 logger = logging.getLogger(__name__)
 
-# FFmpeg's reader of each kind of file, by suffix: it looks for no other, and follows no address.
+# FFmpeg's demuxer for each suffix: no other is tried, and no address in a file is followed.
 CONTAINERS = {".mp4": "mov", ".mov": "mov", ".m4v": "mov", ".mkv": "matroska"}
 CONTAINERS |= {".webm": "matroska", ".avi": "avi"}
-# What shows a frame as its display matrix says, by a, b, c, d: what is stored at (x, y) is seen at
-# (a x + c y, b x + d y), y down.
+# How to turn a frame with the entries a, b, c, d in its display matrix: the pixel stored at (x, y)
+# is shown at (a x + c y, b x + d y), y down.
 TURNS = {
     (-1, 0, 0, 1): Image.Transpose.FLIP_LEFT_RIGHT,
     (-1, 0, 0, -1): Image.Transpose.ROTATE_180,
@@ -37,19 +37,20 @@ TURNS = {
     (0, -1, -1, 0): Image.Transpose.TRANSVERSE,
     (0, -1, 1, 0): Image.Transpose.ROTATE_90,
 }
-MOST_FAILURES = 30  # of a camera, one after another, before it counts as gone
-PAUSE = 0.5  # seconds between two looks at a folder
-AGAIN = "%s: was written anew, and is not localised again; give new photos names of their own"
-PATIENCE = 10.0  # seconds after which a file that stays as it is, and unreadable, is reported
+MOST_FAILURES = 30  # of a camera in a row, after which it counts as gone
+PAUSE = 0.5  # seconds between two scans of a folder
+AGAIN = "%s: was overwritten, and is not localised again; give each new photo a new name"
+PATIENCE = 10.0  # seconds without change after which an unreadable file is reported
 
 
 class Item(NamedTuple):
     """Something to localise.
 
     Attributes:
-        name: that the results call it by.
-        photo: file or image; InputError where there is none.
-        seconds: of a video or since a camera was opened; of a file since 1970, its own date.
+        name: in the results.
+        photo: file or image; an InputError if there is none.
+        seconds: time in the video; time since the camera was opened; of a file, its date of
+            modification, since 1970.
     """
 
     name: str
@@ -63,16 +64,16 @@ def is_video(path: Path) -> bool:
 
 
 def video_frames(path: str | Path, every: int = 1) -> Iterator[Item]:
-    """Yield every n-th frame of a video, upright, by its own clock.
+    """Yield every n-th frame of a video, upright, with its time in the video.
 
     Raises:
-        InputError: it is none, or holds no frame.
+        InputError: the file is not a video, or holds no frame.
     """
-    import av  # FFmpeg's libraries: other sources do without
+    import av  # FFmpeg's libraries, which other sources do not need
 
     path, count = Path(path), 0
     if not is_video(path):
-        raise InputError(f"{path}: is no video, expected {', '.join(CONTAINERS)}; convert it")
+        raise InputError(f"{path}: is not a video, expected {', '.join(CONTAINERS)}; convert it")
     refuse_special_file(path)
     try:
         how = {"options": {"protocol_whitelist": "file"}, "metadata_errors": "replace"}
@@ -91,7 +92,7 @@ def video_frames(path: str | Path, every: int = 1) -> Iterator[Item]:
 
 
 def _as_shown(frame: "av.VideoFrame") -> Image.Image:  # noqa: F821
-    """Return a frame turned by right angles, or mirrored, as its file says that it is shown."""
+    """Return a frame turned by right angles or mirrored, as the file's display matrix says."""
     image, matrix = frame.to_image(), frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return image
@@ -101,7 +102,7 @@ def _as_shown(frame: "av.VideoFrame") -> Image.Image:  # noqa: F821
 
 
 def _decoded(path: Path, file: "av.container.InputContainer") -> Iterator["av.VideoFrame"]:  # noqa: F821
-    """Yield the frames of a video; what is damaged in between is counted in the log."""
+    """Yield the frames of a video; the number of damaged parts is logged."""
     import av
 
     streams = [stream for stream in file.streams.video if stream.codec_context]
@@ -121,9 +122,9 @@ def _decoded(path: Path, file: "av.container.InputContainer") -> Iterator["av.Vi
             damaged += 1
     if damaged:
         logger.warning("%s: %d damaged parts of the video are left out", path, damaged)
-    if read < streams[0].frames:  # 0 where it tells no number
+    if read < streams[0].frames:  # 0 if the file does not say
         logger.warning(
-            "%s: tells of %d frames and holds %d that can be read, was it copied whole?",
+            "%s: should have %d frames, but only %d can be read; was it copied completely?",
             *(path, streams[0].frames, read),
         )
 
@@ -131,18 +132,18 @@ def _decoded(path: Path, file: "av.container.InputContainer") -> Iterator["av.Vi
 def camera_frames(
     number: int, every: int = 1, open_camera: Callable[[int], cv2.VideoCapture] = cv2.VideoCapture
 ) -> Iterator[Item]:
-    """Yield every n-th frame of a camera until it gives no more, or the user interrupts.
+    """Yield every n-th frame of a camera until it ends or the user interrupts.
 
     Args:
-        number: of the camera, as OpenCV counts them from 0.
+        number: of the camera, as OpenCV counts them, from 0.
         every: n.
-        open_camera: by its number.
+        open_camera: opens a camera by its number.
 
     Raises:
         InputError: there is no such camera.
     """
     camera, started, count = open_camera(number), time.monotonic(), 0
-    missed = unread = 0  # pictures one after another: none came; it cannot be read
+    missed = unread = 0  # failures in a row: no picture came; a picture could not be read
     try:
         if not camera.isOpened():
             raise InputError(
@@ -161,7 +162,7 @@ def camera_frames(
             if read:
                 image = Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
                 yield Item(f"camera-{number}/frame-{count - 1:06d}", image, taken)
-        logger.warning("--camera %d: gives no more pictures; it was unplugged, or ended", number)
+        logger.warning("--camera %d: gives no more pictures; was it unplugged?", number)
     finally:
         camera.release()
 
@@ -169,24 +170,24 @@ def camera_frames(
 def watched_photos(
     folder: str | Path, sleep: Callable[[float], None] = time.sleep, pause: float = PAUSE
 ) -> Iterator[Item]:
-    """Yield the photos of a folder and those that come, each once it is whole, for ever.
+    """Yield the photos in a folder and those that arrive later, each once it is complete, for ever.
 
-    A file whose size or date still changes is waited for, and so is one that cannot be read yet;
-    one that stays as it is for ``PATIENCE`` seconds is yielded with what is wrong. One that is
-    written anew later is another photo: its results would have the same name, and so the log tells
-    of it, once.
+    A file whose size or date still changes is waited for, and so is a file that cannot be read yet.
+    If an unreadable file does not change for ``PATIENCE`` seconds, it is yielded with its error. A
+    file that is overwritten after it was localised is another photo, whose results would have the
+    same name: it is reported in the log, once, and not localised.
 
     Args:
-        folder: with sub-folders.
-        sleep: waits so many seconds; the user ends it there.
-        pause: between two looks.
+        folder: searched with its sub-folders.
+        sleep: waits for a number of seconds; the user interrupts it.
+        pause: seconds between two scans of the folder.
 
     Raises:
         InputError: there is no such folder, or no longer.
     """
-    folder, tell = Path(folder), cache(logger.log)  # each line once
+    folder, tell = Path(folder), cache(logger.log)  # logs each line once
     done: dict[str, tuple[int, int]] = {}  # states
-    known: dict[str, tuple[tuple[int, int], float]] = {}  # state, and for how long it has been so
+    known: dict[str, tuple[tuple[int, int], float]] = {}  # state, and seconds since it changed
     while True:
         refuse_no_folder(folder, "a folder that photos come into")
         for path in sorted(files_below(folder, tell)):
@@ -209,7 +210,7 @@ def watched_photos(
 def _arrived(
     path: Path, name: str, known: dict[str, tuple[tuple[int, int], float]], pause: float
 ) -> tuple[Item | None, tuple[tuple[int, int], float]]:
-    """Return the item of a file that is whole, or None; and its state, with its age."""
+    """Return the item of a file, None if it is not complete yet; and its state with its age."""
     state = _state_of(path)
     before, age = known.get(name, (None, 0.0))
     if state != before:
@@ -224,7 +225,7 @@ def _arrived(
 
 
 def _state_of(path: Path) -> tuple[int, int]:
-    """Return a file's size and its date, nanoseconds since 1970; zeros where it is gone."""
+    """Return a file's size and its date, nanoseconds since 1970; zeros if it is gone."""
     try:
         status = path.stat()
     except OSError:

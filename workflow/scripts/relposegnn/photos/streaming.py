@@ -1,4 +1,4 @@
-"""Photos that come one after another, localised as they come: a table that grows, a trajectory."""
+"""Localise a stream of photos as they arrive: a table that grows, and a trajectory."""
 
 import logging
 from collections.abc import Collection, Iterable, Iterator
@@ -16,7 +16,7 @@ from .table import ABSENT, COLUMNS, NO_PHOTOS
 
 logger = logging.getLogger(__name__)
 
-TIE = 1e-6  # seconds between photos of one date: a trajectory has one pose at a time
+TIE = 1e-6  # seconds between photos of the same time: in a trajectory, times must differ
 
 
 def localise_stream(
@@ -26,21 +26,22 @@ def localise_stream(
     focal_length: float | None = None,
     formats: Collection[str] = (),
 ) -> Iterator[dict[str, object]]:
-    """Yield a row for each item as it comes, see ``Localiser.localise``, with its ``seconds``.
+    """Yield a row for each item as it comes: that of ``Localiser.localise``, with ``seconds``.
 
-    ``poses.csv`` grows with each row, also of items that have no pose, whose reason is in the log.
-    ``poses.txt`` (TUM, by the items' own seconds) and ``images.txt`` (COLMAP) have the accepted
-    poses, in the order of time, and are written at the end, which may be the user's interruption.
+    ``poses.csv`` grows with each row; items without a pose have a row too, and the log has the
+    reason. ``poses.txt`` (TUM, with the items' own seconds) and ``images.txt`` (COLMAP) hold the
+    accepted poses, ordered by time. They are written at the end, also if the user interrupts.
 
     Args:
         localiser: of the place.
         items: of one of ``sources``.
         output_folder: to write to.
-        focal_length: in longer sides; None: as EXIF says, else as the database's.
-        formats: further ones for accepted poses, at the end, see ``exporting.write_formats``.
+        focal_length: in longer sides; None: from EXIF, else that of the database.
+        formats: further formats for accepted poses, written at the end, see
+            ``exporting.write_formats``.
 
     Raises:
-        InputError: the source cannot be read at all, nor any photo be localised: see
+        InputError: the source cannot be read at all, or no photo can be localised, see
             ``Localiser.localise``.
     """
     check_formats(formats)
@@ -48,7 +49,7 @@ def localise_stream(
     make_folder(folder)
     remove_earlier(folder)
     none = NO_PHOTOS.assign(seconds=0.0)
-    rows = []  # of accepted poses, as tuples: a camera may go on for weeks
+    rows = []  # of accepted poses, as tuples to save memory: a camera may run for weeks
     try:
         how = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
         written_to = folder / "poses.csv"
@@ -62,8 +63,8 @@ def localise_stream(
                     rows += row.itertuples(index=False, name=None)
                 yield row.iloc[0].to_dict()
     except KeyboardInterrupt:
-        logger.info("interrupted: what was localised so far is kept")
-    finally:  # also where whoever takes the rows stops
+        logger.info("interrupted: the results so far are kept")
+    finally:  # also if the caller stops taking rows
         accepted = pd.DataFrame(rows, columns=none.columns).astype(none.dtypes)
         accepted = accepted.sort_values("seconds", kind="stable")
         write_lists(accepted, folder, _ascending(accepted["seconds"]))
@@ -71,12 +72,12 @@ def localise_stream(
 
 
 def _ascending(seconds: Iterable[float]) -> list[float]:
-    """Return sorted times, those of which several are the same ``TIE`` apart."""
+    """Return sorted times, made strictly ascending: equal ones are set ``TIE`` apart."""
     return list(accumulate(seconds, lambda before, own: max(own, before + TIE)))
 
 
 def _row_of(localiser: Localiser, item: Item, focal_length: float | None) -> pd.DataFrame:
-    """Return the row of an item, without a pose where it cannot be read."""
+    """Return the row of an item, without a pose if it cannot be read."""
     trouble = item.photo
     if not isinstance(trouble, InputError):
         try:

@@ -1,4 +1,4 @@
-"""The table of photos: a row each, its columns, and what stands in a row without a pose."""
+"""The table of photos: its columns, and the values of a row without a pose."""
 
 from typing import NamedTuple
 
@@ -12,17 +12,17 @@ from .cameras import CAMERA
 POSE = ["tx", "ty", "tz", "qw", "qx", "qy", "qz"]
 COLUMNS = ["image", *POSE, "confidence", "accepted", *STATED, "similarity", *EDGE_SPREADS]
 COLUMNS += ["points", "nearest", *CAMERA]
-# Of a photo that cannot be read; everything else is not a number.
+# Values for a photo that cannot be read; all other columns are NaN.
 ABSENT = {"confidence": 0.0, "accepted": False, "points": 0, "nearest": "", "width": 0, "height": 0}
 NO_PHOTOS = pd.DataFrame([{"image": "", **ABSENT}]).reindex(columns=COLUMNS)[:0]
 
 
 class Localised(NamedTuple):
-    """What was found of some photos.
+    """Localised photos.
 
     Attributes:
         table: a row per photo, see ``Localiser.localise``.
-        covariances: (N, 3, 3) of the camera centres, in a unit of their own.
+        covariances: (N, 3, 3) of the camera centres, up to a factor.
     """
 
     table: pd.DataFrame

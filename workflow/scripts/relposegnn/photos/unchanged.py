@@ -1,4 +1,4 @@
-"""Files of a place that stay in use: one that is replaced meanwhile would be mixed with others."""
+"""Detect that a file of a place was replaced while in use: parts of two places must not mix."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,18 +7,18 @@ from ..runtime import InputError
 
 
 class ChangedError(InputError):
-    """A file is no longer what was read of it."""
+    """A file has changed since it was opened."""
 
 
 class Unchanged:
-    """Files as they are now."""
+    """Files that must not change."""
 
     def __init__(self, files: Iterable[Path]) -> None:
-        """Look at the files."""
+        """Record the present state of the files."""
         self._states = {file: _state_of(file) for file in files}
 
     def check(self) -> None:
-        """Check that they still are as they were.
+        """Check that the files are as they were.
 
         Raises:
             ChangedError: one was written, replaced or removed.
@@ -26,8 +26,8 @@ class Unchanged:
         for file, state in self._states.items():
             if _state_of(file) != state:
                 raise ChangedError(
-                    f"{file}: was written anew, replaced or removed while it was in use, expected "
-                    "the same file until the end; start again, which reads what is there now"
+                    f"{file}: was overwritten, replaced or removed while it was in use, expected "
+                    "the same file until the end; start again to read the present file"
                 )
 
 
