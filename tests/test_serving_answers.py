@@ -66,7 +66,7 @@ def test_a_place_whose_file_was_replaced_is_not_healthy(place, tmp_path):
         shutil.copy(descriptors, tmp_path / "new.h5").replace(descriptors)
         answer = asking.get("/health")
     assert answer.status_code == 500
-    assert "own.h5: was written anew, replaced or removed" in answer.json()["error"]
+    assert "own.h5: was overwritten, replaced or removed" in answer.json()["error"]
 
 
 def test_a_photo_is_turned_as_its_tag_says(loaded, folder):

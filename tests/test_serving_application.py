@@ -50,7 +50,7 @@ def test_a_form_and_a_body_are_one_photo(service, place):
         (
             {"content": b"x", "headers": {"Content-Type": "multipart/form-data"}},
             400,
-            "form: cannot be read (Missing boundary in multipart.), expected a photo as its one",
+            "form: cannot be read (Missing boundary in multipart.), expected a photo as its only",
         ),
         (
             {
@@ -120,7 +120,7 @@ def test_a_fault_is_told_without_its_words(service, place, monkeypatch, caplog):
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (ChangedError("a.map: was written anew"), "a.map: was written anew"),
+        (ChangedError("a.map: was overwritten"), "a.map: was overwritten"),
         (InputError("features.h5: cannot be read"), "features.h5: cannot be read"),
         (
             OSError(errno.ENOSPC, "No space left on device"),

@@ -133,13 +133,13 @@ def test_a_port_that_is_taken_is_told():
     with bind("127.0.0.1", 0) as taken:
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(InputError, match=f"--port {port}: cannot be served at .* in use"):
+        with pytest.raises(InputError, match=f"--port {port}: cannot be used .* in use"):
             bind("127.0.0.1", port)
 
 
 @pytest.mark.parametrize("host", ["no such", "a..b"])
 def test_a_host_that_is_none_is_told(host):
-    with pytest.raises(InputError, match=f"--host {host}: is no address"):
+    with pytest.raises(InputError, match=f"--host {host}: is not an address"):
         bind(host, 0)
 
 

@@ -57,7 +57,7 @@ def test_photos_beyond_the_queue_are_told_when_to_come_again():
         np.testing.assert_allclose(centre, place.pose_at(row)[:3, 3], atol=1e-9)
     for answer in refused:
         assert 1 <= int(answer.headers["Retry-After"]) <= 4
-        assert "4 photos are waiting or in work" in answer.json()["error"]
+        assert "it has 4 photos, including the one being localised" in answer.json()["error"]
 
 
 def test_photos_that_do_not_come_keep_no_others_away():

@@ -1,4 +1,4 @@
-"""What the service tells: of a photo, where it was taken; of a place, its map. Values for JSON."""
+"""The answers of the service, as values for JSON: where a photo was taken; the map of a place."""
 
 import math
 from tempfile import NamedTemporaryFile
@@ -19,12 +19,12 @@ from ..predictions import ALL_EDGES, SOLVED
 from ..runtime import InputError
 
 FRAME = "camera to world, metres; camera axes: x right, y down, z ahead (OpenCV)"
-NAME = "photo"  # of every photo: the same one has the same answer, whoever sends it
-DECIMALS = 4  # of the map: tenths of millimetres
+NAME = "photo"  # of every photo, so that the same photo always gets the same answer
+DECIMALS = 4  # of metres in the map
 
 
 class LoadedPlace:
-    """A place that answers photos, one at a time."""
+    """A loaded place that localises photos, one at a time."""
 
     def __init__(
         self, localiser: Localiser, focal_length: float | None = None, folder: str | None = None
@@ -33,8 +33,8 @@ class LoadedPlace:
 
         Args:
             localiser: of the place.
-            focal_length: of photos, in longer sides; None: as EXIF says, else as the database's.
-            folder: that a photo lies in meanwhile; None: the system's for temporary files.
+            focal_length: of the photos, in longer sides; None: from EXIF, else the database's.
+            folder: for a temporary file with the photo; None: the system's temporary folder.
         """
         self._localiser, self._focal_length, self._folder = localiser, focal_length, folder
         frames, place = localiser.frames, localiser.place
@@ -45,12 +45,12 @@ class LoadedPlace:
     def localise(self, photo: bytes) -> dict:
         """Return where a photo was taken, see ``answer_of``.
 
-        A file without a name of the client's holds it meanwhile, for decoders that read files.
+        Decoders read files, so the photo is written to a temporary one, whose name is ours.
 
         Raises:
-            PhotoError: it cannot be read.
-            InputError: nor can the place any more; ``ChangedError``: it was made anew.
-            OSError: the disk takes no photo.
+            PhotoError: the photo cannot be read.
+            InputError: the place can no longer be read; ``ChangedError``: its files have changed.
+            OSError: the photo cannot be written to the disk.
         """
         with NamedTemporaryFile(prefix="relposegnn-", dir=self._folder) as file:
             file.write(photo)
@@ -63,7 +63,7 @@ class LoadedPlace:
 
 
 def answer_of(found: Localised, place: Place) -> dict:
-    """Return what was found of one photo; what is not known, or not finite, is None."""
+    """Return the answer to a single photo; values that are unknown or not finite are None."""
     row = found.table.iloc[0]
     told = {name: _number(row[name]) for name in [*STATED, "confidence", "similarity"]}
     return {
@@ -82,7 +82,7 @@ def answer_of(found: Localised, place: Place) -> dict:
 
 
 def explain(row: pd.Series, place: Place) -> str:
-    """Return why a pose is accepted or refused."""
+    """Return in words why a pose is accepted or not."""
     least = place.minimum_confidence
     told = f"confidence {row['confidence']:.3g}"
     if not np.isfinite(row[POSE].to_numpy(dtype=np.float64)).all():
@@ -104,7 +104,7 @@ def explain(row: pd.Series, place: Place) -> str:
 
 
 def map_of(frames: Frames, place: Place, calibration: Calibration) -> dict:
-    """Return a place's map: its cameras, whence it is seen, and how well it can be localised in."""
+    """Return a place's map: its cameras, the view of the page, and how accurate poses are."""
     poses = frames.poses("train")
     view = look_from_above(poses)
     quality = {
@@ -146,7 +146,7 @@ def _pose(row: pd.Series) -> dict | None:
 
 
 def _covariance(covariance: np.ndarray, sigma95: float) -> list[list[float]] | None:
-    """Return a covariance (3, 3) in m² for the error in 95 % of the cases, shared among axes."""
+    """Return a covariance (3, 3) in m², scaled so that the root of its trace is ``sigma95``."""
     size = np.trace(covariance)
     if not (size > 0 and math.isfinite(size) and math.isfinite(sigma95)):
         return None

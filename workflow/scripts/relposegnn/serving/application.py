@@ -1,4 +1,4 @@
-"""The service: photos in, poses out, and a page to try it on."""
+"""The service's HTTP interface: it localises photos, and has a page for them."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ PAGE = {
 
 
 class Answering(Protocol):
-    """What a place has to be for the service: ``answers.LoadedPlace`` is one."""
+    """What the service needs of a place, such as ``answers.LoadedPlace``."""
 
     scene: str
     map: dict
@@ -43,16 +43,16 @@ class Answering(Protocol):
         """Return the answer to a photo."""
 
     def check(self) -> None:
-        """Raise InputError where no photo can be answered any more."""
+        """Raise InputError if photos can no longer be localised."""
 
 
 class Bounds(NamedTuple):
-    """How much the service takes on.
+    """How much work the service accepts.
 
     Attributes:
         limit: bytes of a request.
-        queue: photos that may be here at a time, the one in work included; those on their way may
-            come to as many bytes.
+        queue: photos in the queue, including the one being localised. The photos being received may
+            have ``limit * queue`` bytes, all together.
     """
 
     limit: int
@@ -63,9 +63,9 @@ def make_application(place: Answering, bounds: Bounds, loopback: bool = True) ->
     """Return the service of a place.
 
     Args:
-        place: that photos show.
-        bounds: of what is taken on.
-        loopback: whether it is for this machine alone.
+        place: that the photos show.
+        bounds: how much work is accepted.
+        loopback: whether the service is only for this machine.
     """
     turns = Turns(place.localise, bounds.queue)
     uploads = Uploads(bounds.limit, bounds.limit * bounds.queue)
@@ -74,7 +74,7 @@ def make_application(place: Answering, bounds: Bounds, loopback: bool = True) ->
     async def localise(request: Request) -> Response:
         """Answer with the pose of a photo."""
         try:
-            turns.check_place()  # before anything is received
+            turns.check_place()  # before the photo is received
             photo = await uploads.receive(request)
             with turns.place():
                 return JSONResponse(await turns.localise(photo, request.is_disconnected))
@@ -82,11 +82,11 @@ def make_application(place: Answering, bounds: Bounds, loopback: bool = True) ->
             raise HTTPException(503, "the service has ended; send the photo again later") from None
 
     async def tell_map(_: Request) -> Response:
-        """Answer with what the page draws of the map."""
+        """Answer with the map, which the page draws."""
         return Response(map_json, media_type="application/json")
 
     async def tell_health(_: Request) -> Response:
-        """Answer that the service is there, with its place, and how much it has done."""
+        """Answer that the service works, with its place and numbers of photos."""
         place.check()
         counts = {"inside": turns.inside, "finished": turns.finished}
         told = {"status": "ok", "scene": place.scene, "version": VERSION}
@@ -101,12 +101,12 @@ def make_application(place: Answering, bounds: Bounds, loopback: bool = True) ->
     known = [f"{'/'.join(sorted(route.methods))} {route.path}" for route in routes]
     handlers = _handlers(f"expected one of {', '.join(known)}")
     application = Starlette(routes=routes, exception_handlers=handlers)
-    application.router.redirect_slashes = False  # it would lead a proxy's clients to its own name
+    application.router.redirect_slashes = False  # would send a proxy's clients to localhost
     return Protection(application, loopback)
 
 
 def _sends(name: str, media_type: str) -> ASGIApp:
-    """Return what answers with a file of the page."""
+    """Return an endpoint that answers with a file of the page."""
     content = Path(__file__).with_name(name).read_bytes()
 
     async def send(_: Request) -> Response:
@@ -117,10 +117,10 @@ def _sends(name: str, media_type: str) -> ASGIApp:
 
 
 def _handlers(known: str) -> dict:
-    """Return what answers each kind of error; ``known`` tells what may be asked for."""
+    """Return the handler of each kind of error; ``known`` lists the addresses, for messages."""
 
     def of_http(request: Request, error: HTTPException) -> Response:
-        """Answer in words what was asked for wrongly, or of what there is none."""
+        """Answer what is wrong with the request."""
         message = error.detail
         if error.status_code in (404, 405):
             message = plain(f"{request.method} {request.url.path}: no such path or method, {known}")
@@ -131,12 +131,12 @@ def _handlers(known: str) -> dict:
         return _refusal(422, str(error))
 
     def of_place(_: Request, error: InputError) -> Response:
-        """Answer that the place's files have changed, or cannot be read, and log it."""
+        """Log and answer that the place's files have changed or cannot be read."""
         logger.error("%s", error)
         return _refusal(500, str(error))
 
     def of_disk(_: Request, error: OSError) -> Response:
-        """Answer that the disk does not take or give files, and what to do."""
+        """Log what is wrong with the disk, and answer that the photo cannot be written."""
         trouble = describe_disk_error(Path(tempfile.gettempdir(), "photo"), error)
         if trouble is None:
             raise error
@@ -144,12 +144,12 @@ def _handlers(known: str) -> dict:
         return _refusal(500, "the service cannot write the photo to its disk; its log says why")
 
     def of_busy(_: Request, error: BusyError) -> Response:
-        """Answer when to come again."""
+        """Answer when to try again."""
         return _refusal(503, str(error), {"Retry-After": str(error.seconds)})
 
     def of_gone(_: Request, error: Exception) -> Response:
-        """Answer nobody: who asked is gone."""
-        return Response(status_code=400)  # to nobody
+        """Return a response that nobody gets: the client is gone."""
+        return Response(status_code=400)
 
     def of_fault(_: Request, error: Exception) -> Response:
         """Answer that the service is at fault."""

@@ -1,4 +1,4 @@
-"""The command ``relposegnn serve``: a place as a small web service, for this machine."""
+"""The command ``relposegnn serve``: serve a place over HTTP, by default to this machine only."""
 
 import argparse
 import logging
@@ -24,22 +24,22 @@ MOST_BYTES, MOST_WAITING = 1 << 32, 100_000
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command until it is interrupted; return 0, or 1 where the user's input is wrong."""
+    """Run the command until it is interrupted; return 0, or 1 if the user's input is wrong."""
     leave_cores_to_others()  # before torch is loaded
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     parser = _parser()
     options = parser.parse_args(arguments)
     check_place_options(parser, options)
     log_to_terminal(logging.INFO, "%(asctime)s %(message)s", "%H:%M:%S")
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # of each stage of a start
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # hides the stages of the start
     try:
         _serve(options)
     except InputError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt as interrupt:  # raised again when the work is done
+    except KeyboardInterrupt as interrupt:  # raised after the work is finished
         print("ended", flush=True)
-        if interrupt.args:  # or left: its thread would be waited for
+        if interrupt.args:  # work is left: a normal exit would wait for its thread
             os._exit(1)
     return 0
 
@@ -65,10 +65,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(options: argparse.Namespace) -> None:
     try:
-        from . import running  # told before a place is loaded, which may take minutes
+        from . import running  # first, because loading a place may take minutes
     except ModuleNotFoundError as error:
         raise InputError(
-            f"{error.name}: is not installed, expected for a service: pip install "
+            f"{error.name}: is not installed, expected for a service: run pip install "
             "'relposegnn[serve]', or make environment"
         ) from error
     with bind(options.host, options.port) as listening, chosen_place(options) as place:
@@ -87,19 +87,19 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a socket with an address, to which nobody connects yet.
+    """Return a socket that is bound to an address, and does not listen yet.
 
     Raises:
-        InputError: there is no such address here, or another program has the port.
+        InputError: this machine has no such address, or another program uses the port.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listening = socket.socket(family, kind, protocol)
-    except (OSError, UnicodeError) as error:  # the latter of names that none can have
+    except (OSError, UnicodeError) as error:  # UnicodeError: not a possible name
         raise InputError(
-            f"--host {host:.200}: is no address ({error}), expected one of this machine's"
+            f"--host {host:.200}: is not an address ({error}), expected an address of this machine"
         ) from error
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -107,7 +107,7 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         raise InputError(
-            f"--host {host} --port {port}: cannot be served at ({error.strerror}); choose another "
-            "port, 0 for any that is free, or an address of this machine"
+            f"--host {host} --port {port}: cannot be used ({error.strerror}); choose another port, "
+            "0 for any that is free, or an address of this machine"
         ) from error
     return listening

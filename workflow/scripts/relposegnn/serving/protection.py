@@ -1,8 +1,8 @@
-"""What keeps other people's pages away from the service, and its own page to itself.
+"""Keep other sites' pages from using the service, and its own page from loading other sites.
 
-A page from elsewhere may make a browser ask this service: by its address, or by a name that its
-owner lets lead to this machine (DNS rebinding). Browsers tell both: by the header Host, and by
-Sec-Fetch-Site or Origin.
+A page of another site can make a browser send requests to this service: by its address, which the
+headers Sec-Fetch-Site and Origin reveal, or by a name of the site's own that resolves to this
+machine (DNS rebinding), which the header Host reveals.
 """
 
 import ipaddress
@@ -27,14 +27,14 @@ HEADERS = {
 
 
 class Protection:
-    """An application that answers its own page, and programs; every answer has ``HEADERS``."""
+    """An application that answers only its own page and programs, always with ``HEADERS``."""
 
     def __init__(self, application: ASGIApp, loopback: bool) -> None:
         """Protect an application.
 
         Args:
             application: to protect.
-            loopback: whether it is for this machine alone, which then has to be asked for by name.
+            loopback: whether it is only for this machine; then Host has to be a name of it.
         """
         self._application, self._loopback = application, loopback
 
@@ -42,7 +42,7 @@ class Protection:
         """Answer a request."""
 
         async def send_protected(message: Message) -> None:
-            """Send a message, an answer's first one with the headers that protect it."""
+            """Send a message, and add ``HEADERS`` to the first one of an answer."""
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
@@ -55,20 +55,20 @@ class Protection:
         host = headers.get("host", "")
         if self._loopback and not is_loopback(_name_in(f"//{host}")):
             return (
-                f"Host: is {host!r:.80}, expected localhost or 127.0.0.1: this service is for its "
-                "own machine; start it with --host to serve others"
+                f"Host: is {host!r:.80}, expected localhost or 127.0.0.1: this service is only for "
+                "its own machine; start it with --host to serve others"
             )
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         own = origin is None or origin.partition("://")[2] == host
         if site in ("cross-site", "same-site") or (site is None and not own):
             navigation = headers.get("sec-fetch-mode") == "navigate"  # a link to the page
             if not navigation:
-                return "a page of another site asked, expected this service's own, or a program"
+                return "a page of another site asked, expected the service's own page or a program"
         return None
 
 
 def is_loopback(name: str) -> bool:
-    """Return whether a host's name or address is the machine's own by definition."""
+    """Return whether a host's name or address always means the machine itself."""
     try:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
@@ -76,7 +76,7 @@ def is_loopback(name: str) -> bool:
 
 
 def _name_in(address: str) -> str:
-    """Return the host's name in a web address, '' where there is none."""
+    """Return the host's name in a web address; '' if there is none."""
     try:
         return urlsplit(address).hostname or ""
     except ValueError:

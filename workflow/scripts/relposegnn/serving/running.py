@@ -1,4 +1,4 @@
-"""The service while it runs: told where it is, ended by SIGTERM or Ctrl-C when its work is done."""
+"""Run the service: print its address; at SIGTERM or Ctrl-C, finish the work and end."""
 
 import asyncio
 import socket
@@ -9,11 +9,11 @@ from .application import Answering, Bounds, make_application
 from .connections import Connection
 from .protection import is_loopback
 
-LOOKING = 0.1  # seconds between two looks for a second Ctrl-C
+LOOKING = 0.1  # seconds between two checks for a second Ctrl-C
 
 
 class _Server(uvicorn.Server):
-    """A server that tells when it begins and ends; what it has taken on comes before the end."""
+    """A server that prints when it begins and ends, and finishes accepted work before it ends."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin, and print the address."""
@@ -23,12 +23,12 @@ class _Server(uvicorn.Server):
         print(f"serving at http://{shown}:{port}/ (Ctrl-C ends it)", flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish what has been taken on, or leave it when told again, and end."""
+        """Finish accepted work, unless Ctrl-C is pressed again, and end."""
         print(
             "no new photos are accepted; finishing those received (Ctrl-C again drops them)",
             flush=True,
         )
-        # From Python 3.12 on, it waits for connections that are open, even when told again.
+        # From Python 3.12 on, uvicorn waits for open connections even after a second Ctrl-C.
         finishing = asyncio.create_task(super().shutdown(sockets))
         while not (finishing.done() or self.force_exit):
             await asyncio.wait([finishing], timeout=LOOKING)
@@ -39,13 +39,13 @@ class _Server(uvicorn.Server):
 def serve(place: Answering, bounds: Bounds, listening: socket.socket) -> None:
     """Serve a place until SIGTERM or Ctrl-C, then finish the work and raise KeyboardInterrupt.
 
-    SIGTERM is to be as Ctrl-C, ``signal.default_int_handler``, where this is called.
-
-    It has an argument where a second Ctrl-C left the work, a thread of which may still run.
+    The caller must have set SIGTERM's handler to that of Ctrl-C, ``signal.default_int_handler``.
+    The KeyboardInterrupt has an argument if a second Ctrl-C ended the service with work left, a
+    thread of which may still run.
 
     Args:
-        place: that photos show.
-        bounds: of what is taken on.
+        place: that the photos show.
+        bounds: how much work is accepted.
         listening: socket with an address.
     """
     address = listening.getsockname()[0]
@@ -61,6 +61,6 @@ def serve(place: Answering, bounds: Bounds, listening: socket.socket) -> None:
     config = uvicorn.Config(application, http=Connection, **how)
     server = _Server(config)
     try:
-        server.run(sockets=[listening])  # it raises the signal again when it has ended
+        server.run(sockets=[listening])  # raises the signal again after it has ended
     except KeyboardInterrupt:
         raise KeyboardInterrupt(*["work was left"][: server.force_exit]) from None

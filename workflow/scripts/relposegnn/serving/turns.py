@@ -1,4 +1,4 @@
-"""Photos in turn: one is localised at a time, in a thread of its own, and a few others wait."""
+"""The queue of photos: one is localised at a time, in a thread, while a limited number wait."""
 
 import asyncio
 import math
@@ -9,53 +9,53 @@ from contextlib import contextmanager
 
 
 class BusyError(Exception):
-    """As many photos are here as may be; ``seconds`` is when to ask again."""
+    """The queue is full; ``seconds`` says when to try again."""
 
     def __init__(self, inside: int, seconds: int) -> None:
-        """Tell how many are here."""
+        """Compose the message, with the number of photos in the queue."""
         super().__init__(
-            f"{inside} photos are waiting or in work, expected at most as many; send this one "
-            f"again in {seconds} s"
+            f"the queue is full: it has {inside} photos, including the one being localised; send "
+            f"this one again in {seconds} s"
         )
         self.seconds = seconds
 
 
 class GoneError(Exception):
-    """Nobody waits for the answer any more."""
+    """The client no longer waits for the answer."""
 
 
 class Turns:
-    """The queue of the service; of one event loop.
+    """The queue of the service; for use in a single event loop.
 
     Attributes:
-        inside: photos that have come and wait, the one in work included.
-        finished: photos that have had their turn, with a pose or with why there is none.
+        inside: number of photos in the queue, including the one being localised.
+        finished: number of photos that were finished, with or without a pose.
     """
 
     def __init__(self, localise: Callable[[bytes], dict], most: int) -> None:
         """Start the thread.
 
         Args:
-            localise: from a photo to its answer.
-            most: photos that may be here.
+            localise: returns the answer to a photo.
+            most: photos that may be in the queue.
         """
         self._localise, self._most = localise, most
         self._thread = ThreadPoolExecutor(1, "localising")
         self._turn = asyncio.Lock()  # first come, first served
-        self._usual = 1.0  # seconds that a photo takes, of late
+        self._usual = 1.0  # seconds that a photo takes, a moving average
         self.inside, self.finished = 0, 0
 
     def check_place(self) -> None:
-        """Raise BusyError where none of the places is left."""
+        """Raise BusyError if the queue is full."""
         if self.inside >= self._most:
             raise BusyError(self.inside, math.ceil(self.inside * self._usual))
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Hold one of the places, for a photo that has come.
+        """Hold a place in the queue for a received photo.
 
         Raises:
-            BusyError: none is left.
+            BusyError: the queue is full.
         """
         self.check_place()
         self.inside += 1
@@ -65,10 +65,10 @@ class Turns:
             self.inside -= 1
 
     async def localise(self, photo: bytes, gone: Callable[[], Awaitable[bool]]) -> dict:
-        """Return a photo's answer when its turn has come, with the milliseconds that it took.
+        """Wait for the photo's turn and return its answer, with the milliseconds that it took.
 
         Raises:
-            GoneError: ``gone`` told so when the turn came.
+            GoneError: ``gone`` returned true when the turn came.
         """
         came = time.perf_counter()
         async with self._turn:
@@ -78,9 +78,9 @@ class Turns:
             loop = asyncio.get_running_loop()
             try:
                 answer = await loop.run_in_executor(self._thread, self._localise, photo)
-            finally:  # others wait for one that cannot be read, too
+            finally:  # photos that cannot be read take time, too
                 seconds = time.perf_counter() - began
-                self._usual += (seconds - self._usual) / 5  # a slow one says little of others
+                self._usual += (seconds - self._usual) / 5  # one slow photo should not count much
                 self.finished += 1
         return answer | {
             "milliseconds": round(1000 * seconds, 1),

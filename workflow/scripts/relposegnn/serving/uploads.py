@@ -1,4 +1,4 @@
-"""Photos as they are sent: the body of a request, or a file in a form; never more than limits."""
+"""Receive photos, within limits: as the body of a request, or as a file in a form."""
 
 import asyncio
 
@@ -7,31 +7,31 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
-PATIENCE = 60  # seconds until a photo has come
-EXPECTED = "expected a photo as its one file: curl -F photo=@a.jpg"
-FIELDS, FIELD_BYTES = 8, 1 << 16  # of a form, beside the photo
+PATIENCE = 60  # seconds in which a photo has to be received
+EXPECTED = "expected a photo as its only file: curl -F photo=@a.jpg"
+FIELDS, FIELD_BYTES = 8, 1 << 16  # most of a form, beside the photo
 
 
 class Uploads:
-    """Photos on their way, bounded by what has come of them: one that stalls holds next to none."""
+    """Photos being received. Only received bytes count, so a stalled upload blocks hardly any."""
 
     def __init__(self, limit: int, most: int) -> None:
         """Begin with none.
 
         Args:
-            limit: bytes that a photo may have: by its own account, before any is read, and in fact.
-            most: bytes that may have come of all that are on their way.
+            limit: bytes that a photo may have, as announced (checked before reading) and in fact.
+            most: bytes that may be held of all photos being received.
         """
         self._limit, self._most, self._come = limit, most, 0
 
     async def receive(self, request: Request) -> bytes:
-        """Return the bytes of the photo that a request carries, which has not been read.
+        """Read a request; return the bytes of its photo.
 
         Raises:
-            HTTPException: 400, it carries none, or no whole form; 408, it does not come; 413, it is
-                too large; 503, too much is on its way.
+            HTTPException: 400, there is no photo or the form is broken; 408, the photo is not
+                received in time; 413, it is too large; 503, too much is being received.
         """
-        told = request.headers.get("content-length", "0")  # uvicorn has seen that it is a number
+        told = request.headers.get("content-length", "0")  # uvicorn has checked that it is a number
         if int(told) > self._limit:
             raise _too_large(told, self._limit)
         got = 0
@@ -91,5 +91,5 @@ def _too_many(most: int) -> HTTPException:
     return HTTPException(
         503,
         f"photos: more than {most} bytes are being received; send this one again in {PATIENCE} s",
-        {"Retry-After": str(PATIENCE)},  # by then each of them has come, or is given up
+        {"Retry-After": str(PATIENCE)},  # by then, each of them is received or given up
     )
