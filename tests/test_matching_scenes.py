@@ -259,7 +259,7 @@ def test_files_that_do_not_belong_together_are_refused(rendered_scene, rendered_
     arrays = dict(np.load(rendered_scene / "predictions.npz"))
     renamed = np.char.add("x", arrays["rel_path"])
     np.savez(tmp_path / "other.npz", **{**arrays, "rel_path": renamed})
-    with pytest.raises(InputError, match=r"is not of the 13 test frames .* predict again"):
+    with pytest.raises(InputError, match=r"others than the 13 test frames .* predict again"):
         refine_scene(rendered_scene, "", **{"predictions.npz": tmp_path / "other.npz"})
     np.savez(tmp_path / "old.npz", **{k: v for k, v in arrays.items() if k != "spread_m"})
     with pytest.raises(InputError, match=r"old.npz: lacks spread_m"):

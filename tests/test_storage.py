@@ -195,7 +195,7 @@ def replaced(name, value):
             "x lies in another file",
         ),
         (replaced("train/name", [b"\xff%d" % row for row in range(12)]), "can't decode"),
-        (replaced("train/name", ["a"] * 12), "one name of several images in train"),
+        (replaced("train/name", ["a"] * 12), "several images of one name in train"),
         (replaced("test/source", [b"\xff"] * 5), "can't decode"),
         (lambda file: file.attrs.update(orientation=9), "orientation 9"),
         (

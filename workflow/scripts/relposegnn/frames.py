@@ -2,12 +2,12 @@
 
 Groups ``train`` and ``test`` hold ``images`` uint8 (N, H, W, 3), one frame a chunk;
 ``world_from_cam`` float64 (N, 4, 4); ``name``; ``source``, the image's path relative to the
-scene's folder; ``source_bytes`` int64 (N), the size of its file: another image makes another frames
-file so, even where both look alike when they are small; where it is known of some frame,
-``focal_length`` float64 (N) in longer sides of the image, NaN where it is not. Root attributes:
-``dataset``, ``scene``, ``mean`` (3) and ``variance`` (3) of the channels of the training images in
-[0, 1], and ``orientation``, EXIF's, that most of them have. A scene without queries has 0 of them.
-``packing`` writes it.
+scene's folder; ``source_bytes`` int64 (N), the size of the image's file, so that another image
+makes another frames file even if both look the same after resizing; and, if it is known for any
+frame, ``focal_length`` float64 (N) in longer sides of the image, NaN where unknown. Root
+attributes: ``dataset``, ``scene``, ``mean`` (3) and ``variance`` (3) of the channels of the
+training images in [0, 1], and ``orientation``, the EXIF orientation of most of them. Without
+queries, ``test`` has N = 0. ``packing`` writes the file.
 """
 
 import hashlib
@@ -31,11 +31,11 @@ ORIENTATIONS = range(1, 9)  # EXIF's
 class Frames(StoredFrames):
     """Reader of a frames file; ``with Frames(path) as frames`` closes it.
 
-    Labels are read at once, images when they are asked for. With a ``camera_file``, frames whose
-    focal length is unknown have the one in it.
+    Labels are read at once, images on demand. With a ``camera_file``, frames of unknown focal
+    length get the one in that file.
 
     Raises:
-        InputError: not a frames file of this schema, or no camera.
+        InputError: not a frames file of this schema, or not a camera file.
     """
 
     def __init__(self, path: str | Path, camera_file: str | Path | None = None) -> None:
@@ -49,16 +49,16 @@ class Frames(StoredFrames):
                 lengths[np.isnan(lengths)] = usual
 
     def _read_labels(self, file: h5py.File) -> None:
-        """Read everything but the images; it raises an error where they are not whole."""
+        """Read everything but the images; raise an error if anything is missing or damaged."""
         self.dataset = str(file.attrs["dataset"])
         self.scene = str(file.attrs["scene"])
         self.mean = np.array(file.attrs["mean"])
         self.variance = np.array(file.attrs["variance"])
-        self.orientation = int(file.attrs.get("orientation", 1))  # 1: as it is seen
-        pictured = "images" in file["train"]  # in a map they are not
+        self.orientation = int(file.attrs.get("orientation", 1))  # 1: not turned
+        pictured = "images" in file["train"]  # not in a map
         shape = file["train/images"].shape[1:3] if pictured else file.attrs["image_shape"]
         self.image_shape = checked_size(self.path, *map(int, shape))
-        # UTF-8 side by side, no object a frame: a database may have 100,000 of them.
+        # Arrays of UTF-8, not an object per frame: a database may have 100,000 frames.
         self._names, self._sources = (
             {split: file[split][label][:].astype("S") for split in SPLITS}
             for label in ("name", "source")
@@ -89,11 +89,11 @@ class Frames(StoredFrames):
     def _check_labels(self, split: str) -> None:
         count = len(self._names[split])
         if {len(self._sources[split]), len(self._focal_lengths[split])} != {count}:
-            raise ValueError(f"{count} names in {split}, and another number of images")
+            raise ValueError(f"{count} names in {split}, but another number of images")
         if (self._focal_lengths[split] <= 0).any():
             raise ValueError(f"focal lengths that are not positive in {split}")
         if len(set(self.names(split))) != count:
-            raise ValueError(f"one name of several images in {split}")
+            raise ValueError(f"several images of one name in {split}")
         b"".join(self._sources[split].tolist()).decode()
         poses = self._poses[split]
         if poses.shape != (count, 4, 4) or poses.dtype.kind != "f":
@@ -107,7 +107,7 @@ class Frames(StoredFrames):
     def _check_images(self, split: str, images: h5py.Dataset) -> None:
         count = len(self._names[split])
         if len(images) != count:
-            raise ValueError(f"{count} names in {split}, and another number of images")
+            raise ValueError(f"{count} names in {split}, but another number of images")
         if images.dtype != np.uint8 or images.shape[1:] != (*self.image_shape, 3):
             raise ValueError(f"images of {images.dtype} and shape {images.shape} in {split}")
 
@@ -124,17 +124,17 @@ class Frames(StoredFrames):
         return self._names[split][index].decode()
 
     def find(self, split: str, names: Iterable[str]) -> list[int | None]:
-        """Return which frames have some names; None where none has."""
+        """Return the index of the frame with each name; None where there is none."""
         row_of = {name: row for row, name in enumerate(self.names(split))}
         return [row_of.get(str(name)) for name in names]
 
     def find_all(self, split: str, names: Iterable[str], predictions_file: str | Path) -> list[int]:
-        """Return which frame each query of predictions is; InputError: they are not of these."""
+        """Return the index of each query of predictions; InputError if one is not among these."""
         rows = self.find(split, names)
         if not rows or None in rows:
             raise InputError(
-                f"{predictions_file}: is not of the {self.count(split)} {split} frames of "
-                f"{self.path}, expected their names; predict again"
+                f"{predictions_file}: has no queries, or others than the {self.count(split)} "
+                f"{split} frames of {self.path}, expected names of these; predict again"
             )
         return rows
 
@@ -143,7 +143,7 @@ class Frames(StoredFrames):
         return [source.decode() for source in self._sources[split].tolist()]
 
     def source(self, split: str, index: int) -> str:
-        """Return the path of one of them."""
+        """Return the path of one original image, relative to the scene's folder."""
         return self._sources[split][index].decode()
 
     def poses(self, split: str) -> np.ndarray:
@@ -151,13 +151,14 @@ class Frames(StoredFrames):
         return self._poses[split]
 
     def focal_lengths(self, split: str) -> np.ndarray:
-        """Return focal lengths (N) in longer sides of the image, NaN where they are unknown."""
+        """Return focal lengths (N) in longer sides of the image, NaN where unknown."""
         return self._focal_lengths[split]
 
     def packed_from(self) -> str:
-        """Return a hash that differs where images do, by their files' sizes and how they were made.
+        """Return a hash that differs if the images do.
 
-        Not by their pixels, which would all have to be read.
+        It covers the sizes of the original files and how they were packed, not the pixels, which
+        would all have to be read.
         """
         return hashlib.sha256(repr(self.image_shape).encode() + self._packed_from).hexdigest()
 

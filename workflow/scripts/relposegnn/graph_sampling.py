@@ -1,7 +1,7 @@
 """Sampling of a scene's retrieval graphs: one for each frame of both splits.
 
-The splits may be sampled differently, and a share of the strided training graphs replaced by the
-nearest neighbours.
+Each split has its own sampling, and a share of the strided training graphs takes the nearest
+neighbours instead.
 """
 
 import logging
@@ -32,16 +32,16 @@ def sample_graphs(
 ) -> None:
     """Sample one graph per frame of both splits and write the graphs file.
 
-    Training frames that are held out are queries of graphs of their own, the validation graphs,
-    sampled as those of test queries, and neighbours in none but the test queries' graphs.
+    Held-out training frames are the queries of the validation graphs, which are sampled like those
+    of test queries. They are neighbours in the graphs of test queries alone.
 
     Args:
         neighbours_file: rankings of the database images for each frame.
-        frames_file: of the scene: its name, of which the seeds are made, and the frames' names.
+        frames_file: of the scene, whose name enters the seeds.
         graphs_file: output.
         sampling: how neighbours are chosen, by split.
         train_mix: share, 0 to 1, of the strided training graphs that take the best-ranked
-            neighbours instead. Which ones is drawn apart: the others stay what they are without.
+            neighbours instead. They have a generator of their own: other graphs do not change.
         validation: what is held out; None: nothing.
 
     Raises:
@@ -78,9 +78,9 @@ def _sample_part(
     place: tuple[str, str, str],
     train_mix: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return neighbours (N, k) and whose rankings were too short (N,), of one part of a scene.
+    """Return neighbours (N, k) of one part of a scene, and whose rankings were too short (N,).
 
-    ``place`` is the part, the scene and what a message starts with.
+    ``place`` is the part, the scene and the start of messages.
     """
     part, scene, source = place
     within = part == "train"
@@ -100,7 +100,7 @@ def _sample_part(
         ]
         logger.warning(
             "%s, %s: %d of %d rankings (length %d) end before stride %d yields %d neighbours; "
-            "their best unused entries fill these graphs. What avoids it: %s",
+            "their best unused entries fill these graphs. To avoid this: %s",
             *(scene, part, filled.sum(), len(ranked), ranked.shape[1]),
             *(settings.stride, settings.neighbours, ", ".join(remedies)),
         )

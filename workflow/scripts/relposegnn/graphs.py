@@ -1,7 +1,7 @@
-"""A graphs file: a query and some database images, its neighbours, in each retrieval graph.
+"""A graphs file: retrieval graphs, each of a query and its neighbours, some database images.
 
-A graph has 1 + k nodes: node 0 is the query, nodes 1..k its neighbours. The file holds frame
-indices and nothing else, so that a graph costs some tens of bytes.
+A graph has 1 + k nodes: node 0 is the query, nodes 1..k its neighbours. The file holds only frame
+indices, some tens of bytes per graph.
 """
 
 from pathlib import Path
@@ -12,12 +12,12 @@ import numpy as np
 from .frames import Frames
 from .storage import Numbers, check_scene, open_hdf5, read_numbers
 
-# Groups of a graphs file, or parts, beside those of the splits: their queries are training frames.
+# Parts (groups) of a graphs file besides the two splits. Their queries are training frames.
 VALIDATION, LEFT_OUT = "validation", "left_out"
 
 
 def split_of(part: str) -> str:
-    """Return the split whose frames the queries of a part are."""
+    """Return the split that the queries of a part belong to."""
     return "test" if part == "test" else "train"
 
 
@@ -30,7 +30,7 @@ def write_split(
 ) -> None:
     """Write one part's graphs: query (G,) and neighbours (G, k), see ``read_graphs``.
 
-    ``rankings_too_short`` of them were filled up because a ranking ended.
+    ``rankings_too_short`` is the number of graphs filled up because their ranking was too short.
     """
     group = file.create_group(part)
     group["query"] = query.astype(np.int32)
@@ -43,12 +43,11 @@ def read_graphs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the frame indices of a part's graphs: query (G,) and neighbours (G, k).
 
-    Queries count in the frames of their split, see ``split_of``, neighbours in the training frames.
-    A file without validation graphs has 0 of them.
+    Queries are indices of frames of their split, see ``split_of``, neighbours of training frames.
+    Without validation graphs in the file, that part has G = 0.
 
     Raises:
-        InputError: the file has no such graphs, or, where ``frames`` are given, is of another scene
-            or of other frames.
+        InputError: the file has no such graphs, or does not belong to the ``frames`` given.
     """
     with open_hdf5(graphs_file, "graphs") as file:
         last = [np.inf, np.inf]

@@ -10,9 +10,9 @@ import numpy as np
 
 from .runtime import InputError
 
-ORTHONORMAL_TOLERANCE = 1e-3  # 7-Scenes' own poses are off by up to some 1e-5
-# Metres along an axis. No map projection, zone numbers in front included, comes to more; beyond it
-# steps of float64 grow towards what poses are measured to.
+ORTHONORMAL_TOLERANCE = 1e-3  # poses of 7-Scenes are off by up to about 1e-5
+# Metres along an axis. No map projection exceeds it, even with a zone number in front; beyond it,
+# the resolution of float64 approaches the accuracy of measured poses.
 LARGEST_POSITION = 1e8
 
 
@@ -36,7 +36,7 @@ def matrix_from_quaternion(quaternion: np.ndarray) -> np.ndarray:
 
 
 def canonical_quaternion(quaternion: np.ndarray) -> np.ndarray:
-    """Return unit quaternions (..., 4) with a real part >= 0, the same rotations."""
+    """Return the same rotations as unit quaternions (..., 4) with a real part >= 0."""
     quaternion = np.asarray(quaternion, dtype=np.float64)
     unit = quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True)
     return np.where(unit[..., :1] < 0, -unit, unit)
@@ -83,7 +83,7 @@ def pose_from_vector(vector: np.ndarray) -> np.ndarray:
 
 
 def inverse_pose(a_from_b: np.ndarray) -> np.ndarray:
-    """Return the poses ``b_from_a`` (..., 4, 4) of orthonormal ones."""
+    """Return the inverses ``b_from_a`` (..., 4, 4) of poses with orthonormal rotations."""
     b_from_a = np.zeros_like(a_from_b)
     rotation = np.swapaxes(a_from_b[..., :3, :3], -1, -2)
     b_from_a[..., :3, :3] = rotation
@@ -107,8 +107,8 @@ def translation_error(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def rotation_error_deg(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Return the angles (...) in degrees, 0 to 180, between rotations as quaternions (..., 4).
 
-    The method page's 2 acos(|<q, q'>|), computed as 4 atan2(|q - q'|, |q + q'|), which keeps its
-    precision where acos loses it, near zero.
+    The usual 2 acos(|<q, q'>|), computed as 4 atan2(|q - q'|, |q + q'|), which is precise
+    near zero, where acos is not.
     """
     estimate, truth = canonical_quaternion(estimate), canonical_quaternion(truth)
     opposite = np.sum(estimate * truth, axis=-1, keepdims=True) < 0
@@ -119,7 +119,7 @@ def rotation_error_deg(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def pose_distances(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return metres (...) between the camera centres of poses (..., 4, 4), and degrees (...)."""
+    """Return the metres (...) and degrees (...) between poses (..., 4, 4)."""
     turns = (quaternion_from_matrix(pose[..., :3, :3]) for pose in (first, second))
     return translation_error(first[..., :3, 3], second[..., :3, 3]), rotation_error_deg(*turns)
 
@@ -128,8 +128,8 @@ def check_pose(world_from_cam: np.ndarray, source: str) -> None:
     """Check one pose.
 
     Raises:
-        InputError: not 4x4, not finite, rotation not orthonormal, last row not 0 0 0 1, or no
-            camera can be there. The message starts with ``source``.
+        InputError: not 4x4, not finite, rotation not orthonormal, last row not 0 0 0 1, or beyond
+            ``LARGEST_POSITION``. The message starts with ``source``.
     """
     remedy = "is this a camera-to-world pose, without a scale?"
     if world_from_cam.shape != (4, 4):

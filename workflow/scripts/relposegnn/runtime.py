@@ -28,10 +28,10 @@ CREDENTIALS = re.compile(r"(?<=://)[^/\s?#]*@")
 
 
 def plain(text: str) -> str:
-    """Return a text that is safe on a terminal: names come from archives, servers and disks.
+    """Return text that is safe on a terminal: names come from archives, servers and disks.
 
-    What cannot be printed is escaped, such as the codes that move a cursor, and a name and password
-    in an address are left out.
+    Unprintable characters, such as codes that move the cursor, are escaped, and the user name and
+    password of a URL are left out.
     """
     return "".join(
         sign if sign.isprintable() or sign in "\n\t" else ascii(sign)[1:-1]
@@ -43,12 +43,12 @@ class InputError(ValueError):
     """Something the user gave is wrong; the message says what, where and what to do."""
 
     def __init__(self, message: str) -> None:
-        """Keep the message as ``plain`` has it."""
+        """Keep the message, made safe by ``plain``."""
         super().__init__(plain(message))
 
 
 class PlainFormatter(logging.Formatter):
-    """Formats what is logged, tracebacks too, as ``plain`` has it."""
+    """Formats log records, tracebacks included, so that they are safe, see ``plain``."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the text of a record."""
@@ -59,11 +59,10 @@ class PlainFormatter(logging.Formatter):
 def logging_to(log_file: str | Path) -> Iterator[None]:
     """Log to the terminal and to ``log_file``; end a step that fails with exit code 1.
 
-    An ``InputError``, or a disk that takes no more, is printed as its message alone, anything else
-    with its traceback. Both land in the log file too. SIGTERM ends the step as an exception does,
-    so that partial outputs are removed, and so does the end of Snakemake. A step that outlives its
-    Snakemake all the same, as on another machine, is waited for: there is one at a time of each
-    ``log_file``.
+    An ``InputError`` or a full disk is logged as its message alone, any other exception with its
+    traceback. SIGTERM and the end of Snakemake end the step as an exception does, so that partial
+    outputs are removed. If a step outlives its Snakemake nevertheless, for example on another
+    machine, the next step with the same ``log_file`` waits for its end.
     """
     log_file = Path(log_file)
     enter_process()
@@ -87,35 +86,35 @@ def logging_to(log_file: str | Path) -> Iterator[None]:
 
 
 def log_to_terminal(level: int = logging.INFO, *form: str) -> None:
-    """Log what a command tells: its messages alone, or in a form as ``Formatter`` takes it."""
+    """Log a command's messages, bare or in a ``form`` that ``logging.Formatter`` takes."""
     handler = logging.StreamHandler()
     handler.setFormatter(PlainFormatter(*(form or ["%(message)s"])))
     logging.basicConfig(level=level, handlers=[handler])
-    logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells each variant it tries
+    logging.getLogger("faiss").setLevel(logging.WARNING)  # it logs each variant it tries
 
 
 class LogFile(logging.FileHandler):
-    """A log file that a full disk cuts short without a word: the terminal has it all."""
+    """A log file that a full disk silently cuts short: the terminal shows everything."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Pass over what the disk did not take."""
+        """Ignore a record that the full disk did not take."""
         if describe_disk_error(Path(self.baseFilename), sys.exc_info()[1]) is None:
             super().handleError(record)
 
     def close(self) -> None:
-        """Close the file, with what the disk takes of the rest."""
+        """Close the file; ignore what the full disk does not take."""
         with suppress(OSError):
             super().close()
 
 
 def enter_process(log_file: str | Path | None = None, level: int = logging.INFO) -> None:
-    """Log to the terminal and to the end of ``log_file``; let SIGTERM raise ``SystemExit``."""
+    """Log to the terminal and append to ``log_file``; let SIGTERM raise ``SystemExit``."""
     handlers = [logging.StreamHandler(), *([LogFile(log_file)] if log_file else [])]
     for handler in handlers:
         handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=level, handlers=handlers, force=True)
     logging.captureWarnings(True)
-    logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells each variant it tries
+    logging.getLogger("faiss").setLevel(logging.WARNING)  # it logs each variant it tries
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
@@ -123,13 +122,13 @@ def enter_process(log_file: str | Path | None = None, level: int = logging.INFO)
 def atomic_path(target: str | Path) -> Iterator[Path]:
     """Yield a path beside ``target``, for a file or a folder; rename it when the block succeeds.
 
-    Whatever stands at ``target`` is replaced. When the block raises, the partial output is
-    removed and ``target`` stays as it was; what a killed process left is removed by the next one
-    that writes the same target. The path yielded does not exist yet and has the target's suffixes.
+    An existing ``target`` is replaced. If the block raises, the partial output is removed and
+    ``target`` stays as it was. Leftovers of a killed process are removed by the next one that
+    writes the same target. The path yielded does not exist yet and has the target's name.
 
     Raises:
-        InputError: the disk is full or may not be written to, or a file stands where a folder is to
-            be, or the other way round.
+        InputError: the disk is full or not writable, or ``target`` is a file and a folder was
+            written, or the other way round.
     """
     target = Path(target)
     with disk_errors_named(target), _scratch_folder(target) as scratch:
@@ -143,7 +142,7 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
             )
         replaced = scratch / f".{target.name}.replaced"
         if target.is_dir():
-            os.replace(target, replaced)  # which goes with what else is there
+            os.replace(target, replaced)  # removed with the scratch folder
         try:
             os.replace(partial, target)
         except BaseException:
@@ -153,10 +152,10 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
 
 
 def make_folder(folder: str | Path) -> None:
-    """Make a folder, and those that it lies in, where there is none.
+    """Make a folder and its parents, unless they exist.
 
     Raises:
-        InputError: a file stands there.
+        InputError: one of them is a file.
     """
     folder = Path(folder)
     try:
@@ -171,7 +170,7 @@ def make_folder(folder: str | Path) -> None:
 
 @contextmanager
 def disk_errors_named(target: str | Path) -> Iterator[None]:
-    """Turn what a disk raises that takes no more of ``target`` into an ``InputError``."""
+    """Turn the errors of a disk on which ``target`` cannot be written into an ``InputError``."""
     try:
         yield
     except InputError:
@@ -192,16 +191,16 @@ def check_writable(folder: str | Path) -> None:
 
 @contextmanager
 def _scratch_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder beside ``target``; remove it, and those of processes that are gone."""
+    """Yield an empty folder beside ``target``; remove it, and those that killed processes left."""
     make_folder(target.parent)
     prefix = f".{target.name}.partial-"
     for other in target.parent.glob(f"{glob.escape(prefix)}*"):
-        with suppress(OSError):  # of another user, say
+        with suppress(OSError):  # for example of another user
             if lock := try_lock(other / ".lock"):
                 shutil.rmtree(other, ignore_errors=True)
                 lock.close()
     lock = None
-    while lock is None:  # another process may take a folder without a lock for an abandoned one
+    while lock is None:  # until it is locked, another process may take a folder for abandoned
         scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
         lock = try_lock(scratch / ".lock")
     with lock:
@@ -215,7 +214,7 @@ def select_device(name: str | None = None, threads: int | None = None) -> "torch
     """Return the device to compute on, and let the CPU use ``threads`` threads.
 
     ``name``, or else the environment variable RELPOSEGNN_DEVICE, is a torch device such as ``cpu``
-    or ``cuda:1``; without either, the first GPU where there is one, else the CPU.
+    or ``cuda:1``; without either, it is the first GPU if there is one, else the CPU.
 
     Raises:
         InputError: the device is unknown to torch or absent from this machine.
@@ -232,7 +231,7 @@ def select_device(name: str | None = None, threads: int | None = None) -> "torch
         device = torch.device(name)
         torch.empty(0, device=device)
         if device.type == "cuda" and device.index is not None:
-            torch.cuda.set_device(device)  # for what torch asks of, or keeps on, the current one
+            torch.cuda.set_device(device)  # some calls of torch use the current GPU
     except (RuntimeError, AssertionError) as error:
         raise InputError(
             f"{asked}={name}: torch cannot use this device ({error}); "
@@ -243,10 +242,10 @@ def select_device(name: str | None = None, threads: int | None = None) -> "torch
 
 @contextmanager
 def repeatable(device: "torch.device") -> Iterator[None]:
-    """Let torch give the same bytes each time, on a CPU and with as many threads.
+    """Make torch's results on a CPU the same bytes each time, with the same number of threads.
 
-    Gradients of rows that are taken more than once are otherwise added up by several threads at
-    once, in the order in which these come by. A GPU is left as it is.
+    Otherwise several threads add up the gradients of a row that is indexed more than once, in no
+    fixed order. Nothing changes for a GPU.
     """
     import torch
 
@@ -254,7 +253,7 @@ def repeatable(device: "torch.device") -> Iterator[None]:
     filled = torch.utils.deterministic.fill_uninitialized_memory
     if device.type == "cpu":
         torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # no one reads it
+        torch.utils.deterministic.fill_uninitialized_memory = False  # nothing reads it
     try:
         yield
     finally:

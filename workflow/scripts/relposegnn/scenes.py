@@ -25,9 +25,9 @@ class Frame:
         name: unique in its scene: the image's path without its suffix, seq-03/frame-000017.
         image: path of the colour image.
         world_from_cam: pose (4, 4), float64, metres, OpenCV camera axes. Not finite where the
-            tracking was lost, until ``layouts.reading`` has seen to it.
-        focal_length: in longer sides of the image; NaN where the layout does not tell it.
-        where: what tells its pose: a file, and the line of a list; for messages.
+            tracking was lost, until ``layouts.reading`` refuses such frames or leaves them out.
+        focal_length: in longer sides of the image; NaN if the layout does not give it.
+        where: where its pose was read, a file or a line of one; for messages.
     """
 
     name: str
@@ -51,19 +51,19 @@ class Scene:
 
 
 def recorded_order(name: str) -> tuple[list[list[str | Decimal]], str]:
-    """Return what images are sorted by, so that ``seq/2.jpg`` comes before ``seq/10.jpg``.
+    """Return the sort key of an image's name: ``seq/2.jpg`` comes before ``seq/10.jpg``.
 
-    Digits behind a point are a number's decimals, as of seconds: ``0.05`` comes before ``0.1``.
+    Digits after a point are decimals, as of times in seconds: ``0.05`` comes before ``0.1``.
     """
-    parts = (NUMBER.split(part) for part in name.split("/"))  # texts and numbers by turns
+    parts = (NUMBER.split(part) for part in name.split("/"))  # alternately text and number
     key = [[Decimal(each) if n % 2 else each for n, each in enumerate(part)] for part in parts]
     return key, name
 
 
 def in_recorded_order(frames: Iterable[Frame]) -> list[Frame]:
-    """Return frames by the numbers in their names.
+    """Return frames sorted by ``recorded_order``.
 
-    Those that are left out around a query, and those that are held out, are its neighbours so.
+    Thus frames that are left out around a query, or held out together, are consecutive.
     """
     return sorted(frames, key=lambda frame: recorded_order(frame.name))
 
@@ -71,18 +71,18 @@ def in_recorded_order(frames: Iterable[Frame]) -> list[Frame]:
 def hold_out(scene: Scene, stretch: int) -> Scene:
     """Return a scene split anew: whole stretches of its frames alternate between both splits.
 
-    All frames, of database and queries, are taken in ``recorded_order`` and cut into stretches of
-    so many frames, the last maybe shorter. The first is database, the second queries, and so on, so
-    that most queries are far from the database in time.
+    All frames are sorted by ``recorded_order`` and cut into stretches of ``stretch`` frames, of
+    which the last may be shorter. The first is database, the second queries, and so on, so that
+    most queries are far from the database in time.
 
     Raises:
-        InputError: there is no second stretch.
+        InputError: there are too few frames for a second stretch.
     """
     frames = in_recorded_order(scene.train + scene.test)
     if len(frames) <= stretch:
         raise InputError(
             f"{scene.name}: has {len(frames)} frames, expected more than frames.held_out = "
-            f"{stretch}, since one stretch of them is database alone; lower it"
+            f"{stretch}, since the first stretch is all database; lower it"
         )
     queries = np.arange(len(frames)) // stretch % 2 == 1
     splits = [[f for f, own in zip(frames, queries, strict=True) if own == s] for s in (0, 1)]
