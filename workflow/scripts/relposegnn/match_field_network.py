@@ -1,4 +1,4 @@
-"""The network whose edges start from match fields of their two images."""
+"""The network whose edges start from the match field of their two images."""
 
 from torch import Tensor, nn
 from torch.nn.functional import relu
@@ -29,11 +29,11 @@ class MatchFieldGNN(PoseNetwork):
         return self.match.look(image_cells(seen))
 
     def node_features(self, features: Cells) -> Tensor | None:
-        """Return a projection of each image's mean over its cells, where rounds or knn read it."""
+        """Return a projection of each image's mean over its cells; None if nothing reads it."""
         if not (self.settings.iterations or self.settings.knn):
             return None
         return relu(self.node_projection(features.means))
 
     def edge_features(self, features: Cells, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return what the match fields of the edges tell."""
+        """Return the features of the edges' match fields, see ``MatchFieldEdge``."""
         return self.match(features, edge_index)

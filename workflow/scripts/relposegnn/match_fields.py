@@ -1,12 +1,12 @@
-"""Match fields: where every cell of one image lies in another, by frozen features; edges from them.
+"""Match fields: where each cell of one image lies in another, by frozen features; edge features.
 
-All cells of one image are compared with all of the other, and a softmax of the similarities gives
-each an expected position there. Nothing of this is learned. A small network turns the field into
-the feature of an edge.
+All cells of one image are compared with all cells of the other, and a softmax over the similarities
+gives each cell an expected position there. None of this is learned. A small network turns the field
+into the feature of an edge.
 
 Dimensions in tensor names: N images, P pairs of images, E edges, K channels of a cell, M = h w
 cells of an image, A learned channels, C feature width. Positions are in half widths of an image,
-from its middle, x to the right and y down; times the scales of an image, see ``positions``.
+from its middle, x to the right and y down, multiplied by the image's scales, see ``positions``.
 """
 
 from typing import NamedTuple
@@ -16,19 +16,19 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
 TEMPERATURE = 15.0  # factor of cosine similarities in the softmax
-FINE_SHARE = 0.7  # weight of the fine map in a descriptor, beside 1 for the coarse one
+FINE_SHARE = 0.7  # weight of the fine map in a descriptor; that of the coarse map is 1
 FIELD_CHANNELS = 10  # of a match field
-APPEARANCE = 16  # learned channels of what a cell looks like
+APPEARANCE = 16  # learned channels of a cell's appearance
 HIDDEN = 64  # channels of the network on a field
-CONVOLUTIONS = 2  # in it, of 3x3 and stride 2
+CONVOLUTIONS = 2  # of that network, 3x3 with stride 2
 
 
 class Views(NamedTuple):
-    """What is seen of images, as a network with match fields takes it.
+    """Images as the input of a network with match fields.
 
     Attributes:
-        fine: (N, C8, h, w) channels of mean 0 and deviation 1, as ``FeatureMaps`` gives them.
-        coarse: (N, C16, h', w') likewise; C16 = 0 is an encoder of one stride.
+        fine: (N, C8, h, w) channels of mean 0 and deviation 1, from ``FeatureMaps``.
+        coarse: (N, C16, h', w') likewise; C16 = 0 for an encoder of one stride.
         scales: (N, 2) of the positions x and y of their cells, see ``positions``.
     """
 
@@ -41,8 +41,8 @@ class Cells(NamedTuple):
     """The cells of images, row by row.
 
     Attributes:
-        maps: (N, K, M) standardised channels of the fine and the coarse map; (N, A, M) once
-            ``MatchFieldEdge.look`` has made of them what an edge takes.
+        maps: (N, K, M) standardised channels of the fine and the coarse map; after
+            ``MatchFieldEdge.look``, (N, A, M) learned channels of appearance.
         descriptors: (N, K, M) unit vectors to compare cells by.
         scales: (N, 2) of their positions.
         means: (N, K) of the maps.
@@ -60,7 +60,7 @@ class Pairs(NamedTuple):
     Attributes:
         first: (P,) node of the lower index.
         second: (P,) the other node.
-        row: (E,) of each edge among 2 P directions: first to second of all pairs, then back.
+        row: (E,) of each edge among the 2 P directions: P from first to second, then P back.
     """
 
     first: Tensor
@@ -69,12 +69,12 @@ class Pairs(NamedTuple):
 
 
 class MatchFields(NamedTuple):
-    """Both directions of some pairs of images, from one product.
+    """Both directions of some pairs of images, from one matrix product.
 
     Attributes:
         there: (P, 10, M) channels of the field of the first image's cells in the second.
         back: (P, 10, M) of the second image's cells in the first.
-        weights: (P, M, M) of first and second cells: softmax before it is normalised, either way.
+        weights: (P, M, M) of first and second cells: the softmax of both directions, unnormalised.
         totals_there: (P, 1, M) sums of the weights of each first cell.
         totals_back: (P, 1, M) of each second cell.
     """
@@ -89,7 +89,7 @@ class MatchFields(NamedTuple):
 def cell_positions(height: int, width: int) -> Tensor:
     """Return the positions (M, 2) of the centres of an image's cells, x and y, in half widths.
 
-    On the CPU, also of networks that are built on torch's meta device: no weights hold them.
+    Always on the CPU, even if the network is built on torch's meta device: no file holds them.
     """
     x = (torch.arange(width, device="cpu") + 0.5) * 2 / width - 1
     y = ((torch.arange(height, device="cpu") + 0.5) * 2 / height - 1) * (height / width)
@@ -98,9 +98,9 @@ def cell_positions(height: int, width: int) -> Tensor:
 
 
 def image_cells(views: Views) -> Cells:
-    """Return the cells of images: the fine map's, where the coarse map is interpolated.
+    """Return the cells of images: those of the fine map, to which the coarse map is interpolated.
 
-    A descriptor holds both maps, each normalised, the fine one with ``FINE_SHARE``.
+    A descriptor holds both maps, each normalised, the fine one weighted by ``FINE_SHARE``.
     """
     fine, coarse, scales = views
     if coarse.shape[1]:
@@ -116,7 +116,7 @@ def image_cells(views: Views) -> Cells:
 
 
 def unordered_pairs(edge_index: Tensor) -> Pairs:
-    """Return the pairs of nodes that edges (2, E) join, in any order, with opposites or without."""
+    """Return the pairs of nodes that edges (2, E), of one or both directions, connect."""
     low, high = edge_index.amin(dim=0), edge_index.amax(dim=0)
     count = high.max() + 1
     pairs, pair_of_edge = (low * count + high).unique(return_inverse=True)
@@ -125,9 +125,9 @@ def unordered_pairs(edge_index: Tensor) -> Pairs:
 
 
 def rows_of(values: Tensor, rows: Tensor) -> Tensor:
-    """Return rows (P, ...) of values (N, ...); a view where it can be one, as of a single query."""
+    """Return rows (P, ...) of values (N, ...); a view if possible, as for a single query."""
     if values.is_cuda or len(rows) == 0:
-        return values[rows]  # to look at rows would wait for the GPU
+        return values[rows]  # reading rows would wait for the GPU
     start, steps = int(rows[0]), rows.diff()
     if not steps.any():
         return values[start : start + 1].expand(len(rows), *values.shape[1:])
@@ -140,15 +140,16 @@ def match_fields(
 ) -> MatchFields:
     """Compare all cells of pairs of images; no gradient passes.
 
-    The channels of a field, for a cell at p that is expected at q in the other image: x and y of
-    5 (q - p), of q, and of p; the best cosine similarity - 1; 3 times the largest weight of the
-    softmax; 3 times the sum over cells of its weight there times theirs back, 1 where two cells
-    choose each other alone; 3 times the softmax's root mean square distance from q, - 1.
+    The channels of a field, for a cell at p with the expected position q in the other image: x and
+    y of 5 (q - p), of q, and of p; the best cosine similarity - 1; 3 times the largest softmax
+    weight; 3 times the sum over the other cells of the weight there times the weight back, a sum
+    that is 1 if two cells choose only each other; 3 times the root mean square distance from q
+    under the softmax, - 1.
 
     Args:
         first_PKM: (P, K, M) unit descriptors of the first images' cells.
         second_PKM: (P, K, M) of the second images' cells.
-        first_positions: (P, M, 2) of the first images' cells, or (M, 2) where all have the same.
+        first_positions: (P, M, 2) of the first images' cells, or (M, 2) if all are the same.
         second_positions: of the second images' cells.
     """
     with torch.autocast(first_PKM.device.type, enabled=False):
@@ -157,10 +158,10 @@ def match_fields(
             positions.mT.float().expand(len(first_PKM), -1, -1)
             for positions in (first_positions, second_positions)
         )
-        # exp(temperature (cosine - 1)) is at most 1: this softmax needs no maximum taken off.
+        # exp(temperature (cosine - 1)) is at most 1: no maximum has to be subtracted.
         offset = first_PKM.new_full((1, 1, 1), -TEMPERATURE)
         weights_PMM = torch.baddbmm(offset, first_PKM.mT, second_PKM, alpha=TEMPERATURE).exp_()
-        # Few rows times a matrix: on a CPU several times faster than the matrix times few columns.
+        # Few rows times a matrix is several times faster on a CPU than a matrix times few columns.
         sums_there = torch.bmm(_moments(second_P2M), weights_PMM.mT)
         sums_back = torch.bmm(_moments(first_P2M), weights_PMM)
         squares_PMM = weights_PMM.square()
@@ -174,7 +175,9 @@ def match_fields(
 def follow_fields(
     fields: MatchFields, first_PAM: Tensor, second_PAM: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return channels of each cell's counterpart, where the fields point, with their gradient.
+    """Return the other image's channels at the positions that the fields point to.
+
+    Gradients pass to the channels.
 
     Args:
         fields: of P pairs.
@@ -182,7 +185,7 @@ def follow_fields(
         second_PAM: (P, A, M) of the second images' cells.
 
     Returns:
-        (P, A, M) of the second images for the first ones' cells; (P, A, M) the other way.
+        (P, A, M) of the second images for the first images' cells; (P, A, M) the other way round.
     """
     weights_PMM = fields.weights
     with torch.autocast(weights_PMM.device.type, enabled=False):
@@ -192,7 +195,7 @@ def follow_fields(
 
 
 class MatchFieldEdge(nn.Module):
-    """Edge features from match fields, and from what the two images look like along them."""
+    """Edge features from match fields, and from the appearance of matched cells."""
 
     def __init__(
         self,
@@ -207,8 +210,8 @@ class MatchFieldEdge(nn.Module):
             channels: K, of the fine and the coarse map together.
             grid: (h, w) cells of an image.
             width: C, length of an edge's feature.
-            rotation_from_field: whether rotations get a feature of their own, of the field alone,
-                to which appearance says nothing that holds elsewhere.
+            rotation_from_field: whether rotations get a feature of their own, from the field alone:
+                what appearance tells of them does not hold in other places.
         """
         super().__init__()
         self.appearance = nn.Conv1d(channels, APPEARANCE, 1)
@@ -220,19 +223,19 @@ class MatchFieldEdge(nn.Module):
         self.register_buffer("positions", cell_positions(*grid), persistent=False)
 
     def look(self, cells: Cells) -> Cells:
-        """Return cells with what they look like to an edge, (N, A, M), in the place of maps.
+        """Return cells whose maps are replaced by their appearance, (N, A, M).
 
-        A sixteenth of the numbers, and the same in every edge of an image.
+        These are a sixteenth of the numbers, and serve all edges of an image.
         """
         return cells._replace(maps=self.appearance(cells.maps))
 
     def forward(self, cells: Cells, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the features (E, C) of edges, and those of rotations where they have their own.
+        """Return the features (E, C) of edges, and of rotations if these have their own.
 
         Args:
             cells: of N images, see ``look``.
-            edge_index: (2, E) source and target; the order, and whether opposites are among them,
-                changes nothing in an edge's feature.
+            edge_index: (2, E) source and target. An edge's feature does not depend on the order of
+                the edges, nor on whether its opposite is among them.
         """
         first, second, row = unordered_pairs(edge_index)
         positions_NM2 = self.positions * cells.scales[:, None]
@@ -262,8 +265,8 @@ def _channels(own_P2M: Tensor, sums_P4M: Tensor, peak_PM: Tensor, mutual_P1M: Te
     Args:
         own_P2M: positions of the cells themselves.
         sums_P4M: of the weights times 1, x, y and x^2 + y^2 of the other cells.
-        peak_PM: largest weight, before it is normalised.
-        mutual_P1M: sum of squared weights, divided by the other cells' sums of weights.
+        peak_PM: largest unnormalised weight.
+        mutual_P1M: sum of squared weights, each divided by the other cell's sum of weights.
     """
     total_P1M, peak_P1M = sums_P4M[:, :1], peak_PM[:, None]
     expected_P2M = sums_P4M[:, 1:3] / total_P1M

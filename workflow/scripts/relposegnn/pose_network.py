@@ -1,8 +1,8 @@
-"""What the networks share: message passing on graphs of images, pose heads (paper, section 3.2).
+"""What both kinds of network share: message passing and pose heads (paper, section 3.2).
 
-There are two kinds, which differ in how an edge sees its two images. As published, each image
-becomes one vector, and an edge starts from two of them: ``published_network``. The other kind
-starts an edge from the match fields of its images: ``match_field_network``.
+They differ in how an edge sees its two images. As published, each image becomes one vector, and an
+edge starts from two of them (``published_network``); in the other kind, it starts from the match
+field of its images (``match_field_network``).
 
 Submodules carry the names of the published checkpoints. Dimensions in tensor names: N nodes of all
 graphs of a batch, E directed edges, C feature width.
@@ -29,8 +29,8 @@ class PoseEstimates(NamedTuple):
     Attributes:
         edge_index: (2, E) the edges used, source and target node.
         relative: (E, 6) relative poses of the edges, metres and half radians.
-        absolute: (N, 6) pose vectors of the nodes, from an origin of the network's own (not
-            supervised in the paper); None of a network without them.
+        absolute: (N, 6) pose vectors of the nodes, relative to an origin of the network's own (not
+            supervised in the paper); None if the network has none.
     """
 
     edge_index: Tensor
@@ -43,7 +43,8 @@ class PoseNetwork(nn.Module):
 
     Attributes:
         settings: of the network.
-        maps: channels and grid of the maps that it sees of images, to record; None: of images.
+        maps: channels and grid of the feature maps that it takes, to be recorded; None if it takes
+            images.
     """
 
     maps: dict[str, Any] | None = None
@@ -61,38 +62,38 @@ class PoseNetwork(nn.Module):
         self.dropout = nn.Dropout(settings.dropout)
         self.fc_xyz_R = nn.Linear(width, 3)
         self.fc_wpqr_R = nn.Linear(width, 3)
-        # On the CPU also where the network is built on torch's meta device: no weights hold it.
+        # On the CPU even if the network is built on torch's meta device: no file holds it.
         deviation = torch.tensor(settings.translation_deviation, dtype=torch.float32, device="cpu")
         self.register_buffer("translation_deviation", deviation, persistent=False)
         self.adaptation: nn.Linear | None = None  # to a place, see ``adaptation``
-        self.known: KnownFeatures | None = None  # features of edges, of a training or a place
+        self.known: KnownFeatures | None = None  # edge features of the training, or of a place
 
     def add_adaptation(self) -> nn.Linear:
-        """Add a layer, (6) numbers of the features of an edge, to what the heads regress."""
+        """Add a linear layer on edge features, whose (6) outputs are added to those of the heads."""
         self.adaptation = nn.Linear(self._features, 6).to(self.fc_xyz_R.weight.device)
         return self.adaptation
 
     def add_known(self) -> KnownFeatures:
-        """Make room for the features of edges that are known, in place of those before."""
+        """Add known features, still to be learned, in place of any before."""
         self.known = KnownFeatures(self._features).to(self.fc_xyz_R.weight.device)
         return self.known
 
     @property
     def _features(self) -> int:
-        """Return how many features an edge has, those of rotations among them."""
+        """Return the number of features of an edge, including those of rotations."""
         own = self.settings.edges == MATCH_FIELD and self.settings.rotation_from_field
         return (2 if own else 1) * self.settings.width
 
     def encode(self, seen: Tensor | Views) -> Tensor | Cells:
-        """Return the features of N images, by what the kind of network sees of them."""
+        """Return the features of N images, or of their maps: each kind of network has its input."""
         raise NotImplementedError
 
     def node_features(self, features: Tensor | Cells) -> Tensor | None:
-        """Return the features (N, C) that nodes start from; None where nothing reads them."""
+        """Return the features (N, C) that nodes start from; None if nothing reads them."""
         raise NotImplementedError
 
     def absolute_poses(self, nodes_NC: Tensor | None) -> Tensor | None:
-        """Return the absolute poses (N, 6) of nodes, where the network regresses them."""
+        """Return the absolute poses (N, 6) of nodes; None if the network does not regress them."""
         return None
 
     def edge_features(
@@ -100,7 +101,7 @@ class PoseNetwork(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Return the features (E, C) that edges start from, and those of rotations.
 
-        Rotations are regressed from the edges' own features where they have none (None).
+        If the latter are None, rotations too are regressed from the features of the edges.
         """
         raise NotImplementedError
 
@@ -125,9 +126,9 @@ class PoseNetwork(nn.Module):
 
         Args:
             features: of N images, from ``encode``.
-            edge_index: (2, E); replaced where the settings ask for k nearest neighbours.
+            edge_index: (2, E); replaced if the settings ask for k nearest neighbours.
             graph_N: (N,) index of each node's graph in the batch, ascending.
-            edge_generator: CPU generator of the edge dropout, which acts in training only.
+            edge_generator: CPU generator of the edge dropout, which acts only in training.
         """
         nodes_NC = self.node_features(features)
         edge_index = self._rewired(nodes_NC, edge_index, graph_N)
@@ -169,21 +170,21 @@ class PoseNetwork(nn.Module):
         nodes_N: Tensor,
         both_directions: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return what the heads take of the edges into some nodes, in evaluation mode.
+        """Return the heads' inputs for the edges into some nodes, in evaluation mode.
 
-        The same numbers as in ``relate``. In the last round only these edges are updated,
-        and no node: nothing else reaches the result. Without rounds they alone are looked at.
+        They are the same as in ``relate``. The last round updates only these edges and no nodes,
+        because nothing else reaches the result. Without rounds, only these edges are computed.
 
         Args:
             features: see ``relate``.
             edge_index: see ``relate``.
             graph_N: see ``relate``.
             nodes_N: (N,) bool, the nodes.
-            both_directions: the edges out of these nodes too.
+            both_directions: include the edges out of these nodes.
 
         Returns:
             edge_index (2, T) of these edges, in their order; their features (T, C); those of
-            rotations (T, C), None where they have none of their own.
+            rotations (T, C), None if they have none of their own.
         """
         nodes_NC = self.node_features(features)
         edge_index = self._rewired(nodes_NC, edge_index, graph_N)
@@ -203,10 +204,10 @@ class PoseNetwork(nn.Module):
         return edge_index, edges_EC, own
 
     def initialise_kaiming(self) -> None:
-        """Draw the weights of the paper's own layers anew: Kaiming normal, biases zero.
+        """Draw the weights of the layers that the paper adds anew: Kaiming normal, biases zero.
 
-        The encoder's last layer, the projection of edges and the heads, where the network has them;
-        messages keep torch's own initial weights.
+        These are the encoder's last layer, the edge projection and the heads, as far as the network
+        has them. Message passing keeps torch's default initial weights.
         """
         heads = "fc_xyz", "fc_wpqr", "fc_xyz_R", "fc_wpqr_R"
         own = {"feature_extractor.fc", "proj_edge", *heads}
@@ -229,7 +230,7 @@ class PoseNetwork(nn.Module):
         return edge_index
 
     def regress(self, edges_EC: Tensor, rotations_EC: Tensor | None) -> Tensor:
-        """Return relative poses (E, 6) by the features of edges, and those of rotations."""
+        """Return relative poses (E, 6) from the features of edges, and those of rotations."""
         relative_E6 = self._poses(edges_EC, rotations_EC, self.fc_xyz_R, self.fc_wpqr_R)
         if self.adaptation is None:
             return relative_E6
@@ -237,9 +238,9 @@ class PoseNetwork(nn.Module):
             return relative_E6 + self.adaptation(joined(edges_EC, rotations_EC))
 
     def distance(self, edges_EC: Tensor, rotations_EC: Tensor | None) -> Tensor:
-        """Return how unlike the known ones the features of edges are, see ``KnownFeatures``, (E,).
+        """Return the distances (E,) of the edges' features from the known ones.
 
-        1 of a network that knows none.
+        See ``KnownFeatures``; 1 if the network has none.
         """
         if self.known is None:
             return torch.ones(len(edges_EC), device=edges_EC.device)
@@ -253,7 +254,7 @@ class PoseNetwork(nn.Module):
         translation: nn.Linear,
         rotation: nn.Linear,
     ) -> Tensor:
-        """Return what two heads regress from features (M, C), (M, 6) in metres, half radians."""
+        """Return what two heads regress from features (M, C): (M, 6), metres and half radians."""
         # bfloat16 has three digits, too few for metres.
         with torch.autocast(features.device.type, enabled=False):
             features = self.dropout(features.float())
@@ -265,6 +266,6 @@ class PoseNetwork(nn.Module):
 
 
 def joined(edges_EC: Tensor, rotations_EC: Tensor | None) -> Tensor:
-    """Return the features (E, D) of edges, and those of rotations where they have their own."""
+    """Return the features (E, D) of edges, followed by those of rotations if there are any."""
     parts = [edges_EC] if rotations_EC is None else [edges_EC, rotations_EC]
     return torch.cat(parts, dim=1).float()

@@ -33,7 +33,7 @@ class RelPoseGNN(PoseNetwork):
         self.fc_wpqr = nn.Linear(width, 3)
 
     def load_backbone(self, path: str | Path) -> None:
-        """Start the image encoder from torchvision's ImageNet weights, all but the last layer."""
+        """Load torchvision's ImageNet weights into the image encoder, except its last layer."""
         own = self.feature_extractor.state_dict()
         last = {key: own[key] for key in ("fc.weight", "fc.bias")}
         load_weights(self.feature_extractor, {**read_checkpoint(path), **last}, path)
@@ -49,18 +49,18 @@ class RelPoseGNN(PoseNetwork):
         return encoder
 
     def node_features(self, features: Tensor) -> Tensor:
-        """Return the images' features themselves."""
+        """Return the features of the images, unchanged."""
         return features
 
     def absolute_poses(self, nodes_NC: Tensor) -> Tensor:
-        """Return what the two heads of nodes regress."""
+        """Return the poses (N, 6) that the two heads of nodes regress."""
         return self._poses(nodes_NC, None, self.fc_xyz, self.fc_wpqr)
 
     def edge_features(self, features: Tensor, edge_index: Tensor) -> tuple[Tensor, None]:
         """Return ReLU(proj_edge([x_min(s,t); x_max(s,t)])): both directions of a pair start equal.
 
-        The rounds tell source from target. Without a round nothing would, and a pair's two poses,
-        each the other's negative, could not be told apart: there it is [x_s; x_t].
+        The rounds tell source from target. Without rounds, nothing would tell the two poses of a
+        pair apart, each the negative of the other, so the input is [x_s; x_t].
         """
         if self.settings.iterations:
             first, second = edge_index.amin(dim=0), edge_index.amax(dim=0)
@@ -70,9 +70,9 @@ class RelPoseGNN(PoseNetwork):
 
 
 def image_encoder(name: str) -> ResNet:
-    """Return torchvision's residual network of a name, with random weights.
+    """Return torchvision's residual network of this name, with random weights.
 
-    ``resnet10`` is not among torchvision's own: one block in each of the four stages, for CPUs.
+    ``resnet10``, which torchvision lacks, has one block in each of the four stages, for CPUs.
     """
     if name == "resnet10":
         return ResNet(BasicBlock, [1, 1, 1, 1])

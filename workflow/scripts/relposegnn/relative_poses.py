@@ -1,19 +1,21 @@
-"""Relative poses of edges: the numbers that a network regresses, and the poses they lead to.
+"""Relative poses of edges: the numbers that a network regresses, and the poses that follow.
 
-An edge runs from a source, whose pose is known in the end, to a target. Its relative pose is six
+An edge runs from a source, whose pose is known at inference, to a target. Its relative pose is six
 numbers, metres and half radians, of one of four ``KINDS``:
 
 - ``world_difference``, as published: p_s - p_t, of pose vectors [camera centre, log-quaternion].
 - ``relative``: the target's pose in the source camera's axes, [R_s^T (c_t - c_s), log-quaternion
-  of R_s^T R_t] with centres c and camera-to-world rotations R. The same in any world.
-- ``scene_difference``: the same difference in the axes of the scene, turned so that the mean of its
-  database's camera rotations is the identity: the same in any world too, see ``scene_from_world``.
+  of R_s^T R_t] with centres c and camera-to-world rotations R. It does not depend on the world.
+- ``scene_difference``: the same difference as ``world_difference``, after the scene is turned so
+  that the mean camera rotation of its database is the identity, see ``scene_from_world``. It does
+  not depend on the world either.
 - ``world_to_camera``, of the authors' Cambridge models: p'_s - p'_t, of the vectors [-R c,
   log-quaternion of R] with world-to-camera rotations R.
 
-Differences in world axes depend on these, the last one on their origin too. Everything is
+The first kind depends on the axes of the world, the last one also on its origin. Everything is
 subtracted in float64, since centres may be millions of metres from the origin. A rotation that is
-not quite orthonormal counts as the nearest that is. All functions broadcast over leading axes.
+not quite orthonormal is replaced by the nearest orthonormal one. All functions broadcast over
+leading axes.
 """
 
 import numpy as np
@@ -35,10 +37,10 @@ KINDS = (WORLD_DIFFERENCE, RELATIVE, WORLD_TO_CAMERA, SCENE_DIFFERENCE)
 
 
 def scene_from_world(kind: str, database_poses: np.ndarray) -> np.ndarray:
-    """Return the turn (4, 4) of a scene's poses before an edge's relative pose is computed.
+    """Return the transform (4, 4) of a scene's poses before relative poses are computed.
 
-    For ``scene_difference`` the inverse of the database's mean camera rotation (the chordal one),
-    about the world's origin; for other kinds none.
+    For ``scene_difference``, the inverse of the (chordal) mean camera rotation of the database,
+    about the world's origin; for other kinds, the identity.
 
     Args:
         kind: of the relative poses.
@@ -101,14 +103,14 @@ def from_other_direction(kind: str, opposite: np.ndarray) -> np.ndarray:
 
 
 def _checked(kind: str) -> str:
-    """Return the kind; InputError where it is none."""
+    """Return the kind; InputError if it is none of ``KINDS``."""
     if kind not in KINDS:
         raise InputError(f"model.pose: got {kind!r}, expected one of {', '.join(KINDS)}")
     return kind
 
 
 def _vector_of_difference(kind: str, world_from_cam: np.ndarray) -> np.ndarray:
-    """Return the vectors (..., 6) of poses, of which an edge has the difference."""
+    """Return the vectors (..., 6) of poses whose difference is the relative pose of an edge."""
     return vector_from_pose(
         inverse_pose(world_from_cam) if kind == WORLD_TO_CAMERA else world_from_cam
     )
