@@ -160,7 +160,7 @@ def test_names_that_cannot_be_used_are_left_out_and_told(own, tmp_path, caplog, 
         ({"targ_t": np.zeros((5, 3))}, r"targ_q has shape \(6, 4\), expected \(5, 4\)"),
         (
             {"targ_t": np.full((6, 3), np.nan)},
-            r"targ_q of query 0 are \[nan, .*expected the finite numbers",
+            r"targ_q of query 0 are \[nan, .*expected finite numbers",
         ),
         ({"abs_t": np.array([{}] * 6, dtype=object)}, "cannot be read as npz"),
     ],

@@ -137,7 +137,9 @@ def test_recall_columns_are_named_by_their_thresholds():
 
 def test_queries_without_names_are_refused(arrays, tmp_path):
     arrays["rel_path"] = arrays["rel_path"][:3]
-    with pytest.raises(InputError, match=r"predictions\.npz: has no names .* one for each in rel_"):
+    with pytest.raises(
+        InputError, match=r"predictions\.npz: has no names .* one per query in rel_"
+    ):
         score(arrays, tmp_path)
     assert not (tmp_path / "scores.csv").exists()
 

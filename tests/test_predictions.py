@@ -62,7 +62,7 @@ def test_the_copied_image_is_the_most_similar_where_it_is_known(estimators, expe
         ({"abs_q": None}, "lacks abs_q"),
         ({"robust_t": None}, "lacks robust_t"),
         ({"targ_t": np.zeros((3, 3))}, r"targ_q has shape \(4, 4\), expected \(3, 4\)"),
-        ({"targ_t": np.full((4, 3), np.nan)}, "query 0 are .* expected the finite numbers"),
+        ({"targ_t": np.full((4, 3), np.nan)}, "query 0 are .* expected finite numbers"),
     ],
 )
 def test_bad_predictions_are_refused(arrays, tmp_path, change, message):
@@ -97,7 +97,7 @@ def test_predictions_tell_whose_they_are(arrays, tmp_path):
     owner = predictions_owner(path)
     assert owner == Owner("d", "room", path, "m")
     assert read_predictions(path, owner=owner).keys() == arrays.keys()
-    with pytest.raises(InputError, match="does not tell dataset, scene and model"):
+    with pytest.raises(InputError, match="does not name its data set, scene and model"):
         predictions_owner(saved(arrays, tmp_path))
 
 

@@ -1,4 +1,4 @@
-"""From the estimates by several edges to one pose of a query."""
+"""From the estimates of several edges to one pose of a query."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,11 +14,11 @@ from .poses import (
 from .runtime import InputError
 
 MEDIAN_ITERATIONS = 50  # at most
-STILL = 1e-11  # metres, or entries of a rotation, that no median moves any more
-TINY = 1e-9  # the least distance that is divided by
+STILL = 1e-11  # metres, or entries of a rotation: a median that moves less has converged
+TINY = 1e-9  # smallest divisor
 MEDIAN, HUBER = RULES = "median", "huber"  # of aggregation
-# Median distances from the median of all edges, beyond which an edge counts for less. Twice as far
-# is as good where no edge is far off, and worse where one is: see docs/experiments.md.
+# In median distances from the median of all edges: beyond it, an edge counts for less. Twice as
+# much is as good if no edge is far off, and worse if one is, see docs/experiments.md.
 TRUSTED = 1.5
 
 
@@ -28,8 +28,8 @@ class Candidates(NamedTuple):
     Attributes:
         translation: (G, e, 3) camera centres in metres, world frame.
         quaternion: (G, e, 4) camera-to-world.
-        node: (G, e) of the neighbour in the graph, from 1 on.
-        distance: (G, e) of the edges from what the network knows, see ``PoseNetwork.distance``.
+        node: (G, e) index of the neighbour in the graph, from 1 on.
+        distance: (G, e) of the edges' features from known ones, see ``PoseNetwork.distance``.
     """
 
     translation: np.ndarray
@@ -42,8 +42,8 @@ class LocalizationSettings(NamedTuple):
     """How poses follow from what the network regresses.
 
     Attributes:
-        both_directions: average what an edge into the query and the one back say, where both are.
-        aggregation: of all edges into the query, see ``aggregate``.
+        both_directions: average an edge into the query with the opposite edge, if there is one.
+        aggregation: rule for all edges into the query, see ``aggregate``.
     """
 
     both_directions: bool
@@ -53,17 +53,17 @@ class LocalizationSettings(NamedTuple):
 def aggregate(candidates: Candidates, rule: str) -> tuple[np.ndarray, np.ndarray]:
     """Return one pose per query from all its edges: t (G, 3), q (G, 4).
 
-    NaN for a query with a candidate that is not finite; by ``huber`` also for one whose candidates
-    all are at no finite distance. One of several that is so counts for nothing.
+    NaN for a query with a candidate that is not finite. With ``huber``, candidates whose distance
+    is not finite have no weight, and a query without any other is NaN.
 
     Args:
-        candidates: one or more a query.
-        rule: ``median``, which outlying edges move little: the geometric median of the camera
+        candidates: one or more per query.
+        rule: ``median``, which is robust against outliers: the geometric median of the camera
             centres, and the rotation of least summed chordal distance (Hartley et al. 2013,
-            section 5; L1 averaging), both by Weiszfeld's iteration. ``huber``: the mean of the
-            centres and the chordal mean of the rotations, in which edges that are like those that
-            the network knows count for more, by 1 / distance, and those far from the median for
-            less: one step of Huber's estimator from there (Huber 1964; Bickel 1975).
+            section 5; L1 averaging), both by Weiszfeld's iteration. ``huber``: a weighted mean of
+            the centres and chordal mean of the rotations. An edge is weighted by 1 / distance, and
+            less if it is far from the median: one step of Huber's estimator from the median (Huber
+            1964; Bickel 1975).
 
     Raises:
         InputError: the rule is unknown.
@@ -90,7 +90,7 @@ def aggregate(candidates: Candidates, rule: str) -> tuple[np.ndarray, np.ndarray
 def pair_spread(translation: np.ndarray, quaternion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return how far poses lie apart: medians over all pairs, metres (G,) and degrees (G,).
 
-    A single pose lies 0 apart from itself; not finite where a pose is not.
+    0 for a single pose; not finite if a pose is not.
 
     Args:
         translation: (G, e, 3) camera centres in metres.
@@ -105,17 +105,17 @@ def pair_spread(translation: np.ndarray, quaternion: np.ndarray) -> tuple[np.nda
 
 
 def _nearest(flat: np.ndarray) -> np.ndarray:
-    """Return the rotations (G, 9), row by row, nearest to such matrices (G, 9)."""
+    """Return the rotations nearest to matrices; both are (G, 9), flattened row by row."""
     return nearest_rotation(flat.reshape(-1, 3, 3)).reshape(-1, 9)
 
 
 def _weiszfeld(
     points: np.ndarray, nearest: Callable[[np.ndarray], np.ndarray] = np.asarray
 ) -> np.ndarray:
-    """Return the medians (G, d) of point sets (G, e, d), each weighted mean mapped by nearest."""
+    """Return the medians (G, d) of point sets (G, e, d); ``nearest`` maps each weighted mean."""
     median = nearest(points.mean(axis=1))
     for _ in range(MEDIAN_ITERATIONS):
-        weight = 1 / np.maximum(_distances(points, median), TINY)  # a median may fall on a point
+        weight = 1 / np.maximum(_distances(points, median), TINY)  # the median may be a point
         before, median = median, nearest(_weighted_mean(points, weight))
         if np.abs(median - before).max(initial=0) < STILL:
             break
@@ -123,9 +123,9 @@ def _weiszfeld(
 
 
 def _mean_about(middle: np.ndarray, points: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return means (G, d) of points (G, e, d); those far from a middle (G, d) count for less.
+    """Return the means (G, d) of points (G, e, d) by weights (G, e), reduced far from a middle.
 
-    In proportion, beyond ``TRUSTED`` median distances; the weights are (G, e).
+    Beyond ``TRUSTED`` median distances from the middle (G, d), weights fall with 1 / distance.
     """
     distance = _distances(points, middle)
     trusted = TRUSTED * np.median(distance, axis=1, keepdims=True)
@@ -133,7 +133,7 @@ def _mean_about(middle: np.ndarray, points: np.ndarray, weight: np.ndarray) -> n
 
 
 def _distances(points: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """Return the distances (G, e) of points (G, e, d) from one of each set (G, d)."""
+    """Return the distances (G, e) of points (G, e, d) from one point per set (G, d)."""
     return np.linalg.norm(points - middle[:, None], axis=-1)
 
 

@@ -18,26 +18,26 @@ logger = logging.getLogger(__name__)
 
 
 class Learner(nn.Module):
-    """The network and the loss whose weights are learned with it."""
+    """The network, and the loss whose weights are learned together with it."""
 
     def __init__(
         self, model: PoseNetwork, settings: TrainingSettings, device: torch.device
     ) -> None:
-        """Bring the network and the loss to ``device``."""
+        """Move the network and the loss to ``device``."""
         super().__init__()
         self.model = model
         self.criterion = RelativePoseCriterion(
             settings.initial_s_t, settings.initial_s_q, model.settings.translation_deviation
         )
         self.to(device)
-        # bfloat16, where the GPU has it itself, has float32's range: no gradient scaling is needed.
+        # Only if the GPU supports bfloat16 natively. It has float32's range: no gradient scaling.
         able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         self.half = settings.mixed_precision and able
         logger.info("training on %s, in %s", device, "bfloat16" if self.half else "float32")
 
     @property
     def device(self) -> torch.device:
-        """Return where it is."""
+        """Return the device of network and loss."""
         return self.criterion.s_t.device
 
     def forward(
@@ -53,7 +53,7 @@ class Learner(nn.Module):
 
     @torch.no_grad()
     def query_features(self, batch: Batch) -> Tensor:
-        """Return the features (E, D) of the edges into the queries of graphs and out of them."""
+        """Return the features (E, D) of the edges into and out of the queries of graphs."""
         batch = batch.to(self.device, non_blocking=True)
         queries = torch.zeros(len(batch.batch), dtype=torch.bool, device=self.device)
         queries[batch.ptr[:-1]] = True
@@ -63,7 +63,7 @@ class Learner(nn.Module):
 
 
 def _seen(batch: Batch) -> Tensor | Views:
-    """Return what the network sees of the images of graphs."""
+    """Return the network's input for the images of graphs."""
     if "fine" in batch:
         return Views(batch.fine, batch.coarse, batch.scales)
     return normalise_images(batch.images, batch.mean[batch.batch], batch.deviation[batch.batch])

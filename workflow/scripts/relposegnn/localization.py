@@ -51,15 +51,14 @@ def predict_poses(
     device: torch.device,
     part: str = "test",
 ) -> None:
-    """Estimate the pose of every test query of a scene and write them as ``.npz``.
+    """Estimate the poses of all queries of one part of a scene and write them as ``.npz``.
 
-    Or those of another ``part`` of its graphs, ``validation`` or ``left_out``.
-
-    The arrays are those of ``localize_queries``, and of ``yardstick_poses`` where there is what
-    the images were ranked by.
+    The arrays are those of ``localize_queries``, and of ``yardstick_poses`` if the scene's files
+    include those of retrieval.
 
     Raises:
-        InputError: the scene has no test queries, or its files do not fit the model or each other.
+        InputError: the part has no queries, or the scene's files do not fit the model or each
+            other.
     """
     model = load_model(model_file).to(device, memory_format=torch.channels_last)
     predictions = localize_queries(model, scene, settings, part)
@@ -77,7 +76,7 @@ def write_predictions(
     frames: Frames,
     model: PoseNetwork,
 ) -> None:
-    """Write the arrays of ``localize_queries``, and which scene and network they are of."""
+    """Write the arrays of ``localize_queries``, with the scene and network they belong to."""
     owner = Owner(frames.dataset, frames.scene, model=fingerprint(model))
     with atomic_path(predictions_file) as partial:
         np.savez(partial, **predictions, **told_of(owner))
@@ -90,21 +89,22 @@ def localize_queries(
     part: str = "test",
     rows: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """Return the estimated and true poses of every test query of a scene.
+    """Return the estimated and true poses of the queries of one part of a scene.
 
-    Arrays have the published names: ``rel_path`` (N), ``abs_t`` (N, 3) and ``abs_q`` (N, 4) from
-    the first edge into the query, ``targ_t`` and ``targ_q`` the truth. Beside them ``robust_t``,
-    ``robust_q`` from all edges, ``spread_m``, ``spread_deg`` (N) how far their estimates lie apart,
-    ``abs_distance``, ``robust_distance`` (N) that of the first edge and the mean of all, see
-    ``PoseNetwork.distance``, ``abs_nearest``, ``robust_nearest`` (N) the metres to the nearest
-    database image not held out from training, ``reference_t``, ``reference_q`` node 1's pose.
+    Some arrays have published names: ``rel_path`` (N), ``abs_t`` (N, 3) and ``abs_q`` (N, 4) from
+    the first edge into the query, ``targ_t`` and ``targ_q`` the truth. The others: ``robust_t``,
+    ``robust_q`` from all edges; ``spread_m``, ``spread_deg`` (N) how far their estimates lie apart;
+    ``abs_distance``, ``robust_distance`` (N) of the first edge and the mean of all edges, see
+    ``PoseNetwork.distance``; ``abs_nearest``, ``robust_nearest`` (N) the metres to the nearest
+    database image not held out from training; ``reference_t``, ``reference_q`` the pose of node 1.
 
     Args:
-        model: in evaluation mode; it is fastest with its weights in ``channels_last``.
+        model: in evaluation mode; fastest with its weights in ``channels_last``.
         scene: its files; those of retrieval are not read.
-        settings: how poses follow from relative ones.
-        part: whose queries: ``test``; or ``validation`` or ``left_out``, which are training frames.
-        rows: of these queries, some; None: all.
+        settings: how poses follow from relative poses.
+        part: of the graphs: ``test``, or ``validation`` or ``left_out``, whose queries are training
+            frames.
+        rows: indices of some of its queries; None: all.
 
     Raises:
         InputError: the scene has no such queries, or its files do not fit the model.
@@ -132,7 +132,10 @@ def localize_queries(
 
 
 def _arrays_of_edges(candidates: Candidates, rule: str, known: KDTree) -> dict[str, np.ndarray]:
-    """Return what ``localize_queries`` tells of the first edge and of all, by an ``aggregate``."""
+    """Return the arrays of ``localize_queries`` of the first edge and of all edges.
+
+    ``rule`` is that of ``aggregate``, ``known`` the centres of ``_known_cameras``.
+    """
     distance = candidates.distance
     spreads = pair_spread(candidates.translation, candidates.quaternion)
     arrays = dict(zip(EDGE_SPREADS, spreads, strict=True))
@@ -152,9 +155,9 @@ def _known_cameras(scene: SceneFiles, frames: Frames) -> KDTree:
 
 
 def way_to_nearest(centres: np.ndarray, cameras: KDTree) -> np.ndarray:
-    """Return the way (N,) from camera centres (N, 3) to the nearest of some cameras.
+    """Return the distance (N,) in metres from camera centres (N, 3) to the nearest of ``cameras``.
 
-    NaN from those that are not finite.
+    NaN for centres that are not finite.
     """
     way, finite = np.full(len(centres), np.nan), np.isfinite(centres).all(axis=1)
     way[finite], _ = cameras.query(centres[finite])
@@ -167,12 +170,12 @@ def _split_vectors(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_some(graphs_file: str | Path, part: str, frames: Frames) -> tuple[np.ndarray, np.ndarray]:
-    """Return the graphs of a part, see ``read_graphs``; InputError where it has none."""
+    """Return the graphs of a part, see ``read_graphs``; InputError if it has none."""
     query, neighbours = read_graphs(graphs_file, part, frames)
     if len(query) == 0:
         raise InputError(
             f"{graphs_file}: has no {part} queries, expected at least one"
-            + ("; a larger graphs.validation or shorter stretches" if part == VALIDATION else "")
+            + ("; raise graphs.validation.share or lower its stretch" if part == VALIDATION else "")
         )
     return query, neighbours
 
@@ -183,12 +186,12 @@ def estimate_candidates(
     neighbours: np.ndarray,
     both_directions: bool = False,
 ) -> Candidates:
-    """Return the pose estimates of queries, frames or photos, by their graphs; failed ones are NaN.
+    """Return the pose estimates of queries (frames or photos) from their graphs; NaN if failed.
 
     Args:
         images: of the scene.
-        queries: G of them, as the network sees them.
-        neighbours: (G, k) of the queries, in the training frames.
+        queries: G of them, as input of the network.
+        neighbours: (G, k) of the queries, indices of training frames.
         both_directions: see ``LocalizationSettings``.
     """
     kind = images.model.settings.pose
@@ -212,7 +215,8 @@ def relate_to_neighbours(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return relative poses (G, e, 6) on the edges into queries, their sources and distances.
 
-    The arguments are of ``estimate_candidates``, sources and distances (G, e) of ``relate_graphs``.
+    The arguments are those of ``estimate_candidates``, sources and distances (G, e) those of
+    ``relate_graphs``.
     """
     features, nodes = images.graphs(queries, neighbours)
     relative, back, source, distance = relate_graphs(images.model, features, nodes, both_directions)
@@ -229,19 +233,18 @@ def relate_graphs(
     nodes: np.ndarray,
     both_directions: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Regress the relative poses on the edges into each query, and on those back.
+    """Regress the relative poses on the edges into each query, and on those out of it.
 
     Args:
-        model: in evaluation mode, where the features are.
+        model: in evaluation mode, on the device of the features.
         features: of images, by row.
         nodes: (G, n) feature row of each node; node 0 is the query.
         both_directions: see ``LocalizationSettings``.
 
     Returns:
         relative (G, e, 6) on the edges s -> 0 in edge order, metres and half radians; back
-        (G, e, 6) on the edges 0 -> s, NaN where there are none or none were asked for; source
-        (G, e), their nodes s in the graph, 1 <= s < n; distance (G, e) of the edges s -> 0 from
-        what the network knows, see ``PoseNetwork.distance``.
+        (G, e, 6) on the edges 0 -> s, NaN if absent or not asked for; source (G, e), the nodes s in
+        the graph, 1 <= s < n; distance (G, e) of the edges s -> 0, see ``PoseNetwork.distance``.
     """
     size = nodes.shape[1]
     into, back, source, distance = [], [], [], []
@@ -262,13 +265,13 @@ def relate_graphs(
 def graph_passes(
     features: torch.Tensor | CellsOfRows, nodes: np.ndarray
 ) -> Iterator[tuple[int, torch.Tensor | Cells, torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Yield graphs in passes that fit into memory, as the network takes them.
+    """Yield the network's input for graphs, in passes that fit into memory.
 
-    The arguments are of ``relate_graphs``.
+    The arguments are those of ``relate_graphs``.
 
     Yields:
-        index of the first graph; what is seen of the nodes; their edges (2, E); each node's graph
-        (N,); whether it is the query (N,).
+        index of the first graph; features of the nodes; edges (2, E); index of each node's graph
+        (N,) in the pass; whether the node is a query (N,).
     """
     size = nodes.shape[1]
     edges = torch.from_numpy(complete_edges(size))

@@ -12,8 +12,8 @@ class RelativePoseLoss(NamedTuple):
 
     Attributes:
         total: the weighted loss that is minimised.
-        translation: mean absolute error per coordinate, metres, whatever the deviation is that
-            ``total`` divides it by.
+        translation: mean absolute error per coordinate in metres; ``total`` has it divided by the
+            translation deviation.
         rotation: mean absolute error per coordinate of the log-quaternion, half radians.
     """
 
@@ -34,7 +34,7 @@ class RelativePoseCriterion(nn.Module):
         """Start from the given logarithms of the variances.
 
         Translation errors are minimised in units of ``translation_deviation``, metres per axis, so
-        s_t is of standardised translations.
+        s_t refers to standardised translations.
         """
         super().__init__()
         self.s_t = nn.Parameter(torch.tensor(float(initial_s_t)))

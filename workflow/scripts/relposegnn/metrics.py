@@ -1,7 +1,7 @@
-"""Errors of every query, and what they come to: medians, means and recall.
+"""Errors of every query, and their summary: medians, means and recall.
 
-A failed query has infinite errors and stays in every figure: it counts in medians and recall, and
-one such query makes a mean infinite.
+A failed query has infinite errors and is never dropped: it counts in medians and recall, and a
+single one makes a mean infinite.
 """
 
 import logging
@@ -32,10 +32,10 @@ from .predictions import (
 logger = logging.getLogger(__name__)
 
 TRANSLATION, ROTATION = "translation_error_m", "rotation_error_deg"
-# Stated errors, columns of scores: those that hold in 68 % of the cases, and in 95 %.
+# Columns of scores: stated errors, meant to hold in 68 % of the cases, and in 95 %.
 STATED = ["sigma_m", "sigma_deg", "sigma95_m", "sigma95_deg"]
 WITHIN = [f"within_{name}" for name in STATED]  # columns of a summary: shares of queries
-KEPT = "kept"  # 1 of a query whose pose could not be refined, 0 of others; a column of scores
+KEPT = "kept"  # column of scores: 1 for a pose that could not be refined, else 0
 
 
 def score_poses(
@@ -50,8 +50,8 @@ def score_poses(
             metres, ``targ_q`` (N, 4) wxyz, and the same pair per estimator, with the
             prefixes of ``predictions.PREFIXES``.
         scores_file: CSV to write, one row per query and estimator.
-        stated: the errors in metres and in degrees at both levels, (2, 2, N), that an estimator
-            states of the poses in the arrays, see ``calibration.stated_errors``; None: none are.
+        stated: from arrays and an estimator to its stated errors in metres and degrees at both
+            levels, (2, 2, N), see ``calibration.stated_errors``; None: none are stated.
 
     Raises:
         InputError: see ``predictions.read_predictions``, or queries have no names.
@@ -73,7 +73,7 @@ def score_poses(
 def stated_columns(stated: np.ndarray) -> np.ndarray:
     """Return stated errors (2, 2, N), metres and degrees at each level, as columns ``STATED``.
 
-    Of degrees at most 180: no rotation is further off.
+    Degrees are at most 180, the largest error of a rotation.
     """
     metres, degrees = np.asarray(stated)
     columns = np.stack([metres, np.minimum(degrees, 180)])
@@ -124,15 +124,14 @@ def summarise(scores: pd.DataFrame, recall: Sequence[tuple[float, float]]) -> pd
 
     Args:
         scores: what ``read_scores`` returns.
-        recall: pairs of thresholds (metres, degrees); a query counts when both its errors are at
-            most these.
+        recall: pairs of thresholds (metres, degrees); a query counts if both its errors are at most
+            these.
 
     Returns:
-        Columns ``estimator``, ``queries``, ``failed``, ``kept`` (poses that a refinement left
-        as they were, 0 of other estimators), ``median_translation_m``,
-        ``median_rotation_deg``, ``mean_translation_m``, ``mean_rotation_deg`` and a share of
-        queries (0 to 1) per pair of thresholds, then those of ``WITHIN``. Failed queries are
-        infinite errors throughout, so a mean over them is infinite.
+        Columns ``estimator``, ``queries``, ``failed``, ``kept`` (poses that could not be refined,
+        0 for other estimators), ``median_translation_m``, ``median_rotation_deg``,
+        ``mean_translation_m``, ``mean_rotation_deg``, a share of queries (0 to 1) per pair of
+        thresholds, and those of ``WITHIN``.
     """
     groups = scores.groupby("estimator", sort=False)
     return pd.DataFrame([_summarise_estimator(str(name), own, recall) for name, own in groups])
@@ -162,7 +161,7 @@ def _summarise_estimator(
 
 
 def coverage(errors: np.ndarray, stated: pd.Series | None) -> float:
-    """Return the share of errors within the stated ones; NaN where none is stated."""
+    """Return the share of errors within the stated ones; NaN if none are stated."""
     if stated is None or not stated.notna().any():
         return np.nan
     known = stated.notna().to_numpy() | np.isinf(errors)  # a failed query is never within

@@ -69,7 +69,7 @@ class PoseNetwork(nn.Module):
         self.known: KnownFeatures | None = None  # edge features of the training, or of a place
 
     def add_adaptation(self) -> nn.Linear:
-        """Add a linear layer on edge features, whose (6) outputs are added to those of the heads."""
+        """Add a linear layer on edge features, whose (6) outputs are added to the heads'."""
         self.adaptation = nn.Linear(self._features, 6).to(self.fc_xyz_R.weight.device)
         return self.adaptation
 

@@ -1,4 +1,4 @@
-"""A predictions file: estimated and true poses of every query of a scene, by several estimators."""
+"""A predictions file: true poses of a scene's queries, and estimates by several estimators."""
 
 import logging
 from collections.abc import Container, Iterable, Mapping
@@ -13,19 +13,19 @@ from .runtime import InputError
 
 logger = logging.getLogger(__name__)
 
-# Estimators: copies of an image's pose and a combination of them, then of the network.
+# Estimators: from retrieval (copies of an image's pose, and a combination), then from the network.
 MOST_SIMILAR, AFFINE = "most similar image", "affine combination"
 REFERENCE, FIRST_EDGE, ALL_EDGES = "reference neighbour", "first edge", "all edges"
 REFINED = "refined by matches"
-SOLVED = "refined, focal length solved for"  # of photos, and of left-out frames as if they were
-COPIES = [MOST_SIMILAR, REFERENCE]  # the first that is known is what ratios are to
-# Of the edge from a query's best-ranked neighbour, by what else is in the graph, see ``context``;
-# in no predictions file.
+SOLVED = "refined, focal length solved for"  # of photos, and of left-out frames treated as such
+COPIES = [MOST_SIMILAR, REFERENCE]  # ratios are relative to the first that is there
+# Estimates by the edge from the best-ranked neighbour, with different other images in the graph,
+# see ``context``; not in predictions files.
 OWN, ALONE, FOREIGN = "own neighbours", "alone", "foreign neighbours"
 
 NAMES = "rel_path"  # array of the queries' names
-TRUTH = "targ"  # prefix of the true poses' pair of arrays; prefixes keep the published names
-# Estimator -> prefix of its pair of arrays.
+TRUTH = "targ"  # prefix of the two arrays of true poses; prefixes keep the published names
+# Estimator -> prefix of its two arrays.
 PREFIXES = {
     MOST_SIMILAR: "similar",
     AFFINE: "affine",
@@ -35,23 +35,23 @@ PREFIXES = {
     REFINED: "refined",
     SOLVED: "solved",
 }
-WIDTHS = {"t": 3, "q": 4}  # what follows a prefix -> columns: camera centres, quaternions wxyz
-EDGE_SPREADS = ["spread_m", "spread_deg"]  # how far the estimates by single edges lie apart
-# How unlike what the network knows the features of edges are, see ``KnownFeatures``.
+WIDTHS = {"t": 3, "q": 4}  # suffix -> columns: camera centres, quaternions wxyz
+EDGE_SPREADS = ["spread_m", "spread_deg"]  # how far the estimates of single edges lie apart
+# Distance of the edges' features from those that the network knows, see ``KnownFeatures``.
 DISTANCES = {FIRST_EDGE: "abs_distance", ALL_EDGES: "robust_distance"}
 # Metres to the nearest database image that is not held out from training.
 NEAREST = {FIRST_EDGE: "abs_nearest", ALL_EDGES: "robust_nearest"}
-SHORTEST_QUATERNION = 1e-6  # below it has no direction
+SHORTEST_QUATERNION = 1e-6  # a shorter one has no direction
 
 
 class MatchedNames(NamedTuple):
-    """Names of the arrays (N,) that tell of poses by matches, see ``refinement.Refined``.
+    """Names of the arrays (N,) that describe refined poses, see ``refinement.Refined``.
 
     Attributes:
-        points: by which a pose was refined, 0 where it was not.
-        deviations: in metres and degrees, by the curvature of the cost.
+        points: number of matched points, 0 if the pose was not refined.
+        deviations: in metres and degrees, from the curvature of the cost.
         misfit: of the matches.
-        least: errors in metres and degrees that other cameras come to.
+        least: errors in metres and degrees to expect because the camera may be another than told.
     """
 
     points: str
@@ -61,7 +61,7 @@ class MatchedNames(NamedTuple):
 
     @classmethod
     def of(cls, estimator: str) -> "MatchedNames":
-        """Return those of an estimator that is among ``MATCHED``."""
+        """Return the names of an estimator of ``MATCHED``."""
         prefix = PREFIXES[estimator]
         deviations, least = (
             [f"{prefix}_{part}_{unit}" for unit in ("m", "deg")] for part in ("deviation", "least")
@@ -69,13 +69,13 @@ class MatchedNames(NamedTuple):
         return cls(f"{prefix}_points", deviations, f"{prefix}_misfit", least)
 
     def all(self) -> list[str]:
-        """Return all of them."""
+        """Return all names."""
         return [self.points, *self.deviations, self.misfit, *self.least]
 
 
 MATCHED = {name: MatchedNames.of(name) for name in (REFINED, SOLVED)}
 POINTS = MATCHED[REFINED].points
-SINGLE = [*EDGE_SPREADS, *DISTANCES.values(), *NEAREST.values()]  # arrays (N,), where they are
+SINGLE = [*EDGE_SPREADS, *DISTANCES.values(), *NEAREST.values()]  # optional arrays (N,)
 SINGLE += [name for names in MATCHED.values() for name in names.all()]
 
 
@@ -85,12 +85,12 @@ def present_estimators(arrays: Mapping[str, np.ndarray]) -> list[str]:
 
 
 def shown_estimator(estimators: Container[str]) -> str:
-    """Return which of some estimators pictures show: refined poses where they are."""
+    """Return the estimator that figures show: refined poses if there are any."""
     return REFINED if REFINED in estimators else FIRST_EDGE
 
 
 def copied_image(estimators: Container[str]) -> str | None:
-    """Return which image's pose was copied, of some estimators: what ratios are to; None: none."""
+    """Return the estimator, a copied pose, that ratios are relative to; None if there is none."""
     return next((name for name in COPIES if name in estimators), None)
 
 
@@ -99,15 +99,15 @@ def read_predictions(
     estimators: Iterable[str] = (FIRST_EDGE,),
     owner: OfScene | None = None,
 ) -> dict[str, np.ndarray]:
-    """Return true and estimated poses in float64, and ``rel_path`` where it names all queries.
+    """Return true and estimated poses in float64, and ``rel_path`` if it names all queries.
 
-    Those of ``estimators`` have to be there; others of ``PREFIXES`` are read where they are. The
-    authors' files are read too: how they name their queries, and what they are of, is not known.
+    Poses of ``estimators`` are required; those of others in ``PREFIXES`` are read if they are
+    there. The authors' files, which may lack names and an owner, are read too.
 
     Raises:
-        InputError: the file cannot be read, lacks poses or holds none, they are no numbers, their
-            counts differ, a true pose is not finite or has a quaternion of zeros, or it is not of
-            the ``owner``.
+        InputError: the file cannot be read, lacks poses or holds none, poses are not numbers, their
+            counts differ, a true pose is not finite or has a quaternion of zeros, or the file is
+            not of the ``owner``.
     """
     path = Path(predictions_file)
     found, names, told = _read_npz(path)
@@ -140,7 +140,7 @@ def read_predictions(
 
 
 def _read_npz(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, str]]:
-    """Return the arrays of a file that may be of predictions, its names, and whose it is."""
+    """Return the known arrays of an npz file, its names, and what it tells of its owner."""
     refuse_special_file(path)
     known = {f"{prefix}_{part}" for prefix in (TRUTH, *PREFIXES.values()) for part in WIDTHS}
     try:
@@ -157,12 +157,12 @@ def _read_npz(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, 
 
 
 def predictions_owner(predictions_file: str | Path) -> Owner:
-    """Return what a file that ``read_predictions`` has read is of; InputError: it tells not."""
+    """Return the owner of a file that ``read_predictions`` accepted; InputError if none is told."""
     with np.load(predictions_file, allow_pickle=False) as file:
         told = _told(file)
     if told.keys() != {"dataset", "scene", "model"}:
         raise InputError(
-            f"{predictions_file}: does not tell dataset, scene and model, expected what the "
+            f"{predictions_file}: does not name its data set, scene and model, expected what the "
             "prediction step of this version writes; predict again"
         )
     return Owner(**told, path=predictions_file)
@@ -174,19 +174,19 @@ def _told(file: Mapping[str, np.ndarray]) -> dict[str, str]:
 
 
 def _text_names(file: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return the names of an npz file, none where they are no text."""
+    """Return the names in an npz file; none if they are not text."""
     try:
         names = np.ravel(file[NAMES])
-    except (KeyError, ValueError):  # pickled objects, which are not read: that could run code
+    except (KeyError, ValueError):  # ValueError: pickled objects, which could run code
         return np.empty(0, dtype=str)
     return names[: len(names) if names.dtype.kind in "SU" else 0]
 
 
 def _checked(array: np.ndarray, shape: tuple[int, ...], label: str) -> np.ndarray:
-    """Return numbers of queries in float64.
+    """Return an array in float64.
 
     Raises:
-        InputError: they are no numbers, not of that shape, or none.
+        InputError: it does not hold numbers, has another shape, or is empty.
     """
     if array.dtype.kind not in "fiu":
         raise InputError(f"{label} holds values of type {array.dtype}, expected numbers")
@@ -200,7 +200,7 @@ def _check_truth(arrays: Mapping[str, np.ndarray], path: Path) -> None:
     """Check the true poses.
 
     Raises:
-        InputError: they are not finite, or a quaternion is of zeros.
+        InputError: they are not finite, or a quaternion is zero.
     """
     truth = np.hstack(pose_arrays(arrays, TRUTH))
     lengths = np.linalg.norm(arrays["targ_q"], axis=1)
@@ -209,7 +209,7 @@ def _check_truth(arrays: Mapping[str, np.ndarray], path: Path) -> None:
         row = int(np.flatnonzero(wrong)[0])
         raise InputError(
             f"{path}: targ_t and targ_q of query {row} are {truth[row].tolist()} ({wrong.sum()} of "
-            f"{len(wrong)} are so), expected the finite numbers and the quaternion of a true pose; "
+            f"{len(wrong)} are wrong), expected finite numbers and a quaternion other than zero; "
             "check the poses of the scene, or download the authors' file again"
         )
 
@@ -222,7 +222,7 @@ def pose_arrays(arrays: Mapping[str, np.ndarray], prefix: str) -> tuple[np.ndarr
 def arrays_of_poses(
     prefix: str, centres: np.ndarray, quaternions: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Return poses as arrays of predictions: what ``pose_arrays`` takes."""
+    """Return poses as arrays of predictions, for ``pose_arrays``."""
     return {f"{prefix}_t": centres, f"{prefix}_q": quaternions}
 
 
@@ -234,6 +234,6 @@ def check_names(arrays: Mapping[str, np.ndarray], predictions_file: str | Path) 
     """
     if NAMES not in arrays:
         raise InputError(
-            f"{predictions_file}: has no names of its queries, expected one for each in {NAMES}; "
+            f"{predictions_file}: has no names of its queries, expected one per query in {NAMES}; "
             "predict again"
         )

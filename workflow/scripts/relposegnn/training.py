@@ -1,7 +1,7 @@
 """Training of one model, from settings to files (paper, section 4).
 
-Everything random in epoch e is drawn from generators seeded by (seed, purpose, e), so that a
-resumed training ends where an uninterrupted one does.
+All random numbers of epoch e come from generators seeded by (seed, purpose, e), so that a resumed
+training ends where an uninterrupted one does.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ from .training_settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
-KNOWN_GRAPHS = 256  # of the training, at most, whose edges' features the network knows
+KNOWN_GRAPHS = 256  # at most so many training graphs give the known features
 
 
 class TrainingOutputs(NamedTuple):
@@ -72,14 +72,14 @@ def train_model(
 ) -> None:
     """Train one model on the graphs of ``scenes``, by name.
 
-    ``backbone_weights`` are torchvision's of ImageNet. A training that was killed goes on after its
-    last complete epoch if settings, data and code, for which ``code_digest`` stands, are the same;
-    one that another process is at is waited for.
-    Inside ``processes.process_group`` all processes train it together, and the first one writes.
+    ``backbone_weights`` are torchvision's of ImageNet. A killed training resumes after its last
+    complete epoch if settings, data and ``code_digest`` are the same. If another process is
+    training this model, its end is waited for. Inside ``processes.process_group``, all processes
+    train together, and the first one writes.
 
     Raises:
-        InputError: scenes that cannot be trained on together, batches that cannot be made of them
-            or split over the processes, or a loss that is not finite.
+        InputError: the scenes cannot be trained on together, their graphs make no full batch, a
+            batch cannot be split over the processes, or the loss is not finite.
     """
     with _sole_training(outputs.model), repeatable(device):
         train_set, validation_set = read_training_graphs(
@@ -95,16 +95,16 @@ def train_model(
         graphs = [*train_set.datasets, *validation_set.datasets]
         data = [_digest(backbone_weights), *(dataset.fingerprint() for dataset in graphs)]
         key = repr([model_settings, settings, code_digest, data])
-        # Snakemake does not know of this file, and so keeps it when a training is killed.
+        # Unknown to Snakemake, which therefore does not delete it when a training is killed.
         state_file = Path(f"{outputs.model}.ckpt", "last.pt")
         sets, saved = (train_set, validation_set), (state_file, key)
         history = _train_epochs(learner, optimizer, sets, settings, saved, outputs.tensorboard)
         if process_index():
             return
         with atomic_path(outputs.history) as unfinished:
-            # Seconds, which are another number each time, are in the log and TensorBoard's events.
+            # Seconds differ each time; they are only in the log and in TensorBoard's events.
             pd.DataFrame(history).drop(columns="seconds").to_csv(unfinished, index=False)
-        if model_settings.edges == MATCH_FIELD:  # others have the layers of published checkpoints
+        if model_settings.edges == MATCH_FIELD:  # the other kind keeps to published checkpoints
             _know_features(learner, train_set, settings)
         save_model(outputs.model, learner.model, settings.epochs - 1, list(scenes))
         shutil.rmtree(state_file.parent, ignore_errors=True)
@@ -118,15 +118,15 @@ def _train_epochs(
     saved: tuple[Path, str],
     tensorboard: str | Path,
 ) -> list[dict[str, float]]:
-    """Train all epochs that are left; return the history of all.
+    """Train the epochs that are left; return the history of all epochs.
 
     Args:
-        learner: to train, as is ``optimizer``.
+        learner: to be trained.
         optimizer: of its weights.
-        sets: of graphs, for training and validation.
+        sets: training and validation graphs.
         settings: of the training.
-        saved: file of the state after the last complete epoch, and what has to be the same for it
-            to be taken.
+        saved: file of the state after the last complete epoch, and the key that the state has to
+            have to be resumed.
         tensorboard: folder of events.
     """
     history = restore_state(*saved, learner=learner, optimizer=optimizer)
@@ -153,7 +153,7 @@ def _train_epochs(
 def train_epoch(
     learner: nn.Module, optimizer: Adam, loader: DataLoader, settings: TrainingSettings, epoch: int
 ) -> dict[str, float]:
-    """Pass once over the training batches; return the mean losses."""
+    """Train on each batch once; return the mean losses."""
     torch.manual_seed(derive_seed(settings.seed, "dropout", str(epoch)))
     edge_generator = torch_generator(settings.seed, "edge dropout", str(epoch))
     learner.train()
@@ -171,15 +171,15 @@ def train_epoch(
 
 @torch.no_grad()
 def validate(learner: Learner, loader: DataLoader, epoch: int) -> dict[str, float]:
-    """Return the mean losses over validation batches; NaN where there are none."""
+    """Return the mean losses over validation batches; NaN if there are none."""
     learner.eval()
     losses = [torch.stack(learner(batch)) for batch in in_parts(loader)]
     return _mean_losses("validation", losses, epoch)
 
 
 def _know_features(learner: Learner, graphs: ConcatDataset, settings: TrainingSettings) -> None:
-    """Let the network know the features of edges, of training graphs that stand for all."""
-    for dataset in graphs.datasets:  # the same neighbours' order whether the training was resumed
+    """Let the network learn its known features from evenly spread training graphs."""
+    for dataset in graphs.datasets:  # the same order of neighbours as in a resumed training
         dataset.shuffle_neighbours(settings.seed, 0)
     chosen = torch.linspace(0, len(graphs) - 1, min(len(graphs), KNOWN_GRAPHS)).long().tolist()
     learner.eval()
@@ -197,7 +197,7 @@ def learning_rate_at(settings: TrainingSettings, epochs_done: float) -> float:
 
 
 def _mean_losses(prefix: str, losses: list[torch.Tensor], epoch: int) -> dict[str, float]:
-    # The mean over batches, as the optimizer saw them: a short last batch counts as a full one.
+    # The mean over batches, as for the optimizer: a short last batch counts as much as a full one.
     mean = averaged(torch.stack(losses)).mean(dim=0).tolist() if losses else [math.nan] * 3
     if losses and not all(map(math.isfinite, mean)):
         raise InputError(
@@ -209,28 +209,28 @@ def _mean_losses(prefix: str, losses: list[torch.Tensor], epoch: int) -> dict[st
 
 
 def _check_batches(settings: TrainingSettings, graphs: int, scenes: Iterable[str]) -> None:
-    """Refuse batches that cannot be made or split.
+    """Check that there is a full batch, and that batches can be split over the processes.
 
     Raises:
-        InputError: as said.
+        InputError: one of these does not hold.
     """
     if settings.drop_last_batch and graphs < settings.batch_size:
         raise InputError(
             f"{', '.join(scenes)}: {graphs} training graphs make no full batch of "
-            f"training.batch_size = {settings.batch_size}, and training.drop_last_batch leaves the "
-            "rest out; lower the one or turn off the other"
+            f"training.batch_size = {settings.batch_size}, and training.drop_last_batch drops "
+            "incomplete batches; lower the former or turn off the latter"
         )
     if settings.batch_size % process_count():
         raise InputError(
             f"training.batch_size = {settings.batch_size} graphs cannot be split evenly over "
-            f"{process_count()} processes; expected a multiple: train on another number of GPUs "
-            "(resource gpu of train_model) or change the batch size, and so the result"
+            f"{process_count()} processes, expected a multiple; train on another number of GPUs "
+            "(resource gpu of train_model) or change the batch size, which changes the result"
         )
 
 
 @contextmanager
 def _sole_training(model_file: str | Path) -> Iterator[None]:
-    """Be the only training of a model: two would take and remove each other's state."""
+    """Be the only training of a model: two would resume and remove each other's state."""
     model_file = Path(model_file)
     model_file.parent.mkdir(parents=True, exist_ok=True)
     lock_file = model_file.with_name(f".{model_file.name}.lock")
@@ -250,7 +250,7 @@ def _digest(weights: str | Path | None) -> str | None:
 
 @contextmanager
 def _event_writer(folder: str | Path, history: list[dict[str, float]]) -> Iterator[SummaryWriter]:
-    """Yield a TensorBoard writer into an emptied folder, after the events of ``history``."""
+    """Yield a TensorBoard writer to an emptied folder that already holds ``history``."""
     shutil.rmtree(folder, ignore_errors=True)
     with disk_errors_named(folder), SummaryWriter(folder) as writer:
         for row in history:
