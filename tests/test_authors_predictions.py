@@ -154,7 +154,7 @@ def test_names_that_cannot_be_used_are_left_out_and_told(own, tmp_path, caplog, 
         ({"abs_q": np.ones((6, 4), complex)}, "abs_q holds values of type complex128"),
         (
             {"targ_q": np.eye(6, 4)},
-            r"targ_t and targ_q of query 4 are \[.*, 0.0, 0.0, 0.0, 0.0\] \(2 of 6 are so\)",
+            r"targ_t and targ_q of query 4 are \[.*, 0.0, 0.0, 0.0, 0.0\] \(2 of 6 are wrong\)",
         ),
         ({"abs_q": np.zeros((6, 3))}, r"abs_q has shape \(6, 3\), expected \(6, 4\)"),
         ({"targ_t": np.zeros((5, 3))}, r"targ_q has shape \(6, 4\), expected \(5, 4\)"),
