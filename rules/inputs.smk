@@ -98,7 +98,7 @@ def known_graphs(wildcards):
     return [graphs_file(run, scene, AUTHORS_TRAINING_GRAPHS)] if seen else []
 
 
-# All others of seven scenes. Without a limit, a thousand scenes would mean a million inputs.
+# All others of seven scenes. Without a limit, the plan would grow with the square of their number.
 MOST_FELLOWS = 6
 
 
