@@ -194,3 +194,11 @@ def test_other_sites_are_kept_away(service, headers, status):
     assert answer.status_code == status
     assert "access-control-allow-origin" not in answer.headers
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+
+
+def test_other_sites_forms_are_refused(service):
+    """A browser sends them as navigation, like a link."""
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    answer = service.post("/localise", headers=headers, files={"photo": ("a", photo_at(3))})
+    assert answer.status_code == 403
+    assert "a page of another site asked" in answer.json()["error"]

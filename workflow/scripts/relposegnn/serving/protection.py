@@ -47,11 +47,12 @@ class Protection:
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        trouble = self._trouble(Headers(scope=scope)) if scope["type"] == "http" else None
+        trouble = self._trouble(scope) if scope["type"] == "http" else None
         answer = JSONResponse({"error": trouble}, 403) if trouble else self._application
         await answer(scope, receive, send_protected)
 
-    def _trouble(self, headers: Headers) -> str | None:
+    def _trouble(self, scope: Scope) -> str | None:
+        headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self._loopback and not is_loopback(_name_in(f"//{host}")):
             return (
@@ -61,8 +62,8 @@ class Protection:
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         own = origin is None or origin.partition("://")[2] == host
         if site in ("cross-site", "same-site") or (site is None and not own):
-            navigation = headers.get("sec-fetch-mode") == "navigate"  # a link to the page
-            if not navigation:
+            navigation = headers.get("sec-fetch-mode") == "navigate"  # by a link, or by a form
+            if not (navigation and scope["method"] == "GET"):
                 return "a page of another site asked, expected the service's own page or a program"
         return None
 
