@@ -1,1 +1,1 @@
-"""Matches of key points: focal lengths, points in space, and poses refined by them."""
+"""Key-point matches, and what follows from them: focal lengths, points in space, refined poses."""

@@ -1,8 +1,8 @@
-"""The focal length of a camera, by images of known poses.
+"""Estimate the focal length of a camera from images of known poses.
 
-A focal length is given in longer sides of the image, so that it holds for images of any size, held
-either way: 585 pixels at 640 x 480 are 0.914. The principal point is taken to be the middle of the
-image, and lenses not to distort.
+A focal length is given in longer sides of the image, so that it holds for images of any size,
+upright or not: 585 pixels at 640 x 480 are 0.914. The principal point is assumed to be the middle
+of the image, without lens distortion.
 """
 
 import logging
@@ -21,14 +21,14 @@ from .key_points import SIDE, find_key_points, match_key_points
 logger = logging.getLogger(__name__)
 
 KEY_POINTS = 1000  # of an image, at most
-PAIRS, PARTNERS = 60, 2  # of images, and of these from the same first one, at most
-# Of a pair: distance of the cameras, in root mean square distances of all from their mean, and the
-# angle in degrees by which they are turned: cameras that do not turn tell little of a focal length.
+PAIRS, PARTNERS = 60, 2  # at most: pairs of images, and pairs with the same first image
+# Allowed distance between a pair's cameras, in root mean square distances of all cameras from their
+# mean, and angle between them, in degrees: without rotation, a pair says little of a focal length.
 DISTANCES, ANGLES = (0.05, 0.4), (5.0, 30.0)
-LEAST_PAIRS, LEAST_MATCHES = 10, 20  # of matches in a pair that counts
+LEAST_PAIRS, LEAST_MATCHES = 10, 20  # pairs needed, and matches that a pair needs
 MATCHING_ERROR = 1 / SIDE  # of a key point, in longer sides
-SEARCHED = np.geomspace(0.3, 3.0, 24)  # 118 to 19 degrees along the longer side
-AGREEMENT = 0.3  # what single pairs say: distance of their quartiles, in the estimate, at most
+SEARCHED = np.geomspace(0.3, 3.0, 24)  # fields of view of 118 to 19 degrees along the longer side
+AGREEMENT = 0.3  # largest interquartile range of single pairs' estimates, as share of the estimate
 
 
 class UnknownCameraError(InputError):
@@ -36,16 +36,16 @@ class UnknownCameraError(InputError):
 
 
 class DisagreeingPairsError(UnknownCameraError):
-    """Pairs of images and their poses do not say the same; the message says what they do."""
+    """Pairs of images, with their poses, give different focal lengths; the message lists them."""
 
 
 class Matches(NamedTuple):
-    """Key points of two images of known poses that show the same points.
+    """Matched key points of two images of known poses.
 
     Attributes:
         first: (n, 2) places in the first image, in longer sides from its middle.
-        second: (n, 2) in the second image.
-        essential: (3, 3), by which x_second^T E x_first = 0 for their rays.
+        second: (n, 2) places in the second image.
+        essential: (3, 3) matrix E; x_second^T E x_first = 0 for their rays.
     """
 
     first: np.ndarray
@@ -58,20 +58,20 @@ def estimate_focal_length(
 ) -> float:
     """Return the focal length of the camera that took posed images, in longer sides.
 
-    With it, matches of SIFT agree best with the epipolar lines of the known poses: least is the sum
-    over the matches of all pairs of log(1 + (d / pixel)^2), d their Sampson distance, in which
-    wrong matches count little.
+    It is the one with which SIFT matches agree best with the epipolar lines of the known poses: it
+    minimises the sum of log(1 + (d / pixel)^2) over the matches of all pairs, where d is the
+    Sampson distance. Wrong matches count little in this sum.
 
     Args:
         images: N paths, of one camera, in a place where little moves.
         world_from_cam: (N, 4, 4) their poses, in any unit of length.
         seed: of the choice of pairs.
-        workers: threads that look for key points.
+        workers: threads that find key points.
 
     Raises:
         InputError: an image cannot be read.
-        UnknownCameraError: too few pairs of cameras are apart and turned, or match.
-        DisagreeingPairsError: what they say does not agree.
+        UnknownCameraError: too few pairs of cameras are apart and rotated, or match.
+        DisagreeingPairsError: the pairs' focal lengths do not agree.
     """
     pairs = choose_pairs(world_from_cam, numpy_generator(seed, "pairs of cameras"))
     matches = _match_pairs(images, world_from_cam, pairs, workers)
@@ -79,9 +79,9 @@ def estimate_focal_length(
     if len(matches) < LEAST_PAIRS:
         raise UnknownCameraError(
             f"{where}: the focal length cannot be estimated: of {len(pairs)} pairs of images whose "
-            f"cameras are apart and turned by {ANGLES[0]:g} to {ANGLES[1]:g} degrees, "
-            f"{len(matches)} have {LEAST_MATCHES} matches, expected {LEAST_PAIRS}; give it in "
-            "frames.focal_lengths"
+            f"cameras are apart and turned by {ANGLES[0]:g} to {ANGLES[1]:g} degrees, only "
+            f"{len(matches)} have {LEAST_MATCHES} matches, expected {LEAST_PAIRS} such pairs; give "
+            "it in frames.focal_lengths"
         )
     estimate = best_focal_length(matches)
     alone = [best_focal_length([each]) for each in matches]
@@ -90,9 +90,9 @@ def estimate_focal_length(
     said += f"{middle:.4f} and {high:.4f} (quartiles)"
     if high - low > AGREEMENT * estimate:
         raise DisagreeingPairsError(
-            f"{where}: the focal length cannot be estimated, for pairs of images do not agree: "
-            f"{said}; are poses camera-to-world with OpenCV's axes, and images of one camera? Or "
-            "give it in frames.focal_lengths"
+            f"{where}: the focal length cannot be estimated, because pairs of images do not agree: "
+            f"{said}; expected camera-to-world poses with OpenCV's axes, and images of one camera: "
+            "check both, or give it in frames.focal_lengths"
         )
     logger.info("focal length of %s: %s", where, said)
     return estimate
@@ -101,7 +101,7 @@ def estimate_focal_length(
 def _match_pairs(
     images: Sequence[str | Path], world_from_cam: np.ndarray, pairs: np.ndarray, workers: int
 ) -> list[Matches]:
-    """Return the matches of those pairs (P, 2) that have enough of them."""
+    """Return the matches of those of the pairs (P, 2) that have enough matches."""
     used, rows = np.unique(pairs, return_inverse=True)
     find = partial(find_key_points, count=KEY_POINTS)
     points = list(map_in_threads(find, [images[i] for i in used], workers))
@@ -116,7 +116,7 @@ def _match_pairs(
 
 
 def choose_pairs(world_from_cam: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Return pairs (P, 2) of cameras (N, 4, 4) that are near each other, but apart and turned."""
+    """Return pairs (P, 2) of cameras (N, 4, 4), apart by ``DISTANCES`` and turned by ``ANGLES``."""
     centres, rotations = world_from_cam[:, :3, 3], world_from_cam[:, :3, :3]
     extent = np.sqrt(np.square(centres - centres.mean(axis=0)).sum(axis=1).mean())
     pairs: list[tuple[int, int]] = []
@@ -134,14 +134,14 @@ def choose_pairs(world_from_cam: np.ndarray, generator: np.random.Generator) -> 
 
 
 def essential_matrix(world_from_first: np.ndarray, world_from_second: np.ndarray) -> np.ndarray:
-    """Return E (3, 3), x_second^T E x_first = 0 for the rays of a point, of two poses (4, 4)."""
+    """Return E (3, 3) of two poses (4, 4): x_second^T E x_first = 0 for the rays of a point."""
     second_from_first = np.linalg.inv(world_from_second) @ world_from_first
     x, y, z = second_from_first[:3, 3] / np.linalg.norm(second_from_first[:3, 3])
     return np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ second_from_first[:3, :3]
 
 
 def sampson_distances(matches: Matches, focal_length: float) -> np.ndarray:
-    """Return how far matches are from their epipolar lines (n), in longer sides."""
+    """Return the distances (n) of matches from their epipolar lines, in longer sides."""
     ones = np.ones((len(matches.first), 1))
     first, second = (
         np.hstack([places / focal_length, ones]) for places in (matches.first, matches.second)
@@ -152,10 +152,10 @@ def sampson_distances(matches: Matches, focal_length: float) -> np.ndarray:
 
 
 def best_focal_length(matches: Sequence[Matches]) -> float:
-    """Return the focal length by which matches are nearest to their epipolar lines."""
+    """Return the focal length with which matches are nearest to their epipolar lines."""
 
     def cost(logarithm: float) -> float:
-        """Return how badly matches fit a focal length, by its logarithm."""
+        """Return the cost of a focal length, given its logarithm."""
         distances = [sampson_distances(each, np.exp(logarithm)) for each in matches]
         return np.log1p(np.square(np.concatenate(distances) / MATCHING_ERROR)).sum()
 

@@ -1,7 +1,7 @@
 """SIFT key points of images (Lowe, IJCV 2004) with RootSIFT descriptors, and their matches.
 
-Places in an image are in its longer sides from its middle, x right and y down: divided by a focal
-length in the same unit they are x/z and y/z of rays.
+Places in an image are measured from its middle in longer sides, x right and y down. Divided by a
+focal length in the same unit, they are x/z and y/z of rays.
 """
 
 from pathlib import Path
@@ -14,16 +14,17 @@ from PIL import Image
 from ..brightness import brightening
 from ..images import open_image
 
-SIDE = 640  # pixels of the longer side, at most, of images that key points are looked for in
-CONTRAST = 0.02  # least, of a key point: half of OpenCV's, for the walls of rooms
-# Pixels right and down that OpenCV's places are off: it enlarges an image about its corner, and
-# halves places about the middle of the corner's pixel. enable_precise_upscale makes them scatter.
+SIDE = 640  # pixels of the longer side; larger images are reduced before key points are found
+CONTRAST = 0.02  # least contrast of a key point: half of OpenCV's default, for the walls of rooms
+# OpenCV's places are too far right and down by so many pixels: it enlarges an image about its
+# corner, but halves places about the centre of the corner pixel. With enable_precise_upscale, they
+# scatter.
 UPSCALED = 0.25
-RATIO = 0.8  # of distances to the best and to the second best match, at most
+RATIO = 0.8  # largest ratio of the distances to the best and the second-best match
 
 
 class KeyPoints(NamedTuple):
-    """Of one image: ``places`` (n, 2) and ``descriptors`` (n, 128), unit rows, float32."""
+    """Key points of one image: ``places`` (n, 2); ``descriptors`` (n, 128), float32 unit rows."""
 
     places: np.ndarray
     descriptors: np.ndarray
@@ -32,12 +33,12 @@ class KeyPoints(NamedTuple):
 def find_key_points(
     path: str | Path | Image.Image, count: int, orientation: int | None = None
 ) -> KeyPoints:
-    """Return at most ``count`` key points of an image, the strongest, see ``find_sift``."""
+    """Return the ``count`` strongest key points of an image, or fewer, see ``find_sift``."""
     return root_sift(*find_sift(path, count, orientation))
 
 
 def root_sift(places: np.ndarray, sift: np.ndarray) -> KeyPoints:
-    """Return key points by their places (n, 2) and SIFT descriptors (n, 128) uint8."""
+    """Return key points, given their places (n, 2) and SIFT descriptors (n, 128) uint8."""
     rows = sift.astype(np.float32)
     return KeyPoints(places, np.sqrt(rows / np.maximum(rows.sum(axis=1, keepdims=True), 1e-9)))
 
@@ -47,7 +48,7 @@ def find_sift(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return places (n, 2) and SIFT descriptors (n, 128) uint8 of an image's strongest key points.
 
-    Dark images are seen brighter, see ``brightness``.
+    Dark images are brightened first, see ``brightness``.
 
     Args:
         path: of the image, or the image itself.
@@ -68,12 +69,12 @@ def find_sift(
         return np.zeros((0, 2)), np.zeros((0, 128), np.uint8)
     middle = (np.array(size) - 1) / 2  # the centre of pixel (0, 0) is at (0, 0)
     places = (np.array([point.pt for point in found]) - UPSCALED - middle) / max(size)
-    # OpenCV may give more: all that are as strong as the last one. Its numbers are whole ones.
+    # OpenCV may return more: all that are as strong as the last one. Its descriptors are integers.
     return places[:count], sift[:count].astype(np.uint8)
 
 
 def match_key_points(first: KeyPoints, second: KeyPoints) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows (k,) and (k,) of key points that choose each other, and no third one."""
+    """Return rows (k,) of both, of key points that are mutual best matches and pass ``RATIO``."""
     if min(len(first.places), len(second.places)) < 2:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     cosine, rows = first.descriptors @ second.descriptors.T, np.arange(len(first.places))

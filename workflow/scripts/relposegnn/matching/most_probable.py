@@ -1,15 +1,16 @@
-"""The most probable pose of a camera: by points that it sees, and by a regressed pose.
+"""The most probable pose of a camera, given points that it sees and a regressed pose.
 
-Projections have errors of Cauchy's distribution, of which wrong matches spoil little; the regressed
-pose, and where they are not known the intrinsics, have Gaussian ones. The logarithm of Cauchy's is
-no sum of squares. Each point stands as a vector here, which points from its place to its projection
-and has the root of its cost for its length: of it a step is computed that knows both directions, so
-that five or six lead to the minimum, where with the lengths alone it takes dozens, or none ends.
+Reprojection errors have a Cauchy distribution, so that wrong matches do little harm. The errors of
+the regressed pose, and of intrinsics that are not exact, are Gaussian. The Cauchy cost is not a sum
+of squares. To minimise it by least squares, each point has a residual vector that points from its
+place to its projection, and whose length is the root of its cost. With both components of this
+vector, five or six steps lead to the minimum; with its length alone, it takes dozens, or does not
+converge.
 
-Poses are ``world_from_cam``; places in images are x/z and y/z of rays. Of n points, and of k
-intrinsics that may be others than places were computed with: none; the focal length; or that, the
-principal point and the ratio of the two focal lengths, as of a picture that was cropped and
-stretched.
+Poses are ``world_from_cam``; places in images are x/z and y/z of rays. There are n points, and k
+intrinsics that may differ from those that places were computed with: none; the focal length; or the
+focal length, the principal point (2) and the ratio of the two focal lengths, as in a picture that
+was cropped and stretched.
 """
 
 from typing import NamedTuple
@@ -18,23 +19,23 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-# Of a projection, beside the regressed pose: matches have errors in common, those of the database's
-# poses and of the focal length, so that some eight tell as much as one. Chosen on database frames
-# of the real kitchen, each placed by the others: see docs/experiments.md.
+# Weight of a projection relative to the regressed pose. Matches share errors (of the database's
+# poses and of the focal length), so that about eight are worth one independent match. Chosen on
+# database frames of the real kitchen, each localised by the others: see docs/experiments.md.
 WEIGHT = 1 / 8
-ROUGH, FINE = 1e-2, 1e-6  # relative changes of the cost below which it counts as least
-FARTHEST = 1.0  # of a projection's error: the tangent of half a right angle; beyond, and behind
-NEAREST = 1e-6  # of a point before the camera
-TINY = 1e-6  # squares of errors, in scales, below which Cauchy's cost is their half
+ROUGH, FINE = 1e-2, 1e-6  # relative changes of the cost below which the search ends
+FARTHEST = 1.0  # largest reprojection error, the tangent of 45 degrees; also of points behind
+NEAREST = 1e-6  # least depth of a point in front of the camera
+TINY = 1e-6  # squared errors, in scales, below which the Cauchy cost is taken as quadratic
 
 
 class Guess(NamedTuple):
-    """What else intrinsics may be than is told.
+    """An alternative to the assumed intrinsics.
 
     Attributes:
         intrinsics: (4) deviations of changes, see ``undone``: of the focal length's logarithm, of
             the principal point in focal lengths, and of the logarithm of the focal lengths' ratio.
-        odds: how much likelier than what is told it is beforehand.
+        odds: prior odds of this guess against what is assumed.
     """
 
     intrinsics: tuple[float, ...]
@@ -42,14 +43,14 @@ class Guess(NamedTuple):
 
 
 class Prior(NamedTuple):
-    """A regressed pose and assumed intrinsics, and the deviations of their errors.
+    """A regressed pose and assumed intrinsics, and the standard deviations of their errors.
 
     Attributes:
         pose: (4, 4).
-        metres: of the camera centre along each axis.
-        radians: of the rotation about each axis.
-        intrinsics: (k) of changes, see ``undone``; none: they are exact.
-        others: what they may be as well.
+        metres: deviation of the camera centre along each axis.
+        radians: deviation of the rotation about each axis.
+        intrinsics: (k) deviations of changes, see ``undone``; empty: the intrinsics are exact.
+        others: alternative guesses of the intrinsics.
     """
 
     pose: np.ndarray
@@ -60,12 +61,12 @@ class Prior(NamedTuple):
 
 
 class Sights(NamedTuple):
-    """What a camera sees.
+    """Points and where a camera sees them.
 
     Attributes:
-        points: (n, 3).
-        places: (n, 2) where they are seen, by assumed intrinsics.
-        scales: (n,) of the errors of projections.
+        points: (n, 3) in the world.
+        places: (n, 2) where they are seen, computed with the assumed intrinsics.
+        scales: (n,) of the reprojection errors.
     """
 
     points: np.ndarray
@@ -81,13 +82,13 @@ class Camera(NamedTuple):
 
 
 class Solution(NamedTuple):
-    """The most probable camera, as far as a start leads.
+    """A local minimum of the cost.
 
     Attributes:
-        camera: it.
+        camera: the most probable one near the start.
         cost: minus the logarithm of its probability.
-        information: (6 + k, 6 + k) of a step, see ``moved``, and of the changes: the cost's
-            curvature.
+        information: (6 + k, 6 + k) matrix, the curvature of the cost with respect to a step, see
+            ``moved``, and to the changes.
     """
 
     camera: Camera
@@ -100,9 +101,9 @@ def most_probable(start: Camera, sights: Sights, prior: Prior, precision: float 
 
     Args:
         start: where to begin.
-        sights: what it sees.
+        sights: what the camera sees.
         prior: the regressed pose.
-        precision: below a relative change by it the cost counts as least.
+        precision: relative change of the cost below which the search ends.
     """
     problem = _Problem(start, sights, prior)
     found = least_squares(
@@ -114,7 +115,7 @@ def most_probable(start: Camera, sights: Sights, prior: Prior, precision: float 
 
 
 def moved(pose: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """Return a pose (4, 4) after a step: metres in the world, a rotation vector in its own axes."""
+    """Return a pose (4, 4) after a step (6): metres in the world, rotation vector in its axes."""
     result = pose.copy()
     result[:3, :3] = pose[:3, :3] @ Rotation.from_rotvec(step[3:6]).as_matrix()
     result[:3, 3] += step[:3]
@@ -122,24 +123,24 @@ def moved(pose: np.ndarray, step: np.ndarray) -> np.ndarray:
 
 
 def deviations(pose: np.ndarray, prior: Prior) -> np.ndarray:
-    """Return how far a pose is from the regressed one, along and about three axes, (6)."""
+    """Return the offset (6) from the regressed pose, along and about three axes, in deviations."""
     turn = Rotation.from_matrix(prior.pose[:3, :3].T @ pose[:3, :3]).as_rotvec()
     offset = pose[:3, 3] - prior.pose[:3, 3]
     return np.concatenate([offset / prior.metres, turn / prior.radians])
 
 
 def projection_errors(camera: Camera, sights: Sights) -> np.ndarray:
-    """Return how far from their places a camera sees points, in their scales, (n,).
+    """Return reprojection errors (n,), in their scales.
 
-    At most ``FARTHEST``, and that of what lies behind it.
+    They are at most ``FARTHEST`` before scaling, and that for points behind the camera.
     """
     return np.linalg.norm(_errors(_seen(camera, sights), sights), axis=1)
 
 
 class _Seen(NamedTuple):
-    """Points as a camera sees them: in its axes, (n, 3), and how far from their places, (n, 2).
+    """Points as a camera sees them: in its axes, (n, 3), and offsets from their places, (n, 2).
 
-    ``within`` (n, 1) tells which lie before it and no farther from their places than ``FARTHEST``.
+    ``within`` (n, 1): the point is in front of the camera, and the offset is below ``FARTHEST``.
     """
 
     turned: np.ndarray
@@ -157,25 +158,24 @@ def _seen(camera: Camera, sights: Sights) -> _Seen:
 
 
 def _errors(seen: _Seen, sights: Sights) -> np.ndarray:
-    """Return errors of projections in their scales, (n, 2)."""
-    # Whichever way the farthest ones are: it changes nothing.
+    """Return reprojection errors in their scales, (n, 2)."""
+    # The direction of the largest errors does not matter.
     return np.where(seen.within, seen.offset, [FARTHEST, 0.0]) / sights.scales[:, None]
 
 
 def undone(places: np.ndarray, changes: np.ndarray) -> np.ndarray:
-    """Return the places (n, 2) of rays by other intrinsics than they were computed with.
+    """Return the places (n, 2) of rays after changes of the intrinsics they were computed with.
 
-    ``changes`` (k,) are of the focal length's logarithm; where there are four, then the principal
-    point in the unit of places, x and y, and the logarithm of the ratio of the two focal lengths.
+    ``changes`` (k,): of the focal length's logarithm; if there are four, also of the principal
+    point, x and y in the unit of places, and of the logarithm of the ratio of the focal lengths.
     """
     return (places - _centre(changes)) / _lengths(changes)
 
 
 def intrinsics_after(changes: np.ndarray) -> np.ndarray:
-    """Return focal lengths along x and y, and the principal point, after changes (k,).
+    """Return focal lengths along x and y, and the principal point, (4,), after changes (k,).
 
-    (4,) numbers in the unit of places, the focal length that these were computed with: without
-    changes 1, 1, 0, 0.
+    Their unit is the focal length that places were computed with: 1, 1, 0, 0 without changes.
     """
     return np.concatenate([_lengths(changes), _centre(changes)])
 
@@ -185,28 +185,28 @@ def _centre(changes: np.ndarray) -> np.ndarray:
 
 
 def _lengths(changes: np.ndarray) -> np.ndarray:
-    """Return the factors (2) of both focal lengths."""
+    """Return the factors (2) by which the two focal lengths change."""
     ratio = changes[3] if len(changes) > 1 else 0.0
     return np.exp(changes[:1].sum() + ratio * np.array([0.5, -0.5]))
 
 
 class _Problem:
-    """Residuals around a start, half of whose squares add up to the cost, and their slopes."""
+    """Residuals around a start and their Jacobian; the cost is half the sum of their squares."""
 
     def __init__(self, start: Camera, sights: Sights, prior: Prior) -> None:
-        """Take what ``most_probable`` does."""
+        """Take the arguments of ``most_probable``."""
         self._start, self._sights, self._prior = start, sights, prior
         self._spread = np.array(prior.intrinsics)
 
     def residuals(self, step: np.ndarray) -> np.ndarray:
-        """Return (2 n + 6 + k) numbers after a step (6 + k)."""
+        """Return the residuals (2 n + 6 + k) after a step (6 + k)."""
         camera = self._after(step)
         errors = _errors(_seen(camera, self._sights), self._sights)
         own = deviations(camera.pose, self._prior), camera.changes / self._spread
         return np.concatenate([(_stretch(errors)[0] * errors).ravel(), *own])
 
     def jacobian(self, step: np.ndarray) -> np.ndarray:
-        """Return how residuals change with each part of a step, (2 n + 6 + k, 6 + k)."""
+        """Return the Jacobian of the residuals with respect to a step, (2 n + 6 + k, 6 + k)."""
         camera = self._after(step)
         seen = _seen(camera, self._sights)
         errors, slopes = _errors(seen, self._sights), self._slopes(seen, camera, step)
@@ -223,8 +223,8 @@ class _Problem:
         return Camera(moved(self._start.pose, step), self._start.changes + step[6:])
 
     def _slopes(self, seen: _Seen, camera: Camera, step: np.ndarray) -> np.ndarray:
-        """Return how errors of projections change with each part of a step, (n, 2, 6 + k)."""
-        change = np.zeros((len(seen.turned), 3, 6))  # of ``turned``
+        """Return the derivatives of reprojection errors by each part of a step, (n, 2, 6 + k)."""
+        change = np.zeros((len(seen.turned), 3, 6))  # derivatives of ``turned``
         change[..., :3] = -camera.pose[:3, :3].T
         change[..., 3:] = np.cross(seen.turned[:, None], np.eye(3)).mT @ _turning(step[3:6])
         depth = np.where(seen.within, seen.turned[:, 2:], 1.0)[..., None]
@@ -241,10 +241,10 @@ class _Problem:
 
 
 def _stretch(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return factors (n, 1) by which errors (n, 2) become residuals.
+    """Return factors (n, 1) that turn errors (n, 2) into residuals, and their derivatives (n, 1).
 
-    Half a residual's square is the cost: ``WEIGHT`` times the logarithm of one and the squared
-    error. And how the factors change with the error, divided by the error.
+    Half the square of a residual is the cost, ``WEIGHT`` * log(1 + error^2). The derivatives are by
+    the length of the error, divided by this length.
     """
     square = (errors**2).sum(axis=1, keepdims=True)
     small = square < TINY
@@ -258,11 +258,11 @@ def _stretch(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _turning(vector: np.ndarray) -> np.ndarray:
     """Return the right Jacobian (3, 3) of a rotation vector.
 
-    A change of the vector turns by that times the change, about the axes that are turned already
-    (Solà et al., A micro Lie theory, 2018, equation 143).
+    A small change of the vector rotates by the Jacobian times the change, about the axes as they
+    are after the rotation (Solà et al., A micro Lie theory, 2018, equation 143).
     """
     angle = float(np.linalg.norm(vector))
-    cross = np.cross(np.eye(3), vector)  # times another vector: this one's cross product with it
+    cross = np.cross(np.eye(3), vector)  # cross @ other is the cross product of vector and other
     if angle < 1e-4:
         return np.eye(3) - cross / 2 + cross @ cross / 6
     first, second = (1 - np.cos(angle)) / angle**2, (angle - np.sin(angle)) / angle**3

@@ -1,18 +1,18 @@
-"""One pose by matched key points, from a regressed one to start with and to fall back on.
+"""Refine one pose by matched key points; the regressed pose is the start and the fallback.
 
-Points are triangulated from database images of known poses, and the camera is put where it sees
-them at its own key points. The pose is that of greatest probability, given two things: the
-projections of the points, with errors of Cauchy's distribution, of which wrong matches spoil
-little, wider where a point itself is less certain; and the regressed pose, with a Gaussian error.
-The latter carries where texture fails, and is let go in the directions that matches fix.
+Points are triangulated from database images of known poses. The refined pose is the most probable
+one given two things: the projections of these points, whose errors have a Cauchy distribution, so
+that wrong matches do little harm, and which is wider for points that are less certain; and the
+regressed pose, whose error is Gaussian. The regressed pose counts where texture is lacking, and is
+disregarded in the directions that matches determine.
 
-A query's intrinsics may be other than is told, as of a picture that was cropped, zoomed or
-stretched. Then the pose is sought for each guess of what they are. Which of these cameras matches
-speak for is told by their evidence, the probability of what is seen whatever the pose (Laplace's
-approximation; MacKay, Information Theory, 2003, chapter 28): more free numbers fit better, but
-count only where they fit so much better that this outweighs their range.
+A query's intrinsics may differ from what is assumed, as in a picture that was cropped, zoomed or
+stretched. Then a pose is found for each guess of the intrinsics, and their evidence decides: the
+probability of what is seen, whatever the pose (Laplace's approximation; MacKay, Information Theory,
+2003, chapter 28). More free parameters fit better, but are chosen only if the better fit outweighs
+their range.
 
-Poses are ``world_from_cam``; places in images are x/z and y/z of rays. Of n points and m views.
+Poses are ``world_from_cam``; places in images are x/z and y/z of rays. There are n points, m views.
 """
 
 from collections.abc import Sequence
@@ -39,20 +39,20 @@ from .most_probable import (
 )
 from .triangulation import slopes, triangulate_agreeing, uncertainty
 
-TOLERANCE = 3.0  # of a projection that counts as seen, in scales of the matching error
-# By so many the points that are seen where they should be outnumber the others, or the regressed
-# pose stays. By chance, in photos of other places, most points hardly ever agree, however many do;
-# with intrinsics other than told, some more: see docs/experiments.md.
+TOLERANCE = 3.0  # largest reprojection error of an inlier, in scales of the matching error
+# Inliers must outnumber outliers by this many, else the regressed pose is kept. By chance, in
+# photos of other places, inliers hardly ever outnumber outliers, however many there are; with
+# intrinsics other than assumed, a little more often: see docs/experiments.md.
 MAJORITY, OTHER_MAJORITY = 12, 24
-# Deviations between regressed and refined pose, along or about an axis, beyond which it stays too.
+# The regressed pose is also kept if the refined one is more deviations away along or about an axis.
 GATE = 5.0
 RANSAC_ROUNDS = 1000
-# Intrinsics that are quite other than is told, by two deviations: a third of the focal length to
-# three times as long a one, a middle anywhere near, two thirds to one and a half times the height.
+# Intrinsics that differ much from what is assumed. Within two deviations: a third to three times
+# the focal length, any principal point near the middle, two thirds to one and a half of the height.
 FREE = Guess((0.5, 0.3, 0.3, 0.2))
-# Of the places that points are computed from, in scales of the matching error: cameras of the
-# database are not quite where their poses say. Chosen on database frames of the real kitchen, each
-# placed by the others: see docs/experiments.md.
+# Error of the places that points are triangulated from, in scales of the matching error: it covers
+# the errors of the database's poses. Chosen on database frames of the real kitchen, each localised
+# by the others: see docs/experiments.md.
 VIEW_ERROR = 3.0
 
 
@@ -61,15 +61,14 @@ class Refined(NamedTuple):
 
     Attributes:
         pose: (4, 4).
-        points: that are seen where they should be; 0 where the regressed pose stays.
-        centre: (3, 3) covariance of the camera centre, by the costs' curvature.
-        rotation: (3, 3) of the rotation vector in the camera's axes, likewise.
-        misfit: median error of the projections that are seen, in the scales that are expected of
-            them: larger where key points lie less exactly, as in blurred images. NaN where the
-            regressed pose stays.
-        intrinsics: (4,) with which it was found, see ``most_probable.intrinsics_after``.
-        least: root mean square errors in metres and in radians that the camera's being another than
-            is told comes to, as far as that is probable: errors are no smaller.
+        points: number of inliers; 0 if the regressed pose was kept.
+        centre: (3, 3) covariance of the camera centre, from the cost's curvature.
+        rotation: (3, 3) covariance of the rotation vector in the camera's axes, likewise.
+        misfit: median reprojection error of the inliers, in the expected scales; larger where key
+            points are less exact, as in blurred images. NaN if the regressed pose was kept.
+        intrinsics: (4,) of the solution, see ``most_probable.intrinsics_after``.
+        least: root mean square errors in metres and radians due to the probability that the camera
+            is another than assumed; a lower bound of the errors.
     """
 
     pose: np.ndarray
@@ -82,17 +81,17 @@ class Refined(NamedTuple):
 
     @property
     def metres(self) -> float:
-        """The root mean square error of the camera centre that this comes to."""
+        """The root mean square error of the camera centre, from its covariance."""
         return float(np.sqrt(np.trace(self.centre)))
 
     @property
     def radians(self) -> float:
-        """The root mean square angle of the rotation's error that this comes to."""
+        """The root mean square angle of the rotation's error, from its covariance."""
         return float(np.sqrt(np.trace(self.rotation)))
 
 
 class _Fit(NamedTuple):
-    """The most probable camera of some intrinsics, and what was assumed of it."""
+    """The most probable camera for a guess of the intrinsics, and the prior used."""
 
     solution: Solution
     prior: Prior
@@ -101,14 +100,15 @@ class _Fit(NamedTuple):
     def evidence(self) -> float:
         """The logarithm of the probability of what is seen, whatever the pose.
 
-        But for what all fits have in common. How well the pose is regressed is no part of it: of
-        a camera that is other than told it tells less, which speaks neither for that nor against.
+        Terms that all fits have in common are left out. The regressed pose's deviations are not
+        part of it: for a camera other than assumed they are larger, which says nothing for or
+        against this camera.
         """
         volume = np.linalg.slogdet(self.solution.information)[1] / 2
         return float(-self.solution.cost - volume - np.log(self.prior.intrinsics).sum())
 
     def refined(self, sights: Sights) -> Refined:
-        """Return the pose, however few points are seen where they should be."""
+        """Return the refined pose, even if there are few inliers."""
         camera, covariance = let_go(self.solution, self.prior)
         errors = projection_errors(self.solution.camera, sights)
         seen = errors < TOLERANCE
@@ -120,7 +120,7 @@ class _Fit(NamedTuple):
 
 
 def unrefined(prior: Prior) -> Refined:
-    """Return the regressed pose as it stays where matches do not refine it."""
+    """Return the regressed pose as the result where matches do not refine it."""
     parts = prior.metres**2 * np.eye(3), prior.radians**2 * np.eye(3)
     return Refined(prior.pose, 0, *parts, np.nan, intrinsics_after(np.zeros(0)))
 
@@ -128,14 +128,14 @@ def unrefined(prior: Prior) -> Refined:
 def refine_pose(
     query: np.ndarray, views: np.ndarray, cameras: np.ndarray, prior: Prior, scale: float
 ) -> Refined:
-    """Return the pose from which matched points are seen where they are in a query.
+    """Return the pose of a query, refined by its matches.
 
     Args:
-        query: (n, 2) places of its key points.
-        views: (n, m, 2) of their matches in database images, NaN where they have none.
-        cameras: (m, 4, 4) poses of these.
+        query: (n, 2) places of the query's key points.
+        views: (n, m, 2) places of their matches in database images; NaN: no match.
+        cameras: (m, 4, 4) poses of these images.
         prior: the regressed pose, finite.
-        scale: of the error of a projection, in the unit of places: about a pixel.
+        scale: of the reprojection error, in the unit of places: about a pixel.
     """
     tolerance = TOLERANCE * scale
     matched = np.isfinite(views[..., 0]).sum(axis=1) >= 2
@@ -167,7 +167,7 @@ def refine_pose(
 
 
 def _fitted(starts: Sequence[np.ndarray], sights: Sights, prior: Prior) -> _Fit:
-    """Return the best fit from poses (4, 4) to start at."""
+    """Return the best fit, of those from several starting poses (4, 4)."""
     prior = _loosened(prior, sights.points)
     cameras = [Camera(pose, np.zeros(len(prior.intrinsics))) for pose in starts]
     found = [most_probable(camera, sights, prior, ROUGH) for camera in cameras]
@@ -176,10 +176,10 @@ def _fitted(starts: Sequence[np.ndarray], sights: Sights, prior: Prior) -> _Fit:
 
 
 def _loosened(prior: Prior, points: np.ndarray) -> Prior:
-    """Return a regressed pose with the errors that intrinsics bring which are other than told.
+    """Return the prior with deviations enlarged for the errors that wrong intrinsics cause.
 
-    A camera of a longer focal length than is thought is regressed nearer to what it sees, and one
-    whose principal point is not in the middle, turned.
+    A camera with a longer focal length than assumed is regressed too near to what it sees; one
+    whose principal point is not in the middle is regressed with a wrong rotation.
     """
     length, *middle = (*prior.intrinsics, 0.0, 0.0, 0.0)[:3]
     depth = np.median(np.linalg.norm(points - prior.pose[:3, 3], axis=1))
@@ -188,35 +188,34 @@ def _loosened(prior: Prior, points: np.ndarray) -> Prior:
 
 
 def _least_errors(found: Sequence[Refined], chances: np.ndarray) -> tuple[float, float]:
-    """Return the errors in metres and radians to expect of a camera that may be another than told.
+    """Return the errors in metres and radians due to uncertainty about the camera.
 
     Args:
-        found: poses by the g guesses of intrinsics, the first by what is told.
-        chances: (g,) of these; the likeliest pose is the one that is stated.
+        found: poses for the g guesses of intrinsics; the first is for the assumed ones.
+        chances: (g,) probabilities of the guesses; the pose of the likeliest is the result.
     """
     chosen = int(chances.argmax())
     poses = np.stack([each.pose for each in found])
     metres, degrees = pose_distances(poses, poses[[chosen]])
     errors = np.square([[each.metres, each.radians] for each in found])
-    if chosen == 0:  # whose own error ``metres`` and ``radians`` tell, as of any pose
+    if chosen == 0:  # its own error is in ``metres`` and ``radians``, as for any pose
         errors[0] = 0
     errors += np.square([metres, np.radians(degrees)]).T
     return tuple(np.sqrt(chances @ errors).tolist())
 
 
 def let_go(solution: Solution, prior: Prior) -> tuple[Camera, np.ndarray]:
-    """Return the most probable camera without what the prior adds to sure matches.
+    """Return the camera without the prior's influence where matches determine it.
 
-    And the covariance (6, 6) of its pose, as of a step. Matches count little in the cost, and where
-    the database's poses are exact they tell far more: of the regressed pose's error a twentieth is
-    left then, and of what EXIF says of a focal length too much, which is most of what is wrong. So
-    in each direction what is regressed or told counts by the share that it has in what is known:
-    nearly nothing where matches fix it, as much as before where they do not. The way there is one
-    step of Newton's.
+    And the covariance (6, 6) of its pose, as of a step. Matches have a small weight in the cost,
+    although they are much more exact if the database's poses are. Then a twentieth of the regressed
+    pose's error would remain, and so much of the error of EXIF's focal length that it would be most
+    of the whole. So in each direction, the prior is weighted with its share of the information:
+    nearly 0 where matches determine the direction, 1 where they do not. This takes one Newton step.
     """
     deviation = np.array([prior.metres] * 3 + [prior.radians] * 3 + [*prior.intrinsics])
     pose, changes = solution.camera
-    # In units of what the prior tells: of that alone 1.
+    # In units of the prior's information, which is 1 by itself.
     known, directions = np.linalg.eigh(solution.information * np.outer(deviation, deviation))
     share = 1 / np.maximum(known, 1)
     left = np.maximum(known, 1) - 1 + share
@@ -227,7 +226,7 @@ def let_go(solution: Solution, prior: Prior) -> tuple[Camera, np.ndarray]:
 
 
 def pose_by_ransac(points: np.ndarray, places: np.ndarray, tolerance: float) -> np.ndarray | None:
-    """Return the pose (4, 4) that most points (n, 3) agree with, of those by threes (P3P)."""
+    """Return the pose (4, 4) with most inliers among poses of three points each (P3P), or None."""
     found, turn, shift, _ = cv2.solvePnPRansac(
         *(points, places, np.eye(3), None),
         iterationsCount=RANSAC_ROUNDS,
@@ -244,9 +243,9 @@ def pose_by_ransac(points: np.ndarray, places: np.ndarray, tolerance: float) -> 
 
 
 def projected_error(pose: np.ndarray, points: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Return how uncertain the places of points of some covariance (n, 3, 3) are in a camera, (n,).
+    """Return the uncertainty (n,) of points' projections, for points of covariance (n, 3, 3).
 
-    The root mean square along an axis; 0 of what lies behind it.
+    The root mean square along an axis; 0 for points behind the camera.
     """
     change = slopes(inverse_pose(pose)[None, :3], points)[:, 0]
     return np.sqrt(np.trace(change @ covariance @ change.mT, axis1=1, axis2=2) / 2)

@@ -1,4 +1,4 @@
-"""Which camera took a scene: told by its frames, or by what their poses and matches agree on."""
+"""The camera of a scene: from its frames file, or estimated from poses and matches."""
 
 import logging
 import math
@@ -12,7 +12,7 @@ from .cameras import DisagreeingPairsError, UnknownCameraError, estimate_focal_l
 
 logger = logging.getLogger(__name__)
 
-TOLD_APART = 0.1  # share by which a told one may differ from the estimate
+TOLD_APART = 0.1  # share by which a given focal length may differ from the estimate
 
 
 def measure_camera(
@@ -20,11 +20,10 @@ def measure_camera(
 ) -> None:
     """Write the focal length of a scene's camera, see ``camera_files``.
 
-    The median of the database's where the frames file has it, else an estimate from its poses,
-    which tells too whether they and a told focal length agree with the images: a warning says if
-    not.
-    Where there is none either, it is unknown, with a warning: poses of this scene will not be
-    refined, and networks that see rays refuse it.
+    It is the median of the database's focal lengths in the frames file, else an estimate from
+    poses and matches. A focal length in the frames file is compared with the estimate, and a
+    warning says if they do not agree. If it cannot be estimated, it is unknown, with a warning:
+    poses of this scene will not be refined, and networks that see rays refuse it.
 
     Raises:
         InputError: an image cannot be read.
@@ -49,21 +48,21 @@ def measure_camera(
 def _check_agreement(
     images: list[Path], world_from_cam: np.ndarray, told: float, workers: int
 ) -> None:
-    """Warn where matches do not fit known poses (N, 4, 4) by the focal length that is told."""
+    """Warn if matches do not fit known poses (N, 4, 4) with the given focal length."""
     try:
         estimate = estimate_focal_length(images, world_from_cam, workers=workers)
     except DisagreeingPairsError as error:
         logger.warning(
-            "poses and images do not agree, whatever the focal length is, %.4f longer sides as it "
-            "is told: %s",
+            "poses and images agree with no focal length, neither with the given one, %.4f longer "
+            "sides, nor with another: %s",
             *(told, error),
         )
     except UnknownCameraError as error:
-        logger.info("whether poses agree with images is not known: %s", error)
+        logger.info("whether poses agree with images cannot be checked: %s", error)
     else:
         if abs(np.log(estimate / told)) > TOLD_APART:
             logger.warning(
-                "a focal length of %.4f longer sides is told, and poses and images agree best with "
-                "%.4f; is it of these images, and not of others before they were cropped?",
+                "the given focal length is %.4f longer sides, but poses and images agree best with "
+                "%.4f; is it that of these images, or of images before they were cropped?",
                 *(told, estimate),
             )

@@ -1,4 +1,4 @@
-"""The poses of a scene's queries, refined by matches with its database; no model of it is kept."""
+"""Refine the poses of a scene's queries by matches with its database, without a stored 3D model."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -37,20 +37,20 @@ from .refinement import FREE, Refined, refine_pose, unrefined
 logger = logging.getLogger(__name__)
 
 KEY_POINTS = 2000  # of an image, at most
-KEPT_IMAGES = 300  # whose key points are in memory, at most; 1.1 MB each
+KEPT_IMAGES = 300  # most images whose key points are in memory; 1.1 MB each
 NEIGHBOURS = 7  # database images that points are triangulated from
 SPACING = 0.05  # metres between any two of their cameras, at least
-MATCHING_ERROR = 1 / SIDE  # scale of a projection's error, in longer sides of the image
-UNTOLD = 0.1  # deviation of a focal length's logarithm, as the database's, of photos that tell none
+MATCHING_ERROR = 1 / SIDE  # scale of the reprojection error, in longer sides of the image
+UNTOLD = 0.1  # deviation of the focal length's logarithm of photos without one: the database's
 # What is assumed of a query's intrinsics, as fields of a ``Prior``, by estimator.
 ASSUMED = {REFINED: {}, SOLVED: {"intrinsics": (UNTOLD,), "others": (FREE,)}}
-# Of a regressed pose, added in squares to how far the edges' estimates lie apart: these have errors
-# in common.
+# Least deviations of a regressed pose, added in squares to the spread of the edges' estimates,
+# because these have errors in common.
 LEAST_DEVIATION_M, LEAST_DEVIATION_DEG = 0.03, 0.9
 
 
 class MatchedDatabase:
-    """The database images of a scene, with cameras, and key points that are found when needed."""
+    """The database images of a scene with their cameras; key points are found when needed."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class MatchedDatabase:
     ) -> None:
         """Take M images, their poses (M, 4, 4), and focal lengths (M,) in longer sides.
 
-        Or, instead of images, what returns the key points of one by its number.
+        Instead of images, a function may be given that returns an image's key points by its number.
         """
         self._poses, self._focal_lengths = poses, focal_lengths
         find = images if callable(images) else partial(_key_points_of, images)
@@ -79,16 +79,16 @@ class MatchedDatabase:
         ranking: np.ndarray,
         regressed: Sequence[Prior],
     ) -> list[Refined]:
-        """Return the refined poses of an image, from each of some poses to start from.
+        """Return the refined poses of an image, one for each starting pose.
 
-        These themselves where they are not finite, and where the focal length is unknown, NaN, of
-        the query or of the database.
+        The starting poses are returned as they are if one is not finite, or if the focal length of
+        the query or of the database is unknown (NaN).
 
         Args:
-            query: its key points.
+            query: key points of the image.
             focal_length: of its camera, in longer sides.
             ranking: database images, most similar first.
-            regressed: poses to start from, each with what is assumed of the camera.
+            regressed: starting poses, each with what is assumed of the camera.
         """
         known = np.isfinite(focal_length) and all(np.isfinite(own.pose).all() for own in regressed)
         if not known:
@@ -99,7 +99,7 @@ class MatchedDatabase:
             other = self._key_points(image)
             rows, matched = match_key_points(query, other)
             views[rows, view] = other.places[matched] / self._focal_lengths[image]
-        # From a camera nearby: coordinates may be millions of metres.
+        # Relative to a camera nearby, because coordinates may be millions of metres.
         origin = np.eye(4)
         origin[:3, 3] = self._poses[images[0], :3, 3]
         near, found = inverse_pose(origin), []
@@ -120,7 +120,7 @@ def _key_points_of(images: Sequence[str | Path], image: int) -> KeyPoints:
 
 
 def choose_apart(ranking: np.ndarray, centres: np.ndarray) -> list[int]:
-    """Return the best-ranked database images whose cameras (M, 3) are ``SPACING`` apart."""
+    """Return the best-ranked database images whose camera centres (M, 3) are ``SPACING`` apart."""
     chosen = [int(ranking[0])]
     for image in ranking[1:].tolist():
         if len(chosen) == NEIGHBOURS:
@@ -137,8 +137,8 @@ def regressed_prior(
 
     Args:
         centres: (N, 3).
-        quaternions: (N, 4), camera-to-world; of the zero quaternion NaN.
-        spread_m: (N,) of the estimates by single edges, see ``aggregation.pair_spread``.
+        quaternions: (N, 4), camera-to-world; NaN for the zero quaternion.
+        spread_m: (N,) spread of the single edges' estimates, see ``aggregation.pair_spread``.
         spread_deg: (N,) likewise.
     """
     found = np.isfinite(centres).all(axis=1) & np.isfinite(quaternions).all(axis=1)
@@ -150,7 +150,7 @@ def regressed_prior(
 
 
 def poses_of(refined: Sequence[Refined]) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
-    """Return refined poses, t (N, 3) and q (N, 4), and by how many points each was refined (N,)."""
+    """Return refined poses, t (N, 3) and q (N, 4), and the points (N,) that each was refined by."""
     poses = np.stack([each.pose for each in refined])
     points = np.array([each.points for each in refined])
     found = np.isfinite(poses).all(axis=(1, 2))
@@ -172,19 +172,19 @@ def refine_predictions(
     part: str = "test",
     workers: int = 1,
 ) -> None:
-    """Write the predictions of a scene's queries, with refined poses beside the others.
+    """Write the predictions of a scene's queries with refined poses added.
 
-    These start from the poses of all edges and are the same where they are not refined. Of left-out
-    frames there are, beside these, the ones that they had as photos of unknown focal length.
+    Refinement starts from the poses of all edges; these are repeated where it fails. For left-out
+    frames, the poses that they would have as photos of unknown focal length are written, too.
 
     Args:
         predictions_file: of ``localization.predict_poses``.
-        scene: its frames, its camera (see ``camera_files``), the rankings of the database for each
-            query in ``retrieval``; and where they are left out, the graphs.
-        scene_folder: with its images.
+        scene: frames, camera (see ``camera_files``), and in ``retrieval`` the rankings of the
+            database for each query; for left-out frames, also the graphs.
+        scene_folder: with the scene's images.
         refined_file: ``.npz`` to write.
         part: ``test``; or ``left_out``, database frames, each refined without the frames around it.
-        workers: threads, each of which refines poses.
+        workers: threads that refine poses.
 
     Raises:
         InputError: the files do not belong together, or an image cannot be read.
@@ -200,7 +200,7 @@ def refine_predictions(
     estimators = (REFINED, SOLVED) if part == LEFT_OUT else (REFINED,)
 
     def refine(query: int) -> list[Refined]:
-        """Return the refined poses of a query, by its number, one by each estimator."""
+        """Return the refined poses of a query, given by its number, one for each estimator."""
         own = find_key_points(images[rows[query]], KEY_POINTS)
         priors = [regressed[query]._replace(**ASSUMED[name]) for name in estimators]
         return database.refine_each(own, focal_lengths[rows[query]], ranked[query], priors)
@@ -217,7 +217,7 @@ def refine_predictions(
 def _rankings_of(
     rows: Sequence[int], scene: SceneFiles, part: str, frames: Frames
 ) -> list[np.ndarray]:
-    """Return the ranking of each query, of left-out frames without those around them."""
+    """Return the ranking of each query; for left-out frames, without the frames around them."""
     ranking = read_ranking(scene.retrieval[0], split_of(part), frames).index
     ranked = [ranking[row] for row in rows]
     if part != LEFT_OUT:
@@ -226,9 +226,9 @@ def _rankings_of(
 
 
 def refined_arrays(refined: Sequence[Refined], estimator: str = REFINED) -> dict[str, np.ndarray]:
-    """Return what is added to the arrays of predictions, by names of one of ``MATCHED``.
+    """Return the arrays that an estimator of ``MATCHED`` adds to predictions.
 
-    Poses t (N, 3) and q (N, 4), and what the ``MatchedNames`` name, (N,).
+    They are the poses t (N, 3) and q (N, 4), and the arrays (N,) of its ``MatchedNames``.
     """
     poses, points = poses_of(refined)
     names, least = MATCHED[estimator], np.array([each.least for each in refined])
@@ -250,13 +250,13 @@ def _image_paths(frames: Frames, split: str, folder: str | Path) -> list[Path]:
 def _read_regressed(
     predictions_file: str | Path, frames: Frames
 ) -> tuple[dict[str, np.ndarray], list[Prior]]:
-    """Return the arrays of predictions, and the poses of all edges; InputError where some lack."""
+    """Return predictions' arrays, and the poses of all edges; InputError if any are missing."""
     arrays = read_predictions(predictions_file, (ALL_EDGES,), frames)
     lacking = [name for name in EDGE_SPREADS if name not in arrays]
     if lacking:
         raise InputError(
-            f"{predictions_file}: lacks {', '.join(lacking)}, expected what the prediction step "
-            "of this version writes; predict again"
+            f"{predictions_file}: lacks {', '.join(lacking)}, expected a file of this version's "
+            "prediction step; predict again"
         )
     spreads = (arrays[name] for name in EDGE_SPREADS)
     return arrays, regressed_prior(*pose_arrays(arrays, PREFIXES[ALL_EDGES]), *spreads)

@@ -1,7 +1,8 @@
-"""Key points of a scene's database images, found beforehand: what refinement needs of images.
+"""Stored key points of a scene's database images, so that refinement does not need the images.
 
 A file, or a map's group, of the kind ``key_points`` holds ``places`` float64 (T, 2) and ``sift``
-uint8 (T, 128) of all images, one after another, and ``end`` int64 (M), the row behind each image's.
+uint8 (T, 128) of all images, one after another, and ``end`` int64 (M), the row after the last of
+each image.
 """
 
 from collections.abc import Sequence
@@ -22,10 +23,10 @@ KIND = "key_points"
 
 
 class StoredKeyPoints(StoredFrames):
-    """Reader of key points, which are read when they are asked for."""
+    """Reader of key points; those of an image are read when they are needed."""
 
     def __init__(self, path: str | Path) -> None:
-        """Name the file."""
+        """Take the path of the file, which is opened when it is needed."""
         super().__init__(path, KIND)
 
     def of(self, image: int) -> KeyPoints:
@@ -40,7 +41,7 @@ class StoredKeyPoints(StoredFrames):
 
 
 def write_key_points(group: h5py.Group, images: Sequence[Path], workers: int) -> None:
-    """Find the key points of M images and write them, as they come.
+    """Find the key points of M images and write them, image by image.
 
     Raises:
         InputError: an image cannot be read.

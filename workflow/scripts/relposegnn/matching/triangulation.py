@@ -1,23 +1,23 @@
-"""Points in space by images of known poses, each seen where a query has a key point.
+"""Triangulate the points of a query's key points from database images of known poses.
 
-Cameras are given as ``cam_from_world`` (3, 4); places in images are those of rays, x/z and y/z, so
-that no focal length enters here. Dimensions: n points, m views.
+Cameras are given as ``cam_from_world`` (3, 4); places in images are x/z and y/z of rays, so that no
+focal length is needed here. Dimensions: n points, m views.
 """
 
 from itertools import combinations
 
 import numpy as np
 
-LEAST_PARALLAX = np.radians(1.0)  # between two views of a point; below it its depth is a guess
+LEAST_PARALLAX = np.radians(1.0)  # between two views of a point; with less, the depth is unreliable
 
 
 def triangulate(cameras: np.ndarray, places: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Return the points (n, 3) that are nearest to their places, linearly (DLT), maybe infinite.
+    """Return the points (n, 3), triangulated linearly (DLT); they may be infinite.
 
     Args:
         cameras: (m, 3, 4).
-        places: (n, m, 2); any numbers where they are not ``seen``.
-        seen: (n, m) bool, two or more a point.
+        places: (n, m, 2); ignored where not ``seen``.
+        seen: (n, m) bool, at least two for each point.
     """
     rows = places[..., None] * cameras[None, :, 2:3] - cameras[None, :, :2]  # (n, m, 2, 4)
     rows = np.where(seen[..., None, None], rows, 0).reshape(len(places), 2 * len(cameras), 4)
@@ -35,7 +35,7 @@ def project(cameras: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def slopes(cameras: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Return how places change with points (n, 3) in each view, (n, m, 2, 3); 0 behind it."""
+    """Return the derivatives (n, m, 2, 3) of places by points (n, 3); 0 behind the camera."""
     places, depth = project(cameras, points)
     before = depth > 0
     inverse = 1 / np.where(before, depth, np.inf)
@@ -54,8 +54,8 @@ def uncertainty(
     Args:
         cameras: (m, 3, 4).
         points: (n, 3).
-        seen: (n, m), the views that each is computed from, two or more that see it with parallax.
-        error: of a place along either axis.
+        seen: (n, m), the views that each is computed from: two or more, with parallax.
+        error: standard deviation of a place along either axis.
     """
     change = np.where(seen[..., None, None], slopes(cameras, points), 0)
     return error**2 * np.linalg.pinv((change.mT @ change).sum(axis=1), hermitian=True)
@@ -64,12 +64,12 @@ def uncertainty(
 def triangulate_agreeing(
     cameras: np.ndarray, places: np.ndarray, tolerance: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points of the views that agree most, (n, 3), and which views do, (n, m).
+    """Return points (n, 3), each triangulated from agreeing views, and which these are, (n, m).
 
-    Each pair of views of a point is tried: it counts where the point lies before both, is seen with
-    enough parallax, and is projected to within ``tolerance`` of the places in both. Of the pairs
-    the one that most other views agree with is taken, and the point computed from all of these. No
-    view and NaN where there is no such pair.
+    Each pair of a point's views is tried. A pair counts if the point lies in front of both, is seen
+    with enough parallax, and is projected to within ``tolerance`` of the places in both. The pair
+    with which most other views agree is chosen, and the point is computed from all of these. If
+    there is no such pair, the point is NaN and no view agrees.
 
     Args:
         cameras: (m, 3, 4).
@@ -102,7 +102,7 @@ def triangulate_agreeing(
 
 
 def _parallax(points: np.ndarray, centres: np.ndarray, pair: tuple[int, int]) -> np.ndarray:
-    """Return the angles (n,) in radians under which points see two camera centres."""
+    """Return the angles (n,) in radians between the rays from points to two camera centres."""
     first, second = (points - centres[view] for view in pair)
     sine = np.linalg.norm(np.cross(first, second), axis=1)
     return np.arctan2(sine, np.einsum("ni,ni->n", first, second))
