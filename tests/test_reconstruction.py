@@ -193,7 +193,7 @@ def test_photos_are_matched_with_the_next_ones_and_with_those_that_look_alike(tm
     [
         (None, "images: no such folder, expected the folder of the photos"),
         ({"a.png": (64, 48), "b.gif": (64, 48)}, "holds 1 PNG or JPEG files .*1 x .gif"),
-        (dict.fromkeys(("a.png", "b.png", "c\nd.png"), (64, 48)), "'c.*nd.png' is no name on one"),
+        (dict.fromkeys(("a.png", "b.png", "c\nd.png"), (64, 48)), "'c.*nd.png' has a control"),
         (
             dict.fromkeys(("a.png", "b.png", "\udcff.png"), (64, 48)),
             "names of 1 photos are not text",
@@ -212,7 +212,7 @@ def test_photos_that_cannot_do_are_refused(tmp_path, photos, message):
 
 
 def test_a_scale_that_cannot_be_is_refused(tmp_path):
-    with pytest.raises(InputError, match="holds no model of COLMAP's in binary files"):
+    with pytest.raises(InputError, match="holds no binary COLMAP model"):
         scale_model(tmp_path, [("a", "b", 1)])
     folder = tmp_path / "sparse/0"
     folder.mkdir(parents=True)
@@ -258,4 +258,4 @@ def test_the_command_keeps_what_was_found_unless_it_is_forced(tmp_path, capsys, 
     assert main([str(folder), "--force", "--distance", pair[0], "images/none.png", "1"]) == 1
     assert "images/seq" in capsys.readouterr().err
     assert main([str(tmp_path / "a place")]) == 1
-    assert "a place: its name is the scene's, expected up to" in capsys.readouterr().err
+    assert "a place: its name becomes the scene's name, expected up to" in capsys.readouterr().err

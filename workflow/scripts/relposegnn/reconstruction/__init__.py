@@ -1,1 +1,1 @@
-"""Structure from motion: poses for photos that have none, found by COLMAP."""
+"""Structure from motion with COLMAP: find the poses of photos that have none."""

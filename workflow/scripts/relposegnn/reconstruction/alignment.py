@@ -1,6 +1,6 @@
-"""Poses that are found anew, in the world and the unit of length that a place had before.
+"""Align new poses of a place with its old ones, to keep the old world and unit of length.
 
-So a place grows by another walk: what was measured or exported in its world stays true.
+So a walk can be added to a place, and exported poses and measured distances stay valid.
 """
 
 from collections.abc import Mapping
@@ -10,21 +10,21 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 FEWEST = 3  # photos with poses in both worlds
-MOST_APART = 0.1  # of both worlds' cameras, in median distances of these from their middle
+MOST_APART = 0.1  # largest median distance of aligned cameras, as share of the old cameras' extent
 ROUNDS = 5  # of least squares
 TINY = 1e-12
-NEAR = 3.0  # medians; photos that lie farther apart tell nothing of how the worlds lie
+NEAR = 3.0  # medians; photos with larger errors are outliers, and are not used
 
 
 class Alignment(NamedTuple):
-    """A similarity of two worlds, ``x_old = scale * rotation @ x_new + translation``.
+    """A similarity transform of two worlds, ``x_old = scale * rotation @ x_new + translation``.
 
     Attributes:
         scale: units of the old world in one of the new.
         rotation: from the new world's axes to those of the old.
         translation: (3,) in units of the old world.
-        photos: that have poses in both.
-        apart: median distance of their cameras in the two, in units of the old world.
+        photos: number of photos with poses in both.
+        apart: median distance between their old and aligned cameras, in units of the old world.
     """
 
     scale: float
@@ -35,15 +35,15 @@ class Alignment(NamedTuple):
 
 
 def align_poses(old: Mapping[str, np.ndarray], new: Mapping[str, np.ndarray]) -> Alignment | None:
-    """Return how a new world lies in an old one, by poses ``world_from_cam`` (4, 4) of photos.
+    """Return the alignment of a new world to an old one, from photos with poses in both.
 
-    The cameras' axes tell how it is turned, so that cameras on one line do. Some poses that are
-    wrong in one of them change little. None where fewer than ``FEWEST`` photos are in both, most of
-    their cameras are at one place, or the worlds have no more in common than ``MOST_APART``.
+    The rotation is found from the cameras' axes, so that cameras on one line suffice. A minority of
+    wrong poses does little harm. None if fewer than ``FEWEST`` photos are in both, if most of their
+    cameras are at one place, or if the aligned cameras are farther apart than ``MOST_APART``.
 
     Args:
-        old: poses by the photos' names.
-        new: likewise, of more photos or of less.
+        old: poses ``world_from_cam`` (4, 4) by the photos' names.
+        new: likewise, possibly of other photos, too.
     """
     names = sorted(old.keys() & new.keys())
     if len(names) < FEWEST:
@@ -73,5 +73,5 @@ def align_poses(old: Mapping[str, np.ndarray], new: Mapping[str, np.ndarray]) ->
 
 
 def _near(apart: np.ndarray) -> np.ndarray:
-    """Return which of N distances are no more than some medians, (N,) bool."""
+    """Return which of N distances are at most ``NEAR`` medians, (N,) bool."""
     return apart <= NEAR * np.median(apart)

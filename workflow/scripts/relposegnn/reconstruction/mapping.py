@@ -1,4 +1,4 @@
-"""Poses of the photos in a folder, by COLMAP (Schoenberger & Frahm, CVPR 2016) through pycolmap."""
+"""Find the poses of a folder of photos with COLMAP (Schoenberger & Frahm, CVPR 2016)."""
 
 import logging
 import os
@@ -23,20 +23,20 @@ pycolmap = load_pycolmap()
 
 logger = logging.getLogger(__name__)
 
-MODELS = "sparse"  # the folder of COLMAP's models in a place's
+MODELS = "sparse"  # sub-folder of the place's folder, with COLMAP's models
 
 
 class Reconstruction(NamedTuple):
-    """What COLMAP made of some photos.
+    """COLMAP's result for a folder of photos.
 
     Attributes:
-        photos: their number.
-        registered: of those with a pose.
-        others: of those that only have poses in other models, whose world is another one.
+        photos: number of photos.
+        registered: number of photos with a pose.
+        others: number of photos that only have a pose in another model, with another world.
         focal_length: of the camera, in longer sides of a photo.
-        error: mean distance in pixels between key points and projections of their points.
-        alignment: of its world to that of the poses before, in which it is written; None where
-            there were none, or they do not tell.
+        error: mean reprojection error, pixels.
+        alignment: of the model's world to that of the replaced poses, in which it is written; None
+            if there were none, or if they could not be aligned.
     """
 
     photos: int
@@ -50,18 +50,18 @@ class Reconstruction(NamedTuple):
 def find_poses(folder: str | Path, workers: int = 1, force: bool = False) -> Reconstruction:
     """Write the poses of the photos below ``images/`` as a COLMAP model, ``sparse/0``.
 
-    All are of one camera. Where they fall apart into several models the largest is written. The
-    world has its origin, axes and unit of length by COLMAP's choice, or those of the poses that are
-    replaced.
+    The photos must be of one camera. If COLMAP makes several models of them, the largest is
+    written. The world's origin, axes and unit of length are those of the poses that are replaced,
+    else COLMAP's choice.
 
     Args:
         folder: of the place.
-        workers: threads; with several, two runs agree to rounding alone.
-        force: replace what is in ``sparse``, at the end.
+        workers: threads; with several, poses of two runs differ as far as COLMAP leaves them open.
+        force: replace ``sparse``, after the new poses are found.
 
     Raises:
-        InputError: there are poses already, too few photos, or photos of several sizes or that
-            cannot be read; COLMAP finds no model of them; or the disk takes no more.
+        InputError: there are poses already, or too few photos; photos differ in size or cannot be
+            read; COLMAP finds no model; or the disk is full.
     """
     folder = Path(folder)
     with (
@@ -69,10 +69,10 @@ def find_poses(folder: str | Path, workers: int = 1, force: bool = False) -> Rec
         sole_user(folder / f"{UNFINISHED}.lock", str(folder)),
         _failures_told(folder),
     ):
-        check_free(folder, force)  # once another process, that was waited for, is done
+        check_free(folder, force)  # again, because another process may have finished meanwhile
         photos = photos_of(folder / IMAGES)
         size, _ = common_size(photos, workers)
-        pairs = pairs_to_match(photos, size, workers)  # which reads all of them
+        pairs = pairs_to_match(photos, size, workers)  # reads all photos, and so checks them
         names = [path.relative_to(folder / IMAGES).as_posix() for path in photos]
         pycolmap.set_random_seed(SEED)
         work = Work(folder, list(zip(names, photos, strict=True)), workers)
@@ -95,7 +95,7 @@ def find_poses(folder: str | Path, workers: int = 1, force: bool = False) -> Rec
 
 
 def check_free(folder: Path, force: bool) -> None:
-    """Check that a model may be written; InputError where there is one, or a link, in its place."""
+    """Raise InputError if a model may not be written: there is one already, or a link."""
     models = folder / MODELS
     if models.is_symlink():
         raise InputError(f"{models}: is a link, expected a folder or nothing; move it away")
@@ -107,7 +107,7 @@ def check_free(folder: Path, force: bool) -> None:
 
 
 def _poses_before(folder: Path) -> dict[str, np.ndarray]:
-    """Return the poses of a place by the photos' names; none where they cannot be read."""
+    """Return the present poses of a place by the photos' names; none if they cannot be read."""
     model = folder / MODELS / "0"
     try:
         return read_model(model)[0] if model.exists() else {}
@@ -124,10 +124,10 @@ def _poses_of(model: "pycolmap.Reconstruction") -> dict[str, np.ndarray]:
 def _largest(
     models: "Sequence[pycolmap.Reconstruction]", images: Path
 ) -> "tuple[pycolmap.Reconstruction, int]":
-    """Return the first of some models, and how many other photos have poses in the others.
+    """Return the first model with points, and how many photos only have poses in others.
 
     Raises:
-        InputError: there is none that has points.
+        InputError: there is no model with points.
     """
     models = [model for model in models if model.num_points3D()]
     if not models:
@@ -142,7 +142,7 @@ def _largest(
 
 @contextmanager
 def _failures_told(folder: Path) -> Iterator[None]:
-    """Let COLMAP tell of nothing but crashes in the block, and its failures be ``InputError``."""
+    """Silence COLMAP's log in the block, except crashes, and raise its failures as InputError."""
     before = pycolmap.logging.minloglevel
     pycolmap.logging.minloglevel = pycolmap.logging.Level.FATAL.value
     try:

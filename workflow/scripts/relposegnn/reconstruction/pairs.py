@@ -1,7 +1,7 @@
-"""Which photos of a place are matched with which: those taken next, and those that look alike.
+"""Choose the pairs of photos to match: photos taken one after another, and those that look alike.
 
-To match all with all takes the square of their number. Photos that were taken one after another
-overlap; where a walk comes by again, retrieval tells.
+Matching all pairs would take time with the square of the number of photos. Photos that were taken
+one after another overlap; retrieval finds where a walk passes the same spot again.
 """
 
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ from ..retrieval.vlad import local_features, vlad
 from ..retrieval.vocabulary import fit_centroids
 from ..threads import map_in_threads
 
-FOLLOWING = 10  # photos after one that it is matched with
-SIMILAR = 20  # photos that look most like one
-SHORTER_SIDE = 240  # pixels, of what is described
-WORDS, FITTED = 64, 100  # of the vocabulary, and the photos that it is fitted to, at most
+FOLLOWING = 10  # each photo is matched with so many that follow it
+SIMILAR = 20  # and with so many that look most like it
+SHORTER_SIDE = 240  # pixels, of the photos as they are described
+WORDS, FITTED = 64, 100  # words of the vocabulary; photos that it is fitted to, at most
 SEED = 0
 
 
 def pairs_to_match(
     photos: Sequence[Path], size: tuple[int, int], workers: int
 ) -> list[tuple[int, int]]:
-    """Return the rows of photos to be matched with each other, the lower one first, ascending.
+    """Return the pairs of photos to match, as rows, the lower one first, in ascending order.
 
     Args:
         photos: in the order in which they were taken.
@@ -48,7 +48,7 @@ def pairs_to_match(
 
 
 def _similar(photos: Sequence[Path], size: tuple[int, int], workers: int) -> np.ndarray:
-    """Return the rows (N, K) of photos that look most like each, itself among them."""
+    """Return the rows (N, K) of the photos most similar to each photo, including itself."""
     size = resized_shape(*size, SHORTER_SIDE)
     spread = np.linspace(0, len(photos) - 1, min(FITTED, len(photos))).astype(int)
     some = read_images([photos[row] for row in spread], size, workers)

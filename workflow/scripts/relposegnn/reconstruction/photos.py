@@ -1,4 +1,4 @@
-"""The photos of a place whose poses are to be found: files below ``images/``."""
+"""The photos of a place for structure from motion: files below ``images/``."""
 
 import logging
 import re
@@ -15,30 +15,31 @@ from ..scenes import recorded_order
 logger = logging.getLogger(__name__)
 
 FEWEST = 3  # photos
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # such as a line's end
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # such as a line break
 
 
 def check_place(folder: Path) -> None:
-    """Check that a folder may be a place's, by its name, which is the scene's then.
+    """Check that the name of a place's folder can be the name of a scene.
 
     Raises:
-        InputError: it may not.
+        InputError: it cannot.
     """
     name = folder.resolve().name
     if not re.fullmatch(SCENE_NAME, name) or re.search("[{}]", str(folder.resolve())):
         raise InputError(
-            f"{folder}: its name is the scene's, expected up to 100 letters, digits, dots, - and "
-            "_, and no braces in the path; rename it"
+            f"{folder}: its name becomes the scene's name, expected up to 100 letters, digits, "
+            "dots, - and _, and no braces in the path; rename the folder"
         )
 
 
 def photos_of(images: Path) -> list[Path]:
-    """Return the photos below a folder in the order in which they were taken, by their names.
+    """Return the photos below a folder, in the order of the numbers in their names.
 
-    Hidden files are not looked at; files of other kinds are counted in the log.
+    Hidden files are ignored; the number of files of other kinds is logged.
 
     Raises:
-        InputError: there is no such folder, there are too few photos, or their names are no text.
+        InputError: there is no such folder, there are too few photos, or a name is not text or has
+            a line break.
     """
     refuse_no_folder(images, "the folder of the photos whose poses are to be found")
     names = [path.relative_to(images) for path in files_below(images)]
@@ -50,16 +51,18 @@ def photos_of(images: Path) -> list[Path]:
         raise InputError(
             f"{images}: holds {len(photos)} PNG or JPEG files (others by suffix: "
             f"{found or 'none'}), expected at least {FEWEST} photos of one place, better a few "
-            "hundred; convert those of another kind, such as HEIC"
+            "hundred; convert photos of other formats, such as HEIC"
         )
     if others:
         logger.warning("%s: files that are not PNG or JPEG are left out: %s", images, found)
     check_names(images, photos)
     if wrong := [ascii(name) for name in photos if CONTROL.search(name)]:
-        raise InputError(f"{images}: {wrong[0]} is no name on one line, expected one; rename it")
+        raise InputError(
+            f"{images}: the name {wrong[0]} has a control character, expected none; rename it"
+        )
     return [images / name for name in sorted(photos, key=recorded_order)]
 
 
 def name_of(photo: str) -> str:
-    """Return how a model calls a photo that a user names, relative to ``images/`` or the place."""
+    """Return a photo's name in the model; it may be given relative to ``images/`` or the place."""
     return Path(photo).as_posix().removeprefix(f"{IMAGES}/")

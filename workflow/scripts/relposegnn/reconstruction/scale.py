@@ -1,4 +1,4 @@
-"""Lengths of a model in metres: by two photos, and how far apart they were taken."""
+"""Scale a model to metres by the measured distance between the positions of two photos."""
 
 import os
 import shutil
@@ -23,21 +23,21 @@ Distance = tuple[str, str, float]  # two photos, relative to ``images/``, and me
 
 
 def scale_model(folder: str | Path, distances: Sequence[Distance]) -> tuple[float, list[float]]:
-    """Scale the COLMAP model ``sparse/0`` so that photos were taken so many metres apart.
+    """Scale the COLMAP model ``sparse/0`` so that photos are the given distances apart.
 
-    Of several distances, by least squares. The place's folder has a new date then, by which the
-    workflow knows.
+    Several distances are fitted by least squares. The date of the place's folder is renewed, so
+    that the workflow notices the change.
 
     Args:
         folder: of the place.
-        distances: between the centres of cameras, of photos that have poses.
+        distances: between camera centres, of photos that have poses.
 
     Returns:
-        The factor by which the model grew, and the distances in it, in metres.
+        The factor by which the model was scaled, and the distances in it afterwards, in metres.
 
     Raises:
         InputError: there is no such model in binary files, a photo has no pose in it, two were
-            taken at one place, or a distance is none.
+            taken at the same place, or a distance is out of range.
     """
     path = Path(folder) / MODELS / "0"
     for *_, metres in distances:
@@ -45,8 +45,9 @@ def scale_model(folder: str | Path, distances: Sequence[Distance]) -> tuple[floa
             raise InputError(f"got {metres:g} metres, expected {METRES[0]:g} to {METRES[1]:g}")
     if not (path / "images.bin").is_file():
         raise InputError(
-            f"{path}: holds no model of COLMAP's in binary files, expected images.bin and the "
-            "others there; relposegnn find-poses makes one, COLMAP's model_converter one of text"
+            f"{path}: holds no binary COLMAP model, expected images.bin, cameras.bin and "
+            "points3D.bin; make one with relposegnn find-poses, or convert a text model with "
+            "COLMAP's model_converter"
         )
     try:
         model = pycolmap.Reconstruction(path)
@@ -62,14 +63,14 @@ def scale_model(folder: str | Path, distances: Sequence[Distance]) -> tuple[floa
     factor = float(told @ apart / (apart @ apart))
     model.transform(pycolmap.Sim3d(factor, pycolmap.Rotation3d(), np.zeros(3)))
     with atomic_path(path) as partial:
-        shutil.copytree(path, partial)  # with what else is in it
+        shutil.copytree(path, partial)  # keeps other files
         model.write_binary(partial)
     os.utime(folder)
     return factor, (factor * apart).tolist()
 
 
 def _apart(centres: Mapping[str, np.ndarray], first: str, second: str, path: Path) -> float:
-    """Return how far two photos are apart in a model; InputError where they are not."""
+    """Return the distance of two photos in a model; InputError if it is 0 or one has no pose."""
     for name in (first, second):
         if name not in centres:
             known = ", ".join(sorted(centres, key=recorded_order)[:SHOWN_NAMES])

@@ -1,6 +1,6 @@
-"""Photos of a video: of each part of a second the sharpest frame.
+"""Take stills from a video: the sharpest frame of each interval.
 
-Who walks with a camera shakes it, and a blurred frame has few key points and bad ones. Sharpness is
+A camera shakes while one walks, and blurred frames have few and inexact key points. Sharpness is
 the variance of the Laplacian (Pech-Pacheco et al., ICPR 2000).
 """
 
@@ -18,22 +18,22 @@ from ..runtime import InputError, atomic_path
 logger = logging.getLogger(__name__)
 
 LONGEST_SIDE = 1600  # pixels of a still
-JUDGED_SIDE = 480  # of what sharpness is told by
+JUDGED_SIDE = 480  # pixels of the longer side, at which sharpness is measured
 QUALITY = {"quality": 95, "subsampling": 0}
 
 
 def take_stills(
     video: str | Path, images: str | Path, per_second: float, force: bool = False
 ) -> int:
-    """Write stills of a video as JPEG files in a folder of its name, and return their number.
+    """Write stills of a video as JPEG files to a folder of the video's name; return their number.
 
-    A folder that is there stays as it is, which the log tells.
+    An existing folder is kept, with a warning in the log.
 
     Args:
         video: a file.
-        images: the folder of a place's images, in which that folder lies.
-        per_second: how many stills a second of video has.
-        force: take them anew where there is such a folder.
+        images: the folder of a place's images, in which the folder of stills is made.
+        per_second: stills per second of video.
+        force: replace an existing folder.
 
     Raises:
         InputError: the video cannot be read.
@@ -56,7 +56,7 @@ def take_stills(
 
 
 def _sharpest(frames: Iterator[Item], per_second: float) -> Iterator[Image.Image]:
-    """Yield the sharpest frame of each part of a second that has one."""
+    """Yield the sharpest frame of each interval that has frames."""
     best: tuple[float, Image.Image] | None = None
     part = -1
     for item in frames:

@@ -1,6 +1,6 @@
-"""What COLMAP has done for a place: key points and matches, kept until the model is there.
+"""COLMAP's unfinished work on a place: key points and matches, kept until the model is written.
 
-Who begins again after a kill goes on with them.
+An interrupted run resumes from them.
 """
 
 import hashlib
@@ -19,23 +19,23 @@ pycolmap = load_pycolmap()
 
 logger = logging.getLogger(__name__)
 
-UNFINISHED = ".find-poses"  # folder in the place's
+UNFINISHED = ".find-poses"  # sub-folder of the place's folder
 CAMERA = "SIMPLE_RADIAL"  # one focal length, and the first term of distortion
-LONGEST_SIDE = 1600  # pixels, of the photos that key points are found in
-PHOTOS_AT_ONCE, PAIRS_AT_ONCE = 4, 50  # between two looks at whether the user interrupts
-LEAST_MODEL = 10  # photos that COLMAP keeps a model of; all of them, where there are fewer
+LONGEST_SIDE = 1600  # pixels; larger photos are reduced before key points are found
+PHOTOS_AT_ONCE, PAIRS_AT_ONCE = 4, 50  # between two checks for an interruption by the user
+LEAST_MODEL = 10  # fewest photos of a model that COLMAP keeps; all photos if there are fewer
 SEED = 0
 
 
 class Work:
-    """COLMAP's database, and links to photos by names without blanks, which its lists end at."""
+    """COLMAP's database, and links to the photos, because names in its lists end at a blank."""
 
     def __init__(self, folder: Path, photos: Sequence[tuple[str, Path]], workers: int) -> None:
-        """Make the folder, or take what is in it, unless it is of other photos.
+        """Make the working folder, or resume from an existing one if it is of the same photos.
 
         Args:
             folder: of the place.
-            photos: their names, and files.
+            photos: names and files.
             workers: threads.
         """
         self._folder, self._workers = folder / UNFINISHED, workers
@@ -58,7 +58,7 @@ class Work:
         """Find the key points of all photos that have none yet.
 
         Raises:
-            InputError: COLMAP finds none in some photos.
+            InputError: COLMAP cannot read some photos.
         """
         names = list(self._names)
         reader = pycolmap.ImageReaderOptions(camera_model=CAMERA)
@@ -78,12 +78,12 @@ class Work:
             known = {image.name for image in database.read_all_images()}
         if missing := [name for link, name in self._names.items() if link not in known]:
             raise InputError(
-                f"{missing[0]}: COLMAP cannot read this photo, expected PNG or JPEG (of "
-                f"{len(missing)} such photos the first); leave them out, or save them anew"
+                f"{missing[0]}: COLMAP cannot read this photo (the first of {len(missing)}), "
+                "expected PNG or JPEG; leave them out, or save them anew"
             )
 
     def match(self, pairs: Sequence[tuple[int, int]]) -> None:
-        """Match pairs of photos, by their rows, where that was not done yet."""
+        """Match those pairs of photos, given by rows, that are not matched yet."""
         names, listed = list(self._names), self._folder / "pairs.txt"
         options = pycolmap.FeatureMatchingOptions(num_threads=self._workers)
         for some in _parts(pairs, PAIRS_AT_ONCE, "matches"):
@@ -94,7 +94,7 @@ class Work:
             )
 
     def reconstruct(self) -> "list[pycolmap.Reconstruction]":
-        """Return COLMAP's models of the photos, by their names, the largest first."""
+        """Return COLMAP's models, the largest first; images have the names of the photos."""
         options = pycolmap.IncrementalPipelineOptions(
             num_threads=self._workers,
             random_seed=SEED,
@@ -114,7 +114,7 @@ class Work:
         return models
 
     def remove(self) -> None:
-        """Remove what was kept until the model is there."""
+        """Remove the working folder."""
         shutil.rmtree(self._folder)
 
 
@@ -124,16 +124,16 @@ def _state(name: str, path: Path) -> list[str | int]:
 
 
 def _link(links: Path, name: str, path: Path) -> str:
-    """Return the name of a link to a photo, which has no blanks."""
+    """Make a link to a photo; return the link's name, which has no blanks."""
     digest = hashlib.sha256(name.encode()).hexdigest()
     link = links / f"{digest[:20]}{path.suffix.lower()}"
-    link.unlink(missing_ok=True)  # it may be of the time before the place was moved
+    link.unlink(missing_ok=True)  # it may be stale, if the place was moved
     link.symlink_to(path.resolve())
     return link.name
 
 
 def _parts(items: Sequence, size: int, what: str) -> Iterator[Sequence]:
-    """Yield items, so many at once, and show how many are done."""
+    """Yield items in parts of a size, and show the progress."""
     with tqdm(total=len(items), desc=what) as bar:
         for start in range(0, len(items), size):
             yield items[start : start + size]
