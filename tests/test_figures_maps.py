@@ -85,6 +85,10 @@ def test_a_path_ends_where_its_sequence_goes_on_elsewhere():
     assert np.flatnonzero(np.isnan(path[:, 0])).tolist() == [20]
     np.testing.assert_allclose(np.delete(path, 20, axis=0), view.place(poses[:39, :3, 3])[:, :2])
     assert len(alone) == 1
+    axes = Figure().add_subplot()
+    poses[:39, 0, 3] = np.arange(39) > 37  # the camera moves once
+    Map(axes, view, np.zeros(3), np.ones(3), 1).draw_paths(names[:39], poses[:39, :3, 3], "black")
+    assert np.isfinite(axes.lines[0].get_xydata()).all()
 
 
 @pytest.mark.parametrize("world", WORLDS)

@@ -155,7 +155,7 @@ class Map:
             path = centres[sequences == sequence]
             steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
             usual = np.quantile(steps, USUAL_STEPS) if len(steps) else 0.0
-            ends = np.flatnonzero(steps > LONGEST_STEP * usual) + 1
+            ends = np.flatnonzero((usual > 0) & (steps > LONGEST_STEP * usual)) + 1
             path = np.insert(self.place(path), ends, np.nan, axis=0)
             self.axes.plot(*path.T, color=colour, linewidth=0.8)
 
