@@ -1,7 +1,7 @@
-"""Mean of the incoming messages: torch-scatter against torch's own, which the network uses.
+"""Mean of the incoming messages: torch-scatter, compared with torch, which the network uses.
 
-Needs torch-scatter, see envs/requirements-scatter.txt. Measures the CPU time of one thread and not
-the clock, so that a busy machine disturbs the ratios little.
+Needs torch-scatter, see envs/requirements-scatter.txt. Measures the CPU time of one thread instead
+of elapsed time, so that a busy machine affects the ratios little.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from relposegnn.edges import complete_edges
 from relposegnn.message_passing import MessagePassingLayer
 
 NODES = 8  # of a graph, as published
-# graphs: a batch in training as published, and a scene at once; (messages' width, repetitions).
+# Number of graphs (a training batch as published; a whole scene): (width of messages, repetitions).
 CASES = {8: ((256, 301), (2048, 101)), 500: ((256, 31), (2048, 11))}
 
 Step = Callable[[], object]
@@ -32,7 +32,7 @@ def batch_edges(graphs: int) -> torch.Tensor:
 
 
 def methods(target: torch.Tensor, nodes: int) -> dict[str, Callable]:
-    """Return ways to take the mean of messages (E, C) by node (E,)."""
+    """Return ways to average messages (E, C) by their target nodes (E,)."""
     order = target.argsort(stable=True)
 
     def segment_coo(messages: torch.Tensor) -> torch.Tensor:
@@ -55,7 +55,7 @@ def methods(target: torch.Tensor, nodes: int) -> dict[str, Callable]:
 
 
 def seconds_in_turns(steps: dict[str, Step], repeats: int) -> dict[str, list[float]]:
-    """Return the CPU seconds of each repetition, by step; the steps take turns."""
+    """Return the CPU seconds of each repetition of each step; the steps take turns."""
     times: dict[str, list[float]] = {name: [] for name in steps}
     for step in steps.values():
         step()
@@ -74,13 +74,13 @@ def forward(aggregate: Callable, messages: torch.Tensor) -> None:
 
 
 def forward_backward(aggregate: Callable, messages: torch.Tensor, gradient: torch.Tensor) -> None:
-    """Aggregate and bring a gradient (N, C) back to the messages."""
+    """Aggregate and propagate a gradient (N, C) back to the messages."""
     messages.grad = None
     aggregate(messages).backward(gradient)
 
 
 def report(title: str, times: dict[str, list[float]]) -> None:
-    """Print the median of each step, the quartiles and the ratio to the first."""
+    """Print the median and quartiles of each step, and its speed relative to the first one."""
     baseline = statistics.median(next(iter(times.values())))
     print(title)
     for name, seconds in times.items():
@@ -92,7 +92,7 @@ def report(title: str, times: dict[str, list[float]]) -> None:
 
 
 def main() -> None:
-    """Measure all cases, and what share of a round of message passing the aggregation is."""
+    """Measure all cases, and the aggregation's share of a round of message passing."""
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     torch.set_num_threads(1)
     print(
@@ -118,7 +118,7 @@ def main() -> None:
 
 
 def measure_share(graphs: int = 8, width: int = 2048, repeats: int = 7) -> None:
-    """Measure a round of message passing as published, beside its aggregation alone."""
+    """Measure a published round of message passing, and its aggregation alone."""
     edges, nodes = batch_edges(graphs), graphs * NODES
     layer = MessagePassingLayer(width)
     features = torch.randn(nodes, width, requires_grad=True)

@@ -1,4 +1,4 @@
-"""Channel attention of the messages: without its matrix, against storing it."""
+"""Channel attention of the messages without a stored matrix, compared with storing it."""
 
 import argparse
 import resource
@@ -15,7 +15,7 @@ EDGES, WIDTH, PASSES = 448, 2048, 3  # a batch of 8 graphs as published
 
 
 class StoredMatrix(ChannelAttention):
-    """The same layer, with the attention matrices of all edges in memory."""
+    """The same layer, storing the attention matrices of all edges."""
 
     def forward(self, messages_EC: torch.Tensor) -> torch.Tensor:
         """Return messages (E, C) with attention added."""
@@ -42,7 +42,7 @@ def measure(layer_name: str) -> None:
 
 
 def compare() -> None:
-    """Measure both in processes of their own and print them with their ratios."""
+    """Measure each layer in a process of its own; print both and their ratios."""
     figures = {}
     for name in LAYERS:
         done = subprocess.run(

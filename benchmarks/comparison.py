@@ -1,13 +1,14 @@
-"""One table of a place: errors, time and disk of each way to localise its queries.
+"""One table of a place: errors, time and disk space of each way to localise its queries.
 
     python benchmarks/comparison.py results/7scenes-small redkitchen path/to/redkitchen
 
-The pipeline's rows come from what its steps left: scores, and the seconds and files of each step,
-database and queries told apart by their share of the images. A step's seconds include its start.
-Given the images, the last row is measured now: a model that COLMAP triangulates from the database,
-see ``triangulated_model``, with the pipeline's focal length and its ranking of similar images. What
-both need beside is not counted as disk: the images themselves. Within 68 % and 95 % are the shares
-of queries whose errors, in metres / in degrees, are at most those that were stated for so many.
+The pipeline's rows come from the results of its steps: scores, and each step's seconds and files,
+which are divided between database and queries by their shares of the images. A step's seconds
+include its start. If the images are given, the last row is measured now: a model that COLMAP
+triangulates from the database, see ``triangulated_model``, with the pipeline's focal length and
+ranking of similar images. The images, which both ways need, do not count as disk space. "Within
+68 %" and "within 95 %" are the shares of queries whose errors, in metres / in degrees, are within
+the errors stated for 68 % and for 95 %.
 """
 
 import argparse
@@ -38,8 +39,8 @@ PUBLISHED = "published network and protocol"
 SHOWN = {FIRST_EDGE: "first edge, the published protocol", ALL_EDGES: "all edges, regressed"}
 MODEL = "triangulated model, by COLMAP"
 
-# Steps by what they work on, each with what the step before had: of all images alike, of the
-# database once, of each query. A run does not have them all.
+# Steps of each way, which includes those of the way before it, by what they work on: all images
+# alike, the database once, or each query. No run has all of them.
 IMAGES, ONCE, EACH = "images", "once", "each"
 RETRIEVAL = {
     "pack_frames": IMAGES,
@@ -71,18 +72,18 @@ WAYS = {
     ALL_EDGES: RETRIEVAL | REGRESSION,
     REFINED: RETRIEVAL | REGRESSION | REFINEMENT,
 }
-# What a way keeps of the database, beside its images: kinds of files, and the run's model.
+# What a way stores of the database beside its images: kinds of files; most also store the model.
 KEPT_FILES = {MOST_SIMILAR: ["descriptors"], AFFINE: ["descriptors"]}
 KEPT_OF_RUNS = ["descriptors", "features/{encoder}", "frames"]
 
 
 class Cost(NamedTuple):
-    """What a way costs.
+    """The cost of a way.
 
     Attributes:
-        query_s: seconds a query.
-        setup_s: seconds of the database, trainings included.
-        bytes: on disk.
+        query_s: seconds per query.
+        setup_s: seconds for the database, including training.
+        bytes: disk space.
     """
 
     query_s: float
@@ -103,7 +104,7 @@ class Place:
             self.names = frames.names("test")
 
     def cost(self, way: str, run: str, encoder: str | None) -> Cost:
-        """Return what a way cost by a run, whose features are those of an encoder."""
+        """Return the cost of a way with a run, whose features are those of an encoder."""
         database = self.counts[0] / sum(self.counts)
         seconds = {IMAGES: 0.0, ONCE: 0.0, EACH: 0.0}
         for step, kind in WAYS[way].items():
@@ -119,11 +120,11 @@ class Place:
         return Cost(queries / self.counts[1], setup, size)
 
     def mean_cost(self, way: str, runs: Sequence[str], encoder: str | None) -> Cost:
-        """Return the mean of what a way cost by runs that differ in their seed."""
+        """Return the mean cost of a way over runs that differ in their seed."""
         return Cost(*np.mean([self.cost(way, run, encoder) for run in runs], axis=0).tolist())
 
     def _seconds(self, step: str, run: str, encoder: str | None) -> float:
-        """Return the seconds of a step, 0 where this run has none."""
+        """Return the seconds of a step, 0 if this run does not have it."""
         names = [f"{step}/{self.scene}", f"{step}/{run}/{self.scene}", f"{step}/{run}"]
         if step == "encode_frames":
             names = [f"{step}/{encoder}/{self.scene}", f"{step}_for_{encoder}/{self.scene}"]
@@ -132,7 +133,7 @@ class Place:
 
 
 def measure_model(place: Place, images: Path) -> tuple[pd.DataFrame, Cost]:
-    """Return errors of the queries by a triangulated model, as scores have them, and its cost."""
+    """Return the queries' errors with a triangulated model, in the form of scores, and its cost."""
     focal_length = read_camera(place.results / f"cameras/{place.scene}.json", place)
     similar = {
         split: read_ranking(place.results / f"neighbours/{place.scene}.h5", split).index
@@ -157,7 +158,7 @@ def measure_model(place: Place, images: Path) -> tuple[pd.DataFrame, Cost]:
 
 
 def tabulate(scores: Sequence[pd.DataFrame], costs: dict[str, Cost]) -> str:
-    """Return a Markdown table of scores, one a seed, of the same estimators; costs by estimator."""
+    """Return a Markdown table of the scores of each seed and of the costs by estimator."""
     seeds = pd.concat([summarise(own, RECALL) for own in scores]).groupby("estimator", sort=False)
     means, spreads = seeds.mean(), seeds.std(ddof=1)
     several = len(scores) > 1
@@ -184,12 +185,12 @@ def tabulate(scores: Sequence[pd.DataFrame], costs: dict[str, Cost]) -> str:
 
 
 def _format_within(shares: pd.Series) -> str:
-    """Return in percent how often errors in metres and degrees held; nothing where none is told."""
+    """Return how often stated errors in metres and degrees held, in percent; "" if none is."""
     return "" if shares.isna().any() else " / ".join(f"{100 * share:.0f}" for share in shares)
 
 
 def main() -> None:
-    """Print the table, or one for each group of queries."""
+    """Print one table, or one for each group of queries."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path, help="folder results/{dataset}, with scores of runs")
     parser.add_argument("scene", help="its name")

@@ -1,14 +1,14 @@
-"""Copy a scene in 7-Scenes' layout with queries that are hard to see.
+"""Copy a scene in 7-Scenes' layout, with queries that are degraded in five ways.
 
     python benchmarks/degrade.py path/to/7scenes/redkitchen path/to/degraded/redkitchen
     python benchmarks/degrade.py path/to/study path/to/degraded/study --from-database 3 8
 
-The database stays as it is (links to its images), so that a run with
-``scenes_dir=path/to/degraded`` tells what the same place gives for photos that are blurred, shaken,
-dark, of a white wall or half covered. Each query is one of these, by turns; or, with
-``--from-database``, the queries are sequences of the database, which lacks them then, each once as
-it is and once as each kind: for choices, which are never made on test queries. Of what kind a query
-is tells ``degraded.csv``, for ``comparison.py --groups``.
+The database is unchanged (links to its images), so that a run with ``scenes_dir=path/to/degraded``
+shows how well blurred, shaken, dark, white-wall or half-covered photos are localised in the same
+place. The queries are degraded in these five ways by turns. With ``--from-database``, the queries
+are sequences of the database, which are removed from it; each is written once as it is and once in
+each way. This is for tuning, for which test queries must not be used. ``degraded.csv`` lists the
+kind of each query, for ``comparison.py --groups``.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from relposegnn.runtime import InputError, numpy_generator
 from relposegnn.scenes import Frame, Scene
 
 SIGMA, SHAKE = 6.0, 31  # pixels at 640 x 480
-LIGHT, PHOTONS = 0.06, 400.0  # share of the light that is left; of them a white pixel has so many
+LIGHT, PHOTONS = 0.06, 400.0  # share of light left; photons of a white pixel in full light
 
 
 def blurred(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -38,24 +38,24 @@ def blurred(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def shaken(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return an image by a camera that moves sideways."""
+    """Return an image blurred by sideways motion of the camera."""
     length = round(SHAKE * max(image.shape) / 640)
     return cv2.blur(image, (length, 1))
 
 
 def dark(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return an image of little light, with the noise of few photons."""
+    """Return an image taken in little light, with photon noise."""
     photons = rng.poisson(image / 255 * LIGHT * PHOTONS)
     return np.clip(photons / PHOTONS * 255, 0, 255).astype(np.uint8)
 
 
 def wall(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return an image of a white wall instead."""
+    """Return an image of a white wall of the same size."""
     return np.clip(rng.normal(225, 2, image.shape), 0, 255).astype(np.uint8)
 
 
 def covered(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return an image whose left half something grey covers."""
+    """Return an image whose left half is covered with grey."""
     image = image.copy()
     image[:, : image.shape[1] // 2] = 90
     return image
@@ -70,9 +70,9 @@ class Copy(NamedTuple):
 
     Attributes:
         split: ``train`` or ``test``.
-        sequence: number.
-        frame: of the scene, as it was.
-        kind: what is done to a query; None: nothing.
+        sequence: its number.
+        frame: the original one.
+        kind: how a query is degraded; None: not at all.
     """
 
     split: str
@@ -82,12 +82,12 @@ class Copy(NamedTuple):
 
 
 def sequence_of(frame: Frame) -> int:
-    """Return the number of a frame's sequence, by its name seq-03/frame-000017."""
+    """Return the number of a frame's sequence, from its name, such as seq-03/frame-000017."""
     return int(frame.name.split("/")[0].removeprefix("seq-"))
 
 
 def degraded_queries(scene: Scene) -> Iterator[Copy]:
-    """Yield a scene's frames, its queries of one kind each, by turns."""
+    """Yield a scene's frames; its queries are degraded in one way each, by turns."""
     for frame in scene.train:
         yield Copy("train", sequence_of(frame), frame)
     for frame, kind in zip(scene.test, itertools.cycle(KINDS), strict=False):
@@ -95,14 +95,14 @@ def degraded_queries(scene: Scene) -> Iterator[Copy]:
 
 
 def span(text: str) -> tuple[int, slice]:
-    """Return the sequence and the frames of SEQUENCE or SEQUENCE:FROM:TO."""
+    """Parse SEQUENCE or SEQUENCE:FROM:TO; return the sequence and a slice of its frames."""
     sequence, *limits = (int(part) for part in text.split(":"))
     first, last = limits or (None, None)
     return sequence, slice(first, last)
 
 
 def database_queries(scene: Scene, spans: list[tuple[int, slice]]) -> Iterator[Copy]:
-    """Yield a scene's database, spans of it as queries, of every kind.
+    """Yield a scene's database, with spans of it as queries of every kind instead.
 
     Raises:
         InputError: a span has no frames.
@@ -113,8 +113,8 @@ def database_queries(scene: Scene, spans: list[tuple[int, slice]]) -> Iterator[C
         rows = [row for row, own in enumerate(numbers) if own == sequence][part]
         if not rows:
             raise InputError(
-                f"sequence {sequence}: no such frames; the database has sequences "
-                f"{sorted(set(numbers))}"
+                f"sequence {sequence}: has no such frames, expected some of the sequences "
+                f"{sorted(set(numbers))}; correct --from-database"
             )
         for kind in (None, *KINDS):
             yield from (Copy("test", following, scene.train[row], kind) for row in rows)

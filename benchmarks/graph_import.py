@@ -1,4 +1,4 @@
-"""Importing the authors' pre-processed graphs, against reading their archive."""
+"""Time of importing the authors' pre-processed graphs, compared with reading their archive."""
 
 import argparse
 import io
@@ -21,11 +21,11 @@ from relposegnn.scene_files import SceneFiles
 from relposegnn.scene_images import normalise_images
 
 SIZE = (341, 256)
-POSES = ArchivedPoses(WORLD_DIFFERENCE, (0, 0, 0), (1, 1, 1))  # as they are
+POSES = ArchivedPoses(WORLD_DIFFERENCE, (0, 0, 0), (1, 1, 1))  # unscaled
 
 
 def write_archive(path: Path, dataset: GraphDataset) -> None:
-    """Write the graphs of a dataset as the authors did: a pickled object each, with its images."""
+    """Write a dataset's graphs as the authors did: one pickled object each, with its images."""
     queries, database = (vector_from_pose(dataset.frames.poses(s)) for s in ("test", "train"))
     with tarfile.open(path, "w") as tar:
         for number, graph in enumerate(dataset):
@@ -41,7 +41,7 @@ def write_archive(path: Path, dataset: GraphDataset) -> None:
 
 
 def read_archive(path: Path) -> None:
-    """Read every graph and unpickle it: the least that an import has to do."""
+    """Read and unpickle every graph: the least that an import has to do."""
     with tarfile.open(path) as tar:
         for member in tar:
             content = io.BytesIO(tar.extractfile(member).read())
@@ -49,7 +49,7 @@ def read_archive(path: Path) -> None:
 
 
 def main() -> None:
-    """Print milliseconds per graph of reading and of importing."""
+    """Print the milliseconds per graph of reading and of importing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--graphs", type=int, default=60)
     count = parser.parse_args().graphs

@@ -1,4 +1,4 @@
-"""Graphs as indices into a frames file, against a file of image tensors per graph, as published."""
+"""Graphs as indices into a frames file, compared with the published image tensors per graph."""
 
 import argparse
 import tempfile
@@ -16,7 +16,7 @@ GRAPHS, SIZE = 40, (341, 256)
 
 
 def main() -> None:
-    """Print bytes and milliseconds per graph of both, and their ratios."""
+    """Print bytes and milliseconds per graph of both, and the ratios of the bytes."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)

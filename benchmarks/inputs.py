@@ -1,4 +1,4 @@
-"""Generated input of the benchmarks: a scene of random frames with graphs, in the real files."""
+"""Generated input of the benchmarks: random frames and graphs in files of the pipeline, images."""
 
 import io
 import sys
@@ -15,7 +15,7 @@ from generated_rooms.rendering import Camera, render_frame
 from generated_rooms.rooms import build_room
 from relposegnn.storage import create_hdf5
 
-VIEWS = 12  # of the room, that images show
+VIEWS = 12  # distinct views of the room
 
 
 def write_scene(
@@ -46,9 +46,9 @@ def write_scene(
 
 
 def write_images(folder: Path, count: int, size: tuple[int, int] = (640, 480)) -> list[Path]:
-    """Write a scene of ``count`` PNG files in 7-Scenes' layout, views of a generated room.
+    """Write a scene of ``count`` PNG files in 7-Scenes' layout: ``VIEWS`` of a room, repeated.
 
-    There are ``VIEWS`` of them, which repeat. The first frame is the only query.
+    The first frame is the only query.
     """
     room, camera = build_room(11), Camera(*size, 0.914 * max(size))
     poses = camera_path(room, 11, 1, min(count, VIEWS))

@@ -1,4 +1,4 @@
-"""Match fields of pairs of images, both directions, against two plain softmaxes of each pair."""
+"""Match fields of image pairs in both directions, compared with two plain softmaxes per pair."""
 
 import argparse
 import time
@@ -15,11 +15,11 @@ from relposegnn.match_fields import (
     match_fields,
 )
 
-IMAGES, PAIRS, FINE, COARSE, WIDTH = 32, 56, 40, 112, 256  # 4 graphs of 8, half of the pairs
+IMAGES, PAIRS, FINE, COARSE, WIDTH = 32, 56, 40, 112, 256  # 4 graphs of 8 images, half the pairs
 
 
 def plain_fields(first: torch.Tensor, second: torch.Tensor, positions: torch.Tensor) -> None:
-    """Compute what the channels of both directions are made of, as it is written down."""
+    """Compute the channels of both directions in the plainest way."""
     similarity = first.mT @ second
     there = (TEMPERATURE * similarity).softmax(dim=2)
     back = (TEMPERATURE * similarity).softmax(dim=1)

@@ -1,4 +1,4 @@
-"""Measuring by turns, and the table of what was measured."""
+"""Measure functions in turn, and write the table of figures."""
 
 import os
 import platform
@@ -17,16 +17,16 @@ PAUSE = 0.1  # seconds
 
 
 class Figure(NamedTuple):
-    """What one stage costs beside a floor, or gains over a baseline.
+    """A measurement of one stage and of what it is compared with.
 
     Attributes:
         stage: of the pipeline.
         measure: what was measured, with its unit, e.g. ``images/s``.
-        ours: a value of each repetition.
-        base: what ours is compared with, of the same repetitions.
-        against: what that is.
-        least: the ratio of ours to it that is wanted, at least.
-        most: likewise, at most; neither: none is.
+        ours: the stage's values, one for each repetition.
+        base: the values that these are compared with, of the same repetitions.
+        against: name of the base.
+        least: goal, the least ratio of ours to the base.
+        most: goal, the largest ratio. Without either, there is no goal.
     """
 
     stage: str
@@ -39,7 +39,7 @@ class Figure(NamedTuple):
 
     @property
     def ratios(self) -> list[float]:
-        """Return the ratio of ours to the base of each repetition, ascending."""
+        """Return the ratios of ours to the base, one for each repetition, ascending."""
         return sorted(ours / base for ours, base in zip(self.ours, self.base, strict=True))
 
     def row(self) -> dict[str, object]:
@@ -67,12 +67,12 @@ class Figure(NamedTuple):
 def by_turns(
     repeats: int, *functions: Callable[[], object], warm_up: bool = True
 ) -> list[list[float]]:
-    """Return the seconds of each function, ``repeats`` of them, after one call that warms it up.
+    """Return ``repeats`` times in seconds of each function, after one call to warm it up.
 
-    They take turns, so that a machine that is busy for a while slows them alike, with a pause in
-    which threads of the one before fall asleep: those of OpenBLAS and OpenMP turn in circles for a
-    while when their work is done. Without ``warm_up``, for what takes minutes, there is no such
-    call.
+    Functions take turns, so that a machine that is busy for a while slows all of them. After a
+    pause before each call, the threads of the previous one sleep: those of OpenBLAS and OpenMP
+    spin for a while after their work. Without ``warm_up``, for functions that take minutes, the
+    first call is left out.
     """
     for function in functions if warm_up else ():
         function()
@@ -87,27 +87,27 @@ def by_turns(
 
 
 def rates(count: float, seconds: Sequence[float]) -> list[float]:
-    """Return how many of ``count`` things a second were done."""
+    """Return rates per second, given the seconds that ``count`` things took."""
     return [count / each for each in seconds]
 
 
 def peak_memory() -> int:
-    """Return the bytes that this process has held at most since ``forget_peak_memory``."""
+    """Return the peak of this process's memory since ``forget_peak_memory``, in bytes."""
     return _status("VmHWM")
 
 
 def held_memory() -> int:
-    """Return the bytes that this process holds."""
+    """Return the present memory of this process, in bytes."""
     return _status("VmRSS")
 
 
 def forget_peak_memory() -> None:
-    """Let ``peak_memory`` start anew (Linux)."""
+    """Reset ``peak_memory`` (Linux)."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
 def machine() -> str:
-    """Return the machine, its threads and the versions that figures are of."""
+    """Return the machine, its number of threads, and the versions of packages."""
     import torch
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
@@ -123,7 +123,7 @@ def machine() -> str:
 
 
 def write_table(figures: Iterator[Figure], folder: Path) -> str:
-    """Write ``benchmarks.csv`` and ``.md`` anew with each figure that comes; return the latter."""
+    """Write ``benchmarks.csv`` and ``.md`` again after each figure; return the Markdown."""
     folder.mkdir(parents=True, exist_ok=True)
     rows, text = [], ""
     for figure in figures:
@@ -144,7 +144,7 @@ def write_table(figures: Iterator[Figure], folder: Path) -> str:
 
 
 def _status(name: str) -> int:
-    """Return a line of the kernel's about this process, in bytes (Linux)."""
+    """Return a value of the kernel's status of this process, in bytes (Linux)."""
     line = next(line for line in _lines("/proc/self/status") if line.startswith(f"{name}:"))
     return int(line.split()[1]) * 1024
 

@@ -1,4 +1,4 @@
-"""Localising a scene: each distinct image encoded once, against the images of every graph."""
+"""Localising a scene: encoding each distinct image once, compared with all images per graph."""
 
 import argparse
 import tempfile
@@ -45,7 +45,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Print queries per second of both, the best of some alternating passes, and their ratio."""
+    """Print queries per second of both, the best of several alternating passes, and the ratio."""
     arguments = parse_arguments()
     device = select_device()
     torch.manual_seed(0)

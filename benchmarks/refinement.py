@@ -1,8 +1,8 @@
-"""Poses by matches with points made for each query, against a model triangulated from all images.
+"""Refinement by points triangulated for each query, compared with a model of all images.
 
 The model is COLMAP's, see ``triangulated_model``. Both get the same focal length, estimated from
-the database's poses, and the same similar images, by their true poses. The regressed poses that
-ours starts from are imitated: the truth with Gaussian noise.
+the database's poses, and the same similar images, chosen by true poses. The regressed poses that
+refinement starts from are simulated: true poses with Gaussian noise.
 """
 
 import argparse
@@ -30,7 +30,7 @@ WIDTH, HEIGHT = 320, 240
 
 
 class Posed:
-    """Images of a scene: paths and poses of its database, then of its queries."""
+    """Images of a scene: paths and poses of the database, followed by those of the queries."""
 
     def __init__(self, database: list, queries: list) -> None:
         self.count = len(database)
@@ -39,14 +39,14 @@ class Posed:
         self.database, self.queries = self.poses[: self.count], self.poses[self.count :]
 
     def similar(self, image: int) -> np.ndarray:
-        """Return the other database images, the nearest by distance and angle first."""
+        """Return the other database images, ordered by distance and angle, nearest first."""
         metres, degrees = pose_distances(self.database, self.poses[image][None])
         order = np.argsort(metres / 0.2 + degrees / 10, kind="stable")
         return order[order != image]
 
 
 def render_room(folder: Path, frames: int) -> Posed:
-    """Return images of a generated room: three database walks and one of queries."""
+    """Return images of a generated room: three walks as database, and one of queries."""
     room, camera, walks = build_room(11), Camera(WIDTH, HEIGHT, 0.914 * WIDTH), []
     for walk in range(4):
         walks.append([])
@@ -65,7 +65,7 @@ def read_images(folder: Path, every: int) -> Posed:
 
 
 def by_query_time_points(posed: Posed, focal_length: float, noise: tuple[float, float]) -> tuple:
-    """Return regressed and refined poses (N, 4, 4)."""
+    """Return the simulated regressed poses and the refined poses, (N, 4, 4) each."""
     rng = np.random.default_rng(0)
     lengths = np.full(posed.count, focal_length)
     database = MatchedDatabase(posed.paths[: posed.count], posed.database, lengths)

@@ -1,16 +1,16 @@
-"""Every stage against a floor or a baseline of the same run: ``make benchmark``.
+"""Measure every stage, compared with a floor or baseline of the same run: ``make benchmark``.
 
     python benchmarks/run.py                     # all stages
     python benchmarks/run.py pack rank --quick   # some, at toy sizes
 
-Writes ``results/benchmarks/benchmarks.csv`` and ``.md`` anew with each figure.
+Writes ``results/benchmarks/benchmarks.csv`` and ``.md`` again after each figure.
 """
 
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import inputs  # noqa: F401  it finds the pipeline's library
+import inputs  # noqa: F401  puts the library on the path
 from measuring import Figure, write_table
 
 from relposegnn.threads import leave_cores_to_others

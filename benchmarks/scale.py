@@ -1,14 +1,14 @@
-"""How time and memory grow with the data: an index of a large database, and each stage of the data.
+"""How time and memory grow with the data: an index of a large database, and the data stages.
 
     python benchmarks/scale.py                # all, some minutes
     python benchmarks/scale.py index          # or: stages
     python benchmarks/scale.py index --sizes 1e4 1e5 1e6
 
-Each row of the tables is measured in a process of its own, since memory is its peak above what the
-process held at first. Seconds are those of all processors, so that other work on the machine counts
-little; with ``OMP_NUM_THREADS=1`` it counts least. Descriptors are generated: 256 numbers, those of
-a hundred images around each of many places. ``growth`` is the exponent of time in size since the
-row before: 1 is linear.
+Each row of the tables is measured in a process of its own, because memory is the process's peak
+above its start. Seconds are CPU seconds of all threads, which other work on the machine affects
+little, and least with ``OMP_NUM_THREADS=1``. Descriptors are generated: 256 numbers, a hundred
+images around each of many places. ``growth`` is the exponent of the growth of time with size since
+the row before: 1 is linear.
 
 Writes ``results/benchmarks/scale-{index,stages}.{csv,md}``.
 """
@@ -44,11 +44,11 @@ from relposegnn.storage import create_hdf5
 CORES = len(os.sched_getaffinity(0))
 WIDTH, IMAGES_OF_PLACE, QUERIES, BLOCK = 256, 100, 1000, 10_000
 SIZES = {"index": (10_000, 100_000, 1_000_000), "stages": (100, 200, 400)}
-ROWS = 100  # ranked and sampled frames, to an image that is packed and described
+ROWS = 100  # frames that are ranked and sampled for each image that is packed and described
 
 
 class Cost:
-    """Seconds of processors, and the peak of memory above what was held at first, in MB."""
+    """CPU seconds, and the peak of memory above the start, in MB, since this was made."""
 
     def __init__(self) -> None:
         self._held, self._started = held_memory(), time.process_time()
@@ -56,17 +56,17 @@ class Cost:
 
     @property
     def seconds(self) -> float:
-        """Return the seconds of processors until now."""
+        """Return the CPU seconds until now."""
         return time.process_time() - self._started
 
     @property
     def megabytes(self) -> float:
-        """Return the peak until now."""
+        """Return the peak of memory until now."""
         return (peak_memory() - self._held) / 1e6
 
 
 def write_descriptors(path: Path, count: int, queries: int) -> None:
-    """Write a file of generated descriptors (count, 256) in blocks: it is never in memory."""
+    """Write a file of generated descriptors (count, 256), in blocks to save memory."""
     rng = np.random.default_rng(0)
     places = rng.standard_normal((max(1, count // IMAGES_OF_PLACE), WIDTH), dtype=np.float32)
     turned = rng.standard_normal((16, WIDTH), dtype=np.float32)  # what differs within a place
@@ -82,13 +82,13 @@ def write_descriptors(path: Path, count: int, queries: int) -> None:
 
 
 def factories(count: int) -> list[str]:
-    """Return indices for a database of this size: about four lists for a square root of it."""
+    """Return indices for a database of this size: about 4 sqrt(size) lists."""
     lists = 2 ** round(math.log2(4 * math.sqrt(count)))
     return ["Flat", f"IVF{lists},Flat", f"IVF{lists},PQ32"]
 
 
 def index_row(factory: str, path: Path) -> dict[str, object]:
-    """Return what building and searching an index costs, and the share of 10 images it finds."""
+    """Return the costs of building and searching an index, and its recall of the best 10."""
     with h5py.File(path) as file:
         database, queries = file["train/descriptor"], file["test/descriptor"][:]
         exact = rank(database, queries, 10).index
@@ -127,7 +127,7 @@ def pack(size: int, folder: Path) -> Cost:
 
 
 def describe(size: int, folder: Path) -> Cost:
-    """Describe them by VLAD."""
+    """Describe images of 640 x 480 by VLAD."""
     write_images(folder / "scene", size)
     pack_frames(folder / "scene", folder / "frames.h5", "d", "s", Packing(32), CORES)
     centroids = np.random.default_rng(0).standard_normal((64, 128)).astype(np.float32)
@@ -148,7 +148,7 @@ def rank_all(size: int, folder: Path) -> Cost:
 
 
 def sample(size: int, folder: Path) -> Cost:
-    """Sample the graphs of as many frames."""
+    """Sample the graphs of so many frames."""
     frames_file, _ = write_scene(folder, size, 1, (4, 4))
     rng, neighbours = np.random.default_rng(0), folder / "neighbours.h5"
     with create_hdf5(neighbours, "neighbours", {}) as out:
@@ -163,7 +163,7 @@ def sample(size: int, folder: Path) -> Cost:
 
 
 def stage_row(stage: Callable[[int, Path], Cost], size: int) -> dict[str, object]:
-    """Return what a stage costs."""
+    """Return the cost of a stage."""
     with tempfile.TemporaryDirectory() as folder:
         cost = stage(size, Path(folder))
         seconds = cost.seconds
@@ -172,7 +172,7 @@ def stage_row(stage: Callable[[int, Path], Cost], size: int) -> dict[str, object
 
 
 def stage_rows(sizes: list[int]) -> Iterator[dict[str, object]]:
-    """Yield a row for each stage and size, with the exponent of its growth."""
+    """Yield a row for each stage and size, with the exponent of the growth of time."""
     for stage, factor in ((pack, 1), (describe, 1), (rank_all, ROWS), (sample, ROWS)):
         before = None
         for size in sizes:
@@ -190,7 +190,7 @@ def alone(function: Callable[..., dict], *arguments: object) -> dict[str, object
 
 
 def write(rows: Iterator[dict[str, object]], folder: Path, name: str) -> None:
-    """Write and print a table, anew with each row that comes."""
+    """Write a table again after each row; print it at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     known = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""From image files to graphs: packing, reading batches, describing, ranking, sampling."""
+"""Benchmarks of the stages from image files to graphs: pack, read, describe, rank, sample."""
 
 import os
 import tempfile
@@ -32,11 +32,11 @@ SIZE = (341, 256)
 
 
 def pack(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
-    """Packing frames against decoding and resizing alone; the file's size against raw pixels."""
+    """Packing frames, compared with decoding and resizing; the file's size, with raw pixels."""
     count = 12 if quick else 300
     paths = write_images(folder / "scene", count)
     outputs = [folder / f"{repetition}.h5" for repetition in range(repeats + 1)]
-    unwritten = iter(outputs)  # the workflow has no file replaced either
+    unwritten = iter(outputs)  # new files, because the workflow replaces none either
 
     def ours() -> None:
         pack_frames(folder / "scene", next(unwritten), "d", "s", Packing(256), CORES)
@@ -57,7 +57,7 @@ def pack(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
 
 
 def read_batch(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
-    """A random training batch of frames on one core, against a plain copy of as many bytes."""
+    """A random training batch of frames on one core, compared with copying as many bytes."""
     frames_file, _ = write_scene(folder, 64 if quick else 1000, 8, SIZE)
     rng, plain = np.random.default_rng(0), np.ones((64, SIZE[1], SIZE[0], 3), np.uint8)
     with Frames(frames_file) as frames:
@@ -74,7 +74,7 @@ def read_batch(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
 
 
 def describe_vlad(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
-    """VLAD of a scene, files in and a file out, against its work alone on the same cores."""
+    """VLAD of a scene from files to a file, compared with the computation on the same cores."""
     count = 30 if quick else 200
     paths = write_images(folder / "scene", count)
     pack_frames(folder / "scene", folder / "frames.h5", "d", "s", Packing(32), CORES)
@@ -99,7 +99,7 @@ def describe_vlad(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
 
 
 def describe_netvlad(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
-    """NetVLAD of image files against the bare network on one batch after another."""
+    """NetVLAD of image files, compared with the bare network on batches in memory."""
     count = 8 if quick else 32
     paths, size = write_images(folder / "scene", count), (256, 192)
     device = select_device()
@@ -122,7 +122,7 @@ def describe_netvlad(folder: Path, quick: bool, repeats: int) -> Iterator[Figure
 
 
 def rank(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
-    """Exact ranking of queries against ``faiss.knn`` on arrays in memory; its memory."""
+    """Exact ranking, compared with ``faiss.knn`` on arrays in memory; its peak memory."""
     database, queries, width = (500, 100, 2048) if quick else (4000, 1000, 32768)
     rng = np.random.default_rng(0)
     file, output = folder / "descriptors.h5", folder / "neighbours.h5"
@@ -154,7 +154,7 @@ def rank(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
 
 
 def sample(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
-    """Microseconds a sampled query, against 20."""
+    """Microseconds per sampled query, compared with 20."""
     count = 500 if quick else 10_000
     frames_file, _ = write_scene(folder, count, count, (4, 4))
     rng, neighbours = np.random.default_rng(0), folder / "neighbours.h5"
@@ -175,6 +175,6 @@ def sample(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
 
 
 def temporary(function, quick: bool, repeats: int) -> Iterator[Figure]:
-    """Yield the figures of a stage in a folder of its own, which is removed afterwards."""
+    """Yield the figures of a stage, which runs in a temporary folder."""
     with tempfile.TemporaryDirectory() as name:
         yield from function(Path(name), quick, repeats)

@@ -1,4 +1,4 @@
-"""Training, message passing, prediction and localising, and what a step costs before its work."""
+"""Benchmarks of training, prediction and localising, and of the start of a step's process."""
 
 import multiprocessing
 import os
@@ -61,7 +61,7 @@ TRAINING = TrainingSettings(
 
 
 def train(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
-    """Epochs from files against the same steps on a batch that is on the device already."""
+    """Epochs from files, compared with the same steps on a batch that stays on the device."""
     device = select_device()
     gpu = device.type == "cuda"
     count = 400 if gpu and not quick else 16
@@ -96,7 +96,7 @@ def train(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
 
 
 def predict(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
-    """Localising a scene against passing the eight images of every graph."""
+    """Localising a scene, compared with passing the eight images of every graph."""
     device = select_device()
     queries, database = (8, 4) if quick else (200, 50)
     torch.manual_seed(0)
@@ -119,9 +119,9 @@ def predict(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
 
 
 def localise(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
-    """A photo in a loaded place, one after another, against describing and encoding each.
+    """Photos in a loaded place, one at a time, compared with only describing and encoding them.
 
-    With refinement by matches too, whose key points of the database are known by then.
+    Also with refinement by matches, after the database's key points have been found.
     """
     count, photos = (40, 2) if quick else (300, 8)
     paths = write_images(folder / "scene", count)
@@ -138,7 +138,7 @@ def localise(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
                     loaded.localise([path])
 
             def bare(loaded: Localiser = loaded) -> None:
-                with single_matrix_threads():  # it takes longer with several
+                with single_matrix_threads():  # several threads take longer
                     for path in paths[:photos]:
                         photo = read_photo(path, (320, 240), loaded._images.size, SIZE, 1.0)
                         loaded._retrieval.describe([photo])
@@ -153,7 +153,7 @@ def localise(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
 
 
 def _measure_map(place: Place, path: Path, device: torch.device, repeats: int) -> Iterator[Figure]:
-    """The size of a place's map, and the time to load it, against its files in a results folder."""
+    """The size and loading time of a place's map, compared with its files in a results folder."""
     export_map(place, path, CORES)
     images = sum(file.stat().st_size for file in place.images.rglob("*.*"))
     held = place.model, place.frames, place.features, place.descriptors, place.describer
@@ -202,7 +202,7 @@ STARTS = ("score_poses", "sample_graphs")
 
 
 def start(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
-    """Seconds from the start of a step's process to its first work, against half a second."""
+    """Seconds from the start of a step's process to its first work, compared with 0.5 s."""
     scripts = Path(__file__).parents[1] / "workflow/scripts"
     for step in STARTS:
         code = f"import sys; sys.path.insert(0, {str(scripts)!r}); import {step}"
@@ -218,9 +218,9 @@ def _spin(stop: object) -> None:
 
 
 def beside(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
-    """A training step while another process keeps one core busy, against one that is alone.
+    """A training step while another process keeps one core busy, compared with one alone.
 
-    Each in a process of its own, as the pipeline starts it: OpenMP reads its settings once.
+    Each runs in a process of its own, as in the pipeline, because OpenMP reads its settings once.
     """
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import stages_network;"
     code += f"stages_network.print_step_time({3 if quick else 15})"
@@ -243,7 +243,7 @@ def beside(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
 
 
 def print_step_time(steps: int) -> None:
-    """Print the median seconds of a training step on edges of match fields, as the demo's."""
+    """Print the median seconds of a training step with match-field edges, as in the demo."""
     shape = ModelSettings.published(
         edges="match_field", pose="relative", iterations=0, width=256, dropout=0.0
     )

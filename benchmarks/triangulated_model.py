@@ -1,7 +1,8 @@
-"""hloc's way through COLMAP: a model triangulated from all database images; queries match it.
+"""Localise by a triangulated model, as hloc does, with COLMAP.
 
-SIFT in all images, matches of each with similar ones, points triangulated with the known poses; a
-query's pose by PnP from its matches with the points that its similar images see.
+SIFT key points of all database images are matched between similar images, and points are
+triangulated with the known poses. A query's pose is found by PnP from its matches with the points
+that its most similar database images see.
 """
 
 from collections.abc import Sequence
@@ -13,11 +14,11 @@ from PIL import Image
 
 from relposegnn.poses import inverse_pose
 
-PAIRED, SIMILAR = 20, 10  # similar database images matched with one of them, and with a query
+PAIRED, SIMILAR = 20, 10  # similar images that a database image, and a query, are matched with
 
 
 class TriangulatedModel:
-    """A model of posed images; it is in a folder, with links to them."""
+    """A model of posed images, in a folder with links to them."""
 
     def __init__(
         self,
@@ -29,7 +30,7 @@ class TriangulatedModel:
     ) -> None:
         """Make the model of M images, their poses (M, 4, 4), and a focal length in longer sides.
 
-        ``similar`` has for each image the rows of others, most similar first.
+        ``similar`` holds for each image the rows of other images, most similar first.
         """
         pycolmap.logging.minloglevel = pycolmap.logging.Level.ERROR.value
         self._images, self._file = folder / "images", folder / "database.db"
@@ -58,9 +59,9 @@ class TriangulatedModel:
         self._model = pycolmap.triangulate_points(empty, self._file, self._images, folder)
 
     def localise(self, images: Sequence[Path], similar: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the poses (N, 4, 4) of images, NaN where none was found; once for a model.
+        """Return the poses (N, 4, 4) of images, NaN if none was found; call it only once.
 
-        ``similar`` has for each image the rows of database images, most similar first.
+        ``similar`` holds for each image the rows of database images, most similar first.
         """
         names = self._extract("query", images)
         near = [others[:SIMILAR] for others in similar]
@@ -79,7 +80,7 @@ class TriangulatedModel:
         return poses
 
     def _extract(self, kind: str, images: Sequence[Path]) -> list[str]:
-        """Find the key points of images; return the names that they have here."""
+        """Find the key points of images; return their names in the database."""
         names = [f"{kind}-{row:06}{path.suffix}" for row, path in enumerate(images)]
         for name, path in zip(names, images, strict=True):
             (self._images / name).symlink_to(path.resolve())
@@ -104,7 +105,7 @@ class TriangulatedModel:
     def _solve(
         self, database: pycolmap.Database, query: int, similar: Sequence[int]
     ) -> np.ndarray | None:
-        """Return the pose (4, 4) of a query by its matches with points of the model."""
+        """Return the pose (4, 4) of a query from its matches with points of the model."""
         places, points, known = database.read_keypoints(query)[:, :2], [], []
         for image in similar:
             for mine, theirs in database.read_two_view_geometry(query, image).inlier_matches:
