@@ -31,16 +31,16 @@ from relposegnn.storage import create_hdf5
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let all workers have the libraries loaded once."""
+    """Load the libraries once for all of pytest's workers."""
     if config.getoption("numprocesses", None):
         prepared_python.share()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let workers begin with the slowest files, so that none is left alone with one at the end.
+    """Put the slowest files first, so that no worker is left alone with one at the end.
 
-    These run the workflow, most of them in the finished project. Whoever waits for a cluster does
-    so beside the one that makes that project.
+    The slowest run the workflow, most of them in the finished project. The test that waits for a
+    cluster comes first of all, so that it waits while another worker makes that project.
     """
     if hasattr(config, "workerinput"):
         slow = {item.path for item in items if item.get_closest_marker("slow")}
@@ -50,21 +50,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Let what has been loaded by now not be looked at for rubbish again and again."""
+    """Exclude everything loaded so far from garbage collection, to save time."""
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
 def _usual_logging_level():
-    """Let each test begin at the level of warnings, whatever a step before it has set."""
+    """Reset the root logger's level to warnings before each test; steps change it."""
     logging.getLogger().setLevel(logging.WARNING)
 
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    """Let each test begin with torch on one thread, whatever a step before it has asked for.
+    """Reset torch to one thread after each test; steps change it.
 
-    More than the processor has free wait for each other in loops.
+    If there are more threads than free cores, they wait for each other in busy loops.
     """
     yield
     if torch := sys.modules.get("torch"):
@@ -73,7 +73,7 @@ def _one_thread():
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Return the folder of reference values and real frames, which lies beside the checkout."""
+    """Return the folder of reference values and real frames beside the checkout; skip without."""
     folder = REPOSITORY.parent / "shared"
     if not (folder / "reference").is_dir():
         missing = f"{folder} is missing: reference values and real frames are read there"
@@ -114,7 +114,7 @@ def write_tiny_scene(folder: Path, name: str, height: int = 32, seed: int = 0) -
 
 
 def with_validation(scene: SceneFiles, folder: Path) -> SceneFiles:
-    """Return a tiny scene whose first 9 training graphs train, and whose last 3 validate."""
+    """Return a tiny scene with 9 training graphs, and the last 3 of 12 as validation graphs."""
     graphs = folder / "validated-graphs.h5"
     with h5py.File(scene.graphs) as file, create_hdf5(graphs, "graphs", {}) as out:
         for part, rows in (("train", slice(9)), ("validation", slice(9, None))):
@@ -125,7 +125,7 @@ def with_validation(scene: SceneFiles, folder: Path) -> SceneFiles:
 
 
 def turn_world(scene: SceneFiles, folder: Path, origin=(0, 0, 0)) -> Path:
-    """Return the frames of a tiny scene in a world that is turned by 120 degrees, and shifted."""
+    """Return the frames of a tiny scene in a world that is rotated by 120 degrees and shifted."""
     frames = folder / "turned-frames.h5"
     shutil.copy(scene.frames, frames)
     turn = np.eye(4)
@@ -145,9 +145,9 @@ def tiny_scene(tmp_path_factory) -> SceneFiles:
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory, worker_id) -> Callable[[str, Callable[[Path], object]], Path]:
-    """Return how to have a folder of a name that a function fills.
+    """Return a function that returns the folder of a name, filled by a given function.
 
-    Workers share one: the first makes it, the others wait.
+    All workers share the folder: the first one fills it, while the others wait.
     """
     base = tmp_path_factory.getbasetemp()
 
@@ -167,13 +167,13 @@ def made_once(tmp_path_factory, worker_id) -> Callable[[str, Callable[[Path], ob
 
 @pytest.fixture(scope="session")
 def finished(made_once) -> Project:
-    """Return a project in which everything has been made. Tests leave it as it is."""
+    """Return a project in which all targets are made. Tests must not change it."""
     return Project.made(made_once("finished", lambda folder: Project(folder).run()))
 
 
 @pytest.fixture
 def edited(finished, tmp_path) -> Project:
-    """Return a copy of the finished project, to edit."""
+    """Return a copy of the finished project that the test may edit."""
     folder = tmp_path / "project"
     shutil.copytree(finished.folder, folder, copy_function=shutil.copy2)
     return Project.made(folder)
@@ -181,7 +181,7 @@ def edited(finished, tmp_path) -> Project:
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory):
-    """Return a tiny place to localise photos in. Tests leave it as it is."""
+    """Return a tiny place to localise photos in. Tests must not change it."""
     from described_place import described_place
 
     return described_place(tmp_path_factory.mktemp("place"))
@@ -189,14 +189,14 @@ def place(tmp_path_factory):
 
 @pytest.fixture
 def folder(place, tmp_path) -> Path:
-    """Return a folder with photos of that place."""
+    """Return a folder with photos of the tiny place."""
     from described_place import write_photos
 
     return write_photos(place, tmp_path / "photos")
 
 
 FOCAL_LENGTH = 0.8
-OWNED = {"dataset": "d", "scene": "room", "model": "m"}  # what predictions tell
+OWNED = {"dataset": "d", "scene": "room", "model": "m"}  # the owner that predictions record
 QUERIES = np.arange(4, 90, 7)
 DATABASE = np.setdiff1d(np.arange(90), QUERIES)
 
@@ -209,7 +209,7 @@ class RenderedRoom(NamedTuple):
 
 
 def found_once(paths: list[Path]) -> Callable:
-    """Return ``find_sift`` that looks at images which stay as they are once."""
+    """Return a ``find_sift`` that caches the results of these images, which must not change."""
     find, known, among = key_points.find_sift, {}, set(paths)
 
     def find_sift(path, *asked):
@@ -224,13 +224,13 @@ def found_once(paths: list[Path]) -> Callable:
 
 @pytest.fixture(scope="session")
 def room() -> Room:
-    """Return a generated room. Tests leave it as it is."""
+    """Return a generated room. Tests must not change it."""
     return build_room(11)
 
 
 @pytest.fixture(scope="session")
 def rendered_room(made_once, request) -> Iterator[RenderedRoom]:
-    """Return 90 images along three paths. Their key points are found once, for all tests."""
+    """Return 90 images along three paths. Their key points are found once for all tests."""
     walked = undrawn_room(11)
     poses = np.concatenate([camera_path(walked, 11, number, 30) for number in (1, 2, 3)])
 
@@ -251,7 +251,7 @@ def rendered_room(made_once, request) -> Iterator[RenderedRoom]:
 def rendered_scene(rendered_room, tmp_path_factory) -> Path:
     """Return a folder with frames, neighbours and predictions of the rendered room as a scene.
 
-    Its ``QUERIES`` are predicted 3 cm off along each axis, in another order than in the frames.
+    The predictions of its ``QUERIES`` are 3 cm off along each axis, and in reverse order.
     """
     folder, poses = tmp_path_factory.mktemp("scene"), rendered_room.poses
     with create_hdf5(folder / "frames.h5", "frames", {}) as file:

@@ -1,8 +1,8 @@
-"""Python that has its libraries loaded already: programs start in copies of one process.
+"""Run Python programs in forks of one process that has its libraries loaded already.
 
-To load torch and the like takes a job longer than its work. The process loads nothing of this
-project, which its copies read where they run; and nothing of theirs comes back. A copy ends without
-taking its libraries apart, which takes longer than most jobs, too.
+Loading torch and other libraries takes a job longer than its work. The process loads no code of
+this project; each fork loads the code of the project that it runs in, and does not affect the
+process. A fork ends without unloading its libraries, which would also take longer than most jobs.
 """
 
 import atexit
@@ -24,7 +24,7 @@ from pathlib import Path
 
 import ask_prepared
 
-# NumPy before pycolmap, see planted_scenes.py. What is missing is loaded by whoever needs it.
+# NumPy before pycolmap, see planted_scenes.py. Libraries that are not installed are left out.
 LIBRARIES = (
     *("numpy", "pandas", "h5py", "PIL.Image", "cv2", "faiss", "pycolmap", "jsonschema"),
     *("requests", "tabulate", "timm", "yaml", "av", "av.video.reformatter"),
@@ -39,11 +39,12 @@ LIBRARIES = (
     *("snakemake.profiles", "snakemake.storage", "snakemake.benchmark", "platformdirs"),
     *("smart_open", "nbformat", "yte", "threadpoolctl"),
 )
-# Of Snakemake, which looks for them through all packages. Those for logs are of this project.
+# Kinds of Snakemake's plugins, which it looks for in all packages. Logger plugins are not loaded,
+# because one is part of this project.
 PLUGINS = ("executor", "report", "scheduler", "storage")
-SHARED = "PREPARED_PYTHON"  # the variable with the address of a process that several share
+SHARED = "PREPARED_PYTHON"  # the environment variable with the address of a shared process
 MADV_COLLAPSE = 25  # of madvise(2)
-exit_code = [0]  # of the program in this copy
+exit_code = [0]  # of the program in this fork
 LAUNCHER = '#!/bin/sh\nexec {} -IS {} {} "$@"\n'
 
 
@@ -52,7 +53,7 @@ def prepared_output(
 ) -> str:
     """Run Python with arguments in a folder, check its exit code, return what it printed.
 
-    Jobs of a Snakemake that is run so are run so themselves.
+    If Snakemake is run in this way, its jobs are, too.
     """
     variables = dict(environment or os.environ)
     with tempfile.TemporaryFile("w+") as output, Path(os.devnull).open() as nothing:
@@ -65,12 +66,12 @@ def prepared_output(
 
 
 def launcher() -> Path:
-    """Return the program that is to others what Python is, and has programs run so."""
+    """Return an executable that takes the place of Python's, and runs programs in forks."""
     return Path(_address()).with_name("python")
 
 
 def share() -> None:
-    """Let all that this process starts, such as pytest's workers, run programs in copies of one."""
+    """Make all processes that this one starts, such as pytest's workers, share one to fork."""
     os.environ[SHARED] = _started()[0]
 
 
@@ -80,9 +81,9 @@ def _address() -> str:
 
 @cache
 def _started() -> tuple[str, subprocess.Popen]:
-    """Return the address of a process that runs programs, and that process.
+    """Start a process that runs programs; return its address and itself.
 
-    It ends when its input does, which is to say with this process.
+    It ends when its standard input is closed, that is with this process.
     """
     folder = Path(tempfile.mkdtemp(prefix="prepared-"))
     address, python = str(folder / "socket"), folder / "python"
@@ -101,9 +102,9 @@ def _started() -> tuple[str, subprocess.Popen]:
 
 
 def _serve(listening: socket.socket, launcher: Path) -> None:
-    """Run each program in a copy of this process, which returns from here when it is done."""
-    atexit.register(_end)  # the first, which comes last
-    asked: dict[int, tuple[int, socket.socket]] = {}  # process and who asked, by its descriptor
+    """Run each requested program in a fork; in the fork, return after the program has run."""
+    atexit.register(_end)  # registered first, so called last
+    asked: dict[int, tuple[int, socket.socket]] = {}  # process and client, by process descriptor
     while sys.stdin not in (ready := select.select([listening, sys.stdin, *asked], [], [])[0]):
         for descriptor in asked.keys() & ready:
             _tell(descriptor, *asked.pop(descriptor))
@@ -117,45 +118,45 @@ def _serve(listening: socket.socket, launcher: Path) -> None:
                 listening.close()
                 return _run_for(connection, launcher)
             asked[os.pidfd_open(copy)] = copy, connection
-    for path in (*launcher.parent.iterdir(), launcher.parent):  # whoever started it is gone
+    for path in (*launcher.parent.iterdir(), launcher.parent):  # the starter has ended
         path.rmdir() if path.is_dir() else path.unlink()
 
 
 @cache
 def _prepare() -> None:
-    """Load the libraries, when the first program comes; make copies cheap."""
+    """Load the libraries, once the first program is requested, and make forks cheap."""
     for library in LIBRARIES:
         with suppress(ImportError):
             importlib.import_module(library)
     for kind in PLUGINS:
         registry = importlib.import_module(f"snakemake_interface_{kind}_plugins.registry")
-        getattr(registry, f"{kind.title()}PluginRegistry")()  # the only one, from now on
-    for finalizer in [*weakref.finalize._registry]:  # of torch, which take it apart
+        getattr(registry, f"{kind.title()}PluginRegistry")()  # a singleton, kept from now on
+    for finalizer in [*weakref.finalize._registry]:  # torch's, which would unload it at exit
         finalizer.atexit = False
     gc.freeze()
     _collapse()
 
 
 def _collapse() -> None:
-    """Hold memory in pages of 2 MB in place of 4 kB, of which a copy has a list of its own."""
+    """Use pages of 2 MB instead of 4 kB: a fork copies the table of pages."""
     advise = ctypes.CDLL(None).madvise
     for line in Path("/proc/self/maps").read_text().splitlines():
         addresses, rights, _, _, file, *_ = line.split()
         start, end = (int(address, 16) for address in addresses.split("-"))
-        if rights == "rw-p" and file == "0":  # where Linux can't, it stays as it is
+        if rights == "rw-p" and file == "0":  # if Linux cannot, nothing changes
             advise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_COLLAPSE)
 
 
 def _tell(descriptor: int, copy: int, connection: socket.socket) -> None:
-    """Tell who asked for a program that has ended its exit code."""
+    """Send the exit code of a program that has ended to its client."""
     code = os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
     os.close(descriptor)
-    with connection, suppress(OSError):  # whoever is gone need not know
+    with connection, suppress(OSError):  # the client may be gone
         connection.sendall(bytes([code if code >= 0 else 128 - code]))
 
 
 def _run_for(connection: socket.socket, launcher: Path) -> None:
-    """Run the program that somebody asks for."""
+    """Run the program that a client requests."""
     _, streams, *_ = socket.recv_fds(connection, 1, 3)
     with connection, connection.makefile("rb") as file:
         arguments, folder, environment = ask_prepared.asked(file.read())
@@ -170,7 +171,7 @@ def _run_for(connection: socket.socket, launcher: Path) -> None:
     except SystemExit as end:
         exit_code[0] = end.code if isinstance(end.code, int) else int(end.code is not None)
         if _runs_snakemake(arguments) and not isinstance(end.code, str):
-            atexit._run_exitfuncs()  # at once: a timer of its own would keep it for a second
+            atexit._run_exitfuncs()  # now, or a timer of Snakemake's would delay the end by 1 s
         raise
     except BaseException:
         exit_code[0] = 1
@@ -178,7 +179,7 @@ def _run_for(connection: socket.socket, launcher: Path) -> None:
 
 
 def _end() -> None:
-    """End at once, with what was written."""
+    """Flush the output and end at once."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     ctypes.CDLL(None).fflush(None)
@@ -186,7 +187,7 @@ def _end() -> None:
 
 
 def _run(arguments: list[str], launcher: Path) -> None:
-    """Do what Python does with ``-m``, a module and its arguments, or with a file and its own."""
+    """Run ``-m``, a module and its arguments, or a file and its arguments, as Python does."""
     if _runs_snakemake(arguments):
         sys.executable = str(launcher)
     if arguments[0] == "-m":
