@@ -10,8 +10,8 @@ from relposegnn.matching.refinement import (
     MAJORITY,
     VIEW_ERROR,
     Refined,
-    let_go,
     unrefined,
+    without_prior,
 )
 
 
@@ -178,7 +178,7 @@ def test_a_pose_is_let_go_by_the_share_of_what_others_know():
     pose[:3, :3] = Rotation.from_rotvec(most_probable[3:]).as_matrix()
     rows = np.vstack([np.diag(np.sqrt(told) / deviation), np.diag(1 / deviation)])
     solution = Solution(Camera(pose, np.zeros(0)), 0.0, rows.T @ rows)
-    (moved, _), covariance = let_go(solution, prior)
+    (moved, _), covariance = without_prior(solution, prior)
     share = 1 / (told + 1)
     expected = target * told / (told + share) * deviation
     turn = Rotation.from_matrix(moved[:3, :3]).as_rotvec()

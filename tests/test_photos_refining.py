@@ -17,7 +17,14 @@ from relposegnn.matching.most_probable import Guess, Prior
 from relposegnn.matching.refinement import FREE
 from relposegnn.matching.scenes import poses_of
 from relposegnn.owners import Owner
-from relposegnn.photos.cameras import CAMERA, CUT_ODDS, FIXED, TOLD, UNTOLD, AssumedCameras
+from relposegnn.photos.cameras import (
+    CAMERA,
+    CUT_ODDS,
+    EXIF_DEVIATION,
+    FIXED,
+    GUESS_DEVIATION,
+    AssumedCameras,
+)
 from relposegnn.photos.files import exif_focal_length, frame_around
 from relposegnn.photos.refining import PhotoRefiner
 
@@ -142,11 +149,11 @@ def test_a_photo_that_tells_nothing_is_taken_for_a_part_of_what_the_databases_ca
     for packed, parts in (((64, 48), [True, True, True]), ((64, 36), [True, False, True])):
         cameras = assumed_cameras(sizes, packed, np.full(3, np.nan), True, 0.8)
         np.testing.assert_allclose(cameras.focal_lengths, [0.8, 0.8, 0.8 * 4 / 3])
-        np.testing.assert_array_equal(cameras.deviations, UNTOLD)
+        np.testing.assert_array_equal(cameras.deviations, GUESS_DEVIATION)
         np.testing.assert_array_equal(np.isfinite(cameras.parts).all(axis=1), parts)
     told = assumed_cameras(sizes, (64, 48), np.full(3, 0.7), False)
     np.testing.assert_array_equal(told.focal_lengths, 0.7)
-    np.testing.assert_array_equal(told.deviations, TOLD)
+    np.testing.assert_array_equal(told.deviations, EXIF_DEVIATION)
 
 
 def test_a_photo_of_another_aspect_may_be_any_part_of_what_the_databases_camera_sees():
@@ -157,23 +164,23 @@ def test_a_photo_of_another_aspect_may_be_any_part_of_what_the_databases_camera_
     high, wide, upright, whole = (cameras.assumed(row, regressed) for row in range(4))
     even = 240 / np.sqrt(12) / (0.8 * 640)  # of a middle anywhere, in focal lengths
     assert high.others == (
-        Guess(pytest.approx((UNTOLD, FIXED, even, FIXED)), CUT_ODDS),
+        Guess(pytest.approx((GUESS_DEVIATION, FIXED, even, FIXED)), CUT_ODDS),
         FREE._replace(odds=CUT_ODDS),
     )
     # Assumed to be 480 high, held upright: the focal length of a part of 640 x 480 is longer.
-    zoom = np.hypot(UNTOLD, np.log(640 / 480))
+    zoom = np.hypot(GUESS_DEVIATION, np.log(640 / 480))
     even = 320 / np.sqrt(12) / (0.8 * 480)
     assert wide.others[0].intrinsics == pytest.approx((zoom, even, FIXED, FIXED))
     frame = 640 * 640 / 480  # as wide, and 640 high
-    zoom = np.hypot(UNTOLD, np.log(frame / 640))
+    zoom = np.hypot(GUESS_DEVIATION, np.log(frame / 640))
     even = (frame - 480) / np.sqrt(12) / (0.8 * 640)
     assert upright.others[0].intrinsics == pytest.approx((zoom, even, FIXED, FIXED))
-    assert whole.intrinsics == (UNTOLD,)
+    assert whole.intrinsics == (GUESS_DEVIATION,)
     assert whole.others == (FREE,)
     # EXIF tells how much the whole sensor sees from corner to corner, 800 pixels of 640 x 480.
     told = assumed_cameras(sizes, packed, np.full(4, 0.8), False).assumed(0, regressed)
-    zoom = np.hypot(TOLD, np.log(800 / np.hypot(640, 240)))
-    assert told.intrinsics == (TOLD,)
+    zoom = np.hypot(EXIF_DEVIATION, np.log(800 / np.hypot(640, 240)))
+    assert told.intrinsics == (EXIF_DEVIATION,)
     assert told.others[0].intrinsics[0] == pytest.approx(zoom)
     exact = assumed_cameras(sizes, packed, np.full(4, 0.8), True)
     assert exact.assumed(0, regressed) is regressed

@@ -109,7 +109,7 @@ class _Fit(NamedTuple):
 
     def refined(self, sights: Sights) -> Refined:
         """Return the refined pose, even if there are few inliers."""
-        camera, covariance = let_go(self.solution, self.prior)
+        camera, covariance = without_prior(self.solution, self.prior)
         errors = projection_errors(self.solution.camera, sights)
         seen = errors < TOLERANCE
         misfit = float(np.median(errors[seen])) if seen.any() else np.nan
@@ -204,7 +204,7 @@ def _least_errors(found: Sequence[Refined], chances: np.ndarray) -> tuple[float,
     return tuple(np.sqrt(chances @ errors).tolist())
 
 
-def let_go(solution: Solution, prior: Prior) -> tuple[Camera, np.ndarray]:
+def without_prior(solution: Solution, prior: Prior) -> tuple[Camera, np.ndarray]:
     """Return the camera without the prior's influence where matches determine it.
 
     And the covariance (6, 6) of its pose, as of a step. Matches have a small weight in the cost,

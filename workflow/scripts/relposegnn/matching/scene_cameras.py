@@ -12,7 +12,7 @@ from .cameras import DisagreeingPairsError, UnknownCameraError, estimate_focal_l
 
 logger = logging.getLogger(__name__)
 
-TOLD_APART = 0.1  # share by which a given focal length may differ from the estimate
+MOST_DIFFERENT = 0.1  # share by which a given focal length may differ from the estimate
 
 
 def measure_camera(
@@ -46,7 +46,7 @@ def measure_camera(
 
 
 def _check_agreement(
-    images: list[Path], world_from_cam: np.ndarray, told: float, workers: int
+    images: list[Path], world_from_cam: np.ndarray, given: float, workers: int
 ) -> None:
     """Warn if matches do not fit known poses (N, 4, 4) with the given focal length."""
     try:
@@ -55,14 +55,14 @@ def _check_agreement(
         logger.warning(
             "poses and images agree with no focal length, neither with the given one, %.4f longer "
             "sides, nor with another: %s",
-            *(told, error),
+            *(given, error),
         )
     except UnknownCameraError as error:
         logger.info("whether poses agree with images cannot be checked: %s", error)
     else:
-        if abs(np.log(estimate / told)) > TOLD_APART:
+        if abs(np.log(estimate / given)) > MOST_DIFFERENT:
             logger.warning(
                 "the given focal length is %.4f longer sides, but poses and images agree best with "
                 "%.4f; is it that of these images, or of images before they were cropped?",
-                *(told, estimate),
+                *(given, estimate),
             )

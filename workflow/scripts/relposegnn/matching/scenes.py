@@ -41,9 +41,10 @@ KEPT_IMAGES = 300  # most images whose key points are in memory; 1.1 MB each
 NEIGHBOURS = 7  # database images that points are triangulated from
 SPACING = 0.05  # metres between any two of their cameras, at least
 MATCHING_ERROR = 1 / SIDE  # scale of the reprojection error, in longer sides of the image
-UNTOLD = 0.1  # deviation of the focal length's logarithm of photos without one: the database's
+# Deviation of the logarithm of a photo's focal length that is guessed: the database's is taken.
+GUESS_DEVIATION = 0.1
 # What is assumed of a query's intrinsics, as fields of a ``Prior``, by estimator.
-ASSUMED = {REFINED: {}, SOLVED: {"intrinsics": (UNTOLD,), "others": (FREE,)}}
+ASSUMED = {REFINED: {}, SOLVED: {"intrinsics": (GUESS_DEVIATION,), "others": (FREE,)}}
 # Least deviations of a regressed pose, added in squares to the spread of the edges' estimates,
 # because these have errors in common.
 LEAST_DEVIATION_M, LEAST_DEVIATION_DEG = 0.03, 0.9

@@ -10,11 +10,11 @@ from ..exchange.pose_formats import Pinhole
 from ..layouts.posed_images import FOCAL_LENGTHS
 from ..matching.most_probable import Guess, Prior
 from ..matching.refinement import FREE, Refined
-from ..matching.scenes import UNTOLD
+from ..matching.scenes import GUESS_DEVIATION
 from ..runtime import InputError
 
 CAMERA = list(Pinhole._fields)  # columns of a table of photos
-TOLD = 0.02  # deviation of the logarithm of EXIF's focal length, which is in whole millimetres
+EXIF_DEVIATION = 0.02  # of the logarithm of EXIF's focal length, which is in whole millimetres
 # For a photo whose aspect ratio differs from the database's: the odds of each of two guesses beside
 # what is assumed, that it was cropped elsewhere, and that it is from quite another camera. Chosen
 # on database frames: see docs/experiments.md.
@@ -79,7 +79,7 @@ class AssumedCameras(NamedTuple):
         sensor = np.maximum(longer, shorter * np.minimum(aspect, SENSOR))  # its longer side
         assumed = np.where(unknown & ~same, sensor, longer)
         lengths = np.where(unknown, usual, told) * (assumed / longer)
-        deviations = np.where(unknown, UNTOLD, 0.0 if exact else TOLD)
+        deviations = np.where(unknown, GUESS_DEVIATION, 0.0 if exact else EXIF_DEVIATION)
         # EXIF's focal length stands for the angle from corner to corner; a crop has less of it.
         diagonals = np.linalg.norm(frames, axis=1) / np.linalg.norm(sizes, axis=1)
         growth = np.where(unknown, frames.max(axis=1) / assumed, diagonals)

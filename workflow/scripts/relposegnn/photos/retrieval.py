@@ -108,7 +108,7 @@ def neighbours_of_photos(
     names: list[str], ranked: np.ndarray, frames: Frames, sampling: SamplingSettings
 ) -> np.ndarray:
     """Return the neighbours (N, k) of each photo; its name seeds the random generator."""
-    # The names of all images are read only for sequences, which are told by them.
+    # Sequences are found by the names of all images, which are read only then.
     sequential = sampling.selection == "sequential"
     database = frames.names("train") if sequential else range(frames.count("train"))
     draws = (numpy_generator(sampling.seed, "photos", frames.scene, name) for name in names)
