@@ -91,7 +91,7 @@ def test_the_strength_is_what_predicts_other_stretches_best(caplog):
     edges = planted()
     with caplog.at_level(logging.INFO):
         assert choose_strength(edges, folds(edges)) == STRENGTHS[0]
-    assert "by 400 edges: errors on other stretches are 0.0" in caplog.text
+    assert "on 400 edges: cross-validation errors are 0.0" in caplog.text
     noisy = planted(graphs=25, noise=1.0)
     assert choose_strength(noisy, folds(noisy)) > STRENGTHS[0]
 
@@ -105,7 +105,7 @@ def test_where_nothing_can_be_learned_there_is_no_layer():
 def test_of_few_graphs_nothing_is_told(caplog):
     edges = planted(graphs=adaptation.FEWEST - 1)
     assert choose_strength(edges, folds(edges)) is None
-    assert "stays as it is: fewer than 20 graphs" in caplog.text
+    assert "no layer is fitted: there are fewer than 20 graphs" in caplog.text
 
 
 def pooled():

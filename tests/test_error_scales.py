@@ -101,7 +101,7 @@ def test_few_refined_frames_are_told_of(tmp_path, caplog):
         caplog.clear()
         arrays["refined_points"] = np.where(np.arange(100) < count, 50, 0)
         calibrate(tmp_path, arrays)
-        assert (f"matches refine {count} of 100 left-out frames" in caplog.text) == warned
+        assert (f"matches refine only {count} of 100 left-out frames" in caplog.text) == warned
 
 
 def test_unknown_frames_without_a_pose_do_not_count(tmp_path, caplog):
@@ -200,7 +200,7 @@ def test_of_a_place_too_small_to_hold_some_out_nothing_is_advised(tmp_path, capl
 def test_predictions_of_other_frames_are_refused(tmp_path):
     np.savez(tmp_path / "p.npz", **predictions(40))
     left_out = LeftOutPredictions(tmp_path / "p.npz", np.zeros(30, dtype=bool))
-    with pytest.raises(InputError, match=r"p\.npz: is of 40 frames, expected the 30 that are left"):
+    with pytest.raises(InputError, match=r"p\.npz: has 40 frames, expected the 30 left-out"):
         calibrate_errors(left_out, tmp_path / "c.json")
 
 
@@ -209,7 +209,7 @@ def test_of_too_few_frames_nothing_is_stated(tmp_path, caplog):
     arrays = predictions(FEWEST + 2, refined=True)
     calibration = calibrate(tmp_path, arrays)
     assert calibration.keys() == {FIRST_EDGE, ALL_EDGES}
-    told = f"fewer than {FEWEST} frames to tell errors from; none are stated of such poses"
+    told = f"fewer than {FEWEST} frames to measure errors on; none are stated for such poses"
     expected = [f"{name}: {told}" for name in MATCHED]
     assert [record.getMessage() for record in caplog.records] == expected
     arrays["robust_t"][:3] = np.nan

@@ -121,7 +121,7 @@ def test_queries_whose_ranking_is_too_short_are_left_out_themselves(tmp_path):
     query, _, reach = sample(tmp_path, 40)
     inside = (query > ranked) & (query < 10 * max(REACHES) - ranked)
     assert set(reach[inside]) == set(REACHES[:2])
-    with pytest.raises(InputError, match=rf"neighbours\.h5 \(line\): no ranking .* = {ranked} "):
+    with pytest.raises(InputError, match=rf"neighbours\.h5 \(line\): no ranking .* = {ranked};"):
         sample(tmp_path, 40, replace(SAMPLING, neighbours=ranked))
 
 

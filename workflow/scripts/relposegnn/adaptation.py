@@ -1,11 +1,11 @@
-"""A network for places never seen, fitted to one of them: its last layer, in closed form.
+"""Adaptation of a network to a place that it was not trained on: one linear layer, in closed form.
 
-Two images tell neither how far things are nor what habits the cameras of a place have: whether one
-turns as one steps aside. The place's own database does. What the network regresses on edges to and
-from database frames, each without the frames around it (``left_out``), is compared with the truth,
-and a linear layer on the features of edges is added to the heads that makes up for the difference:
-ridge regression, whose strength is chosen by cross-validation. What the features of edges are like
-in the place is kept with it (``known_features``). Nothing else of the network changes, and no
+Two images tell neither how far things are nor the habits of a place's cameras, for example whether
+they turn when they step aside. The place's own database does. The network regresses relative poses
+on the edges into and out of database frames, each without the frames around it (``left_out``). A
+linear layer on the features of edges, added to the heads, is fitted to what is missing to the true
+relative poses: ridge regression, whose strength is chosen by cross-validation. The place's edge
+features become the known ones (``known_features``). Nothing else in the network changes, and no
 gradient is taken.
 """
 
@@ -29,24 +29,24 @@ from .weights import read_checkpoint
 
 logger = logging.getLogger(__name__)
 
-FOLDS = 5  # stretches of the database, each predicted by the others, to choose a strength by
-STRETCHES = 20  # whose frames are predicted without them, to tell errors from
-# Strengths of the ridge that are tried, in mean squares of the features.
+FOLDS = 5  # stretches of the database in the cross-validation of the strength
+STRETCHES = 20  # of the database; frames of each are predicted by a layer fitted without it
+# Strengths of the ridge to choose from, in mean squares of the features.
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
-TINY = 1e-12  # in place of a mean square of 0
-FEWEST = 20  # graphs that a layer is told from
-# Added to the length of an edge, in metres, before it weighs: shorter edges weigh much alike. Good
-# on a dense and on sparse databases in short experiments.
+TINY = 1e-12  # replaces a mean square of 0
+FEWEST = 20  # graphs, at least, to fit a layer to
+# Metres, added to the length of an edge in its weight, so that all short edges weigh about the
+# same. Good on a dense and on sparse databases in short experiments.
 NEAR = 0.05
 
 
 class Edges(NamedTuple):
-    """What a network says on the edges of graphs, and what is true.
+    """Regressed and true relative poses of the edges of graphs.
 
     Attributes:
         graph: (E,) index of each edge's graph.
-        neighbour: (E,) database frame at its end that is not the query.
-        features: (E, D) that its heads take.
+        neighbour: (E,) index of the database frame at its other end than the query.
+        features: (E, D) input of the heads.
         regressed: (E, 6) relative poses, metres and half radians.
         truth: (E, 6) likewise.
     """
@@ -63,12 +63,12 @@ class Edges(NamedTuple):
 
     @property
     def weight(self) -> np.ndarray:
-        """Return how much each edge counts (E,): errors grow with its length."""
+        """Return the weights (E,) of the edges: errors grow with the length of an edge."""
         return 1 / (NEAR + np.linalg.norm(self.truth[:, :3], axis=1)) ** 2
 
 
 class Layer(NamedTuple):
-    """A linear layer: what is missing in relative poses, by the features of edges.
+    """A linear layer from the features of edges to corrections of their relative poses.
 
     Attributes:
         weight: (6, D).
@@ -79,7 +79,7 @@ class Layer(NamedTuple):
     bias: np.ndarray
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Return what is missing (E, 6)."""
+        """Return the corrections (E, 6)."""
         return features @ self.weight.T + self.bias
 
 
@@ -91,24 +91,24 @@ def adapt_model(
     settings: LocalizationSettings,
     device: torch.device,
 ) -> None:
-    """Write a network fitted to a scene, and predictions of the scene's left-out frames.
+    """Write a network adapted to a scene, and predictions of the scene's left-out frames.
 
-    Each of these is predicted by a layer that was fitted without its stretch of the database, also
-    as neighbours: else edges of other graphs would show it the same pairs of images.
+    Each frame is predicted by a layer that was fitted without its stretch of the database, neither
+    as queries nor as neighbours: otherwise the same pairs of images would be in other graphs.
 
     Args:
         model_file: of the network, which was not trained on the scene.
-        scene: its files; the graphs are of left-out database frames.
+        scene: its files; the graphs are those of left-out database frames.
         adapted_file: model to write.
         predictions_file: ``.npz`` to write, see ``localization.localize_queries``.
-        settings: how poses follow from relative ones.
+        settings: how poses follow from relative poses.
         device: to compute on.
 
     Raises:
         InputError: the files do not fit the model or each other.
     """
     model = load_model(model_file).to(device, memory_format=torch.channels_last)
-    model.adaptation = model.known = None  # of another place, where it was adapted to one
+    model.adaptation = model.known = None  # it may have been adapted to another place
     edges = regress_edges(model, scene, settings.both_directions)
     with Frames(scene.frames) as frames:
         place, count = f"{frames.dataset}, {frames.scene}", frames.count("train")
@@ -131,9 +131,9 @@ def adapt_model(
 
 @torch.inference_mode()
 def regress_edges(model: PoseNetwork, scene: SceneFiles, both_directions: bool) -> Edges:
-    """Return what a network says on the edges into left-out frames of a scene, and out of them.
+    """Return the edges into and, if ``both_directions``, out of a scene's left-out frames.
 
-    Those on which it says nothing finite are left out.
+    Edges whose regressed pose is not finite are dropped.
     """
     kind, parts = model.settings.pose, []
     with Frames(scene.frames, scene.camera) as frames:
@@ -158,16 +158,16 @@ def regress_edges(model: PoseNetwork, scene: SceneFiles, both_directions: bool) 
 
 
 def choose_strength(edges: Edges, fold_of_graph: np.ndarray) -> float | None:
-    """Return the strength of the ridge that predicts stretches by the others best; None: no layer.
+    """Return the ridge strength with the least cross-validation error; None: no layer.
 
-    By the product of the mean squared errors of translations and of rotations.
+    The error is the product of the mean squared errors of translations and of rotations.
 
     Args:
         edges: of G graphs.
-        fold_of_graph: (G,) the stretch of each.
+        fold_of_graph: (G,) index of each graph's fold.
     """
     if len(np.unique(edges.graph)) < FEWEST:
-        logger.warning("the network stays as it is: fewer than %d graphs to fit it to", FEWEST)
+        logger.warning("no layer is fitted: there are fewer than %d graphs to fit it to", FEWEST)
         return None
     costs, fold = {}, fold_of_graph[edges.graph]
     for strength in (None, *STRENGTHS):
@@ -180,21 +180,21 @@ def choose_strength(edges: Edges, fold_of_graph: np.ndarray) -> float | None:
     best = min(costs, key=lambda strength: np.prod(costs[strength]))
     gain = np.sqrt(np.divide(costs[best], costs[None]))
     logger.info(
-        "ridge of strength %s, by %d edges: errors on other stretches are %.2f (translation) and "
-        "%.2f (rotation) of those without a layer",
+        "ridge strength %s, chosen on %d edges: cross-validation errors are %.2f (translation) and "
+        "%.2f (rotation) times those without a layer",
         *(best, len(fold), *gain),
     )
     return best
 
 
 def fit_layer(edges: Edges, strength: float) -> Layer:
-    """Return the layer that makes up for what edges miss, least squares with a ridge."""
+    """Return the layer that predicts true minus regressed poses: weighted ridge regression."""
     weight = edges.weight / edges.weight.sum()
     missing, features = edges.truth - edges.regressed, edges.features
     offset, middle = weight @ missing, weight @ features
     centred = features - middle
     square = (centred * weight[:, None]).T @ centred
-    # Features that never differ are of no use: any ridge whose inverse is finite will do for them.
+    # Constant features are of no use: for them, any ridge with a finite inverse will do.
     ridge = strength * max(np.trace(square) / len(square), TINY)
     product = (centred * weight[:, None]).T @ (missing - offset)
     solved = np.linalg.solve(square + ridge * np.eye(len(square)), product).T
@@ -202,7 +202,7 @@ def fit_layer(edges: Edges, strength: float) -> Layer:
 
 
 def _fit(model: PoseNetwork, edges: Edges, strength: float | None) -> None:
-    """Give a network a layer, none of strength None, and features to know by edges alone."""
+    """Fit a network's layer (None: no layer) and its known features to the given edges alone."""
     model.adaptation = model.known = None
     if len(edges.graph) == 0:
         return

@@ -1,16 +1,16 @@
-"""Errors in metres and degrees that estimates are stated with.
+"""Stated errors: the errors in metres and degrees to expect of an estimated pose.
 
-What an estimate itself tells of its error orders estimates well, but its scale differs between
-places and networks (``error_scales``). Of a regressed pose: how far the estimates by single edges
-lie apart, how far the camera has moved from the first neighbour's, how unlike what the network
-knows the features of its edges are, and how far it is from the images that the network was trained
-on, where it was on this place; of a refined one: how sharply matches fix it, and how well
-these agree. Regressed poses that matches should refine and do not are further off than others: they
-have a scale of their own. A photo that shows nothing of the place may be anywhere in it: no error
-is stated to be larger than that.
+They are computed from indicators of each estimate. For a regressed pose, these are how far the
+estimates of single edges lie apart, the motion from the first neighbour's camera, the distance of
+the edges' features from those that the network knows, and, if it was trained on this place, the way
+to the nearest image that it was trained on. For a refined pose, they are how sharply the matches
+fix it, and how well they agree. Indicators rank estimates well, but their scale differs between
+places and networks and is measured (``error_scales``). Regressed poses that could not be refined
+have a scale of their own, since their errors are larger. A photo that shows nothing of the place
+may be anywhere in it: no stated error is larger than that.
 
-Two errors are stated: sigma, meant to hold in 68 % of the cases, and one that holds in 95 %.
-Between and beyond, errors are taken to follow the Weibull distribution that has both levels.
+Two errors are stated: sigma, meant to hold in 68 % of the cases, and one meant to hold in 95 %.
+For other shares, errors are assumed to follow the Weibull distribution with these two quantiles.
 """
 
 import json
@@ -46,33 +46,34 @@ from .predictions import (
 )
 from .runtime import atomic_path
 
-LEVELS = (0.68, 0.95)  # shares of errors within the two that are stated
-DECADES = float(np.log(np.log1p(-LEVELS[1]) / np.log1p(-LEVELS[0])))  # between them, of a Weibull's
+LEVELS = (0.68, 0.95)  # shares of errors that the two stated ones are meant to hold for
+# Shape of the Weibull distribution, times the logarithm of the ratio of the two errors.
+DECADES = float(np.log(np.log1p(-LEVELS[1]) / np.log1p(-LEVELS[0])))
 USUAL_RATIO = 2.0  # of the two, as in a normal distribution
-UNREFINED = "not refined"  # of all edges, where matches should refine a pose and do not
-# Of what each estimator tells.
+UNREFINED = "not refined"  # poses of all edges that could not be refined
+# Number of indicators of each estimator.
 FACTORS = {FIRST_EDGE: 3, ALL_EDGES: 3, REFINED: 2, SOLVED: 2, UNREFINED: 1}
 LEAST_USUAL = 1e-6  # of misfits and distances
-LEAST_EXTENT = 1e-6  # metres, of a place whose images are all taken from one point
+LEAST_EXTENT = 1e-6  # metres, for a place whose images are all taken from one point
 OWN_PREFIXES = PREFIXES | {UNREFINED: PREFIXES[ALL_EDGES]}
 
 
 class Scale(NamedTuple):
-    """From what an estimate tells of its error to the error that is stated.
+    """From the indicators of an estimate to its stated errors.
 
     Attributes:
-        metres: factors (F) of what is told in metres, see ``told_of_errors``, to sigma.
-        degrees: factors (F) of what is told in degrees.
-        ratios: of the error that holds in 95 % of the cases to sigma, in metres and degrees.
-        median: of the errors in metres and degrees on the place's own left-out frames, as which
-            those count that the network does not know, where it was trained on the place; None
-            where there are none.
-        frames: their number. Other scenes of the training tell factors, ratios and ways too.
-        extent: how far the place's images lie apart at most, in metres and degrees.
-        usual: the distance of features that most frames are within, or of refined poses the median
-            misfit, see ``Refined``; None of ``UNREFINED``.
-        farther: shares by which sigma grows, in metres and degrees, with the root of the way to the
-            nearest image that the network was trained on, in extents of the place; 0 where it was
+        metres: factors (F) by which indicators in metres, see ``told_of_errors``, add up to sigma.
+        degrees: factors (F) of indicators in degrees.
+        ratios: of the error stated for 95 % to sigma, in metres and degrees.
+        median: of the errors in metres and degrees on the place's own left-out frames; if the
+            network was trained on the place, on those that it does not know. None if there are
+            none.
+        frames: their number. Factors, ratios and ``farther`` may come from other scenes too.
+        extent: the largest distance between two of the place's images, in metres and degrees.
+        usual: the distance of features within which most frames lie; for refined poses, the median
+            misfit, see ``Refined``; None for ``UNREFINED``.
+        farther: sigma grows by these shares, in metres and degrees, times the root of the way to
+            the nearest image that the network was trained on, in extents of the place; 0 if it was
             trained elsewhere.
     """
 
@@ -87,7 +88,7 @@ class Scale(NamedTuple):
 
 
 class StatedErrors(NamedTuple):
-    """What is stated of N estimates: errors that hold in 68 % of the cases, and in 95 %.
+    """Stated errors of N estimates, for 68 % and for 95 % of the cases.
 
     Attributes:
         metres: (2, N), NaN where nothing is known.
@@ -98,11 +99,11 @@ class StatedErrors(NamedTuple):
     degrees: np.ndarray
 
 
-Calibration = dict[str, Scale]  # by estimator, and of ``UNREFINED``
+Calibration = dict[str, Scale]  # by estimator, ``UNREFINED`` included
 
 
 def share_within(error: float, stated: np.ndarray) -> np.ndarray:
-    """Return the probability (N,) that errors of stated sizes (2, N) are within ``error``."""
+    """Return the probability (N,) that errors stated as (2, N) are at most ``error``."""
     sigma, wide = stated
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(sigma > 0, error / sigma, np.inf)
@@ -113,7 +114,7 @@ def share_within(error: float, stated: np.ndarray) -> np.ndarray:
 def probability_within(stated: StatedErrors, limit: tuple[float, float]) -> np.ndarray:
     """Return the probability (N,) that both parts of an error are within limits (metres, degrees).
 
-    That of the less sure part: both are large together.
+    It is the smaller of the two probabilities, since both parts tend to be large together.
     """
     return np.minimum(*(share_within(most, each) for most, each in zip(limit, stated, strict=True)))
 
@@ -124,9 +125,9 @@ def write_calibration(
     owner: Owner,
     held_out: Sequence[int] = (),
 ) -> None:
-    """Write the scales of stated errors, and the scene and network that they are of.
+    """Write the scales of stated errors, with the scene and network that they belong to.
 
-    And which database frames were held out from the network's training on the scene.
+    ``held_out`` are the database frames held out from the network's training on the scene.
     """
     scales = {name: scale._asdict() for name, scale in calibration.items()}
     told = told_of(owner) | {"held_out": [int(row) for row in held_out], "scales": scales}
@@ -139,8 +140,7 @@ def read_calibration(calibration_file: str | Path, owner: OfScene | None = None)
     """Return the scales of stated errors.
 
     Raises:
-        InputError: the file cannot be read as one of ``write_calibration``, or is not of the
-            ``owner``.
+        InputError: the file is not one of ``write_calibration``, or not of the ``owner``.
     """
     return read_calibration_file(calibration_file, owner)[0]
 
@@ -166,9 +166,9 @@ def read_calibration_file(
 
 
 def _read_scale(name: str, told: dict) -> Scale:
-    """Return an estimator's scale as a file tells it; it raises one of ``READING_ERRORS``."""
+    """Return an estimator's scale from a file's entry; raise one of ``READING_ERRORS``."""
     if name not in FACTORS:
-        raise ValueError(f"it tells of {name!r}, expected {', '.join(FACTORS)}")
+        raise ValueError(f"it has a scale of {name!r}, expected {', '.join(FACTORS)}")
     check_keys(told, set(Scale._fields))
     for field in ("metres", "degrees"):
         numbers(told[field], f"{name}, {field}", FACTORS[name], least=0)
@@ -185,10 +185,10 @@ def _read_scale(name: str, told: dict) -> Scale:
 def stated_errors(
     arrays: Mapping[str, np.ndarray], estimator: str, calibration: Calibration
 ) -> StatedErrors:
-    """Return the errors that are stated with estimates of N queries.
+    """Return the stated errors of N estimates, NaN where nothing is known.
 
-    NaN where nothing is known. A pose that stays as regressed has the error of the regressed one,
-    or the larger one that such poses are told to have.
+    A pose that could not be refined gets the error of the regressed pose, or that of ``UNREFINED``
+    if it is larger.
 
     Args:
         arrays: of predictions, see ``predictions.read_predictions``.
@@ -205,11 +205,11 @@ def stated_errors(
 def _stated(
     arrays: Mapping[str, np.ndarray], estimator: str, calibration: Calibration
 ) -> np.ndarray:
-    """Return what the scale of an estimator, or of ``UNREFINED``, comes to, (unit, level, N).
+    """Return errors by the scale of an estimator, or of ``UNREFINED``, (unit, level, N).
 
-    At most the way to the first neighbour, and from there to the place's farthest image. Of refined
-    poses no less than what their cameras leave open, which may be others than is told: those of
-    left-out frames are none.
+    They are at most the way to the first neighbour plus the extent of the place. Sigma of a refined
+    pose is at least the error to expect because the camera may be another than told, which
+    left-out frames do not show: their camera is known.
     """
     scale = calibration.get(estimator)
     told = scale and told_of_errors(arrays, estimator, calibration, scale.usual)
@@ -234,7 +234,7 @@ def _motions(arrays: Mapping[str, np.ndarray], estimator: str) -> tuple[np.ndarr
 def root_of_way(arrays: Mapping[str, np.ndarray], estimator: str, extent: float) -> np.ndarray:
     """Return the root (N,) of the way from regressed poses to the nearest image trained on.
 
-    In extents of the place, so that it is the same whatever the unit of length is.
+    The way is in extents of the place, so the result does not depend on the unit of length.
     """
     return np.sqrt(arrays[NEAREST[estimator]] / max(extent, LEAST_EXTENT))
 
@@ -245,15 +245,15 @@ def told_of_errors(
     calibration: Calibration,
     usual: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return what N estimates tell of their errors in metres and in degrees, (N, F) each.
+    """Return the indicators of N estimates in metres and in degrees, (N, F) each.
 
-    Of regressed poses F = 3: a constant, the spread of the edges, and the motion from the first
-    neighbour's camera, all in proportion to the distance of the edges' features from those that the
-    network knows; beyond the ``usual`` distance, which is about where left-out frames end, in
-    proportion to its square. Of refined ones F = 2: the deviation by the cost's curvature, and that
-    times the metres to the first neighbour: away from it, errors that the database's poses have in
-    common act as on a lever; both in proportion to the matches' misfit where it is larger than the
-    ``usual`` one. Of ``UNREFINED`` F = 1: sigma as of all edges. None where the arrays have it not.
+    For regressed poses, F = 3: a constant, the spread of the edges, and the motion from the first
+    neighbour's camera, all times the distance of the edges' features from known ones; beyond the
+    ``usual`` distance, about the largest of left-out frames, times its square over ``usual``. For
+    refined poses, F = 2: the deviation from the cost's curvature, and this times the metres to the
+    first neighbour, since common errors of the database's poses act on a lever there; both are
+    multiplied by misfit / ``usual`` if that is above 1. For ``UNREFINED``, F = 1: sigma as of all
+    edges. None if the arrays lack any of this.
     """
     if estimator == UNREFINED:
         return tuple(sigma[:, None] for sigma, _ in _stated(arrays, ALL_EDGES, calibration))

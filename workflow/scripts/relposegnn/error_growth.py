@@ -1,6 +1,6 @@
-"""How errors grow with what estimates tell of them, and how large they are: a fit to frames.
+"""How errors grow with the indicators of estimates: a fit to frames of known pose.
 
-In metres or in degrees; ``error_scales`` has which frames of which scenes tell what.
+In metres or in degrees; ``error_scales`` chooses the frames and scenes.
 """
 
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ import numpy as np
 from .calibration import LEVELS, USUAL_RATIO
 
 LEAST_RATIO = 1.1
-USUAL_FRAMES = 20  # as many frames as the usual ratio counts for
-FEWEST = 10  # frames that a scale is told from
+USUAL_FRAMES = 20  # the usual ratio counts as much as so many frames
+FEWEST = 10  # frames, at least, to measure a scale on
 ROUNDS = 5  # of reweighted least squares
-LEAST_ROOT = 1e-3  # of a way, that rates are told by
+LEAST_ROOT = 1e-3  # of a way; rates are divided by it
 
 
 class Errors(NamedTuple):
-    """Errors of N estimates, beside what these tell of them; in metres, or in degrees.
+    """Errors of N estimates, and their indicators; in metres, or in degrees.
 
     Attributes:
-        told: (N, F), see ``calibration.told_of_errors``.
-        root: (N,) of the way to the nearest image trained on; 0 of refined poses.
+        told: (N, F) indicators, see ``calibration.told_of_errors``.
+        root: (N,) of the way to the nearest image trained on; 0 for refined poses.
         error: (N,).
     """
 
@@ -32,13 +32,15 @@ class Errors(NamedTuple):
 
 
 class Growth(NamedTuple):
-    """How errors grow with what is told of them, see ``calibration.Scale``.
+    """How errors grow with their indicators, see ``calibration.Scale``.
 
     Attributes:
-        factors: (F) by which what is told comes to sigma.
-        farther: share by which it grows with the root of the way to what was trained on.
-        ratio: of the errors at the two levels, the nearer to the usual the fewer frames there are.
-        median: of the first scene's own errors, or of the unknown ones; None where it has none.
+        factors: (F) by which indicators add up to sigma.
+        farther: share by which sigma grows with the root of the way to the nearest image trained
+            on.
+        ratio: of the errors at the two levels; the fewer frames, the nearer to the usual ratio.
+        median: of the first scene's own errors, of unknown frames if there are any; None if it has
+            none.
         frames: their number.
     """
 
@@ -50,11 +52,12 @@ class Growth(NamedTuple):
 
 
 def growth_of_errors(scenes: Sequence[tuple[Errors, Errors]], away: bool) -> Growth | None:
-    """Return how errors grow in the first of some scenes; None by too few.
+    """Return how errors grow in the first of some scenes; None if there are too few errors.
 
     Args:
-        scenes: in each, errors that tell how they grow, and those of frames that are unknown.
-        away: whether some are unknown, which tell how much larger errors are away from the others.
+        scenes: for each scene, errors to which growth is fitted, and errors of unknown frames.
+        away: whether there are unknown frames, which show how much larger errors are away from the
+            others.
     """
     if len(scenes[0][0].error) < FEWEST:
         return None
@@ -76,7 +79,7 @@ def growth_of_errors(scenes: Sequence[tuple[Errors, Errors]], away: bool) -> Gro
     low, high = np.quantile(relative, LEVELS)
     usual = USUAL_FRAMES / (USUAL_FRAMES + len(relative))
     ratio = USUAL_RATIO**usual * max(high / max(low, 1e-12), LEAST_RATIO) ** (1 - usual)
-    # As near to one level as to the other.
+    # The two stated errors miss their quantiles by the same ratio.
     factors = fits[0][0] * np.sqrt(low * high / ratio)
     own = scenes[0][away].error
     median = float(np.median(own)) if len(own) else None
@@ -84,10 +87,10 @@ def growth_of_errors(scenes: Sequence[tuple[Errors, Errors]], away: bool) -> Gro
 
 
 def _fit(errors: Errors) -> tuple[np.ndarray, float]:
-    """Return factors (F), none negative, of what is told to what 68 % of the errors are within.
+    """Return non-negative factors (F) from indicators to 68 % limits of errors, and a lower limit.
 
-    Errors grow as by least squares relative to what they come to, which is at least the number that
-    is returned too.
+    The factors minimise squared errors relative to the limits that they give, and are scaled so
+    that 68 % of the errors are within; no limit is below the number returned second.
     """
     from scipy.optimize import nnls  # a third of a second to load
 
@@ -101,5 +104,5 @@ def _fit(errors: Errors) -> tuple[np.ndarray, float]:
 
 
 def _relative(errors: Errors, factors: np.ndarray, floor: float) -> np.ndarray:
-    """Return errors (N,) as multiples of what factors of what is told come to, or of a floor."""
+    """Return errors (N,) as multiples of what the factors predict, which is at least a floor."""
     return errors.error / np.maximum(errors.told @ factors, floor)

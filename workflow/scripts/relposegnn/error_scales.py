@@ -1,10 +1,10 @@
-"""Scales of the errors that are stated (``calibration``), measured on frames of known pose.
+"""Scales of the stated errors (``calibration``), measured on frames of known pose.
 
-The frames are of the scene's database and were localised without those around (``left_out``). A
-network that was trained on them errs less on them than on others, and on these the more the farther
-they are from all that it was trained on. So of regressed poses the frames that it knows tell how
-errors grow in a scene, and the others, those for validation, of all scenes that it was trained on
-together, by how much they are larger away from what it knows.
+These are left-out frames of the scene's database (``left_out``). A network errs less on frames that
+it was trained on than on others, and on these the more, the farther they are from all that it was
+trained on. So for regressed poses, the frames that it knows show how errors grow in a scene, and
+the validation frames of all scenes that it was trained on, together, how much larger errors are
+away from what it knows.
 """
 
 import logging
@@ -46,17 +46,17 @@ from .validation import ValidationSettings, held_out_count
 
 logger = logging.getLogger(__name__)
 
-FEW_REFINED = 0.3  # of left-out frames
-ADVISED = ValidationSettings(share=0.15, stretch=10)  # where nothing is held out
-USUAL_SHARE = 0.9  # of frames, whose distances of features are usual
+FEW_REFINED = 0.3  # share of left-out frames; a warning is logged if fewer are refined
+ADVISED = ValidationSettings(share=0.15, stretch=10)  # advice for a place with nothing held out
+USUAL_SHARE = 0.9  # share of frames whose distance of features counts as usual
 
 
 class LeftOutPredictions(NamedTuple):
     """Estimates of left-out frames of a scene.
 
     Attributes:
-        file: of predictions, refined where poses are to be refined.
-        known: (N,) which of these frames the network was trained with, see
+        file: of predictions, with refined poses if poses are refined.
+        known: (N,) bool, which of these frames the network was trained on, see
             ``left_out.known_frames``.
     """
 
@@ -64,24 +64,24 @@ class LeftOutPredictions(NamedTuple):
     known: np.ndarray
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the predictions; InputError where they are none, or of other frames."""
+        """Return the predictions; InputError if they are not predictions of these frames."""
         arrays = read_predictions(self.file, (FIRST_EDGE, ALL_EDGES))
         if len(self.known) != len(arrays["targ_t"]):
             raise InputError(
-                f"{self.file}: is of {len(arrays['targ_t'])} frames, expected the "
-                f"{len(self.known)} that are left out; predict them again"
+                f"{self.file}: has {len(arrays['targ_t'])} frames, expected the "
+                f"{len(self.known)} left-out ones; predict them again"
             )
         return arrays
 
 
 class _Frames(NamedTuple):
-    """Predictions of N left-out frames of a scene, and what these are used for.
+    """Predictions of N left-out frames of a scene, and the use of each frame.
 
     Attributes:
         arrays: of predictions.
-        growing: (N,) which ones tell how errors grow with what is told of them.
-        unknown: (N,) which others tell how much larger they are away from what was trained on;
-            none of a network that was trained elsewhere, and of refined poses.
+        growing: (N,) bool, frames that show how errors grow with their indicators.
+        unknown: (N,) bool, frames that show how much larger errors are away from the images that
+            the network was trained on; none if it was trained elsewhere, or for refined poses.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -90,7 +90,7 @@ class _Frames(NamedTuple):
 
     @classmethod
     def alike(cls, arrays: Mapping[str, np.ndarray], chosen: np.ndarray) -> "_Frames":
-        """Return frames that tell the same, some of N, ``chosen`` (N,)."""
+        """Return ``chosen`` (N,) frames, all to show how errors grow."""
         return cls(arrays, chosen, np.zeros_like(chosen))
 
 
@@ -102,19 +102,19 @@ def calibrate_errors(
 ) -> None:
     """Write the scales of stated errors, as JSON.
 
-    Refined poses, by focal lengths that are told and by those that are solved for, are measured on
-    all frames: they hardly depend on the network. Regressed ones are as the module says; without
-    enough frames that the network does not know, on those that it knows, with a warning.
+    Refined poses, with given focal lengths and with those solved for, are measured on all frames:
+    they hardly depend on the network. For regressed poses, see the module; if too few frames are
+    unknown to the network, they are measured on all frames, with a warning.
 
     Args:
         left_out: of the scene.
         calibration_file: to write.
-        fellows: of other scenes that the network was trained on, where it was on this one.
-        held_out: frames of the scene's database that were held out from its training, to be told.
+        fellows: of the other scenes that the network was trained on, if it was trained on this one.
+        held_out: database frames that were held out from training on the scene, to be recorded.
 
     Raises:
-        InputError: predictions are not of the prediction step, or of other frames, or fellows' of
-            another data set or network.
+        InputError: predictions are not of the prediction step, or of other frames, or those of
+            fellows are of another data set or network.
     """
     scenes = [(each.arrays(), each.known) for each in (left_out, *fellows)]
     owner = predictions_owner(left_out.file)
@@ -144,7 +144,7 @@ def calibrate_errors(
 
 
 def _warn_of_known(left_out: LeftOutPredictions, unknown: int) -> None:
-    """Tell that the network knows nearly all frames, and what helps, where something does."""
+    """Warn that the network knows nearly all frames, and advise what helps, if anything does."""
     advice = "The place is too small to hold some out"
     if held_out_count(len(left_out.known), ADVISED):
         advice = (
@@ -152,27 +152,27 @@ def _warn_of_known(left_out: LeftOutPredictions, unknown: int) -> None:
             "of a small place out"
         )
     logger.warning(
-        "%s: the network knows all but %d of %d frames, expected %d that it does not know, for "
-        "validation: regressed poses may have larger errors than are stated; what refined ones "
-        "have holds. %s",
+        "%s: the network knows all but %d of %d frames, expected %d unknown ones, for validation: "
+        "errors of regressed poses may be larger than stated; those of refined poses are not "
+        "affected. %s",
         *(left_out.file, unknown, len(left_out.known), FEWEST, advice),
     )
 
 
 def _warn_of_unrefined(left_out: LeftOutPredictions, refined: np.ndarray) -> None:
-    """Tell where matches refine few of the frames (N,)."""
+    """Warn if matches refine only few of the frames (N,)."""
     if refined.mean() < FEW_REFINED:
         logger.warning(
-            "%s: matches refine %d of %d left-out frames: images have little texture, or poses "
-            "and images do not agree (see the log of measure_camera)",
+            "%s: matches refine only %d of %d left-out frames: images have little texture, or "
+            "poses and images do not agree (see the log of measure_camera)",
             *(left_out.file, refined.sum(), len(refined)),
         )
 
 
 def _add_scale(scales: Calibration, name: str, used: Sequence[_Frames]) -> None:
-    """Add an estimator's scale in the first of some scenes, and tell of it; none by too few.
+    """Add an estimator's scale in the first of some scenes and log it; none for too few frames.
 
-    That of ``UNREFINED`` comes after that of all edges, which is among the scales then.
+    ``UNREFINED`` needs the scale of all edges, which has to be added before.
     """
     away = any(own.unknown.any() for own in used)
     found, usual = [], _usual(name, used, away)
@@ -182,9 +182,9 @@ def _add_scale(scales: Calibration, name: str, used: Sequence[_Frames]) -> None:
         found.append(list(zip(*pair, strict=True)))
     growths = [growth_of_errors(own, away) for own in zip(*found, strict=True)]
     if None in growths:
-        if name != UNREFINED:  # which are taken for poses as all others then
+        if name != UNREFINED:  # such poses then have the stated errors of all edges
             logger.warning(
-                "%s: fewer than %d frames to tell errors from; none are stated of such poses",
+                "%s: fewer than %d frames to measure errors on; none are stated for such poses",
                 *(name, FEWEST),
             )
         return
@@ -193,7 +193,7 @@ def _add_scale(scales: Calibration, name: str, used: Sequence[_Frames]) -> None:
     own = medians if counts[0] else None
     scales[name] = Scale(*factors, ratios, own, counts[0], extent, usual, farther)
     if own is None:
-        logger.info("%s: no frames of its own that the network does not know", name)
+        logger.info("%s: the scene has no frames that the network does not know", name)
     else:
         logger.info(
             "%s: median error %.3f m, %.2f degrees on %d left-out frames", name, *own, counts[0]
@@ -201,9 +201,10 @@ def _add_scale(scales: Calibration, name: str, used: Sequence[_Frames]) -> None:
 
 
 def _usual(name: str, used: Sequence[_Frames], away: bool) -> float | None:
-    """Return the distance of features, or the misfit, that is usual; None of ``UNREFINED``.
+    """Return the usual distance of features, or the usual misfit; None for ``UNREFINED``.
 
-    Of the frames with a pose, where some are unknown (``away``) of these; 1 where there are none.
+    It is measured on frames with a pose, only unknown ones if there are any (``away``); 1 without
+    any frame.
     """
     if name == UNREFINED:
         return None
@@ -220,13 +221,13 @@ def _usual(name: str, used: Sequence[_Frames], away: bool) -> float | None:
 
 
 def _with_poses(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return which of N frames have finite poses by one edge and by all of them."""
+    """Return which of N frames have finite poses from the first edge and from all edges."""
     both = (arrays[f"{PREFIXES[name]}_t"] for name in (FIRST_EDGE, ALL_EDGES))
     return np.isfinite(np.hstack(list(both))).all(axis=1)
 
 
 def _extent(arrays: Mapping[str, np.ndarray]) -> tuple[float, float]:
-    """Return the metres and degrees that the true poses of predictions lie apart at most."""
+    """Return the largest distance between two true poses, in metres and degrees."""
     from scipy.spatial.distance import pdist
 
     centres, quaternions = pose_arrays(arrays, TRUTH)

@@ -1,18 +1,18 @@
-"""Runs and experiments: what they are called, and what they come to for given scenes.
+"""Runs and experiments: their names, and which of them there are for given scenes.
 
-A run is one model. An experiment is a table: which run each scene is tested with, once for each
-seed. The authors' own networks have runs and experiments too, beside those of the networks that are
-trained here, and so has the general network, for places that it was not trained on.
+A run is one model. An experiment is a table: the run that each scene is tested with, for each seed.
+Besides the networks that are trained here, the authors' networks have runs and experiments too, and
+so does the general network, for places that it was not trained on.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-SCENE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"  # as config.schema.yaml has it
-AVERAGE = "average"  # stands for a scene in tables
-COLUMNS = (AVERAGE, "method", "change", "alone")  # of tables that have a column per scene too
+SCENE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"  # as in config.schema.yaml
+AVERAGE = "average"  # in the place of a scene's name in tables
+COLUMNS = (AVERAGE, "method", "change", "alone")  # of tables that also have a column per scene
 PUBLISHED = "published"  # prefix of the runs and experiments of the authors' own networks
-GENERAL, UNSEEN = "general", "unseen"  # the run, and the experiment, of the general network
+GENERAL, UNSEEN = "general", "unseen"  # run and experiment of the general network
 EXPERIMENTS = {
     "joint": "one model trained on all scenes",
     "leave_one_out": "per scene, one model trained on the other scenes",
@@ -35,9 +35,9 @@ TESTED_RUNS = {
 
 
 class Run(NamedTuple):
-    """A model that is trained here: on which scenes, and with which seed.
+    """A model that is trained here: its scenes and its seed.
 
-    ``repeats`` is the run of the first seed, whose settings it has: itself, or another.
+    ``repeats`` names the run of the first seed, which has the same settings; it may be this run.
     """
 
     scenes: list[str]
@@ -48,7 +48,7 @@ class Run(NamedTuple):
 def trained_runs(
     scenes: Sequence[str], seeds: Sequence[int], variants: Mapping[str, Sequence[int]] | None = None
 ) -> dict[str, Run]:
-    """Return the runs by name. That of the first seed bears the name alone: more change nothing.
+    """Return the runs by name. Names of further seeds have a suffix, so that adding them is safe.
 
     Args:
         scenes: all of them.
@@ -70,7 +70,7 @@ def trained_runs(
 
 
 def general_runs(models: Sequence[str]) -> dict[str, str]:
-    """Return the files of general networks, of several seeds, by the run's name."""
+    """Return the files of general networks, one per seed, by the run's name."""
     names = [GENERAL, *(f"{GENERAL}-seed{seed}" for seed in range(1, len(models)))]
     return dict(zip(names, models, strict=False))
 
@@ -78,7 +78,7 @@ def general_runs(models: Sequence[str]) -> dict[str, str]:
 def published_runs(scenes: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Return (kind, scene) of the authors' networks, by the run's name.
 
-    The kinds are the trained experiments; the joint network has no scene.
+    The kinds are the keys of ``TESTED_RUNS``; the joint network has an empty scene.
     """
     return {
         f"{PUBLISHED}-{run.format(scene=scene)}": (kind, "" if kind == "joint" else scene)
@@ -100,5 +100,5 @@ def experiments(scenes: Sequence[str]) -> dict[str, dict[str, str]]:
 
 
 def trained_experiment(experiment: str) -> str:
-    """Return the experiment whose way of training made the models of one: itself where ours."""
+    """Return the experiment that trains models as in this one: itself unless the authors' did."""
     return "joint" if experiment == PUBLISHED else experiment.removeprefix(f"{PUBLISHED}_")

@@ -1,44 +1,46 @@
-"""The features of edges that a network knows, and how unlike them others are.
+"""The edge features that a network knows, and the distance of others from them.
 
-Those of photos that are dark, blurred, of something else or from elsewhere in a place lie farther
-from what a network was trained on, or adapted to, and in much the same proportion its poses do.
+Features of photos that are dark, blurred, of something else or from elsewhere in a place lie
+farther from those that a network was trained on, or adapted to, and the errors of its poses grow in
+about the same proportion.
 """
 
 import torch
 from torch import Tensor, nn
 
-# Added to the covariance, in mean variances. With a smaller one hard photos lie farther off, and
-# usual ones scatter more: chosen on database frames, some degraded, see docs/experiments.md.
+# Added to the covariance, in mean variances. With a smaller ridge, distances of hard photos are
+# larger, and those of usual photos scatter more. It was chosen on database frames, some of them
+# degraded, see docs/experiments.md.
 RIDGE = 0.01
-TINY = 1e-12  # in place of a mean variance of 0
+TINY = 1e-12  # replaces a mean variance of 0
 
 
 class KnownFeatures(nn.Module):
-    """What a network knows: the mean and the covariance of features.
+    """Mean and covariance of the features that a network knows.
 
     Attributes:
         mean: (D,) of the features.
-        whitening: (D, D) by which features apart from the mean are multiplied, rows as vectors, so
-            that their squares add up to 1 on average.
+        whitening: (D, D), by which centred features, as row vectors, are multiplied; their squared
+            length is then 1 on average.
     """
 
     def __init__(self, width: int) -> None:
-        """Make room for features of D = ``width``."""
+        """Allocate the statistics of D = ``width`` features."""
         super().__init__()
         self.register_buffer("mean", torch.zeros(width))
-        # Not torch.eye: to compute on torch's meta device loads its compiler.
+        # Not torch.eye: on torch's meta device it would load torch's compiler.
         self.register_buffer("whitening", torch.zeros(width, width).fill_diagonal_(1.0))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return how far features (E, D) lie from the known ones, (E,): 1 as these do, about.
+        """Return the distances (E,) of features (E, D) from the known ones, which have about 1.
 
-        The Mahalanobis distance, as Lee et al. 2018 (section 2.1) tell unusual inputs by, in root
-        mean squares of the known features' own.
+        This is the Mahalanobis distance, by which Lee et al. 2018 (section 2.1) detect unusual
+        inputs, divided by its root mean square over the known features.
         """
         return torch.linalg.vector_norm((features - self.mean) @ self.whitening, dim=1)
 
     def learn(self, features: Tensor) -> None:
-        """Know features (E, D), in place of those before."""
+        """Set the statistics to those of features (E, D)."""
         features = features.double()
         mean = features.mean(dim=0)
         centred = features - mean

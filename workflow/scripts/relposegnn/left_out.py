@@ -1,8 +1,8 @@
-"""Database frames as queries of their own place, each without the stretch of video around it.
+"""Left-out frames: database frames as queries, each without the stretch of video around it.
 
-How well a place can be localised in is told from its own database, whose poses are known. A frame
-beside a query is nearly its copy, and is left out of the query's neighbours, and so are those next
-to it: some on either side, by turns few and many, so that near and far neighbours both occur.
+The poses of the database are known, so its own frames show how well a place can be localised in.
+The frames next to such a query are nearly its copies, so some on either side are not among its
+neighbours; for some queries few, for others many, so that near and far neighbours both occur.
 """
 
 from dataclasses import asdict
@@ -26,20 +26,20 @@ from .storage import (
     tell_scene,
 )
 
-# Frames on either side of a query that are left out with it, by turns.
+# Frames on either side of a query that are left out with it, for one query after the other.
 REACHES = (4, 10, 25, 60)
 
 
 def reaches(count: int, database: int) -> np.ndarray:
     """Return how many frames on either side are left out with each of ``count`` queries (count,).
 
-    At most a tenth of the ``database``, so that enough is left of a small one.
+    At most a tenth of the ``database``, so that enough of a small one is left.
     """
     return np.minimum(np.resize(REACHES, count), database // 10)
 
 
 def rank_outside(ranked: np.ndarray, query: int, reach: int) -> np.ndarray:
-    """Return a ranking (K,) of database frames without a query and the frames within its reach."""
+    """Return a ranking (K,) of database frames without the query and frames within its reach."""
     return ranked[np.abs(ranked.astype(np.int64) - query) > reach]
 
 
@@ -51,23 +51,23 @@ def sample_left_out(
     sampling: SamplingSettings,
     count: int,
 ) -> None:
-    """Write the graphs of database frames, evenly spread, whose surroundings are left out.
+    """Write the graphs of evenly spread database frames, without the frames around each.
 
-    The validation queries are among them: networks that are trained here know all the others.
+    All validation queries are included: a network trained on this scene knows all other frames.
 
-    The file is as one of ``sample_graphs``, with the one part ``left_out`` and, beside its graphs,
-    their ``reach``. Neighbours are strided along the rankings, whatever the selection is.
+    The file is like one of ``sample_graphs``, with the single part ``left_out`` and the ``reach``
+    of each graph. Neighbours are strided along the rankings, whatever ``selection`` is.
 
     Args:
         neighbours_file: rankings of the database images for each frame.
         frames_file: of the scene.
         trained_file: graphs of the scene, for the frames that are held out from training.
         graphs_file: to write.
-        sampling: of the graphs, as of those of test queries.
-        count: of the frames, beside those for validation; all where there are fewer.
+        sampling: as for the graphs of test queries.
+        count: of the frames besides those for validation; all if there are fewer.
 
     Raises:
-        InputError: the two files do not belong together, or no ranking is long enough.
+        InputError: the files do not belong together, or no ranking is long enough.
     """
     with Frames(frames_file) as frames:
         ranked = read_ranking(neighbours_file, "train", frames).index
@@ -83,9 +83,9 @@ def sample_left_out(
             chosen.append((query, reach, left[positions]))
     if not chosen:
         raise InputError(
-            f"{neighbours_file} ({scene}): no ranking holds graphs.neighbours = "
-            f"{sampling.neighbours} images outside its query's surroundings; the scene has too few "
-            "training frames, or retrieval.candidates is too small"
+            f"{neighbours_file} ({scene}): no ranking holds enough images outside its query's "
+            f"surroundings, expected graphs.neighbours = {sampling.neighbours}; the scene has too "
+            "few training frames, or retrieval.candidates is too small"
         )
     query, reach, neighbours = map(np.array, zip(*chosen, strict=True))
     with create_hdf5(graphs_file, "graphs", asdict(sampling) | {"count": count}) as out:
@@ -101,14 +101,15 @@ def read_reaches(graphs_file: str | Path) -> np.ndarray:
 
 
 def known_frames(graphs_file: str | Path, trained_file: str | Path | None) -> np.ndarray:
-    """Return which left-out frames (G,) a network was trained with.
+    """Return which left-out frames (G,) bool a network was trained on.
 
     Args:
         graphs_file: of the left-out frames.
-        trained_file: graphs that the network was trained on; None: on other places.
+        trained_file: graphs of the scene that the network was trained on; None if it was trained on
+            other places.
 
     Raises:
-        InputError: a file has no such graphs, or they are of different scenes.
+        InputError: a file has no such graphs, or the two are of different scenes.
     """
     query, _ = read_graphs(graphs_file, LEFT_OUT)
     if trained_file is None:

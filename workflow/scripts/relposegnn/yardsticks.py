@@ -1,7 +1,7 @@
-"""Poses from retrieval alone, with no network: what an estimate has to be better than.
+"""Yardsticks: poses from retrieval alone, without a network, which estimates have to beat.
 
-Descriptors (N, D), unit rows, may be arrays or datasets of an open file: of the database, only the
-rows that a block of queries needs are in memory at once. Rankings (G, K) hold indices into the
+Descriptors (N, D), unit rows, may be arrays or datasets of an open file: only the database rows
+that a block of queries needs are in memory at once. Rankings (G, K) hold indices into the
 database, most similar first.
 """
 
@@ -17,11 +17,11 @@ from .retrieval.rankings import read_ranking
 from .runtime import InputError
 from .storage import check_scene, open_hdf5
 
-COMBINED = 20  # images in a combination: the literature's number
-# Chosen on training frames of the real kitchen, each placed by the others: from 0 to 0.003 their
-# median errors are equal to 1 %, from 0.03 on they grow.
+COMBINED = 20  # images in a combination, as in the literature
+# Chosen on training frames of the real kitchen, each localised by the others: median errors are
+# equal within 1 % from 0 to 0.003, and grow from 0.03 on.
 RIDGE = 1e-3
-QUERIES = 16  # taken at once: in a video, they have most of their similar images in common
+QUERIES = 16  # at once: in a video, most of their similar images are the same
 
 Descriptors = np.ndarray | h5py.Dataset
 
@@ -29,7 +29,7 @@ Descriptors = np.ndarray | h5py.Dataset
 def yardstick_poses(
     frames_file: str | Path, neighbours_file: str | Path, descriptors_file: str | Path
 ) -> dict[str, np.ndarray]:
-    """Return what retrieval alone says of every test frame of a scene.
+    """Return the poses of every test frame of a scene from retrieval alone.
 
     Camera centres (N, 3) in metres and quaternions (N, 4): ``similar_t``, ``similar_q`` of
     ``most_similar``, ``affine_t``, ``affine_q`` of ``affine_combination``.
@@ -74,18 +74,19 @@ def affine_combination(
 ) -> np.ndarray:
     """Return the poses (G, 4, 4) that combine those of the most similar images.
 
-    With the weights of ``affine_weights`` (Torii, Sivic and Pajdla 2011; Sattler et al. 2019):
-    a sum of camera centres, and the rotation nearest to the sum of rotations.
+    They are the weighted sum of camera centres, and the rotation nearest to the weighted sum of
+    rotations, with the weights of ``affine_weights`` (Torii, Sivic and Pajdla 2011; Sattler et al.
+    2019).
 
     Args:
         queries: (G, D) unit descriptors.
         database: (M, D) unit descriptors.
-        ranking: (G, K) indices; the first ``COMBINED`` count, or all where they are fewer.
+        ranking: (G, K) indices; the first ``COMBINED`` count, or all if there are fewer.
         database_poses: (M, 4, 4) ``world_from_cam``.
         ridge: see ``affine_weights``.
 
     Raises:
-        InputError: there is not one ranking, of at least one image, for each query.
+        InputError: not every query has one ranking of at least one image.
     """
     chosen = ranking[:, :COMBINED]
     weights = affine_weights(queries, database, chosen, ridge)
@@ -101,10 +102,10 @@ def affine_combination(
 def affine_weights(
     queries: Descriptors, database: Descriptors, chosen: np.ndarray, ridge: float
 ) -> np.ndarray:
-    """Return weights (G, k), each row of sum 1, that best rebuild queries from database images.
+    """Return weights (G, k) that best approximate queries by database descriptors; rows sum to 1.
 
-    The least squared length of (query - sum of weights x descriptors), plus ``ridge`` times that
-    of the weights, which keeps them small where descriptors are nearly dependent.
+    They minimise |query - sum of weights x descriptors|^2 + ``ridge`` |weights|^2. The ridge keeps
+    weights small if descriptors are nearly dependent.
 
     Args:
         queries: (G, D) descriptors.
@@ -113,13 +114,13 @@ def affine_weights(
         ridge: above 0.
 
     Raises:
-        InputError: there is not one row of ``chosen``, with at least one image, for each query.
+        InputError: not every query has one row of ``chosen``, of at least one image.
     """
     count, size = chosen.shape
     if count != len(queries) or size == 0:
         raise InputError(
             f"got {count} rankings of {size} images for {len(queries)} query descriptors, expected "
-            "one for each, of at least one image; rank the frames again"
+            "one ranking for each, of at least one image; rank the frames again"
         )
     # Stationary points of the Lagrangian: (gram + ridge) weights + multiplier = product, sum 1.
     system = np.ones((count, size + 1, size + 1))
@@ -136,10 +137,10 @@ def affine_weights(
 def _inner_products(
     queries: np.ndarray, database: Descriptors, chosen: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the products of chosen images (n, k, k), and of these with the queries (n, k)."""
+    """Return inner products of chosen images (n, k, k), and of these with the queries (n, k)."""
     needed, local = np.unique(chosen, return_inverse=True)
     local = local.reshape(chosen.shape)
-    # One read a row: h5py takes increasing indices at once too, but far more slowly.
+    # One read per row: h5py can take all (increasing) indices at once, but far more slowly.
     rows = np.stack([database[index] for index in needed.tolist()])
     gram, product = rows @ rows.T, queries @ rows.T
     return gram[local[:, :, None], local[:, None, :]], np.take_along_axis(product, local, axis=1)
