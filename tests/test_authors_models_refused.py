@@ -64,7 +64,7 @@ def test_incomplete_checkpoints_are_refused_with_keys_and_shapes(tmp_path):
 def test_keys_that_are_no_text_are_refused(tmp_path, key):
     checkpoint = write_checkpoint(tmp_path / "a.pth", {**tiny_state(), key: torch.zeros(1)})
     with pytest.raises(
-        InputError, match=r"a\.pth: holds the weights of another network .*\n  unexpected "
+        InputError, match=r"a\.pth: holds weights that do not fit .*\n  unexpected "
     ):
         import_model(checkpoint, tmp_path / "model.pt", TINY)
 
@@ -96,7 +96,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
         (lambda: {"state_dict": {"pool.centroids": torch.zeros(64, 512)}}, "holds state_dict, exp"),
         (
             lambda: {"model_state_dict": {"fc.weight": torch.zeros(1)}},
-            "holds the weights of another",
+            "holds weights that do not fit",
         ),
         (lambda: {"model_state_dict": torch.zeros(3)}, "expected model_state_dict among them, as"),
         (lambda: [torch.zeros(3)], "holds a list, expected a dict of tensors"),

@@ -84,6 +84,8 @@ def test_a_single_query_has_no_foreign_neighbours(tiny_scene, tmp_path):
 def test_no_query_or_one_neighbour_has_no_context(tiny_scene, tmp_path, queries, neighbours):
     graphs = tmp_path / "graphs.h5"
     write_graphs(graphs, queries, neighbours)
-    message = f"graphs.h5: has {queries} test queries of {neighbours} neighbours, expected at least"
+    message = (
+        f"graphs.h5: has {queries} test queries with {neighbours} neighbours, expected at least"
+    )
     with pytest.raises(InputError, match=message):
         medians(tmp_path, tiny_scene._replace(graphs=graphs))

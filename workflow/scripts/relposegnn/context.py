@@ -1,8 +1,8 @@
-"""Does the graph carry anything? What the other images of a graph change in an estimate.
+"""Does message passing help? How the other images of a graph change an estimate.
 
-A query's pose by the edge from its best-ranked neighbour, three times: with its own other
-neighbours, alone with that neighbour, and with the other neighbours of another query. Where all
-three are equally good, messages bring nothing to this edge.
+A query's pose is estimated by the edge from its best-ranked neighbour three times: with its own
+other neighbours, with none, and with those of another query. If all three are equally good,
+messages bring nothing to this edge.
 """
 
 import logging
@@ -41,21 +41,21 @@ def measure_context(
 ) -> None:
     """Write the errors of every test query of a scene with its own, no and foreign neighbours.
 
-    The file is as one of scores, with the estimators ``OWN``, ``ALONE`` and ``FOREIGN``, the last
-    of which a scene with a single query lacks. A query whose graph has no edge from its best-ranked
-    neighbour, as k nearest edges may leave it out, is a failed one.
+    The file is like one of scores, with the estimators ``OWN``, ``ALONE`` and ``FOREIGN``, the last
+    only if the scene has several queries. A query fails if its graph has no edge from its
+    best-ranked neighbour, since it is not among the k nearest.
 
     Raises:
-        InputError: the scene has no test query, or fewer than two neighbours a graph, or its files
-            do not fit the model.
+        InputError: the scene has no test query, or fewer than two neighbours per graph, or its
+            files do not fit the model.
     """
     model = load_model(model_file).to(device, memory_format=torch.channels_last)
     with Frames(scene.frames, scene.camera) as frames:
         query, neighbours = read_graphs(scene.graphs, "test", frames)
         if len(query) < 1 or neighbours.shape[1] < 2:
             raise InputError(
-                f"{scene.graphs}: has {len(query)} test queries of {neighbours.shape[1]} "
-                "neighbours, expected at least one query, of two neighbours; name queries, or set "
+                f"{scene.graphs}: has {len(query)} test queries with {neighbours.shape[1]} "
+                "neighbours, expected at least one query with two neighbours; add queries, or set "
                 "frames.held_out"
             )
         draw = numpy_generator(0, "foreign neighbours", frames.scene)
@@ -64,7 +64,7 @@ def measure_context(
         seen = images.of_frames("test", query)
 
         def errors(context: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            """Return errors of the first edges (N,) in graphs of some neighbours (N, k)."""
+            """Return errors (N,) by the first neighbour's edge in graphs with neighbours (N, k)."""
             candidates = estimate_candidates(images, seen, context, settings.both_directions)
             return first_neighbour_errors(candidates, truth)
 
@@ -84,10 +84,10 @@ def measure_context(
 
 
 def foreign_neighbours(neighbours: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Return graphs (G, k) that keep their first neighbour, the others being of another query.
+    """Return graphs (G, k) that keep their first neighbour and get the others of another query.
 
-    Of another query drawn at random, among those that share no image with the graph; where all
-    do, among those that share the fewest.
+    That query is drawn at random among those whose other neighbours share the fewest images with
+    the graph, usually none.
 
     Args:
         neighbours: (G, k) of G queries, G >= 2.
@@ -107,7 +107,7 @@ def first_neighbour_errors(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the errors (G,) in metres and degrees of the edges from the graphs' first neighbours.
 
-    Infinite where there is no such edge, or it failed.
+    Infinite if there is no such edge, or its estimate failed.
 
     Args:
         candidates: of G queries.
@@ -126,7 +126,7 @@ def first_neighbour_errors(
 
 @contextmanager
 def _all_edges(model: PoseNetwork) -> Iterator[None]:
-    """Let a network see all edges, not the k nearest, of which a graph of two nodes has one."""
+    """Let a network use all edges: a graph of two nodes has no k nearest neighbours."""
     settings = model.settings
     model.settings = replace(settings, knn=0)
     yield

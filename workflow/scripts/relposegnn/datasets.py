@@ -1,4 +1,4 @@
-"""Graphs and frames as a PyTorch Geometric dataset, and what a training reads of it."""
+"""Graphs and frames as a PyTorch Geometric dataset, and batches of them for training."""
 
 import hashlib
 import logging
@@ -34,26 +34,26 @@ class GraphDataset(Dataset):
     """The retrieval graphs of one part of one scene, with images and poses.
 
     An item is a ``Data`` of n = 1 + k nodes, the query first:
-        images (n, 3, H, W) uint8, as packed; or, where there is a features file,
+        images (n, 3, H, W) uint8, as packed; or, with a features file,
         fine, coarse (n, C, h, w) float32, scales (n, 2), see ``match_fields.Views``;
-        relative (n, n, 6) float32: relative pose of the edge s -> t in [s, t], metres and half
+        relative (n, n, 6) float32: [s, t] is the relative pose of the edge s -> t, metres and half
             radians;
         edge_index (2, n (n - 1)), fully connected;
         mean, deviation (1, 3): channel statistics of the scene, see ``normalise_images``.
     """
 
     def __init__(self, scene: SceneFiles, part: str, pose: str, positions: str = IMAGE) -> None:
-        """Read indices and poses; images or maps are read when asked for.
+        """Read indices and poses; images or maps are read on demand.
 
         Args:
             scene: its files; those of retrieval are not read.
             part: of its graphs, see ``graphs.read_graphs``.
             pose: kind of the relative poses, see ``relative_poses``.
-            positions: what those in match fields are, see ``positions``.
+            positions: kind of the positions in match fields, see ``positions``.
         """
         super().__init__()
         self.graphs_file, self.pose = Path(scene.graphs), pose
-        self.split = split_of(part)  # that the queries count in
+        self.split = split_of(part)  # of the queries
         self.frames = Frames(scene.frames, scene.camera)
         self.scene_from_world = scene_from_world(pose, self.frames.poses("train"))
         self.features = FeatureMaps(scene.features) if scene.features else None
@@ -70,22 +70,21 @@ class GraphDataset(Dataset):
         self._shuffle: tuple[int, int] | None = None
 
     def shuffle_neighbours(self, seed: int, epoch: int) -> None:
-        """Put the neighbours of every graph into a random order, of this epoch.
+        """Put the neighbours of every graph into a random order that depends on the epoch.
 
-        Takes effect in the loader's workers when they start, so with each new iteration.
+        Workers of a loader take it over when they start, that is with each new iteration.
         """
         self._shuffle = (seed, epoch)
 
     @property
     def maps(self) -> dict[str, Any] | None:
-        """Return channels and grid of the images' maps; None where there are none."""
+        """Return channels and grid of the images' maps; None without a features file."""
         return self.features and {"channels": self.features.channels, "grid": self.features.grid}
 
     def fingerprint(self) -> str:
-        """Return a hash of what the graphs hold, for recognising a training's data.
+        """Return a hash of the graphs and poses, by which a training's data are recognised.
 
-        Images enter by their names, how they were packed, the sizes of their files, and channel
-        statistics.
+        Of images, it covers names, packing, file sizes and channel statistics.
         """
         told = self.frames.names(self.split), self.split, self.frames.packed_from()
         digest = hashlib.sha256(repr(told).encode())
@@ -125,7 +124,7 @@ class GraphDataset(Dataset):
         )
 
     def _seen(self, query: int, neighbours: np.ndarray) -> dict[str, torch.Tensor]:
-        """Return what the network sees of a graph's images."""
+        """Return the network's input for a graph's images."""
         if self.features is None:
             images = (
                 self.frames.images(self.split, [query]),
@@ -150,11 +149,11 @@ def read_training_graphs(
 ) -> tuple[ConcatDataset, ConcatDataset]:
     """Return training and validation graphs of scenes, by name.
 
-    ``pose`` and ``positions`` are as ``GraphDataset`` takes them.
+    ``pose`` and ``positions`` are those of ``GraphDataset``.
 
     Raises:
-        InputError: a scene has no training graphs, scenes have images of different sizes, or a
-            focal length that rays need is unknown.
+        InputError: a scene has no training graphs, scenes have images or features of different
+            shapes, or a focal length that rays need is unknown.
     """
     datasets, validation = (
         [GraphDataset(files, part, pose, positions) for files in scenes.values()]
@@ -163,22 +162,21 @@ def read_training_graphs(
     for dataset in datasets:
         if len(dataset) == 0:
             raise InputError(
-                f"{dataset.graphs_file}: has no training graphs, expected at least one; graphs "
-                "that were imported need their training part too, or take this scene out of the "
-                "scenes to train on"
+                f"{dataset.graphs_file}: has no training graphs, expected at least one; import the "
+                "training part of the graphs too, or do not train on this scene"
             )
     shapes = {dataset.frames.path: dataset.frames.image_shape for dataset in datasets}
     if len(set(shapes.values())) > 1:
         listed = ", ".join(f"{path} {w}x{h}" for path, (h, w) in shapes.items())
         raise InputError(
-            f"scenes of different image sizes cannot share a batch: {listed}; train them in "
-            "runs of their own (experiments: [single_scene])"
+            f"scenes of different image sizes cannot share a batch: {listed}; train on each of "
+            "them alone (experiments: [single_scene])"
         )
     if len({repr(dataset.maps) for dataset in datasets}) > 1:
         listed = ", ".join(f"{each.graphs_file} {each.maps}" for each in datasets)
         raise InputError(
-            f"scenes whose features have different shapes cannot share a batch: {listed}; train "
-            "them in runs of their own (experiments: [single_scene])"
+            f"scenes whose features have different shapes cannot share a batch: {listed}; train on "
+            "each of them alone (experiments: [single_scene])"
         )
     return ConcatDataset(datasets), ConcatDataset(validation)
 
@@ -186,7 +184,7 @@ def read_training_graphs(
 def shuffled_batches(
     graphs: ConcatDataset, settings: TrainingSettings, device: torch.device, seed: int, epoch: int
 ) -> DataLoader:
-    """Return the batches of one epoch: graphs in random order, and their neighbours too."""
+    """Return the batches of one epoch: graphs in random order, neighbours too."""
     for dataset in graphs.datasets:
         dataset.shuffle_neighbours(seed, 0 if settings.shuffle_once else epoch)
     order = torch_generator(seed, "order", str(epoch))
@@ -194,10 +192,11 @@ def shuffled_batches(
 
 
 def reading_processes(graphs: ConcatDataset | GraphDataset, size: int) -> int:
-    """Return how many processes read batches of ``size`` graphs, beside the one that computes.
+    """Return how many processes read batches of ``size`` graphs, besides the one that computes.
 
-    One for each further thread of torch's, and no more than shared memory has room for: each keeps
-    three batches there, two that are ready and one that it fills. A container may have 64 MB of it.
+    One for each thread of torch's but one, and no more than shared memory has room for: each
+    process keeps three batches there, two ready ones and one that it is filling. A container may
+    have only 64 MB of it.
     """
     wanted = min(torch.get_num_threads() - 1, len(graphs))
     if wanted < 1 or not SHARED_MEMORY.is_dir():
@@ -208,8 +207,8 @@ def reading_processes(graphs: ConcatDataset | GraphDataset, size: int) -> int:
     fitting = min(wanted, free // each)
     if fitting < wanted:
         logger.warning(
-            "%s: has %d MB free, expected %d MB for %d processes that read graphs; there will be "
-            "%d, which may be slower. Give the container more (docker run --shm-size=8g)",
+            "%s: has %d MB free, expected %d MB for %d processes that read graphs; only %d are "
+            "started, which may be slower. Give the container more (docker run --shm-size=8g)",
             *(SHARED_MEMORY, free // 10**6, wanted * each // 10**6, wanted, fitting),
         )
     return fitting
@@ -222,13 +221,13 @@ def batches(
     order: torch.Generator | None = None,
     drop_last: bool = False,
 ) -> DataLoader:
-    """Return batches of ``size`` graphs, in an order drawn from a generator where one is given.
+    """Return batches of ``size`` graphs, in an order drawn from the generator, if one is given.
 
-    The last batch may be shorter, or else is dropped. Of several processes, each gets its part of
-    them, see ``split_batches``.
+    The last batch may be shorter, unless ``drop_last`` drops it. Each of several processes gets its
+    part of each batch, see ``split_batches``.
 
-    Of the threads that torch may use, a GPU leaves all but one to processes that read graphs, see
-    ``reading_processes``. On a CPU the network needs them all.
+    With a GPU, all but one of torch's threads are replaced by processes that read graphs, see
+    ``reading_processes``. On a CPU, the network needs all threads.
     """
     gpu = device.type == "cuda"
     workers = reading_processes(graphs, size) if gpu else 0

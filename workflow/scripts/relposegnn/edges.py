@@ -1,4 +1,4 @@
-"""The edges of graphs: complete, chosen by nearness in feature space, dropped in training.
+"""The edges of graphs: complete, nearest in feature space, and edge dropout in training.
 
 Dimensions in tensor names: N nodes of all graphs, C feature width, B graphs, M most nodes of one.
 """
@@ -14,8 +14,8 @@ from .split_batches import drawn_for_rows
 def complete_edges(nodes: int) -> np.ndarray:
     """Return both directions of every pair of ``nodes`` nodes as edges (2, n (n - 1)).
 
-    In the order of the published graphs: pairs (i, i + d) by d, then by i; then all reversed. The
-    first edge into node 0 comes from node 1, the best-ranked neighbour.
+    The order is that of the published graphs: pairs (i, i + d) by d, then by i; then all reversed.
+    The first edge into node 0 comes from node 1, the best-ranked neighbour.
     """
     source = np.concatenate([np.arange(nodes - d) for d in range(1, nodes)])
     target = np.concatenate([np.arange(d, nodes) for d in range(1, nodes)])
@@ -24,12 +24,13 @@ def complete_edges(nodes: int) -> np.ndarray:
 
 
 def nearest_edges(features_NC: Tensor, graph_N: Tensor, k: int) -> Tensor:
-    """Return the edges (2, N k) to each node from its k nearest in its graph.
+    """Return the edges (2, N k) to each node from its k nearest nodes in its graph.
 
-    By Euclidean distance in feature space, without self-loops, ordered by target, then distance.
+    Distances are Euclidean in feature space. There are no self-loops. Edges are ordered by target,
+    then by distance.
 
     Raises:
-        InputError: a graph has no more than k nodes.
+        InputError: a graph has k nodes or fewer.
     """
     from torch_geometric.utils import to_dense_batch  # it takes as long to load as torch
 
@@ -54,7 +55,7 @@ def nearest_edges(features_NC: Tensor, graph_N: Tensor, k: int) -> Tensor:
 def drop_edge_pairs(
     edge_index: Tensor, graph_N: Tensor, probability: float, generator: torch.Generator | None
 ) -> Tensor:
-    """Return ``edge_index`` without some pairs of nodes, both directions of each.
+    """Return ``edge_index`` without both directions of some pairs of nodes.
 
     Each pair is dropped with ``probability``; one pair of every graph always stays.
     """

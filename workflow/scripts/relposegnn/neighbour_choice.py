@@ -1,4 +1,4 @@
-"""Choice of a query's neighbours among the database images, by default strided along its ranking.
+"""Choice of a query's neighbours among the database images, strided along its ranking by default.
 
 Dimensions: N queries, K images in a ranking, k neighbours.
 """
@@ -20,9 +20,9 @@ class SamplingSettings:
         selection: ``strided``: by ``subsample_ranking``, best-ranked first, as published.
             ``random``: any database images, in random order. ``sequential``: the best-ranked image
             and those that follow it in its sequence. The last two are ablations.
-        stride: of ``strided`` alone.
-        drop_probability: of ``strided`` alone.
-        seed: of ``strided`` and ``random``.
+        stride: only for ``strided``.
+        drop_probability: only for ``strided``.
+        seed: for ``strided`` and ``random``.
     """
 
     neighbours: int
@@ -43,10 +43,10 @@ def choose_neighbours(
 
     Args:
         ranked: (N, K) database images of each query, best first.
-        database: names of the database images; anything as long where no sequence is chosen.
-        settings: how they are chosen.
+        database: names of the database images; only ``sequential`` looks at them.
+        settings: how neighbours are chosen.
         generator: of the draws, query by query.
-        within: query i is database image i, which its graph leaves out.
+        within: query i is database image i and must not be its own neighbour.
 
     Raises:
         InputError: a sequence has too few frames, or the selection is unknown.
@@ -64,19 +64,19 @@ def choose_neighbours(
 
 
 def check_choice(settings: SamplingSettings, ranked: int, database: int, source: str) -> None:
-    """Refuse a ranking too short, or a database too small, to choose a graph from.
+    """Check that a ranking is long enough, or a database large enough, to choose a graph from.
 
     Args:
         settings: how neighbours are chosen.
         ranked: length of a ranking.
         database: images that may be a query's neighbours.
-        source: what the message starts with.
+        source: start of the message.
 
     Raises:
-        InputError: there are fewer than the neighbours of a graph.
+        InputError: there are fewer images than neighbours in a graph.
     """
     found = ranked if settings.selection == "strided" else database
-    unranked = settings.selection == "sequential" and ranked < 1  # it begins at the first
+    unranked = settings.selection == "sequential" and ranked < 1  # it starts at the best-ranked
     if found < settings.neighbours or unranked:
         found = 0 if unranked else found
         raise InputError(
@@ -92,8 +92,8 @@ def subsample_ranking(
     """Return the positions (k,) of one query's neighbours in its ranking, best first.
 
     Each entry of the ranking is dropped with ``drop_probability``; from a random offset in
-    [0, stride) every stride-th of the rest is taken until there are k. Where the ranking ends
-    before, the best entries not yet taken fill the graph, and the second value is True.
+    [0, stride) on, every stride-th of the rest is taken until there are k. If the ranking ends
+    before, the best entries not taken yet fill the graph, and the second value is True.
     """
     kept = np.flatnonzero(generator.random(ranking_length) >= settings.drop_probability)
     offset = generator.integers(settings.stride)
@@ -119,9 +119,10 @@ def strided_neighbours(
 def mix_nearest(
     neighbours: np.ndarray, ranked: np.ndarray, share: float, generator: np.random.Generator
 ) -> np.ndarray:
-    """Give a share of the graphs the first k of their rankings (N, K); return which ones (N,) bool.
+    """Replace the neighbours of a random share of the graphs by the k best-ranked images.
 
-    ``neighbours`` (N, k) are changed in place.
+    ``neighbours`` (N, k) are changed in place; ``ranked`` (N, K) are the rankings. Return which
+    graphs (N,) bool were changed.
     """
     nearest = generator.random(len(ranked)) < share
     neighbours[nearest] = ranked[nearest, : neighbours.shape[1]]
@@ -133,7 +134,7 @@ def random_neighbours(
 ) -> np.ndarray:
     """Return ``count`` distinct database indices (N, k) for each of N queries, in random order.
 
-    Where the queries are ``within`` the database, query i being frame i, none is its own neighbour.
+    If the queries are ``within`` the database, query i is frame i and not its own neighbour.
     """
     others = database - 1 if within else database
     chosen = [generator.choice(others, count, replace=False) for _ in range(queries)]
@@ -146,14 +147,14 @@ def sequential_neighbours(
 ) -> np.ndarray:
     """Return each query's best-ranked image and those that follow it in its sequence, (N, k).
 
-    A sequence is what the names share up to their last slash, in the order of the database. Where
-    it ends, the frames before the best-ranked one follow, nearest first.
+    Images of a sequence have the same name up to the last slash; they are in the order of the
+    database. After its end, the frames before the best-ranked one follow, nearest first.
 
     Args:
         best: (N,) the best-ranked database image of each query.
         names: of the database images.
         count: k.
-        within: query i is database image i, which its graph leaves out.
+        within: query i is database image i and must not be its own neighbour.
 
     Raises:
         InputError: a sequence has too few frames.

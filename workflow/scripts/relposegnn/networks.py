@@ -1,4 +1,4 @@
-"""Either kind of network, by its settings."""
+"""Construction of either kind of network from its settings."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +19,9 @@ def build_network(
 
     Args:
         settings: of the network.
-        maps: what a network with match fields sees of images: ``channels`` and ``grid``.
-        backbone_weights: torchvision's ImageNet weights that pooled edges' encoder starts from.
+        maps: ``channels`` and ``grid`` of the maps that a network with match fields takes.
+        backbone_weights: torchvision's ImageNet weights, from which the encoder of pooled edges
+            starts.
 
     Raises:
         InputError: the kind of edges is unknown, match fields have no maps, or the weights cannot
@@ -35,7 +36,7 @@ def build_network(
 
 
 def network_of(settings: ModelSettings, maps: Mapping[str, Any] | None) -> PoseNetwork:
-    """Return the network of some settings as ``build_network``, with torch's own random weights."""
+    """Return the network of some settings, with torch's default random weights."""
     if settings.edges == POOLED:
         from .published_network import RelPoseGNN  # torchvision takes as long to load as torch
 
@@ -44,7 +45,7 @@ def network_of(settings: ModelSettings, maps: Mapping[str, Any] | None) -> PoseN
         raise InputError(f"model.edges: got {settings.edges!r}, expected {POOLED} or {MATCH_FIELD}")
     if maps is None:
         raise InputError(
-            "model.edges is match_field, but there are no features of the images; expected a "
-            "features file of each scene"
+            "model.edges is match_field, but there are no features of the images, expected a "
+            "features file of each scene; make it with the target features"
         )
     return MatchFieldGNN(settings, maps["channels"], tuple(maps["grid"]))

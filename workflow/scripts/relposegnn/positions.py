@@ -1,8 +1,8 @@
-"""Where the cells of images lie: in the image, or in rays, by the focal lengths of cameras.
+"""Positions of the cells of images: in the image, or as rays, by the focal lengths of cameras.
 
-Positions of cells are in half widths of an image (``match_fields.cell_positions``). Multiplied by
-the scales of this module they are the x/z and y/z of rays, which cameras of any field of view have
-in common, in a unit by which nothing changes for a focal length of 585 pixels at 640 x 480.
+Positions of cells are in half widths of an image (``match_fields.cell_positions``). The scales of
+this module turn them into the x/z and y/z of rays, which do not depend on a camera's field of view.
+The unit is chosen so that for a focal length of 585 pixels at 640 x 480 nothing changes.
 """
 
 import numpy as np
@@ -12,8 +12,8 @@ from torch import Tensor
 from .frames import Frames
 from .runtime import InputError
 
-IMAGE, RAYS = "image", "rays"  # what positions are
-REFERENCE = 585 / 640  # focal length, in longer sides of the image, whose rays are half widths
+IMAGE, RAYS = "image", "rays"  # kinds of positions
+REFERENCE = 585 / 640  # focal length, in longer sides of the image, for which scales are 1
 
 
 def frame_scales(positions: str, frames: Frames, split: str, grid: tuple[int, int]) -> Tensor:
@@ -27,7 +27,7 @@ def frame_scales(positions: str, frames: Frames, split: str, grid: tuple[int, in
     if positions == RAYS and unknown:
         raise InputError(
             f"{frames.path}: the focal length of {unknown} of {len(focal_lengths)} {split} frames "
-            "is unknown, but the network sees rays (model.positions: rays); give it in "
+            "is unknown, expected that of all, since model.positions is rays; give it in "
             f"frames.focal_lengths.{frames.scene}, or train a network with model.positions: image"
         )
     return image_scales(positions, focal_lengths, frames.image_shape, grid)
@@ -36,13 +36,13 @@ def frame_scales(positions: str, frames: Frames, split: str, grid: tuple[int, in
 def image_scales(
     positions: str, focal_lengths: np.ndarray, image_shape: tuple[int, int], grid: tuple[int, int]
 ) -> Tensor:
-    """Return what positions (x, y) in images are multiplied by (n, 2), float32.
+    """Return the factors (n, 2), float32, of positions (x, y) in images.
 
     Args:
-        positions: ``image``: by 1; ``rays``: by what makes them rays.
+        positions: ``image``: factors are 1; ``rays``: factors turn positions into rays.
         focal_lengths: (n) in longer sides of the image.
         image_shape: (H, W) of the images, in pixels.
-        grid: (h, w) cells of an image, whose proportions are only nearly those of the image.
+        grid: (h, w) cells of an image, whose aspect ratio is only about that of the image.
 
     Raises:
         InputError: ``positions`` is neither.

@@ -1,6 +1,6 @@
-"""Work in several processes, one for each GPU, which torch's elastic launcher (torchrun) starts.
+"""Work in several processes, one per GPU, which torch's elastic launcher (torchrun) starts.
 
-One process, the usual case, is the calling one: nothing is started, and no group is joined.
+A single process, the usual case, is the calling one: none is started, and no group is joined.
 """
 
 import logging
@@ -20,8 +20,8 @@ from .runtime import DEVICE_VARIABLE, InputError, enter_process, select_device
 logger = logging.getLogger(__name__)
 
 Work = Callable[..., None]  # takes the device
-# Seconds until a process ends by an error that torch also raises when another process has gone,
-# which is to be noticed first.
+# Seconds that a process waits before it ends by an error that torch also raises when another
+# process has died, so that the other one is reported first.
 PATIENCE = 3
 
 
@@ -30,13 +30,13 @@ def run_in_processes(count: int, threads: int, log_file: str | Path, work: Work)
 
     Args:
         count: of processes (0: one) and GPUs; with RELPOSEGNN_DEVICE=cpu all use the CPU.
-        threads: that the CPU may use, of all processes together.
-        log_file: of the step. The first process logs to it, and each that fails.
-        work: plain functions and arguments: more processes than one unpickle it.
+        threads: of all processes together, on the CPU.
+        log_file: of the step. The first process logs to it, and each one that fails.
+        work: a function that can be pickled, since several processes unpickle it.
 
     Raises:
         InputError: there are fewer GPUs, or ``work`` raised it.
-        RuntimeError: a process failed otherwise. The others are ended.
+        RuntimeError: a process failed in another way. The others are ended.
     """
     if count <= 1:
         work(device=select_device(threads=threads))
@@ -70,7 +70,7 @@ def run_in_processes(count: int, threads: int, log_file: str | Path, work: Work)
 def process_group(device: torch.device) -> Iterator[None]:
     """Join the processes that torchrun started with this one, if it did; leave them at the end.
 
-    ``device`` is ``cuda`` without a number, which becomes the GPU of this process, or ``cpu``.
+    ``device`` is ``cpu``, or ``cuda`` without a number, which then means the GPU of this process.
     """
     if not distributed.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
         yield
@@ -79,7 +79,7 @@ def process_group(device: torch.device) -> Iterator[None]:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group()  # gloo for what is on the CPU, nccl for what is on GPUs
     yield
-    # Not where it fails: the others would, by that, before this process has ended and said why.
+    # Not after a failure: the others would fail in turn before this process has said why.
     distributed.destroy_process_group()
 
 
@@ -94,7 +94,7 @@ def process_index() -> int:
 
 
 def _work_in_group(threads: int, log_file: str | Path, work: Work) -> None:
-    """Be one of the processes."""
+    """Do the work of one of the processes."""
     first = os.environ["RANK"] == "0"
     enter_process(log_file, logging.INFO if first else logging.ERROR)
     device = select_device(threads=threads)
@@ -102,7 +102,7 @@ def _work_in_group(threads: int, log_file: str | Path, work: Work) -> None:
         with logging_redirect_tqdm(), process_group(device):
             work(device=device)
     except InputError:
-        raise  # all raise the same; told once, by the process that started them
+        raise  # the same in all; reported once, by the process that started them
     except Exception as error:
         logger.exception("process %d failed", int(os.environ["RANK"]) + 1)
         if isinstance(error, RuntimeError):
@@ -111,10 +111,10 @@ def _work_in_group(threads: int, log_file: str | Path, work: Work) -> None:
 
 
 def _check_gpus(count: int) -> None:
-    """Refuse more processes than GPUs, unless they were sent to the CPU.
+    """Check that each process has a GPU, or that all use the CPU.
 
     Raises:
-        InputError: as said.
+        InputError: there are fewer GPUs than processes.
     """
     name = os.environ.get(DEVICE_VARIABLE) or "auto"
     found = torch.cuda.device_count()

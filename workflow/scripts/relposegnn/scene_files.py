@@ -1,4 +1,4 @@
-"""The files of a scene that a network is trained with, or that its queries are localised with."""
+"""The files of a scene that training and localisation read."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,11 +10,11 @@ class SceneFiles(NamedTuple):
 
     Attributes:
         frames: images and poses.
-        graphs: of the queries; None where what is done needs none.
-        features: where the model's edges are match fields; None elsewhere.
-        retrieval: neighbours and descriptors, for the yardsticks; none: without these.
-        camera: where the model sees rays; None elsewhere.
-        trained: graphs that the model was trained on here, where those of the queries are others.
+        graphs: of the queries; None if none are needed.
+        features: only for models whose edges are match fields.
+        retrieval: neighbours and descriptors, for the yardsticks; empty: no yardsticks.
+        camera: only for models whose positions are rays.
+        trained: graphs of this scene that the model was trained on, if not the same as ``graphs``.
     """
 
     frames: str | Path
@@ -26,9 +26,9 @@ class SceneFiles(NamedTuple):
 
     @classmethod
     def of_job(cls, inputs: Mapping[str, Any]) -> "SceneFiles":
-        """Return the files among a job's inputs, by their names in a rule.
+        """Return the files from a job's inputs, by their names in a rule.
 
-        What a network may not need is there a list of one file or none; retrieval is a list.
+        Files that not every network needs are lists of one file or none; ``retrieval`` is a list.
         """
         single = {"features", "camera", "trained"} & {*inputs.keys()}
         optional = {name: next(iter(inputs[name]), None) for name in single}

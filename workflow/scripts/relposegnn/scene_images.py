@@ -1,4 +1,4 @@
-"""What a network sees of a scene: features by its own encoder, or stored maps of a frozen one."""
+"""A network's input for the images of a scene: its own encoder's features, or stored maps."""
 
 import math
 from collections.abc import Sequence
@@ -22,18 +22,19 @@ from .runtime import InputError
 from .storage import StoredFrames
 from .stored_maps import CellsOfRows, StoredMaps, one_by_one
 
-# Images are encoded so many pixels at once: on a CPU as many as its caches like, 4 published ones.
+# Pixels of the images encoded at once; on a CPU, few enough for its caches: 4 published images.
 PIXELS_PER_PASS_CPU = 350_000
 PIXELS_PER_PASS_GPU = 5_600_000
 ENCODED = "encoded"  # a map's group: ``train`` (M, C) float32, features of images by the network
 
 
 class SceneImages:
-    """How a network sees the images of a scene: through its encoder, or as stored maps.
+    """The images of a scene as input of a network: through its encoder, or as stored maps.
 
     Raises:
         InputError: a network with match fields gets no features, or those of another encoder, of
-            another shape or of other frames; or it sees rays, and a focal length is unknown.
+            another shape or of other frames; or its positions are rays and a focal length is
+            unknown.
     """
 
     def __init__(
@@ -43,10 +44,10 @@ class SceneImages:
         features_file: str | Path | None,
         kept: int = 0,
     ) -> None:
-        """Take the frames of the scene, and its features where the network wants them.
+        """Use the frames of a scene, and its features if the network needs them.
 
-        So many database images stay in memory as the network sees them, those used last: for
-        queries that come one at a time.
+        Features of the ``kept`` database images used last stay in memory, for queries that come one
+        at a time.
         """
         self.model, self.frames, self.features = model, frames, None
         self.device = next(model.parameters()).device
@@ -56,13 +57,13 @@ class SceneImages:
         self.scene_from_world = scene_from_world(model.settings.pose, frames.poses("train"))
         self._encoded: StoredFrames | None = None
         if model.settings.edges != MATCH_FIELD:
-            if features_file is not None:  # of a map, which has no images to encode
+            if features_file is not None:  # a map file, which has no images to encode
                 self._encoded = StoredFrames(features_file, ENCODED)
             return
         if features_file is None:
             raise InputError(
-                f"{frames.path}: the model's edges are match fields, expected a features file of "
-                "this scene too; make it with the target features"
+                f"{frames.path}: got no features file of this scene, expected one, since the "
+                "model's edges are match fields; make it with the target features"
             )
         self.features = FeatureMaps(features_file)
         self.features.check_frames(frames)
@@ -71,23 +72,23 @@ class SceneImages:
         if found != expected:
             raise InputError(
                 f"{features_file}: encoder, channels and grid are {found}, expected {expected} as "
-                "in the training of the model; make the features again, or train it anew"
+                "in the training of the model; make the features again, or train again"
             )
         self._scales("train")  # may raise
 
     @property
     def size(self) -> tuple[int, int]:
-        """Return (width, height) in pixels of the images that the network or its encoder sees."""
+        """Return (width, height) in pixels of the images that are encoded."""
         return self.features.image_size if self.features else self.frames.image_shape[::-1]
 
     @property
     def at_once(self) -> int:
-        """Return how many images are encoded at once, where the model is."""
+        """Return how many images are encoded at once on the model's device."""
         pixels = PIXELS_PER_PASS_CPU if self.device.type == "cpu" else PIXELS_PER_PASS_GPU
         return max(1, pixels // math.prod(self.size))
 
     def of_frames(self, split: str, indices: np.ndarray) -> torch.Tensor | StoredMaps:
-        """Return what the network sees of some frames of a split, one after another."""
+        """Return the network's input for some frames of a split, in the order of ``indices``."""
         if self.features is not None:
             maps, scales = self.features.maps, self._scales(split)[indices]
             read = lambda rows: Views(*maps(split, indices[rows]), scales[rows])  # noqa: E731
@@ -99,7 +100,7 @@ class SceneImages:
         return torch.cat([self.encode(self.frames.images(split, part)) for part in parts])[row]
 
     def join(self, parts: Sequence[torch.Tensor | Views]) -> torch.Tensor | StoredMaps:
-        """Return what ``encode`` gave for some batches of images, one after another."""
+        """Return results of ``encode`` for several batches of images, concatenated."""
         if self.features is None:
             return torch.cat(parts)
         views = Views(*(torch.cat(each) for each in zip(*parts, strict=True)))
@@ -111,7 +112,7 @@ class SceneImages:
     ) -> torch.Tensor | Views:
         """Return features (n, C), or views, of images (n, H, W, 3) uint8.
 
-        ``focal_lengths`` (n), in longer sides of the images, are for networks that see rays.
+        ``focal_lengths`` (n), in longer sides of the images, are needed if positions are rays.
         """
         packed = torch.from_numpy(images).to(self.device)
         if self.features is not None:
@@ -123,7 +124,7 @@ class SceneImages:
             torch.tensor(each, dtype=torch.float32, device=self.device)[None]
             for each in (self.frames.mean, self.frames.variance)
         )
-        # Packed row by row of pixels: already what torch calls channels_last.
+        # Pixels are stored with their channels together, which torch calls channels_last.
         images = normalise_images(packed.permute(0, 3, 1, 2), mean, variance.sqrt())
         return self._own_encoder()(images)
 
@@ -135,22 +136,22 @@ class SceneImages:
         """Return the encoder that made the features.
 
         Raises:
-            InputError: it has other weights by now.
+            InputError: its weights have changed since.
         """
         encoder = load_encoder(self.features.encoder).to(self.device)
         if encoder.weights != self.features.made_by["weights"]:
             raise InputError(
-                f"{self.features.path}: was made with {self.features.made_by['weights']}, but the "
-                f"encoder has {encoder.weights} now; make the features again"
+                f"{self.features.path}: was made with {self.features.made_by['weights']}, expected "
+                f"{encoder.weights}, which the encoder has now; make the features again"
             )
         return encoder
 
     def graphs(
         self, queries: torch.Tensor | StoredMaps, neighbours: np.ndarray
     ) -> tuple[torch.Tensor | CellsOfRows, np.ndarray]:
-        """Return what ``relate_graphs`` takes: features by row, and the rows (G, n) of the nodes.
+        """Return arguments of ``relate_graphs``: features by row, and the rows (G, n) of nodes.
 
-        Each of the neighbours (G, k), indices of training frames, is encoded once.
+        Each distinct training frame among the neighbours (G, k) is encoded once.
         """
         distinct, row = np.unique(neighbours, return_inverse=True)
         nodes = np.arange(len(queries))[:, None], len(queries) + row.reshape(neighbours.shape)
@@ -165,7 +166,7 @@ class SceneImages:
 
     @torch.inference_mode()
     def _database(self, indices: np.ndarray) -> list[torch.Tensor] | list[Cells]:
-        """Return features or cells of database images, by distinct indices (n), one by one."""
+        """Return features or cells of database images by distinct indices (n), in a list."""
         if self._kept is not None:
             return [self._kept(index) for index in indices.tolist()]
         seen = self.of_frames("train", indices)

@@ -1,9 +1,9 @@
-"""Batches whose graphs are split over processes, with the mathematics of one process.
+"""Batches whose graphs are split over processes, with the same results as in one process.
 
-Each process takes an equal part of a batch's graphs. What is drawn at random is drawn for the whole
-batch, means are over all of its edges, batch norms over all of its images, and gradients are
-averaged, so that results differ from those of one process by rounding alone. A last batch that
-cannot be split evenly is computed whole by every process. With one process nothing changes.
+Each process takes an equal part of a batch's graphs. Random numbers are drawn for the whole batch,
+means are over all of its edges, batch norms over all of its images, and gradients are averaged, so
+that results differ from those of one process only by rounding. A last batch that cannot be split
+evenly is computed whole by every process. With one process nothing changes.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,14 +20,14 @@ if TYPE_CHECKING:  # it takes as long to load as torch, and poses are predicted 
     from torch_geometric.data import Batch
     from torch_geometric.loader import DataLoader
 
-_split = False  # whether the batch at work is split
+_split = False  # whether the current batch is split
 
 
 class PartSampler(Sampler):
-    """The part of each batch that this process takes: rows of the dataset."""
+    """The part of each batch that this process takes, as indices into the dataset."""
 
     def __init__(self, batches: BatchSampler) -> None:
-        """Split ``batches``, which are the same in all processes."""
+        """Split ``batches``, which have to be the same in all processes."""
         self.batches, self.batch_size = batches, batches.batch_size
 
     def __len__(self) -> int:
@@ -43,7 +43,7 @@ class PartSampler(Sampler):
 
 
 def in_parts(loader: "DataLoader") -> "Iterator[Batch]":
-    """Yield the batches of a loader; while the caller works on one, it is known to be split."""
+    """Yield the batches of a loader, and note whether the current one is split."""
     global _split
     if process_count() == 1:
         yield from loader
@@ -58,9 +58,9 @@ def in_parts(loader: "DataLoader") -> "Iterator[Batch]":
 
 
 def drawn_for_rows(draw: Callable[[int], Tensor], count: int) -> Tensor:
-    """Return what ``draw`` gives for ``count`` rows: of those that it gives for the whole batch.
+    """Return ``draw`` of ``count`` rows: this process's part of a draw for the whole batch.
 
-    Rows are in the order of the graphs, such as nodes, edges and pairs are.
+    Rows, for example nodes, edges or pairs, are in the order of the graphs.
     """
     if not _split:
         return draw(count)
@@ -69,7 +69,7 @@ def drawn_for_rows(draw: Callable[[int], Tensor], count: int) -> Tensor:
 
 
 def weighted_by_rows(means: tuple[Tensor, ...], count: int) -> tuple[Tensor, ...]:
-    """Return means over ``count`` rows, weighted: averaged over processes, the batch's means."""
+    """Return means over ``count`` rows, weighted so that their average over processes is right."""
     if not _split:
         return means
     _, total = _place(count)
@@ -86,20 +86,20 @@ def averaged(values: Tensor) -> Tensor:
 
 
 def with_averaged_gradients(learner: nn.Module) -> nn.Module:
-    """Return what to train a learner by: itself, or in several processes its gradients' average.
+    """Return the learner itself, or with several processes a wrapper that averages its gradients.
 
-    Called in all processes at once. Batch norms and dropouts see whole batches from then on.
+    To be called in all processes at once. Batch norms and dropouts then act on whole batches.
     """
     if process_count() == 1:
         return learner
     for module in learner.modules():
         module.__class__ = _OF_WHOLE_BATCHES.get(type(module), type(module))
-    # Not all parameters reach the loss: heads of absolute poses do not. Buffers are equal anyway.
+    # Heads of absolute poses do not reach the loss. Buffers are equal in all processes anyway.
     return DistributedDataParallel(learner, find_unused_parameters=True, broadcast_buffers=False)
 
 
 class _Average(torch.autograd.Function):
-    """The mean over processes, with its gradient: each process's loss depends on all of them."""
+    """The mean over processes, with its gradient: each process's loss depends on all values."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
@@ -113,10 +113,10 @@ class _Average(torch.autograd.Function):
 
 
 class _BatchNorm(nn.BatchNorm2d):
-    """Batch norm over the images of all processes; torch's SyncBatchNorm works on GPUs alone."""
+    """Batch norm over the images of all processes; torch's SyncBatchNorm works only on GPUs."""
 
     def forward(self, maps_NCHW: Tensor) -> Tensor:
-        """Return normalised maps; all processes have as many."""
+        """Return normalised maps; all processes have the same number of them."""
         if not (self.training and _split):
             return super().forward(maps_NCHW)
         own_variance_C, own_mean_C = torch.var_mean(maps_NCHW.float(), (0, 2, 3), correction=0)
@@ -129,7 +129,7 @@ class _BatchNorm(nn.BatchNorm2d):
         return normal.to(maps_NCHW.dtype)
 
     def _follow(self, mean_C: Tensor, variance_C: Tensor, count: int) -> None:
-        """Move the running statistics, of ``count`` values a process; the variance unbiased."""
+        """Update the running statistics by those of ``count`` values per process, unbiased."""
         count *= process_count()
         self.num_batches_tracked += 1
         self.running_mean.lerp_(mean_C, self.momentum)
@@ -137,7 +137,7 @@ class _BatchNorm(nn.BatchNorm2d):
 
 
 class _Dropout(nn.Dropout):
-    """Dropout of rows, drawn for those of all processes."""
+    """Dropout of rows, drawn for the rows of all processes together."""
 
     def forward(self, rows_RC: Tensor) -> Tensor:
         """Return the rows with some numbers zero and the others scaled."""
@@ -145,7 +145,7 @@ class _Dropout(nn.Dropout):
             return super().forward(rows_RC)
 
         def draw(count: int) -> Tensor:
-            """Return what dropout makes of ones, (count, C)."""
+            """Return factors (count, C): ones after dropout."""
             return super(_Dropout, self).forward(rows_RC.new_ones(count, rows_RC.shape[1]))
 
         return rows_RC * drawn_for_rows(draw, len(rows_RC))
@@ -155,7 +155,7 @@ _OF_WHOLE_BATCHES = {nn.BatchNorm2d: _BatchNorm, nn.Dropout: _Dropout}
 
 
 def _place(count: int) -> tuple[int, int]:
-    """Return which row of the whole batch this process's ``count`` rows begin with; all rows."""
+    """Return where this process's ``count`` rows start in the whole batch, and its row count."""
     counts = [torch.zeros(1, dtype=torch.long) for _ in range(process_count())]
     distributed.all_gather(counts, torch.tensor([count]))
     rows = [int(each) for each in counts]

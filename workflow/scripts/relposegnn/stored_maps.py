@@ -1,6 +1,6 @@
-"""Maps of images that are read, and made cells of, when a graph asks for them.
+"""Maps of images that are read, and turned into cells, when a graph needs them.
 
-Those of a whole scene do not fit into memory: 0.2 MB an image.
+Those of a whole scene do not fit into memory: they take 0.2 MB per image.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from .pose_network import PoseNetwork
 
 
 class StoredMaps(NamedTuple):
-    """Maps of some images, with their scales, read when they are asked for.
+    """Maps of some images, with their scales, read on demand.
 
     Attributes:
-        read: from rows (n) below ``count`` to the views of these images.
+        read: returns the views of the images of rows (n) below ``count``.
         count: of the images.
     """
 
@@ -30,9 +30,9 @@ class StoredMaps(NamedTuple):
 
 
 class CellsOfRows:
-    """Cells of images by row, queries first, computed from their maps when they are asked for.
+    """Cells of images by row, computed on demand from their maps: queries, then database images.
 
-    ``database`` returns the cells of rows of the database's.
+    ``database`` returns the cells of database images by their rows, from 0.
     """
 
     def __init__(
@@ -52,10 +52,10 @@ class CellsOfRows:
         views = self.queries.read(distinct[distinct < count])
         own = self.model.encode(Views(*(each.to(self.device) for each in views)))
         images = one_by_one(own) + self.database(distinct[distinct >= count] - count)
-        # Of a photo and its neighbours each array is copied once: 2 MB.
+        # Copies each array once: 2 MB for a photo and its neighbours.
         return Cells(*(torch.cat(each) for each in zip(*(images[i] for i in place), strict=True)))
 
 
 def one_by_one(cells: Cells) -> list[Cells]:
-    """Return the cells (1, ...) of each of N images; nothing is copied."""
+    """Return the cells (1, ...) of each of N images, without copying."""
     return [Cells(*each) for each in zip(*(part.split(1) for part in cells), strict=True)]

@@ -11,7 +11,7 @@ class TrainingSettings:
     batch_size: int
     learning_rate: float
     schedule: str
-    decay_epochs: int | None  # None where the schedule has no decays, and so below
+    decay_epochs: int | None  # None if the schedule has no decays, as below
     decay_factor: float | None
     weight_decay: float
     initial_s_t: float

@@ -1,4 +1,4 @@
-"""Reading files of ``torch.save`` and filling modules with what they hold.
+"""Reading files of ``torch.save``, and loading their weights into modules.
 
 ``torch.load`` runs with ``weights_only=True``: no file can run code.
 """
@@ -21,8 +21,8 @@ SHOWN_PROBLEMS = 20  # more are counted, not listed
 SHOWN_KEYS = 6
 FINGERPRINT_LENGTH = 16  # hexadecimal digits
 
-# Training scripts store scores and arrays of NumPy beside the weights; those of the time under the
-# names that NumPy 1 had for them. They hold plain numbers, so reading them is safe.
+# Training scripts store NumPy scalars and arrays beside the weights; older ones, under the names of
+# NumPy 1. They hold plain numbers, so reading them is safe.
 _SCALAR, _ARRAY = np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]
 NUMPY_VALUES = [
     *(_SCALAR, (_SCALAR, "numpy.core.multiarray.scalar")),
@@ -31,8 +31,8 @@ NUMPY_VALUES = [
     *(type(np.dtype(code)) for code in np.typecodes["All"] if code not in "OSUVMm"),
     type(np.dtype(bool)),
 ]
-ESCAPES = re.compile(r"\x1b\[[0-9;]*m")  # what makes a terminal print bold
-REFUSED = re.compile(  # of which it would have to run code
+ESCAPES = re.compile(r"\x1b\[[0-9;]*m")  # terminal codes, for example for bold text
+REFUSED = re.compile(  # name of an object that cannot be read without running its code
     r"(?:GLOBAL |Unsupported class |unrecognized function |but got <class ')([\w.]+)"
 )
 
@@ -41,8 +41,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Return the contents of a file written by ``torch.save``, tensors on the CPU.
 
     Raises:
-        InputError: missing, damaged, no dict, holding objects other than tensors, numbers and
-            arrays, or declaring more than it holds.
+        InputError: the file is missing, damaged, holds no dict, holds objects other than tensors,
+            numbers and arrays, or declares more than it holds.
     """
     refuse_special_file(path)
     try:
@@ -60,7 +60,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except Exception as error:  # damaged bytes end in nearly every kind of exception
         refused = REFUSED.search(str(error))
         advice = (
-            f"it would have to run code of {refused[1]} to read it; store the weights without it"
+            f"reading it would have to run code of {refused[1]}; store the weights without it"
             if refused
             else "download or make it again"
         )
@@ -74,7 +74,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def refusal(error: Exception) -> str:
-    """Return in one line why torch does not read a file, without advice to run what is in it."""
+    """Return in one line why torch refuses a file, without its advice to run code in the file."""
     text = str(error)
     refused = REFUSED.search(text)
     if refused:
@@ -86,10 +86,10 @@ def refusal(error: Exception) -> str:
 def load_weights(module: nn.Module, state: Mapping[str, torch.Tensor], source: str | Path) -> None:
     """Give ``module``, which may be on torch's meta device, copies of the tensors of ``state``.
 
-    They stay on the device of these: modules are moved afterwards.
+    The copies stay on the device of ``state``.
 
     Raises:
-        InputError: as ``check_weights``, or weights are no finite floating-point numbers.
+        InputError: as ``check_weights``, or weights are of another type or not finite.
     """
     check_weights(module, state, source)
     given = {}
@@ -107,9 +107,9 @@ def load_weights(module: nn.Module, state: Mapping[str, torch.Tensor], source: s
 
 
 def fingerprint(module: nn.Module) -> str:
-    """Return a digest of a network's weights, which tells it from others."""
+    """Return a digest of a network's weights, by which it is recognised."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):  # in whichever order it was built
+    for name, tensor in sorted(module.state_dict().items()):  # in any order of construction
         digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:FINGERPRINT_LENGTH]
 
@@ -134,7 +134,7 @@ def check_weights(module: nn.Module, state: Mapping[str, torch.Tensor], source: 
         if len(problems) > SHOWN_PROBLEMS:
             shown.append(f"... {len(problems)} in all")
         raise InputError(
-            f"{source}: holds the weights of another network than {type(module).__name__}:\n  "
+            f"{source}: holds weights that do not fit {type(module).__name__}:\n  "
             + "\n  ".join(shown)
         )
 
