@@ -169,7 +169,7 @@ def test_a_colon_is_no_drive(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"<html>moved</html>", b"PK\x03\x04 and no directory"])
 def test_not_a_zip(tmp_path, content):
     (tmp_path / "attic.zip").write_bytes(content)
-    assert_fails(tmp_path / "attic.zip", r"attic\.zip: is damaged \(.*expected it complete")
+    assert_fails(tmp_path / "attic.zip", r"attic\.zip: is damaged \(.*expected a complete archive")
 
 
 def test_truncated_archive(tmp_path):

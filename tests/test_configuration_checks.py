@@ -50,10 +50,13 @@ def test_variants_are_returned_with_their_whole_sections():
 @pytest.mark.parametrize(
     ("variants", "message"),
     [
-        ({"joint": {"model": {"knn": 2}}}, "variants.joint: is a name that is taken"),
-        ({"only-study": {"model": {"knn": 2}}}, "variants.only-study: is a name that is taken"),
-        ({"general": {"model": {"knn": 2}}}, "variants.general: is a name that is taken"),
-        ({"left_out": {"model": {"knn": 2}}}, "variants.left_out: is a name that is taken"),
+        ({"joint": {"model": {"knn": 2}}}, "variants.joint: is the name of a run or folder"),
+        (
+            {"only-study": {"model": {"knn": 2}}},
+            "variants.only-study: is the name of a run or folder",
+        ),
+        ({"general": {"model": {"knn": 2}}}, "variants.general: is the name of a run or folder"),
+        ({"left_out": {"model": {"knn": 2}}}, "variants.left_out: is the name of a run or folder"),
         ({"a": {"model": {"knm": 2}}}, "variants.a: model.knm: is unknown, did you mean model.knn"),
         ({"a": {"graphs": {"stride": 0}}}, "variants.a: graphs.stride: got 0, expected"),
         ({"a": {"model": {"knn": 9}}}, "variants.a: model.knn: got 9, expected at most as many"),
@@ -61,8 +64,11 @@ def test_variants_are_returned_with_their_whole_sections():
         ({"a": {}}, "variants.a: got {}"),
         ({"a": {"model": {"knn": 0}}}, "variants.a: changes nothing"),
         ({"a": {"graphs": {"source": "sampled"}}}, "variants.a.graphs.source: cannot be changed"),
-        ({"published": {"model": {"knn": 2}}}, "variants.published: is a name that is taken"),
-        ({"authors": {"model": {"knn": 2}}}, "variants.authors: is a name that is taken"),
+        (
+            {"published": {"model": {"knn": 2}}},
+            "variants.published: is the name of a run or folder",
+        ),
+        ({"authors": {"model": {"knn": 2}}}, "variants.authors: is the name of a run or folder"),
         ({"My_Own": {"model": {"knn": 2}}}, 'variants: got "My_Own", expected text (name of a'),
     ],
 )
@@ -81,7 +87,9 @@ def test_addresses_of_one_network_a_scene_name_it():
 def test_rooms_with_a_variety_of_their_own_are_rooms():
     own = {"study": ["light"], "stduy": []}
     (line,) = problems({"rendering": {"varied_by_room": own}})
-    assert line.startswith("rendering.varied_by_room.stduy: is no room, expected one of study, wor")
+    assert line.startswith(
+        "rendering.varied_by_room.stduy: is not a room, expected one of study, wor"
+    )
 
 
 def test_photos_lie_in_a_folder_that_exists():
@@ -185,7 +193,7 @@ def test_pretrained_encoders_have_an_address():
     encoders = {"resnet18", "resnet34", "resnet50"}
     assert encoders < DEFAULT["weights"].keys()
     (line,) = problems({"model": {"backbone": "resnet10", "pretrained": True}})
-    assert line.startswith("model.pretrained: got true, but there is no resnet10")
+    assert line.startswith("model.pretrained: got true, expected false")
 
 
 @pytest.mark.parametrize("name", ["jont", "published-joint", "table_joint"])
@@ -249,7 +257,7 @@ def test_names_of_other_scenes_are_no_mistake():
 @pytest.mark.parametrize("name", ["garage.rar", "garage", "resnet99.pth", "garage-val.tar"])
 def test_checksums_of_what_is_never_downloaded_are_refused(name):
     (line,) = problems({"checksums": {name: "0" * 64}})
-    assert line.startswith(f'checksums: "{name}" is no file that is downloaded, expected a name')
+    assert line.startswith(f'checksums: "{name}" is not a downloaded file, expected a name')
 
 
 @pytest.mark.parametrize(
@@ -276,7 +284,7 @@ def test_a_scene_with_the_name_of_another_column_of_tables(name):
 def test_scenes_that_differ_in_capitals_alone():
     rooms = {"study": 1, "Study": 2}
     (line,) = problems({"scenes": ["study", "Study"], "rendering": {"rooms": rooms}})
-    assert line.startswith("scenes: study and Study differ in capitals alone")
+    assert line.startswith("scenes: study and Study differ only in case")
 
 
 @pytest.mark.parametrize(("descriptor", "whole"), [("vlad", 256), ("netvlad", 1024)])

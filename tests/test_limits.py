@@ -209,8 +209,8 @@ def model(tmp_path_factory) -> Path:
     ("changes", "message"),
     [
         ({"width": 10**5}, r"gnn1\S+ is \(16, \d+\), expected \(100000, "),
-        ({"width": 10**9}, "holds settings of no network"),
-        ({"width": "wide"}, "holds settings of no network"),
+        ({"width": 10**9}, "holds settings that no network can have"),
+        ({"width": "wide"}, "holds settings that no network can have"),
         ({"iterations": 10**9}, "has model.iterations 1000000000, expected 0 to 100; use a model"),
     ],
 )

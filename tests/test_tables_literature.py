@@ -32,7 +32,7 @@ def literature(tmp_path):
         (
             "rotation_deg",
             "rotation",
-            "holds 9 rows of .*; expected at least",
+            "holds 9 rows of .*, expected at least",
         ),
     ],
 )

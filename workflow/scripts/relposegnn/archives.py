@@ -1,8 +1,8 @@
 """Extraction of a scene's zip archive, in any layout, with or without folders around the scene.
 
 An archive of 7-Scenes holds ``{scene}/TrainSplit.txt``, ``{scene}/TestSplit.txt`` and
-``{scene}/seq-01.zip``, and that one ``seq-01/frame-000000.color.png`` and so on. Copies without
-the leading folder, without the inner folder, or with sequences as plain folders occur, and
+``{scene}/seq-01.zip``, which holds ``seq-01/frame-000000.color.png`` and so on. There are also
+copies without the outer folder, without the inner one, or with plain folders as sequences; all
 extract to the same scene folder. The other layouts have no archives inside.
 """
 
@@ -27,9 +27,9 @@ from .threads import map_in_threads
 logger = logging.getLogger(__name__)
 
 SEQUENCE_ARCHIVE = re.compile(r"(seq(?:uence)?-?\d+)\.zip", re.IGNORECASE)
-VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm"}  # Cambridge's; no layout reads them
+VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm"}  # of Cambridge; no layout reads them
 COPY_BYTES = 1 << 20
-# A broken offset; a file where another entry has a folder, or the other way round.
+# A broken offset; an entry that is a file here and a folder there.
 IMPOSSIBLE_PLACE = {errno.EINVAL, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 
 
@@ -38,13 +38,14 @@ def extract_scene(archive: str | Path, folder: str | Path, scene: str, workers: 
 
     Args:
         archive: zip file as published.
-        folder: becomes the scene's folder, without the videos that the archive may hold.
-        scene: its name, which picks the folder where an archive holds several scenes.
-        workers: sequences extracted at a time.
+        folder: becomes the scene's folder. Videos in the archive are not extracted.
+        scene: its name, which picks the folder if the archive holds several scenes.
+        workers: sequences extracted at the same time.
 
     Raises:
-        InputError: not a zip file, truncated, damaged, not a scene, an entry would land outside
-            ``folder``, or it takes more than ``limits`` allow or the disk has. Nothing is left.
+        InputError: the archive is not a zip file, truncated, damaged or not a scene, an entry would
+            be written outside ``folder``, or it is larger than ``limits`` or the disk allow.
+            Nothing is left behind.
     """
     archive = Path(archive)
     with _naming_damage(str(archive)):
@@ -60,13 +61,13 @@ def extract_scene(archive: str | Path, folder: str | Path, scene: str, workers: 
         with tqdm(desc=scene, total=size, unit="B", unit_scale=True, disable=None) as bar:
             jobs = ((outer, entry, partial, path, bar) for path, entry in members.items())
             for _ in map_in_threads(lambda job: _extract_member(*job), jobs, workers):
-                pass  # raises what the thread raised, and begins none of those that wait
+                pass  # raises a thread's exception, and drops the jobs that wait
 
 
 def _extract_member(
     outer: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, path: PurePosixPath, bar: tqdm
 ) -> None:
-    """Extract one entry of the outer archive to ``folder / path``, a sequence with all it holds."""
+    """Extract an entry of the outer archive to ``folder / path``; of a sequence, all entries."""
     label = f"{outer.filename}: entry {entry.filename}"
     match = SEQUENCE_ARCHIVE.fullmatch(str(path))
     if match is None:
@@ -77,11 +78,11 @@ def _extract_member(
     with (
         _naming_damage(label),
         outer.open(entry) as stream,
-        zipfile.ZipFile(stream) as inner,  # seeks within the outer one: no copy on disk
+        zipfile.ZipFile(stream) as inner,  # seeks in the outer archive: no copy on disk
     ):
         entries = _entries(inner, label, entry.file_size)
         check_space(label, sum(item.file_size for item in entries.values()), folder)
-        # Forward only: each step back would decompress the sequence from its start again.
+        # In the order of the archive: each seek back would decompress it from its start again.
         forward = sorted(entries.items(), key=lambda pair: pair[1].header_offset)
         places = _Places(label)
         for inner_path, item in forward:
@@ -100,7 +101,7 @@ def _copy_entry(zipped: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, l
 
 
 def _below(path: PurePosixPath, sequence: str) -> PurePosixPath:
-    """Return the path inside the folder ``sequence``, which may or may not stand in ``path``."""
+    """Return ``path`` relative to the folder ``sequence``, if that is among its folders."""
     folders = [part.lower() for part in path.parts[:-1]]
     start = folders.index(sequence) + 1 if sequence in folders else 0
     return PurePosixPath(*path.parts[start:])
@@ -112,13 +113,13 @@ def _entries(
     """Return the files of a zip of ``size`` bytes by path.
 
     Raises:
-        InputError: a path is absolute, leads upwards or starts with a drive, or two are one; or as
-            ``check_zip``.
+        InputError: a path is absolute, leads upwards or starts with a drive, two paths are the
+            same, or as ``check_zip``.
     """
     check_zip(label, zipped.infolist(), size)
     entries, places = {}, _Places(label)
     for entry in zipped.infolist():
-        path = PureWindowsPath(entry.filename)  # knows drives, and both kinds of slashes
+        path = PureWindowsPath(entry.filename)  # understands drives and both kinds of slashes
         if path.anchor or ".." in path.parts:
             raise InputError(
                 f"{label}: entry {entry.filename!r} would be written outside the scene's folder; "
@@ -131,29 +132,29 @@ def _entries(
 
 
 class _Places:
-    """Where the entries of an archive land: no two in one place, on any disk.
+    """The paths that entries of an archive are extracted to, which have to differ on any disk.
 
-    Some disks do not tell capitals from small letters, nor letters with accents from letters and
-    accents: an entry would replace the one before it.
+    Some disks ignore case, or whether an accent is a character of its own: an entry would replace
+    another one.
     """
 
     def __init__(self, label: str) -> None:
         self._label, self._taken = label, {}
 
     def take(self, path: PurePosixPath, entry: str) -> None:
-        """Note where an entry lands; InputError where another one does."""
+        """Note the path of an entry; InputError if another entry has it."""
         key = unicodedata.normalize("NFC", str(path).casefold())
         if key in self._taken:
             raise InputError(
                 f"{self._label}: entries {self._taken[key]!r} and {entry!r} would both become "
                 f"{path}, expected one; unzip it with another program, keep the right one of them "
-                "and set scenes_dir to where it is"
+                "and set scenes_dir to the folder"
             )
         self._taken[key] = entry
 
 
 def _refuse_places_taken(members: dict[PurePosixPath, zipfile.ZipInfo], label: str) -> None:
-    """Refuse sequences that an archive holds twice: as archives inside, or as one and a folder."""
+    """Refuse sequences that an archive holds twice, as inner archives or folders."""
     places = _Places(label)
     folders = {}
     for path, entry in members.items():
@@ -168,7 +169,7 @@ def _refuse_places_taken(members: dict[PurePosixPath, zipfile.ZipInfo], label: s
 def _members(
     entries: dict[PurePosixPath, zipfile.ZipInfo], root: PurePosixPath
 ) -> dict[PurePosixPath, zipfile.ZipInfo]:
-    """Return the entries below ``root`` by their path from there, without videos."""
+    """Return the entries below ``root`` by their path relative to it, without videos."""
     below = {p.relative_to(root): e for p, e in entries.items() if p.is_relative_to(root)}
     members = {p: e for p, e in below.items() if p.suffix.lower() not in VIDEO_SUFFIXES}
     if len(members) < len(below):
@@ -186,7 +187,7 @@ def _scene_root(
     if len(roots) != 1:
         names = ", ".join(map(str, found)) or "none"
         raise InputError(
-            f"{archive}: holds {len(found)} scenes ({names}), expected one, or one that is named "
+            f"{archive}: holds {len(found)} scenes ({names}), expected a single one, or one named "
             f"{scene}, in a layout: {describe_layouts()}"
         )
     return roots[0]
@@ -194,13 +195,13 @@ def _scene_root(
 
 @contextmanager
 def _naming_damage(label: str) -> Iterator[None]:
-    """Turn what zipfile raises about an archive or an entry into an error that names it."""
+    """Turn errors of zipfile into an ``InputError`` that names the archive or entry."""
     try:
         yield
-    except (NotImplementedError, RuntimeError) as error:  # odd compression; a password
+    except (NotImplementedError, RuntimeError) as error:  # unknown compression; a password
         raise InputError(
             f"{label}: cannot be read ({error}); unzip it with another program and set scenes_dir "
-            "to where it is"
+            "to the folder"
         ) from error
     except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError, OSError) as error:
         if isinstance(error, FileNotFoundError):
@@ -208,6 +209,6 @@ def _naming_damage(label: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno not in IMPOSSIBLE_PLACE:
             raise
         raise InputError(
-            f"{label}: is damaged ({error}), expected it complete; delete the archive and download "
+            f"{label}: is damaged ({error}), expected a complete archive; delete it and download "
             "it again"
         ) from error

@@ -1,4 +1,4 @@
-"""Images too dark for what looks at them: as many times brighter as they need."""
+"""Brightening of images that are too dark for encoders and for the search of key points."""
 
 from typing import TYPE_CHECKING, TypeVar
 
@@ -8,16 +8,17 @@ if TYPE_CHECKING:
 
 Grey = TypeVar("Grey", "np.float64", "Tensor")
 
-# Mean grey level, 0 to 255, that darker images are brought to. Every image of the kitchen and of
-# generated rooms has more than 85 and stays as it is. Brighter is no better: docs/experiments.md.
+# Darker images are brightened to this mean grey level, 0 to 255. Every image of the kitchen and of
+# generated rooms has more than 85 and does not change. A higher level is no better, see
+# docs/experiments.md.
 LEAST = 64.0
-MOST_TIMES = 64.0  # brighter, at most: a black image stays black
+MOST_TIMES = 64.0  # largest factor: a black image stays black
 
 
 def brightening(mean: Grey) -> Grey:
-    """Return the factors that images are brightened by, 1 or more, from their mean grey levels.
+    """Return the factors, 1 or more, by which images are brightened, from their mean grey levels.
 
-    A number or any shape of them. Key points are found by contrast, and encoders were trained on
-    images as people take them: in the dark, both see nothing where there is much to see.
+    ``mean`` is a number, or an array of any shape. Key points are found by contrast, and encoders
+    were trained on usual photos: both fail on dark images that still show much.
     """
     return LEAST / mean.clip(LEAST / MOST_TIMES, LEAST)

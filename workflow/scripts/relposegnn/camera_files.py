@@ -1,4 +1,4 @@
-"""The camera of a scene, a small JSON file: the focal length of frames whose own is unknown."""
+"""A scene's camera file, a small JSON file: the focal length of frames whose own is unknown."""
 
 import json
 import math
@@ -9,11 +9,11 @@ from .json_files import READING_ERRORS, check_keys, number, read_object, unreada
 from .owners import OfScene, check_owner, told_of
 from .runtime import atomic_path
 
-SAME_LENS = 0.02  # share by which focal lengths may differ and be those of one camera
+SAME_LENS = 0.02  # share by which focal lengths of one camera may differ
 
 
 def write_camera(camera_file: str | Path, focal_length: float, origin: str, owner: OfScene) -> None:
-    """Write a focal length, in longer sides of the image, NaN where unknown, and what told it."""
+    """Write a focal length, in longer sides of the image or NaN if unknown, and its ``origin``."""
     known = focal_length if math.isfinite(focal_length) else None
     contents = told_of(owner) | {"focal_length": known, "origin": origin}
     with atomic_path(camera_file) as unfinished:
@@ -21,10 +21,10 @@ def write_camera(camera_file: str | Path, focal_length: float, origin: str, owne
 
 
 def read_camera(camera_file: str | Path, owner: OfScene) -> float:
-    """Return the focal length of a scene's camera, in longer sides; NaN where it is unknown.
+    """Return the focal length of a scene's camera, in longer sides; NaN if it is unknown.
 
     Raises:
-        InputError: the file cannot be read as one of ``write_camera``, or is another scene's.
+        InputError: the file is not one of ``write_camera``, or is of another scene.
     """
     try:
         contents = read_object(camera_file)

@@ -1,4 +1,4 @@
-"""Files of the network: trained models, resumable trainings, pretrained encoders."""
+"""Files of networks: trained models, and states of unfinished trainings."""
 
 import logging
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from .weights import check_weights, list_keys, load_weights, read_checkpoint
 
 logger = logging.getLogger(__name__)
 
-MOST_ROUNDS = 100  # of message passing, as the configuration has it
+MOST_ROUNDS = 100  # of message passing, as in the configuration's schema
 
 
 def save_model(
@@ -31,8 +31,8 @@ def save_model(
 ) -> None:
     """Write a trained model in the published layout, with its settings beside the weights.
 
-    ``epoch`` is None where an imported model does not tell it; ``remarks`` are what else is worth
-    keeping of its origin.
+    ``epoch`` is None if an imported model does not tell it; ``remarks`` are further facts about its
+    origin.
     """
     contents = {
         "model_state_dict": model.state_dict(),
@@ -50,8 +50,8 @@ def load_model(path: str | Path) -> PoseNetwork:
     """Return the model of a file written by ``save_model``, on the CPU, in evaluation mode.
 
     Raises:
-        InputError: the file cannot be read, is no model of ours, or holds settings that this
-            version does not know.
+        InputError: the file cannot be read, was not written by ``save_model``, or holds settings
+            that this version does not know.
     """
     contents = read_checkpoint(path)
     if not {"settings", "maps", "model_state_dict"} <= contents.keys():
@@ -69,12 +69,12 @@ def load_model(path: str | Path) -> PoseNetwork:
         )
     weights = contents["model_state_dict"]
     try:
-        with torch.device("meta"):  # shapes alone: settings may ask for more than there is
+        with torch.device("meta"):  # only shapes: settings may ask for more memory than there is
             model = _network(settings, contents["maps"], weights)
         check_weights(model, weights, path)
-    except (RuntimeError, OverflowError, TypeError) as error:  # no sizes of arrays
+    except (RuntimeError, OverflowError, TypeError) as error:  # sizes that no array can have
         raise InputError(
-            f"{path}: holds settings of no network ({error}); train it again"
+            f"{path}: holds settings that no network can have ({error}); train it again"
         ) from error
     load_weights(model, weights, path)
     return model.eval()
@@ -83,7 +83,7 @@ def load_model(path: str | Path) -> PoseNetwork:
 def _network(
     settings: ModelSettings, maps: Mapping[str, Any] | None, weights: Mapping[str, torch.Tensor]
 ) -> PoseNetwork:
-    """Return the network that settings describe, with what weights have beside its own layers."""
+    """Return the network of some settings, with the optional layers that ``weights`` have."""
     model = network_of(settings, maps)
     if any(name.startswith("adaptation.") for name in weights):
         model.add_adaptation()
@@ -93,7 +93,7 @@ def _network(
 
 
 def _explain_foreign(contents: Mapping[str, Any]) -> str:
-    """Return why a file is no model of ours, and what to do."""
+    """Return why a file is not one of ``save_model``, and what to do."""
     if "model_state_dict" in contents:
         return (
             "holds weights without settings, as the authors' checkpoints do; import it as a "
@@ -105,16 +105,16 @@ def _explain_foreign(contents: Mapping[str, Any]) -> str:
 def save_state(
     path: str | Path, key: str, history: list[dict[str, float]], **parts: nn.Module | Optimizer
 ) -> None:
-    """Keep the state of an unfinished training, in place of the one before.
+    """Save the state of an unfinished training, replacing the one before.
 
-    ``key`` stands for everything that the training depends on, ``history`` has a row per epoch.
+    ``key`` identifies everything that the training depends on; ``history`` has a row per epoch.
     """
     states = {name: part.state_dict() for name, part in parts.items()}
     _save({"key": key, "history": history, "states": states}, path)
 
 
 def _save(contents: Mapping[str, Any], path: str | Path) -> None:
-    # Through a file of Python's: one of torch's own does not tell why it cannot be written.
+    # Through a Python file: torch's own writer does not say why a file cannot be written.
     with atomic_path(path) as partial, partial.open("wb") as file:
         torch.save(contents, file)
 
@@ -122,10 +122,10 @@ def _save(contents: Mapping[str, Any], path: str | Path) -> None:
 def restore_state(
     path: str | Path, key: str, **parts: nn.Module | Optimizer
 ) -> list[dict[str, float]]:
-    """Put the parts of a training back into the state that was saved; return its history.
+    """Restore the saved state of the parts of a training; return its history.
 
-    Without a file, and, with the reason logged, with a damaged one or one of another key, the parts
-    stay as they are and the history is empty.
+    Without a file, the parts stay as they are and the history is empty. The same holds for a
+    damaged file or another key, and the reason is logged.
     """
     if not Path(path).exists():
         return []

@@ -1,4 +1,4 @@
-"""pycolmap, loaded without what its log does to a signal."""
+"""pycolmap, imported without its handler of SIGTERM."""
 
 import signal
 import threading
@@ -6,10 +6,10 @@ from types import ModuleType
 
 
 def load_pycolmap() -> ModuleType:
-    """Return pycolmap; SIGTERM does what it did before.
+    """Return pycolmap, and keep the handler of SIGTERM.
 
-    Its log (glog) takes SIGTERM for a crash: it prints a stack and ends the process where it
-    stands, with locks held and unfinished files left.
+    Its log (glog) would treat SIGTERM as a crash: it prints a stack trace and ends the process at
+    once, which leaves locks and unfinished files behind.
 
     Raises:
         ImportError: it is not installed.

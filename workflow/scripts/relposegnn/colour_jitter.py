@@ -1,4 +1,4 @@
-"""Colours of images changed at random, as training frames may be packed."""
+"""Random changes of the colours of images, an option of packing training frames."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ def jitter_colours(
 ) -> Image.Image:
     """Return an RGB image with changed colours, as torchvision's ``ColorJitter``.
 
-    Brightness, contrast and saturation are multiplied by factors drawn within [1 - strength,
-    1 + strength], not below 0; the hue is shifted by a share of the circle within [-strength,
-    strength]; in random order. With Pillow, as torchvision does it, so that packing needs no torch.
+    In random order, brightness, contrast and saturation are multiplied by factors drawn from
+    [1 - strength, 1 + strength], not below 0, and the hue is shifted by a share of the circle drawn
+    from [-strength, strength]. Pillow does the work, as in torchvision, so packing needs no torch.
 
     Args:
         image: as read.

@@ -1,4 +1,4 @@
-"""The configuration: merged over its default, checked against the schema, every mistake told."""
+"""The configuration: merged over the default and checked; all mistakes are reported at once."""
 
 import difflib
 import json
@@ -41,7 +41,7 @@ BOOLEAN_TEXT = {"true": True, "True": True, "false": False, "False": False}
 NULL_TEXT = ("null", "~")
 SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
 VARIED_SECTIONS = ("graphs", "model", "training")
-# Keys of the section "model" that a kind of edges does not look at.
+# Keys of the section "model" that a kind of edges ignores.
 UNUSED = {
     "match_field": {"backbone", "pretrained"},
     "pooled": {"encoder", "positions", "rotation_from_field"},
@@ -53,20 +53,20 @@ def validate_configuration(
 ) -> dict:
     """Return the whole configuration: ``changes`` merged over ``config/config.yaml``, and checked.
 
-    Text that is exactly a number, a boolean or null becomes one where the schema wants one:
-    ``--config`` hands over nested values as text, and YAML reads ``1e-4`` as text. ``scenes_dir``,
-    ``photos.folder`` and ``evaluation.literature``, when relative, start at ``start`` and are
-    returned relative to the working directory; ``general.models``, which are results, start there.
-    A variant is returned with its whole sections ``graphs``, ``model`` and ``training``, those of
-    the configuration changed.
+    Text that is exactly a number, a boolean or null becomes one if the schema requires one:
+    ``--config`` passes nested values as text, and YAML reads ``1e-4`` as text. Relative paths in
+    ``scenes_dir``, ``photos.folder`` and ``evaluation.literature`` start at ``start``, and are
+    returned relative to the working directory; those of ``general.models``, which are results,
+    start at the working directory. Each variant is returned with complete sections ``graphs``,
+    ``model`` and ``training``.
 
     Args:
-        changes: what another file, ``--config`` or the user of a Snakemake module gives.
+        changes: from another file, ``--config`` or the user of a Snakemake module.
         project: folder of the Snakefile, with ``config/config.yaml`` and ``config.schema.yaml``.
-        start: folder at which relative paths start; None: the project's.
+        start: folder at which relative paths start; None: that of the project.
 
     Raises:
-        InputError: one line for each mistake: its place, what was got, what is allowed.
+        InputError: one line per mistake: its place, what was got, what is allowed.
     """
     folder = Path(project) / "config"
     schema = yaml.load((folder / "config.schema.yaml").read_text(), SAFE_LOADER)  # noqa: S506
@@ -93,7 +93,7 @@ def merged(base: dict, changes: dict) -> dict:
 
 
 def _converted(value: Any, schema: dict) -> Any:
-    """Return a copy of ``value`` in which text is what ``schema`` wants it to be."""
+    """Return a copy of ``value`` in which text is converted to the types of ``schema``."""
     if isinstance(value, str):
         return _value_of(value, schema)
     if isinstance(value, list):
@@ -127,7 +127,7 @@ def _types(schema: dict) -> list[str]:
 def _all_properties(
     validator: Any, properties: dict, instance: Any, schema: dict
 ) -> Iterator[jsonschema.ValidationError]:
-    """Yield the errors of the keyword ``properties``, for which every key has to be there."""
+    """Yield the errors of the keyword ``properties``; here, every key is required."""
     for key, part in properties.items():
         if isinstance(instance, dict) and key not in instance:
             yield jsonschema.ValidationError("", validator="missing", path=[key], schema=part)
@@ -184,15 +184,15 @@ def _dotted(place: list) -> str:
 
 
 def used_model_settings(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the section ``model`` without what its kind of edges does not look at.
+    """Return the section ``model`` without the keys that its kind of edges ignores.
 
-    So that another value of that trains nothing anew.
+    Thus a change of such a key does not start a new training.
     """
     return {key: value for key, value in model.items() if key not in UNUSED[model["edges"]]}
 
 
 def allowed_values(schema: dict) -> str:
-    """Return what a schema allows in words: type, range, meaning and unit."""
+    """Return in words what a schema allows: type, range, meaning and unit."""
     if "enum" in schema:
         kind = f"one of {', '.join(schema['enum'])}"
     else:
@@ -219,13 +219,13 @@ def _resolved(path: str, start: Path) -> str:
 
 
 def _complete_variants(config: dict, schema: dict) -> list[str]:
-    """Replace the changes of each variant by its whole sections; return what is wrong."""
+    """Replace the changes of each variant by complete sections; return the mistakes."""
     problems = []
     for name, changes in config["variants"].items():
         varied = _converted(merged({**config, "variants": {}}, changes), schema)
         found = list(_schema_problems(varied, schema)) or list(contradictions(varied))
         if not found and all(varied[key] == config[key] for key in VARIED_SECTIONS):
-            found = ["changes nothing, expected something else than the configuration has"]
+            found = ["changes nothing, expected a value that differs from the configuration's"]
         problems += [f"variants.{name}: {problem}" for problem in found]
         config["variants"][name] = {key: varied[key] for key in VARIED_SECTIONS}
     return list(dict.fromkeys(problems))

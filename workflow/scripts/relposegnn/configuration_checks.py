@@ -1,4 +1,4 @@
-"""What a schema cannot say of the configuration: keys that contradict one another."""
+"""Checks of the configuration that a schema cannot express: keys that contradict one another."""
 
 import difflib
 import json
@@ -9,10 +9,10 @@ from pathlib import Path
 from .experiments import COLUMNS, GENERAL, PUBLISHED, experiments, published_runs, trained_runs
 
 AUTHORS_CLUSTERS = 64  # of their trained NetVLAD
-LIKENESS = 0.75  # least, 0 to 1, of a misspelt name to the one that was meant
-# Names of files that are downloaded, for scenes that are not among those of a configuration too.
+LIKENESS = 0.75  # least similarity, 0 to 1, of a misspelt name to the one that was meant
+# Names of downloaded files, also those of scenes that are not in the configuration.
 DOWNLOADED = re.compile(r"[^/]+(?:\.zip|\.npz|-(?:train|test)\.tar)|published-[^/]+\.pth")
-NUMBERS = {"vlad": 128, "netvlad": 512}  # of a descriptor, for each cluster
+NUMBERS = {"vlad": 128, "netvlad": 512}  # per cluster of a descriptor
 
 
 def contradictions(config: dict) -> Iterator[str]:
@@ -28,7 +28,7 @@ def contradictions(config: dict) -> Iterator[str]:
 
 
 def _source_problems(config: dict) -> Iterator[str]:
-    """Yield what keeps the scenes from being found."""
+    """Yield why scenes cannot be found."""
     if config["scenes_dir"]:
         folder = Path(config["scenes_dir"])
         if not folder.is_dir():
@@ -49,9 +49,9 @@ def _source_problems(config: dict) -> Iterator[str]:
 
 
 def _name_problems(config: dict) -> Iterator[str]:
-    """Yield names, of which something is told, that are misspelt: it would be told in vain.
+    """Yield keys that are misspelt names of scenes or files, since they would have no effect.
 
-    Names of other scenes may stand there: a configuration of several serves for one of them too.
+    Names of other scenes are allowed: one may run only some scenes of a configuration.
     """
     scenes, frames, authors = config["scenes"], config["frames"], config["authors"]
     by_scene = {
@@ -71,7 +71,7 @@ def _name_problems(config: dict) -> Iterator[str]:
     for name in config["checksums"]:
         if name not in files and not DOWNLOADED.fullmatch(str(name)):
             yield (
-                f"checksums: {json.dumps(name)} is no file that is downloaded, expected a name "
+                f"checksums: {json.dumps(name)} is not a downloaded file, expected a name "
                 "such as chess.zip, netvlad.pth, published-joint.pth, chess-test.tar or chess.npz"
             )
     for name in set(COLUMNS) & set(scenes):
@@ -80,13 +80,13 @@ def _name_problems(config: dict) -> Iterator[str]:
     for scene in scenes:
         if alike[scene.casefold()] != scene:
             yield (
-                f"scenes: {scene} and {alike[scene.casefold()]} differ in capitals alone, expected "
-                "names that no disk takes for one"
+                f"scenes: {scene} and {alike[scene.casefold()]} differ only in case, expected "
+                "names that differ on every disk"
             )
 
 
 def _misspelt(place: str, given: dict, known: list[str]) -> Iterator[str]:
-    """Yield the names given that are like one that is known and not given, numbers alike too."""
+    """Yield the unknown names that resemble a known one that is not given, with equal numbers."""
     lacking = {name.casefold(): name for name in known if name not in given}
     for name in given:
         if name in known:
@@ -103,12 +103,12 @@ def _misspelt(place: str, given: dict, known: list[str]) -> Iterator[str]:
 
 
 def _rendering_problems(config: dict) -> Iterator[str]:
-    """Yield the rooms of which something is said that are none."""
+    """Yield the rooms that have a setting of their own but do not exist."""
     rooms = config["rendering"]["rooms"]
     for name in config["rendering"]["varied_by_room"]:
         if name not in rooms:
             known = ", ".join(rooms) or "none"
-            yield f"rendering.varied_by_room.{name}: is no room, expected one of {known}"
+            yield f"rendering.varied_by_room.{name}: is not a room, expected one of {known}"
 
 
 def _unknown_scenes(scenes: list[str], known: list[str], where: str) -> Iterator[str]:
@@ -120,17 +120,17 @@ def _unknown_scenes(scenes: list[str], known: list[str], where: str) -> Iterator
 
 
 def _lacking_places(key: str, url: str | None, names: list[str], reason: str) -> Iterator[str]:
-    """Yield an address that would be the same for several files: without {scene}, say."""
+    """Yield an address that lacks a placeholder such as {scene}, so is the same for all files."""
     places = [f"{{{name}}}" for name in names]
     if not all(place in (url or "") for place in places):
         yield (
-            f"{key}: got {json.dumps(url)}, expected an address with {' and '.join(places)} in "
+            f"{key}: got {json.dumps(url)}, expected an address with {' and '.join(places)} in the "
             f"place of names, {reason}"
         )
 
 
 def _experiment_problems(config: dict) -> Iterator[str]:
-    """Yield the experiments that cannot be."""
+    """Yield the experiments that are unknown or impossible."""
     known = experiments(config["scenes"])
     for i, name in enumerate(config["experiments"]):
         if name not in known:
@@ -140,7 +140,7 @@ def _experiment_problems(config: dict) -> Iterator[str]:
 
 
 def _authors_problems(config: dict) -> Iterator[str]:
-    """Yield what keeps the authors' files from being used as they are meant."""
+    """Yield settings with which the authors' files cannot be used."""
     authors, retrieval = config["authors"], config["retrieval"]
     for kind in ("leave_one_out", "single_scene"):
         if url := authors["models"][kind]:
@@ -152,14 +152,14 @@ def _authors_problems(config: dict) -> Iterator[str]:
     theirs = (retrieval["descriptor"], retrieval["netvlad_weights"]) == ("netvlad", "authors")
     if theirs and retrieval["clusters"] != AUTHORS_CLUSTERS:
         yield (
-            f"retrieval.clusters: got {retrieval['clusters']}, expected {AUTHORS_CLUSTERS}, "
-            "those of the authors' NetVLAD"
+            f"retrieval.clusters: got {retrieval['clusters']}, expected {AUTHORS_CLUSTERS}, as in "
+            "the authors' NetVLAD"
         )
     whole = NUMBERS[retrieval["descriptor"]] * retrieval["clusters"]
     if (retrieval["dimensions"] or 0) > whole:
         yield (
             f"retrieval.dimensions: got {retrieval['dimensions']}, expected at most {whole}, the "
-            "numbers of a whole descriptor"
+            "length of a whole descriptor"
         )
 
 
@@ -197,11 +197,14 @@ def _method_problems(config: dict) -> Iterator[str]:
                 f"graphs.neighbours, {neighbours}"
             )
     if model["pretrained"] and model["backbone"] == "resnet10":
-        yield "model.pretrained: got true, but there is no resnet10 trained on ImageNet"
+        yield (
+            "model.pretrained: got true, expected false, since there is no resnet10 trained on "
+            "ImageNet"
+        )
 
 
 def _path_problems(config: dict) -> Iterator[str]:
-    """Yield paths at which there is nothing, or that Snakemake would take for patterns."""
+    """Yield paths that do not exist, or that Snakemake would take for patterns."""
     literature, photos = config["evaluation"]["literature"], config["photos"]["folder"]
     models = {f"general.models[{i}]": path for i, path in enumerate(config["general"]["models"])}
     paths = {"scenes_dir": config["scenes_dir"], "photos.folder": photos} | models
@@ -219,12 +222,12 @@ def _path_problems(config: dict) -> Iterator[str]:
 
 
 def _kind(path: Path) -> str:
-    """Return what is at a path instead of what was expected there."""
+    """Return what is at a path, for a message about a wrong kind."""
     return ", a file" if path.is_file() else ", a folder" if path.is_dir() else ""
 
 
 def _variant_problems(config: dict) -> Iterator[str]:
-    """Yield the variants that cannot be, whatever they change."""
+    """Yield variants, and scenes, whose name or changed sections are not allowed."""
     folders = {"authors", "left_out"}  # of graphs
     taken = {*trained_runs(config["scenes"], [0]), GENERAL} | folders
     for name in [*config["scenes"], *config["variants"]]:
@@ -232,7 +235,7 @@ def _variant_problems(config: dict) -> Iterator[str]:
             yield f"{name}: ends like the runs of further seeds, expected another name"
     for name, changes in config["variants"].items():
         if name in taken or name.startswith(PUBLISHED):
-            yield f"variants.{name}: is a name that is taken, expected another"
+            yield f"variants.{name}: is the name of a run or folder, expected another name"
         if "source" in changes.get("graphs", {}):
             yield f"variants.{name}.graphs.source: cannot be changed, expected other keys"
         if "graphs" in changes and config["graphs"]["source"] == "authors":

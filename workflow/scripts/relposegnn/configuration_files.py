@@ -1,4 +1,4 @@
-"""Files of settings, checked before they are merged: YAML, with each key once, of a sane size."""
+"""Checks of YAML files of settings before they are merged: each key once, of a sane size."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,19 +8,19 @@ import yaml
 from .limits import check_limit
 from .runtime import InputError
 
-DEEPEST = 30  # sections and lists in each other; the configuration has 5
-UNCOUNTED = 10**18  # so many values are no longer told from more
+DEEPEST = 30  # levels of nested sections and lists; the configuration has 5
+UNCOUNTED = 10**18  # counts of values end here
 
 
 def check_file(path: str | Path) -> None:
     """Check a YAML file of settings before they are merged.
 
-    No key may appear twice, of which YAML would silently take the last; and aliases, which cost
-    nothing until they are followed, may not stand for more values than there can be.
+    No key may appear twice: YAML would silently take the last. Aliases, which are small until they
+    are followed, may not expand to too many values.
 
     Raises:
         InputError: a key appears twice in one section, there are too many values, one contains
-            itself or is nested too deeply, or the file is no YAML in UTF-8.
+            itself or is nested too deeply, or the file is not YAML in UTF-8.
     """
     try:
         root = yaml.compose(Path(path).read_text(encoding="utf-8"))
@@ -28,23 +28,23 @@ def check_file(path: str | Path) -> None:
         values = 0 if problems or root is None else _extent(root, {})[0]
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path}: is no valid YAML, expected sections and keys in UTF-8: {error}; correct it, "
-            "or save it anew"
+            f"{path}: is not valid YAML ({error}), expected sections and keys in UTF-8; correct "
+            "it, or save it anew"
         ) from error
     except RecursionError as error:
         raise InputError(
-            f"{path}: is nested too deeply, expected sections and keys, at most {DEEPEST} in each "
-            "other; correct it"
+            f"{path}: is nested too deeply, expected at most {DEEPEST} levels of sections and "
+            "lists; correct it"
         ) from error
     if problems:
         raise InputError("\n".join(f"{path}: {problem}" for problem in problems))
-    check_limit(path, "SETTINGS", values, "values, with those that aliases stand for")
+    check_limit(path, "SETTINGS", values, "values, counting what aliases stand for")
 
 
 def _extent(node: yaml.Node, known: dict[int, tuple[int, int]], depth: int = 0) -> tuple[int, int]:
-    """Return how many values a node stands for, each time that an alias does, and how deep it is.
+    """Return the number of values in a node with all aliases expanded, and its depth.
 
-    Each node is looked at once, and then ``known`` by its id.
+    Each node is visited once; results are kept in ``known``, by the node's id.
 
     Raises:
         RecursionError: it is nested too deeply, or contains itself.
@@ -63,7 +63,7 @@ def _extent(node: yaml.Node, known: dict[int, tuple[int, int]], depth: int = 0) 
 
 
 def _duplicate_keys(node: yaml.Node | None, place: str, known: set[int]) -> Iterator[str]:
-    """Yield the keys that appear twice below a node; what several aliases stand for counts once."""
+    """Yield the keys that appear twice below a node; a node with several aliases counts once."""
     if id(node) in known:
         return
     known.add(id(node))
@@ -78,8 +78,8 @@ def _duplicate_keys(node: yaml.Node | None, place: str, known: set[int]) -> Iter
         name = f"{place}{key.value}"
         if name in first_lines:
             yield (
-                f"line {line}: {name} stands in line {first_lines[name]} too, expected once: keep "
-                "one of them"
+                f"line {line}: {name} is also in line {first_lines[name]}, expected once; keep one "
+                "of them"
             )
         first_lines.setdefault(name, line)
         yield from _duplicate_keys(value, f"{name}.", known)

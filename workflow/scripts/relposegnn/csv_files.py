@@ -1,4 +1,4 @@
-"""CSV files, checked when they are read; those of errors tell whose they are."""
+"""CSV files, checked when they are read; files of errors name their data set and scene."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from .owners import OfScene
 from .runtime import InputError, atomic_path
 
 LABELS = ["dataset", "scene"]  # first columns of files with a row per query
-# Options of pandas: a name may be NA or nan; what is missing is empty.
+# Options of pandas: NA or nan may be a name; only empty fields are missing.
 AS_WRITTEN = {"keep_default_na": False, "na_values": [""]}
 
 
@@ -19,26 +19,26 @@ def read_csv(path: str | Path, columns: Sequence[str], **options: Any) -> pd.Dat
     """Return a CSV file that has at least ``columns`` and one row; ``options`` are of pandas.
 
     Raises:
-        InputError: it has not, or cannot be read.
+        InputError: it cannot be read, or lacks a column or rows.
     """
     try:
         frame = pd.read_csv(path, **options)
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
         raise InputError(
-            f"{path}: cannot be read as CSV ({error}); mend it or make it again"
+            f"{path}: cannot be read as CSV ({error}); correct it or make it again"
         ) from error
     missing = [name for name in columns if name not in frame]
     if missing or frame.empty:
         found = f"{len(frame)} rows of {', '.join(frame)}"
         raise InputError(
-            f"{path}: holds {found}; expected at least one row of {', '.join(columns)}; "
-            "mend it or make it again"
+            f"{path}: holds {found}, expected at least one row of {', '.join(columns)}; "
+            "correct it or make it again"
         )
     return frame
 
 
 def write_errors(path: str | Path, frame: pd.DataFrame, owner: OfScene) -> None:
-    """Write a CSV file with a row per query, behind its data set and scene."""
+    """Write a CSV file with a row per query, and its data set and scene in front."""
     frame = frame.assign(dataset=owner.dataset, scene=owner.scene)[[*LABELS, *frame]]
     with atomic_path(path) as partial:
         frame.to_csv(partial, index=False, float_format="%.9g")
@@ -50,7 +50,7 @@ def read_errors(
     """Return a CSV file of ``write_errors`` with these columns, checked; labels are text.
 
     Raises:
-        InputError: as ``read_csv``, it is of another scene, or an error is missing or negative.
+        InputError: as ``read_csv``, or it is of another scene, or an error is missing or negative.
     """
     labels = [*LABELS, *labels]
     types = dict.fromkeys(labels, str) | dict.fromkeys(errors, float)

@@ -1,9 +1,9 @@
-"""What a Python file defines, as text, and the names that each definition reaches.
+"""The definitions in a Python file, as text, and the names that each definition reaches.
 
 Comments, docstrings and other bare constants, formatting, the order of definitions and the bodies
-of ``if TYPE_CHECKING:`` do not count. Syntax trees are written out here, because what ``ast.dump``
-prints differs between Python versions; texts agree on Python 3.11 to 3.13, but for syntax that
-these parse differently.
+of ``if TYPE_CHECKING:`` do not count. Syntax trees are written out here, because the output of
+``ast.dump`` differs between Python versions; these texts are the same on Python 3.11 to 3.13,
+except for syntax that these parse differently.
 """
 
 import ast
@@ -12,8 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-AT_IMPORT = "<import>"  # among a module's names: what runs when it is imported
-COMPUTED = {  # what imports or looks up by a name that may be computed
+AT_IMPORT = "<import>"  # name, in a module, of the code that runs when it is imported
+COMPUTED = {  # these import or look up by a name that may be computed
     "__import__",
     "eval",
     "exec",
@@ -32,13 +32,13 @@ Dotted = tuple[str, ...]  # a dotted name: ("relposegnn", "runtime", "InputError
 
 
 class Definition(NamedTuple):
-    """What stands behind a name of a module: a statement, or one import.
+    """The meaning of a name in a module: a statement, or one import.
 
     Attributes:
-        text: what counts of it; empty for nothing.
-        reaches: the names in it that are imported or defined in its module, in full; and for
-            each import the module with ``AT_IMPORT``.
-        target: of an import: what it imports, in full.
+        text: digest of the parts that count; empty if there are none.
+        reaches: full names of what it uses that its module imports or defines; for each import in
+            it, also the module with ``AT_IMPORT``.
+        target: for an import, the full name of what it imports.
     """
 
     text: str
@@ -47,21 +47,21 @@ class Definition(NamedTuple):
 
 
 class Binding(NamedTuple):
-    """A name in a module with what it means, in full; of an import, what that imports."""
+    """A name in a module with its full meaning; for an import, also the full name imported."""
 
     name: str
     meaning: Dotted
     imports: Dotted = ()
 
 
-Module = dict[str, list[Definition]]  # by name; those of one name in their order
+Module = dict[str, list[Definition]]  # by name; several of one name are in order
 Meanings = dict[str, set[Dotted]]  # of names
 
 
 def read_module(source: bytes, file: object, name: Dotted, package: Dotted) -> Module:
-    """Return what a module of a name defines; ``package`` is where its relative imports start.
+    """Return the definitions of a module; ``package`` is where its relative imports start.
 
-    ``SyntaxError``, which names the file, where Python cannot parse it.
+    Raises a ``SyntaxError`` that names the file if Python cannot parse it.
     """
     body = _parsed(source, file)
     statements = [(each, list(_bindings(each, name, package))) for each in body]
@@ -90,7 +90,7 @@ def read_module(source: bytes, file: object, name: Dotted, package: Dotted) -> M
 
 
 def read_script(source: bytes, file: object) -> Definition:
-    """Return a script as one definition; errors as of ``read_module``."""
+    """Return a script as one definition; errors are those of ``read_module``."""
     return _definition(_parsed(source, file), (), {})
 
 
@@ -99,7 +99,7 @@ def _parsed(source: bytes, file: object) -> list[ast.stmt]:
 
 
 def _definition(nodes: list[ast.AST], package: Dotted, meanings: Meanings) -> Definition:
-    """Return nodes as one definition; ``meanings`` are those of the names of its module."""
+    """Return nodes as one definition; ``meanings`` are those of the names in the module."""
     tree = _Tree(package)
     text = tree.written(nodes)
     roots = {name[0] for name in tree.names}
@@ -109,7 +109,7 @@ def _definition(nodes: list[ast.AST], package: Dotted, meanings: Meanings) -> De
         reaches.add((*imported, AT_IMPORT))
         if name in roots:
             known.setdefault(name, set()).add(meaning)
-        else:  # asked for as an attribute, or for all of a module
+        else:  # used as an attribute, or all of a module
             reaches.add(imported)
     reaches |= {each + name[1:] for name in tree.names for each in known.get(name[0], ())}
     text += str(sorted((root, sorted(known[root])) for root in known))
@@ -118,7 +118,7 @@ def _definition(nodes: list[ast.AST], package: Dotted, meanings: Meanings) -> De
 
 
 class _Tree:
-    """Writes a syntax tree as text, and notes the names and imports in it."""
+    """Writes a syntax tree as text, and collects the names and imports in it."""
 
     def __init__(self, package: Dotted) -> None:
         self.package = package
@@ -146,7 +146,7 @@ class _Tree:
 
 
 def _counting(nodes: Iterable) -> Iterator:
-    """Yield the nodes that count: no bare constants, no bodies of ``if TYPE_CHECKING:``."""
+    """Yield the nodes except bare constants and bodies of ``if TYPE_CHECKING:``."""
     for node in nodes:
         if isinstance(node, ast.If) and _dotted(node.test)[-1:] == ("TYPE_CHECKING",):
             yield from _counting(node.orelse)
@@ -166,7 +166,7 @@ def _defines(statement: ast.stmt) -> bool:
 
 
 def _bindings(node: ast.AST, module: Dotted, package: Dotted) -> Iterator[Binding]:
-    """Yield the names that a module gets from a statement, or from what stands in its blocks."""
+    """Yield the names that a module gets from a statement, including those in its blocks."""
     yield from _imports(node, package)
     names = [getattr(node, field, None) for field in ("name", "rest")]  # of def, except, case
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -192,7 +192,7 @@ def _imports(node: ast.AST, package: Dotted) -> Iterator[Binding]:
 
 
 def _dotted(node: ast.AST) -> Dotted:
-    """Return the name that ``a`` or ``a.b.c`` is; empty for anything else."""
+    """Return the dotted name of a node such as ``a`` or ``a.b.c``; empty for anything else."""
     if isinstance(node, ast.Attribute) and (owner := _dotted(node.value)):
         return (*owner, node.attr)
     return (node.id,) if isinstance(node, ast.Name) else ()

@@ -1,7 +1,7 @@
 """Dense RootSIFT: a classical map of an image, which needs no trained weights.
 
-One upright SIFT descriptor a cell (Lowe, IJCV 2004), L1-normalised and rooted (Arandjelovic &
-Zisserman, CVPR 2012).
+One upright SIFT descriptor per cell (Lowe, IJCV 2004), L1-normalised, of which the square root is
+taken (Arandjelovic & Zisserman, CVPR 2012).
 """
 
 from functools import lru_cache
@@ -9,8 +9,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-# A patch has 4 x 4 cells of 1.5 x size pixels: 48 x 48 pixels. Against rendered depth, fields of
-# smaller patches err more, those of larger ones no less.
+# A patch has 4 x 4 cells of 1.5 x size pixels: 48 x 48 pixels. Compared with rendered depth, match
+# fields of smaller patches err more, and those of larger ones no less.
 KEYPOINT_SIZE = 8.0
 
 
@@ -30,7 +30,7 @@ def sift_map(image: np.ndarray, stride: int) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _cell_centres(height: int, width: int, stride: int) -> tuple[cv2.KeyPoint, ...]:
-    """Return upright keypoints by row; pixel (0, 0) has its own centre at (0, 0)."""
+    """Return upright key points row by row; the centre of pixel (0, 0) is at (0, 0)."""
     middle = (stride - 1) / 2
     return tuple(
         cv2.KeyPoint(x * stride + middle, y * stride + middle, KEYPOINT_SIZE, angle=0.0)
