@@ -203,7 +203,7 @@ def general_model(wildcards):
     path = Path(GENERAL_RUNS[wildcards.run])
     if not path.exists():
         raise WorkflowError(
-            f"{path}: no such file, expected a network for places never seen; train one with "
+            f"{path}: no such file, expected a general network; train one with "
             '"make general-model", or name one in general.models'
         )
     return [local(str(path))]

@@ -94,7 +94,7 @@ def test_a_table_of_validation_needs_frames_that_are_held_out(finished, without)
 def test_a_general_network_that_is_not_there_is_told(tmp_path):
     settings = ("--config", "experiments=[unseen]", "general={models: [gone.pt]}")
     text = Project(tmp_path).run("--dry-run", *settings, expect=1)
-    assert "gone.pt: no such file, expected a network for places never seen; train one" in text
+    assert "gone.pt: no such file, expected a general network; train one" in text
 
 
 def test_jobs_are_told_how_long_threads_wait_and_to_keep_memory(tmp_path, monkeypatch):

@@ -47,4 +47,4 @@ def test_a_scene_among_many_costs_no_more_than_among_few(tmp_path):
 )
 def test_names_that_are_not_configured_are_refused(finished, path, kind):
     text = finished.run("--dry-run", "--", f"results/synthetic/{path}", expect=1)
-    assert f": is no {kind} of this configuration, expected one of " in text
+    assert f": not a {kind} of this configuration, expected one of " in text
