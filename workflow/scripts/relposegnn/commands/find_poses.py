@@ -1,4 +1,4 @@
-"""The command ``relposegnn find-poses``: photos or a video of a place in, their poses out."""
+"""The command ``relposegnn find-poses``: finds the poses of the photos or videos of a place."""
 
 import argparse
 import shlex
@@ -12,11 +12,11 @@ from ..photos.chosen_place import add_workers, some_path
 from ..runtime import InputError, log_to_terminal, plain
 
 PER_SECOND = 2.0  # stills of a video
-USUAL = (0.4, 2.5)  # focal lengths of cameras, in longer sides: 103 to 23 degrees
+USUAL = (0.4, 2.5)  # focal lengths relative to the longer side: 103 to 23 degrees
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command; return 0, or 1 with a message where the user's input is wrong."""
+    """Run the command; return 0, or 1 with a message if the user's input is wrong."""
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     log_to_terminal()
@@ -65,10 +65,10 @@ def _positive(text: str) -> float:
 
 
 def _find_poses(options: argparse.Namespace) -> None:
-    """Do what is asked for.
+    """Find poses, scale them, or both, as the options say.
 
     Raises:
-        InputError: it cannot be done.
+        InputError: the input does not allow it.
     """
     from ..reconstruction.mapping import MODELS, check_free  # COLMAP takes half a second
     from ..reconstruction.photos import check_place
@@ -103,7 +103,7 @@ def _find_poses(options: argparse.Namespace) -> None:
 
 
 def _read_distance(first: str, second: str, text: str) -> tuple[str, str, float]:
-    """Return two photos, as a model calls them, and metres; InputError where these are none."""
+    """Return the names of two photos in the model, and metres; InputError if they are invalid."""
     from ..reconstruction.photos import name_of
 
     try:
@@ -113,7 +113,7 @@ def _read_distance(first: str, second: str, text: str) -> tuple[str, str, float]
 
 
 def _check_photos(folder: Path, names: Sequence[str]) -> None:
-    """Check that photos are there before their poses are looked for, which may take hours."""
+    """Check that the photos exist before a reconstruction, which may take hours."""
     for name in names:
         if not (folder / IMAGES / name).is_file():
             raise InputError(
@@ -122,7 +122,7 @@ def _check_photos(folder: Path, names: Sequence[str]) -> None:
 
 
 def _take_stills(options: argparse.Namespace) -> None:
-    """Take photos from the videos, once all of them have been looked at.
+    """Take photos from the videos, after checking all of them.
 
     Raises:
         InputError: one is no video, or two have one name.
@@ -148,7 +148,7 @@ def _take_stills(options: argparse.Namespace) -> None:
 
 
 def _reconstruct(options: argparse.Namespace) -> bool:
-    """Find the poses of the photos, tell what was found; return if it is in the world of before."""
+    """Find poses and report them; return whether they are in the world frame of previous ones."""
     from ..reconstruction.mapping import MODELS, find_poses
 
     replaced = (options.folder / MODELS).exists()

@@ -1,4 +1,4 @@
-"""The command ``relposegnn``: a name for each thing that it does, whose module is loaded then."""
+"""The command ``relposegnn``: loads the module of a subcommand, and runs it."""
 
 import sys
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ HELP, VERSION_OPTION = ("-h", "--help"), "--version"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return its exit code, or 2 where there is none of this name."""
+    """Run a command; return its exit code, or 2 if there is no command of this name."""
     name, *rest = [*(sys.argv[1:] if arguments is None else arguments), ""]
     if name in COMMANDS:
         return import_module(COMMANDS[name][0]).main(rest[:-1])
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def usage() -> str:
-    """Return what the commands are."""
+    """Return the help text: all commands."""
     lines = [f"  {name:<12}{text}" for name, (_, text) in COMMANDS.items()]
     return "\n".join(
         [

@@ -1,4 +1,4 @@
-"""The command ``relposegnn new-place``: one file for the place that a folder of photos shows."""
+"""The command ``relposegnn new-place``: writes the configuration of a folder of posed photos."""
 
 import argparse
 import logging
@@ -29,7 +29,7 @@ from .run import find_project
 logger = logging.getLogger(__name__)
 
 MADE = "# Made by relposegnn new-place"
-FAR_APART = 3.0  # metres between images that follow each other, at which metres are doubted
+FAR_APART = 3.0  # metres between consecutive images, beyond which the unit is doubted
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Place:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command; return 0, or 1 with a message where the folder or the name is wrong."""
+    """Run the command; return 0, or 1 with a message if the folder or the name is wrong."""
     options = _parser().parse_args(arguments)
     log_to_terminal(logging.WARNING)
     try:
@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def look_at(folder: Path, lost_poses: str = REFUSE) -> Place:
-    """Return what is in a folder.
+    """Inspect a folder.
 
     Raises:
         InputError: it holds no complete scene in a layout that is known, its images have several
@@ -96,7 +96,7 @@ def look_at(folder: Path, lost_poses: str = REFUSE) -> Place:
 
 
 def findings(place: Place) -> list[str]:
-    """Return what was found, a line each."""
+    """Return lines of text about what was found."""
     (width, height), scene = place.size, place.scene
     ratio = max(place.size) / min(place.size)
     lines = [
@@ -117,7 +117,7 @@ def findings(place: Place) -> list[str]:
 
 
 def _extent(scene: Scene) -> list[str]:
-    """Return how far database images lie apart, in words: a wrong unit of length is seen there."""
+    """Return lines on how far apart the database images are: they show a wrong unit of length."""
     centres = np.stack([frame.world_from_cam[:3, 3] for frame in scene.train])
     sides = " x ".join(f"{side:.3g}" for side in np.ptp(centres, axis=0))
     step = (
@@ -132,15 +132,15 @@ def _extent(scene: Scene) -> list[str]:
 
 
 def known_lengths(frames: list[Frame]) -> list[float]:
-    """Return the focal lengths that a layout tells, in longer sides of the image."""
+    """Return the focal lengths that the layout gives, relative to the longer side."""
     return [frame.focal_length for frame in frames if not math.isnan(frame.focal_length)]
 
 
 def fitting_stride(images: int, defaults: dict) -> int:
-    """Return the stride that a ranking of so many images bears, at most the default one.
+    """Return the largest stride that fits a database of this size, at most the default one.
 
-    A part of it is dropped at random (``graphs.drop_probability``), and every stride-th of the rest
-    taken until a graph has its neighbours: on average, that is.
+    A part of each ranking is dropped at random (``graphs.drop_probability``), and every stride-th
+    image of the rest is taken. On average, this has to fill a graph.
 
     Raises:
         InputError: there are too few images for a graph.
@@ -159,7 +159,7 @@ def fitting_stride(images: int, defaults: dict) -> int:
 
 
 def configuration_of(place: Place, name: str, lost_poses: str, project: Path) -> str:
-    """Return the text of the configuration of a place, which has been checked.
+    """Return the text of a place's configuration, after checking it.
 
     Raises:
         InputError: the name is none or another configuration's, or there are too few images.
@@ -192,14 +192,14 @@ def configuration_of(place: Place, name: str, lost_poses: str, project: Path) ->
 
 
 def _quoted(path: Path) -> str:
-    """Return a path in YAML, on one line whatever is in it."""
+    """Return a path as YAML on a single line, whatever its characters."""
     return yaml.safe_dump(
         str(path), default_style='"', allow_unicode=True, width=sys.maxsize
     ).strip()
 
 
 def _refuse_shared_results(name: str, project: Path) -> None:
-    """Refuse a name whose results another configuration has, or places of ``localise --map``."""
+    """Refuse a name if another configuration, or ``localise --map``, has its results there."""
     if name == MAPS:
         raise InputError(
             f"{name}: is the name of the results of localise --map, expected another name"
@@ -218,7 +218,7 @@ def _refuse_shared_results(name: str, project: Path) -> None:
 
 
 def write_configuration(path: Path, text: str, force: bool) -> None:
-    """Write a file; one that is there is replaced by ``force``, if this command has made it.
+    """Write a file; with ``force``, replace an existing one that this command has written.
 
     Raises:
         InputError: there is one, and it may not be replaced.

@@ -1,4 +1,4 @@
-"""What the terminal shows of a run: a line for each step when it is done, and why one failed."""
+"""Terminal output of a run: one line per finished step, and the reason if one fails."""
 
 import logging
 import os
@@ -20,19 +20,19 @@ from ..runtime import plain
 from .steps import Job, Steps, describe_done, shorten_reason, subject_of
 
 LAST_LINES = 20
-LONG = 30.0  # seconds, after which a job that goes on is told of
+LONG = 30.0  # seconds, after which a running job is reported
 WARNING = re.compile(r"^[\d:]{8} WARNING (.*)", re.MULTILINE)  # a line of a log
 SHOWN_WARNINGS = 10  # more are counted
 REFUSED = re.compile(
     r"InputFunctionException in rule .*?\n +WorkflowError:\n +(.*?)\nWildcards:", re.S
 )
-LONGEST_WARNING = 400  # characters; the log has all of it
+LONGEST_WARNING = 400  # characters; the log has the whole text
 UNLOCK = "It can be removed with the --unlock argument."  # of Snakemake
 UNLOCK_HERE = (
     "If so, the same command with -- --unlock at its end removes the lock. Then run the command "
     "again: it resumes from there."
 )
-INTERRUPTED = "Terminating processes on user request"  # as Snakemake says it at Ctrl-C
+INTERRUPTED = "Terminating processes on user request"  # Snakemake's message at Ctrl-C
 # What Snakemake says of itself, by its first words, and what the end of a failed job says better.
 UNSAID = (
     *("Assuming unrestricted", "Building DAG", "Using shell", "Conda environments: ignored"),
@@ -55,16 +55,16 @@ class LogHandler(LogHandlerBase):
     writes_to_file = needs_rulegraph = False
 
     def __post_init__(self) -> None:
-        """Begin with no job."""
+        """Start without jobs."""
         self.steps, self.failed, self.began = Steps(), {}, time.time()
         self.bar, self.interrupted, self.closed = None, False, False
-        self.waiting: dict[int, Timer] = {}  # to tell of jobs that go on
+        self.waiting: dict[int, Timer] = {}  # that report long jobs
         self.terminal = sys.stderr
         if not self.common_settings.dryrun:
             self._divert()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take what Snakemake tells."""
+        """Handle a message of Snakemake."""
         try:
             told, event = vars(record), getattr(record, "event", None)
             if event in TOLD:
@@ -75,7 +75,7 @@ class LogHandler(LogHandlerBase):
             self.handleError(record)
 
     def close(self) -> None:
-        """Tell what is left to tell: the plan, steps that are not complete, failures last."""
+        """Print the plan or what is left to report: incomplete steps, then failures."""
         if self.closed:
             return
         self.closed = True
@@ -89,7 +89,7 @@ class LogHandler(LogHandlerBase):
         super().close()
 
     def _divert(self) -> None:
-        """Let jobs inherit a file as their stderr; Python's own stays the terminal."""
+        """Make jobs inherit a file as stderr, while Python's own remains the terminal."""
         self.terminal = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
         self.spilt = tempfile.TemporaryFile()  # noqa: SIM115  until the end
         sys.stderr.flush()
@@ -108,7 +108,7 @@ class LogHandler(LogHandlerBase):
         text = record.getMessage().strip()
         self.interrupted |= text.startswith(INTERRUPTED)
         if refused := REFUSED.match(text):
-            text = refused[1]  # by a function of ours, whose traceback says no more
+            text = refused[1]  # by one of our input functions; the traceback adds nothing
         if text and not text.startswith(UNSAID):
             self._write(text.replace(UNLOCK, UNLOCK_HERE))
 
@@ -129,7 +129,7 @@ class LogHandler(LogHandlerBase):
         self._show_running()
 
     def _wait(self, number: int, job: Job) -> None:
-        """Tell of a job that goes on for long, where its log tells more."""
+        """Report the log of a job that takes long."""
         if self.common_settings.dryrun or not job.logs:
             return
         self.waiting[number] = Timer(LONG, self._tell_going_on, [job])
@@ -138,7 +138,7 @@ class LogHandler(LogHandlerBase):
 
     def _tell_going_on(self, job: Job) -> None:
         log = Path(job.logs[0])
-        with suppress(OSError):  # of one that waits on a cluster there is none yet
+        with suppress(OSError):  # a job that waits on a cluster has none yet
             if log.stat().st_mtime >= job.began:
                 self._write(f"{job.name} is still running; its log: {log}")
 
@@ -178,7 +178,7 @@ class LogHandler(LogHandlerBase):
             self._write("\n".join([f"\n{took}; the end of {where}:\n", *lines]))
 
     def _tell_warnings(self) -> None:
-        """Show what the logs of jobs that are done warn of, each once."""
+        """Print each warning in the logs of finished jobs once."""
         found: dict[str, str] = {}
         for log in (log for job in self.steps.done() for log in job.logs):
             with suppress(OSError):
@@ -192,7 +192,7 @@ class LogHandler(LogHandlerBase):
         self._write("\n".join(["\nWarnings:", *lines]))
 
     def _last_lines(self, logs: list[str]) -> tuple[str, list[str]]:
-        """Return name and last lines of what a failed job wrote: its log, or else its stderr."""
+        """Return the name and the last lines of a failed job's log, or of its stderr."""
         for log in logs:
             with suppress(OSError):
                 if lines := Path(log).read_text(errors="replace").splitlines():

@@ -1,4 +1,4 @@
-"""The command ``relposegnn run``: Snakemake on a configuration, with a terminal for people."""
+"""The command ``relposegnn run``: Snakemake with a configuration, and with readable output."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ PROJECT = Path(__file__).resolve().parents[4]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the workflow; end with Snakemake's exit code, or return 1 where there is none to run."""
+    """Run the workflow; end with Snakemake's exit code, or return 1 if there is nothing to run."""
     arguments = list(arguments)
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options = _parser().parse_intermixed_args(arguments[:end])
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     own = [argument for argument in arguments[end + 1 :] if argument != "--"]
     sys.argv += [*(["--dry-run"] if options.dry_run else []), *own]
     sys.argv += ["--", *options.targets]
-    # Snakemake's own, as it makes a report.
+    # A warning of Snakemake itself, when it makes a report.
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     from snakemake.cli import main as snakemake  # takes a second
 
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Tells of options that are unknown here, and may be Snakemake's, where these belong."""
+    """A parser whose errors say where Snakemake's options belong."""
 
     def error(self, message: str) -> NoReturn:
         """End the program with a message."""
@@ -81,7 +81,7 @@ def find_project() -> Path:
 
 
 def find_configurations(names: str, project: Path) -> list[Path]:
-    """Return the files of a configuration and of additions to it, whose names commas part.
+    """Return the files of a configuration and its additions, from names separated by commas.
 
     Raises:
         InputError: as ``find_configuration``.
@@ -91,7 +91,7 @@ def find_configurations(names: str, project: Path) -> list[Path]:
 
 
 def check_targets(targets: Sequence[str], project: Path) -> None:
-    """Check targets that are names, not files, before Snakemake looks for what makes them.
+    """Check that targets that are not files are names of rules.
 
     Raises:
         InputError: there is no such one; the message has the nearest name.
@@ -111,7 +111,7 @@ def check_targets(targets: Sequence[str], project: Path) -> None:
 
 
 def find_configuration(name: str, project: Path) -> Path:
-    """Return the file of a configuration, by its path or its name in ``config/``.
+    """Return the file of a configuration, given by path or by name in ``config/``.
 
     Raises:
         InputError: there is no such file; the message lists the names.

@@ -1,4 +1,4 @@
-"""The jobs of a run of the workflow, by what Snakemake tells of them, in a few words each."""
+"""The jobs of a workflow run, as Snakemake reports them, in a few words each."""
 
 import re
 from collections import Counter
@@ -19,8 +19,8 @@ REASONS = {
     "Missing output files": "not made yet",
     "Input files updated by another job": "follows another step",
 }
-USUAL = ("not made yet", "follows another step")  # in a run that makes everything: not told
-PAGE = "report.html"  # that has all of a run
+USUAL = ("not made yet", "follows another step")  # in a run from scratch; not printed
+PAGE = "report.html"  # the report of a run
 WIDTH = 96  # characters of a line
 
 
@@ -48,41 +48,41 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Return what is done for what, e.g. "train model joint"."""
+        """Return rule and subject as text, e.g. "train model joint"."""
         return f"{in_words(self.rule)} {self.subject}".rstrip()
 
 
 @dataclass
 class Steps:
-    """Jobs by their number, and how many of each rule and in "total" are planned."""
+    """Jobs by number, and the planned count of each rule and in "total"."""
 
     jobs: dict[int, Job] = field(default_factory=dict)
     planned: dict[str, int] = field(default_factory=dict)
 
     def begin(self, number: int, job: Job) -> None:
-        """Add a job, or begin it anew."""
+        """Add a job, or restart it."""
         self.jobs[number] = job
 
     def end(self, number: int, clock: float) -> list[Job]:
-        """Note that a job is done; return all jobs of its rule where it was the last of them."""
+        """Record that a job is done; return all jobs of its rule if it was the last of them."""
         job = self.jobs[number]
         job.seconds = clock - job.began
         done = [other for other in self.done() if other.rule == job.rule]
         return done if len(done) == self.planned.get(job.rule) else []
 
     def done(self) -> list[Job]:
-        """Return the jobs that are done, and make something."""
+        """Return the finished jobs that have outputs."""
         return [job for job in self.jobs.values() if job.makes and job.seconds is not None]
 
     def incomplete(self) -> list[list[Job]]:
-        """Return jobs that are done, by their rule, of rules of which others are not."""
+        """Return the finished jobs of each rule that is not complete."""
         by_rule: dict[str, list[Job]] = {}
         for job in self.done():
             by_rule.setdefault(job.rule, []).append(job)
         return [jobs for rule, jobs in by_rule.items() if len(jobs) != self.planned.get(rule)]
 
     def count(self, duration: float) -> str:
-        """Return how many jobs are done after so many seconds."""
+        """Return a line with the number of finished jobs after ``duration`` seconds."""
         total = self.planned["total"]
         done = sum(job.seconds is not None for job in self.jobs.values())
         time = f"in {int(duration) // 60} min {int(duration) % 60} s"
@@ -93,11 +93,11 @@ class Steps:
         return f"{done} of {total} jobs are done, {time}; the same command resumes from there."
 
     def running(self) -> list[str]:
-        """Return the names of the jobs that are not done."""
+        """Return the names of the running jobs."""
         return [job.name for job in self.jobs.values() if job.seconds is None]
 
     def plan(self) -> str:
-        """Return a table: rule, count, reasons."""
+        """Return a table of rules, counts and reasons as text."""
         jobs = [job for job in self.jobs.values() if job.makes]
         rules = Counter(job.rule for job in jobs)
         rows = [
@@ -109,12 +109,12 @@ class Steps:
 
 
 def in_words(rule: str) -> str:
-    """Return the name of a rule in words."""
+    """Return the name of a rule with blanks."""
     return rule.replace("_", " ")
 
 
 def subject_of(wildcards: Mapping[str, str]) -> str:
-    """Return what a job is for: its scene, run or table; the dataset is the same for all."""
+    """Return the subject of a job: its scene, run or table, without the dataset."""
     return "/".join(value for name, value in wildcards.items() if name != "dataset")
 
 
@@ -125,7 +125,7 @@ def shorten_reason(reason: str) -> str:
 
 
 def describe_done(jobs: list[Job]) -> str:
-    """Return one line of jobs of one rule that are done: what, for what, seconds, and why."""
+    """Return a line on the finished jobs of a rule: subjects, seconds and reasons."""
     each = ", ".join(f"{job.subject} {seconds(job)}".strip() for job in jobs)
     whole = f"{len(jobs)} jobs, {sum(job.seconds for job in jobs):.0f} s together"
     reasons = [job.reason for job in jobs if job.reason not in USUAL]
@@ -135,12 +135,12 @@ def describe_done(jobs: list[Job]) -> str:
 
 
 def seconds(job: Job) -> str:
-    """Return how long a job took."""
+    """Return the duration of a job as text."""
     return f"{job.seconds:.0f} s" if job.seconds >= 9.95 else f"{job.seconds:.1f} s"
 
 
 def _counted(reasons: Iterable[str]) -> str:
-    """Return reasons, each once, with numbers where they differ."""
+    """Return each reason once, with counts if there are several."""
     counts = Counter(reasons)
     if len(counts) == 1:
         return next(iter(counts))
