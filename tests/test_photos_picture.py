@@ -98,6 +98,7 @@ def test_ellipses_are_of_the_errors_stated_for_95_percent_whatever_unit_covarian
         figure, pictures = draw(table, database, covariances=covariances)
         ellipses = [p for p in figure.axes[pictures].patches if isinstance(p, Ellipse)]
         assert len(ellipses) == 2  # of the others no pose, or no error, is known
+        assert any("ellipses: errors (95 %)" in text.get_text() for text in figure.texts)
         np.testing.assert_allclose([e.center for e in ellipses], [[0, 1], [1, 1]], atol=1e-12)
         round_, long = ([ellipse.width, ellipse.height] for ellipse in ellipses)
         np.testing.assert_allclose(round_, 2 * 0.2 / 3**0.5)

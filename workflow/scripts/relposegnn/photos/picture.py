@@ -129,8 +129,13 @@ def draw_photos(
         _draw_cameras(panel, table, rgba, shown)
         write(figure, (MARGIN, 0.28), title, weight="bold", size=10.5)
         accepted = "" if table["accepted"].all() else ", photos not accepted"
-        notes = [view.title, f"grey: database{accepted}", tell_unseen(estimates, low, high)]
-        _add_legend(figure, (left, top + up + 0.74), colours, "; ".join(filter(None, notes)))
+        errors = "" if covariances is None else "ellipses: errors (95 %)"
+        unseen = tell_unseen(estimates, low, high)
+        notes = [
+            f"{view.title}; grey: database{accepted}",
+            "; ".join(filter(None, [errors, unseen])),
+        ]
+        _add_legend(figure, (left, top + up + 0.74), colours, notes)
     return figure
 
 
@@ -175,13 +180,14 @@ def _draw_ellipses(
 
 
 def _add_legend(
-    figure: Figure, place: tuple[float, float], colours: ScalarMappable, remark: str
+    figure: Figure, place: tuple[float, float], colours: ScalarMappable, notes: list[str]
 ) -> None:
-    """Add the colour scale and a remark below the map."""
+    """Add the colour scale and lines of text below the map."""
     left, line = place
     add_colour_bar(figure, (left, line - 0.09, 1.5, 0.09), colours, orientation="horizontal")
     write(figure, (left + 1.62, line), "confidence", size=8)
-    write(figure, (left + 2.4, line), remark, size=8, color=SOFT)
+    for row, note in enumerate(notes):
+        write(figure, (left + 2.4, line + 0.16 * row), note, size=8, color=SOFT)
 
 
 def _shorten(name: str, length: int = 24) -> str:
