@@ -122,7 +122,9 @@ def test_empty_file(server, target):
 
 def test_no_archive(server, target):
     server.content = b'{"error": "quota exceeded"}'
-    with pytest.raises(InputError, match=r"is no zip archive, but starts with .*error.* expected"):
+    with pytest.raises(
+        InputError, match=r"is not a zip archive, but starts with .*error.* expected"
+    ):
         fetch(server, target)
     assert left_beside(target) == []
 
@@ -139,7 +141,7 @@ def test_truncated_zip(server, target):
     """A server that tells no length cannot be asked whether all has come; a zip can."""
     server.content_length = False
     server.break_after = [4 * CHUNK_BYTES]
-    with pytest.raises(InputError, match="is an archive without an end, expected all of it"):
+    with pytest.raises(InputError, match="is an archive without an end, expected it whole"):
         fetch(server, target)
     assert left_beside(target) == []
     fetch(server, target)
@@ -155,7 +157,7 @@ def test_truncated_tar(server, target):
     server.content, server.content_length = buffer.getvalue(), False
     server.break_after = [2 * CHUNK_BYTES]
     target = target.with_suffix(".tar")
-    with pytest.raises(InputError, match="is an archive without an end, expected all of it"):
+    with pytest.raises(InputError, match="is an archive without an end, expected it whole"):
         fetch(server, target)
     assert left_beside(target) == []
     fetch(server, target)

@@ -89,7 +89,7 @@ def test_encoder_of_timm_standardises_as_its_weights_expect(untrained):
     [
         ("resnet19", "strides unknown .*Unknown model"),
         ("resnet18.of_nobody", "strides unknown .*Invalid pretrained tag"),
-        ("vit_small_patch14_dinov2", r"strides \[14, 14, 14\] \(one of the two is not among them"),
+        ("vit_small_patch14_dinov2", r"strides \[14, 14, 14\] \(one of the two is missing"),
         ("swin_tiny_patch4_window7_224", r"\(Input height \(128\) doesn't match model \(224\)"),
     ],
 )

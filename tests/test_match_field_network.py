@@ -215,7 +215,7 @@ def test_features_of_another_encoder_or_scene_are_refused(tiny_scene, features, 
     with pytest.raises(InputError, match=r"other\.h5: encoder, channels and grid are .*another"):
         localization.localize_queries(model, files._replace(features=other), FIRST)
     elsewhere = write_features(tmp_path / "elsewhere.h5", scene="elsewhere")
-    with pytest.raises(InputError, match=r"elsewhere\.h5: is of dataset, scene"):
+    with pytest.raises(InputError, match=r"elsewhere\.h5: data set, scene"):
         localization.localize_queries(model, files._replace(features=elsewhere), FIRST)
 
 

@@ -242,7 +242,7 @@ def test_a_watch_outlives_what_goes_and_tells_each_trouble_once(tmp_path, monkey
         next(watching)
     assert sorted(record.getMessage().partition(": ")[2] for record in caplog.records) == [
         "is a link to nothing, and left out",
-        "leads to a folder that was looked at already",
+        "leads to a folder that was already searched",
         "was overwritten, and is not localised again; give each new photo a new name",
     ]
 

@@ -1,18 +1,19 @@
-"""What a script's result depends on in code: a hash over the definitions that it reaches by name.
+"""Digest of the code that a script's result depends on: the definitions that it reaches by name.
 
 A module defines names: functions, whole classes, variables, and what it imports. A definition
-reaches the names that stand in it, and through them what these reach. A script counts whole.
+reaches the names in it and, through them, what these reach. A script counts as a whole.
 
-An imported module also runs. What is no definition, such as ``torch.backends.x = True`` or an
-``if`` block, counts for whoever imports it, directly or not; so does a definition whose decorators
-name something of its own package, which may register it.
+A module's code also runs when it is imported. Statements other than definitions, such as
+``torch.backends.x = True`` or an ``if`` block, count for each script that imports the module,
+directly or not. So does a definition whose decorators name something of its own package, since they
+may register it.
 
-What cannot be followed counts whole: a module that is passed on or lacks the attribute asked of it,
-``from m import *``; after a computed import, all packages. A local variable named as a definition
-counts as that definition. Not seen is what a call in an assignment or a base class changes when a
-module is imported.
+What cannot be followed counts as a whole: a module that is passed on or lacks the attribute asked
+of it, or ``from m import *``; after a computed import, all packages. A local variable with the name
+of a definition counts as that definition. What a call in an assignment or a base class changes at
+import is not seen.
 
-What counts of a definition's text, see ``definitions``.
+``definitions`` says which parts of a definition's text count.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ from .definitions import AT_IMPORT, COMPUTED, Definition, Dotted, Module, read_m
 from .runtime import InputError, atomic_path
 
 DIGEST_LENGTH = 16  # hexadecimal digits
-IGNORED = {  # what changes no result: a new number alone, and what jobs tell of themselves
+IGNORED = {  # they change no result: the version's number, and the records of jobs
     ("relposegnn", "version"),
     ("relposegnn", "records"),
 }
@@ -37,7 +38,7 @@ IGNORED = {  # what changes no result: a new number alone, and what jobs tell of
 class Library:
     """The packages and modules in a folder of scripts.
 
-    Each file is read when it is first needed and never again: what changes later is not seen.
+    Each file is read once, when it is first needed; later changes are not seen.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -49,9 +50,9 @@ class Library:
         self._step = cache(self._follow)
 
     def digest(self, script: str) -> str:
-        """Return the digest of a script, by its file's name, and of all that it reaches.
+        """Return the digest of a script, by its file name, and of all that it reaches.
 
-        A missing file or one that Python cannot parse raises ``OSError`` or ``SyntaxError``.
+        Raises an ``OSError`` if a file is missing, a ``SyntaxError`` if Python cannot parse it.
         """
         lines = {line for name in self.reached(script) for line in self._step(name)[0]}
         text = "\n".join([self._script(script).text, *sorted(lines)])
@@ -59,7 +60,7 @@ class Library:
         return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
 
     def reached(self, script: str) -> set[Dotted]:
-        """Return the names that a script reaches, in full; those of other libraries too."""
+        """Return the full names that a script reaches, including those of other libraries."""
         pending, found = set(self._script(script).reaches), set()
         while pending:
             name = pending.pop()
@@ -73,13 +74,13 @@ class Library:
         return known[""][0]
 
     def _list_folder(self, name: Dotted) -> set[str]:
-        """Return the names of what is in a package; none where there is no such package."""
+        """Return the names of the modules in a package; none if there is no such package."""
         with suppress(OSError):
             return {path.stem for path in self.folder.joinpath(*name).iterdir()}
         return set()
 
     def _read_module(self, name: Dotted) -> Module:
-        """Return what a module defines; nothing at all where the folder has no such module."""
+        """Return the definitions of a module; empty if the folder has no such module."""
         if name[-1] not in self._names(name[:-1]):
             return {}
         path = self.folder.joinpath(*name)
@@ -92,7 +93,7 @@ class Library:
         return self._known.read(file, "module", make)
 
     def _follow(self, name: Dotted) -> tuple[list[str], set[Dotted]]:
-        """Return what counts of the definitions behind a name, and the names that they reach."""
+        """Return lines that identify the definitions behind a name, and the names they reach."""
         lines: list[str] = []
         onward: set[Dotted] = set()
         if name[:2] in IGNORED:
@@ -112,7 +113,7 @@ class Library:
         return lines, onward | self._whole(name)
 
     def _whole(self, module: Dotted) -> set[Dotted]:
-        """Return all names in a module and the modules under it; of (), all packages."""
+        """Return all names in a module and the modules below it; for (), all packages."""
         files = self.folder.joinpath(*module).glob("*")
         below = {path.stem for path in files if path.is_dir() or (module and path.suffix == ".py")}
         names = set(self._module(module)) if module else set()
@@ -120,11 +121,10 @@ class Library:
 
 
 class _KnownFiles:
-    """What the files of a folder define, kept beside Python's bytecode.
+    """Cache of the definitions in the files of a folder, kept beside Python's bytecode.
 
-    To parse them all takes a third of a second of each start of the workflow. A file is known by
-    its bytes, and those of what reads it; what is kept and cannot be used is made anew, as bytecode
-    is.
+    Parsing all files would take a third of a second at each start of the workflow. An entry is
+    valid for the bytes of its file and of the module ``definitions``; anything else is made anew.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -132,13 +132,13 @@ class _KnownFiles:
         self._file = folder / "__pycache__" / f"definitions.{sys.implementation.cache_tag}.json"
         self._reader = hashlib.sha256(Path(definitions.__file__).read_bytes()).hexdigest()
         self._new = False
-        self._files: dict[str, list] = {}  # by kind and path: digest of the bytes, what they define
+        self._files: dict[str, list] = {}  # by kind and path: digest of the bytes, definitions
         with suppress(OSError, ValueError, LookupError, TypeError):
             kept = json.loads(self._file.read_text(encoding="utf-8"))
             self._files = dict(kept["files"]) if kept["reader"] == self._reader else {}
 
     def read(self, file: Path, kind: str, make: Callable[[bytes], Module]) -> Module:
-        """Return what a file defines as a script or a module: as is known, or made of its bytes."""
+        """Return the definitions in a file, a script or a module, from the cache or by ``make``."""
         source = file.read_bytes()
         digest = hashlib.sha256(source).hexdigest()
         key = f"{kind} {file.relative_to(self._folder).as_posix()}"
@@ -151,7 +151,7 @@ class _KnownFiles:
         return module
 
     def keep(self) -> None:
-        """Write what is known, where there is anything new and bytecode is written."""
+        """Write the cache, if there is anything new and Python writes bytecode."""
         if not self._new or sys.dont_write_bytecode:
             return
         self._new = False
@@ -163,7 +163,7 @@ class _KnownFiles:
 
 
 def _told_of(module: Module) -> dict[str, list]:
-    """Return what a module defines as JSON has it, with names as texts."""
+    """Return the definitions of a module as values for JSON, with names as text."""
     return {
         name: [[own.text, sorted(map(".".join, own.reaches)), own.target] for own in several]
         for name, several in module.items()
@@ -171,7 +171,7 @@ def _told_of(module: Module) -> dict[str, list]:
 
 
 def _module_of(told: dict[str, list]) -> Module:
-    """Return what a module defines, of its JSON."""
+    """Return the definitions of a module from values of JSON."""
     return {
         name: [
             Definition(text, frozenset(tuple(each.split(".")) for each in reaches), tuple(target))

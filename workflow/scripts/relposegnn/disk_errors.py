@@ -1,4 +1,4 @@
-"""What a disk that takes no more raises, in words: what failed, where, and what to do."""
+"""Messages for errors of a full or unwritable disk: what failed, where, and what to do."""
 
 import errno
 import os
@@ -9,18 +9,18 @@ REMEDIES = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "your quota on this disk is used up: delete files of yours, or ask for more",
     errno.EFBIG: "raise the limit on the size of a file (ulimit -f), or use a disk without it",
-    errno.EROFS: "make the disk writable, or work in a folder of another one",
+    errno.EROFS: "make the disk writable, or work in a folder on another disk",
     errno.ENAMETOOLONG: "choose a shorter name",
-    errno.EACCES: "allow yourself to write there, or work in another folder",
+    errno.EACCES: "change the permissions, or work in another folder",
 }
 
 
 def describe_disk_error(target: Path | None, error: BaseException) -> str | None:
-    """Return why ``target`` cannot be written, or None where the disk is not to blame.
+    """Return why ``target`` cannot be written, or None if the disk is not to blame.
 
-    Looked for in all that led to ``error``: torch and HDF5 raise errors of their own while they
+    The causes of ``error`` are searched too: torch and HDF5 raise errors of their own when they
     close a file that they could not write. Without a ``target``, it is the file that ``error``
-    names; a missing permission, or a long name, is left out then: it may be one to read.
+    names; missing permissions and long names do not count then: the file may have been read.
     """
     while error is not None:
         if isinstance(error, OSError) and error.errno in REMEDIES and _is_about(target, error):
@@ -40,5 +40,5 @@ def _describe(target: Path, number: int) -> str:
     free = shutil.disk_usage(folder).free / 1e6
     return (
         f"{target}: cannot be written ({os.strerror(number)}, {free:.0f} MB are free in {folder}); "
-        f"{REMEDIES[number]}, and run again: what was complete before is kept"
+        f"{REMEDIES[number]}, and run again: complete results are kept"
     )

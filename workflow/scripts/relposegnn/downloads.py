@@ -1,9 +1,8 @@
 """Downloads that survive broken connections and arrive whole or not at all.
 
-What has arrived waits in ``{target}.partial``, beside a small ``{target}.partial.json`` which
-remembers the address and the server's version of the file, so that a later run continues where
-an earlier one broke off, if the file is still the same. An answer that is refused leaves what
-arrived before it as it was.
+Partial downloads are kept in ``{target}.partial``, beside a small ``{target}.partial.json`` with
+the address and the server's version of the file, so that a later run continues an interrupted one
+if the file is still the same. A refused answer does not change the partial download.
 """
 
 import errno
@@ -26,7 +25,7 @@ from .limits import check_limit, check_space, refuse_special_file
 from .runtime import InputError, plain
 
 TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
-TRANSIENT_ERRORS = (  # the next attempt may fare better
+TRANSIENT_ERRORS = (  # another attempt may succeed
     requests.ConnectionError,
     requests.Timeout,
     requests.exceptions.ChunkedEncodingError,
@@ -48,15 +47,15 @@ def download(
 
     Args:
         url: http, https or file address.
-        target: file to write. One that is named .zip has to be a zip archive.
-        sha256: hexadecimal checksum, where known; None: that of an earlier download, if any.
+        target: file to write. If its name ends in .zip, it has to be a zip archive.
+        sha256: hexadecimal checksum; None: that of the first download, if there was one.
         attempts: failures in a row, without progress, after which it gives up.
         wait: seconds before the second attempt; doubled before each further one.
         timeout: seconds without a byte after which a connection counts as broken.
 
     Raises:
-        InputError: bad address, file not there, server out of reach or failing, a web page in
-            place of the file, another checksum, a truncated archive, disk full.
+        InputError: bad address, missing file, server unreachable or failing, a web page instead of
+            the file, a wrong checksum, a truncated archive, a full disk.
     """
     target = Path(target)
     partial = target.with_name(f"{target.name}.partial")
@@ -81,12 +80,12 @@ def download(
     except OSError as error:
         trouble = f"cannot be written ({error.strerror}); check the folder and its permissions"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            trouble = "the disk is full; free some space and run again, which continues here"
+            trouble = "the disk is full; free some space and run again to continue"
         raise InputError(f"{partial}: {trouble}") from error
 
 
 def _scheme(url: str) -> str:
-    """Return how an address is fetched; InputError where it cannot be."""
+    """Return the scheme of an address; InputError if it cannot be fetched."""
     try:
         scheme = urlsplit(url).scheme
     except ValueError as error:
@@ -120,13 +119,13 @@ def _fetch(url: str, partial: Path, attempts: int, wait: float, timeout: float) 
 
 
 def _fetch_rest(url: str, partial: Path, timeout: float) -> None:
-    """Fetch what is missing of the partial file, all of it where the server's file changed."""
+    """Fetch the missing rest of the partial file, or all of it if the server's file changed."""
     start, headers = _resume_headers(url, partial)
     with _ask(url, headers, timeout) as response:
         sent = response.headers.get("Content-Range", "")
         if start and response.status_code == requests.codes.requested_range_not_satisfiable:
             if sent == f"bytes */{start}":
-                return  # all there: only the last step, the renaming, was interrupted
+                return  # complete: only the renaming was interrupted
             _forget(partial)
             raise requests.ConnectionError("the server has another version of this file")
         _check_status(url, response)
@@ -140,29 +139,29 @@ def _fetch_rest(url: str, partial: Path, timeout: float) -> None:
         total = _announced_bytes(response, start)
         if start == 0:
             check_start(url, first, partial, response.url)
-            _forget(partial)  # the whole file comes: none of what is there belongs to it
+            _forget(partial)  # the server sends the whole file
         check_limit(url, "DOWNLOAD_BYTES", total or 0, "bytes")
         check_space(partial, (total or 0) - start, partial.parent)
         _remember(url, partial, response)
         try:
             _write_body(chain([first], chunks), partial, start, total)
-        except InputError:  # more than any file has
+        except InputError:  # more bytes than allowed
             _forget(partial)
             raise
 
 
 def _ask(url: str, headers: dict[str, str], timeout: float) -> requests.Response:
-    """Send a request; raise InputError at once where asking again cannot help."""
+    """Send a request; raise InputError at once if asking again cannot help."""
     try:
         return requests.get(url, headers=headers, stream=True, timeout=timeout)
     except TRANSIENT_ERRORS as error:
-        if "CERTIFICATE_VERIFY_FAILED" not in str(error):  # other trouble with TLS may pass
+        if "CERTIFICATE_VERIFY_FAILED" not in str(error):  # other TLS errors may be temporary
             raise
         raise InputError(
             f"{url}: the server's certificate cannot be trusted ({error}); check the address and "
             "this computer's clock, or, behind a proxy, set REQUESTS_CA_BUNDLE to its certificates"
         ) from error
-    except (OSError, ValueError) as error:  # among them what requests and urllib3 cannot parse
+    except (OSError, ValueError) as error:  # including addresses that cannot be parsed
         raise _bad_address(url, error) from error
 
 
@@ -182,18 +181,18 @@ def _check_status(url: str, response: requests.Response) -> None:
 
 
 def _announced_bytes(response: requests.Response, start: int) -> int | None:
-    """Return how long the whole file is, of which a response begins at ``start``."""
+    """Return the bytes of the whole file, if announced; the response begins at ``start``."""
     if "Content-Encoding" in response.headers:
-        return None  # the bytes on their way are counted, not those that are written
+        return None  # the length would be that of the encoded bytes, not of those written
     part = re.fullmatch(r"bytes \d+-\d+/(\d+)", response.headers.get("Content-Range", ""))
     if part:
-        return int(part[1])  # a server may send less than the rest
+        return int(part[1])  # not start + length: a server may send less than the rest
     length = response.headers.get("Content-Length", "")
     return start + int(length) if length.isdecimal() else None
 
 
 def _write_body(chunks: Iterator[bytes], partial: Path, start: int, total: int | None) -> None:
-    """Append the chunks to the first ``start`` bytes of the partial file, ``total`` at the end."""
+    """Append the chunks to the first ``start`` bytes of the partial file, up to ``total`` bytes."""
     name = partial.stem
     with (
         partial.open("ab" if start else "wb") as file,
@@ -202,7 +201,7 @@ def _write_body(chunks: Iterator[bytes], partial: Path, start: int, total: int |
         arrived = start
         for chunk in chunks:
             arrived += len(chunk)
-            if total is not None and arrived > total:  # perhaps without an end
+            if total is not None and arrived > total:  # possibly endless
                 _forget(partial)
                 raise requests.ConnectionError(f"more came than the {total} bytes announced")
             check_limit(partial.with_suffix(""), "DOWNLOAD_BYTES", arrived, "bytes so far")
@@ -214,7 +213,7 @@ def _write_body(chunks: Iterator[bytes], partial: Path, start: int, total: int |
 
 
 def _resume_headers(url: str, partial: Path) -> tuple[int, dict[str, str]]:
-    """Return from which byte to ask, and how: only if the server still has the same version."""
+    """Return the first byte to ask for, and headers: a range, if the version is still the same."""
     headers = {"Accept-Encoding": "identity"}
     try:
         known = json.loads(_memory(partial).read_text())
@@ -228,7 +227,7 @@ def _resume_headers(url: str, partial: Path) -> tuple[int, dict[str, str]]:
 
 
 def _remember(url: str, partial: Path, response: requests.Response) -> None:
-    """Note which version of the file arrives; a weak ETag cannot vouch for its bytes."""
+    """Note the version of the file; a weak ETag does not guarantee equal bytes."""
     version = response.headers.get("ETag", "")
     if not version or version.startswith("W/"):
         version = response.headers.get("Last-Modified", "")
@@ -256,7 +255,7 @@ def _copy_local(url: str, partial: Path) -> None:
         raise InputError(
             f"{url}: cannot be read on this machine ({error.strerror}); check the address"
         ) from error
-    _forget(partial)  # a copy that breaks off is no part of what a server has
+    _forget(partial)  # an interrupted copy must not be continued from a server
     with file:
         check_start(url, file.peek(), partial, url)
         with partial.open("wb") as copy:

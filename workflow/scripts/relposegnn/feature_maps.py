@@ -1,9 +1,9 @@
 """A scene's features file: maps of every frame by a frozen encoder, computed once.
 
 Groups ``train`` and ``test`` hold ``fine`` float16 (N, C8, h, w) and ``coarse`` float16
-(N, C16, h/2, w/2), one frame a chunk, in the order of the frames file. Root datasets
-``fine_mean``, ``fine_deviation`` (C8) and ``coarse_mean``, ``coarse_deviation`` (C16) are those of
-the channels over the database. Root attributes: ``dataset``, ``scene``.
+(N, C16, h/2, w/2), one frame per chunk, in the order of the frames file. Root datasets
+``fine_mean``, ``fine_deviation`` (C8) and ``coarse_mean``, ``coarse_deviation`` (C16) are the
+channels' mean and deviation over the database. Root attributes: ``dataset``, ``scene``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,9 +31,9 @@ class FeatureMaps(StoredFrames):
     """Reader of a features file; ``with FeatureMaps(path) as maps`` closes it.
 
     Attributes:
-        encoder: name of the encoder that made the maps, see ``encoders.load_encoder``.
-        made_by: the settings that made them, the encoder's weights among them.
-        image_size: (width, height) in pixels of the images that it saw.
+        encoder: name of the encoder, see ``encoders.load_encoder``.
+        made_by: the settings of ``encode_frames``, and the encoder's weights.
+        image_size: (width, height) in pixels of the encoded images.
         channels: C8 + C16.
         grid: (h, w) of the fine maps.
 
@@ -59,7 +59,7 @@ class FeatureMaps(StoredFrames):
                 ]
                 for kind in ("mean", "deviation")
             )
-            # A channel that never changes in the database has nothing to say: it stays 0.
+            # A channel that is constant over the database carries no information: it becomes 0.
             self._factor = [torch.where(d > 0, 1 / d, 0) for d in deviation]
 
     def count(self, split: str) -> int:
@@ -67,7 +67,7 @@ class FeatureMaps(StoredFrames):
         return self._counts[split]
 
     def maps(self, split: str, indices: np.ndarray | list[int]) -> Maps:
-        """Return standardised maps, float32, of frames by their indices (n), in any order.
+        """Return standardised maps, float32, of frames by their indices (n) in any order.
 
         Raises:
             IndexError: an index is negative or beyond the last frame.
@@ -76,7 +76,7 @@ class FeatureMaps(StoredFrames):
         return self.standardise(Maps(*map(torch.from_numpy, stored)))
 
     def standardise(self, maps: Maps) -> Maps:
-        """Return maps of this encoder in units of the database: there, mean 0 and deviation 1."""
+        """Return maps of this encoder standardised by the database's mean and deviation."""
         return Maps(
             *(
                 (part.float() - mean.to(part.device)) * factor.to(part.device)
@@ -92,7 +92,7 @@ class FeatureMaps(StoredFrames):
         )
         if found != expected:
             raise InputError(
-                f"{self.path}: is of dataset, scene, database images and queries {found}, expected "
+                f"{self.path}: data set, scene, database images and queries are {found}, expected "
                 f"{expected} as in {frames.path}; make it again"
             )
 
@@ -110,21 +110,22 @@ def encode_frames(
 
     Args:
         frames_file: frames of the scene, for the paths of the images.
-        scene_folder: that these paths start from. Images are read at their own size and resized.
+        scene_folder: folder that these paths are relative to. The original images are read and
+            resized.
         features_file: HDF5 file to write.
         encoder: name of an encoder, see ``encoders.load_encoder``.
-        size: (width, height) in pixels of the images that it sees, multiples of 16; None: 128 for
-            the shorter side, and the scene's proportions.
-        device: that it runs on, see ``runtime.select_device``.
+        size: (width, height) in pixels of the encoded images, multiples of 16; None: 128 for the
+            shorter side, and about the scene's aspect ratio.
+        device: of the encoder, see ``runtime.select_device``.
         workers: threads, each of which decodes and encodes images.
 
     Raises:
-        InputError: an image cannot be read, the encoder cannot be loaded or is none with maps at
-            strides 8 and 16, or a value does not fit into float16.
+        InputError: an image cannot be read, the encoder cannot be loaded or has no maps at strides
+            8 and 16, or a value does not fit into float16.
     """
     used = select_device(device, threads=1)
     network = load_encoder(encoder).to(used)
-    cv2.setNumThreads(1)  # ``workers`` says how many there are
+    cv2.setNumThreads(1)  # ``workers`` is the number of threads
     with Frames(frames_file) as frames:
         paths = {
             split: [Path(scene_folder) / source for source in frames.sources(split)]
@@ -147,7 +148,7 @@ def encode_frames(
 def channel_statistics(maps: h5py.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and deviation (C), float32, of each channel of maps (N, C, h, w).
 
-    A channel that never changes has deviation 0, exactly.
+    A constant channel has deviation 0, exactly.
     """
     origin = maps[0][:, :1, :1].astype(np.float64)
     mean = square = np.zeros(len(origin))
@@ -175,13 +176,13 @@ def _encode_image(
         )
     if not all(np.isfinite(part).all() for part in maps):
         raise InputError(
-            f"{path}: the encoder's maps have values that float16 cannot hold; take another encoder"
+            f"{path}: the encoder's maps have values that float16 cannot hold; use another encoder"
         )
     return maps
 
 
 def _write_maps(group: h5py.Group, maps: Iterator[list[np.ndarray]], count: int) -> None:
-    """Write maps as they come, so that not all of them are in memory."""
+    """Write maps one by one, so that they are not all in memory."""
     split = Path(group.name).name
     written = [RowWriter(group, name, count) for name in Maps._fields]
     for parts in tqdm(maps, f"encode {split}", count, unit="img", disable=None):

@@ -1,4 +1,4 @@
-"""Files in folders of any depth, links to other folders followed."""
+"""Files below a folder; links to other folders are followed."""
 
 import errno
 import logging
@@ -15,7 +15,7 @@ def refuse_no_folder(path: Path, expected: str) -> None:
     """Check that there is a folder.
 
     Raises:
-        InputError: there is a file, or nothing; the message ends in what was ``expected``.
+        InputError: it is a file or missing; the message ends in ``expected``.
     """
     if not path.is_dir():
         found = "is a file" if path.exists() else "no such folder"
@@ -25,22 +25,22 @@ def refuse_no_folder(path: Path, expected: str) -> None:
 def files_below(
     folder: Path, tell: Callable[[int, str, Path], None] = logger.log
 ) -> Iterator[Path]:
-    """Yield the files in a folder and all below it, hidden ones too, as paths in it, unsorted.
+    """Yield the paths of all files below a folder, hidden ones included, unsorted.
 
-    Links to folders are followed, after all that lies in the folder itself. Each real folder is
-    looked at once, so that links may lead around. Links that lead nowhere are told in the log.
-    What goes while it is looked at is not there.
+    Links to folders are followed, after the contents of the folder itself. Each real folder is
+    visited once, so links may form circles. Links that lead nowhere are logged. Files that
+    disappear in the meantime are left out.
 
     Args:
-        folder: to look at.
-        tell: logs a level, a message and the path in it; of whoever looks often, each once.
+        folder: to be searched.
+        tell: logs a level, a message and the path in it; whoever searches often may log each once.
 
     Raises:
-        InputError: a folder may not be read.
+        InputError: a folder is not readable.
     """
 
     def refuse(error: OSError) -> None:
-        """Raise InputError, but not for what was removed meanwhile."""
+        """Raise InputError, except for what was removed in the meantime."""
         if Path(error.filename) == folder or error.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise InputError(
                 f"{error.filename}: cannot be searched ({error.strerror}); change its permissions, "
@@ -52,7 +52,7 @@ def files_below(
     while waiting:
         for place, folders, files in os.walk(waiting.pop(0), onerror=refuse):
             if os.path.realpath(place) in known:
-                tell(logging.INFO, "%s: leads to a folder that was looked at already", place)
+                tell(logging.INFO, "%s: leads to a folder that was already searched", place)
                 folders.clear()
                 continue
             known.add(os.path.realpath(place))
