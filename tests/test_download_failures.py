@@ -226,10 +226,12 @@ def test_too_little_space_is_told_at_the_start(server, target, monkeypatch):
     missing = len(server.content) - CHUNK_BYTES
     with monkeypatch.context() as patched:
         patched.setattr(downloads.shutil, "disk_usage", lambda _: DiskUsage(10**6, 10**6, 1000))
-        with pytest.raises(InputError, match=f"{missing} bytes are to come, but the disk has 1000"):
+        with pytest.raises(
+            InputError, match=f"needs {missing} more bytes, but the disk has only 1000"
+        ):
             fetch(server, target)
         patched.setattr(downloads.shutil, "disk_usage", lambda _: DiskUsage(1, 0, missing - 1))
-        with pytest.raises(InputError, match=f"but the disk has {missing - 1}; free some space"):
+        with pytest.raises(InputError, match=f"disk has only {missing - 1} free; free some space"):
             fetch(server, target)
     assert_continues(server, target)
 

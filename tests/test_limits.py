@@ -112,7 +112,7 @@ def extract(path: Path) -> None:
     extract_scene(path, path.with_name("scene"), "scene")
 
 
-EXPANDS = r"has \d+ bytes by its own account .* expected at most 100; .* RELPOSEGNN_MAX_EXPANSION"
+EXPANDS = r"has \d+ declared bytes .* expected at most 100; .* RELPOSEGNN_MAX_EXPANSION"
 DECLARING = {
     "npz": (write_npz, read_predictions, rf": targ_t.npy of shape \({HUGE}, 3\): {EXPANDS}"),
     "compressed npz": (write_compressed_npz, read_predictions, f": {EXPANDS}"),
@@ -185,7 +185,7 @@ def test_files_in_an_archive_are_counted(tmp_path, monkeypatch):
 
 
 def test_an_archive_needs_room_for_all_it_holds(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match=f"a: {10**30} bytes are to come, but the disk has"):
+    with pytest.raises(InputError, match=f"a: needs {10**30} more bytes, but the disk has"):
         check_space("a", 10**30, tmp_path)
     asked = []
     monkeypatch.setattr(archives, "check_space", lambda *asking: asked.append(asking[:2]))
@@ -281,5 +281,5 @@ def test_a_limit_names_file_found_expected_and_remedy():
         check_limit("a.png", "PIXELS", 200_000_001, "pixels")
     assert str(caught.value) == (
         "a.png: has 200000001 pixels, expected at most 200000000; leave it out or make it smaller, "
-        "or, if it is meant to be so, set the environment variable RELPOSEGNN_MAX_PIXELS to more"
+        "or, if it is intended, set the environment variable RELPOSEGNN_MAX_PIXELS to more"
     )

@@ -56,7 +56,7 @@ def test_the_second_process_waits_and_names_the_first(holder, tmp_path, monkeypa
     monkeypatch.setattr(locks.time, "sleep", kill_while_waiting)
     with sole_user(tmp_path / "lock", "step.log"):
         pass
-    assert f"step.log: process {holder.pid} on {os.uname().nodename} is at it" in caplog.text
+    assert f"step.log: process {holder.pid} on {os.uname().nodename} is already" in caplog.text
     assert len(caplog.records) == 1
     assert list(tmp_path.iterdir()) == []
 

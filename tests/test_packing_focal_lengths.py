@@ -58,8 +58,8 @@ def test_given_ones_are_told_to_replace_those_of_a_list_of_queries(tmp_path, cap
     (folder / "test.txt").write_text(f"{TEST[0]}.png SIMPLE_PINHOLE 64 48 48 32 24\n")
     with caplog.at_level(logging.INFO), Frames(pack(folder, focal_lengths=(0.8, None))) as frames:
         np.testing.assert_array_equal(frames.focal_lengths("test"), [0.8])
-    assert "that 5 images of train tell are replaced by the one given, 0.8" in caplog.text
-    assert "that 1 images of test tell are replaced by the one given, 0.8" in caplog.text
+    assert "of 5 images of train are replaced by the given one, 0.8" in caplog.text
+    assert "of 1 images of test are replaced by the given one, 0.8" in caplog.text
 
 
 def test_images_that_tell_none_beside_others_are_told(tmp_path, caplog):
@@ -70,4 +70,4 @@ def test_images_that_tell_none_beside_others_are_told(tmp_path, caplog):
     path.write_text(told)
     with Frames(pack(folder)) as frames:
         assert np.isnan(frames.focal_lengths("train")).tolist() == [True, False, False, False]
-    assert "1 of 4 database images tell no focal length, or are of a fisheye lens" in caplog.text
+    assert "1 of 4 database images have no focal length, or a fisheye lens" in caplog.text

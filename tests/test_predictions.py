@@ -83,7 +83,7 @@ def test_file_that_is_no_npz_is_refused(tmp_path, content):
     [({"scene": "hall"}, "is of the scene 'hall', expected 'room' as in frames.h5; give the r"),
      ({"dataset": "e"}, "is of the dataset 'e', expected 'd' as in frames.h5; give the right"),
      ({"scene": np.array(["room"] * 4)}, "is of the scene '.*, expected 'room'"),
-     (None, "does not tell its dataset, expected 'd' as in frames.h5; .*, or make it again")],
+     (None, "does not name its dataset, expected 'd' as in frames.h5; .*, or make it again")],
 )  # fmt: skip
 def test_predictions_of_another_scene_are_refused(arrays, tmp_path, told, message):
     path = saved(arrays | (OWNED | told if told else {}), tmp_path)

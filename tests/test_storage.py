@@ -189,10 +189,10 @@ def replaced(name, value):
         (replaced("train", h5py.ExternalLink("other.h5", "/train")), "train is a link"),
         (replaced("test", h5py.SoftLink("/train")), "test is a link"),
         (replaced("train", h5py.SoftLink("/train")), "train is a link"),
-        (elsewhere, "train/images lies in another file"),
+        (elsewhere, "train/images is in another file"),
         (
             lambda file: file.create_dataset("x", (9,), "u1", external=[("/etc/passwd", 0, 9)]),
-            "x lies in another file",
+            "x is in another file",
         ),
         (replaced("train/name", [b"\xff%d" % row for row in range(12)]), "can't decode"),
         (replaced("train/name", ["a"] * 12), "several images of one name in train"),
@@ -211,7 +211,9 @@ def test_frames_that_lie_elsewhere_or_are_none_are_refused(tmp_path, change, fou
     frames = write_tiny_scene(tmp_path, "garage").frames
     with h5py.File(frames, "a") as file:
         change(file)
-    message = rf"garage-frames\.h5: is no complete frames file \(.*{found}.*expected .* make it aga"
+    message = (
+        rf"garage-frames\.h5: is not a complete frames file \(.*{found}.*expected .* make it aga"
+    )
     with pytest.raises(InputError, match=message):
         Frames(frames)
 
@@ -227,7 +229,7 @@ def test_what_is_damaged_inside_is_named(tmp_path):
     damaged = bytearray(graphs.read_bytes())
     damaged[offset] ^= 255
     graphs.write_bytes(damaged)
-    with pytest.raises(InputError, match=r"s\.h5: is no complete train/query file .* again"):
+    with pytest.raises(InputError, match=r"s\.h5: is not a complete train/query file .* again"):
         read_graphs(graphs, "train")
 
 
@@ -238,7 +240,7 @@ def test_settings_that_are_none_are_told(tmp_path, settings):
         del file.attrs["settings"]
         if settings is not None:
             file.attrs["settings"] = settings
-        with pytest.raises(InputError, match=r"is no complete graphs file \(.*make it again"):
+        with pytest.raises(InputError, match=r"is not a complete graphs file \(.*make it again"):
             read_settings(file)
 
 

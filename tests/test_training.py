@@ -145,7 +145,7 @@ def test_a_training_waits_for_another_one_of_its_model(tiny_scene, tmp_path, cap
     with ThreadPoolExecutor(1) as thread, caplog.at_level("WARNING"):
         with try_lock(tmp_path / ".model.pt.lock"):
             running = thread.submit(train, tiny_scene, tmp_path, settings)
-            while "is at it already" not in caplog.text and not running.done():
+            while "is already working on it" not in caplog.text and not running.done():
                 time.sleep(0.01)
             assert not running.done()
             assert not (tmp_path / "model.pt").exists()

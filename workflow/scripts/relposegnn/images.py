@@ -1,7 +1,7 @@
-"""Reading colour images: decoded and resized as the published pre-processed images were.
+"""Reading colour images: decoded and resized like the published pre-processed images.
 
-Pillow's bilinear filter, which widens with the scale and so does not alias, reproduces them to
-the last bit; those of OpenCV and of torch differ by up to one grey value and more.
+Pillow's bilinear filter, which widens with the scale and so does not alias, reproduces these
+exactly; the filters of OpenCV and torch differ by one grey value and more.
 """
 
 import logging
@@ -22,12 +22,12 @@ from .threads import map_in_threads
 
 logger = logging.getLogger(__name__)
 
-FORMATS = ("PNG", "JPEG")  # no other decoder of Pillow's sees a file, but for HEIC's
-# How HEIC files start, behind four bytes: what iPhones and Android's cameras write of HEIF.
+FORMATS = ("PNG", "JPEG")  # besides HEIC; Pillow's other decoders are not used
+# Starts of HEIC files after four bytes: the kinds of HEIF that iPhones and Android cameras write.
 HEIC_STARTS = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"mif1", b"msf1"))
 EIGHT_BIT_MODES = {"RGB", "RGBA", "L", "LA", "P", "CMYK", "YCbCr"}  # Pillow's names
-UPRIGHT = 1  # EXIF's orientation of pixels that are stored as they are seen
-# What makes pixels with one of the other orientations upright, and what stores upright ones so.
+UPRIGHT = 1  # EXIF orientation of pixels that are stored upright
+# By EXIF orientation: transpositions to upright pixels, and back from these.
 TO_UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -38,28 +38,28 @@ TO_UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 FROM_UPRIGHT = {**TO_UPRIGHT, 6: TO_UPRIGHT[8], 8: TO_UPRIGHT[6]}
-HEADERS_AT_ONCE = 64  # read by a thread: to hand one over takes longer than to read it
+HEADERS_AT_ONCE = 64  # per job of a thread: handing over a single one takes longer than reading it
 SHOWN_NAMES = 100  # of images whose orientation differs from most
-EXTRACT_AGAIN = "; of a scene that was extracted, extract it again"
-START_BYTES = 16  # of another file, enough to tell its kind: HEIC, WebP, a web page
-# What Pillow raises for damaged files, by format.
+EXTRACT_AGAIN = "; if the scene was extracted from an archive, extract it again"
+START_BYTES = 16  # of a file, enough to tell its kind: HEIC, WebP, a web page
+# Exceptions of Pillow for damaged files, depending on the format.
 DECODING_ERRORS = (
     *(OSError, ValueError, SyntaxError, EOFError),
     *(struct.error, TypeError, LookupError),  # of damaged tags
 )
-Image.MAX_IMAGE_PIXELS = None  # Pillow warns of large ones; the limit here is ``limits``'
+Image.MAX_IMAGE_PIXELS = None  # no warning of Pillow: ``limits`` has the limit
 
 
 @contextmanager
 def opened_image(path: str | Path | Image.Image) -> Iterator[Image.Image]:
-    """Yield an image of which the header is read, and pixels when the block asks for them.
+    """Yield an image whose header has been read; pixels are decoded when the block needs them.
 
-    An image that is in memory already, as of a video, is yielded itself.
+    An image that is already in memory, for example of a video, is yielded itself.
 
     Raises:
-        InputError: the file is missing, damaged, neither PNG nor JPEG nor HEIC, or has more pixels
-            or longer sides than ``limits`` allows; or it is HEIC, and the package that reads it is
-            missing.
+        InputError: the file is missing, damaged, neither PNG nor JPEG nor HEIC, has more pixels or
+            a more extreme aspect ratio than ``limits`` allows, or is HEIC while the package that
+            reads it is missing.
     """
     if isinstance(path, Image.Image):
         check_picture("picture", *path.size)
@@ -77,7 +77,7 @@ def opened_image(path: str | Path | Image.Image) -> Iterator[Image.Image]:
 
 
 def _formats_of(path: str | Path) -> tuple[str, ...]:
-    """Return the decoders that a file may be shown to: HEIC's only where it starts so."""
+    """Return the decoders to try on a file: that of HEIC only if it starts like one."""
     with Path(path).open("rb") as file:
         start = file.read(START_BYTES)
     if not start[4:].startswith(HEIC_STARTS):
@@ -86,7 +86,7 @@ def _formats_of(path: str | Path) -> tuple[str, ...]:
         from pillow_heif import register_heif_opener
     except ImportError as error:
         raise InputError(
-            f"{path}: is HEIC, which the package pillow-heif reads, and it is not installed "
+            f"{path}: is HEIC, and the package pillow-heif, which reads it, is not installed "
             f"({error}); install it, or convert the photo to JPEG"
         ) from error
     register_heif_opener(thumbnails=False)
@@ -104,7 +104,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 def _size_and_orientation(path: Path) -> tuple[tuple[int, int], int]:
-    """Return (width, height) in pixels as stored, and EXIF's orientation; from the header alone."""
+    """Return (width, height) in pixels as stored, and the EXIF orientation, from the header."""
     with opened_image(path) as image:
         _check_mode(path, image)
         return image.size, _orientation(image)
@@ -114,7 +114,7 @@ def common_size(paths: Sequence[Path], workers: int) -> tuple[tuple[int, int], l
     """Return the (width, height) that the images of a scene share, and the orientation of each.
 
     Raises:
-        InputError: sizes differ, or as ``open_image``, but for damaged pixels.
+        InputError: sizes differ, or as ``open_image``; damaged pixels are not noticed.
     """
     expected, orientations = None, []
     blocks = [paths[i : i + HEADERS_AT_ONCE] for i in range(0, len(paths), HEADERS_AT_ONCE)]
@@ -127,7 +127,7 @@ def common_size(paths: Sequence[Path], workers: int) -> tuple[tuple[int, int], l
                 f"{path}: is {size[0]}x{size[1]} pixels, expected {expected[0]}x{expected[1]} as "
                 f"{paths[0]}; all images of a scene must have one size: leave out those that "
                 "differ, or crop or resize the files to one size (and turn the pixels of photos "
-                "held upright, before their poses are found)"
+                "in portrait format, before their poses are found)"
             )
         orientations.append(orientation)
     _warn_of_orientations(paths, orientations)
@@ -135,7 +135,7 @@ def common_size(paths: Sequence[Path], workers: int) -> tuple[tuple[int, int], l
 
 
 def _warn_of_orientations(paths: Sequence[Path], orientations: Sequence[int]) -> None:
-    """Tell which images have another orientation tag than most."""
+    """Warn of images whose orientation tag differs from that of most."""
     tags = Counter(orientations).most_common()
     if len(tags) > 1:
         found = [f"{count} x {value}" for value, count in tags]
@@ -143,22 +143,22 @@ def _warn_of_orientations(paths: Sequence[Path], orientations: Sequence[int]) ->
         differing = [f"{value}: {path}" for path, value in pairs if value != tags[0][0]]
         examples = [*differing[:SHOWN_NAMES], *["..."][: len(differing) > SHOWN_NAMES]]
         logger.warning(
-            "orientation tags (EXIF) differ, %s (%s); pixels are taken as stored, as poses are of "
-            "them, but images seen sideways are hardly recognised by the others. Turn the pixels "
+            "orientation tags (EXIF) differ, %s (%s); pixels are taken as stored, since poses "
+            "refer to these, but images turned sideways hardly match the others. Turn the pixels "
             "before poses are found, or leave out those that differ",
             *(", ".join(found), ", ".join(examples)),
         )
 
 
 def open_image(path: str | Path | Image.Image, orientation: int | None = None) -> Image.Image:
-    """Return a decoded RGB image, of a file or of one in memory.
+    """Return a decoded RGB image, from a file or from memory.
 
-    Pixels stay in the order of the file, for an orientation tag would not turn a frame's pose with
-    them. For photos whose pose is yet to be found there is ``orientation``: they are turned as
-    their own tag says, and then stored as images with that one are, as those of the database.
+    Pixels stay as stored, since turning a frame by its orientation tag would not turn its pose.
+    ``orientation`` is for photos whose pose is still to be found: they are turned upright by their
+    own tag, and then stored like images with that EXIF orientation, for example the database's.
 
     Raises:
-        InputError: as ``opened_image``, or it has more than 8 bits a channel.
+        InputError: as ``opened_image``, or it has more than 8 bits per channel.
     """
     with opened_image(path) as image:
         if image is not path and image.format in ("JPEG", "MPO"):
@@ -170,26 +170,26 @@ def open_image(path: str | Path | Image.Image, orientation: int | None = None) -
 
 
 def _check_mode(path: str | Path, image: Image.Image) -> None:
-    """Refuse pixels of other than 8 bits; Pillow would read 16 bits of colours as 8."""
+    """Refuse pixels of more than 8 bits per channel; Pillow would read 16-bit colours as 8-bit."""
     tiles = getattr(image, "tile", ())
     if image.mode not in EIGHT_BIT_MODES or any(";16" in str(tile[3]) for tile in tiles):
         raise InputError(
             f"{path}: has pixels of Pillow's mode {image.mode}, or more than 8 bits, expected a "
-            "colour image with 8 bits a channel; is it a depth image? If not, convert it"
+            "colour image with 8 bits per channel; is it a depth image? If not, convert it"
         )
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return EXIF's orientation of an image, 1 to 8; upright where it tells none."""
-    try:  # not PNG's own method: it decodes the pixels, to look for a tag behind them
+    """Return the EXIF orientation of an image, 1 to 8; upright if it has no valid one."""
+    try:  # not PNG's own method, which decodes the pixels to look for a tag after them
         found = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
-    except DECODING_ERRORS:  # of damaged tags: the pixels may be whole
+    except DECODING_ERRORS:  # damaged tags; the pixels may be intact
         return UPRIGHT
     return found if found in TO_UPRIGHT else UPRIGHT
 
 
 def _turned(image: Image.Image, own: int, wanted: int) -> Image.Image:
-    """Return an image whose pixels are stored in one orientation as stored in another."""
+    """Return an image stored in the EXIF orientation ``own`` as it is stored in ``wanted``."""
     for turn in (TO_UPRIGHT.get(own), FROM_UPRIGHT.get(wanted)):
         image = image if turn is None else image.transpose(turn)
     return image
@@ -198,9 +198,9 @@ def _turned(image: Image.Image, own: int, wanted: int) -> Image.Image:
 def read_image(
     path: str | Path, size: tuple[int, int] | None = None, crop: float = 1
 ) -> np.ndarray:
-    """Return an image as uint8 RGB (H, W, 3), resized to ``size`` = (width, height) where given.
+    """Return an image as uint8 RGB (H, W, 3), resized to ``size`` = (width, height) if given.
 
-    Of its centre alone where ``crop`` is below 1, see ``crop_centre``.
+    It is cropped first if ``crop`` is below 1, see ``crop_centre``.
 
     Raises:
         InputError: as ``open_image``.
@@ -211,21 +211,21 @@ def read_image(
 def read_picture(
     path: str | Path, size: tuple[int, int] | None = None, crop: float = 1
 ) -> Image.Image:
-    """Return an image as ``read_image``, as Pillow has it."""
+    """Return the image of ``read_image`` as a Pillow image."""
     image = crop_centre(open_image(path), crop)
     return image if size is None else image.resize(size, Image.Resampling.BILINEAR)
 
 
 def crop_centre(image: Image.Image, share: float) -> Image.Image:
-    """Return the centre of an image, a ``share`` of its width and height, in the whole's size.
+    """Return the centre of an image, a ``share`` of its width and height, at the original size.
 
-    By OpenCV's bilinear filter, as the authors did before NetVLAD: 525 / 585 turns what the colour
-    camera of 7-Scenes sees into what its depth camera does. That they went back to the whole's size
-    before resizing it again is our reading.
+    OpenCV's bilinear filter is used, as by the authors before NetVLAD: 525 / 585 turns the view of
+    7-Scenes' colour camera into that of its depth camera. That they restored the original size
+    before resizing again is our interpretation.
     """
     if share == 1:
         return image
-    import cv2  # environments of figures are without it
+    import cv2  # the environments of figures lack it
 
     width, height = image.size
     across, down = max(1, round(width * share)), max(1, round(height * share))
@@ -235,7 +235,7 @@ def crop_centre(image: Image.Image, share: float) -> Image.Image:
 
 
 def small_image(path: str | Path, size: tuple[int, int]) -> Image.Image:
-    """Return an image for people to see: upright, and no larger than ``size`` = (width, height).
+    """Return an image for display: upright, and no larger than ``size`` = (width, height).
 
     Raises:
         InputError: as ``open_image``.
@@ -246,9 +246,9 @@ def small_image(path: str | Path, size: tuple[int, int]) -> Image.Image:
 
 
 def resized_shape(width: int, height: int, shorter_side: int) -> tuple[int, int]:
-    """Return (width, height) scaled so that the shorter one is ``shorter_side``, the other cut.
+    """Return (width, height) scaled so that the shorter is ``shorter_side``; the other rounds down.
 
-    640x480 at 256 becomes 341x256, as torchvision's ``Resize`` has it.
+    640x480 at 256 becomes 341x256, as in torchvision's ``Resize``.
     """
     if width <= height:
         return shorter_side, shorter_side * height // width
@@ -261,19 +261,19 @@ def read_images(
     workers: int = 1,
     crop: float = 1,
 ) -> Iterator[np.ndarray]:
-    """Return the images of ``paths`` in their order, decoded by ``workers`` threads as needed.
+    """Return the images of ``paths`` in order, decoded by ``workers`` threads as needed.
 
     Raises:
-        InputError: as ``read_image``, when the turn of that image comes.
+        InputError: as ``read_image``, when that image is due.
     """
     return map_in_threads(partial(read_image, size=size, crop=crop), paths, workers)
 
 
 def troubles_of(paths: Iterable[str | Path], workers: int = 1) -> Iterator[InputError | None]:
-    """Yield what is wrong with each image, in their order; None: it can be read."""
+    """Yield the error of each image, in order; None if it can be read."""
 
     def trouble(path: str | Path) -> InputError | None:
-        """Return what is wrong with an image."""
+        """Return the error of an image, or None."""
         try:
             open_image(path, UPRIGHT)
         except InputError as error:
@@ -286,8 +286,7 @@ def troubles_of(paths: Iterable[str | Path], workers: int = 1) -> Iterator[Input
 def _unreadable(path: str | Path, error: Exception) -> InputError:
     if isinstance(error, FileNotFoundError):
         return InputError(
-            f"{path}: no such file, expected an image; of a place: put it back, or extract its "
-            "scene again"
+            f"{path}: no such file, expected an image; put it back, or extract the scene again"
         )
     found = str(error)
     if isinstance(error, UnidentifiedImageError):

@@ -1,6 +1,6 @@
-"""Sizes that a file declares, known before memory, disk or time is spent on them.
+"""Checks of the sizes that a file declares, before memory, disk or time is spent on them.
 
-A limit is generous, and an environment variable RELPOSEGNN_MAX_... raises it.
+Limits are generous; environment variables RELPOSEGNN_MAX_... raise them.
 """
 
 import math
@@ -19,25 +19,26 @@ from .runtime import InputError
 
 LIMITS = {  # by the end of the variable's name
     "PIXELS": 200_000_000,  # of an image: phones have up to so many
-    "ASPECT": 100,  # a longer side in shorter ones: panoramas have some 10
+    "ASPECT": 100,  # ratio of the longer to the shorter side: about 10 for panoramas
     "SCANS": 100,  # of a JPEG, each of which may take as long as the whole: cameras write 1 to 10
     "DOWNLOAD_BYTES": 200_000_000_000,  # the authors' largest archive has 58 GB
-    "ARCHIVE_FILES": 1_000_000,  # in one archive: each takes a place on the disk, and memory
-    "GRAPH_BYTES": 1 << 28,  # of one of the authors' graphs, which is read at once: 8.4 MB
-    "SETTINGS": 100_000,  # in a configuration's file: ours have some 300
-    "EXPANSION": 100,  # bytes that a file may hold for each of its own; text has some 10
+    "ARCHIVE_FILES": 1_000_000,  # in one archive: each takes memory, and an inode on the disk
+    "GRAPH_BYTES": 1 << 28,  # of one graph of the authors, which is read at once: 8.4 MB
+    "SETTINGS": 100_000,  # values in a configuration file: ours have about 300
+    "EXPANSION": 100,  # ratio of decompressed to stored bytes: about 10 for text
 }
-# JPEG's markers that a length follows, or the end; in pixels 0 follows 255, or a restart's number.
+# Markers of JPEG that are followed by a length, and the end. In the data of pixels, 255 is followed
+# by 0 or the number of a restart.
 MARKER = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd8])")
 END_OF_PICTURE, START_OF_SCAN = b"\xd9", b"\xda"
-ALWAYS = 1 << 24  # so many bytes are no burden, whatever they came from
+ALWAYS = 1 << 24  # so many bytes are always allowed
 
 
 def check_limit(label: str | Path, name: str, found: int, unit: str) -> None:
-    """Check a number against one of ``LIMITS``; ``label`` is the file's.
+    """Check a number against the limit ``name``; ``label`` is the file, for the message.
 
     Raises:
-        InputError: it is above the limit, or the variable that sets the limit holds no number.
+        InputError: it is above the limit, or the variable of the limit does not hold a number.
     """
     variable = f"RELPOSEGNN_MAX_{name}"
     text = os.environ.get(variable, str(LIMITS[name]))
@@ -46,12 +47,12 @@ def check_limit(label: str | Path, name: str, found: int, unit: str) -> None:
     if found > int(text):
         raise InputError(
             f"{label}: has {found} {unit}, expected at most {text}; leave it out or make it "
-            f"smaller, or, if it is meant to be so, set the environment variable {variable} to more"
+            f"smaller, or, if it is intended, set the environment variable {variable} to more"
         )
 
 
 def check_picture(label: str | Path, width: int, height: int) -> None:
-    """Check the size of a picture: what is wide and hardly high has no pixel when it is small.
+    """Check the size of a picture. A very narrow one would have no pixels left after resizing.
 
     Raises:
         InputError: it has too many pixels, or one side is far longer than the other.
@@ -62,10 +63,10 @@ def check_picture(label: str | Path, width: int, height: int) -> None:
 
 
 def check_scans(jpeg: str | Path) -> None:
-    """Check how often a JPEG goes over its pixels, up to where its first picture ends.
+    """Check the number of scans of a JPEG, up to the end of its first picture.
 
     Raises:
-        InputError: too often.
+        InputError: there are too many.
     """
     content, scans, at = Path(jpeg).read_bytes(), 0, 0
     while (marker := MARKER.search(content, at)) and marker[1] != END_OF_PICTURE:
@@ -75,18 +76,18 @@ def check_scans(jpeg: str | Path) -> None:
 
 
 def check_expansion(label: str | Path, declared: int, held: int) -> None:
-    """Check that ``declared`` bytes can be what a file's ``held`` bytes hold.
+    """Check that a file of ``held`` bytes can hold the bytes that it declares.
 
     Raises:
-        InputError: there are too few of these.
+        InputError: it declares too many.
     """
     if declared > ALWAYS:
-        unit = f"bytes by its own account for each of the {held} bytes that it takes"
+        unit = f"declared bytes for each of its {held} stored bytes"
         check_limit(label, "EXPANSION", math.ceil(declared / max(held, 1)), unit)
 
 
 def check_zip(label: str | Path, entries: Iterable[zipfile.ZipInfo], held: int) -> None:
-    """Check the number of a zip's entries, and their sizes against the zip's own.
+    """Check the number of entries of a zip, and their sizes against ``held``, that of the zip.
 
     Raises:
         InputError: there are too many, or they declare more than the zip can hold.
@@ -97,7 +98,7 @@ def check_zip(label: str | Path, entries: Iterable[zipfile.ZipInfo], held: int) 
 
 
 def check_npz(path: str | Path) -> None:
-    """Check what the arrays of an npz file declare; damage is left to whoever reads them.
+    """Check the sizes that the arrays of an npz file declare; damage is not noticed.
 
     Raises:
         InputError: an array, or all together, declare more than the file can hold.
@@ -115,35 +116,35 @@ def check_npz(path: str | Path) -> None:
 
 
 def checked_size(path: str | Path, width: object, height: object) -> tuple[int, int]:
-    """Return the size of images that a file tells; it raises an error where none can have it."""
+    """Return the size of images that a file states; raise an error if it is impossible."""
     size = whole_number(width, "width", least=1), whole_number(height, "height", least=1)
     check_picture(path, *size)
     return size
 
 
 def check_space(label: str | Path, needed: int, folder: Path) -> None:
-    """Check, before hours go by, that ``needed`` bytes have room on the disk of a folder.
+    """Check beforehand that the disk of a folder has room for ``needed`` bytes.
 
     Raises:
-        InputError: they have not.
+        InputError: it has not.
     """
     disk = shutil.disk_usage(folder)
-    if disk.total and needed > disk.free:  # some network disks tell nothing
+    if disk.total and needed > disk.free:  # some network disks report nothing
         raise InputError(
-            f"{label}: {needed} bytes are to come, but the disk has {disk.free}; "
+            f"{label}: needs {needed} more bytes, but the disk has only {disk.free} free; "
             "free some space and run again"
         )
 
 
 def refuse_special_file(path: str | Path) -> None:
-    """Check that a path leads to no pipe, socket or device: those may keep a reader for ever.
+    """Refuse a pipe, socket or device, which may block a reader for ever.
 
     Raises:
-        InputError: it does.
+        InputError: the path is one of these.
     """
     try:
         mode = Path(path).stat().st_mode
     except OSError:
-        return  # whoever opens it says why
+        return  # opening it will say why
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise InputError(f"{path}: is a pipe, socket or device, expected a file; leave it out")

@@ -1,4 +1,4 @@
-"""What processes that share files need: a lock, and an end together with their Snakemake."""
+"""Processes that share files: locks, and an end together with their Snakemake."""
 
 import errno
 import logging
@@ -18,20 +18,20 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-WORKFLOW_VARIABLE = "RELPOSEGNN_WORKFLOW"  # the process of Snakemake, set by rules/common.smk
-REMINDER = 600  # seconds
-NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # some network disks
+WORKFLOW_VARIABLE = "RELPOSEGNN_WORKFLOW"  # process number of Snakemake, set by rules/common.smk
+REMINDER = 600  # seconds between two warnings of a process that waits
+NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # on some network disks
 
 logger = logging.getLogger(__name__)
 
 
 def try_lock(path: str | Path) -> TextIO | None:
-    """Return the file, locked and with its holder's name, or None where another process has it.
+    """Return the file, locked and holding this process's name, or None if another process has it.
 
     The lock ends when the file is closed, and with the process, however that ends. On a network
-    disk it holds between machines as far as the disk's server supports ``flock``: where locks are
-    refused, a warning is logged and the file counts as locked. None is also returned where the
-    file or its folder has just been removed: whoever waits for it tries again.
+    disk it holds between machines if the disk's server supports ``flock``; if locks are refused, a
+    warning is logged and the file counts as locked. None is also returned if the file or its folder
+    has just been removed; the caller then tries again.
     """
     path = Path(path)
     try:
@@ -56,18 +56,18 @@ def try_lock(path: str | Path) -> TextIO | None:
 
 @contextmanager
 def sole_user(lock_file: str | Path, purpose: str, pause: float = 1.0) -> Iterator[None]:
-    """Be the only process in this block; where another is in it, say which, and wait for its end.
+    """Be the only process in this block: log which other process is in it, and wait for its end.
 
-    ``lock_file`` lies in a folder that exists, and is removed at the end; ``purpose`` is what the
-    log calls the block; ``pause`` is seconds between two attempts.
+    The folder of ``lock_file`` has to exist; the file is removed at the end. ``purpose`` names the
+    block in the log; ``pause`` is the time between two attempts in seconds.
     """
     lock_file, started, reminded = Path(lock_file), time.monotonic(), 0
     while (lock := try_lock(lock_file)) is None:
         if time.monotonic() - started >= reminded * REMINDER:
             reminded += 1
             logger.warning(
-                "%s: %s is at it already; waiting for its end. Is it of no use, end it there; is "
-                "it gone and this still waits, delete %s",
+                "%s: %s is already working on it; waiting for its end. If it is not wanted, end it "
+                "there; if it has ended and this still waits, delete %s",
                 *(purpose, _holder(lock_file), lock_file),
             )
         time.sleep(pause)
@@ -79,12 +79,11 @@ def sole_user(lock_file: str | Path, purpose: str, pause: float = 1.0) -> Iterat
 
 
 def keep_locks_of_others(persistence: type) -> None:
-    """Let a Snakemake end with its own locks removed, and none of others that run in the folder.
+    """Let a Snakemake that ends remove only its own locks, not those of others in the folder.
 
-    Of those in files; with ``--persistence-backend db`` it is as Snakemake has it.
-
-    Version 9.27 removes all, so that a third one would not be refused, and would take from a
-    running one what it has begun. ``--unlock`` still removes all.
+    Version 9.27 removes all of them, so that a third Snakemake would not be refused, and would
+    overwrite what a running one has begun. ``--unlock`` still removes all. Locks of
+    ``--persistence-backend db`` are not affected.
 
     Args:
         persistence: Snakemake's class that keeps locks in files.
@@ -93,13 +92,13 @@ def keep_locks_of_others(persistence: type) -> None:
 
     @contextmanager
     def locked(self: object) -> Iterator[None]:
-        """Hold this run's locks in the block, and note that they are its own."""
+        """Hold this run's locks in the block, and note that it has some."""
         self.relposegnn_locks = True
         with lock(self):
             yield
 
     def delete_own(self: object) -> None:
-        """Remove the locks of a run; all, where there is none, as with ``--unlock``."""
+        """Remove the locks of this run, or all if it has none, as with ``--unlock``."""
         if not hasattr(self, "relposegnn_locks"):
             return delete(self)
         for path in self._lockfile.values():
@@ -110,18 +109,18 @@ def keep_locks_of_others(persistence: type) -> None:
 
 
 def end_with_workflow(pause: float = 1.0) -> None:
-    """End this process by SIGTERM when the Snakemake that began it is gone, killed say.
+    """End this process by SIGTERM when the Snakemake that started it has ended, even if killed.
 
-    A step that lived on would write files that the next Snakemake is about to write. The kernel's
-    PR_SET_PDEATHSIG does not do: a shell stands between the two. ``pause`` is the number of seconds
-    between two looks; outside Snakemake nothing is done.
+    Otherwise the step would write files that the next Snakemake is about to write. The kernel's
+    PR_SET_PDEATHSIG does not help, because there is a shell between the two. ``pause`` is the time
+    between two checks in seconds. Outside Snakemake nothing is done.
     """
     number = os.environ.get(WORKFLOW_VARIABLE)
     if number is None:
         return
 
     def watch() -> None:
-        """Wait for the end of Snakemake, and end this process then."""
+        """Wait for the end of Snakemake, then end this process."""
         while _alive(int(number)):
             time.sleep(pause)
         logger.error("Snakemake (process %s) has ended before this step: the step ends too", number)
@@ -131,7 +130,7 @@ def end_with_workflow(pause: float = 1.0) -> None:
 
 
 def _lock(file: TextIO) -> None:
-    """Lock an open file, or raise BlockingIOError where another process holds it."""
+    """Lock an open file, or raise BlockingIOError if another process holds it."""
     try:
         if fcntl is None:
             raise OSError(errno.ENOSYS, "no flock")

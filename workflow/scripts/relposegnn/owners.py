@@ -1,6 +1,6 @@
-"""Whose a file is: those of ours tell their data set and scene, and readers hold them to it.
+"""Owners of files: the files of a scene name their data set and scene, and readers check these.
 
-Predictions and calibrations tell the network too, see ``weights.fingerprint``.
+Predictions and calibrations name their network too, see ``weights.fingerprint``.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from .runtime import InputError
 
 
 class OfScene(Protocol):
-    """What knows its scene, as frames do, and the file that it is read from."""
+    """Anything with a data set, a scene and a file, for example ``Frames``."""
 
     dataset: str
     scene: str
@@ -19,13 +19,13 @@ class OfScene(Protocol):
 
 
 class Owner(NamedTuple):
-    """Whose a file is.
+    """The scene, and possibly the network, that a file belongs to.
 
     Attributes:
-        dataset: its name.
-        scene: likewise.
+        dataset: name of the data set.
+        scene: name of the scene.
         path: of the file that says so.
-        model: fingerprint of a network; None: of any.
+        model: fingerprint of a network; None: any network.
     """
 
     dataset: str
@@ -35,7 +35,7 @@ class Owner(NamedTuple):
 
 
 def told_of(owner: OfScene) -> dict[str, str]:
-    """Return what a file tells of its owner."""
+    """Return what a file of this owner records of it."""
     told = {"dataset": owner.dataset, "scene": owner.scene}
     model = getattr(owner, "model", None)
     return told if model is None else {**told, "model": model}
@@ -46,16 +46,16 @@ def check_owner(path: str | Path, told: Mapping[str, Any], owner: OfScene) -> No
 
     Args:
         path: of the file.
-        told: what it tells, and more.
-        owner: that it has to be of.
+        told: what it records of its owner; other keys are ignored.
+        owner: that it has to belong to.
 
     Raises:
-        InputError: it is of another one, or does not tell.
+        InputError: it belongs to another one, or does not record it.
     """
     for name, expected in told_of(owner).items():
         found = told.get(name)
         if str(found) != expected:
-            what = f"does not tell its {name}" if found is None else f"is of the {name} '{found}'"
+            what = f"does not name its {name}" if found is None else f"is of the {name} '{found}'"
             raise InputError(
                 f"{path}: {what}, expected {expected!r} as in {owner.path}; give the right file, "
                 "or make it again"

@@ -1,4 +1,4 @@
-"""Packing the frames of a scene: resized, with their poses and names, in the file of ``frames``."""
+"""Packing the frames of a scene, resized, with poses and names, into a file for ``frames``."""
 
 import logging
 from collections import Counter
@@ -26,24 +26,25 @@ logger = logging.getLogger(__name__)
 Statistics = tuple[Sequence[float], Sequence[float]]  # mean (3), variance (3)
 FocalLengths = tuple[float | None, float | None]  # of the database, of the queries
 
-MEAN_TOLERANCE = 0.1  # given means farther from the measured ones are worth a warning
+MEAN_TOLERANCE = 0.1  # given means farther from the measured ones cause a warning
 
-SHOWN_TROUBLES = 100  # of images; more are counted
+SHOWN_TROUBLES = 100  # of images
 
 
 class Packing(NamedTuple):
-    """How the frames of a scene are packed, and what is known of them beside their files.
+    """How the frames of a scene are packed, and facts about them that their files lack.
 
     Attributes:
         shorter_side: of the resized images, in pixels.
-        statistics: mean (3) and variance (3) of the channels, for images in [0, 1], to record in
-            place of those measured on the training images, e.g. those a model was trained with.
-        focal_lengths: of the database's and of the queries' camera, in longer sides of the image,
-            or None: the first as a COLMAP model says, elsewhere unknown, the second as the first.
+        statistics: mean (3) and variance (3) of the channels, for images in [0, 1], to be recorded
+            instead of those of the training images, e.g. those that a model was trained with.
+        focal_lengths: of the database's and of the queries' camera, in longer sides of the image.
+            None for the first: from the layout's files, if they give any; for the second: the same
+            as the first.
         held_out: frames in a stretch, see ``scenes.hold_out``; None keeps the scene's own split.
         colour_jitter: strengths, see ``colour_jitter.jitter_colours``, drawn once for each image;
             None: images as they are.
-        lost_poses: what becomes of frames whose pose is not finite, see ``reading.read_scene``.
+        lost_poses: treatment of frames whose pose is not finite, see ``reading.read_scene``.
     """
 
     shorter_side: int
@@ -73,8 +74,8 @@ def pack_frames(
         workers: decoding threads.
 
     Raises:
-        InputError: the scene is not complete, an image is damaged, sizes differ, the statistics
-            are none, or there are too few frames to hold some out.
+        InputError: the scene is incomplete, an image is damaged, sizes differ, the statistics are
+            impossible, or there are too few frames to hold some out.
     """
     given = packing.statistics and _checked_statistics(packing.statistics, scene)
     content = read_scene(scene_folder, packing.lost_poses)
@@ -107,7 +108,7 @@ def pack_frames(
 
 @contextmanager
 def _all_unreadable(paths: Sequence[Path], workers: int) -> Iterator[None]:
-    """Tell all images that cannot be read, where a block meets one of several."""
+    """Name all images that cannot be read, if the block stops at one of several."""
     try:
         yield
     except InputError as error:
@@ -120,7 +121,7 @@ def _all_unreadable(paths: Sequence[Path], workers: int) -> Iterator[None]:
 
 
 def channel_histogram(image: Image.Image) -> np.ndarray:
-    """Return how often each value occurs (3, 256) in the channels of an RGB image."""
+    """Return the counts (3, 256) of each value in the channels of an RGB image."""
     return np.reshape(image.histogram(), (3, 256))
 
 
@@ -133,10 +134,10 @@ def channel_statistics(histogram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _checked_statistics(statistics: Statistics, scene: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean (3) and variance (3) as given; InputError where they are none."""
+    """Return the mean (3) and variance (3) given; InputError if they are impossible."""
     mean, variance = (np.asarray(values, dtype=np.float64) for values in statistics)
     fine = mean.shape == variance.shape == (3,) and ((mean >= 0) & (mean <= 1)).all()
-    # No values in [0, 1] vary more than halves of zeros and ones.
+    # The largest variance of values in [0, 1] is that of zeros and ones in equal numbers.
     if not fine or not ((variance > 0) & (variance <= 0.25)).all():
         raise InputError(
             f"statistics of {scene}: got mean {mean.tolist()} and variance {variance.tolist()}, "
@@ -151,16 +152,16 @@ def _compared_statistics(
     measured: tuple[np.ndarray, np.ndarray],
     scene_folder: str | Path,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean (3) and variance (3) to record; warn where those given are of other images.
+    """Return mean (3) and variance (3) to record; warn if given ones seem to be of other images.
 
     Raises:
-        InputError: the images have one value alone in a channel.
+        InputError: a channel has the same value in all pixels.
     """
     mean, variance = given or measured
     if not (variance > 0).all():
         raise InputError(
-            f"{scene_folder}: all database images have one and the same value in a channel "
-            f"(variances {variance.tolist()}), expected photos; are the files the right ones?"
+            f"{scene_folder}: a channel has the same value in all pixels of the database images "
+            f"(variances {variance.tolist()}), expected photos; are these the right files?"
         )
     logger.info("%s: mean and variance are %s", scene_folder, "given" if given else "measured")
     if np.abs(mean - measured[0]).max() > MEAN_TOLERANCE:
@@ -173,7 +174,7 @@ def _compared_statistics(
 
 
 def _focal_lengths(content: Scene, given: FocalLengths | None) -> dict[str, np.ndarray]:
-    """Return focal lengths (N) by split, NaN where they are unknown; see ``Packing``."""
+    """Return focal lengths (N) by split, NaN where unknown, see ``Packing``."""
     found = {
         split: np.array([frame.focal_length for frame in content.frames(split)], dtype=np.float64)
         for split in SPLITS
@@ -185,20 +186,20 @@ def _focal_lengths(content: Scene, given: FocalLengths | None) -> dict[str, np.n
             found[split][:] = value
             if known:
                 logger.info(
-                    "focal lengths that %d images of %s tell are replaced by the one given, %g",
+                    "focal lengths of %d images of %s are replaced by the given one, %g",
                     *(known, split, value),
                 )
         elif split == "train" and 0 < known < len(found[split]):
             logger.warning(
-                "%d of %d database images tell no focal length, or are of a fisheye lens: they are "
-                "taken to have that of the others; leave out those of another lens",
+                "%d of %d database images have no focal length, or a fisheye lens: they are "
+                "assumed to have that of the others; leave out those of another lens",
                 *(len(found[split]) - known, len(found[split])),
             )
     return found
 
 
 def _write_labels(group: h5py.Group, frames: list[Frame], folder: Path) -> None:
-    """Write what is known of the frames beside their pixels."""
+    """Write the names, sources, file sizes and poses of frames."""
     sources = [frame.image.relative_to(folder).as_posix() for frame in frames]
     sizes = [frame.image.stat().st_size for frame in frames]
     group.create_dataset("name", data=[f.name for f in frames], dtype=h5py.string_dtype())
@@ -213,7 +214,7 @@ def _read_frame(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the resized image of a frame, and the histogram of its channels.
 
-    Its colours are changed where there are strengths of ``jitter``, drawn by the frame's name.
+    With ``jitter``, its colours are changed at random, seeded by the frame's name.
     """
     image = read_picture(frame.image, size)
     if jitter:

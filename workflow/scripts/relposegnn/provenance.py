@@ -1,4 +1,4 @@
-"""The chain from each result back to its sources, put together from the records of the jobs."""
+"""Provenance: the chain from each result back to its sources, from the records of jobs."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ from typing import Any
 from .records import digest, of_text, write_json
 from .runtime import InputError
 
-NOW = "now"  # beside the jobs that made or read a file: what it holds today
+NOW = "now"  # in the place of a job that made or read a file: the file as it is today
 ENVIRONMENT_LENGTH = 16  # hexadecimal digits
 
 logger = logging.getLogger(__name__)
@@ -19,18 +19,18 @@ logger = logging.getLogger(__name__)
 def collect_provenance(
     results: Iterable[str], record_files: Iterable[str | Path], provenance_file: str | Path
 ) -> None:
-    """Write the jobs behind results, what they read and made, and which files changed since.
+    """Write the jobs behind results, what they read and made, and which files have changed since.
 
     Args:
         results: files that the chain starts from.
-        record_files: of all jobs, see ``records``; those that led to no result are left out.
+        record_files: of all jobs, see ``records``; jobs that led to no result are left out.
         provenance_file: JSON to write, see docs/file-formats.md.
 
     Raises:
         InputError: a record cannot be read.
     """
     results = list(results)
-    # By age: of two jobs for one file, the later one made it.
+    # By age: if two jobs have written a file, the later one made it.
     paths = sorted(map(Path, record_files), key=lambda path: (path.stat().st_mtime_ns, path))
     records = {path.as_posix(): read_record(path) for path in paths}
     makers = {output: name for name, record in records.items() for output in record["outputs"]}
@@ -59,7 +59,7 @@ def read_record(path: Path) -> dict[str, Any]:
     """Return the record of a job.
 
     Raises:
-        InputError: it is none.
+        InputError: the file is not one.
     """
     try:
         record = json.loads(path.read_text("utf-8"))
@@ -75,9 +75,9 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def changed_files(jobs: dict[str, Any], files: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Return the digests of files that have more than one, by the job that saw each.
+    """Return the digests of files that have several, by the job that saw each.
 
-    Files that are gone, or lie elsewhere, are compared as the jobs saw them.
+    Files that no longer exist, or are elsewhere, are compared only between jobs.
     """
     seen: dict[str, dict[str, str]] = defaultdict(dict)
     for name, record in jobs.items():
@@ -90,7 +90,7 @@ def changed_files(jobs: dict[str, Any], files: Iterable[str]) -> dict[str, dict[
 
 
 def _share_environments(jobs: dict[str, Any]) -> dict[str, Any]:
-    """Return the environments of jobs, each once, and leave their names in the jobs."""
+    """Return the distinct environments of jobs by name, and replace them by their names in jobs."""
     environments = {}
     for record in jobs.values():
         name = of_text(record["environment"])[:ENVIRONMENT_LENGTH]

@@ -1,6 +1,6 @@
-"""What each job tells of itself, beside its log: what it made, from what, by which code.
+"""Records of jobs, beside their logs: inputs, outputs, settings, code and environment.
 
-Nothing in here is part of a script's digest, see ``digest``: it changes no result.
+This module is not part of a script's digest, see ``digest``: it changes no result.
 """
 
 import hashlib
@@ -18,14 +18,14 @@ from typing import Any
 from .runtime import atomic_path, logging_to, plain
 
 MEMORY = Path(".snakemake/digests")  # where Snakemake runs; may be deleted at any time
-# In a package's metadata, which would take long to parse in full, and for each job.
+# In a package's metadata: parsing it in full, for each job, would take long.
 NAME_OR_VERSION = re.compile(r"^(Name|Version): *(.*?) *$", re.MULTILINE)
-SNAKEMAKES_MARK = ".snakemake_timestamp"  # put into a folder when the job that made it has ended
+SNAKEMAKES_MARK = ".snakemake_timestamp"  # written into a folder after the job that made it
 
 
 @contextmanager
 def recorded(job: Any) -> Iterator[None]:
-    """Run a step as ``logging_to`` does; when it succeeds, write its record beside its log.
+    """Run a step as ``logging_to`` does; if it succeeds, write its record beside its log.
 
     Args:
         job: the object ``snakemake`` of a script.
@@ -49,7 +49,7 @@ def recorded(job: Any) -> Iterator[None]:
 
 
 def without_credentials(value: Any) -> Any:
-    """Return a setting, or settings in settings, whose texts are as ``plain`` has them."""
+    """Return a setting, nested or not, with ``plain`` applied to all texts."""
     if isinstance(value, str):
         return plain(value)
     if isinstance(value, dict):
@@ -60,12 +60,12 @@ def without_credentials(value: Any) -> Any:
 
 
 def record_file(log: str | Path) -> Path:
-    """Return the file of a job's record, by that of its log."""
+    """Return the path of a job's record, from that of its log."""
     return Path(log).with_suffix(".json")
 
 
 def write_json(path: str | Path, contents: dict[str, Any]) -> None:
-    """Write a file whose bytes depend on its contents alone."""
+    """Write a JSON file whose bytes depend only on its contents."""
     with atomic_path(path) as partial:
         partial.write_text(json.dumps(contents, indent=1, sort_keys=True) + "\n", "utf-8")
 
@@ -76,7 +76,7 @@ def digests(paths: Iterable[str]) -> dict[str, str]:
 
 
 def named(path: str) -> str:
-    """Return a path from the folder where Snakemake runs; of one elsewhere its last part alone."""
+    """Return a path relative to the folder where Snakemake runs; only the name if elsewhere."""
     if not Path(path).is_absolute():
         return path
     if Path(path).is_relative_to(Path.cwd()):
@@ -87,7 +87,7 @@ def named(path: str) -> str:
 def digest(path: str | Path) -> str:
     """Return the SHA-256 of a file, or that of the names and digests of a folder's files.
 
-    It is computed once, and anew when a size or a date of modification has changed.
+    It is remembered until a size or a date of modification changes.
     """
     path = Path(path)
     files = [path] if path.is_file() else sorted(filter(Path.is_file, path.rglob("*")))
@@ -97,7 +97,7 @@ def digest(path: str | Path) -> str:
     state = of_text([(n, s.st_size, s.st_mtime_ns) for n, s in zip(names, stats, strict=True)])
     memory = MEMORY / of_text(str(path.absolute()))
     known = memory.read_text().split() if memory.is_file() else []
-    if known[1:] == [state]:  # which is written last: another job may be writing it
+    if known[1:] == [state]:  # it is written last: another job may be writing the file
         return known[0]
     found = [_of_file(file) for file in files]
     whole = found[0] if path.is_file() else of_text(list(zip(names, found, strict=True)))
@@ -108,18 +108,18 @@ def digest(path: str | Path) -> str:
 
 def environment() -> dict[str, Any]:
     """Return the version of Python and those of all packages that a job may import."""
-    # Snakemake puts folders into a job's path once more; an installation that was interrupted
-    # leaves folders without metadata.
+    # Snakemake repeats folders in a job's path; an interrupted installation leaves folders without
+    # metadata.
     installed = distributions(path=list(dict.fromkeys(sys.path)))
     texts = [text for each in installed if (text := each.read_text("METADATA"))]
     heads = [dict(NAME_OR_VERSION.findall(text.partition("\n\n")[0])) for text in texts]
-    # Of two with one name, the first on the path is imported.
+    # Of two packages with one name, the first on the path is imported.
     packages = {head["Name"]: head["Version"] for head in reversed(heads)}
     return {"python": platform.python_version(), "packages": packages}
 
 
 def commit() -> str | None:
-    """Return the commit of the code, with ``-dirty`` where files differ from it; None: no git."""
+    """Return the commit of the code, with ``-dirty`` if files differ from it; None without git."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     folder = Path(__file__).parent
     try:  # nothing in the command is the user's

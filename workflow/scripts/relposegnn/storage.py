@@ -23,10 +23,10 @@ from .version import VERSION
 from .whole_files import check_whole, explain_unopened, reading
 
 SCHEMA = "1.0"
-ORIGIN = ("dataset", "scene")  # attributes of the root: what a file is of
+ORIGIN = ("dataset", "scene")  # root attributes that name the owner
 SPLITS = ("train", "test")  # groups of every file: the database, the queries
-BLOCK_BYTES = 2**22  # that are written at once
-MAP = "map"  # kind of a file with others in it, a group of each kind, see ``photos.map_files``
+BLOCK_BYTES = 2**22  # written at once
+MAP = "map"  # kind of a file that contains others, one group per kind, see ``photos.map_files``
 
 
 @contextmanager
@@ -47,16 +47,16 @@ def create_hdf5(path: str | Path, kind: str, settings: Mapping[str, Any]) -> Ite
 
 
 class UnfailingFile(io.FileIO):
-    """A new file that takes all that HDF5 writes: where HDF5 meets an error, the process crashes.
+    """A new file that never fails: an error while HDF5 writes would crash the process.
 
     Attributes:
-        error: what the disk said first. Nothing has been written since.
+        error: the first error of the disk. Nothing has been written since.
     """
 
     error: OSError | None = None
 
     def write(self, data: memoryview) -> int:
-        """Write all of ``data``: a disk takes as much at once as it likes."""
+        """Write all of ``data``, in several calls if the disk takes only a part at once."""
         rest = data
         try:
             while rest and self.error is None:
@@ -66,7 +66,7 @@ class UnfailingFile(io.FileIO):
         return len(data)
 
     def truncate(self, size: int) -> int:
-        """Cut the file, or make it longer."""
+        """Shorten or lengthen the file."""
         try:
             return super().truncate(size)
         except OSError as error:
@@ -75,12 +75,12 @@ class UnfailingFile(io.FileIO):
 
 
 class RowWriter:
-    """Writes the rows of a new dataset as they come, in blocks: a write for each is slow."""
+    """Writes the rows of a new dataset in blocks: a write per row is slow."""
 
     def __init__(self, group: h5py.Group, name: str, count: int) -> None:
-        """Take the number of rows that will come; the first one tells shape and type.
+        """Prepare for ``count`` rows, whose first one determines shape and type.
 
-        Where none will, as of a scene without queries, the database's rows do.
+        With 0 rows, as of a scene without queries, the database's dataset determines them.
         """
         self._group, self._name, self._count, self._next = group, name, count, 0
         if count == 0:
@@ -88,7 +88,7 @@ class RowWriter:
             group.create_dataset(name, (0, *like.shape[1:]), like.dtype)
 
     def append(self, row: np.ndarray) -> None:
-        """Take the next row; the last one completes the dataset."""
+        """Add the next row; the last one completes the dataset."""
         if self._next == 0:
             shape, rows = (self._count, *row.shape), max(1, BLOCK_BYTES // max(1, row.nbytes))
             self._written = self._group.create_dataset(
@@ -103,7 +103,7 @@ class RowWriter:
 
 
 class Part(h5py.Group):
-    """A file of the pipeline that lies in a map; ``with`` closes the map's file."""
+    """A file of the pipeline inside a map file; ``with`` closes the map file."""
 
     @property
     def filename(self) -> str:
@@ -124,12 +124,12 @@ class Part(h5py.Group):
 
 
 def open_hdf5(path: str | Path, kind: str) -> h5py.File | Part:
-    """Open a file of the pipeline for reading, or what a map has of that kind.
+    """Open a file of the pipeline, or the part of this kind in a map file, for reading.
 
     Raises:
-        InputError: not an HDF5 file, one that another process writes or that may not be read,
-            another kind, a schema of another major version, or arrays that declare more than the
-            file holds.
+        InputError: it is not an HDF5 file, is being written by another process, is not readable, is
+            of another kind or another major version of the schema, or has arrays that declare more
+            than the file holds.
     """
     refuse_special_file(path)
     try:
@@ -154,13 +154,13 @@ def open_hdf5(path: str | Path, kind: str) -> h5py.File | Part:
 
 
 class Numbers(NamedTuple):
-    """What an array of a file has to be.
+    """What is expected of an array in a file.
 
     Attributes:
-        kind: ``i``, integers, or ``f``.
-        shape: None where any number does.
-        least: of them; none is NaN.
-        most: likewise.
+        kind: ``i`` for integers, or ``f``.
+        shape: with None for any length.
+        least: smallest value allowed; NaN is never allowed.
+        most: largest value allowed.
     """
 
     kind: str
@@ -170,7 +170,7 @@ class Numbers(NamedTuple):
 
 
 def read_numbers(file: h5py.File, name: str, expected: Numbers) -> np.ndarray:
-    """Return an array of an open file; InputError where it is not what it has to be."""
+    """Return an array of an open file; InputError if it is not as expected."""
     kind, shape, least, most = expected
     array, found = file.get(name), "none"
     if isinstance(array, h5py.Dataset):
@@ -179,49 +179,49 @@ def read_numbers(file: h5py.File, name: str, expected: Numbers) -> np.ndarray:
         if array.dtype.kind == kind and len(own) == len(shape) and all(same):
             with reading(file.filename, name):
                 values = array[:]
-            if not values.size or (values.min() >= least and values.max() <= most):  # NaN is not
+            if not values.size or (values.min() >= least and values.max() <= most):  # not for NaN
                 return values
             found = f"{values.min():.6g} to {values.max():.6g}"
     wanted = ", ".join("any" if each is None else str(each) for each in shape)
     numbers = {"i": "integers", "f": "numbers"}[kind]
     raise InputError(
         f"{file.filename}: {name}: found {found}, expected {numbers} from {least:.6g} to "
-        f"{most:.6g} of shape ({wanted}); make it again, of the same frames"
+        f"{most:.6g} of shape ({wanted}); make it again from the same frames"
     )
 
 
 def tell_scene(file: h5py.File, owner: OfScene) -> None:
-    """Write into a file which scene it is of."""
+    """Write the scene that a file belongs to into its attributes."""
     file.attrs.update(told_of(owner))
 
 
 def check_scene(file: h5py.File, owner: OfScene) -> None:
-    """Refuse a file of another scene; those that were written before files told it are taken."""
+    """Refuse a file of another scene; older files, which do not name theirs, are accepted."""
     with reading(file.filename, "HDF5"):
         told = {**told_of(owner), **file.attrs}
     check_owner(file.filename, told, owner)
 
 
 def read_settings(file: h5py.File) -> dict[str, Any]:
-    """Return the settings that made ``file``; InputError where it tells none."""
+    """Return the settings that made ``file``; InputError if it has none."""
     with reading(file.filename, str(file.attrs.get("kind"))):
         return dict(json.loads(file.attrs["settings"]).items())
 
 
 def mapped(array: h5py.Dataset) -> h5py.Dataset | np.memmap:
-    """Return an array of an open file mapped, where it lies there as in memory; else itself."""
+    """Return an array of an open file memory-mapped, if it is stored contiguously; else itself."""
     offset = array.id.get_offset()  # None: it is in chunks, or empty
     if offset is None or not array.dtype.isnative:
         return array
     with Path(array.file.filename).open("rb") as file:
         opened = os.fstat(array.file.id.get_vfd_handle())
         if not os.path.samestat(opened, os.fstat(file.fileno())):
-            return array  # another file has its name by now
+            return array  # another file has this name now
         return np.memmap(file, array.dtype, "r", offset, array.shape)
 
 
 class _Opened(NamedTuple):
-    """A file that a process has opened, and the arrays in it that it has asked for."""
+    """A file opened by a process, and the arrays in it that have been used."""
 
     process: int
     file: h5py.File
@@ -229,23 +229,23 @@ class _Opened(NamedTuple):
 
 
 class StoredFrames:
-    """Reader of arrays with a row a frame; ``with`` closes its file.
+    """Reader of arrays with a row per frame; ``with`` closes its file.
 
-    Arrays that lie in the file as they do in memory are mapped: a row is then copied once. Each
-    process opens the file for itself at first use, so that an instance may be pickled or inherited
-    by data loading workers. Its threads share it; two that come first may open it both.
+    Contiguous arrays are memory-mapped, so that a row is copied only once. Each process opens the
+    file for itself at first use, so that an instance may be pickled or inherited by data loading
+    workers. Its threads share it; if two are first at the same time, both may open it.
 
     Attributes:
         path: of the file.
     """
 
     def __init__(self, path: str | Path, kind: str) -> None:
-        """Name the file, see ``open_hdf5``; nothing is read yet."""
+        """Note the file, see ``open_hdf5``; nothing is read yet."""
         self.path, self._kind = Path(path), kind
         self._opened: _Opened | None = None
 
     def rows(self, name: str, indices: np.ndarray | list[int]) -> np.ndarray:
-        """Return rows (n, ...) of the array ``name``, in any order, repeats allowed.
+        """Return rows (n, ...) of the array ``name`` by ``indices``, in any order, with repeats.
 
         Raises:
             IndexError: an index is negative or beyond the last frame.
@@ -256,7 +256,7 @@ class StoredFrames:
         if isinstance(array, np.memmap):
             return array[indices]
         rows = np.empty((len(indices), *array.shape[1:]), dtype=array.dtype)
-        # One read a frame: h5py takes increasing indices at once too, 100 times slower.
+        # One read per frame: h5py can take all (increasing) indices at once, 100 times slower.
         with reading(self.path, self._kind):
             for row, index in enumerate(indices.tolist()):
                 rows[row] = array[index]
@@ -277,11 +277,11 @@ class StoredFrames:
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what travels to another process: everything but the open file."""
+        """Return the state to pickle: everything but the open file."""
         return {**self.__dict__, "_opened": None}
 
     def _array(self, name: str) -> h5py.Dataset | np.memmap:
-        """Return an array in a file that this process has opened."""
+        """Return an array of the file, which is opened if this process has not yet done so."""
         opened = self._opened
         if opened is None or opened.process != os.getpid():
             opened = self._opened = _Opened(os.getpid(), open_hdf5(self.path, self._kind), {})

@@ -1,7 +1,6 @@
-"""Threads: ours, over images, and those of the libraries beneath, which are not to be in their way.
+"""Threads: our own, which work on images, those of libraries, which must not slow them, and memory.
 
-And the memory that they share. Neither NumPy nor torch is loaded with it, before which
-``leave_cores_to_others`` comes.
+This module loads neither NumPy nor torch: ``leave_cores_to_others`` has to be called before.
 """
 
 import os
@@ -14,10 +13,10 @@ from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
 
-# Turns for which a thread of GNU's OpenMP, which torch uses, keeps its core busy while it waits for
-# others, before it sleeps: 300,000 where nothing is set, ten milliseconds and more.
+# Iterations for which a thread of GNU's OpenMP, which torch uses, spins while it waits for others,
+# before it sleeps. The default, 300,000, takes ten milliseconds and more.
 WAITING = {"GOMP_SPINCOUNT": "10000"}
-# Bytes that GNU's allocator keeps when they are freed, and up to which it takes a piece from them.
+# Bytes of freed memory that GNU's allocator keeps, and size of the largest blocks taken from it.
 KEPT_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "268435456", "MALLOC_MMAP_THRESHOLD_": "33554432"}
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
@@ -26,21 +25,21 @@ Item, Result = TypeVar("Item"), TypeVar("Result")
 def leave_cores_to_others() -> None:
     """Let torch's waiting threads sleep soon, here and in processes that start from now on.
 
-    Where another process is busy, threads of a step wait for the one that shares its core: those
-    that keep theirs busy meanwhile lengthen the wait. OpenMP reads this once, as torch is loaded.
-    What a user has set of it, or as OMP_WAIT_POLICY, stays.
+    If another process is busy, threads of a step wait for the one that shares its core with it;
+    threads that spin meanwhile lengthen the wait. OpenMP reads the variable once, when torch is
+    loaded. A user's own setting of it, or of OMP_WAIT_POLICY, is kept.
     """
     if not {*WAITING, "OMP_WAIT_POLICY"} & os.environ.keys():
         os.environ.update(WAITING)
 
 
 def keep_freed_memory() -> None:
-    """Let processes that start from now on use memory again that they have freed.
+    """Let processes that start from now on reuse the memory that they have freed.
 
-    A step of training frees what the next one asks for. Where that goes back to the system in
-    between, to be cleared and handed out page by page, a tenth and more of the step's time on a CPU
-    goes with it. The allocator reads this once, as a process starts. What a user has set of it
-    stays.
+    Each step of training frees what the next one needs. Returning it to the system in between,
+    which clears it and hands it out again page by page, costs a tenth and more of a step's time on
+    a CPU. The allocator reads these variables once, when a process starts. A user's own settings of
+    the allocator are kept.
     """
     if not any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
         os.environ.update(KEPT_MEMORY)
@@ -48,11 +47,11 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def single_matrix_threads() -> Iterator[None]:
-    """Let each product of NumPy's matrices use one thread in the block, in the whole process.
+    """Let NumPy's matrix products use one thread in the block, in the whole process.
 
-    For blocks with threads of our own: those of OpenBLAS turn in circles while they wait for work,
-    and take the cores from these. Products of large matrices, with no thread beside, are faster by
-    several.
+    For blocks with threads of our own, from which OpenBLAS's threads would take the cores by
+    spinning while they wait for work. Without other threads, products of large matrices are faster
+    with several.
     """
     with _matrix_libraries().limit(limits=1):
         yield
@@ -60,18 +59,19 @@ def single_matrix_threads() -> Iterator[None]:
 
 @lru_cache
 def _matrix_libraries() -> ThreadpoolController:
-    """Return a handle to NumPy's library, and others loaded by then; to look for it takes 0.06 s.
+    """Return a handle to NumPy's matrix library, and others loaded by now; a search takes 0.06 s.
 
-    Libraries with threads of their own: OpenMP's, as of faiss's OpenBLAS, may be torch's as well.
+    Only libraries with pthreads: OpenMP's threads, for example of faiss's OpenBLAS, may be torch's
+    too.
     """
-    import numpy  # noqa: F401  it is loaded now, where it was not
+    import numpy  # noqa: F401  to load its library
 
     return ThreadpoolController().select(threading_layer="pthreads")
 
 
 @contextmanager
 def one_core_left() -> Iterator[None]:
-    """Let torch use a thread less in the block, at least one: another thread works beside it."""
+    """Let torch use one thread less in the block, but at least one: another thread works too."""
     import torch
 
     threads = torch.get_num_threads()
@@ -86,16 +86,16 @@ def one_core_left() -> Iterator[None]:
 def map_in_threads(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Iterator[Result]:
-    """Yield ``function`` of each item, in their order; at most 2 x ``workers`` wait in memory.
+    """Yield ``function`` of each item, in order; at most 2 x ``workers`` results wait in memory.
 
-    What it raises comes in the turn of its item; those that wait then are not begun. Threads
-    suffice for files and images: reading, zlib, Pillow and OpenCV release the GIL. A single item of
-    a list needs none. Meanwhile NumPy's matrices use one thread each.
+    An exception is raised when its item is due; items that wait then are not started. Threads
+    suffice for files and images: reading, zlib, Pillow and OpenCV release the GIL. A list of one
+    item needs no thread. Meanwhile NumPy's matrix products use one thread.
 
     Args:
         function: of an item.
         items: taken as they are needed.
-        workers: threads.
+        workers: number of threads.
     """
     if isinstance(items, Sequence) and len(items) == 1:
         yield function(items[0])
