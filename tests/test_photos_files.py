@@ -265,7 +265,7 @@ def test_the_frame_around_a_photo_that_is_held_upright():
 
 def test_depth_image_is_refused(tmp_path):
     Image.fromarray(np.zeros((4, 4), np.uint16)).save(tmp_path / "depth.png")
-    with pytest.raises(InputError, match=r"depth\.png: .*mode I;16.*8 bits a channel"):
+    with pytest.raises(InputError, match=r"depth\.png: .*mode I;16.*8 bits per channel"):
         open_image(tmp_path / "depth.png", UPRIGHT)
 
 

@@ -32,5 +32,5 @@ def test_retrieval_table_has_the_planted_medians(tmp_path):
 
 def test_retrieval_without_figures_is_refused(tmp_path):
     (tmp_path / "a.csv").write_text("query,top1_distance_m\na,1\n")
-    with pytest.raises(InputError, match=r"a\.csv: holds 1 rows of query, top1_distance_m; expect"):
+    with pytest.raises(InputError, match=r"a\.csv: holds 1 rows of query, top1_distance_m, expect"):
         tabulate_retrieval([("chess", tmp_path / "a.csv")], outputs(tmp_path), "7scenes")
