@@ -103,7 +103,7 @@ STEP = (
 @pytest.mark.slow
 def test_a_step_ends_with_the_process_that_began_it(tmp_path):
     """As after a SIGKILL of Snakemake alone. Nothing partial is left."""
-    with python("input()") as snakemake:
+    with python("import time; time.sleep(60)") as snakemake:
         step = python(STEP, tmp_path, **{WORKFLOW_VARIABLE: snakemake.pid})
         assert step.stdout.readline() == "begun\n"
         time.sleep(1.5)  # longer than between two looks
