@@ -6,19 +6,21 @@ from pathlib import Path
 
 import pytest
 import yaml
-from planted_scenes import WRITERS, write_cambridge, write_transforms, write_walk
+from planted_scenes import SIZE, WRITERS, write_cambridge, write_transforms, write_walk
 from project import REPOSITORY
 
 from relposegnn.commands import new_place
 from relposegnn.commands.new_place import (
+    Place,
     configuration_of,
+    findings,
     fitting_stride,
     look_at,
     main,
 )
 from relposegnn.configuration import validate_configuration
 from relposegnn.layouts.files import lists_queries
-from relposegnn.layouts.reading import read_scene
+from relposegnn.layouts.reading import layout_of, read_scene
 from relposegnn.runtime import InputError
 
 DEFAULTS = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
@@ -67,6 +69,15 @@ def test_positions_that_can_be_no_metres_are_doubted(project, tmp_path, capsys):
     doubt = "that is far apart for one place: are the positions in metres?"
     assert doubt in capsys.readouterr().out
     assert f"# {doubt}" in (project / "config/garage.yaml").read_text()
+
+
+@pytest.mark.parametrize("layout", WRITERS)
+def test_metres_of_structure_from_motion_are_doubted(tmp_path, layout):
+    """Its unit of length is arbitrary."""
+    folder = WRITERS[layout](tmp_path / "garage")
+    place = Place(folder, read_scene(folder), layout_of(folder), SIZE)
+    doubted = any("only if the poses were scaled" in line for line in findings(place))
+    assert doubted == layout.startswith(("COLMAP", "NeRF"))
 
 
 @pytest.mark.parametrize("name", ["attic-2", "1e5", "true", "07"])

@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 MADE = "# Made by relposegnn new-place"
 FAR_APART = 3.0  # metres between consecutive images, beyond which the unit is doubted
+UNSCALED = ("a COLMAP model", "NeRF's transforms")  # layouts of structure from motion
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,10 @@ def findings(place: Place) -> list[str]:
         f"images of {width} x {height} pixels, aspect ratio {ratio:.2f} : 1",
     ]
     lines += _extent(scene)
+    if place.layout in UNSCALED:
+        lines.append(
+            "these are metres only if the poses were scaled, for example by find-poses --distance"
+        )
     if lengths := known_lengths(scene.train + scene.test):
         lines.append(
             f"focal lengths {min(lengths):.3f} to {max(lengths):.3f}, relative to the longer side"
