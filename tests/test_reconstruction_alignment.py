@@ -100,6 +100,7 @@ def test_a_place_keeps_its_world_as_it_grows(tmp_path, monkeypatch, capsys, capl
     assert main([str(tmp_path), "--force"]) == 0
     printed = capsys.readouterr().out
     assert "aligned to the previous ones: the 4 photos in both lie" in printed
+    assert "They are in metres if those were; --distance scales them" in printed
     assert "The poses are not in metres" not in printed
     after = read_model(folder)[0]
     assert after.keys() == before.keys()

@@ -74,7 +74,7 @@ def _name_problems(config: dict) -> Iterator[str]:
                 f"checksums: {json.dumps(name)} is not a downloaded file, expected a name "
                 "such as chess.zip, netvlad.pth, published-joint.pth, chess-test.tar or chess.npz"
             )
-    for name in set(COLUMNS) & set(scenes):
+    for name in (name for name in COLUMNS if name in scenes):
         yield f"scenes: {name} is the name of another column of tables, expected another name"
     alike = {scene.casefold(): scene for scene in scenes}
     for scene in scenes:

@@ -172,7 +172,8 @@ def _reconstruct(options: argparse.Namespace) -> bool:
     if found.alignment:
         print(plain(
             f"The poses are aligned to the previous ones: the {found.alignment.photos} photos in "
-            f"both lie {found.alignment.apart:.3g} apart (median)"
+            f"both lie {found.alignment.apart:.3g} apart (median).\nThey are in metres if those "
+            "were; --distance scales them to metres otherwise"
         ))  # fmt: skip
     elif replaced:
         print("The poses have a new world frame: too little in common with the previous ones")

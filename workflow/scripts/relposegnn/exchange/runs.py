@@ -84,9 +84,7 @@ def export_poses(
         _tell_unknown(frames)
         clouds = {}
         if neighbours_file is None or np.isnan(frames.focal_lengths("train")).any():
-            logger.warning(
-                "images are not ranked, or focal lengths unknown: COLMAP models get no points"
-            )
+            logger.warning("no rankings, or unknown focal lengths: COLMAP models get no points")
         else:
             files = frames, Path(scene_folder), neighbours_file
             clouds = _find_points(*files, rows, sets, workers)

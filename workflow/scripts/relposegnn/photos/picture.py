@@ -128,13 +128,8 @@ def draw_photos(
             _draw_ellipses(panel, table, rgba, covariances)
         _draw_cameras(panel, table, rgba, shown)
         write(figure, (MARGIN, 0.28), title, weight="bold", size=10.5)
-        accepted = "" if table["accepted"].all() else ", photos not accepted"
-        errors = "" if covariances is None else "ellipses: errors (95 %)"
         unseen = tell_unseen(estimates, low, high)
-        notes = [
-            f"{view.title}; grey: database{accepted}",
-            "; ".join(filter(None, [errors, unseen])),
-        ]
+        notes = _notes(view.title, table, covariances is not None, unseen)
         _add_legend(figure, (left, top + up + 0.74), colours, notes)
     return figure
 
@@ -177,6 +172,13 @@ def _draw_ellipses(
         scale = table["sigma95_m"][row] / sizes[row]
         centre = table.loc[[row], ["tx", "ty", "tz"]].to_numpy(dtype=np.float64)
         panel.draw_ellipse(centre[0], scale**2 * covariances[row], rgba[row])
+
+
+def _notes(title: str, table: pd.DataFrame, ellipses: bool, unseen: str) -> list[str]:
+    """Return two lines on what the map shows, and on photos that it does not show."""
+    refused = "" if table["accepted"].all() else ", photos not accepted"
+    errors = "ellipses: errors (95 %)" if ellipses else ""
+    return [f"{title}; grey: database{refused}", "; ".join(filter(None, [errors, unseen]))]
 
 
 def _add_legend(
