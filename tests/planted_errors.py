@@ -76,16 +76,17 @@ def predictions(count=3000, seed=0, refined=False, factor=1.0, farther=0.0, way=
     return arrays
 
 
-def calibrate(folder, arrays, known=False, fellows=()):
+def calibrate(folder, arrays, known=False, fellows=(), near=False):
     """Return the calibration by predictions of left-out frames, some of which may be known.
 
-    Fellows are predictions of other scenes, and which of their frames are known.
+    Fellows are predictions of other scenes, and which of their frames are known. Those that are
+    ``near`` are so in all scenes.
     """
     left_out = []
     for number, (own, seen) in enumerate([(arrays, known), *fellows]):
         np.savez(folder / f"predictions-{number}.npz", **own | OWNED)
-        seen = np.broadcast_to(seen, len(own["targ_t"]))
-        left_out.append(LeftOutPredictions(folder / f"predictions-{number}.npz", seen))
+        which = (np.broadcast_to(each, len(own["targ_t"])) for each in (seen, near))
+        left_out.append(LeftOutPredictions(folder / f"predictions-{number}.npz", *which))
     calibrate_errors(left_out[0], folder / "calibration.json", left_out[1:])
     return read_calibration(folder / "calibration.json")
 

@@ -11,6 +11,7 @@ from relposegnn import adaptation
 from relposegnn.adaptation import (
     STRENGTHS,
     Edges,
+    Sums,
     adapt_model,
     choose_strength,
     fit_layer,
@@ -32,6 +33,14 @@ pytestmark = pytest.mark.slow
 WEIGHT = np.random.default_rng(5).standard_normal((6, 8)) / 10
 BIAS = np.array([0.3, -0.2, 0.1, 0.05, 0, -0.1])
 QUERIES, NEIGHBOURS = np.arange(10), np.array([[10, 11, 1], [11, 0, 3]] * 5)
+REACHES = np.array([2, 1, 3, 1, 1, 2, 1, 1, 3, 0])  # the last is a near frame
+
+
+def write_left_out(graphs_file):
+    """Write ten left-out frames."""
+    with create_hdf5(graphs_file, "graphs", {}) as file:
+        write_split(file, LEFT_OUT, QUERIES, NEIGHBOURS)
+        file[f"{LEFT_OUT}/reach"] = REACHES
 
 
 def planted(graphs=100, noise=0.01, weight=WEIGHT, seed=0) -> Edges:
@@ -50,14 +59,14 @@ def error(layer, edges):
 
 def test_a_planted_layer_is_found():
     """The last feature never differs, so that its weight is another bias."""
-    layer = fit_layer(planted(), 1e-4)
+    layer = fit_layer(Sums.over(planted()), 1e-4)
     np.testing.assert_allclose(layer.weight[:, :7], WEIGHT[:, :7], atol=0.02)
     assert error(layer, planted(seed=1)) < 0.015
 
 
 def test_a_strong_ridge_leaves_the_mean_alone():
     edges = planted()
-    layer = fit_layer(edges, 1e9)
+    layer = fit_layer(Sums.over(edges), 1e9)
     np.testing.assert_allclose(layer.weight, 0, atol=1e-6)
     expected = edges.weight @ (edges.truth - edges.regressed) / edges.weight.sum()
     np.testing.assert_allclose(layer.bias, expected, atol=1e-5)
@@ -68,7 +77,7 @@ def test_a_strong_ridge_leaves_the_mean_alone():
 def test_of_features_that_never_differ_the_mean_is_all_that_is_told(strength, count):
     edges = planted().of(np.arange(400) < count)
     edges = edges._replace(features=np.zeros_like(edges.features))
-    layer = fit_layer(edges, strength)
+    layer = fit_layer(Sums.over(edges), strength)
     expected = edges.weight @ (edges.truth - edges.regressed) / edges.weight.sum()
     np.testing.assert_array_equal(layer.weight, 0)
     np.testing.assert_allclose(layer.bias, expected)
@@ -80,7 +89,7 @@ def test_short_edges_count_more():
     edges.truth[::2, :3] *= 1e-3
     missing = np.where(np.arange(400)[:, None] % 2, 1.0, 2.0)
     edges = edges._replace(regressed=edges.truth - missing)
-    assert (fit_layer(edges, 1e9).bias > 1.95).all()
+    assert (fit_layer(Sums.over(edges), 1e9).bias > 1.95).all()
 
 
 def folds(edges):
@@ -123,8 +132,7 @@ def case(request, tiny_scene, tmp_path):
         "pooled": pooled,
     }
     save_model(tmp_path / "model.pt", networks[request.param](), 3, ["elsewhere"])
-    with create_hdf5(tmp_path / "left.h5", "graphs", {}) as file:
-        write_split(file, LEFT_OUT, QUERIES, NEIGHBOURS)
+    write_left_out(tmp_path / "left.h5")
     features = None if request.param == "pooled" else write_features(tmp_path / "features.h5")
     return tmp_path / "model.pt", SceneFiles(tiny_scene.frames, tmp_path / "left.h5", features)
 
@@ -137,10 +145,9 @@ def adapted(case, folder, settings=BOTH):
 
 
 @pytest.mark.parametrize("settings", [FIRST, BOTH])
-def test_frames_are_predicted_by_what_other_stretches_tell_without_them(
+def test_frames_are_predicted_by_what_others_tell_without_those_within_reach(
     case, tmp_path, monkeypatch, settings
 ):
-    monkeypatch.setattr(adaptation, "STRETCHES", 5)
     monkeypatch.setattr(adaptation, "choose_strength", lambda *_: 0.1)
     model, found = adapted(case, tmp_path, settings)
     base = load_model(case[0])
@@ -148,14 +155,15 @@ def test_frames_are_predicted_by_what_other_stretches_tell_without_them(
     assert len(edges.graph) == 10 * 3 * (1 + settings.both_directions)
     for graph, expected in enumerate(NEIGHBOURS):
         assert set(edges.neighbour[edges.graph == graph]) == set(expected)
-    rows = np.array([0, 1, 2])  # the first fifth of twelve frames; others have two of them beside
     ends = QUERIES[edges.graph], edges.neighbour
-    adaptation._fit(base, edges.of(~np.isin(ends, rows).any(axis=0)), 0.1)
-    expected = localize_queries(base, case[1], settings, LEFT_OUT, rows)
-    own = "abs_t", "abs_q", "robust_t", "robust_q", "spread_m", "abs_distance", "robust_distance"
-    for name in own:
-        np.testing.assert_allclose(found[name][rows], expected[name], atol=1e-4)
-    assert found["rel_path"][rows].tolist() == expected["rel_path"].tolist()
+    for row, within in ((0, [0, 1, 2]), (8, [5, 6, 7, 8, 9, 10, 11]), (9, [9])):
+        beyond = ~np.isin(ends, within).any(axis=0) & (edges.graph != 9)  # which is a near one
+        adaptation._fit(base, Sums.over(edges.of(beyond)), 0.1)
+        expected = localize_queries(base, case[1], settings, LEFT_OUT, np.array([row]))
+        own = "abs_t", "abs_q", "robust_t", "robust_q", "spread_m", "abs_distance"
+        for name in (*own, "robust_distance"):
+            np.testing.assert_allclose(found[name][row], expected[name][0], atol=1e-4)
+        assert found["rel_path"][row] == expected["rel_path"][0]
     plain = localize_queries(load_model(case[0]), case[1], settings, LEFT_OUT)
     assert found.keys() - plain.keys() == {"dataset", "scene", "model"}
     assert plain.keys() <= found.keys()
@@ -172,7 +180,7 @@ def test_a_layer_adds_to_what_is_regressed(case, tmp_path, monkeypatch):
     monkeypatch.setattr(adaptation, "choose_strength", lambda *_: 0.1)
     model, _ = adapted(case, tmp_path)
     edges = regress_edges(load_model(case[0]), case[1], True)
-    layer = fit_layer(edges, 0.1)
+    layer = fit_layer(Sums.over(edges.of(edges.graph != 9)), 0.1)
     again = regress_edges(model, case[1], True)
     np.testing.assert_allclose(again.features, edges.features, atol=1e-6)
     expected = edges.regressed + layer(edges.features)

@@ -285,7 +285,7 @@ def test_a_calibration_of_another_scene_or_network_is_refused(tmp_path, told):
 def test_predictions_that_tell_no_network_are_not_calibrated_or_scored(tmp_path):
     np.savez(tmp_path / "p.npz", **predictions(40))
     message = r"p\.npz: does not name its data set, scene and model, expected .*; predict again"
-    left_out = LeftOutPredictions(tmp_path / "p.npz", np.zeros(40, dtype=bool))
+    left_out = LeftOutPredictions(tmp_path / "p.npz", *np.zeros((2, 40), dtype=bool))
     with pytest.raises(InputError, match=message):
         calibrate_errors(left_out, tmp_path / "c.json")
     with pytest.raises(InputError, match=message):

@@ -51,12 +51,14 @@ def write_trained(folder, held_out):
         write_split(file, VALIDATION, held_out, np.ones((len(held_out), 5)))
 
 
-def sample(folder, count, sampling=SAMPLING):
-    """Return the queries, neighbours and reaches of the file that is written."""
+def sample(folder, count, sampling=SAMPLING, near=False):
+    """Return the queries, neighbours and reaches of the file that is written, near ones or not."""
     files = (folder / f"{name}.h5" for name in ("neighbours", "frames", "trained", "graphs"))
     sample_left_out(*files, sampling, count)
     graphs = folder / "graphs.h5"
-    return *read_graphs(graphs, LEFT_OUT), read_reaches(graphs)
+    reach = read_reaches(graphs)
+    chosen = (reach == 0) == (near or not reach.any())
+    return [each[chosen] for each in (*read_graphs(graphs, LEFT_OUT), reach)]
 
 
 def test_no_neighbour_lies_within_a_querys_reach(tmp_path):
@@ -69,6 +71,16 @@ def test_no_neighbour_lies_within_a_querys_reach(tmp_path):
     for each in REACHES:
         assert distance[reach == each].min() == each + 1
     assert all(len(set(row)) == SAMPLING.neighbours for row in neighbours.tolist())
+
+
+def test_near_frames_are_some_of_the_others_with_all_other_frames(tmp_path):
+    write_database(tmp_path, 10 * max(REACHES))
+    usual = sample(tmp_path, 40)[0]
+    query, neighbours, _ = sample(tmp_path, 40, near=True)
+    np.testing.assert_array_equal(query, usual[3::4])
+    assert np.abs(neighbours - query[:, None]).min() == 1
+    every, _ = read_graphs(tmp_path / "graphs.h5", LEFT_OUT)
+    assert (np.diff(every) >= 0).all()
 
 
 def test_queries_are_spread_evenly_and_all_taken_where_there_are_few(tmp_path):
@@ -142,7 +154,9 @@ def test_frames_held_out_from_training_are_queries_too_and_not_known(tmp_path):
     query, _, _ = sample(tmp_path, 4)
     np.testing.assert_array_equal(query, [0, 19, 21, 22, 23, 39, 59])
     known = known_frames(tmp_path / "graphs.h5", tmp_path / "trained.h5")
-    np.testing.assert_array_equal(known, ~np.isin(query, held_out))
+    usual = read_reaches(tmp_path / "graphs.h5") > 0
+    np.testing.assert_array_equal(known[usual], ~np.isin(query, held_out))
+    assert known[~usual].tolist() == [False]
     assert not known_frames(tmp_path / "graphs.h5", None).any()
     assert known_frames(tmp_path / "graphs.h5", tmp_path / "graphs.h5").all()  # by the authors'
 

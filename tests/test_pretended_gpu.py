@@ -14,7 +14,7 @@ from conftest import with_validation
 from described_place import write_photos
 from pretend_gpu import pretended_gpu
 from project import REPOSITORY
-from test_adaptation import NEIGHBOURS, QUERIES
+from test_adaptation import write_left_out
 from test_match_field_network import BOTH, SETTINGS, TRAINING, network, write_features
 from test_photos_place import write_calibration
 
@@ -24,7 +24,6 @@ from relposegnn.checkpoints import save_model
 from relposegnn.context import measure_context
 from relposegnn.datasets import batches, read_training_graphs
 from relposegnn.feature_maps import FeatureMaps
-from relposegnn.graphs import LEFT_OUT, write_split
 from relposegnn.learner import Learner
 from relposegnn.localization import predict_poses
 from relposegnn.match_field_network import MatchFieldGNN
@@ -35,7 +34,6 @@ from relposegnn.photos.place import Place
 from relposegnn.retrieval.netvlad import fit_netvlad, network_of, run_in_batches
 from relposegnn.runtime import DEVICE_VARIABLE, select_device, torch_generator
 from relposegnn.scene_files import SceneFiles
-from relposegnn.storage import create_hdf5
 from relposegnn.training import TrainingOutputs, train_model
 
 pytestmark = pytest.mark.slow
@@ -135,8 +133,7 @@ def test_mixed_precision_changes_a_loss_little(kind, tiny_scene, tmp_path):
 def test_adaptation(tiny_scene, tmp_path, monkeypatch):
     monkeypatch.setattr(adaptation, "choose_strength", lambda *_: 0.1)
     save_model(tmp_path / "model.pt", network(), 3, ["elsewhere"])
-    with create_hdf5(tmp_path / "left.h5", "graphs", {}) as file:
-        write_split(file, LEFT_OUT, QUERIES, NEIGHBOURS)
+    write_left_out(tmp_path / "left.h5")
     features = write_features(tmp_path / "features.h5")
     scene = SceneFiles(tiny_scene.frames, tmp_path / "left.h5", features)
 

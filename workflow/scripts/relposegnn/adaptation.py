@@ -20,6 +20,7 @@ from .aggregation import LocalizationSettings
 from .checkpoints import load_model, save_model
 from .frames import Frames
 from .graphs import LEFT_OUT, read_graphs
+from .left_out import read_reaches
 from .localization import graph_passes, localize_queries, write_predictions
 from .pose_network import PoseNetwork
 from .relative_poses import relative_pose, scene_from_world
@@ -30,7 +31,6 @@ from .weights import read_checkpoint
 logger = logging.getLogger(__name__)
 
 FOLDS = 5  # stretches of the database in the cross-validation of the strength
-STRETCHES = 20  # of the database; frames of each are predicted by a layer fitted without it
 # Strengths of the ridge to choose from, in mean squares of the features.
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
 TINY = 1e-12  # replaces a mean square of 0
@@ -67,6 +67,46 @@ class Edges(NamedTuple):
         return 1 / (NEAR + np.linalg.norm(self.truth[:, :3], axis=1)) ** 2
 
 
+class Sums(NamedTuple):
+    """Sums over edges, from which a layer and the known features follow.
+
+    Attributes:
+        weight: of the weights.
+        features: (D,) of the features times the weights.
+        squares: (D, D) of the features' products with each other times the weights.
+        missing: (6,) of true minus regressed poses times the weights.
+        products: (D, 6) of the features' products with these times the weights.
+        count: number of edges.
+        known: (D,) of the features.
+        known_squares: (D, D) of the features' products with each other.
+    """
+
+    weight: float
+    features: np.ndarray
+    squares: np.ndarray
+    missing: np.ndarray
+    products: np.ndarray
+    count: int
+    known: np.ndarray
+    known_squares: np.ndarray
+
+    @classmethod
+    def over(cls, edges: Edges) -> "Sums":
+        """Return the sums over some edges."""
+        weight, missing = edges.weight, edges.truth - edges.regressed
+        features = edges.features
+        weighted = features * weight[:, None]
+        return cls(
+            *(weight.sum(), weighted.sum(axis=0), weighted.T @ features),
+            *(weight @ missing, weighted.T @ missing),
+            *(len(features), features.sum(axis=0), features.T @ features),
+        )
+
+    def without(self, others: "Sums") -> "Sums":
+        """Return the sums over all edges but others, which are some of them."""
+        return Sums(*(own - other for own, other in zip(self, others, strict=True)))
+
+
 class Layer(NamedTuple):
     """A linear layer from the features of edges to corrections of their relative poses.
 
@@ -93,8 +133,8 @@ def adapt_model(
 ) -> None:
     """Write a network adapted to a scene, and predictions of the scene's left-out frames.
 
-    Each frame is predicted by a layer that was fitted without its stretch of the database, neither
-    as queries nor as neighbours: otherwise the same pairs of images would be in other graphs.
+    Each frame is predicted as if those within its reach were not in the database: by a layer that
+    was fitted without them, neither as queries nor as neighbours.
 
     Args:
         model_file: of the network, which was not trained on the scene.
@@ -110,19 +150,19 @@ def adapt_model(
     model = load_model(model_file).to(device, memory_format=torch.channels_last)
     model.adaptation = model.known = None  # it may have been adapted to another place
     edges = regress_edges(model, scene, settings.both_directions)
+    reaches = read_reaches(scene.graphs)
+    edges = edges.of(reaches[edges.graph] > 0)  # near frames only tell errors
     with Frames(scene.frames) as frames:
         place, count = f"{frames.dataset}, {frames.scene}", frames.count("train")
     query, _ = read_graphs(scene.graphs, LEFT_OUT)
     strength = choose_strength(edges, query * FOLDS // count)
-    stretch, beside = (frames * STRETCHES // count for frames in (query, edges.neighbour))
-    parts = []
-    for number in np.unique(stretch):
-        others = edges.of((stretch[edges.graph] != number) & (beside != number))
-        _fit(model, others, strength)
-        rows = np.flatnonzero(stretch == number)
-        parts.append(localize_queries(model, scene, settings, LEFT_OUT, rows))
+    total, parts, ends = Sums.over(edges), [], np.stack([query[edges.graph], edges.neighbour])
+    for row, (own, reach) in enumerate(zip(query, reaches, strict=True)):
+        within = (np.abs(ends - own) <= reach).any(axis=0)
+        _fit(model, total.without(Sums.over(edges.of(within))), strength)
+        parts.append(localize_queries(model, scene, settings, LEFT_OUT, np.array([row])))
     predictions = {name: np.concatenate([own[name] for own in parts]) for name in parts[0]}
-    _fit(model, edges, strength)
+    _fit(model, total, strength)
     with Frames(scene.frames) as frames:
         write_predictions(predictions_file, predictions, frames, model)
     origin = read_checkpoint(model_file)
@@ -170,10 +210,12 @@ def choose_strength(edges: Edges, fold_of_graph: np.ndarray) -> float | None:
         logger.warning("no layer is fitted: there are fewer than %d graphs to fit it to", FEWEST)
         return None
     costs, fold = {}, fold_of_graph[edges.graph]
+    total, folds = Sums.over(edges), np.unique(fold)
+    others = {own: total.without(Sums.over(edges.of(fold == own))) for own in folds}
     for strength in (None, *STRENGTHS):
         missing = edges.truth - edges.regressed
-        for own in np.unique(fold) if strength else ():
-            layer = fit_layer(edges.of(fold != own), strength)
+        for own in folds if strength else ():
+            layer = fit_layer(others[own], strength)
             missing[fold == own] -= layer(edges.features[fold == own])
         square = np.average(missing**2, axis=0, weights=edges.weight)
         costs[strength] = square[:3].sum(), square[3:].sum()
@@ -187,29 +229,28 @@ def choose_strength(edges: Edges, fold_of_graph: np.ndarray) -> float | None:
     return best
 
 
-def fit_layer(edges: Edges, strength: float) -> Layer:
+def fit_layer(sums: Sums, strength: float) -> Layer:
     """Return the layer that predicts true minus regressed poses: weighted ridge regression."""
-    weight = edges.weight / edges.weight.sum()
-    missing, features = edges.truth - edges.regressed, edges.features
-    offset, middle = weight @ missing, weight @ features
-    centred = features - middle
-    square = (centred * weight[:, None]).T @ centred
+    offset, middle = sums.missing / sums.weight, sums.features / sums.weight
+    square = sums.squares / sums.weight - np.outer(middle, middle)
+    product = sums.products / sums.weight - np.outer(middle, offset)
     # Constant features are of no use: for them, any ridge with a finite inverse will do.
     ridge = strength * max(np.trace(square) / len(square), TINY)
-    product = (centred * weight[:, None]).T @ (missing - offset)
     solved = np.linalg.solve(square + ridge * np.eye(len(square)), product).T
     return Layer(solved, offset - solved @ middle)
 
 
-def _fit(model: PoseNetwork, edges: Edges, strength: float | None) -> None:
-    """Fit a network's layer (None: no layer) and its known features to the given edges alone."""
+def _fit(model: PoseNetwork, sums: Sums, strength: float | None) -> None:
+    """Fit a network's layer (None: no layer) and its known features to the edges of sums alone."""
     model.adaptation = model.known = None
-    if len(edges.graph) == 0:
+    if sums.count == 0:
         return
-    model.add_known().learn(torch.from_numpy(edges.features))
+    mean = torch.from_numpy(sums.known / sums.count)
+    square = torch.from_numpy(sums.known_squares / sums.count)
+    model.add_known().set_moments(mean, square - torch.outer(mean, mean))
     if strength is None:
         return
-    layer, added = fit_layer(edges, strength), model.add_adaptation()
+    layer, added = fit_layer(sums, strength), model.add_adaptation()
     with torch.no_grad():
         for own, values in zip((added.weight, added.bias), layer, strict=True):
             own.copy_(torch.from_numpy(values))

@@ -49,11 +49,13 @@ from .runtime import atomic_path
 LEVELS = (0.68, 0.95)  # shares of errors that the two stated ones are meant to hold for
 # Shape of the Weibull distribution, times the logarithm of the ratio of the two errors.
 DECADES = float(np.log(np.log1p(-LEVELS[1]) / np.log1p(-LEVELS[0])))
+MOTIONS = 9  # at which errors are corrected, see ``Scale.by_motion``
 USUAL_RATIO = 2.0  # of the two, as in a normal distribution
 UNREFINED = "not refined"  # poses of all edges that could not be refined
 # Number of indicators of each estimator.
 FACTORS = {FIRST_EDGE: 3, ALL_EDGES: 3, REFINED: 2, SOLVED: 2, UNREFINED: 1}
 LEAST_USUAL = 1e-6  # of misfits and distances
+TINY = 1e-12  # least error, factor or motion to divide by, or to take the logarithm of
 LEAST_EXTENT = 1e-6  # metres, for a place whose images are all taken from one point
 OWN_PREFIXES = PREFIXES | {UNREFINED: PREFIXES[ALL_EDGES]}
 
@@ -75,6 +77,9 @@ class Scale(NamedTuple):
         farther: sigma grows by these shares, in metres and degrees, times the root of the way to
             the nearest image that the network was trained on, in extents of the place; 0 if it was
             trained elsewhere.
+        by_motion: for metres and for degrees, motions from the first neighbour (ascending), factors
+            there of sigma, and of the other stated error: (3, K) each, interpolated over the
+            logarithm of the motion. Empty: no factors.
     """
 
     metres: list[float]
@@ -85,6 +90,7 @@ class Scale(NamedTuple):
     extent: tuple[float, float]
     usual: float | None = None
     farther: tuple[float, float] = (0.0, 0.0)
+    by_motion: tuple[list[list[float]], list[list[float]]] = ([], [])
 
 
 class StatedErrors(NamedTuple):
@@ -177,6 +183,13 @@ def _read_scale(name: str, told: dict) -> Scale:
         numbers(told[field], f"{name}, {field}", 2, least=0)
     if not measured and told["median"] is not None:
         raise ValueError(f"{name}, median is {told['median']!r:.60} of no frames, expected null")
+    for unit, rows in zip(("metres", "degrees"), told["by_motion"], strict=True):
+        for row in rows:
+            numbers(row, f"{name}, by_motion in {unit}", MOTIONS, least=TINY)
+        if len(rows) not in (0, 3) or rows[:1] != [sorted(row) for row in rows[:1]]:
+            raise ValueError(
+                f"{name}, by_motion in {unit}: expected 3 lists or none, the first ascending"
+            )
     if name != UNREFINED:
         number(told["usual"], f"{name}, usual", least=LEAST_USUAL)
     return Scale(**told)
@@ -220,9 +233,20 @@ def _stated(
         sigma *= 1 + np.outer(scale.farther, root_of_way(arrays, estimator, scale.extent[0]))
     if estimator in MATCHED:
         sigma = np.maximum(sigma, [arrays[name] for name in MATCHED[estimator].least])
-    stated = [np.outer([1, wide], own) for wide, own in zip(scale.ratios, sigma, strict=True)]
-    most = np.add(_motions(arrays, estimator), np.array(scale.extent)[:, None])
+    stated = sigma[:, None] * np.stack([[1, 1], scale.ratios], axis=1)[..., None]
+    motions = _motions(arrays, estimator)
+    for own, factors, motion in zip(stated, scale.by_motion, motions, strict=True):
+        own *= _factors_at(motion, factors)
+    most = np.add(motions, np.array(scale.extent)[:, None])
     return np.minimum(stated, most[:, None])
+
+
+def _factors_at(motion: np.ndarray, by_motion: Sequence[Sequence[float]]) -> np.ndarray | float:
+    """Return the factors (2, N) of both stated errors at motions (N,), see ``Scale``."""
+    if not len(by_motion):
+        return 1.0
+    at, logs = np.log(np.maximum(motion, TINY)), np.log(by_motion)
+    return np.exp([np.interp(at, logs[0], own) for own in logs[1:]])
 
 
 def _motions(arrays: Mapping[str, np.ndarray], estimator: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,11 @@
 """How errors grow with the indicators of estimates: a fit to frames of known pose.
 
 In metres or in degrees; ``error_scales`` chooses the frames and scenes.
+
+Errors are first taken for a weighted sum of indicators. Where frames show it, what remains is
+corrected by the motion: of the frames whose motion is most alike, as many errors as intended are
+within the stated ones (a local form of split conformal prediction: Lei et al., JASA 2018, section
+5.2).
 """
 
 from collections.abc import Sequence
@@ -8,13 +13,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .calibration import LEVELS, USUAL_RATIO
+from .calibration import LEVELS, MOTIONS, TINY, USUAL_RATIO
 
 LEAST_RATIO = 1.1
 USUAL_FRAMES = 20  # the usual ratio counts as much as so many frames
 FEWEST = 10  # frames, at least, to measure a scale on
 ROUNDS = 5  # of reweighted least squares
 LEAST_ROOT = 1e-3  # of a way; rates are divided by it
+ALIKE = 0.4  # share of the frames whose motion counts as alike
+FEWEST_ALIKE = 20
 
 
 class Errors(NamedTuple):
@@ -23,11 +30,13 @@ class Errors(NamedTuple):
     Attributes:
         told: (N, F) indicators, see ``calibration.told_of_errors``.
         root: (N,) of the way to the nearest image trained on; 0 for refined poses.
+        motion: (N,) from the first neighbour's camera to the estimate.
         error: (N,).
     """
 
     told: np.ndarray
     root: np.ndarray
+    motion: np.ndarray
     error: np.ndarray
 
 
@@ -39,25 +48,25 @@ class Growth(NamedTuple):
         farther: share by which sigma grows with the root of the way to the nearest image trained
             on.
         ratio: of the errors at the two levels; the fewer frames, the nearer to the usual ratio.
-        median: of the first scene's own errors, of unknown frames if there are any; None if it has
-            none.
-        frames: their number.
+        by_motion: see ``calibration.Scale``.
     """
 
     factors: list[float]
     farther: float
     ratio: float
-    median: float | None
-    frames: int
+    by_motion: list[list[float]]
 
 
-def growth_of_errors(scenes: Sequence[tuple[Errors, Errors]], away: bool) -> Growth | None:
+def growth_of_errors(
+    scenes: Sequence[tuple[Errors, Errors]], away: bool, local: bool
+) -> Growth | None:
     """Return how errors grow in the first of some scenes; None if there are too few errors.
 
     Args:
         scenes: for each scene, errors to which growth is fitted, and errors of unknown frames.
         away: whether there are unknown frames, which show how much larger errors are away from the
             others.
+        local: whether what the factors predict is corrected by the motion.
     """
     if len(scenes[0][0].error) < FEWEST:
         return None
@@ -78,12 +87,27 @@ def growth_of_errors(scenes: Sequence[tuple[Errors, Errors]], away: bool) -> Gro
     relative = np.concatenate([known, unknown])
     low, high = np.quantile(relative, LEVELS)
     usual = USUAL_FRAMES / (USUAL_FRAMES + len(relative))
-    ratio = USUAL_RATIO**usual * max(high / max(low, 1e-12), LEAST_RATIO) ** (1 - usual)
+    ratio = USUAL_RATIO**usual * max(high / max(low, TINY), LEAST_RATIO) ** (1 - usual)
     # The two stated errors miss their quantiles by the same ratio.
     factors = fits[0][0] * np.sqrt(low * high / ratio)
-    own = scenes[0][away].error
-    median = float(np.median(own)) if len(own) else None
-    return Growth(factors.tolist(), farther, float(ratio), median, len(own))
+    by_motion = _by_motion(scenes[0][0], factors, float(ratio)) if local else []
+    return Growth(factors.tolist(), farther, float(ratio), by_motion)
+
+
+def _by_motion(errors: Errors, factors: np.ndarray, ratio: float) -> list[list[float]]:
+    """Return motions, and factors of both stated errors there, see ``calibration.Scale``."""
+    sigma = np.maximum(errors.told @ factors, TINY)
+    logs = np.log(np.maximum(errors.motion, TINY))
+    count = min(max(FEWEST_ALIKE, round(ALIKE * len(logs))), len(logs))
+    shares = np.minimum(np.multiply(LEVELS, 1 + 1 / count), 1)  # of few frames, one more
+    motions = np.quantile(logs, np.linspace(0, 1, MOTIONS + 2)[1:-1])
+    found = []
+    for motion in motions:
+        alike = np.argsort(np.abs(logs - motion), kind="stable")[:count]
+        low, high = np.quantile(errors.error[alike] / sigma[alike], shares)
+        low = max(low, TINY)
+        found.append((low, max(high, LEAST_RATIO * low) / ratio))
+    return [np.exp(motions).tolist(), *(list(own) for own in zip(*found, strict=True))]
 
 
 def _fit(errors: Errors) -> tuple[np.ndarray, float]:
@@ -94,12 +118,12 @@ def _fit(errors: Errors) -> tuple[np.ndarray, float]:
     """
     from scipy.optimize import nnls  # a third of a second to load
 
-    floor = max(1e-3 * float(np.median(errors.error)), 1e-12)
+    floor = max(1e-3 * float(np.median(errors.error)), TINY)
     weight = np.ones(len(errors.error))
     for _ in range(ROUNDS):
         factors, _ = nnls(errors.told * weight[:, None], errors.error * weight)
         weight = 1 / np.maximum(errors.told @ factors, floor)
-    level = max(float(np.quantile(_relative(errors, factors, floor), LEVELS[0])), 1e-12)
+    level = max(float(np.quantile(_relative(errors, factors, floor), LEVELS[0])), TINY)
     return factors * level, floor * level
 
 

@@ -34,6 +34,7 @@ from .predictions import (
     MATCHED,
     NEAREST,
     PREFIXES,
+    REFERENCE,
     REFINED,
     TRUTH,
     pose_arrays,
@@ -58,20 +59,27 @@ class LeftOutPredictions(NamedTuple):
         file: of predictions, with refined poses if poses are refined.
         known: (N,) bool, which of these frames the network was trained on, see
             ``left_out.known_frames``.
+        near: (N,) bool, which of them are near ones, see ``left_out``.
     """
 
     file: str | Path
     known: np.ndarray
+    near: np.ndarray
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return the predictions; InputError if they are not predictions of these frames."""
+    def read(self, with_near: bool) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+        """Return the predictions, which are known, and which near; all or without near ones.
+
+        Raises:
+            InputError: they are not predictions of these frames.
+        """
         arrays = read_predictions(self.file, (FIRST_EDGE, ALL_EDGES))
         if len(self.known) != len(arrays["targ_t"]):
             raise InputError(
                 f"{self.file}: has {len(arrays['targ_t'])} frames, expected the "
                 f"{len(self.known)} left-out ones; predict them again"
             )
-        return arrays
+        used = ~self.near | with_near
+        return {name: own[used] for name, own in arrays.items()}, self.known[used], self.near[used]
 
 
 class _Frames(NamedTuple):
@@ -82,16 +90,20 @@ class _Frames(NamedTuple):
         growing: (N,) bool, frames that show how errors grow with their indicators.
         unknown: (N,) bool, frames that show how much larger errors are away from the images that
             the network was trained on; none if it was trained elsewhere, or for refined poses.
+        near: (N,) bool, growing frames whose errors are not told in the scale's median.
     """
 
     arrays: Mapping[str, np.ndarray]
     growing: np.ndarray
     unknown: np.ndarray
+    near: np.ndarray
 
     @classmethod
-    def alike(cls, arrays: Mapping[str, np.ndarray], chosen: np.ndarray) -> "_Frames":
+    def alike(
+        cls, arrays: Mapping[str, np.ndarray], chosen: np.ndarray, near: np.ndarray
+    ) -> "_Frames":
         """Return ``chosen`` (N,) frames, all to show how errors grow."""
-        return cls(arrays, chosen, np.zeros_like(chosen))
+        return cls(arrays, chosen, np.zeros_like(chosen), near)
 
 
 def calibrate_errors(
@@ -116,37 +128,39 @@ def calibrate_errors(
         InputError: predictions are not of the prediction step, or of other frames, or those of
             fellows are of another data set or network.
     """
-    scenes = [(each.arrays(), each.known) for each in (left_out, *fellows)]
+    elsewhere = not left_out.known.any()  # where the network was trained
+    scenes = [each.read(with_near=elsewhere) for each in (left_out, *fellows)]
     owner = predictions_owner(left_out.file)
     for fellow in fellows:
         theirs = predictions_owner(fellow.file)
         check_owner(fellow.file, told_of(theirs), owner._replace(scene=theirs.scene))
-    arrays, known = scenes[0]
-    unknown = [sum(~seen & _with_poses(own)) for own, seen in scenes]
+    arrays, known, near = scenes[0]
+    unknown = [sum(~seen & _with_poses(own)) for own, seen, _ in scenes]
     if known.any() and sum(unknown) < FEWEST:
-        _warn_of_known(left_out, unknown[0])
+        _warn_of_known(left_out.file, unknown[0], len(known))
         known = np.zeros_like(known)
-    used = [_Frames.alike(arrays, ~known)]
+    used = [_Frames.alike(arrays, ~known, near)]
     if known.sum() >= FEWEST:
-        used = [_Frames(own, seen, ~seen) for own, seen in scenes]
+        used = [_Frames(own, seen, ~seen, beside) for own, seen, beside in scenes]
     scales: Calibration = {}
-    _add_scale(scales, FIRST_EDGE, used)
-    _add_scale(scales, ALL_EDGES, used)
+    _add_scale(scales, FIRST_EDGE, used, local=elsewhere)
+    _add_scale(scales, ALL_EDGES, used, local=elsewhere)
     for name, names in MATCHED.items():
         if name not in present_estimators(arrays):
             continue
         refined = arrays[names.points] > 0
-        _warn_of_unrefined(left_out, refined)
-        _add_scale(scales, name, [_Frames.alike(arrays, refined)])
+        _warn_of_unrefined(left_out.file, refined[~near])
+        _add_scale(scales, name, [_Frames.alike(arrays, refined & ~near, near)])
         if name == REFINED:
-            _add_scale(scales, UNREFINED, [_Frames.alike(arrays, ~refined & ~known)])
+            stay = ~refined & ~known & ~near
+            _add_scale(scales, UNREFINED, [_Frames.alike(arrays, stay, near)])
     write_calibration(calibration_file, scales, owner, held_out)
 
 
-def _warn_of_known(left_out: LeftOutPredictions, unknown: int) -> None:
+def _warn_of_known(file: str | Path, unknown: int, frames: int) -> None:
     """Warn that the network knows nearly all frames, and advise what helps, if anything does."""
     advice = "The place is too small to hold some out"
-    if held_out_count(len(left_out.known), ADVISED):
+    if held_out_count(frames, ADVISED):
         advice = (
             f"graphs.validation: {{share: {ADVISED.share}, stretch: {ADVISED.stretch}}} holds some "
             "of a small place out"
@@ -155,32 +169,35 @@ def _warn_of_known(left_out: LeftOutPredictions, unknown: int) -> None:
         "%s: the network knows all but %d of %d frames, expected %d unknown ones, for validation: "
         "errors of regressed poses may be larger than stated; those of refined poses are not "
         "affected. %s",
-        *(left_out.file, unknown, len(left_out.known), FEWEST, advice),
+        *(file, unknown, frames, FEWEST, advice),
     )
 
 
-def _warn_of_unrefined(left_out: LeftOutPredictions, refined: np.ndarray) -> None:
+def _warn_of_unrefined(file: str | Path, refined: np.ndarray) -> None:
     """Warn if matches refine only few of the frames (N,)."""
     if refined.mean() < FEW_REFINED:
         logger.warning(
             "%s: matches refine only %d of %d left-out frames: images have little texture, or "
             "poses and images do not agree (see the log of measure_camera)",
-            *(left_out.file, refined.sum(), len(refined)),
+            *(file, refined.sum(), len(refined)),
         )
 
 
-def _add_scale(scales: Calibration, name: str, used: Sequence[_Frames]) -> None:
+def _add_scale(
+    scales: Calibration, name: str, used: Sequence[_Frames], local: bool = False
+) -> None:
     """Add an estimator's scale in the first of some scenes and log it; none for too few frames.
 
-    ``UNREFINED`` needs the scale of all edges, which has to be added before.
+    ``UNREFINED`` needs the scale of all edges, which has to be added before. ``local``: see
+    ``growth_of_errors``.
     """
     away = any(own.unknown.any() for own in used)
     found, usual = [], _usual(name, used, away)
-    for arrays, *parts in used:
+    for arrays, *parts, _ in used:
         told = told_of_errors(arrays, name, scales, usual)
         pair = (_errors(arrays, name, told, each) for each in parts)
         found.append(list(zip(*pair, strict=True)))
-    growths = [growth_of_errors(own, away) for own in zip(*found, strict=True)]
+    growths = [growth_of_errors(own, away, local) for own in zip(*found, strict=True)]
     if None in growths:
         if name != UNREFINED:  # such poses then have the stated errors of all edges
             logger.warning(
@@ -188,16 +205,27 @@ def _add_scale(scales: Calibration, name: str, used: Sequence[_Frames]) -> None:
                 *(name, FEWEST),
             )
         return
-    factors, farther, ratios, medians, counts = zip(*growths, strict=True)
+    factors, farther, ratios, by_motion = zip(*growths, strict=True)
+    own, count = _medians(used[0], name, scales, usual, away)
     extent = _extent(used[0].arrays)
-    own = medians if counts[0] else None
-    scales[name] = Scale(*factors, ratios, own, counts[0], extent, usual, farther)
+    scales[name] = Scale(*factors, ratios, own, count, extent, usual, farther, by_motion)
     if own is None:
         logger.info("%s: the scene has no frames that the network does not know", name)
     else:
         logger.info(
-            "%s: median error %.3f m, %.2f degrees on %d left-out frames", name, *own, counts[0]
+            "%s: median error %.3f m, %.2f degrees on %d left-out frames", name, *own, count
         )
+
+
+def _medians(
+    frames: _Frames, name: str, scales: Calibration, usual: float | None, away: bool
+) -> tuple[tuple[float, float] | None, int]:
+    """Return the median errors that are told of a scene, None without any, and their number."""
+    chosen = frames.unknown if away else frames.growing & ~frames.near
+    told = told_of_errors(frames.arrays, name, scales, usual)
+    errors = [own.error for own in _errors(frames.arrays, name, told, chosen)]
+    count = len(errors[0])
+    return tuple(float(np.median(own)) for own in errors) if count else None, count
 
 
 def _usual(name: str, used: Sequence[_Frames], away: bool) -> float | None:
@@ -211,7 +239,7 @@ def _usual(name: str, used: Sequence[_Frames], away: bool) -> float | None:
     matched = MATCHED.get(name)
     quality, share = (matched.misfit, 0.5) if matched else (DISTANCES[name], USUAL_SHARE)
     found = []
-    for arrays, growing, unknown in used:
+    for arrays, growing, unknown, _ in used:
         if quality in arrays and growing.sum() >= FEWEST:
             with_pose = np.isfinite(arrays[f"{PREFIXES[name]}_t"]).all(axis=1)
             found.append(arrays[quality][with_pose & (unknown if away else growing)])
@@ -245,14 +273,15 @@ def _errors(
 ) -> tuple[Errors, Errors]:
     """Return the finite errors in metres and in degrees of some of N frames, ``chosen`` (N,)."""
     if told is None:
-        return (Errors(np.empty((0, 1)), np.empty(0), np.empty(0)),) * 2
+        return (Errors(np.empty((0, 1)), np.empty(0), np.empty(0), np.empty(0)),) * 2
     estimates, truths = (pose_arrays(arrays, each) for each in (OWN_PREFIXES[estimator], TRUTH))
     error = np.stack(pose_errors(estimates, truths), axis=1)
     chosen = chosen & np.isfinite(np.hstack([*told, error])).all(axis=1)
     root = np.zeros(len(chosen))
     if estimator in NEAREST:
         root = root_of_way(arrays, estimator, _extent(arrays)[0])
+    first = pose_arrays(arrays, PREFIXES[REFERENCE])
     return tuple(
-        Errors(part[chosen], root[chosen], own[chosen])
-        for part, own in zip(told, error.T, strict=True)
+        Errors(part[chosen], root[chosen], motion[chosen], own[chosen])
+        for part, motion, own in zip(told, pose_errors(estimates, first), error.T, strict=True)
     )

@@ -44,7 +44,10 @@ class KnownFeatures(nn.Module):
         features = features.double()
         mean = features.mean(dim=0)
         centred = features - mean
-        covariance = centred.T @ centred / len(centred)
+        self.set_moments(mean, centred.T @ centred / len(centred))
+
+    def set_moments(self, mean: Tensor, covariance: Tensor) -> None:
+        """Set the statistics to those of features with a mean (D,) and covariance (D, D)."""
         ridge = RIDGE * covariance.diagonal().mean().clamp(min=TINY)
         root = torch.linalg.cholesky(covariance + ridge * torch.eye(len(covariance)).to(covariance))
         whitening = torch.linalg.inv(root).T

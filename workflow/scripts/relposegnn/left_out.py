@@ -2,7 +2,8 @@
 
 The poses of the database are known, so its own frames show how well a place can be localised in.
 The frames next to such a query are nearly its copies, so some on either side are not among its
-neighbours; for some queries few, for others many, so that near and far neighbours both occur.
+neighbours; for some queries few, for others many, so that near and far neighbours both occur. Near
+frames are some of the queries again, with nothing left out but themselves: a reach of 0.
 """
 
 from dataclasses import asdict
@@ -64,7 +65,7 @@ def sample_left_out(
         trained_file: graphs of the scene, for the frames that are held out from training.
         graphs_file: to write.
         sampling: as for the graphs of test queries.
-        count: of the frames besides those for validation; all if there are fewer.
+        count: of the frames besides those for validation and near ones; all if there are fewer.
 
     Raises:
         InputError: the files do not belong together, or no ranking is long enough.
@@ -74,14 +75,16 @@ def sample_left_out(
         scene, held_out = frames.scene, read_graphs(trained_file, VALIDATION, frames)[0]
     spread = np.linspace(0, len(ranked) - 1, min(count, len(ranked))).astype(int)
     queries = np.union1d(spread, held_out)
+    usual = list(zip(queries.tolist(), reaches(len(queries), len(ranked)).tolist(), strict=True))
+    near = {(query, 0) for query, _ in usual[len(REACHES) - 1 :: len(REACHES)]}
     draw = numpy_generator(sampling.seed, "graphs", scene, LEFT_OUT)
     chosen = []
-    for query, reach in zip(queries, reaches(len(queries), len(ranked)), strict=True):
+    for query, reach in sorted(near.union(usual)):
         left = rank_outside(ranked[query], query, reach)
         if len(left) >= sampling.neighbours:
             positions, _ = subsample_ranking(len(left), sampling, draw)
             chosen.append((query, reach, left[positions]))
-    if not chosen:
+    if not any((query, reach) in usual for query, reach, _ in chosen):
         raise InputError(
             f"{neighbours_file} ({scene}): no ranking holds enough images outside its query's "
             f"surroundings, expected graphs.neighbours = {sampling.neighbours}; the scene has too "
