@@ -55,6 +55,10 @@ def test_what_is_told_comes_to_what_is_stated():
     scale = scale._replace(farther=(12.0, 1.0))  # by the root of a way that is .25 of 9 m
     metres, _ = stated_errors(arrays, ALL_EDGES, {ALL_EDGES: scale})
     np.testing.assert_allclose(metres, np.outer([1, 2], [0.1, 2.4, 2.1 * 3]))
+    scale = scale._replace(by_motion=([[1, 4], [0.5, 2], [3, 3]], []))  # motions: 0, 2 and 4 m
+    metres, same = stated_errors(arrays, ALL_EDGES, {ALL_EDGES: scale})
+    np.testing.assert_allclose(metres, [[0.05, 2.4, 12.6], [0.6, 2 + 9, 4 + 9]])
+    np.testing.assert_allclose(same, np.outer([1, 1.5], [7.0, 3.0, np.nan]))
 
 
 def regressed(distance, motion, spread):

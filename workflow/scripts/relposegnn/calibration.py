@@ -49,7 +49,7 @@ from .runtime import atomic_path
 LEVELS = (0.68, 0.95)  # shares of errors that the two stated ones are meant to hold for
 # Shape of the Weibull distribution, times the logarithm of the ratio of the two errors.
 DECADES = float(np.log(np.log1p(-LEVELS[1]) / np.log1p(-LEVELS[0])))
-MOTIONS = 9  # at which errors are corrected, see ``Scale.by_motion``
+MOTIONS = 15  # at which errors are corrected, see ``Scale.by_motion``
 USUAL_RATIO = 2.0  # of the two, as in a normal distribution
 UNREFINED = "not refined"  # poses of all edges that could not be refined
 # Number of indicators of each estimator.

@@ -20,7 +20,7 @@ USUAL_FRAMES = 20  # the usual ratio counts as much as so many frames
 FEWEST = 10  # frames, at least, to measure a scale on
 ROUNDS = 5  # of reweighted least squares
 LEAST_ROOT = 1e-3  # of a way; rates are divided by it
-ALIKE = 0.4  # share of the frames whose motion counts as alike
+ALIKE = 0.2  # share of the frames whose motion counts as alike
 FEWEST_ALIKE = 20
 
 
