@@ -17,7 +17,7 @@ import numpy as np
 
 from ..colmap_library import load_pycolmap
 from ..folders import files_below, refuse_no_folder
-from ..poses import check_pose
+from ..poses import check_pose, inverse_pose, pose_from_quaternion
 from ..runtime import InputError
 from ..scenes import Frame, Scene
 from .colmap_lengths import check_lengths
@@ -104,8 +104,13 @@ def read_model(model: Path) -> tuple[dict[str, np.ndarray], dict[str, float]]:
 
 
 def pose_of(image: "pycolmap.Image") -> np.ndarray:
-    """Return the pose ``world_from_cam`` (4, 4) of an image that COLMAP has registered."""
-    return np.vstack([image.cam_from_world().inverse().matrix(), [0, 0, 0, 1]])
+    """Return the pose ``world_from_cam`` (4, 4) of an image that COLMAP has registered.
+
+    pycolmap does not normalise quaternions, and inverts a pose as if they were unit.
+    """
+    cam_from_world = image.cam_from_world()
+    quaternion = np.roll(cam_from_world.rotation.quat, 1)  # wxyz
+    return inverse_pose(pose_from_quaternion(cam_from_world.translation, quaternion))
 
 
 def _check_files(model: Path) -> dict[int, str]:
@@ -118,6 +123,8 @@ def _check_files(model: Path) -> dict[int, str]:
 
 def _focal_length(camera: "pycolmap.Camera", model: Path) -> float:
     """Return a camera's focal length in longer sides of its images; NaN if it is no pinhole."""
+    if camera.model.name not in PINHOLES:
+        return math.nan
     pixels, side = camera.mean_focal_length(), max(camera.width, camera.height)
     if not (side and FOCAL_LENGTHS[0] <= pixels / side <= FOCAL_LENGTHS[1]):
         raise InputError(
@@ -125,7 +132,7 @@ def _focal_length(camera: "pycolmap.Camera", model: Path) -> float:
             f"images of {camera.width} x {camera.height}, expected "
             f"{FOCAL_LENGTHS[0]} to {FOCAL_LENGTHS[1]} longer sides; correct the camera"
         )
-    return pixels / side if camera.model.name in PINHOLES else math.nan
+    return pixels / side
 
 
 def _find_model(folder: Path) -> Path:
