@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..colmap_library import load_pycolmap
-from ..layouts.colmap import IMAGES
+from ..layouts.colmap import IMAGES, read_model
 from ..runtime import InputError, atomic_path
 from ..scenes import recorded_order
 from .mapping import MODELS
@@ -36,8 +36,8 @@ def scale_model(folder: str | Path, distances: Sequence[Distance]) -> tuple[floa
         The factor by which the model was scaled, and the distances in it afterwards, in metres.
 
     Raises:
-        InputError: there is no such model in binary files, a photo has no pose in it, two were
-            taken at the same place, or a distance is out of range.
+        InputError: there is no such model in binary files, it is damaged, a photo has no pose in
+            it, two were taken at the same place, or a distance is out of range.
     """
     path = Path(folder) / MODELS / "0"
     for *_, metres in distances:
@@ -49,18 +49,11 @@ def scale_model(folder: str | Path, distances: Sequence[Distance]) -> tuple[floa
             "points3D.bin; make one with relposegnn find-poses, or convert a text model with "
             "COLMAP's model_converter"
         )
-    try:
-        model = pycolmap.Reconstruction(path)
-    except (ValueError, LookupError, RuntimeError, OSError) as error:
-        raise InputError(
-            f"{path}: cannot be read as a COLMAP model ({error}); make it again"
-        ) from error
-    centres = {
-        image.name: image.projection_center() for image in model.images.values() if image.has_pose
-    }
+    centres = {name: pose[:3, 3] for name, pose in read_model(path)[0].items()}
     apart = np.array([_apart(centres, *pair, path) for *pair, _ in distances])
     told = np.array([metres for *_, metres in distances])
     factor = float(told @ apart / (apart @ apart))
+    model = pycolmap.Reconstruction(path)
     model.transform(pycolmap.Sim3d(factor, pycolmap.Rotation3d(), np.zeros(3)))
     with atomic_path(path) as partial:
         shutil.copytree(path, partial)  # keeps other files
