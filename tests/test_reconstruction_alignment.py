@@ -1,6 +1,7 @@
 """Poses that are found anew lie in the world that the place had before."""
 
 import logging
+import os
 import shutil
 
 import numpy as np
@@ -108,6 +109,12 @@ def test_a_place_keeps_its_world_as_it_grows(tmp_path, monkeypatch, capsys, capl
         np.testing.assert_allclose(pose, before[name], atol=1e-6)
     point = next(iter(pycolmap.Reconstruction(folder).points3D.values()))
     np.testing.assert_allclose(point.xyz, 2.5 * TURN.apply(np.ones(3)) + SHIFT)
+
+    for row in range(2):  # another photo of the same name, with a place of its own
+        os.utime(tmp_path / f"images/{row}.png")
+    with caplog.at_level(logging.WARNING):
+        assert find_poses(tmp_path, force=True).alignment is None
+    assert "images: 2 photos are newer than the previous poses" in caplog.text
 
     for row in range(2):
         model.images[row + 1].name = f"of another place {row}.png"

@@ -107,13 +107,28 @@ def check_free(folder: Path, force: bool) -> None:
 
 
 def _poses_before(folder: Path) -> dict[str, np.ndarray]:
-    """Return the present poses of a place by the photos' names; none if they cannot be read."""
+    """Return the present poses of a place by the photos' names; none if they cannot be read.
+
+    Photos that are newer than the poses are left out: the poses may be those of other photos that
+    had these names, such as stills of the same video at another rate.
+    """
     model = folder / MODELS / "0"
     try:
-        return read_model(model)[0] if model.exists() else {}
+        poses = read_model(model)[0] if model.exists() else {}
     except InputError as error:
         logger.warning("the new poses have a new world frame: %s", error)
         return {}
+    files = {name: folder / IMAGES / name for name in poses}
+    states = {name: path.stat() for name, path in files.items() if path.is_file()}
+    made = max((path.stat().st_mtime_ns for path in model.glob("*")), default=0)
+    newer = {name for name, state in states.items() if state.st_mtime_ns > made}
+    if newer:
+        logger.warning(
+            "%s: %d photos are newer than the previous poses, which may be of other photos of "
+            "these names; the new poses are aligned without them",
+            *(folder / IMAGES, len(newer)),
+        )
+    return {name: pose for name, pose in poses.items() if name not in newer}
 
 
 def _poses_of(model: "pycolmap.Reconstruction") -> dict[str, np.ndarray]:
