@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from planted_scenes import TRAIN, colmap_model
 from project import REPOSITORY
 from scipy.spatial.transform import Rotation
@@ -20,6 +20,7 @@ from relposegnn.layouts.reading import read_scene
 from relposegnn.reconstruction import mapping
 from relposegnn.reconstruction.mapping import Reconstruction, find_poses
 from relposegnn.reconstruction.pairs import FOLLOWING, pairs_to_match
+from relposegnn.reconstruction.photos import warn_of_lenses
 from relposegnn.reconstruction.scale import scale_model
 from relposegnn.runtime import InputError
 
@@ -144,6 +145,19 @@ def test_sigterm_ends_a_program_in_its_own_way_once_colmap_is_loaded(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow/scripts")}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True)
     assert (done.returncode, done.stderr) == (7, b"")
+
+
+@pytest.mark.parametrize(("millimetres", "told"), [(26, False), (27, False), (13, True)])
+def test_photos_of_several_lenses_are_told(tmp_path, caplog, millimetres, told):
+    photos = write_noise(tmp_path, 4)
+    for photo, length in zip(photos[1:], (26, 26, millimetres), strict=True):
+        tags = Image.Exif()
+        tags[ExifTags.Base.Orientation] = 1
+        tags.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = length
+        Image.open(photo).save(photo, exif=tags)
+    warn_of_lenses(photos, 1)
+    assert ("from 0.38 (" in caplog.text) == told
+    assert f"{photos[3]}) to 0.75 ({photos[2]}) longer sides" in caplog.text or not told
 
 
 def test_photos_of_nothing_in_common_have_no_poses(tmp_path):

@@ -16,7 +16,7 @@ from ..locks import sole_user
 from ..runtime import InputError, atomic_path, disk_errors_named
 from .alignment import Alignment, align_poses
 from .pairs import pairs_to_match
-from .photos import photos_of
+from .photos import photos_of, warn_of_lenses
 from .work import SEED, UNFINISHED, Work
 
 pycolmap = load_pycolmap()
@@ -72,6 +72,7 @@ def find_poses(folder: str | Path, workers: int = 1, force: bool = False) -> Rec
         check_free(folder, force)  # again, because another process may have finished meanwhile
         photos = photos_of(folder / IMAGES)
         size, _ = common_size(photos, workers)
+        warn_of_lenses(photos, workers)
         pairs = pairs_to_match(photos, size, workers)  # reads all photos, and so checks them
         names = [path.relative_to(folder / IMAGES).as_posix() for path in photos]
         pycolmap.set_random_seed(SEED)

@@ -1,20 +1,25 @@
 """The photos of a place for structure from motion: files below ``images/``."""
 
 import logging
+import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..experiments import SCENE_NAME
 from ..folders import files_below, refuse_no_folder
+from ..images import opened_image
 from ..layouts.colmap import IMAGE_SUFFIXES, IMAGES
-from ..photos.files import check_names
+from ..photos.files import check_names, exif_focal_length
 from ..runtime import InputError
 from ..scenes import recorded_order
+from ..threads import map_in_threads
 
 logger = logging.getLogger(__name__)
 
 FEWEST = 3  # photos
+SAME_ZOOM = 0.05  # share by which EXIF's focal lengths, in whole millimetres, may differ
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # such as a line break
 
 
@@ -61,6 +66,28 @@ def photos_of(images: Path) -> list[Path]:
             f"{images}: the name {wrong[0]} has a control character, expected none; rename it"
         )
     return [images / name for name in sorted(photos, key=recorded_order)]
+
+
+def warn_of_lenses(photos: Sequence[Path], workers: int) -> None:
+    """Warn if EXIF tells of photos by several lenses, or of a lens that was zoomed.
+
+    Raises:
+        InputError: as ``images.opened_image``.
+    """
+
+    def told(path: Path) -> float:
+        """Return the focal length that EXIF tells, in longer sides; NaN: none."""
+        with opened_image(path) as image:
+            return exif_focal_length(image)
+
+    lengths = zip(map_in_threads(told, photos, workers), photos, strict=True)
+    known = sorted(each for each in lengths if math.isfinite(each[0]))
+    if known and known[-1][0] > (1 + SAME_ZOOM) * known[0][0]:
+        logger.warning(
+            "EXIF tells of several lenses or zooms, from %.2f (%s) to %.2f (%s) longer sides, but "
+            "one camera is assumed: poses may be wrong. Leave out the photos of other lenses",
+            *(*known[0], *known[-1]),
+        )
 
 
 def name_of(photo: str) -> str:
