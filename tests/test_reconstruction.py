@@ -16,6 +16,7 @@ from project import REPOSITORY
 from scipy.spatial.transform import Rotation
 
 from relposegnn.commands.find_poses import main
+from relposegnn.layouts.colmap import read_model
 from relposegnn.layouts.reading import read_scene
 from relposegnn.reconstruction import mapping
 from relposegnn.reconstruction.mapping import Reconstruction, find_poses
@@ -184,7 +185,7 @@ def test_of_several_models_the_largest_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(pycolmap, "incremental_mapping", planted)
     assert find_poses(tmp_path)[:3] == (4, 2, 1)
     assert len(pycolmap.Reconstruction(tmp_path / "sparse/0").images) == 2
-    with pytest.raises(InputError, match="sparse: has poses already; --force finds them again"):
+    with pytest.raises(InputError, match="sparse/0: has poses already; --force finds them again"):
         find_poses(tmp_path)
     assert find_poses(tmp_path, force=True).others == 1
 
@@ -285,3 +286,19 @@ def test_the_command_keeps_what_was_found_unless_it_is_forced(tmp_path, capsys, 
     assert "images/seq" in capsys.readouterr().err
     assert main([str(tmp_path / "a place")]) == 1
     assert "a place: its name becomes the scene's name, expected up to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("where", ["sparse", "."])
+def test_a_model_of_the_users_own_is_no_reason_to_find_poses_anew(tmp_path, capsys, where):
+    """In all places where a model is read."""
+    place, pair = tmp_path / "place", [f"{name}.png" for name in TRAIN[:2]]
+    (place / where).mkdir(parents=True)
+    colmap_model(TRAIN).write_binary(place / where)
+    assert main([str(place)]) == 1
+    assert f"{place / where}: has poses already; --force" in capsys.readouterr().err
+    scaled = main([str(place), "--distance", *pair, "2.5"]) == 0
+    assert scaled == (where == "sparse")
+    centres = [read_model(place / where)[0][name][:3, 3] for name in pair]
+    assert scaled == (np.linalg.norm(centres[0] - centres[1]) == pytest.approx(2.5))
+    asked = f"move them to {place}/sparse/0"
+    assert scaled or asked in capsys.readouterr().err

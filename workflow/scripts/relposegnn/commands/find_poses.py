@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..layouts.colmap import IMAGES
+from ..layouts.colmap import IMAGES, find_model
 from ..photos.chosen_place import add_workers, some_path
 from ..runtime import InputError, log_to_terminal, plain
 
@@ -70,12 +70,12 @@ def _find_poses(options: argparse.Namespace) -> None:
     Raises:
         InputError: the input does not allow it.
     """
-    from ..reconstruction.mapping import MODELS, check_free  # COLMAP takes half a second
+    from ..reconstruction.mapping import check_free  # COLMAP takes half a second
     from ..reconstruction.photos import check_place
 
     folder, distances = options.folder, [_read_distance(*each) for each in options.distance or []]
     check_place(folder)
-    found = (folder / MODELS).exists() and not options.force
+    found = find_model(folder) and not options.force
     same_world = False
     if not found or options.video or not distances:
         check_free(folder, options.force)
@@ -149,9 +149,9 @@ def _take_stills(options: argparse.Namespace) -> None:
 
 def _reconstruct(options: argparse.Namespace) -> bool:
     """Find poses and report them; return whether they are in the world frame of previous ones."""
-    from ..reconstruction.mapping import MODELS, find_poses
+    from ..reconstruction.mapping import find_poses
 
-    replaced = (options.folder / MODELS).exists()
+    replaced = find_model(options.folder)
     found = find_poses(options.folder, options.workers, options.force)
     print(
         f"{found.registered} of {found.photos} photos have poses; the mean reprojection error is "

@@ -46,7 +46,7 @@ def read_colmap(folder: Path) -> Scene:
     """
     images = folder / IMAGES
     refuse_no_folder(images, "the folder of the COLMAP model's images")
-    model = _find_model(folder)
+    model = _only_model(folder)
     poses, focal_lengths = read_model(model)
     queries = read_queries(folder / QUERIES, poses, model)
     _log_unregistered(images, poses, model)
@@ -135,16 +135,22 @@ def _focal_length(camera: "pycolmap.Camera", model: Path) -> float:
     return pixels / side
 
 
-def _find_model(folder: Path) -> Path:
-    """Return the first place with a model; the layout guarantees that there is one."""
-    found = [folder / place for place in COLMAP_FOLDERS if list((folder / place).glob("cameras.*"))]
+def find_model(folder: Path) -> Path | None:
+    """Return the first place with a model in the folder of a place; None if there is none."""
+    files = [(folder / place, f"cameras.{s}") for place in COLMAP_FOLDERS for s in ("bin", "txt")]
+    return next((place for place, file in files if (place / file).is_file()), None)
+
+
+def _only_model(folder: Path) -> Path:
+    """Return the model, which the layout guarantees; warn if there are several."""
     others = [path for path in folder.glob("sparse/*/") if path.name.isdigit()]
+    found = find_model(folder)
     if len(others) > 1:
         logger.warning(
             "%s: %d models; only %s is read. Models do not share a coordinate system",
-            *(folder / "sparse", len(others), found[0]),
+            *(folder / "sparse", len(others), found),
         )
-    return found[0]
+    return found
 
 
 def _log_unregistered(images: Path, poses: dict[str, np.ndarray], model: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..colmap_library import load_pycolmap
 from ..images import common_size
-from ..layouts.colmap import IMAGES, pose_of, read_model
+from ..layouts.colmap import IMAGES, find_model, pose_of, read_model
 from ..locks import sole_user
 from ..runtime import InputError, atomic_path, disk_errors_named
 from .alignment import Alignment, align_poses
@@ -100,9 +100,10 @@ def check_free(folder: Path, force: bool) -> None:
     models = folder / MODELS
     if models.is_symlink():
         raise InputError(f"{models}: is a link, expected a folder or nothing; move it away")
-    if models.exists() and not force:
+    found = find_model(folder) or models
+    if found.exists() and not force:
         raise InputError(
-            f"{models}: has poses already; --force finds them again, in the same world frame and "
+            f"{found}: has poses already; --force finds them again, in the same world frame and "
             "scale, and --distance alone scales them to metres"
         )
 
@@ -113,15 +114,17 @@ def _poses_before(folder: Path) -> dict[str, np.ndarray]:
     Photos that are newer than the poses are left out: the poses may be those of other photos that
     had these names, such as stills of the same video at another rate.
     """
-    model = folder / MODELS / "0"
+    model = find_model(folder)
+    if model is None:
+        return {}
     try:
-        poses = read_model(model)[0] if model.exists() else {}
+        poses = read_model(model)[0]
     except InputError as error:
         logger.warning("the new poses have a new world frame: %s", error)
         return {}
     files = {name: folder / IMAGES / name for name in poses}
     states = {name: path.stat() for name, path in files.items() if path.is_file()}
-    made = max((path.stat().st_mtime_ns for path in model.glob("*")), default=0)
+    made = max(path.stat().st_mtime_ns for path in model.glob("images.*"))
     newer = {name for name, state in states.items() if state.st_mtime_ns > made}
     if newer:
         logger.warning(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..colmap_library import load_pycolmap
-from ..layouts.colmap import IMAGES, read_model
+from ..layouts.colmap import IMAGES, find_model, read_model
 from ..runtime import InputError, atomic_path
 from ..scenes import recorded_order
 from .mapping import MODELS
@@ -23,7 +23,7 @@ Distance = tuple[str, str, float]  # two photos, relative to ``images/``, and me
 
 
 def scale_model(folder: str | Path, distances: Sequence[Distance]) -> tuple[float, list[float]]:
-    """Scale the COLMAP model ``sparse/0`` so that photos are the given distances apart.
+    """Scale the COLMAP model of a place so that photos are the given distances apart.
 
     Several distances are fitted by least squares. The date of the place's folder is renewed, so
     that the workflow notices the change.
@@ -39,10 +39,15 @@ def scale_model(folder: str | Path, distances: Sequence[Distance]) -> tuple[floa
         InputError: there is no such model in binary files, it is damaged, a photo has no pose in
             it, two were taken at the same place, or a distance is out of range.
     """
-    path = Path(folder) / MODELS / "0"
+    path = find_model(Path(folder)) or Path(folder) / MODELS / "0"
     for *_, metres in distances:
         if not METRES[0] <= metres <= METRES[1]:
             raise InputError(f"got {metres:g} metres, expected {METRES[0]:g} to {METRES[1]:g}")
+    if path == Path(folder):
+        raise InputError(
+            f"{path}: is a place with a COLMAP model beside its photos, expected the model's files "
+            f"in a folder of their own; move them to {path / MODELS / '0'}"
+        )
     if not (path / "images.bin").is_file():
         raise InputError(
             f"{path}: holds no binary COLMAP model, expected images.bin, cameras.bin and "
