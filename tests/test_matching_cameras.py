@@ -79,6 +79,17 @@ def test_pairs_are_near_but_apart_and_turned():
     assert choose_pairs(poses, np.random.default_rng(1)).shape == (0, 2)
 
 
+def test_a_pose_far_away_leaves_pairs_of_the_others():
+    rng = np.random.default_rng(0)
+    poses = np.tile(np.eye(4), (100, 1, 1))
+    poses[:, :3, 3] = rng.standard_normal((100, 3))
+    poses[:, :3, :3] = Rotation.from_rotvec(0.3 * rng.standard_normal((100, 3))).as_matrix()
+    poses[7, :3, 3] += 1000
+    pairs = choose_pairs(poses, np.random.default_rng(1))
+    assert len(pairs) > 50
+    assert 7 not in pairs
+
+
 @pytest.mark.parametrize("unit", [1.0, 1000.0])
 def test_camera_of_a_rendered_room(rendered_room, unit, caplog):
     """Whatever the unit of length, and the world's axes."""

@@ -25,6 +25,7 @@ PAIRS, PARTNERS = 60, 2  # at most: pairs of images, and pairs with the same fir
 # Allowed distance between a pair's cameras, in root mean square distances of all cameras from their
 # mean, and angle between them, in degrees: without rotation, a pair says little of a focal length.
 DISTANCES, ANGLES = (0.05, 0.4), (5.0, 30.0)
+STRAY = 10.0  # times as far from the middle as nine tenths of the cameras: the pose is wrong
 LEAST_PAIRS, LEAST_MATCHES = 10, 20  # pairs needed, and matches that a pair needs
 MATCHING_ERROR = 1 / SIDE  # of a key point, in longer sides
 SEARCHED = np.geomspace(0.3, 3.0, 24)  # fields of view of 118 to 19 degrees along the longer side
@@ -118,7 +119,7 @@ def _match_pairs(
 def choose_pairs(world_from_cam: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Return pairs (P, 2) of cameras (N, 4, 4), apart by ``DISTANCES`` and turned by ``ANGLES``."""
     centres, rotations = world_from_cam[:, :3, 3], world_from_cam[:, :3, :3]
-    extent = np.sqrt(np.square(centres - centres.mean(axis=0)).sum(axis=1).mean())
+    extent = _extent(centres)
     pairs: list[tuple[int, int]] = []
     for first in generator.permutation(len(centres)):
         distance = np.linalg.norm(centres - centres[first], axis=1)
@@ -131,6 +132,16 @@ def choose_pairs(world_from_cam: np.ndarray, generator: np.random.Generator) -> 
         if len(pairs) >= PAIRS:
             break
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def _extent(centres: np.ndarray) -> float:
+    """Return the root mean square distance of cameras (N, 3) from their mean, without stray ones.
+
+    A single wrong pose that is far away would leave no pair whose distance fits.
+    """
+    away = np.linalg.norm(centres - np.median(centres, axis=0), axis=1)
+    usual = centres[away <= (STRAY * np.quantile(away, 0.9) or np.inf)]
+    return float(np.sqrt(np.square(usual - usual.mean(axis=0)).sum(axis=1).mean()))
 
 
 def essential_matrix(world_from_first: np.ndarray, world_from_second: np.ndarray) -> np.ndarray:
