@@ -255,6 +255,15 @@ def sampling_settings(graphs, split):
     return {name: graphs[name] for name in names} | (own or {})
 
 
+def splits_sampling(graphs):
+    """Return how the graphs of both splits are sampled, by split.
+
+    One param for both: Snakemake compares the values of params without their names, so it would not
+    notice two params whose values are swapped.
+    """
+    return {split: sampling_settings(graphs, split) for split in ("train", "test")}
+
+
 def model_settings(wildcards):
     """Return the shape of the network; its initial weights are an input of training."""
     model = used_model_settings(section("model", wildcards.run))

@@ -18,8 +18,7 @@ rule sample_graphs:
         mem_mb=1000,
         runtime=10,
     params:
-        train=sampling_settings(config["graphs"], "train"),
-        test=sampling_settings(config["graphs"], "test"),
+        sampling=splits_sampling(config["graphs"]),
         train_mix=config["graphs"]["train_mix"],
         validation=config["graphs"]["validation"],
         code=code("sample_graphs"),
@@ -35,11 +34,8 @@ use rule sample_graphs as sample_variant_graphs with:
     benchmark:
         "results/{dataset}/benchmarks/sample_variant_graphs/{variant}/{scene}.tsv"
     params:
-        train=lambda wildcards: sampling_settings(
-            VARIANTS[wildcards.variant]["graphs"], "train"
-        ),
-        test=lambda wildcards: sampling_settings(
-            VARIANTS[wildcards.variant]["graphs"], "test"
+        sampling=lambda wildcards: splits_sampling(
+            VARIANTS[wildcards.variant]["graphs"]
         ),
         train_mix=lambda wildcards: VARIANTS[wildcards.variant]["graphs"]["train_mix"],
         validation=lambda wildcards: VARIANTS[wildcards.variant]["graphs"]["validation"],

@@ -24,6 +24,10 @@ def test_a_second_run_has_nothing_to_do(finished):
         ("graphs={stride: 1}", GRAPHS | FROM_TRAINING),
         ("graphs={train_mix: 0.4}", GRAPHS | FROM_TRAINING),
         ("graphs={test: null}", GRAPHS | FROM_TRAINING),
+        (  # both splits swapped: Snakemake compares params without their names
+            "graphs={stride: 1, drop_probability: 0.0, test: {stride: 2, drop_probability: 0.5}}",
+            GRAPHS | FROM_TRAINING,
+        ),
         ("training={learning_rate: 0.002}", FROM_TRAINING),
         ("training={seeds: [0], decay_epochs: 7}", set()),  # as before, and not read by cosine
         ("model={width: 24}", FROM_TRAINING),

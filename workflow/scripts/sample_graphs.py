@@ -12,7 +12,7 @@ if __name__ == "__main__":
             inputs.neighbours,
             inputs.frames,
             snakemake.output.graphs,
-            {"train": SamplingSettings(**params.train), "test": SamplingSettings(**params.test)},
+            {split: SamplingSettings(**own) for split, own in params.sampling.items()},
             params.train_mix,
             ValidationSettings(**params.validation) if params.validation else None,
         )
