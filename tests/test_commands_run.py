@@ -78,6 +78,10 @@ def test_misspelt_targets_and_options_of_snakemakes_are_told(capsys):
     check_targets(targets, REPOSITORY)
     with pytest.raises(InputError, match=r"x{20}: is no target, expected one of README\.md's list"):
         check_targets(["x" * 20], REPOSITORY)
+    for option in ("--configfile", "--configfiles=more.yaml"):
+        assert main(["small", "-n", "--", option, "config/kitchen_held_out.yaml"]) == 1
+        told = "would replace small, expected additions after commas: relposegnn run small,FILE"
+        assert told in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["config", "-n", "--until", "train_model"])
     assert "--until train_model (Snakemake's own options go after --)" in capsys.readouterr().err

@@ -21,7 +21,9 @@ def main(arguments: Sequence[str]) -> int:
     arguments = list(arguments)
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options = _parser().parse_intermixed_args(arguments[:end])
+    own = [argument for argument in arguments[end + 1 :] if argument != "--"]
     try:
+        check_options(own, options.configuration)
         project = find_project()
         configurations = find_configurations(options.configuration, project)
         check_targets(options.targets, project)
@@ -31,7 +33,6 @@ def main(arguments: Sequence[str]) -> int:
     os.chdir(PROJECT)
     sys.argv = ["snakemake", "--logger", "relposegnn", "--configfile"]
     sys.argv += map(str, configurations)
-    own = [argument for argument in arguments[end + 1 :] if argument != "--"]
     sys.argv += [*(["--dry-run"] if options.dry_run else []), *own]
     sys.argv += ["--", *options.targets]
     # A warning of Snakemake itself, when it makes a report.
@@ -88,6 +89,19 @@ def find_configurations(names: str, project: Path) -> list[Path]:
     """
     parts = [names] if Path(names).is_file() else names.split(",")
     return [find_configuration(name, project) for name in parts]
+
+
+def check_options(own: Sequence[str], names: str) -> None:
+    """Check that no option of Snakemake's replaces the configuration.
+
+    Raises:
+        InputError: one does.
+    """
+    if any(re.match("--configfiles?(=|$)", option) for option in own):
+        raise InputError(
+            f"--configfile: would replace {names}, expected additions after commas: "
+            f"relposegnn run {names},FILE"
+        )
 
 
 def check_targets(targets: Sequence[str], project: Path) -> None:
