@@ -138,6 +138,20 @@ def test_twenty_scenes_are_told_apart_in_panels_and_legend(scores):
     assert {mark for _, mark in looks[0][:9]} == {""}
 
 
+@pytest.mark.parametrize(("count", "name"), [(7, "apartment_kitchen_2024"), (60, "room")])
+def test_the_legend_of_many_scenes_or_of_long_names_is_within_the_figure(scores, count, name):
+    names = [f"{name}_{i}" for i in range(count)]
+    figure = draw_error_curves(dict.fromkeys(names, scores["chess"]), "rooms, joint")
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+    assert {*names} < {*legend_texts(figure)}
+    few = draw_error_curves({"chess": scores["chess"]}, "rooms, joint")
+    few.draw_without_rendering()
+    heights = [each.axes[0].get_window_extent().height for each in (figure, few)]
+    assert heights[0] == pytest.approx(heights[1], rel=0.05)
+
+
 def test_where_no_error_is_above_zero_the_axis_is_an_ordinary_one(scores):
     for nothing in (0.0, np.inf):
         own = scores["chess"].assign(**{ROTATION: nothing})

@@ -84,7 +84,7 @@ def draw_error_curves(scores: dict[str, pd.DataFrame], title: str) -> Figure:
     wanted = {copied_image(known), AFFINE, FIRST_EDGE, REFINED} & known
     drawn = [name for name in LINES if name in wanted]
     with house_style():
-        figure = Figure(figsize=(7.6, 3.9), layout="constrained")
+        figure = Figure(figsize=(7.6, 3.63), layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)
         for panel, column in zip(panels, (TRANSLATION, ROTATION), strict=True):
             for position, errors in enumerate(scores.values()):
@@ -124,12 +124,21 @@ def _finish_error_panel(panel: Axes, column: str, scores: Sequence[pd.DataFrame]
 
 
 def _add_legends(figure: Figure, scenes: list[str], estimators: Sequence[str], title: str) -> None:
-    """Add a legend of scenes (colours) at the bottom, and a title and one of lines at the top."""
+    """Add a legend of scenes (colours) at the bottom, and a title and one of lines at the top.
+
+    The scenes have as many columns as fit; the figure grows by the height of their legend.
+    """
     colours = [
         Line2D([], [], linewidth=3, label=scene, **scene_style(i)) for i, scene in enumerate(scenes)
     ]
-    style = {"columnspacing": 1.4, "handlelength": 1.2, "ncols": min(len(scenes), 7)}
-    figure.legend(handles=colours, loc="outside lower center", **style)
+    style = {"columnspacing": 1.4, "handlelength": 1.2, "loc": "outside lower center"}
+    for columns in range(min(len(scenes), 7), 0, -1):
+        legend = figure.legend(handles=colours, ncols=columns, **style)
+        size = legend.get_window_extent()
+        if size.width <= figure.bbox.width or columns == 1:
+            break
+        legend.remove()
+    figure.set_figheight(figure.get_figheight() + size.height / figure.dpi)
     lines = [Line2D([], [], color=INK, label=name, **LINES[name]) for name in estimators[::-1]]
     style = {"columnspacing": 1.4, "handlelength": 2.6, "ncols": len(lines), "alignment": "left"}
     heading = {"title": title, "title_fontproperties": {"weight": "bold", "size": 10}}
