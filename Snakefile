@@ -123,12 +123,12 @@ for experiment in EXPERIMENTS:
         name:
             f"table_{experiment}"
         input:
-            table_of(experiment),
+            of_queries(table_of(experiment)),
 
 
 rule table_ablations:
     input:
-        table_of("ablations"),
+        of_queries(table_of("ablations")),
 
 
 # The same on validation queries: settings are chosen by this table.
@@ -141,12 +141,12 @@ rule table_validation:
 # run here, and those of our own.
 rule table_predictions:
     input:
-        table_of("predictions_published"),
+        of_queries(table_of("predictions_published")),
 
 
 rule table_predictions_joint:
     input:
-        table_of("predictions_joint"),
+        of_queries(table_of("predictions_joint")),
 
 
 rule videos:

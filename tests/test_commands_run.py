@@ -176,7 +176,7 @@ def test_a_place_without_queries_ends_with_its_model_and_says_so(place):
     held_out = planned(place, ["run", "attic", "--", "--config", "frames={held_out: 10}"])
     assert "score poses" in held_out
     assert "no queries" not in held_out
-    for target in ("scores", "exchange", "videos"):
+    for target in ("scores", "exchange", "videos", "table_joint", "table_predictions_joint"):
         refused = place.command_output("run", "attic", target, "models", "-n", expect=1)
         assert "attic: no queries are listed, so nothing can be predicted, scored" in refused
         assert "Traceback" not in refused
