@@ -2,8 +2,9 @@
 
 import numpy as np
 from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
 
-from relposegnn.figures.style import ERROR_COLOURS, INK, error_colours
+from relposegnn.figures.style import ERROR_COLOURS, INK, error_colours, write
 
 
 def test_colours_of_errors_end_where_few_outliers_share_the_last():
@@ -26,3 +27,10 @@ def test_colours_can_be_read_on_white_and_without_hue():
     assert min(contrast(ERROR_COLOURS(x)) for x in np.linspace(0, 1, 20)) > 1.7
     brightness = [1 / contrast(ERROR_COLOURS(x)) for x in np.linspace(0, 1, 20)]
     assert (np.diff(brightness) > 0).all()  # larger errors are lighter, in any kind of sight
+
+
+def test_long_text_is_made_smaller_until_it_ends_in_the_figure():
+    figure = Figure(figsize=(5, 1))
+    short, long = (write(figure, (0.5, 0.5), n * "room ", size=10) for n in (3, 40))
+    assert short.get_size() == 10
+    assert 0.9 * figure.bbox.x1 < long.get_window_extent().x1 <= figure.bbox.x1

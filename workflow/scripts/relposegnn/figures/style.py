@@ -113,9 +113,16 @@ def place_axes(figure: Figure, box: Sequence[float]) -> Axes:
 
 
 def write(figure: Figure, place: Sequence[float], text: str, **style: object) -> Text:
-    """Write text whose baseline starts at a place, inches from the upper left corner."""
+    """Write text whose baseline starts at a place, inches from the upper left corner.
+
+    Text that would not end in the figure, for example because of a long name, is smaller.
+    """
     across, up = figure.get_size_inches()
-    return figure.text(place[0] / across, 1 - place[1] / up, text, parse_math=False, **style)
+    told = figure.text(place[0] / across, 1 - place[1] / up, text, parse_math=False, **style)
+    box, end = told.get_window_extent(), figure.bbox.x1
+    if box.x1 > end:
+        told.set_size(0.99 * told.get_size() * (end - box.x0) / box.width)
+    return told
 
 
 def add_colour_bar(
