@@ -73,14 +73,16 @@ def table_remarks(wildcards):
     )
 
 
+def authors_texts():
+    """Return a description of the authors' runs in the table of ablations."""
+    if PUBLISHED not in config["experiments"]:
+        return {}
+    return dict.fromkeys(EXPERIMENTS[PUBLISHED].values(), "the authors' own network")
+
+
 def variant_texts():
-    """Return a description of each variant's changes, and of the authors' runs."""
-    theirs = {}
-    if PUBLISHED in config["experiments"]:
-        theirs = dict.fromkeys(
-            EXPERIMENTS[PUBLISHED].values(), "the authors' own network"
-        )
-    return theirs | {
+    """Return a description of each variant's changes."""
+    return {
         variant: ", ".join(
             f"{name}.{key} {value}"
             for name, own in sections.items()

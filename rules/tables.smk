@@ -64,7 +64,7 @@ rule tabulate_ablations:
     params:
         rows=ablation_rows(),
         queries="test",
-        settings=variant_texts(),
+        settings=authors_texts() | variant_texts(),
         literature_dataset=literature_dataset(),
         code=code("tabulate_ablations"),
     script:

@@ -20,6 +20,7 @@ class Wildcards:
     experiment = "{experiment}"
 
 print("REMARK", table_remarks(Wildcards))
+print("EXPLAINED", *authors_texts(), "beside", *variant_texts())
 
 rule nothing:
 """
@@ -32,12 +33,12 @@ MIXED = f"{STRIDED} (0.5 of the graphs: best-ranked)"
 NEAREST = f"{GRAPHS}, best-ranked"
 
 
-def remark_of(folder: Path, config: dict, experiment: str) -> str:
-    """Return what the rules remark on the table of an experiment."""
+def remark_of(folder: Path, config: dict, experiment: str, kind: str = "REMARK") -> str:
+    """Return what the rules remark on the table of an experiment, or the line of another kind."""
     text = ASKING.format(rules=REPOSITORY / "rules", config=config, experiment=experiment)
     (folder / "Snakefile").write_text(text)
     told = snakemake_output(["-n", "nothing"], folder)
-    (remark,) = (line for line in told.splitlines() if line.startswith("REMARK"))
+    (remark,) = (line for line in told.splitlines() if line.startswith(kind))
     return remark
 
 
@@ -80,3 +81,13 @@ def test_a_table_names_what_differs_from_the_published_protocol(tmp_path):
     remark = remark_of(tmp_path, config, "joint")
     assert "both directions" not in remark
     assert "Translation errors are of camera centres c; the authors' are of t = -R c" in remark
+
+
+def test_the_authors_networks_are_explained_apart_from_variants(tmp_path):
+    """The table of validation has no rows of them."""
+    variants = {"wide": {"model": {"width": 512}}}
+    config = {"variants": variants, "experiments": ["joint", "published"]}
+    told = remark_of(tmp_path, config, "joint", "EXPLAINED")
+    assert told == "EXPLAINED published-joint beside wide"
+    told = remark_of(tmp_path, {"variants": variants}, "joint", "EXPLAINED")
+    assert told == "EXPLAINED beside wide"
