@@ -223,6 +223,14 @@ def test_an_index_that_faiss_cannot_make_is_refused(tmp_path, factory):
     assert not (tmp_path / "n.h5").exists()
 
 
+@pytest.mark.parametrize("factory", ["HNSW8,PQ4x4", "PCA8,HNSW8,PQ4x4", "NSG8,PQ4x4"])
+def test_an_index_that_would_rank_the_nearest_image_last_is_refused(tmp_path, factory):
+    """Faiss makes these for distances, whichever measure is asked for."""
+    write(tmp_path / "d.h5", unit_rows(50, 16, 0), unit_rows(5, 16, 1))
+    with pytest.raises(InputError, match=r"got '.*', which faiss makes only for distances"):
+        rank_neighbours(tmp_path / "d.h5", tmp_path / "n.h5", 10, factory)
+
+
 @pytest.mark.parametrize(
     ("device", "gpus"), [(None, 1), ("", 1), ("cuda", 1), ("cuda:0", 1), ("cuda:1", 0), ("cpu", 0)]
 )

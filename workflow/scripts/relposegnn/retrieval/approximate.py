@@ -41,7 +41,8 @@ class ApproximateRanker:
             seed: of the sample.
 
         Raises:
-            InputError: faiss cannot make such an index, or train it on so few images.
+            InputError: faiss cannot make such an index, train it on so few images, or compare by
+                cosines with it.
         """
         self._database = database
         try:
@@ -86,6 +87,11 @@ class ApproximateRanker:
 def _empty_index(database: h5py.Dataset, factory: str, longest: int) -> faiss.Index:
     """Return an untrained index that searches thoroughly enough for rankings of this length."""
     index = faiss.index_factory(database.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+    if index.metric_type != faiss.METRIC_INNER_PRODUCT:  # its nearest images would rank last
+        raise InputError(
+            f"retrieval.index: got {factory!r}, which faiss makes only for distances, expected an "
+            "index that compares by inner products; take another one, such as HNSW32,SQ8"
+        )
     inner = index
     while isinstance(inner, faiss.IndexPreTransform):
         inner = faiss.downcast_index(inner.index)
