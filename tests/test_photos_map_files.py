@@ -89,6 +89,15 @@ def test_a_map_that_changes_in_use_is_refused(exported, folder, tmp_path, change
             loaded.localise(photo)
 
 
+def test_a_map_that_is_replaced_between_opening_and_loading_is_refused(exported, tmp_path):
+    path = tmp_path / "a.map"
+    path.write_bytes(exported)
+    with opened_place(path) as told:
+        shutil.copy(path, tmp_path / "b.map").rename(path)
+        with pytest.raises(ChangedError, match=r"a\.map: was overwritten, .* start again"):
+            Localiser(told, CPU)
+
+
 def test_a_temporary_folder_that_is_full_is_not_the_maps_fault(exported, tmp_path, monkeypatch):
     (tmp_path / "a.map").write_bytes(exported)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

@@ -91,7 +91,7 @@ class Localiser:
         if not 0 <= place.minimum_confidence <= 1:
             raise InputError(f"minimum confidence is {place.minimum_confidence}, expected 0 to 1")
         used = {place.frames, place.features, place.descriptors, place.images} - {None}
-        self._files = Unchanged(path for path in used if path.is_file())
+        self._files = place.opened or Unchanged(path for path in used if path.is_file())
         self.place, self.frames = place, Frames(place.frames, place.camera)
         self._usual_length = np.median(self.frames.focal_lengths("train"))
         self._workers, model = workers, load_model(place.model)
@@ -114,6 +114,7 @@ class Localiser:
         self._told_aspects: set[float] = set()  # width / height of photos, already logged
         self._refiner = PhotoRefiner(self.frames, place.images) if place.images else None
         self._process: int | None = os.getpid()  # None: closed
+        self.check()
 
     def __enter__(self) -> Self:
         """Return this object."""

@@ -28,6 +28,7 @@ from ..runtime import InputError, disk_errors_named
 from ..scene_images import ENCODED, SceneImages
 from ..storage import MAP, create_hdf5, open_hdf5
 from .place import OPTIONAL, Place, read_place, write_place
+from .unchanged import Unchanged
 
 BLOCK_BYTES = 1 << 24  # read at once
 FILES = ("model", "describer", "calibration", "camera")  # stored as bytes
@@ -79,10 +80,11 @@ def opened_place(path: str | Path) -> Iterator[Place]:
     with disk_errors_named(Path(tempfile.gettempdir(), "relposegnn-map")):
         temporary = tempfile.TemporaryDirectory(prefix="relposegnn-map-")
     with temporary as folder:
+        opened = Unchanged([Path(path)])  # what is read later has to be of the same file
         with open_hdf5(path, MAP) as file:
             _check(path, file)
             place = _unpack(Path(path), file, Path(folder))
-        yield place
+        yield replace(place, opened=opened)
 
 
 def checksum(file: h5py.File) -> int:

@@ -20,6 +20,7 @@ from ..json_files import (
 )
 from ..neighbour_choice import SamplingSettings
 from ..runtime import atomic_path
+from .unchanged import Unchanged
 
 FILES = (
     *("model", "frames", "features", "descriptors", "describer", "calibration"),
@@ -46,6 +47,7 @@ class Place:
         localization: how a pose follows from what the model regresses.
         camera: of the scene, if the model sees rays or poses are refined by matches; else None.
         images: folder of the database's images, if poses are refined; else None.
+        opened: the map's file as it was when it was opened; None: the place is not in a map.
     """
 
     model: Path
@@ -61,11 +63,13 @@ class Place:
     localization: LocalizationSettings
     camera: Path | None = None
     images: Path | None = None
+    opened: Unchanged | None = None
 
 
 def write_place(place_file: str | Path, place: Place) -> None:
     """Write the file that describes a place."""
     folder, contents = Path(place_file).parent, asdict(place)
+    del contents["opened"]
     contents["localization"] = place.localization._asdict()
     named = [name for name in FILES if contents[name] is not None]
     contents |= {name: os.path.relpath(contents[name], folder) for name in named}
@@ -82,7 +86,7 @@ def read_place(place_file: str | Path) -> Place:
     folder = Path(place_file).parent
     try:
         contents = read_object(place_file)
-        check_keys(contents, {field.name for field in fields(Place)})
+        check_keys(contents, {field.name for field in fields(Place)} - {"opened"})
         named = [name for name in FILES if contents[name] is not None or name not in OPTIONAL]
         for name in named:
             if not isinstance(contents[name], str) or "\0" in contents[name]:
