@@ -80,6 +80,13 @@ def test_a_photo_is_turned_as_its_tag_says(loaded, folder):
     assert answers[0] == answers[1]
 
 
+def test_a_service_outlives_its_folder_of_temporary_files(loaded, folder, tmp_path):
+    """Systems remove what lies in /tmp for days."""
+    photo = (folder / "test 0.PNG").read_bytes()
+    expected = LoadedPlace(loaded).localise(photo)
+    assert LoadedPlace(loaded, folder=str(tmp_path / "gone")).localise(photo) == expected
+
+
 def test_what_cannot_be_read_is_told_without_the_services_paths(loaded):
     with pytest.raises(InputError, match=r"^photo: cannot be read as an image \(it starts with"):
         LoadedPlace(loaded).localise(b"GIF89a")

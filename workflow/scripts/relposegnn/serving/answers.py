@@ -1,6 +1,7 @@
 """The answers of the service, as values for JSON: where a photo was taken; the map of a place."""
 
 import math
+from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 import numpy as np
@@ -52,7 +53,9 @@ class LoadedPlace:
             InputError: the place can no longer be read; ``ChangedError``: its files have changed.
             OSError: the photo cannot be written to the disk.
         """
-        with NamedTemporaryFile(prefix="relposegnn-", dir=self._folder) as file:
+        # A system that removes old temporary files may have removed the folder of an idle service.
+        folder = self._folder if self._folder and Path(self._folder).is_dir() else None
+        with NamedTemporaryFile(prefix="relposegnn-", dir=folder) as file:
             file.write(photo)
             file.flush()
             try:
