@@ -188,6 +188,15 @@ def test_outputs_among_the_photos_are_refused(place, folder):
         localise(place, folder, folder / "out")
 
 
+def test_the_picture_of_results_is_no_photo_and_overwrites_none(place, folder):
+    """A pattern finds that of the run before; a photo may have its name."""
+    localise(place, folder / "test 0.PNG", folder / "out")
+    Image.new("RGB", (40, 32)).save(folder / "photos.png")
+    for asked, output in ((folder / "**/*.png", "out"), (folder / "photos.png", ".")):
+        with pytest.raises(InputError, match=r"photos\.png: is among the photos, but the picture"):
+            localise(place, asked, folder / output)
+
+
 def test_another_vocabulary_or_scene_is_refused(place, folder, tmp_path):
     other = tmp_path / "other.npz"
     fit_vocabulary(place.frames, place.frames.parent / "scene", other, replace(FITTING, clusters=5))

@@ -19,6 +19,7 @@ from .table import ABSENT, NO_PHOTOS, Localised
 
 logger = logging.getLogger(__name__)
 
+PICTURE = "photos.png"  # of the results
 AT_A_TIME = 500  # photos, some minutes of work; the results so far are written after each such part
 
 
@@ -67,7 +68,7 @@ def localise_photos(
             if not first:
                 remove_earlier(output_folder)
             _write(table, Path(output_folder))
-        picture, least = Path(output_folder, "photos.png"), place.minimum_confidence
+        picture, least = Path(output_folder, PICTURE), place.minimum_confidence
         plot_photos(localised, photo_folder, localiser.frames, least, picture, covariances)
     write_formats(localised, output_folder, formats)
     logger.info("%d of %d photos accepted", table["accepted"].sum(), len(table))
@@ -83,9 +84,15 @@ def _requested_photos(
         if Path(given).is_dir() and output.is_relative_to(Path(given).resolve()):
             raise InputError(
                 f"{output_folder}: lies among the photos of {given}, so the next run would "
-                "localise its photos.png, too; choose another output folder"
+                f"localise its {PICTURE}, too; choose another output folder"
             )
-    return requested_photos(photos)
+    folder, names = requested_photos(photos)
+    if any((folder / name).resolve() == output / PICTURE for name in names):
+        raise InputError(
+            f"{output / PICTURE}: is among the photos, but the picture of the results is written "
+            "there, expected another file; leave it out, or choose another output folder"
+        )
+    return folder, names
 
 
 def _readable(folder: Path, names: list[str], workers: int) -> list[str]:
