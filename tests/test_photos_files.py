@@ -222,6 +222,16 @@ def test_patterns_and_several_photos(tmp_path):
         requested_photos([])
 
 
+def test_a_pattern_passes_over_hidden_files_unless_it_asks_for_them(tmp_path):
+    """Shells do so, too; macOS writes such a file beside each photo on a stick."""
+    for name in ("a.jpg", "._a.jpg", ".trash/b.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert find_photos(tmp_path / "*.jpg") == find_photos(tmp_path / "**/*.jpg") == ["a.jpg"]
+    assert find_photos(tmp_path / ".trash/*.jpg") == ["b.jpg"]
+    assert find_photos(tmp_path / "._*.jpg") == ["._a.jpg"]
+
+
 def test_what_there_is_by_its_name_is_no_pattern(tmp_path):
     """Phones and people put brackets in names."""
     for name in ("trip [2024]/[b].jpg", "trip [2024]/b.jpg", "trip 2/c.jpg", "trip*/d.jpg"):

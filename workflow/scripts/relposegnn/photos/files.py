@@ -72,8 +72,8 @@ def find_photos(folder: str | Path, tell: int = logging.WARNING) -> list[str]:
     ``folder`` may also be a single photo, or a pattern such as ``trip/*.jpg``, for the photos that
     it matches. Links to other folders are followed.
 
-    Hidden files and folders are ignored. The number of other files and broken links are logged, at
-    most at the level ``tell``.
+    Hidden files and folders are ignored, unless a pattern has a part that begins with a dot. The
+    number of other files and broken links are logged, at most at the level ``tell``.
 
     Raises:
         InputError: there is no such folder, or no photo in it.
@@ -92,7 +92,7 @@ def find_photos(folder: str | Path, tell: int = logging.WARNING) -> list[str]:
         )
     below = files_below(folder, lambda level, *told: logger.log(min(level, tell), *told))
     relative = [path.relative_to(folder) for path in below]
-    visible = [path for path in relative if not any(part.startswith(".") for part in path.parts)]
+    visible = [path for path in relative if not _hidden(path)]
     photos = sorted(path.as_posix() for path in visible if path.suffix.lower() in SUFFIXES)
     others = Counter(
         p.suffix.lower() or "none" for p in visible if p.suffix.lower() not in SUFFIXES
@@ -122,6 +122,8 @@ def _matching(base: Path, asked: Path) -> list[str]:
             "expected a pattern like trip/*.jpg or trip/**/*.jpg; correct it"
         )
     found = [path for path in base.glob(str(pattern)) if path.is_file()]
+    if not _hidden(pattern):
+        found = [path for path in found if not _hidden(path.relative_to(base))]
     photos = [path for path in found if path.suffix.lower() in SUFFIXES]
     if not photos:
         raise InputError(
@@ -129,6 +131,11 @@ def _matching(base: Path, asked: Path) -> list[str]:
             "HEIC; check the pattern"
         )
     return sorted(path.relative_to(base).as_posix() for path in photos)
+
+
+def _hidden(path: Path) -> bool:
+    """Return whether a part of a relative path begins with a dot, as of macOS's own files."""
+    return any(part.startswith(".") and part != ".." for part in path.parts)
 
 
 def check_names(folder: str | Path, photos: Sequence[str]) -> None:
