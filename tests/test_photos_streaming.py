@@ -124,6 +124,23 @@ def test_a_watch_with_a_photo_that_cannot_be_read_ends_with_1(
     assert (tmp_path / "out/ace.txt").read_text().startswith("a ")
 
 
+def test_a_stream_that_is_interrupted_while_its_place_loads_names_no_files(
+    place, tmp_path, monkeypatch, capsys
+):
+    export_map(place, tmp_path / "tiny.map")
+
+    def load(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Localiser, "__init__", load)
+    asked = ["--map", str(tmp_path / "tiny.map"), "--device", "cpu", "--workers", "1"]
+    assert localise([*asked, "--watch", str(tmp_path), "--output", str(tmp_path / "out")]) == 1
+    printed = capsys.readouterr()
+    assert printed.err.endswith("localise: interrupted\n")
+    assert "poses.csv" not in printed.out
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_place_that_changes_ends_a_stream(folder, tmp_path):
     """No further photo is taken, and none is said to be wrong."""
     place = described_place(tmp_path)

@@ -117,8 +117,8 @@ def _localise_stream(options: argparse.Namespace, place: Place) -> None:
     unread = photos = 0
     device = select_device(options.device, options.workers)
     with (
-        suppress(KeyboardInterrupt),
         Localiser(place, device, options.workers) as localiser,
+        suppress(KeyboardInterrupt),
         closing(localise_stream(localiser, items, *how)) as rows,
     ):
         for row in rows:
