@@ -20,6 +20,7 @@ from relposegnn.runtime import InputError
 from relposegnn.serving import command, running
 from relposegnn.serving.application import Bounds
 from relposegnn.serving.command import bind, main
+from relposegnn.serving.connections import PATIENCE
 
 BOUNDS = Bounds(limit=1000, queue=2)
 SERVE = """
@@ -127,6 +128,15 @@ def test_another_host_is_told_what_it_means_and_may_have_any_name(monkeypatch, c
             return (await asking.get("/health")).status_code
 
     assert [asyncio.run(ask(application)) for application in made] == [200, 403]
+
+
+def test_a_connection_stays_open_between_photos_that_are_seconds_apart(monkeypatch):
+    made = []
+    monkeypatch.setattr(running._Server, "run", lambda self, sockets: made.append(self.config))
+    with bind("127.0.0.1", 0) as listening:
+        place = SimpleNamespace(scene="", map={}, localise=None, check=lambda: None)
+        running.serve(place, BOUNDS, listening)
+    assert made[0].timeout_keep_alive == PATIENCE >= 60
 
 
 def test_a_port_that_is_taken_is_told():

@@ -6,7 +6,7 @@ import socket
 import uvicorn
 
 from .application import Answering, Bounds, make_application
-from .connections import Connection
+from .connections import PATIENCE, Connection
 from .protection import is_loopback
 
 LOOKING = 0.1  # seconds between two checks for a second Ctrl-C
@@ -58,6 +58,7 @@ def serve(place: Answering, bounds: Bounds, listening: socket.socket) -> None:
         )
     application = make_application(place, bounds, loopback)
     how = {"log_config": None, "server_header": False, "lifespan": "off", "ws": "none"}
+    how["timeout_keep_alive"] = PATIENCE  # a robot that asks every few seconds keeps its connection
     config = uvicorn.Config(application, http=Connection, **how)
     server = _Server(config)
     try:
