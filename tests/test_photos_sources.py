@@ -48,6 +48,20 @@ def test_every_third_frame_of_a_video_has_its_time(video):
     np.testing.assert_allclose(levels, [0, 60, 120, 180], atol=6)
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_frames_of_an_avi_that_are_stored_in_another_order_have_their_times(tmp_path, codec):
+    with av.open(str(tmp_path / "clip.avi"), "w") as file:
+        stream = file.add_stream(codec, rate=10, options={"bf": "2"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(20):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(grey(10 * number), format="rgb24")))
+        file.mux(stream.encode(None))
+    items = list(video_frames(tmp_path / "clip.avi"))
+    levels = [np.array(item.photo).mean() for item in items]
+    np.testing.assert_allclose(levels, np.arange(20) * 10, atol=9)
+    np.testing.assert_allclose([item.seconds for item in items], np.arange(20) / 10, atol=1e-6)
+
+
 SEEN = {  # by a, b, c, d of a display matrix: colours of the corners, row by row
     (1, 0, 0, 1): "rgbw",
     (-1, 0, 0, 1): "grwb",

@@ -6,6 +6,7 @@ photo, and the source goes on.
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -111,15 +112,23 @@ def _decoded(path: Path, file: "av.container.InputContainer") -> Iterator["av.Vi
             f"{path}: holds no pictures that can be read, expected a video; replace or convert it"
         )
     check_picture(path, streams[0].width, streams[0].height)
-    damaged = read = 0
+    # AVI has no times for frames that are stored in another order than they are shown in; FFmpeg
+    # guesses them, wrongly for H.264. As many frames are shown as stored, at the same intervals.
+    unknown = file.format.name == "avi" and streams[0].codec_context.has_b_frames
+    damaged, read, times = 0, 0, deque()
     for packet in file.demux(streams[0]):
+        if unknown and packet.dts is not None:
+            times.append(packet.dts)
         try:
             for frame in packet.decode():
                 check_picture(path, frame.width, frame.height)
                 read += 1
+                frame.pts = times.popleft() if times else frame.pts
                 yield frame
         except av.error.InvalidDataError:
             damaged += 1
+            if times:  # of the packet
+                times.pop()
     if damaged:
         logger.warning("%s: %d damaged parts of the video are left out", path, damaged)
     if read < streams[0].frames:  # 0 if the file does not say
