@@ -261,6 +261,25 @@ def test_a_watch_outlives_what_goes_and_tells_each_trouble_once(tmp_path, monkey
     ]
 
 
+def test_a_photo_that_is_removed_after_its_turn_was_not_overwritten(tmp_path, caplog):
+    """It is removed between the search of the folder and its own turn in it."""
+    Image.fromarray(grey(3)).save(tmp_path / "z.png")
+    arrived = []
+
+    def sleep(_):
+        if arrived == ["z.png"] and not (tmp_path / "a.png").exists():
+            Image.fromarray(grey(9)).save(tmp_path / "a.png")
+        if len(arrived) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        for item in watched_photos(tmp_path, sleep):
+            arrived.append(item.name)
+            if item.name == "a.png":
+                (tmp_path / "z.png").unlink()
+    assert not caplog.records
+
+
 def test_heic_is_read_as_it_is_seen(tmp_path, monkeypatch):
     picture = np.zeros((64, 96, 3), dtype=np.uint8)
     picture[:32] = 200

@@ -41,6 +41,7 @@ TURNS = {
 MOST_FAILURES = 30  # of a camera in a row, after which it counts as gone
 PAUSE = 0.5  # seconds between two scans of a folder
 AGAIN = "%s: was overwritten, and is not localised again; give each new photo a new name"
+GONE = 0, 0  # state of a file that was removed
 PATIENCE = 10.0  # seconds without change after which an unreadable file is reported
 
 
@@ -202,7 +203,7 @@ def watched_photos(
         for path in sorted(files_below(folder, tell)):
             name = path.relative_to(folder)
             if name.as_posix() in done:
-                if _state_of(path) != done[name.as_posix()]:
+                if _state_of(path) not in (done[name.as_posix()], GONE):
                     tell(logging.WARNING, AGAIN, path)
                 continue
             if path.suffix.lower() not in SUFFIXES:
@@ -234,9 +235,9 @@ def _arrived(
 
 
 def _state_of(path: Path) -> tuple[int, int]:
-    """Return a file's size and its date, nanoseconds since 1970; zeros if it is gone."""
+    """Return a file's size and its date, nanoseconds since 1970, or ``GONE``."""
     try:
         status = path.stat()
     except OSError:
-        return 0, 0
+        return GONE
     return status.st_size, status.st_mtime_ns
