@@ -101,3 +101,8 @@ def covered(arrays, estimator, calibration):
 def joined(*parts):
     """Return the predictions of several sets of frames as one."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def uncorrected(calibration):
+    """Return a calibration without the corrections by the motion."""
+    return {name: scale._replace(by_motion=[[], []]) for name, scale in calibration.items()}

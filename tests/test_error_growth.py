@@ -1,0 +1,63 @@
+"""Near frames, and corrections by the motion: how stated errors hold from near to far."""
+
+import numpy as np
+from planted_errors import calibrate, covered, joined, predictions, uncorrected
+from scipy.spatial.transform import Rotation
+
+from relposegnn.calibration import LEVELS
+from relposegnn.predictions import ALL_EDGES, FIRST_EDGE, MATCHED
+
+
+def bent(count, seed):
+    """Return predictions whose errors are a third where the motion is small, twice where large."""
+    arrays = predictions(count, seed)
+    motion = np.linalg.norm(arrays["abs_t"] - arrays["reference_t"], axis=1)
+    times = np.where(motion < 0.3, 1 / 3, 2)[:, None]
+    arrays["abs_t"] = arrays["targ_t"] + times * (arrays["abs_t"] - arrays["targ_t"])
+    turn = Rotation.random(count, rng=seed)  # of the motion, which is kept
+    arrays["reference_t"] = arrays["abs_t"] + turn.apply([1, 0, 0]) * motion[:, None]
+    return arrays, motion
+
+
+def test_what_indicators_do_not_predict_is_corrected_by_the_motion(tmp_path):
+    arrays, motion = bent(3000, 1)
+    calibration = calibrate(tmp_path, bent(800, 0)[0])
+    found = covered(arrays, FIRST_EDGE, calibration)[:, 0]
+    before = covered(arrays, FIRST_EDGE, uncorrected(calibration))[:, 0]
+    for part in (motion < 0.2, motion > 0.5):
+        np.testing.assert_allclose(found[:, part].mean(axis=1), LEVELS, atol=0.07)
+        assert abs(before[0, part].mean() - LEVELS[0]) > 0.1
+    for scale in calibration.values():
+        for motions, *factors in scale.by_motion:
+            assert motions == sorted(motions)
+            assert np.isfinite(factors).all()
+
+
+def test_of_few_frames_one_more_than_their_share_is_within(tmp_path):
+    """Over many places of as many frames as errors can be measured on."""
+    queries = predictions(2000, 99)
+    found = [
+        covered(queries, ALL_EDGES, calibrate(tmp_path, predictions(20, seed))).mean(axis=2)
+        for seed in range(40)
+    ]
+    assert (np.mean(found, axis=0)[0] > LEVELS[0] - 0.03).all()
+
+
+def test_near_frames_tell_how_errors_grow_and_are_not_told_of(tmp_path):
+    arrays, near = joined(predictions(400), predictions(100, 1, factor=0.1)), np.arange(500) >= 400
+    alone, both = calibrate(tmp_path, predictions(400)), calibrate(tmp_path, arrays, near=near)
+    for name in (FIRST_EDGE, ALL_EDGES):
+        assert both[name].frames == 400
+        assert both[name].median == alone[name].median
+        assert both[name].metres != alone[name].metres
+
+
+def test_near_frames_tell_nothing_of_refined_poses_nor_of_a_place_that_is_known(tmp_path):
+    few = predictions(400, refined=True)
+    arrays = joined(few, predictions(100, 1, refined=True, factor=9))
+    near, known = np.arange(500) >= 400, np.arange(500) >= 50
+    alone, both = calibrate(tmp_path, few), calibrate(tmp_path, arrays, near=near)
+    for name in MATCHED:
+        assert both[name]._replace(extent=None) == alone[name]._replace(extent=None)
+    alone = calibrate(tmp_path, few, known[:400])
+    assert calibrate(tmp_path, arrays, known, near=near) == alone
