@@ -49,8 +49,9 @@ class KnownFeatures(nn.Module):
     def set_moments(self, mean: Tensor, covariance: Tensor) -> None:
         """Set the statistics to those of features with a mean (D,) and covariance (D, D)."""
         ridge = RIDGE * covariance.diagonal().mean().clamp(min=TINY)
-        root = torch.linalg.cholesky(covariance + ridge * torch.eye(len(covariance)).to(covariance))
-        whitening = torch.linalg.inv(root).T
+        unit = torch.eye(len(covariance)).to(covariance)
+        root = torch.linalg.cholesky(covariance + ridge * unit)
+        whitening = torch.linalg.solve_triangular(root, unit, upper=False).T
         mean_square = ((covariance @ whitening) * whitening).sum().clamp(min=TINY)
         self.mean.copy_(mean)
         self.whitening.copy_(whitening / mean_square.sqrt())
