@@ -1,11 +1,15 @@
 """Near frames, and corrections by the motion: how stated errors hold from near to far."""
 
+import json
+
 import numpy as np
+import pytest
 from planted_errors import calibrate, covered, joined, predictions, uncorrected
 from scipy.spatial.transform import Rotation
 
-from relposegnn.calibration import LEVELS
+from relposegnn.calibration import LEVELS, read_calibration
 from relposegnn.predictions import ALL_EDGES, FIRST_EDGE, MATCHED
+from relposegnn.runtime import InputError
 
 
 def bent(count, seed):
@@ -31,6 +35,24 @@ def test_what_indicators_do_not_predict_is_corrected_by_the_motion(tmp_path):
         for motions, *factors in scale.by_motion:
             assert motions == sorted(motions)
             assert np.isfinite(factors).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda rows: rows.reverse(), "the first ascending"),
+        (lambda rows: rows.pop(), "expected 3 lists or none"),
+        (lambda rows: rows[1].pop(), "by_motion in degrees is .*, expected 15 numbers"),
+        (lambda rows: rows[1].__setitem__(3, 0.0), "by_motion in degrees is 0, expected 1e-12 to"),
+    ],
+)
+def test_corrections_that_cannot_be_are_refused(tmp_path, change, message):
+    calibrate(tmp_path, predictions(100))
+    contents = json.loads((tmp_path / "calibration.json").read_text())
+    change(contents["scales"][ALL_EDGES]["by_motion"][1])
+    (tmp_path / "calibration.json").write_text(json.dumps(contents))
+    with pytest.raises(InputError, match=message):
+        read_calibration(tmp_path / "calibration.json")
 
 
 def test_of_few_frames_one_more_than_their_share_is_within(tmp_path):

@@ -4,8 +4,7 @@ In metres or in degrees; ``error_scales`` chooses the frames and scenes.
 
 Errors are first taken for a weighted sum of indicators. Where frames show it, what remains is
 corrected by the motion: of the frames whose motion is most alike, as many errors as intended are
-within the stated ones (a local form of split conformal prediction: Lei et al., JASA 2018, section
-5.2).
+within the stated ones: a local form of split conformal prediction (Lei et al., JASA 2018).
 """
 
 from collections.abc import Sequence

@@ -4,7 +4,7 @@ These are left-out frames of the scene's database (``left_out``). A network errs
 it was trained on than on others, and on these the more, the farther they are from all that it was
 trained on. So for regressed poses, the frames that it knows show how errors grow in a scene, and
 the validation frames of all scenes that it was trained on, together, how much larger errors are
-away from what it knows.
+away from what it knows. Near frames count for its regressed poses where it was trained elsewhere.
 """
 
 import logging
@@ -114,8 +114,8 @@ def calibrate_errors(
 ) -> None:
     """Write the scales of stated errors, as JSON.
 
-    Refined poses, with given focal lengths and with those solved for, are measured on all frames:
-    they hardly depend on the network. For regressed poses, see the module; if too few frames are
+    Refined poses, with given focal lengths and with those solved for, are measured on all frames
+    but near ones: they hardly depend on the network. For regressed poses, see the module; if too few frames are
     unknown to the network, they are measured on all frames, with a warning.
 
     Args:
