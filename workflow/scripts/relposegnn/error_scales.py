@@ -115,8 +115,8 @@ def calibrate_errors(
     """Write the scales of stated errors, as JSON.
 
     Refined poses, with given focal lengths and with those solved for, are measured on all frames
-    but near ones: they hardly depend on the network. For regressed poses, see the module; if too few frames are
-    unknown to the network, they are measured on all frames, with a warning.
+    but near ones: they hardly depend on the network. For regressed poses, see the module; if too
+    few frames are unknown to the network, they are measured on all frames, with a warning.
 
     Args:
         left_out: of the scene.
