@@ -39,7 +39,7 @@ frames, neighbours, graphs = (planted / f"{name}.h5" for name in ("frames", "nei
 camera, refined, scores = planted / "camera.json", made / "refined.npz", made / "scores.csv"
 scene = SceneFiles(frames, graphs, None, [neighbours], camera)
 refine_predictions(planted / "predictions.npz", scene, images, refined, workers=int(sys.argv[4]))
-left_out = LeftOutPredictions(refined, np.zeros(13, dtype=bool))
+left_out = LeftOutPredictions(refined, *np.zeros((2, 13), dtype=bool))
 calibrate_errors(left_out, made / "calibration.json")
 calibration = read_calibration(made / "calibration.json", predictions_owner(refined))
 score_poses(refined, scores, partial(stated_errors, calibration=calibration))

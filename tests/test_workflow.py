@@ -127,9 +127,12 @@ def test_a_whole_run_makes_scores_tables_and_figures(finished):
             h5py.File(results / f"graphs/left_out/{scene}.h5") as graphs,
             np.load(results / f"runs/joint/left_out/refined/{scene}.npz") as left_out,
         ):
-            query, neighbours = (graphs[f"left_out/{name}"][:] for name in ("query", "neighbours"))
-            assert (np.abs(neighbours - query[:, None]) > 1).all()
-            assert len(left_out["rel_path"]) == len(query) == 12
+            parts = ("query", "neighbours", "reach")
+            query, neighbours, reach = (graphs[f"left_out/{name}"][:] for name in parts)
+            assert (np.abs(neighbours - query[:, None]) > reach[:, None]).all()
+            assert reach.tolist().count(1) == 12
+            assert reach.tolist().count(0) == 3
+            assert len(left_out["rel_path"]) == len(query) == 15
         assert (results / f"runs/joint/calibration/{scene}.json").exists()
         median = scores[scores["estimator"] == "first edge"]["translation_error_m"].median()
         rows = table[table["scene"] == scene].set_index("estimator")
