@@ -7,7 +7,7 @@ import pytest
 from planted_errors import calibrate, covered, joined, predictions, uncorrected
 from scipy.spatial.transform import Rotation
 
-from relposegnn.calibration import LEVELS, read_calibration
+from relposegnn.calibration import LEVELS, read_calibration, stated_errors
 from relposegnn.predictions import ALL_EDGES, FIRST_EDGE, MATCHED
 from relposegnn.runtime import InputError
 
@@ -43,7 +43,7 @@ def test_what_indicators_do_not_predict_is_corrected_by_the_motion(tmp_path):
         (lambda rows: rows.reverse(), "the first ascending"),
         (lambda rows: rows.pop(), "expected 3 lists or none"),
         (lambda rows: rows[1].pop(), "by_motion in degrees is .*, expected 15 numbers"),
-        (lambda rows: rows[1].__setitem__(3, 0.0), "by_motion in degrees is 0, expected 1e-12 to"),
+        (lambda rows: rows[1].__setitem__(3, -0.1), "by_motion in degrees is -0.1, expected 0 to"),
     ],
 )
 def test_corrections_that_cannot_be_are_refused(tmp_path, change, message):
@@ -53,6 +53,17 @@ def test_corrections_that_cannot_be_are_refused(tmp_path, change, message):
     (tmp_path / "calibration.json").write_text(json.dumps(contents))
     with pytest.raises(InputError, match=message):
         read_calibration(tmp_path / "calibration.json")
+
+
+def test_of_a_place_without_any_error_none_is_stated(tmp_path):
+    """In degrees, as of cameras that are never turned."""
+    arrays = predictions(100)
+    for prefix in ("targ", "abs", "robust", "reference"):
+        arrays[f"{prefix}_q"][:] = 1, 0, 0, 0
+    stated = stated_errors(arrays, ALL_EDGES, calibrate(tmp_path, arrays))
+    assert np.isfinite(stated.degrees).all()
+    assert (stated.degrees < 1e-6).all()
+    assert (stated.metres > 1e-4).all()
 
 
 def test_of_few_frames_one_more_than_their_share_is_within(tmp_path):

@@ -185,7 +185,7 @@ def _read_scale(name: str, told: dict) -> Scale:
         raise ValueError(f"{name}, median is {told['median']!r:.60} of no frames, expected null")
     for unit, rows in zip(("metres", "degrees"), told["by_motion"], strict=True):
         for row in rows:
-            numbers(row, f"{name}, by_motion in {unit}", MOTIONS, least=TINY)
+            numbers(row, f"{name}, by_motion in {unit}", MOTIONS, least=0)
         if len(rows) not in (0, 3) or rows[:1] != [sorted(row) for row in rows[:1]]:
             raise ValueError(
                 f"{name}, by_motion in {unit}: expected 3 lists or none, the first ascending"
@@ -245,7 +245,7 @@ def _factors_at(motion: np.ndarray, by_motion: Sequence[Sequence[float]]) -> np.
     """Return the factors (2, N) of both stated errors at motions (N,), see ``Scale``."""
     if not len(by_motion):
         return 1.0
-    at, logs = np.log(np.maximum(motion, TINY)), np.log(by_motion)
+    at, logs = np.log(np.maximum(motion, TINY)), np.log(np.maximum(by_motion, TINY))
     return np.exp([np.interp(at, logs[0], own) for own in logs[1:]])
 
 
