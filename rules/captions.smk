@@ -73,6 +73,11 @@ def table_remarks(wildcards):
     )
 
 
+def literature_dataset():
+    """Return the name of the dataset in the file with the literature's results."""
+    return config["evaluation"]["literature_dataset"] or DATASET
+
+
 def authors_texts():
     """Return a description of the authors' runs in the table of ablations."""
     if PUBLISHED not in config["experiments"]:

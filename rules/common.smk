@@ -250,17 +250,13 @@ def describing_gpus():
 
 def sampling_settings(graphs, split):
     """Return how the graphs of a split are sampled, from a section ``graphs``."""
-    own = graphs["test"] if split == "test" else None
     names = ("neighbours", "selection", "stride", "drop_probability", "seed")
-    return {name: graphs[name] for name in names} | (own or {})
+    return {name: graphs[name] for name in names} | (graphs.get(split) or {})
 
 
 def splits_sampling(graphs):
-    """Return how the graphs of both splits are sampled, by split.
-
-    One param for both: Snakemake compares the values of params without their names, so it would not
-    notice two params whose values are swapped.
-    """
+    """Return how the graphs of both splits are sampled, by split."""
+    # One param for both: Snakemake does not notice two params whose values are swapped.
     return {split: sampling_settings(graphs, split) for split in ("train", "test")}
 
 
@@ -296,11 +292,6 @@ def training_settings(wildcards):
     if settings["schedule"] != "step":
         settings["decay_epochs"] = settings["decay_factor"] = None
     return settings
-
-
-def literature_dataset():
-    """Return the name of the dataset in the file with the literature's results."""
-    return config["evaluation"]["literature_dataset"] or DATASET
 
 
 def localization_settings():

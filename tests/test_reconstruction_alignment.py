@@ -76,20 +76,22 @@ def test_worlds_that_have_too_little_in_common_are_not_aligned():
     assert align_poses({}, new) is None
 
 
+def planted(database, *_, **__) -> dict[int, pycolmap.Reconstruction]:
+    """Return the planted poses of the photos of a database, in place of COLMAP's mapping."""
+    with pycolmap.Database.open(database) as opened:
+        links = sorted(image.name for image in opened.read_all_images())
+    model = colmap_model(TRAIN)
+    for image, link in zip(model.images.values(), links, strict=True):
+        image.name = link
+    model.add_point3D(np.ones(3), pycolmap.Track())
+    return {0: model}
+
+
 def test_a_place_keeps_its_world_as_it_grows(tmp_path, monkeypatch, capsys, caplog):
     (tmp_path / "images").mkdir()
     for row in range(len(TRAIN)):
         noise = np.random.default_rng(row).integers(0, 256, (60, 80, 3), dtype=np.uint8)
         Image.fromarray(noise).save(tmp_path / f"images/{row}.png")
-
-    def planted(database, *_, **__) -> dict[int, pycolmap.Reconstruction]:
-        with pycolmap.Database.open(database) as opened:
-            links = sorted(image.name for image in opened.read_all_images())
-        model = colmap_model(TRAIN)
-        for image, link in zip(model.images.values(), links, strict=True):
-            image.name = link
-        model.add_point3D(np.ones(3), pycolmap.Track())
-        return {0: model}
 
     monkeypatch.setattr(pycolmap, "incremental_mapping", planted)
     folder = tmp_path / "sparse/0"

@@ -56,8 +56,8 @@ def sample_left_out(
 
     All validation queries are included: a network trained on this scene knows all other frames.
 
-    The file is like one of ``sample_graphs``, with the single part ``left_out`` and the ``reach``
-    of each graph. Neighbours are strided along the rankings, whatever ``selection`` is.
+    The file is like one of ``sample_graphs``, with the part ``left_out`` alone and the ``reach`` of
+    each graph. Neighbours are strided along the rankings, whatever ``selection`` is.
 
     Args:
         neighbours_file: rankings of the database images for each frame.
@@ -75,15 +75,14 @@ def sample_left_out(
         scene, held_out = frames.scene, read_graphs(trained_file, VALIDATION, frames)[0]
     spread = np.linspace(0, len(ranked) - 1, min(count, len(ranked))).astype(int)
     queries = np.union1d(spread, held_out)
-    usual = list(zip(queries.tolist(), reaches(len(queries), len(ranked)).tolist(), strict=True))
-    near = {(query, 0) for query, _ in usual[len(REACHES) - 1 :: len(REACHES)]}
+    usual = set(zip(queries.tolist(), reaches(len(queries), len(ranked)).tolist(), strict=True))
+    near = {(query, 0) for query in queries[len(REACHES) - 1 :: len(REACHES)].tolist()}
     draw = numpy_generator(sampling.seed, "graphs", scene, LEFT_OUT)
     chosen = []
-    for query, reach in sorted(near.union(usual)):
+    for query, reach in sorted(usual | near):
         left = rank_outside(ranked[query], query, reach)
         if len(left) >= sampling.neighbours:
-            positions, _ = subsample_ranking(len(left), sampling, draw)
-            chosen.append((query, reach, left[positions]))
+            chosen.append((query, reach, left[subsample_ranking(len(left), sampling, draw)[0]]))
     if not any((query, reach) in usual for query, reach, _ in chosen):
         raise InputError(
             f"{neighbours_file} ({scene}): no ranking holds enough images outside its query's "
