@@ -7,7 +7,7 @@ import pytest
 import torch
 from test_match_field_network import BOTH, CPU, FIRST, network, write_features
 
-from relposegnn import adaptation
+from relposegnn import adaptation, localization
 from relposegnn.adaptation import (
     STRENGTHS,
     Edges,
@@ -159,11 +159,11 @@ def test_frames_are_predicted_by_what_others_tell_without_those_within_reach(
     for row, within in ((0, [0, 1, 2]), (8, [5, 6, 7, 8, 9, 10, 11]), (9, [9])):
         beyond = ~np.isin(ends, within).any(axis=0) & (edges.graph != 9)  # which is a near one
         adaptation._fit(base, Sums.over(edges.of(beyond)), 0.1)
-        expected = localize_queries(base, case[1], settings, LEFT_OUT, np.array([row]))
+        expected = localize_queries(base, case[1], settings, LEFT_OUT)
         own = "abs_t", "abs_q", "robust_t", "robust_q", "spread_m", "abs_distance"
         for name in (*own, "robust_distance"):
-            np.testing.assert_allclose(found[name][row], expected[name][0], atol=1e-4)
-        assert found["rel_path"][row] == expected["rel_path"][0]
+            np.testing.assert_allclose(found[name][row], expected[name][row], atol=1e-4)
+        assert found["rel_path"][row] == expected["rel_path"][row]
     plain = localize_queries(load_model(case[0]), case[1], settings, LEFT_OUT)
     assert found.keys() - plain.keys() == {"dataset", "scene", "model"}
     assert plain.keys() <= found.keys()
@@ -197,6 +197,14 @@ def test_a_network_that_was_adapted_elsewhere_is_adapted_anew(case, tmp_path, mo
         np.testing.assert_allclose(second.state_dict()[name], weights, atol=1e-6, err_msg=name)
 
 
+def test_files_are_not_opened_again_for_each_frame(case, tmp_path, monkeypatch):
+    opened, reads = [], localization.read_graphs
+    counting = lambda *given: opened.append(given) or reads(*given)  # noqa: E731
+    monkeypatch.setattr(localization, "read_graphs", counting)
+    adapted(case, tmp_path)
+    assert len(opened) == 2  # left-out frames, and the frames held out
+
+
 def test_without_a_layer_the_network_is_what_it_was(case, tmp_path):
     model, found = adapted(case, tmp_path)
     assert model.adaptation is None
@@ -212,9 +220,10 @@ def test_without_a_layer_the_network_is_what_it_was(case, tmp_path):
     assert contents["remarks"] == {"adapted to": "tiny, tiny"}
 
 
-def test_edges_on_which_nothing_finite_is_said_are_left_out(case, tmp_path, monkeypatch):
+def test_edges_on_which_nothing_finite_is_said_are_left_out(case, tmp_path, monkeypatch, caplog):
     nothing = lambda _, edges, rotations: torch.full((len(edges), 6), torch.nan)  # noqa: E731
     monkeypatch.setattr(PoseNetwork, "regress", nothing)
     model, found = adapted(case, tmp_path)
     assert model.adaptation is None
     assert np.isnan(found["abs_t"]).all()
+    assert f"{case[1].graphs}: 10 of 10 queries have no finite pose" in caplog.text

@@ -156,10 +156,10 @@ def test_focal_length_is_handed_over(asked, capsys):
     arguments = ["mine", "--scene", "study", "--device", "cpu", "--workers", "1"]
     assert main([*arguments, "--focal-length", "0.72"]) == 0
     assert asked[0][5] == 0.72
-    for wrong in ("0", "-1", "nan", "inf", "28mm", "1e9"):
+    for wrong in ("0", "-1", "nan", "inf", "28mm", "28", "1e9"):
         with pytest.raises(SystemExit):
             main([*arguments, f"--focal-length={wrong}"])
-        assert f"got {wrong}, expected 0.01 to 100 longer sides" in capsys.readouterr().err
+        assert f"got {wrong}, expected 0.1 to 10 longer sides" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[""], ["mine", "--output="], ["--watch", ""]])

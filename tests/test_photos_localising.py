@@ -180,7 +180,7 @@ def test_no_photos_are_a_table_of_no_rows_and_wrong_requests_are_told(place, fol
         with pytest.raises(InputError, match=r"an array .* of float32, expected .* uint8, RGB"):
             loaded.localise(pixels.astype(np.float32))
         for wrong in (585.0, -1, 0, float("nan"), "0.9", np.array([0.9])):
-            with pytest.raises(InputError, match="to 100 longer sides of the photo; divide"):
+            with pytest.raises(InputError, match="to 10 longer sides of the photo; divide pixels"):
                 loaded.localise(folder / "test 1.PNG", focal_length=wrong)
         with pytest.raises(InputError, match="got 1 names for 2 photos, expected one for each"):
             loaded.localise([folder / "test 1.PNG"] * 2, ["a"])

@@ -174,7 +174,7 @@ def test_what_every_photo_would_meet_ends_a_stream(folder, tmp_path):
     with Localiser(place, CPU) as loaded:
         with pytest.raises(InputError, match=r"scene/.*\.png: no such file, .* put it back"):
             list(localise_stream(loaded, items(), tmp_path / "out"))
-        with pytest.raises(InputError, match=r"focal length is 585\.0, expected 0\.01 to 100"):
+        with pytest.raises(InputError, match=r"focal length is 585\.0, expected 0\.1 to 10"):
             list(localise_stream(loaded, items(), tmp_path / "pixels", focal_length=585.0))
     assert pd.read_csv(tmp_path / "out/poses.csv")["image"].tolist() == ["a"]
     assert len(pd.read_csv(tmp_path / "pixels/poses.csv")) == 0

@@ -165,7 +165,7 @@ def test_a_host_that_is_none_is_told(host):
         (["--scene", "a", "--port", "70000"], "got 70000, expected 0 to 65535 as a port"),
         (["--scene", "a", "--limit", "0"], "got 0, expected 1 to .* bytes"),
         (["--scene", "a", "--queue", "x"], "got x, expected 1 to .* photos"),
-        (["--scene", "a", "--focal-length", "nan"], "got nan, expected 0.01 to 100 longer sides"),
+        (["--scene", "a", "--focal-length", "nan"], "got nan, expected 0.1 to 10 longer sides"),
     ],
 )
 def test_wrong_options_are_told(options, message, capsys):

@@ -21,7 +21,7 @@ from .checkpoints import load_model, save_model
 from .frames import Frames
 from .graphs import LEFT_OUT, read_graphs
 from .left_out import read_reaches
-from .localization import graph_passes, localize_queries, write_predictions
+from .localization import SceneQueries, graph_passes, warn_of_failed, write_predictions
 from .pose_network import PoseNetwork
 from .relative_poses import relative_pose, scene_from_world
 from .scene_files import SceneFiles
@@ -140,7 +140,7 @@ def adapt_model(
         model_file: of the network, which was not trained on the scene.
         scene: its files; the graphs are those of left-out database frames.
         adapted_file: model to write.
-        predictions_file: ``.npz`` to write, see ``localization.localize_queries``.
+        predictions_file: ``.npz`` to write, see ``localization.SceneQueries``.
         settings: how poses follow from relative poses.
         device: to compute on.
 
@@ -152,18 +152,19 @@ def adapt_model(
     edges = regress_edges(model, scene, settings.both_directions)
     reaches = read_reaches(scene.graphs)
     edges = edges.of(reaches[edges.graph] > 0)  # near frames only tell errors
-    with Frames(scene.frames) as frames:
+    with Frames(scene.frames, scene.camera) as frames:
         place, count = f"{frames.dataset}, {frames.scene}", frames.count("train")
-    query, _ = read_graphs(scene.graphs, LEFT_OUT)
-    strength = choose_strength(edges, query * FOLDS // count)
-    total, parts, ends = Sums.over(edges), [], np.stack([query[edges.graph], edges.neighbour])
-    for row, (own, reach) in enumerate(zip(query, reaches, strict=True)):
-        within = (np.abs(ends - own) <= reach).any(axis=0)
-        _fit(model, total.without(Sums.over(edges.of(within))), strength)
-        parts.append(localize_queries(model, scene, settings, LEFT_OUT, np.array([row])))
-    predictions = {name: np.concatenate([own[name] for own in parts]) for name in parts[0]}
-    _fit(model, total, strength)
-    with Frames(scene.frames) as frames:
+        queries = SceneQueries.of_part(model, scene, frames, LEFT_OUT)
+        strength = choose_strength(edges, queries.query * FOLDS // count)
+        total, parts = Sums.over(edges), []
+        ends = np.stack([queries.query[edges.graph], edges.neighbour])
+        for row, (own, reach) in enumerate(zip(queries.query, reaches, strict=True)):
+            within = (np.abs(ends - own) <= reach).any(axis=0)
+            _fit(model, total.without(Sums.over(edges.of(within))), strength)
+            parts.append(queries.localize([row], settings))
+        predictions = {name: np.concatenate([own[name] for own in parts]) for name in parts[0]}
+        warn_of_failed(predictions, scene)
+        _fit(model, total, strength)
         write_predictions(predictions_file, predictions, frames, model)
     origin = read_checkpoint(model_file)
     save_model(adapted_file, model, origin["epoch"], origin["scenes"], {"adapted to": place})

@@ -91,19 +91,18 @@ class _Frames(NamedTuple):
         unknown: (N,) bool, frames that show how much larger errors are away from the images that
             the network was trained on; none if it was trained elsewhere, or for refined poses.
         near: (N,) bool, growing frames whose errors are not told in the scale's median.
+        extent: the largest distance between two true poses of the scene, in metres and degrees.
     """
 
     arrays: Mapping[str, np.ndarray]
     growing: np.ndarray
     unknown: np.ndarray
     near: np.ndarray
+    extent: tuple[float, float]
 
-    @classmethod
-    def alike(
-        cls, arrays: Mapping[str, np.ndarray], chosen: np.ndarray, near: np.ndarray
-    ) -> "_Frames":
-        """Return ``chosen`` (N,) frames, all to show how errors grow."""
-        return cls(arrays, chosen, np.zeros_like(chosen), near)
+    def alike(self, chosen: np.ndarray) -> "_Frames":
+        """Return the scene with ``chosen`` (N,) frames, all to show how errors grow."""
+        return self._replace(growing=chosen, unknown=np.zeros_like(chosen))
 
 
 def calibrate_errors(
@@ -139,9 +138,10 @@ def calibrate_errors(
     if known.any() and sum(unknown) < FEWEST:
         _warn_of_known(left_out.file, unknown[0], len(known))
         known = np.zeros_like(known)
-    used = [_Frames.alike(arrays, ~known, near)]
-    if known.sum() >= FEWEST:
-        used = [_Frames(own, seen, ~seen, beside) for own, seen, beside in scenes]
+    used = [_Frames(own, seen, ~seen, beside, _extent(own)) for own, seen, beside in scenes]
+    scene = used[0]
+    if known.sum() < FEWEST:
+        used = [scene.alike(~known)]
     scales: Calibration = {}
     _add_scale(scales, FIRST_EDGE, used, local=elsewhere)
     _add_scale(scales, ALL_EDGES, used, local=elsewhere)
@@ -150,10 +150,10 @@ def calibrate_errors(
             continue
         refined = arrays[names.points] > 0
         _warn_of_unrefined(left_out.file, refined[~near])
-        _add_scale(scales, name, [_Frames.alike(arrays, refined & ~near, near)])
+        _add_scale(scales, name, [scene.alike(refined & ~near)])
         if name == REFINED:
             stay = ~refined & ~known & ~near
-            _add_scale(scales, UNREFINED, [_Frames.alike(arrays, stay, near)])
+            _add_scale(scales, UNREFINED, [scene.alike(stay)])
     write_calibration(calibration_file, scales, owner, held_out)
 
 
@@ -193,9 +193,9 @@ def _add_scale(
     """
     away = any(own.unknown.any() for own in used)
     found, usual = [], _usual(name, used, away)
-    for arrays, *parts, _ in used:
-        told = told_of_errors(arrays, name, scales, usual)
-        pair = (_errors(arrays, name, told, each) for each in parts)
+    for own in used:
+        told = told_of_errors(own.arrays, name, scales, usual)
+        pair = (_errors(own, name, told, chosen) for chosen in (own.growing, own.unknown))
         found.append(list(zip(*pair, strict=True)))
     growths = [growth_of_errors(own, away, local) for own in zip(*found, strict=True)]
     if None in growths:
@@ -207,7 +207,7 @@ def _add_scale(
         return
     factors, farther, ratios, by_motion = zip(*growths, strict=True)
     own, count = _medians(used[0], name, scales, usual, away)
-    extent = _extent(used[0].arrays)
+    extent = used[0].extent
     scales[name] = Scale(*factors, ratios, own, count, extent, usual, farther, by_motion)
     if own is None:
         logger.info("%s: the scene has no frames that the network does not know", name)
@@ -223,7 +223,7 @@ def _medians(
     """Return the median errors that are told of a scene, None without any, and their number."""
     chosen = frames.unknown if away else frames.growing & ~frames.near
     told = told_of_errors(frames.arrays, name, scales, usual)
-    errors = [own.error for own in _errors(frames.arrays, name, told, chosen)]
+    errors = [own.error for own in _errors(frames, name, told, chosen)]
     count = len(errors[0])
     return tuple(float(np.median(own)) for own in errors) if count else None, count
 
@@ -239,7 +239,7 @@ def _usual(name: str, used: Sequence[_Frames], away: bool) -> float | None:
     matched = MATCHED.get(name)
     quality, share = (matched.misfit, 0.5) if matched else (DISTANCES[name], USUAL_SHARE)
     found = []
-    for arrays, growing, unknown, _ in used:
+    for arrays, growing, unknown, *_ in used:
         if quality in arrays and growing.sum() >= FEWEST:
             with_pose = np.isfinite(arrays[f"{PREFIXES[name]}_t"]).all(axis=1)
             found.append(arrays[quality][with_pose & (unknown if away else growing)])
@@ -266,12 +266,13 @@ def _extent(arrays: Mapping[str, np.ndarray]) -> tuple[float, float]:
 
 
 def _errors(
-    arrays: Mapping[str, np.ndarray],
+    frames: _Frames,
     estimator: str,
     told: tuple[np.ndarray, np.ndarray] | None,
     chosen: np.ndarray,
 ) -> tuple[Errors, Errors]:
     """Return the finite errors in metres and in degrees of some of N frames, ``chosen`` (N,)."""
+    arrays = frames.arrays
     if told is None:
         return (Errors(np.empty((0, 1)), np.empty(0), np.empty(0), np.empty(0)),) * 2
     estimates, truths = (pose_arrays(arrays, each) for each in (OWN_PREFIXES[estimator], TRUTH))
@@ -279,7 +280,7 @@ def _errors(
     chosen = chosen & np.isfinite(np.hstack([*told, error])).all(axis=1)
     root = np.zeros(len(chosen))
     if estimator in NEAREST:
-        root = root_of_way(arrays, estimator, _extent(arrays)[0])
+        root = root_of_way(arrays, estimator, frames.extent[0])
     first = pose_arrays(arrays, PREFIXES[REFERENCE])
     return tuple(
         Errors(part[chosen], root[chosen], motion[chosen], own[chosen])

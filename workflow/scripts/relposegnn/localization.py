@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -53,8 +54,8 @@ def predict_poses(
 ) -> None:
     """Estimate the poses of all queries of one part of a scene and write them as ``.npz``.
 
-    The arrays are those of ``localize_queries``, and of ``yardstick_poses`` if the scene's files
-    include those of retrieval.
+    The arrays are those of ``SceneQueries.localize``, and of ``yardstick_poses`` if files of
+    retrieval are among the scene's.
 
     Raises:
         InputError: the part has no queries, or the scene's files do not fit the model or each
@@ -76,27 +77,16 @@ def write_predictions(
     frames: Frames,
     model: PoseNetwork,
 ) -> None:
-    """Write the arrays of ``localize_queries``, with the scene and network they belong to."""
+    """Write the arrays of ``SceneQueries.localize``, with the scene and network they belong to."""
     owner = Owner(frames.dataset, frames.scene, model=fingerprint(model))
     with atomic_path(predictions_file) as partial:
         np.savez(partial, **predictions, **told_of(owner))
 
 
 def localize_queries(
-    model: PoseNetwork,
-    scene: SceneFiles,
-    settings: LocalizationSettings,
-    part: str = "test",
-    rows: np.ndarray | None = None,
+    model: PoseNetwork, scene: SceneFiles, settings: LocalizationSettings, part: str = "test"
 ) -> dict[str, np.ndarray]:
     """Return the estimated and true poses of the queries of one part of a scene.
-
-    Some arrays have published names: ``rel_path`` (N), ``abs_t`` (N, 3) and ``abs_q`` (N, 4) from
-    the first edge into the query, ``targ_t`` and ``targ_q`` the truth. The others: ``robust_t``,
-    ``robust_q`` from all edges; ``spread_m``, ``spread_deg`` (N) how far their estimates lie apart;
-    ``abs_distance``, ``robust_distance`` (N) of the first edge and the mean of all edges, see
-    ``PoseNetwork.distance``; ``abs_nearest``, ``robust_nearest`` (N) the metres to the nearest
-    database image not held out from training; ``reference_t``, ``reference_q`` the pose of node 1.
 
     Args:
         model: in evaluation mode; fastest with its weights in ``channels_last``.
@@ -104,35 +94,82 @@ def localize_queries(
         settings: how poses follow from relative poses.
         part: of the graphs: ``test``, or ``validation`` or ``left_out``, whose queries are training
             frames.
-        rows: indices of some of its queries; None: all.
+
+    Returns:
+        See ``SceneQueries.localize``.
 
     Raises:
         InputError: the scene has no such queries, or its files do not fit the model.
     """
-    split = split_of(part)
     with Frames(scene.frames, scene.camera) as frames:
+        queries = SceneQueries.of_part(model, scene, frames, part)
+        found = queries.localize(slice(None), settings)
+    warn_of_failed(found, scene)
+    return found
+
+
+def warn_of_failed(predictions: dict[str, np.ndarray], scene: SceneFiles) -> None:
+    """Warn if some of a scene's queries have no finite pose."""
+    failed = np.isnan(predictions[f"{PREFIXES[ALL_EDGES]}_t"]).any(axis=1)
+    if failed.any():
+        told = scene.graphs, failed.sum(), len(failed)
+        logger.warning("%s: %d of %d queries have no finite pose", *told)
+
+
+class SceneQueries(NamedTuple):
+    """The queries of one part of a scene's graphs, opened once for any number of localisations.
+
+    Attributes:
+        images: of the scene, as input of a network, which may change between two localisations.
+        split: of the queries.
+        query: (N,) their frames.
+        neighbours: (N, k) training frames.
+        known: centres of the cameras of ``_known_cameras``.
+    """
+
+    images: SceneImages
+    split: str
+    query: np.ndarray
+    neighbours: np.ndarray
+    known: KDTree
+
+    @classmethod
+    def of_part(
+        cls, model: PoseNetwork, scene: SceneFiles, frames: Frames, part: str
+    ) -> "SceneQueries":
+        """Return the queries of a part, see ``localize_queries``."""
         query, neighbours = _read_some(scene.graphs, part, frames)
-        if rows is not None:
-            query, neighbours = query[rows], neighbours[rows]
-        database = vector_from_pose(frames.poses("train"))
-        truth = vector_from_pose(frames.poses(split)[query])
         images = SceneImages(model, frames, scene.features)
-        seen = images.of_frames(split, query)
-        candidates = estimate_candidates(images, seen, neighbours, settings.both_directions)
-        known = _known_cameras(scene, frames)
-    regressed = _arrays_of_edges(candidates, settings.aggregation, known)
-    if failed := np.isnan(regressed[f"{PREFIXES[ALL_EDGES]}_t"]).any(axis=1).sum():
-        logger.warning("%s: %d of %d queries have no finite pose", scene.graphs, failed, len(query))
-    return {
-        NAMES: np.asarray(frames.names(split))[query],
-        **arrays_of_poses(TRUTH, *_split_vectors(truth)),
-        **regressed,
-        **arrays_of_poses(PREFIXES[REFERENCE], *_split_vectors(database[neighbours[:, 0]])),
-    }
+        return cls(images, split_of(part), query, neighbours, _known_cameras(scene, frames))
+
+    def localize(
+        self, rows: slice | np.ndarray, settings: LocalizationSettings
+    ) -> dict[str, np.ndarray]:
+        """Return the estimated and true poses of N of the queries.
+
+        Some arrays have published names: ``rel_path`` (N), ``abs_t`` (N, 3) and ``abs_q`` (N, 4)
+        from the first edge into the query, ``targ_t`` and ``targ_q`` the truth. The others:
+        ``robust_t``, ``robust_q`` from all edges; ``spread_m``, ``spread_deg`` (N) how far their
+        estimates lie apart; ``abs_distance``, ``robust_distance`` (N) of the first edge and the
+        mean of all edges, see ``PoseNetwork.distance``; ``abs_nearest``, ``robust_nearest`` (N) the
+        metres to the nearest database image not held out from training; ``reference_t``,
+        ``reference_q`` the pose of node 1.
+        """
+        query, neighbours, frames = self.query[rows], self.neighbours[rows], self.images.frames
+        first = vector_from_pose(frames.poses("train")[neighbours[:, 0]])
+        truth = vector_from_pose(frames.poses(self.split)[query])
+        seen = self.images.of_frames(self.split, query)
+        candidates = estimate_candidates(self.images, seen, neighbours, settings.both_directions)
+        return {
+            NAMES: np.asarray(frames.names(self.split))[query],
+            **arrays_of_poses(TRUTH, *_split_vectors(truth)),
+            **_arrays_of_edges(candidates, settings.aggregation, self.known),
+            **arrays_of_poses(PREFIXES[REFERENCE], *_split_vectors(first)),
+        }
 
 
 def _arrays_of_edges(candidates: Candidates, rule: str, known: KDTree) -> dict[str, np.ndarray]:
-    """Return the arrays of ``localize_queries`` of the first edge and of all edges.
+    """Return the arrays of ``SceneQueries.localize`` of the first edge and of all edges.
 
     ``rule`` is that of ``aggregate``, ``known`` the centres of ``_known_cameras``.
     """

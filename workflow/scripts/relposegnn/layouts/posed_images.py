@@ -11,7 +11,8 @@ from ..poses import check_pose, pose_from_quaternion
 from ..runtime import InputError
 from ..scenes import Frame, Scene, in_recorded_order
 
-FOCAL_LENGTHS = 0.01, 100  # the range of a lens, in longer sides of the image
+FOCAL_LENGTHS = 0.1, 10  # the range of a lens, in longer sides of the image
+LENGTH_ADVICE = "divide pixels by the longer side, or millimetres on 35 mm film by 35"
 UNIT_TOLERANCE = 1e-3  # how far the length of a quaternion may be from 1
 # How Windows programs write numbers that are not finite: 1.#INF, -1.#QNAN0.
 WINDOWS_NAN = re.compile(r"[+-]?\d\.#(?:INF|IND|QNAN|SNAN)\d*", re.IGNORECASE)

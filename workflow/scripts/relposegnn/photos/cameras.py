@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..exchange.pose_formats import Pinhole
-from ..layouts.posed_images import FOCAL_LENGTHS
+from ..layouts.posed_images import FOCAL_LENGTHS, LENGTH_ADVICE
 from ..matching.most_probable import Guess, Prior
 from ..matching.refinement import FREE, Refined
 from ..matching.scenes import GUESS_DEVIATION
@@ -34,7 +34,7 @@ def check_focal_length(length: float | None) -> None:
     if length is not None and not (isinstance(length, Real) and least <= length <= most):
         raise InputError(
             f"focal length is {length}, expected {least} to {most} longer sides of the photo; "
-            "divide a focal length in pixels by the photo's longer side"
+            f"{LENGTH_ADVICE}"
         )
 
 

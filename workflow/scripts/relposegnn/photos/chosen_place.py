@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from ..layouts.posed_images import FOCAL_LENGTHS
+from ..layouts.posed_images import FOCAL_LENGTHS, LENGTH_ADVICE
 from ..layouts.reading import LEAVE_OUT, REFUSE
 from ..runtime import InputError
 from .new_place import prepare_place
@@ -94,7 +94,7 @@ def whole_number(least: int, most: int, unit: str) -> Callable[[str], int]:
 
 
 def _focal_length(text: str) -> float:
-    return _between(text, *FOCAL_LENGTHS, " longer sides")
+    return _between(text, *FOCAL_LENGTHS, f" longer sides; {LENGTH_ADVICE}")
 
 
 def _share(text: str) -> float:
