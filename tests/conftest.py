@@ -25,7 +25,7 @@ from generated_rooms.rendering import Camera, render_frame
 from generated_rooms.rooms import Room, build_room
 from relposegnn.matching import key_points
 from relposegnn.poses import quaternion_from_matrix
-from relposegnn.predictions import DISTANCES, NEAREST
+from relposegnn.predictions import DISTANCES, NEAREST, SIMILARITY
 from relposegnn.scene_files import SceneFiles
 from relposegnn.storage import create_hdf5
 
@@ -277,6 +277,7 @@ def rendered_scene(rendered_room, tmp_path_factory) -> Path:
         off = 0 if prefix == "targ" else 0.03
         arrays |= {f"{prefix}_t": centres[::-1] + off, f"{prefix}_q": quaternions[::-1]}
     arrays |= {"spread_m": np.full(len(QUERIES), 0.03), "spread_deg": np.full(len(QUERIES), 0.5)}
-    arrays |= dict.fromkeys([*DISTANCES.values(), *NEAREST.values()], np.ones(len(QUERIES)))
+    names = SIMILARITY, *DISTANCES.values(), *NEAREST.values()
+    arrays |= dict.fromkeys(names, np.ones(len(QUERIES)))
     np.savez(folder / "predictions.npz", **arrays | OWNED)
     return folder

@@ -30,7 +30,8 @@ def quaternions(rotations):
     return quaternion_from_matrix(rotations.as_matrix())
 
 
-PLANTED = {"metres": [0.01, 0.5, 0.2], "degrees": [0.3, 1.0, 0.1]}  # of a constant, spread, motion
+# Of a constant, the spread, the motion, and how much the most similar image differs.
+PLANTED = {"metres": [0.01, 0.5, 0.2, 0.05], "degrees": [0.3, 1.0, 0.1, 2.0]}
 
 
 def predictions(count=3000, seed=0, refined=False, factor=1.0, farther=0.0, way=0.1):
@@ -42,8 +43,9 @@ def predictions(count=3000, seed=0, refined=False, factor=1.0, farther=0.0, way=
     """
     rng = np.random.default_rng(seed)
     spread, motion = rng.lognormal(np.log([[0.1], [0.3]]), 0.8, (2, count))
-    told = np.stack([np.ones(count), spread, motion], axis=1)
-    told = {"metres": told, "degrees": told * [1, 20, 40]}
+    apart = np.random.default_rng([seed, 2]).uniform(0, 1.2, count) ** 3
+    told = np.stack([np.ones(count), spread, motion, apart], axis=1)
+    told = {"metres": told, "degrees": told * [1, 20, 40, 1]}
     distance = rng.lognormal(0, 0.5, count)
     ways = np.random.default_rng([seed, 1]).lognormal(np.log(way), 0.5, count)
     grown = factor * distance * (1 + farther * np.sqrt(ways))
@@ -56,7 +58,7 @@ def predictions(count=3000, seed=0, refined=False, factor=1.0, farther=0.0, way=
     first = turned_and_shifted(rng, pose, motion, 40 * motion)
     for prefix, (centres, rotations) in (("abs", pose), ("robust", pose), ("reference", first)):
         arrays |= {f"{prefix}_t": centres.copy(), f"{prefix}_q": quaternions(rotations)}
-    arrays |= {"spread_m": spread, "spread_deg": 20 * spread}
+    arrays |= {"spread_m": spread, "spread_deg": 20 * spread, "similarity": 1 - apart / 2}
     arrays |= {"abs_distance": distance, "robust_distance": distance}
     arrays |= {"abs_nearest": ways, "robust_nearest": ways}
     if refined:
@@ -104,5 +106,5 @@ def joined(*parts):
 
 
 def uncorrected(calibration):
-    """Return a calibration without the corrections by the motion."""
-    return {name: scale._replace(by_motion=[[], []]) for name, scale in calibration.items()}
+    """Return a calibration without its corrections."""
+    return {name: scale._replace(corrections=[[], []]) for name, scale in calibration.items()}

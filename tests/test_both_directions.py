@@ -8,7 +8,7 @@ import torch
 from scipy.spatial.transform import Rotation
 from test_match_field_network import SETTINGS
 
-from relposegnn import localization
+from relposegnn import candidate_poses
 from relposegnn.aggregation import MEDIAN, aggregate
 from relposegnn.poses import quaternion_from_matrix, rotation_error_deg
 from relposegnn.relative_poses import (
@@ -59,7 +59,7 @@ def test_both_directions_are_averaged_where_both_are(both, knn, share):
     poses[:, :3, :3] = Rotation.from_rotvec(rng.uniform(-0.3, 0.3, (4, 3))).as_matrix()
     poses[:, :3, 3] = rng.standard_normal((4, 3))
     images = planted_images(poses, np.arange(4)[None], knn)
-    candidates = localization.estimate_candidates(images, None, np.arange(3)[None], both)
+    candidates = candidate_poses.estimate_candidates(images, None, np.arange(3)[None], both)
     assert candidates.distance.tolist() == [[3, 4, 5]]  # of the edges into the query, by source
     error = np.linalg.norm(candidates.translation[0] - poses[0, :3, 3], axis=1)
     np.testing.assert_allclose(error, share * 0.01, atol=1e-9)
@@ -81,7 +81,7 @@ def test_an_edge_that_is_not_finite_fails_alone(pose, value):
         torch.tensor([[0.0] * 6, [0.0, 0, 0, 0, value, 0], [0.0] * 6]),
         torch.ones(3),
     )
-    candidates = localization.estimate_candidates(images, None, np.arange(3)[None], True)
+    candidates = candidate_poses.estimate_candidates(images, None, np.arange(3)[None], True)
     assert np.isnan(candidates.translation[0]).all(axis=1).tolist() == [False, True, False]
     assert np.isnan(candidates.quaternion[0]).all(axis=1).tolist() == [False, True, False]
     translation, _ = aggregate(candidates, MEDIAN)

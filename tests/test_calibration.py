@@ -42,22 +42,23 @@ def test_planted_errors_of_other_frames_are_covered_as_stated(tmp_path, estimato
 
 
 def test_what_is_told_comes_to_what_is_stated():
-    scale = Scale([0.1, 0.5, 0.25], [1.0, 2.0, 0.0], (2, 1.5), (0.1, 1.0), 200, (9, 99), 4.0)
+    scale = Scale([0.1, 0.5, 0.25, 1], [1.0, 2.0, 0.0, 0], (2, 1.5), (0.1, 1.0), 200, (9, 99), 4.0)
     pose, first = np.zeros((3, 3)), np.array([[0, 0, 0], [0, 2, 0], [0, 0, 4.0]])
     turns = Rotation.from_rotvec([[0, 0, 0], [0.1, 0, 0], [0, 1, 0]])
     arrays = {"robust_t": pose, "robust_q": quaternions(Rotation.identity(3))}
     arrays |= {"reference_t": first, "reference_q": quaternions(turns)}
     arrays |= {"spread_m": np.array([0, 0.4, 2]), "spread_deg": np.array([3, 0, np.nan])}
+    arrays["similarity"] = np.array([1, 0.5, 1 + 1e-6])
     arrays["robust_distance"], arrays["robust_nearest"] = np.array([[1, 3, 1], [0, 0, 0.25]])
     metres, degrees = stated_errors(arrays, ALL_EDGES, {ALL_EDGES: scale})
-    np.testing.assert_allclose(metres, np.outer([1, 2], [0.1, 2.4, 2.1]))
+    np.testing.assert_allclose(metres, np.outer([1, 2], [0.1, 2.4 + 3, 2.1]))
     np.testing.assert_allclose(degrees, np.outer([1, 1.5], [7.0, 3.0, np.nan]))
     scale = scale._replace(farther=(12.0, 1.0))  # by the root of a way that is .25 of 9 m
     metres, _ = stated_errors(arrays, ALL_EDGES, {ALL_EDGES: scale})
-    np.testing.assert_allclose(metres, np.outer([1, 2], [0.1, 2.4, 2.1 * 3]))
-    scale = scale._replace(by_motion=([[1, 4], [0.5, 2], [3, 3]], []))  # motions: 0, 2 and 4 m
+    np.testing.assert_allclose(metres, np.outer([1, 2], [0.1, 2.4 + 3, 2.1 * 3]))
+    scale = scale._replace(corrections=([[0.1, 5.4], [0.5, 2], [3, 3]], []))
     metres, same = stated_errors(arrays, ALL_EDGES, {ALL_EDGES: scale})
-    np.testing.assert_allclose(metres, [[0.05, 2.4, 12.6], [0.6, 2 + 9, 4 + 9]])
+    np.testing.assert_allclose(metres, [[0.05, 10.8, 12.6], [0.6, 2 + 9, 4 + 9]])
     np.testing.assert_allclose(same, np.outer([1, 1.5], [7.0, 3.0, np.nan]))
 
 
@@ -71,11 +72,12 @@ def regressed(distance, motion, spread):
         "robust_nearest": np.ones(count),
         "spread_m": np.full(count, spread),
         "spread_deg": np.full(count, 10.0 * spread),
+        "similarity": np.full(count, 0.5),
     }
 
 
 def test_beyond_the_usual_distance_of_features_errors_grow_with_its_square():
-    scale = Scale([0, 0.5, 0], [0, 1, 0], (2, 2), (0.1, 1.0), 200, (99, 180), 3.0)
+    scale = Scale([0, 0.5, 0, 0], [0, 1, 0, 0], (2, 2), (0.1, 1.0), 200, (99, 180), 3.0)
     arrays = regressed([1, 3, 6, 30], [0.2] * 4, 0.2)
     metres, degrees = stated_errors(arrays, ALL_EDGES, {ALL_EDGES: scale})
     np.testing.assert_allclose(metres[0], [0.1, 0.3, 1.2, 30])
@@ -84,7 +86,7 @@ def test_beyond_the_usual_distance_of_features_errors_grow_with_its_square():
 
 def test_no_error_is_stated_to_be_larger_than_the_place(tmp_path):
     """Than to its farthest image from the nearest one; also of poses that matches do not refine."""
-    scale = Scale([0, 0.5, 0], [0, 1, 0], (2, 2), (0.1, 1.0), 200, (4, 90), 3.0)
+    scale = Scale([0, 0.5, 0, 0], [0, 1, 0, 0], (2, 2), (0.1, 1.0), 200, (4, 90), 3.0)
     stays = Scale([3], [3], (2, 2), (0.1, 1.0), 20, (4, 90))
     arrays = regressed([3, 30, 30], [0.2, 0.2, 1], 0.2)
     arrays |= {f"refined_{part}": arrays[f"robust_{part}"] for part in "tq"}

@@ -93,7 +93,7 @@ def files(tmp_path_factory) -> Path:
     """Return a folder with a file for each of the other readers."""
     folder = tmp_path_factory.mktemp("files")
     write_camera(folder / "camera.json", 0.8, "planted", GARAGE)
-    scale = Scale([0.1, 0, 0], [2.0, 0, 0], (2, 2), (0.08, 1.5), 200, (3, 90), 1.0)
+    scale = Scale([0.1, 0, 0, 0], [2.0, 0, 0, 0], (2, 2), (0.08, 1.5), 200, (3, 90), 1.0)
     write_calibration(folder / "calibration.json", {ALL_EDGES: scale}, NETWORK)
     in_one_line = json.dumps(json.loads((folder / "calibration.json").read_text()))
     (folder / "calibration.json").write_text(in_one_line)

@@ -1,10 +1,10 @@
-"""Near frames, and corrections by the motion: how stated errors hold from near to far."""
+"""Near frames, and corrections: how stated errors hold from near to far."""
 
 import json
 
 import numpy as np
 import pytest
-from planted_errors import calibrate, covered, joined, predictions, uncorrected
+from planted_errors import PLANTED, calibrate, covered, joined, predictions, uncorrected
 from scipy.spatial.transform import Rotation
 
 from relposegnn.calibration import LEVELS, read_calibration, stated_errors
@@ -13,27 +13,32 @@ from relposegnn.runtime import InputError
 
 
 def bent(count, seed):
-    """Return predictions whose errors are a third where the motion is small, twice where large."""
+    """Return predictions whose errors are a third where they seem small, twice where large.
+
+    And the errors in metres that indicators tell of.
+    """
     arrays = predictions(count, seed)
     motion = np.linalg.norm(arrays["abs_t"] - arrays["reference_t"], axis=1)
-    times = np.where(motion < 0.3, 1 / 3, 2)[:, None]
+    told = np.ones(count), arrays["spread_m"], motion, 2 - 2 * arrays["similarity"]
+    sums = arrays["abs_distance"] * (PLANTED["metres"] @ np.stack(told))
+    times = np.where(sums < 0.2, 1 / 3, 2)[:, None]
     arrays["abs_t"] = arrays["targ_t"] + times * (arrays["abs_t"] - arrays["targ_t"])
     turn = Rotation.random(count, rng=seed)  # of the motion, which is kept
     arrays["reference_t"] = arrays["abs_t"] + turn.apply([1, 0, 0]) * motion[:, None]
-    return arrays, motion
+    return arrays, sums
 
 
-def test_what_indicators_do_not_predict_is_corrected_by_the_motion(tmp_path):
-    arrays, motion = bent(3000, 1)
+def test_what_indicators_add_up_to_is_corrected(tmp_path):
+    arrays, sums = bent(3000, 1)
     calibration = calibrate(tmp_path, bent(800, 0)[0])
     found = covered(arrays, FIRST_EDGE, calibration)[:, 0]
     before = covered(arrays, FIRST_EDGE, uncorrected(calibration))[:, 0]
-    for part in (motion < 0.2, motion > 0.5):
+    for part in (sums < 0.15, sums > 0.3):
         np.testing.assert_allclose(found[:, part].mean(axis=1), LEVELS, atol=0.07)
         assert abs(before[0, part].mean() - LEVELS[0]) > 0.1
     for scale in calibration.values():
-        for motions, *factors in scale.by_motion:
-            assert motions == sorted(motions)
+        for sums, *factors in scale.corrections:
+            assert sums == sorted(sums)
             assert np.isfinite(factors).all()
 
 
@@ -42,14 +47,17 @@ def test_what_indicators_do_not_predict_is_corrected_by_the_motion(tmp_path):
     [
         (lambda rows: rows.reverse(), "the first ascending"),
         (lambda rows: rows.pop(), "expected 3 lists or none"),
-        (lambda rows: rows[1].pop(), "by_motion in degrees is .*, expected 15 numbers"),
-        (lambda rows: rows[1].__setitem__(3, -0.1), "by_motion in degrees is -0.1, expected 0 to"),
+        (lambda rows: rows[1].pop(), "corrections in degrees is .*, expected 15 numbers"),
+        (
+            lambda rows: rows[1].__setitem__(3, -0.1),
+            "corrections in degrees is -0.1, expected 0 to",
+        ),
     ],
 )
 def test_corrections_that_cannot_be_are_refused(tmp_path, change, message):
     calibrate(tmp_path, predictions(100))
     contents = json.loads((tmp_path / "calibration.json").read_text())
-    change(contents["scales"][ALL_EDGES]["by_motion"][1])
+    change(contents["scales"][ALL_EDGES]["corrections"][1])
     (tmp_path / "calibration.json").write_text(json.dumps(contents))
     with pytest.raises(InputError, match=message):
         read_calibration(tmp_path / "calibration.json")

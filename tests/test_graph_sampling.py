@@ -9,7 +9,7 @@ import pytest
 from rankings import INTERLEAVED, PAPER, random_rankings, write_ranking
 
 from relposegnn.graph_sampling import sample_graphs
-from relposegnn.graphs import VALIDATION, read_graphs
+from relposegnn.graphs import VALIDATION, read_graphs, read_similarity
 from relposegnn.retrieval.rankings import Ranking
 from relposegnn.runtime import InputError
 from relposegnn.storage import create_hdf5, open_hdf5, read_settings
@@ -57,6 +57,20 @@ def test_files_without_a_mix_stay_what_they_were(tmp_path):
     # The splits do not touch each other.
     assert digests_of_some(sample(tmp_path, PAPER, test=NEAREST))[0] == "b883195644cd8746"
     assert digests_of_some(sample(tmp_path, PAPER, train_mix=0.5))[1] == "a3e390a05613aedc"
+
+
+def test_the_similarity_of_the_best_ranked_image_is_told_of_test_queries_alone(tmp_path):
+    test = random_rankings(1, 20, 60)
+    write_inputs(tmp_path, random_rankings(0, 100, 100), test)
+    sample(tmp_path, PAPER, validation=ValidationSettings(0.2, 5))
+    similarity = read_similarity(tmp_path / "g.h5", "test")
+    np.testing.assert_array_equal(similarity, (1 / (1 + test[:, 0])).astype(np.float32))
+    assert {read_similarity(tmp_path / "g.h5", part) for part in ("train", VALIDATION)} == {None}
+    with h5py.File(tmp_path / "g.h5", "r+") as file:
+        del file["test/similarity"]
+        file["test/similarity"] = similarity[1:]
+    with pytest.raises(InputError, match=r"g\.h5: .*test/similarity"):
+        read_similarity(tmp_path / "g.h5", "test")
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 1.0])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from relposegnn.error_growth import FEWEST
-from relposegnn.graphs import LEFT_OUT, VALIDATION, read_graphs, write_split
+from relposegnn.graphs import LEFT_OUT, VALIDATION, read_graphs, read_similarity, write_split
 from relposegnn.left_out import (
     REACHES,
     known_frames,
@@ -40,7 +40,8 @@ def write_database(folder, count, ranked=None):
     with create_hdf5(folder / "neighbours.h5", "neighbours", {}) as file:
         for split, rows in (("train", order), ("test", order[:2])):
             file[f"{split}/index"] = rows.astype(np.int32)
-            file[f"{split}/similarity"] = np.zeros(rows.shape, dtype=np.float32)
+            apart = np.abs(rows - times[: len(rows), None])
+            file[f"{split}/similarity"] = (1 - apart / 1024).astype(np.float32)
     write_trained(folder, np.arange(0))
 
 
@@ -71,6 +72,14 @@ def test_no_neighbour_lies_within_a_querys_reach(tmp_path):
     for each in REACHES:
         assert distance[reach == each].min() == each + 1
     assert all(len(set(row)) == SAMPLING.neighbours for row in neighbours.tolist())
+
+
+def test_the_similarity_is_that_of_the_best_ranked_frame_beyond_the_reach(tmp_path):
+    write_database(tmp_path, 10 * max(REACHES))
+    sample(tmp_path, 40)
+    found = read_similarity(tmp_path / "graphs.h5", LEFT_OUT)
+    expected = 1 - (read_reaches(tmp_path / "graphs.h5") + 1) / 1024
+    np.testing.assert_array_equal(found, expected.astype(np.float32))
 
 
 def test_near_frames_are_some_of_the_others_with_all_other_frames(tmp_path):

@@ -10,12 +10,12 @@ from scipy.spatial.transform import Rotation
 from test_published_network import CASES, published_model
 from torchvision.models.resnet import ResNet
 
-from relposegnn import localization, scene_images
+from relposegnn import candidate_poses, localization, scene_images
 from relposegnn.aggregation import MEDIAN, LocalizationSettings
 from relposegnn.checkpoints import save_model
 from relposegnn.datasets import GraphDataset
 from relposegnn.frames import Frames
-from relposegnn.graphs import LEFT_OUT, VALIDATION, write_split
+from relposegnn.graphs import LEFT_OUT, VALIDATION, read_graphs, write_split
 from relposegnn.model_settings import ModelSettings
 from relposegnn.poses import (
     pose_from_quaternion,
@@ -23,6 +23,7 @@ from relposegnn.poses import (
     quaternion_from_matrix,
     rotation_error_deg,
 )
+from relposegnn.predictions import SIMILARITY
 from relposegnn.published_network import RelPoseGNN
 from relposegnn.relative_poses import (
     RELATIVE,
@@ -43,13 +44,13 @@ SETTINGS = LocalizationSettings(both_directions=False, aggregation=MEDIAN)
 
 @pytest.mark.parametrize("case", CASES)
 def test_first_edge_poses_agree_with_the_published_ones(reference, case, monkeypatch):
-    monkeypatch.setattr(localization, "GRAPHS_PER_PASS", 1)
+    monkeypatch.setattr(candidate_poses, "GRAPHS_PER_PASS", 1)
     expected = np.load(reference / f"model-{case}.npz")
     model = published_model(reference, case).eval()
     with torch.no_grad():
         features = model.encode(torch.from_numpy(expected["images"]))
     nodes = np.arange(16).reshape(2, 8)
-    relative, _, source, _ = localization.relate_graphs(model, features, nodes)
+    relative, _, source, _ = candidate_poses.relate_graphs(model, features, nodes)
     poses = expected["poses"].reshape(2, 8, 6)
     vectors = np.take_along_axis(poses, source[..., None], axis=1)
     sources = pose_from_quaternion(vectors[..., :3], quaternion_exp(vectors[..., 3:]))
@@ -82,7 +83,7 @@ def test_predictions_equal_a_pass_of_the_network_per_graph(
         ResNet, "forward", lambda self, x: encoded.append(len(x)) or encode(self, x)
     )
     monkeypatch.setattr(scene_images, "PIXELS_PER_PASS_CPU", 3 * 32 * 40)
-    monkeypatch.setattr(localization, "GRAPHS_PER_PASS", 2)
+    monkeypatch.setattr(candidate_poses, "GRAPHS_PER_PASS", 2)
     scene = tiny_scene
     localization.predict_poses(tmp_path / "model.pt", scene, tmp_path / "p.npz", SETTINGS, CPU)
     kind = model.settings.pose
@@ -167,6 +168,19 @@ def test_the_way_to_what_was_trained_on_is_to_the_nearest_image_not_held_out(tin
             np.testing.assert_allclose(arrays[f"{prefix}_nearest"], ways.min(axis=1))
         found.append(arrays["abs_nearest"])
     assert (found[1] > found[2]).any()
+
+
+def test_the_similarity_is_told_if_the_graphs_tell_it(tiny_scene, tmp_path):
+    torch.manual_seed(0)
+    model = RelPoseGNN(ModelSettings.published(backbone="resnet10", width=32)).eval()
+    assert SIMILARITY not in localization.localize_queries(model, tiny_scene, SETTINGS)
+    similarity = np.linspace(0.2, 0.6, 5)
+    graphs = read_graphs(tiny_scene.graphs, "test")
+    with create_hdf5(tmp_path / "told.h5", "graphs", {}) as file:
+        write_split(file, "test", *graphs, similarity=similarity)
+    told = tiny_scene._replace(graphs=tmp_path / "told.h5")
+    found = localization.localize_queries(model, told, SETTINGS)[SIMILARITY]
+    np.testing.assert_allclose(found, similarity, rtol=1e-6)
 
 
 def test_the_way_from_no_camera_is_unknown():

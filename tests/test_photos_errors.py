@@ -30,8 +30,10 @@ pytestmark = pytest.mark.slow
 
 
 def test_errors_are_stated_as_the_place_is_calibrated(place, folder, tmp_path):
-    """By a constant, the spread of the edges, and the motion from the first neighbour."""
-    scale = Scale([0.1, 2.0, 0.5], [1.0, 0.5, 0.25], (2, 2), (0.1, 1.0), 50, (99, 180), 1e6)
+    """By a constant, the spread of the edges, the motion, and the most similar image."""
+    scale = Scale(
+        [0.1, 2.0, 0.5, 0.3], [1.0, 0.5, 0.25, 0.7], (2, 2), (0.1, 1.0), 50, (99, 180), 1e6
+    )
     file = write_calibration(tmp_path / "c.json", place.model, **{ALL_EDGES: scale})
     first = replace(SAMPLING, stride=1, drop_probability=0)
     changes = {"calibration": file, "sampling": first, "within": (1.0, 40.0)}
@@ -43,9 +45,10 @@ def test_errors_are_stated_as_the_place_is_calibrated(place, folder, tmp_path):
     degrees = rotation_error_deg(
         table[POSE[3:]].to_numpy(), quaternion_from_matrix(nearest[:, :3, :3])
     )
+    apart = 2 - 2 * table["similarity"]
     sigma = (
-        0.1 + 2 * table["spread_m"] + 0.5 * metres,
-        1 + 0.5 * table["spread_deg"] + 0.25 * degrees,
+        0.1 + 2 * table["spread_m"] + 0.5 * metres + 0.3 * apart,
+        1 + 0.5 * table["spread_deg"] + 0.25 * degrees + 0.7 * apart,
     )
     with h5py.File(place.descriptors) as descriptors:
         known = recognition(table["similarity"], similarity_scale(descriptors["train/descriptor"]))

@@ -232,8 +232,8 @@ def test_a_place_is_a_scene_or_a_map(capsys, options):
 
 def test_how_well_photos_can_be_localised_is_told_in_figures(tmp_path):
     scales = {
-        FIRST_EDGE: Scale([0.1, 0, 0], [2, 0, 0], (2, 2), (0.3, 4.0), 180, (3, 90), 1.0),
-        ALL_EDGES: Scale([0.1, 0, 0], [2, 0, 0], (2, 2), (0.1234, 2.0), 180, (3, 90), 1.0),
+        FIRST_EDGE: Scale([0.1, 0, 0, 0], [2, 0, 0, 0], (2, 2), (0.3, 4.0), 180, (3, 90), 1.0),
+        ALL_EDGES: Scale([0.1, 0, 0, 0], [2, 0, 0, 0], (2, 2), (0.1234, 2.0), 180, (3, 90), 1.0),
         SOLVED: Scale([1.5, 0], [1.2, 0], (2, 2), (0.0126, 0.345), 157, (3, 90), 0.5),
         UNREFINED: Scale([1.5], [1.2], (2, 2), (0.4, 7.0), 23, (3, 90)),
     }

@@ -40,7 +40,7 @@ def place_in(project, features=True):
     )
 
 
-SURE = Scale([0.1, 0.0, 0.0], [2.0, 0.0, 0.0], (2, 2), (0.08, 1.5), 200, (99, 180), 1e6)
+SURE = Scale([0.1, 0.0, 0.0, 0.0], [2.0, 0.0, 0.0, 0.0], (2, 2), (0.08, 1.5), 200, (99, 180), 1e6)
 
 
 def write_calibration(path, model=None, held_out=(), **scales):

@@ -29,7 +29,9 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def loaded(place, tmp_path_factory):
-    scale = Scale([0.1, 2.0, 0.5], [1.0, 0.5, 0.25], (2, 2), (0.1, 1.0), 50, (99, 180), 1e6)
+    scale = Scale(
+        [0.1, 2.0, 0.5, 0.3], [1.0, 0.5, 0.25, 0.5], (2, 2), (0.1, 1.0), 50, (99, 180), 1e6
+    )
     file = write_calibration(
         tmp_path_factory.mktemp("c") / "c.json", place.model, **{ALL_EDGES: scale}
     )

@@ -17,11 +17,12 @@ import numpy as np
 import torch
 
 from .aggregation import LocalizationSettings
+from .candidate_poses import graph_passes
 from .checkpoints import load_model, save_model
 from .frames import Frames
 from .graphs import LEFT_OUT, read_graphs
 from .left_out import read_reaches
-from .localization import SceneQueries, graph_passes, warn_of_failed, write_predictions
+from .localization import SceneQueries, warn_of_failed, write_predictions
 from .pose_network import PoseNetwork
 from .relative_poses import relative_pose, scene_from_world
 from .scene_files import SceneFiles

@@ -1,13 +1,13 @@
 """Stated errors: the errors in metres and degrees to expect of an estimated pose.
 
 They are computed from indicators of each estimate. For a regressed pose, these are how far the
-estimates of single edges lie apart, the motion from the first neighbour's camera, the distance of
-the edges' features from those that the network knows, and, if it was trained on this place, the way
-to the nearest image that it was trained on. For a refined pose, they are how sharply the matches
-fix it, and how well they agree. Indicators rank estimates well, but their scale differs between
-places and networks and is measured (``error_scales``). Regressed poses that could not be refined
-have a scale of their own, since their errors are larger. A photo that shows nothing of the place
-may be anywhere in it: no stated error is larger than that.
+estimates of single edges lie apart, the motion from the first neighbour's camera, how much the most
+similar image differs, the distance of the edges' features from those that the network knows, and,
+if it was trained on this place, the way to the nearest image that it was trained on. For a refined
+pose, they are how sharply the matches fix it, and how well they agree. Indicators rank estimates
+well, but their scale differs between places and networks and is measured (``error_scales``). Poses
+that could not be refined have a scale of their own, since their errors are larger. A photo that
+shows nothing of the place may be anywhere in it: no stated error is larger than that.
 
 Two errors are stated: sigma, meant to hold in 68 % of the cases, and one meant to hold in 95 %.
 For other shares, errors are assumed to follow the Weibull distribution with these two quantiles.
@@ -41,6 +41,7 @@ from .predictions import (
     PREFIXES,
     REFERENCE,
     REFINED,
+    SIMILARITY,
     SOLVED,
     pose_arrays,
 )
@@ -49,11 +50,11 @@ from .runtime import atomic_path
 LEVELS = (0.68, 0.95)  # shares of errors that the two stated ones are meant to hold for
 # Shape of the Weibull distribution, times the logarithm of the ratio of the two errors.
 DECADES = float(np.log(np.log1p(-LEVELS[1]) / np.log1p(-LEVELS[0])))
-MOTIONS = 15  # at which errors are corrected, see ``Scale.by_motion``
+SUMS = 15  # sums of indicators at which errors are corrected, see ``Scale.corrections``
 USUAL_RATIO = 2.0  # of the two, as in a normal distribution
 UNREFINED = "not refined"  # poses of all edges that could not be refined
 # Number of indicators of each estimator.
-FACTORS = {FIRST_EDGE: 3, ALL_EDGES: 3, REFINED: 2, SOLVED: 2, UNREFINED: 1}
+FACTORS = {FIRST_EDGE: 4, ALL_EDGES: 4, REFINED: 2, SOLVED: 2, UNREFINED: 1}
 LEAST_USUAL = 1e-6  # of misfits and distances
 TINY = 1e-12  # least error, factor or motion to divide by, or to take the logarithm of
 LEAST_EXTENT = 1e-6  # metres, for a place whose images are all taken from one point
@@ -77,9 +78,9 @@ class Scale(NamedTuple):
         farther: sigma grows by these shares, in metres and degrees, times the root of the way to
             the nearest image that the network was trained on, in extents of the place; 0 if it was
             trained elsewhere.
-        by_motion: for metres and for degrees, motions from the first neighbour (ascending), factors
-            there of sigma, and of the other stated error: (3, K) each, interpolated over the
-            logarithm of the motion. Empty: no factors.
+        corrections: for metres and for degrees, sums of the indicators (ascending), factors there
+            of sigma, and of the other stated error: (3, K) each, interpolated over the logarithm of
+            the sum. Empty: no factors.
     """
 
     metres: list[float]
@@ -90,7 +91,7 @@ class Scale(NamedTuple):
     extent: tuple[float, float]
     usual: float | None = None
     farther: tuple[float, float] = (0.0, 0.0)
-    by_motion: tuple[list[list[float]], list[list[float]]] = ([], [])
+    corrections: tuple[list[list[float]], list[list[float]]] = ([], [])
 
 
 class StatedErrors(NamedTuple):
@@ -183,12 +184,12 @@ def _read_scale(name: str, told: dict) -> Scale:
         numbers(told[field], f"{name}, {field}", 2, least=0)
     if not measured and told["median"] is not None:
         raise ValueError(f"{name}, median is {told['median']!r:.60} of no frames, expected null")
-    for unit, rows in zip(("metres", "degrees"), told["by_motion"], strict=True):
+    for unit, rows in zip(("metres", "degrees"), told["corrections"], strict=True):
         for row in rows:
-            numbers(row, f"{name}, by_motion in {unit}", MOTIONS, least=0)
+            numbers(row, f"{name}, corrections in {unit}", SUMS, least=0)
         if len(rows) not in (0, 3) or rows[:1] != [sorted(row) for row in rows[:1]]:
             raise ValueError(
-                f"{name}, by_motion in {unit}: expected 3 lists or none, the first ascending"
+                f"{name}, corrections in {unit}: expected 3 lists or none, the first ascending"
             )
     if name != UNREFINED:
         number(told["usual"], f"{name}, usual", least=LEAST_USUAL)
@@ -228,24 +229,23 @@ def _stated(
     told = scale and told_of_errors(arrays, estimator, calibration, scale.usual)
     if told is None:
         return np.full((2, 2, len(arrays[f"{OWN_PREFIXES[estimator]}_t"])), np.nan)
-    sigma = np.stack([part @ np.array(own) for part, own in zip(told, scale[:2], strict=True)])
+    sigma = np.einsum("unf,uf->un", told, scale[:2])
     if estimator in NEAREST:
         sigma *= 1 + np.outer(scale.farther, root_of_way(arrays, estimator, scale.extent[0]))
     if estimator in MATCHED:
         sigma = np.maximum(sigma, [arrays[name] for name in MATCHED[estimator].least])
     stated = sigma[:, None] * np.stack([[1, 1], scale.ratios], axis=1)[..., None]
-    motions = _motions(arrays, estimator)
-    for own, factors, motion in zip(stated, scale.by_motion, motions, strict=True):
-        own *= _factors_at(motion, factors)
-    most = np.add(motions, np.array(scale.extent)[:, None])
+    for own, corrections, sums in zip(stated, scale.corrections, sigma, strict=True):
+        own *= _factors_at(sums, corrections)
+    most = np.add(_motions(arrays, estimator), np.array(scale.extent)[:, None])
     return np.minimum(stated, most[:, None])
 
 
-def _factors_at(motion: np.ndarray, by_motion: Sequence[Sequence[float]]) -> np.ndarray | float:
-    """Return the factors (2, N) of both stated errors at motions (N,), see ``Scale``."""
-    if not len(by_motion):
+def _factors_at(sums: np.ndarray, corrections: Sequence[Sequence[float]]) -> np.ndarray | float:
+    """Return the factors (2, N) of both stated errors at sums of indicators (N,), see ``Scale``."""
+    if not len(corrections):
         return 1.0
-    at, logs = np.log(np.maximum(motion, TINY)), np.log(np.maximum(by_motion, TINY))
+    at, logs = np.log(np.maximum(sums, TINY)), np.log(np.maximum(corrections, TINY))
     return np.exp([np.interp(at, logs[0], own) for own in logs[1:]])
 
 
@@ -271,8 +271,9 @@ def told_of_errors(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the indicators of N estimates in metres and in degrees, (N, F) each.
 
-    For regressed poses, F = 3: a constant, the spread of the edges, and the motion from the first
-    neighbour's camera, all times the distance of the edges' features from known ones; beyond the
+    For regressed poses, F = 4: a constant, the spread of the edges, the motion from the first
+    neighbour's camera, and the squared distance between the descriptors of the query and of the
+    most similar image, all times the distance of the edges' features from known ones; beyond the
     ``usual`` distance, about the largest of left-out frames, times its square over ``usual``. For
     refined poses, F = 2: the deviation from the cost's curvature, and this times the metres to the
     first neighbour, since common errors of the database's poses act on a lever there; both are
@@ -282,7 +283,7 @@ def told_of_errors(
     if estimator == UNREFINED:
         return tuple(sigma[:, None] for sigma, _ in _stated(arrays, ALL_EDGES, calibration))
     matched = MATCHED.get(estimator)
-    regressed = *EDGE_SPREADS, DISTANCES.get(estimator), NEAREST.get(estimator)
+    regressed = SIMILARITY, *EDGE_SPREADS, DISTANCES.get(estimator), NEAREST.get(estimator)
     if not set(matched.all() if matched else regressed) <= arrays.keys():
         return None
     motions = _motions(arrays, estimator)
@@ -292,8 +293,8 @@ def told_of_errors(
         return tuple(arrays[name][:, None] * lever for name in matched.deviations)
     distance = arrays[DISTANCES[estimator]]
     distance = distance * np.maximum(distance / usual, 1)
-    spreads = (arrays[name] for name in EDGE_SPREADS)
+    apart = np.maximum(2 - 2 * arrays[SIMILARITY], 0)  # of unit descriptors, squared
     return tuple(
-        np.stack([np.ones_like(spread), spread, motion], axis=1) * distance[:, None]
-        for spread, motion in zip(spreads, motions, strict=True)
+        np.stack([np.ones_like(apart), arrays[spread], motion, apart], axis=1) * distance[:, None]
+        for spread, motion in zip(EDGE_SPREADS, motions, strict=True)
     )

@@ -16,11 +16,11 @@ import pandas as pd
 import torch
 
 from .aggregation import Candidates, LocalizationSettings
+from .candidate_poses import estimate_candidates
 from .checkpoints import load_model
 from .csv_files import write_errors
 from .frames import Frames
 from .graphs import read_graphs
-from .localization import estimate_candidates
 from .metrics import ROTATION, TRANSLATION, pose_errors
 from .pose_network import PoseNetwork
 from .poses import quaternion_from_matrix

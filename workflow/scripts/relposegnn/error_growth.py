@@ -2,9 +2,9 @@
 
 In metres or in degrees; ``error_scales`` chooses the frames and scenes.
 
-Errors are first taken for a weighted sum of indicators. Where frames show it, what remains is
-corrected by the motion: of the frames whose motion is most alike, as many errors as intended are
-within the stated ones: a local form of split conformal prediction (Lei et al., JASA 2018).
+Errors are first taken for a weighted sum of indicators. Where frames show it, this sum is then
+corrected: of the frames with the most similar sums, as many errors as intended are within the
+stated ones: a local form of split conformal prediction (Lei et al., JASA 2018).
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .calibration import LEVELS, MOTIONS, TINY, USUAL_RATIO
+from .calibration import LEVELS, SUMS, TINY, USUAL_RATIO
 
 LEAST_RATIO = 1.1
 USUAL_FRAMES = 20  # the usual ratio counts as much as so many frames
 FEWEST = 10  # frames, at least, to measure a scale on
 ROUNDS = 5  # of reweighted least squares
 LEAST_ROOT = 1e-3  # of a way; rates are divided by it
-ALIKE = 0.2  # share of the frames whose motion counts as alike
+ALIKE = 0.2  # share of the frames whose sums of indicators count as alike
 FEWEST_ALIKE = 20
 
 
@@ -29,13 +29,11 @@ class Errors(NamedTuple):
     Attributes:
         told: (N, F) indicators, see ``calibration.told_of_errors``.
         root: (N,) of the way to the nearest image trained on; 0 for refined poses.
-        motion: (N,) from the first neighbour's camera to the estimate.
         error: (N,).
     """
 
     told: np.ndarray
     root: np.ndarray
-    motion: np.ndarray
     error: np.ndarray
 
 
@@ -47,13 +45,13 @@ class Growth(NamedTuple):
         farther: share by which sigma grows with the root of the way to the nearest image trained
             on.
         ratio: of the errors at the two levels; the fewer frames, the nearer to the usual ratio.
-        by_motion: see ``calibration.Scale``.
+        corrections: see ``calibration.Scale``.
     """
 
     factors: list[float]
     farther: float
     ratio: float
-    by_motion: list[list[float]]
+    corrections: list[list[float]]
 
 
 def growth_of_errors(
@@ -65,7 +63,7 @@ def growth_of_errors(
         scenes: for each scene, errors to which growth is fitted, and errors of unknown frames.
         away: whether there are unknown frames, which show how much larger errors are away from the
             others.
-        local: whether what the factors predict is corrected by the motion.
+        local: whether what the factors add up to is corrected.
     """
     if len(scenes[0][0].error) < FEWEST:
         return None
@@ -89,24 +87,24 @@ def growth_of_errors(
     ratio = USUAL_RATIO**usual * max(high / max(low, TINY), LEAST_RATIO) ** (1 - usual)
     # The two stated errors miss their quantiles by the same ratio.
     factors = fits[0][0] * np.sqrt(low * high / ratio)
-    by_motion = _by_motion(scenes[0][0], factors, float(ratio)) if local else []
-    return Growth(factors.tolist(), farther, float(ratio), by_motion)
+    corrections = _corrections(scenes[0][0], factors, float(ratio)) if local else []
+    return Growth(factors.tolist(), farther, float(ratio), corrections)
 
 
-def _by_motion(errors: Errors, factors: np.ndarray, ratio: float) -> list[list[float]]:
-    """Return motions, and factors of both stated errors there, see ``calibration.Scale``."""
+def _corrections(errors: Errors, factors: np.ndarray, ratio: float) -> list[list[float]]:
+    """Return sums of indicators, and factors of both stated errors there, see ``Scale``."""
     sigma = np.maximum(errors.told @ factors, TINY)
-    logs = np.log(np.maximum(errors.motion, TINY))
+    logs = np.log(sigma)
     count = min(max(FEWEST_ALIKE, round(ALIKE * len(logs))), len(logs))
     shares = np.minimum(np.multiply(LEVELS, 1 + 1 / count), 1)  # of few frames, one more
-    motions = np.quantile(logs, np.linspace(0, 1, MOTIONS + 2)[1:-1])
+    sums = np.quantile(logs, np.linspace(0, 1, SUMS + 2)[1:-1])
     found = []
-    for motion in motions:
-        alike = np.argsort(np.abs(logs - motion), kind="stable")[:count]
+    for own in sums:
+        alike = np.argsort(np.abs(logs - own), kind="stable")[:count]
         low, high = np.quantile(errors.error[alike] / sigma[alike], shares)
         low = max(low, TINY)
         found.append((low, max(high, LEAST_RATIO * low) / ratio))
-    return [np.exp(motions).tolist(), *(list(own) for own in zip(*found, strict=True))]
+    return [np.exp(sums).tolist(), *(list(own) for own in zip(*found, strict=True))]
 
 
 def _fit(errors: Errors) -> tuple[np.ndarray, float]:

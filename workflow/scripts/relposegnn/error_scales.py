@@ -34,7 +34,6 @@ from .predictions import (
     MATCHED,
     NEAREST,
     PREFIXES,
-    REFERENCE,
     REFINED,
     TRUTH,
     pose_arrays,
@@ -205,10 +204,10 @@ def _add_scale(
                 *(name, FEWEST),
             )
         return
-    factors, farther, ratios, by_motion = zip(*growths, strict=True)
+    factors, farther, ratios, corrections = zip(*growths, strict=True)
     own, count = _medians(used[0], name, scales, usual, away)
     extent = used[0].extent
-    scales[name] = Scale(*factors, ratios, own, count, extent, usual, farther, by_motion)
+    scales[name] = Scale(*factors, ratios, own, count, extent, usual, farther, corrections)
     if own is None:
         logger.info("%s: the scene has no frames that the network does not know", name)
     else:
@@ -274,15 +273,14 @@ def _errors(
     """Return the finite errors in metres and in degrees of some of N frames, ``chosen`` (N,)."""
     arrays = frames.arrays
     if told is None:
-        return (Errors(np.empty((0, 1)), np.empty(0), np.empty(0), np.empty(0)),) * 2
+        return (Errors(np.empty((0, 1)), np.empty(0), np.empty(0)),) * 2
     estimates, truths = (pose_arrays(arrays, each) for each in (OWN_PREFIXES[estimator], TRUTH))
     error = np.stack(pose_errors(estimates, truths), axis=1)
     chosen = chosen & np.isfinite(np.hstack([*told, error])).all(axis=1)
     root = np.zeros(len(chosen))
     if estimator in NEAREST:
         root = root_of_way(arrays, estimator, frames.extent[0])
-    first = pose_arrays(arrays, PREFIXES[REFERENCE])
     return tuple(
-        Errors(part[chosen], root[chosen], motion[chosen], own[chosen])
-        for part, motion, own in zip(told, pose_errors(estimates, first), error.T, strict=True)
+        Errors(part[chosen], root[chosen], own[chosen])
+        for part, own in zip(told, error.T, strict=True)
     )

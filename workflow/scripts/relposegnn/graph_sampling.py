@@ -61,14 +61,15 @@ def sample_graphs(
             "test": (np.arange(frames.count("test")), sampling["test"]),
         }
         for part, (queries, settings) in parts.items():
-            ranked = read_ranking(neighbours_file, split_of(part), frames).index[queries]
-            names, among = database, None
+            ranking = read_ranking(neighbours_file, split_of(part), frames)
+            ranked, names, among = ranking.index[queries], database, None
             if part != "test" and held_out.any():
                 ranked, names, among = rank_among(ranked, kept), database[kept], kept
             place = part, frames.scene, f"{neighbours_file} ({frames.scene}, {part})"
             chosen, filled = _sample_part(ranked, names.tolist(), settings, place, train_mix)
             neighbours = chosen if among is None else among[chosen]
-            write_split(out, part, queries, neighbours, filled.sum())
+            similarity = ranking.similarity[:, 0] if part == "test" else None
+            write_split(out, part, queries, neighbours, filled.sum(), similarity)
 
 
 def _sample_part(

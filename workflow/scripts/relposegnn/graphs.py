@@ -27,15 +27,19 @@ def write_split(
     query: np.ndarray,
     neighbours: np.ndarray,
     rankings_too_short: int = 0,
+    similarity: np.ndarray | None = None,
 ) -> None:
     """Write one part's graphs: query (G,) and neighbours (G, k), see ``read_graphs``.
 
-    ``rankings_too_short`` is the number of graphs filled up because their ranking was too short.
+    ``rankings_too_short`` is the number of graphs filled up because their ranking was too short,
+    ``similarity`` (G,) as of ``read_similarity``.
     """
     group = file.create_group(part)
     group["query"] = query.astype(np.int32)
     group["neighbours"] = neighbours.astype(np.int32)
     group.attrs["rankings_too_short"] = rankings_too_short
+    if similarity is not None:
+        group["similarity"] = similarity.astype(np.float32)
 
 
 def read_graphs(
@@ -61,3 +65,19 @@ def read_graphs(
         query = read_numbers(file, f"{part}/query", Numbers("i", (None,), most=last[0]))
         among = Numbers("i", (len(query), None), most=last[1])
         return query, read_numbers(file, f"{part}/neighbours", among)
+
+
+def read_similarity(graphs_file: str | Path, part: str) -> np.ndarray | None:
+    """Return the cosine (G,) of each query's descriptor and that of the best-ranked image.
+
+    None if the file does not tell it: that of training graphs, and of the authors' graphs.
+
+    Raises:
+        InputError: the file has no such graphs, or not one number for each.
+    """
+    with open_hdf5(graphs_file, "graphs") as file:
+        if f"{part}/similarity" not in file:
+            return None
+        count = len(read_numbers(file, f"{part}/query", Numbers("i", (None,))))
+        cosines = Numbers("f", (count,), least=-np.inf)
+        return read_numbers(file, f"{part}/similarity", cosines)

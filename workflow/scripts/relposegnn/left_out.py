@@ -71,7 +71,7 @@ def sample_left_out(
         InputError: the files do not belong together, or no ranking is long enough.
     """
     with Frames(frames_file) as frames:
-        ranked = read_ranking(neighbours_file, "train", frames).index
+        ranked, similarity = read_ranking(neighbours_file, "train", frames)
         scene, held_out = frames.scene, read_graphs(trained_file, VALIDATION, frames)[0]
     spread = np.linspace(0, len(ranked) - 1, min(count, len(ranked))).astype(int)
     queries = np.union1d(spread, held_out)
@@ -82,17 +82,19 @@ def sample_left_out(
     for query, reach in sorted(usual | near):
         left = rank_outside(ranked[query], query, reach)
         if len(left) >= sampling.neighbours:
-            chosen.append((query, reach, left[subsample_ranking(len(left), sampling, draw)[0]]))
-    if not any((query, reach) in usual for query, reach, _ in chosen):
+            cosine = similarity[query, ranked[query] == left[0]].item()
+            neighbours = left[subsample_ranking(len(left), sampling, draw)[0]]
+            chosen.append((query, reach, neighbours, cosine))
+    if usual.isdisjoint(own[:2] for own in chosen):
         raise InputError(
             f"{neighbours_file} ({scene}): no ranking holds enough images outside its query's "
             f"surroundings, expected graphs.neighbours = {sampling.neighbours}; the scene has too "
             "few training frames, or retrieval.candidates is too small"
         )
-    query, reach, neighbours = map(np.array, zip(*chosen, strict=True))
+    query, reach, neighbours, cosine = map(np.array, zip(*chosen, strict=True))
     with create_hdf5(graphs_file, "graphs", asdict(sampling) | {"count": count}) as out:
         tell_scene(out, frames)
-        write_split(out, LEFT_OUT, query, neighbours)
+        write_split(out, LEFT_OUT, query, neighbours, similarity=cosine)
         out[f"{LEFT_OUT}/reach"] = reach.astype(np.int32)
 
 

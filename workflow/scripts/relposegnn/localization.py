@@ -1,24 +1,21 @@
 """Query poses from regressed relative poses (paper, section 3.4)."""
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from scipy.spatial import KDTree
-from tqdm import tqdm
 
 from .aggregation import Candidates, LocalizationSettings, aggregate, pair_spread
+from .candidate_poses import estimate_candidates
 from .checkpoints import load_model
-from .edges import complete_edges
 from .frames import Frames
-from .graphs import VALIDATION, read_graphs, split_of
-from .match_fields import Cells
+from .graphs import VALIDATION, read_graphs, read_similarity, split_of
 from .owners import Owner, told_of
 from .pose_network import PoseNetwork
-from .poses import quaternion_exp, quaternion_from_matrix, vector_from_pose
+from .poses import quaternion_exp, vector_from_pose
 from .predictions import (
     ALL_EDGES,
     DISTANCES,
@@ -28,20 +25,17 @@ from .predictions import (
     NEAREST,
     PREFIXES,
     REFERENCE,
+    SIMILARITY,
     TRUTH,
     arrays_of_poses,
 )
-from .relative_poses import compose, from_other_direction
 from .runtime import InputError, atomic_path
 from .scene_files import SceneFiles
 from .scene_images import SceneImages
-from .stored_maps import CellsOfRows, StoredMaps
 from .weights import fingerprint
 from .yardsticks import yardstick_poses
 
 logger = logging.getLogger(__name__)
-
-GRAPHS_PER_PASS = 32
 
 
 def predict_poses(
@@ -124,6 +118,7 @@ class SceneQueries(NamedTuple):
         split: of the queries.
         query: (N,) their frames.
         neighbours: (N, k) training frames.
+        similarity: (N,), see ``graphs.read_similarity``.
         known: centres of the cameras of ``_known_cameras``.
     """
 
@@ -131,6 +126,7 @@ class SceneQueries(NamedTuple):
     split: str
     query: np.ndarray
     neighbours: np.ndarray
+    similarity: np.ndarray | None
     known: KDTree
 
     @classmethod
@@ -139,8 +135,10 @@ class SceneQueries(NamedTuple):
     ) -> "SceneQueries":
         """Return the queries of a part, see ``localize_queries``."""
         query, neighbours = _read_some(scene.graphs, part, frames)
-        images = SceneImages(model, frames, scene.features)
-        return cls(images, split_of(part), query, neighbours, _known_cameras(scene, frames))
+        similarity = read_similarity(scene.graphs, part)
+        images, split = SceneImages(model, frames, scene.features), split_of(part)
+        known = _known_cameras(scene, frames)
+        return cls(images, split, query, neighbours, similarity, known)
 
     def localize(
         self, rows: slice | np.ndarray, settings: LocalizationSettings
@@ -153,14 +151,15 @@ class SceneQueries(NamedTuple):
         estimates lie apart; ``abs_distance``, ``robust_distance`` (N) of the first edge and the
         mean of all edges, see ``PoseNetwork.distance``; ``abs_nearest``, ``robust_nearest`` (N) the
         metres to the nearest database image not held out from training; ``reference_t``,
-        ``reference_q`` the pose of node 1.
+        ``reference_q`` the pose of node 1; ``similarity`` (N) if the graphs tell it.
         """
         query, neighbours, frames = self.query[rows], self.neighbours[rows], self.images.frames
         first = vector_from_pose(frames.poses("train")[neighbours[:, 0]])
         truth = vector_from_pose(frames.poses(self.split)[query])
         seen = self.images.of_frames(self.split, query)
         candidates = estimate_candidates(self.images, seen, neighbours, settings.both_directions)
-        return {
+        told = {} if self.similarity is None else {SIMILARITY: self.similarity[rows]}
+        return told | {
             NAMES: np.asarray(frames.names(self.split))[query],
             **arrays_of_poses(TRUTH, *_split_vectors(truth)),
             **_arrays_of_edges(candidates, settings.aggregation, self.known),
@@ -215,107 +214,3 @@ def _read_some(graphs_file: str | Path, part: str, frames: Frames) -> tuple[np.n
             + ("; raise graphs.validation.share or lower its stretch" if part == VALIDATION else "")
         )
     return query, neighbours
-
-
-def estimate_candidates(
-    images: SceneImages,
-    queries: torch.Tensor | StoredMaps,
-    neighbours: np.ndarray,
-    both_directions: bool = False,
-) -> Candidates:
-    """Return the pose estimates of queries (frames or photos) from their graphs; NaN if failed.
-
-    Args:
-        images: of the scene.
-        queries: G of them, as input of the network.
-        neighbours: (G, k) of the queries, indices of training frames.
-        both_directions: see ``LocalizationSettings``.
-    """
-    kind = images.model.settings.pose
-    relative, source, distance = relate_to_neighbours(images, queries, neighbours, both_directions)
-    database = images.frames.poses("train")
-    turn = images.scene_from_world
-    sources = turn @ database[np.take_along_axis(neighbours, source - 1, axis=1)]
-    found = np.isfinite(relative).all(axis=-1, keepdims=True)
-    poses = compose(kind, np.where(found, relative, 0), sources)
-    poses = turn.T @ poses  # a rotation about the origin
-    translation = np.where(found, poses[..., :3, 3], np.nan)
-    quaternion = np.where(found, quaternion_from_matrix(poses[..., :3, :3]), np.nan)
-    return Candidates(translation, quaternion, source, distance)
-
-
-def relate_to_neighbours(
-    images: SceneImages,
-    queries: torch.Tensor | StoredMaps,
-    neighbours: np.ndarray,
-    both_directions: bool,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return relative poses (G, e, 6) on the edges into queries, their sources and distances.
-
-    The arguments are those of ``estimate_candidates``, sources and distances (G, e) those of
-    ``relate_graphs``.
-    """
-    features, nodes = images.graphs(queries, neighbours)
-    relative, back, source, distance = relate_graphs(images.model, features, nodes, both_directions)
-    told_back = np.isfinite(back).all(axis=-1)
-    opposite = from_other_direction(images.model.settings.pose, back[told_back])
-    relative[told_back] = (relative[told_back] + opposite) / 2
-    return relative, source, distance
-
-
-@torch.inference_mode()
-def relate_graphs(
-    model: PoseNetwork,
-    features: torch.Tensor | CellsOfRows,
-    nodes: np.ndarray,
-    both_directions: bool = False,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Regress the relative poses on the edges into each query, and on those out of it.
-
-    Args:
-        model: in evaluation mode, on the device of the features.
-        features: of images, by row.
-        nodes: (G, n) feature row of each node; node 0 is the query.
-        both_directions: see ``LocalizationSettings``.
-
-    Returns:
-        relative (G, e, 6) on the edges s -> 0 in edge order, metres and half radians; back
-        (G, e, 6) on the edges 0 -> s, NaN if absent or not asked for; source (G, e), the nodes s in
-        the graph, 1 <= s < n; distance (G, e) of the edges s -> 0, see ``PoseNetwork.distance``.
-    """
-    size = nodes.shape[1]
-    into, back, source, distance = [], [], [], []
-    for start, seen, *graphs in graph_passes(features, nodes):
-        count = len(nodes[start : start + GRAPHS_PER_PASS])
-        used, regressed, far = model.relate_at(seen, *graphs, both_directions)
-        used, regressed, far = used.cpu(), regressed.double().cpu(), far.double().cpu()
-        of_query = used[1] % size == 0
-        into.append(regressed[of_query].view(count, -1, 6))
-        source.append((used[0, of_query] % size).view(count, -1))
-        distance.append(far[of_query].view(count, -1))
-        out = torch.full((count, size, 6), torch.nan, dtype=torch.float64)
-        out[used[0, ~of_query] // size, used[1, ~of_query] % size] = regressed[~of_query]
-        back.append(out.gather(1, source[-1][..., None].expand(-1, -1, 6)))
-    return tuple(torch.cat(each).numpy() for each in (into, back, source, distance))
-
-
-def graph_passes(
-    features: torch.Tensor | CellsOfRows, nodes: np.ndarray
-) -> Iterator[tuple[int, torch.Tensor | Cells, torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Yield the network's input for graphs, in passes that fit into memory.
-
-    The arguments are those of ``relate_graphs``.
-
-    Yields:
-        index of the first graph; features of the nodes; edges (2, E); index of each node's graph
-        (N,) in the pass; whether the node is a query (N,).
-    """
-    size = nodes.shape[1]
-    edges = torch.from_numpy(complete_edges(size))
-    for start in tqdm(range(0, len(nodes), GRAPHS_PER_PASS), "relating graphs", disable=None):
-        part = torch.from_numpy(nodes[start : start + GRAPHS_PER_PASS])
-        offsets = torch.arange(len(part)) * size
-        edge_index = (edges[:, None, :] + offsets[:, None]).flatten(1).to(features.device)
-        graph = torch.arange(len(part), device=features.device).repeat_interleave(size)
-        queries = torch.arange(len(graph), device=features.device) % size == 0
-        yield start, features[part.flatten().to(features.device)], edge_index, graph, queries

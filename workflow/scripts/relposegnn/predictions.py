@@ -23,6 +23,8 @@ COPIES = [MOST_SIMILAR, REFERENCE]  # ratios are relative to the first that is t
 # see ``context``; not in predictions files.
 OWN, ALONE, FOREIGN = "own neighbours", "alone", "foreign neighbours"
 
+# Cosine of the descriptors of the query and of the best-ranked image, see ``graphs``.
+SIMILARITY = "similarity"
 NAMES = "rel_path"  # array of the queries' names
 TRUTH = "targ"  # prefix of the two arrays of true poses; prefixes keep the published names
 # Estimator -> prefix of its two arrays.
@@ -75,7 +77,7 @@ class MatchedNames(NamedTuple):
 
 MATCHED = {name: MatchedNames.of(name) for name in (REFINED, SOLVED)}
 POINTS = MATCHED[REFINED].points
-SINGLE = [*EDGE_SPREADS, *DISTANCES.values(), *NEAREST.values()]  # optional arrays (N,)
+SINGLE = [SIMILARITY, *EDGE_SPREADS, *DISTANCES.values(), *NEAREST.values()]  # optional arrays (N,)
 SINGLE += [name for names in MATCHED.values() for name in names.all()]
 
 

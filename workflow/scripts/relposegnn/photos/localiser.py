@@ -19,15 +19,16 @@ from tqdm import tqdm
 
 from ..aggregation import aggregate, pair_spread
 from ..calibration import StatedErrors, read_calibration_file, stated_errors
+from ..candidate_poses import estimate_candidates
 from ..checkpoints import load_model
 from ..frames import Frames
-from ..localization import estimate_candidates, way_to_nearest
+from ..localization import way_to_nearest
 from ..matching.refinement import Refined, unrefined
 from ..matching.scenes import poses_of, refined_arrays, regressed_prior, tell_refined
 from ..metrics import STATED, stated_columns
 from ..owners import Owner
 from ..poses import quaternion_from_matrix
-from ..predictions import ALL_EDGES, DISTANCES, EDGE_SPREADS, NEAREST, REFINED, SOLVED
+from ..predictions import ALL_EDGES, DISTANCES, EDGE_SPREADS, NEAREST, REFINED, SIMILARITY, SOLVED
 from ..runtime import InputError
 from ..scene_images import SceneImages
 from ..stored_maps import StoredMaps
@@ -280,7 +281,7 @@ class Localiser:
         candidates = estimate_candidates(self._images, known.seen, neighbours, how.both_directions)
         poses = aggregate(candidates, how.aggregation)
         spread = pair_spread(candidates.translation, candidates.quaternion)
-        told = dict(zip(EDGE_SPREADS, spread, strict=True))
+        told = dict(zip(EDGE_SPREADS, spread, strict=True)) | {SIMILARITY: known.similarity}
         told[DISTANCES[ALL_EDGES]] = candidates.distance.mean(axis=1)
         told["robust_t"], told["robust_q"] = poses
         told[NEAREST[ALL_EDGES]] = way_to_nearest(poses[0], self._known_cameras)
