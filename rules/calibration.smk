@@ -27,6 +27,25 @@ rule sample_left_out:
         "../workflow/scripts/sample_left_out.py"
 
 
+use rule sample_left_out as sample_variant_left_out with:
+    input:
+        neighbours="results/{dataset}/neighbours/{scene}.h5",
+        frames="results/{dataset}/frames/{scene}.h5",
+        trained="results/{dataset}/graphs/{variant}/{scene}.h5",
+    output:
+        graphs="results/{dataset}/graphs/left_out/{variant}/{scene}.h5",
+    log:
+        "results/{dataset}/logs/sample_variant_left_out/{variant}/{scene}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/sample_variant_left_out/{variant}/{scene}.tsv"
+    params:
+        sampling=lambda wildcards: sampling_settings(
+            VARIANTS[wildcards.variant]["graphs"], "test"
+        ),
+        frames=config["localization"]["left_out"],
+        code=code("sample_left_out"),
+
+
 # The general network, fitted to a scene by left-out frames; and its cross-validated predictions for
 # these frames.
 rule adapt_model:
@@ -63,7 +82,7 @@ use rule predict_poses as predict_left_out with:
     input:
         model="results/{dataset}/runs/{run}/model.pt",
         frames="results/{dataset}/frames/{scene}.h5",
-        graphs="results/{dataset}/graphs/left_out/{scene}.h5",
+        graphs=left_out_graphs,
         trained=known_graphs,
         features=run_features,
         camera=run_camera,
@@ -89,7 +108,7 @@ use rule refine_poses as refine_left_out with:
         scene=images_of,
         neighbours="results/{dataset}/neighbours/{scene}.h5",
         camera="results/{dataset}/cameras/{scene}.json",
-        left_out=["results/{dataset}/graphs/left_out/{scene}.h5"],
+        left_out=lambda wildcards: [left_out_graphs(wildcards)],
     output:
         refined="results/{dataset}/runs/{run}/left_out/refined/{scene}.npz",
     log:
@@ -101,7 +120,7 @@ use rule refine_poses as refine_left_out with:
 rule calibrate_errors:
     input:
         predictions=left_out_predictions,
-        graphs="results/{dataset}/graphs/left_out/{scene}.h5",
+        graphs=left_out_graphs,
         # In a scene that it was trained on, a network knows all frames but those for validation.
         trained=known_graphs,
         fellows=fellows,

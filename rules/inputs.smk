@@ -78,6 +78,18 @@ def final_predictions(wildcards):
     return f"results/{DATASET}/runs/{wildcards.run}/{kind}/{wildcards.scene}.npz"
 
 
+def left_out_file(run, scene):
+    """Return the graphs of a scene's left-out frames, sampled as a run's test graphs are."""
+    own = section("graphs", run) != config["graphs"]
+    folder = f"results/{DATASET}/graphs/left_out"
+    return f"{folder}/{f'{repeated(run)}/' if own else ''}{scene}.h5"
+
+
+def left_out_graphs(wildcards):
+    """Return the graphs of left-out frames that tell a run's errors in a scene."""
+    return left_out_file(wildcards.run, wildcards.scene)
+
+
 def left_out_predictions(wildcards):
     """Return the estimates of a run for left-out database frames of a scene."""
     kind = "left_out/refined" if REFINEMENT else "left_out"
@@ -93,7 +105,7 @@ def known_graphs(wildcards):
     if run in PUBLISHED_RUNS:
         kind, other = PUBLISHED_RUNS[run]
         seen = kind == "joint" or (kind == "single_scene") == (scene == other)
-        return [f"results/{DATASET}/graphs/left_out/{scene}.h5"] if seen else []
+        return [left_out_file(run, scene)] if seen else []
     seen = run in RUNS and scene in RUNS[run].scenes
     return [graphs_file(run, scene, AUTHORS_TRAINING_GRAPHS)] if seen else []
 
@@ -121,7 +133,7 @@ def fellows(wildcards):
         for other in [*scenes[own + 1 :], *scenes[:own]][:MOST_FELLOWS]
         for path in (
             f"results/{DATASET}/runs/{run}/left_out/{other}.npz",
-            f"results/{DATASET}/graphs/left_out/{other}.h5",
+            left_out_file(run, other),
             graphs_file(run, other, AUTHORS_TRAINING_GRAPHS),
         )
     ]

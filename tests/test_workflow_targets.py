@@ -17,7 +17,9 @@ from relposegnn.poses import canonical_quaternion, quaternion_from_matrix
 
 pytestmark = pytest.mark.slow
 
-VARIANT = "variants: {random-pairs: {graphs: {selection: random}, model: {iterations: 0}}}\n"
+VARIANT = """
+variants: {random-pairs: {graphs: {selection: random, neighbours: 2}, model: {iterations: 0}}}
+"""
 MATCH_FIELDS = (
     "variants: {match-fields: {model: {edges: match_field, encoder: sift, iterations: 0}}}\n"
 )
@@ -28,13 +30,14 @@ def test_variants_are_runs_of_their_own_beside_the_joint_one(edited):
     planned = edited.planned("--quiet", "rules", "--", "table_ablations")
     assert planned["train_model"] == 1
     assert planned["sample_variant_graphs"] == planned["measure_context"] == 2
-    assert "sample_graphs" not in planned
+    assert planned["sample_variant_left_out"] == 2
+    assert not {"sample_graphs", "sample_left_out"} & planned.keys()
     edited.run("--", "table_ablations")
     results = edited.folder / "results" / "synthetic"
     table = pd.read_csv(results / "tables" / "ablations.csv")
     assert {*table["variant"]} == {"joint", "random-pairs"}
     text = " ".join((results / "tables" / "ablations.md").read_text().split())
-    assert "graphs.selection random, model.iterations 0" in text
+    assert "graphs.neighbours 2, graphs.selection random, model.iterations 0" in text
     assert "no messages" in text  # of the variant; of the joint run errors with foreign neighbours
     own = table[(table["scene"] == "average") & (table["variant"] == "joint")]
     own = own.set_index("estimator")["median_translation_m"]
@@ -44,7 +47,15 @@ def test_variants_are_runs_of_their_own_beside_the_joint_one(edited):
         h5py.File(results / "graphs" / "study.h5") as joint,
         h5py.File(results / "graphs" / "random-pairs" / "study.h5") as random,
     ):
-        assert (joint["test/neighbours"][:] != random["test/neighbours"][:]).any()
+        assert (joint["test/neighbours"][:, :2] != random["test/neighbours"][:]).any()
+    sampled = results / "graphs" / "left_out"
+    with (
+        h5py.File(sampled / "study.h5") as joint,
+        h5py.File(sampled / "random-pairs" / "study.h5") as random,
+    ):
+        np.testing.assert_array_equal(joint["left_out/query"], random["left_out/query"])
+        found = (file["left_out/neighbours"].shape[1] for file in (joint, random))
+        assert tuple(found) == (3, 2)  # as the test graphs of each
     assert edited.planned("--", "table_ablations") == {}
 
 
