@@ -248,6 +248,18 @@ def test_the_ratio_of_the_levels_is_measured_where_there_are_frames_enough(tmp_p
     assert abs(np.log(few / USUAL_RATIO)) < 0.6 * abs(np.log(many / USUAL_RATIO))
 
 
+def test_where_no_similarity_is_told_it_counts_for_nothing(tmp_path):
+    known, queries = predictions(400), predictions(seed=1)
+    del known["similarity"]
+    calibration = calibrate(tmp_path, known)
+    assert calibration[ALL_EDGES].metres[3] == 0
+    stated = stated_errors(queries, ALL_EDGES, calibration)
+    del queries["similarity"]
+    np.testing.assert_array_equal(stated_errors(queries, ALL_EDGES, calibration), stated)
+    found = covered(queries, ALL_EDGES, calibration).mean(axis=2)
+    np.testing.assert_allclose(found[0], LEVELS[0], atol=0.07)
+
+
 def test_predictions_that_cannot_be_read_leave_no_calibration(tmp_path):
     (tmp_path / "broken.npz").write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"broken\.npz: cannot be read"):

@@ -66,6 +66,10 @@ def test_the_similarity_of_the_best_ranked_image_is_told_of_test_queries_alone(t
     similarity = read_similarity(tmp_path / "g.h5", "test")
     np.testing.assert_array_equal(similarity, (1 / (1 + test[:, 0])).astype(np.float32))
     assert {read_similarity(tmp_path / "g.h5", part) for part in ("train", VALIDATION)} == {None}
+    with h5py.File(tmp_path / "n.h5", "r+") as file:
+        file.attrs["settings"] = '{"index": "PCAW256,L2norm,Flat"}'
+    sample(tmp_path, PAPER, "approximate")
+    assert read_similarity(tmp_path / "approximate.h5", "test") is None  # no cosines
     with h5py.File(tmp_path / "g.h5", "r+") as file:
         del file["test/similarity"]
         file["test/similarity"] = similarity[1:]

@@ -80,6 +80,10 @@ def test_the_similarity_is_that_of_the_best_ranked_frame_beyond_the_reach(tmp_pa
     found = read_similarity(tmp_path / "graphs.h5", LEFT_OUT)
     expected = 1 - (read_reaches(tmp_path / "graphs.h5") + 1) / 1024
     np.testing.assert_array_equal(found, expected.astype(np.float32))
+    with h5py.File(tmp_path / "neighbours.h5", "r+") as file:
+        file.attrs["settings"] = '{"index": "HNSW32"}'
+    sample(tmp_path, 40)
+    assert read_similarity(tmp_path / "graphs.h5", LEFT_OUT) is None  # maybe no cosines
 
 
 def test_near_frames_are_some_of_the_others_with_all_other_frames(tmp_path):

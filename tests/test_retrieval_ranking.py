@@ -223,6 +223,13 @@ def test_an_index_that_faiss_cannot_make_is_refused(tmp_path, factory):
     assert not (tmp_path / "n.h5").exists()
 
 
+@pytest.mark.parametrize("factory", ["HNSW0", "HNSW1,SQ8", "PCA8,NSG0,Flat"])
+def test_an_index_that_would_end_the_process_is_refused(tmp_path, factory):
+    write(tmp_path / "d.h5", unit_rows(300, 16, 0), unit_rows(2, 16, 1))
+    with pytest.raises(InputError, match=f"'{factory}', a graph with so few links .* expected at"):
+        rank_neighbours(tmp_path / "d.h5", tmp_path / "n.h5", 10, factory)
+
+
 @pytest.mark.parametrize("factory", ["HNSW8,PQ4x4", "PCA8,HNSW8,PQ4x4", "NSG8,PQ4x4"])
 def test_an_index_that_would_rank_the_nearest_image_last_is_refused(tmp_path, factory):
     """Faiss makes these for distances, whichever measure is asked for."""

@@ -272,8 +272,8 @@ def told_of_errors(
     """Return the indicators of N estimates in metres and in degrees, (N, F) each.
 
     For regressed poses, F = 4: a constant, the spread of the edges, the motion from the first
-    neighbour's camera, and the squared distance between the descriptors of the query and of the
-    most similar image, all times the distance of the edges' features from known ones; beyond the
+    neighbour's camera, and the squared distance between the descriptors of query and most similar
+    image (0 if unknown), all times the distance of the edges' features from known ones; beyond the
     ``usual`` distance, about the largest of left-out frames, times its square over ``usual``. For
     refined poses, F = 2: the deviation from the cost's curvature, and this times the metres to the
     first neighbour, since common errors of the database's poses act on a lever there; both are
@@ -283,7 +283,7 @@ def told_of_errors(
     if estimator == UNREFINED:
         return tuple(sigma[:, None] for sigma, _ in _stated(arrays, ALL_EDGES, calibration))
     matched = MATCHED.get(estimator)
-    regressed = SIMILARITY, *EDGE_SPREADS, DISTANCES.get(estimator), NEAREST.get(estimator)
+    regressed = *EDGE_SPREADS, DISTANCES.get(estimator), NEAREST.get(estimator)
     if not set(matched.all() if matched else regressed) <= arrays.keys():
         return None
     motions = _motions(arrays, estimator)
@@ -293,7 +293,7 @@ def told_of_errors(
         return tuple(arrays[name][:, None] * lever for name in matched.deviations)
     distance = arrays[DISTANCES[estimator]]
     distance = distance * np.maximum(distance / usual, 1)
-    apart = np.maximum(2 - 2 * arrays[SIMILARITY], 0)  # of unit descriptors, squared
+    apart = np.maximum(2 - 2 * arrays.get(SIMILARITY, np.ones_like(distance)), 0)
     return tuple(
         np.stack([np.ones_like(apart), arrays[spread], motion, apart], axis=1) * distance[:, None]
         for spread, motion in zip(EDGE_SPREADS, motions, strict=True)

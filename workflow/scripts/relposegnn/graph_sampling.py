@@ -14,7 +14,7 @@ import numpy as np
 from .frames import Frames
 from .graphs import VALIDATION, split_of, write_split
 from .neighbour_choice import SamplingSettings, check_choice, choose_neighbours, mix_nearest
-from .retrieval.rankings import read_ranking
+from .retrieval.rankings import read_ranking, tells_cosines
 from .runtime import numpy_generator
 from .storage import SPLITS, create_hdf5, tell_scene
 from .validation import ValidationSettings, held_out_frames, rank_among
@@ -68,7 +68,8 @@ def sample_graphs(
             place = part, frames.scene, f"{neighbours_file} ({frames.scene}, {part})"
             chosen, filled = _sample_part(ranked, names.tolist(), settings, place, train_mix)
             neighbours = chosen if among is None else among[chosen]
-            similarity = ranking.similarity[:, 0] if part == "test" else None
+            told = part == "test" and tells_cosines(neighbours_file)
+            similarity = ranking.similarity[:, 0] if told else None
             write_split(out, part, queries, neighbours, filled.sum(), similarity)
 
 

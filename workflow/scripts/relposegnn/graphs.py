@@ -70,7 +70,8 @@ def read_graphs(
 def read_similarity(graphs_file: str | Path, part: str) -> np.ndarray | None:
     """Return the cosine (G,) of each query's descriptor and that of the best-ranked image.
 
-    None if the file does not tell it: that of training graphs, and of the authors' graphs.
+    None if the file does not tell it: of training graphs, of the authors' graphs, and where an
+    approximate index ranked the images.
 
     Raises:
         InputError: the file has no such graphs, or not one number for each.

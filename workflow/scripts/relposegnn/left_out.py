@@ -6,6 +6,7 @@ neighbours; for some queries few, for others many, so that near and far neighbou
 frames are some of the queries again, with nothing left out but themselves: a reach of 0.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from .frames import Frames
 from .graphs import LEFT_OUT, VALIDATION, read_graphs, write_split
 from .neighbour_choice import SamplingSettings, subsample_ranking
 from .owners import Owner
-from .retrieval.rankings import read_ranking
+from .retrieval.rankings import Ranking, read_ranking, tells_cosines
 from .runtime import InputError, numpy_generator
 from .storage import (
     ORIGIN,
@@ -71,20 +72,15 @@ def sample_left_out(
         InputError: the files do not belong together, or no ranking is long enough.
     """
     with Frames(frames_file) as frames:
-        ranked, similarity = read_ranking(neighbours_file, "train", frames)
+        ranking = read_ranking(neighbours_file, "train", frames)
         scene, held_out = frames.scene, read_graphs(trained_file, VALIDATION, frames)[0]
-    spread = np.linspace(0, len(ranked) - 1, min(count, len(ranked))).astype(int)
+    database = len(ranking.index)
+    spread = np.linspace(0, database - 1, min(count, database)).astype(int)
     queries = np.union1d(spread, held_out)
-    usual = set(zip(queries.tolist(), reaches(len(queries), len(ranked)).tolist(), strict=True))
+    usual = set(zip(queries.tolist(), reaches(len(queries), database).tolist(), strict=True))
     near = {(query, 0) for query in queries[len(REACHES) - 1 :: len(REACHES)].tolist()}
     draw = numpy_generator(sampling.seed, "graphs", scene, LEFT_OUT)
-    chosen = []
-    for query, reach in sorted(usual | near):
-        left = rank_outside(ranked[query], query, reach)
-        if len(left) >= sampling.neighbours:
-            cosine = similarity[query, ranked[query] == left[0]].item()
-            neighbours = left[subsample_ranking(len(left), sampling, draw)[0]]
-            chosen.append((query, reach, neighbours, cosine))
+    chosen = list(_choose_neighbours(ranking, sorted(usual | near), sampling, draw))
     if usual.isdisjoint(own[:2] for own in chosen):
         raise InputError(
             f"{neighbours_file} ({scene}): no ranking holds enough images outside its query's "
@@ -92,10 +88,29 @@ def sample_left_out(
             "few training frames, or retrieval.candidates is too small"
         )
     query, reach, neighbours, cosine = map(np.array, zip(*chosen, strict=True))
+    cosine = cosine if tells_cosines(neighbours_file) else None
     with create_hdf5(graphs_file, "graphs", asdict(sampling) | {"count": count}) as out:
         tell_scene(out, frames)
         write_split(out, LEFT_OUT, query, neighbours, similarity=cosine)
         out[f"{LEFT_OUT}/reach"] = reach.astype(np.int32)
+
+
+def _choose_neighbours(
+    ranking: Ranking,
+    frames: Sequence[tuple[int, int]],
+    sampling: SamplingSettings,
+    draw: np.random.Generator,
+) -> Iterator[tuple[int, int, np.ndarray, float]]:
+    """Yield graphs of frames and their reaches: these, neighbours, similarity of the best-ranked.
+
+    None of frames with too short rankings.
+    """
+    for query, reach in frames:
+        ranked = ranking.index[query]
+        left = rank_outside(ranked, query, reach)
+        if len(left) >= sampling.neighbours:
+            cosine = ranking.similarity[query, ranked == left[0]].item()
+            yield query, reach, left[subsample_ranking(len(left), sampling, draw)[0]], cosine
 
 
 def read_reaches(graphs_file: str | Path) -> np.ndarray:

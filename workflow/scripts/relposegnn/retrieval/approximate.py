@@ -7,6 +7,7 @@ exactly ranked images that they contain, is measured.
 """
 
 import logging
+import re
 
 import faiss
 import h5py
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 TRAINING_BYTES = 2**28  # of descriptors that an index is trained on, at most
 PROBED, LEAST_PROBED = 1 / 8, 8  # lists of an inverted file to visit: their share, and at least
 MEASURED = 100  # queries that the recall is measured on, at most
+NO_GRAPH = re.compile(r"(?:HNSW|NSG)[01](?!\d)")  # ends or hangs the process
 
 
 class ApproximateRanker:
@@ -86,6 +88,11 @@ class ApproximateRanker:
 
 def _empty_index(database: h5py.Dataset, factory: str, longest: int) -> faiss.Index:
     """Return an untrained index that searches thoroughly enough for rankings of this length."""
+    if NO_GRAPH.search(factory):
+        raise InputError(
+            f"retrieval.index: got {factory!r}, a graph with so few links that faiss crashes, "
+            "expected at least 2 links, such as HNSW32"
+        )
     index = faiss.index_factory(database.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
     if index.metric_type != faiss.METRIC_INNER_PRODUCT:  # its nearest images would rank last
         raise InputError(

@@ -1,7 +1,7 @@
 """Files of rankings: the database images for every frame of a scene, most similar first.
 
 Groups ``train`` and ``test`` hold ``index`` int32 (N, K) into the training frames and
-``similarity`` float32 (N, K), cosines.
+``similarity`` float32 (N, K), cosines; those of an approximate index are what it compares by.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 
 from ..frames import Frames
 from ..runtime import InputError
-from ..storage import Numbers, check_scene, open_hdf5, read_numbers
+from ..storage import Numbers, check_scene, open_hdf5, read_numbers, read_settings
 
 
 class Ranking(NamedTuple):
@@ -75,3 +75,9 @@ def read_ranking(neighbours_file: str | Path, split: str, frames: Frames | None 
             f"expected the {frames.count(split)} of {frames.path}; rank the neighbours again"
         )
     return ranking
+
+
+def tells_cosines(neighbours_file: str | Path) -> bool:
+    """Return whether similarities are cosines of descriptors; an approximate index has its own."""
+    with open_hdf5(neighbours_file, "neighbours") as file:
+        return "index" not in read_settings(file)
