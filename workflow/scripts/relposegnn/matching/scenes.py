@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -175,8 +176,8 @@ def refine_predictions(
 ) -> None:
     """Write the predictions of a scene's queries with refined poses added.
 
-    Refinement starts from the poses of all edges; these are repeated where it fails. For left-out
-    frames, the poses that they would have as photos of unknown focal length are written, too.
+    Refinement starts from the poses of all edges; these stay where it fails, and of near frames
+    (``left_out``). Of left-out frames, poses as photos of unknown focal length are written, too.
 
     Args:
         predictions_file: of ``localization.predict_poses``.
@@ -194,7 +195,7 @@ def refine_predictions(
     with Frames(scene.frames, scene.camera) as frames:
         arrays, regressed = _read_regressed(predictions_file, frames)
         rows = frames.find_all(split, arrays.get(NAMES, ()), predictions_file)
-        ranked = _rankings_of(rows, scene, part, frames)
+        ranked, near = _rankings_of(rows, scene, part, frames)
         images, known = (_image_paths(frames, each, scene_folder) for each in (split, "train"))
         focal_lengths = frames.focal_lengths(split)
         database = MatchedDatabase(known, frames.poses("train"), frames.focal_lengths("train"))
@@ -202,13 +203,15 @@ def refine_predictions(
 
     def refine(query: int) -> list[Refined]:
         """Return the refined poses of a query, given by its number, one for each estimator."""
-        own = find_key_points(images[rows[query]], KEY_POINTS)
         priors = [regressed[query]._replace(**ASSUMED[name]) for name in estimators]
+        if near[query]:
+            return list(map(unrefined, priors))
+        own = find_key_points(images[rows[query]], KEY_POINTS)
         return database.refine_each(own, focal_lengths[rows[query]], ranked[query], priors)
 
     queries = tqdm(range(len(rows)), "refining", disable=None)
     refined = list(zip(*map_in_threads(refine, queries, workers), strict=True))
-    tell_refined(refined[0])
+    tell_refined(list(compress(refined[0], ~near)))
     for name, own in zip(estimators, refined, strict=True):
         arrays |= refined_arrays(own, name)
     with atomic_path(refined_file) as partial_file:
@@ -217,13 +220,17 @@ def refine_predictions(
 
 def _rankings_of(
     rows: Sequence[int], scene: SceneFiles, part: str, frames: Frames
-) -> list[np.ndarray]:
-    """Return the ranking of each query; for left-out frames, without the frames around them."""
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the ranking of each of N queries, and which are near frames (N,).
+
+    For left-out frames, rankings are without the frames around them.
+    """
     ranking = read_ranking(scene.retrieval[0], split_of(part), frames).index
     ranked = [ranking[row] for row in rows]
     if part != LEFT_OUT:
-        return ranked
-    return list(map(rank_outside, ranked, rows, read_reaches(scene.graphs)))
+        return ranked, np.zeros(len(rows), dtype=bool)
+    reaches = read_reaches(scene.graphs)
+    return list(map(rank_outside, ranked, rows, reaches)), reaches == 0
 
 
 def refined_arrays(refined: Sequence[Refined], estimator: str = REFINED) -> dict[str, np.ndarray]:
