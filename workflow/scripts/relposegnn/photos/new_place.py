@@ -27,6 +27,7 @@ from ..runtime import InputError
 PROJECT = Path(__file__).resolve().parents[4]
 MODEL = PROJECT / "results/general/runs/joint/model.pt"
 DATASET = "maps"
+FEW_IMAGES = 60  # with 25 or 40, stated errors were too small, with 80 they were not
 PATIENCE = 30.0  # seconds that an interrupted Snakemake has to end
 
 
@@ -164,4 +165,10 @@ def tell_quality(calibration: Calibration) -> str:
     if not lines:
         return "Accuracy in this place: unknown, because it has too few images"
     heading = "Accuracy for images of this place, each localised without those taken around it:"
+    own = calibration.get(ALL_EDGES)
+    if own and own.median and own.frames < FEW_IMAGES:
+        lines.append(
+            f"  With fewer than {FEW_IMAGES} images, errors by the network alone are often larger "
+            "than stated; add images to the place"
+        )
     return "\n".join([heading, *lines])
