@@ -27,6 +27,7 @@ from .pose_network import PoseNetwork
 from .relative_poses import relative_pose, scene_from_world
 from .scene_files import SceneFiles
 from .scene_images import SceneImages
+from .threads import single_matrix_threads
 from .weights import read_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -124,6 +125,7 @@ class Layer(NamedTuple):
         return features @ self.weight.T + self.bias
 
 
+@single_matrix_threads()  # those of many small fits would take the cores from torch's threads
 def adapt_model(
     model_file: str | Path,
     scene: SceneFiles,
