@@ -57,8 +57,12 @@ def graphs_file(run, scene, authors=AUTHORS_GRAPHS):
     folder = f"results/{DATASET}/graphs"
     if authors:
         return f"{folder}/authors/{scene}.h5"
-    own = section("graphs", run) != config["graphs"]
-    return f"{folder}/{f'{repeated(run)}/' if own else ''}{scene}.h5"
+    return f"{folder}/{own_graphs_folder(run)}{scene}.h5"
+
+
+def own_graphs_folder(run):
+    """Return the folder, with a slash, of the graphs of a variant with its own; else nothing."""
+    return f"{repeated(run)}/" if section("graphs", run) != config["graphs"] else ""
 
 
 def run_graphs(wildcards):
@@ -80,9 +84,7 @@ def final_predictions(wildcards):
 
 def left_out_file(run, scene):
     """Return the graphs of a scene's left-out frames, sampled as a run's test graphs are."""
-    own = section("graphs", run) != config["graphs"]
-    folder = f"results/{DATASET}/graphs/left_out"
-    return f"{folder}/{f'{repeated(run)}/' if own else ''}{scene}.h5"
+    return f"results/{DATASET}/graphs/left_out/{own_graphs_folder(run)}{scene}.h5"
 
 
 def left_out_graphs(wildcards):

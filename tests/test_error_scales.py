@@ -258,6 +258,9 @@ def test_where_no_similarity_is_told_it_counts_for_nothing(tmp_path):
     np.testing.assert_array_equal(stated_errors(queries, ALL_EDGES, calibration), stated)
     found = covered(queries, ALL_EDGES, calibration).mean(axis=2)
     np.testing.assert_allclose(found[0], LEVELS[0], atol=0.07)
+    calibration = calibrate(tmp_path, predictions(400))
+    assert calibration[ALL_EDGES].metres[3] > 0
+    assert np.isnan(stated_errors(queries, ALL_EDGES, calibration)).all()  # not as if it were 1
 
 
 def test_predictions_that_cannot_be_read_leave_no_calibration(tmp_path):

@@ -251,6 +251,6 @@ def test_how_well_photos_can_be_localised_is_told_in_figures(tmp_path):
     assert "unknown, because it has too few images" in tell_quality({})
     scales[ALL_EDGES] = scales[ALL_EDGES]._replace(frames=59)
     assert tell_quality(scales).splitlines()[2:] == [
-        "  With fewer than 60 images, errors by the network alone are often larger than stated; "
-        "add images to the place"
+        "  Measured on fewer than 60 images, errors by the network alone are often larger than "
+        "stated; add images to the place"
     ]

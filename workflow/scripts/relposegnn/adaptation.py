@@ -164,7 +164,7 @@ def adapt_model(
         for row, (own, reach) in enumerate(zip(queries.query, reaches, strict=True)):
             within = (np.abs(ends - own) <= reach).any(axis=0)
             _fit(model, total.without(Sums.over(edges.of(within))), strength)
-            parts.append(queries.localize([row], settings))
+            parts.append(queries.localize(slice(row, row + 1), settings))
         predictions = {name: np.concatenate([own[name] for own in parts]) for name in parts[0]}
         warn_of_failed(predictions, scene)
         _fit(model, total, strength)

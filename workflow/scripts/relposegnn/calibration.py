@@ -222,12 +222,12 @@ def _stated(
     """Return errors by the scale of an estimator, or of ``UNREFINED``, (unit, level, N).
 
     They are at most the way to the first neighbour plus the extent of the place. Sigma of a refined
-    pose is at least the error to expect because the camera may be another than told, which
-    left-out frames do not show: their camera is known.
+    pose is at least the error by an uncertain camera; left-out frames have known ones.
     """
     scale = calibration.get(estimator)
     told = scale and told_of_errors(arrays, estimator, calibration, scale.usual)
-    if told is None:
+    needs_similarity = estimator in NEAREST and told and max(scale.metres[3], scale.degrees[3]) > 0
+    if told is None or (needs_similarity and SIMILARITY not in arrays):
         return np.full((2, 2, len(arrays[f"{OWN_PREFIXES[estimator]}_t"])), np.nan)
     sigma = np.einsum("unf,uf->un", told, scale[:2])
     if estimator in NEAREST:

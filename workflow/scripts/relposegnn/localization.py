@@ -140,9 +140,7 @@ class SceneQueries(NamedTuple):
         known = _known_cameras(scene, frames)
         return cls(images, split, query, neighbours, similarity, known)
 
-    def localize(
-        self, rows: slice | np.ndarray, settings: LocalizationSettings
-    ) -> dict[str, np.ndarray]:
+    def localize(self, rows: slice, settings: LocalizationSettings) -> dict[str, np.ndarray]:
         """Return the estimated and true poses of N of the queries.
 
         Some arrays have published names: ``rel_path`` (N), ``abs_t`` (N, 3) and ``abs_q`` (N, 4)

@@ -168,7 +168,7 @@ def tell_quality(calibration: Calibration) -> str:
     own = calibration.get(ALL_EDGES)
     if own and own.median and own.frames < FEW_IMAGES:
         lines.append(
-            f"  With fewer than {FEW_IMAGES} images, errors by the network alone are often larger "
-            "than stated; add images to the place"
+            f"  Measured on fewer than {FEW_IMAGES} images, errors by the network alone are often "
+            "larger than stated; add images to the place"
         )
     return "\n".join([heading, *lines])
