@@ -9,14 +9,15 @@ from relposegnn.poses import quaternion_from_matrix, rotation_error_deg
 from relposegnn.runtime import InputError
 
 
-def candidates(translation, quaternion, distance=1.0) -> Candidates:
-    """Return candidates whose edges lie some distance from what the network knows."""
+def candidates(translation, quaternion, distance=1.0, motion=1.0) -> Candidates:
+    """Return candidates of edges so long, at some distance from what the network knows."""
     shape = translation.shape[:2]
     return Candidates(
         translation,
         quaternion,
         np.broadcast_to(np.arange(1, 1 + shape[1]), shape),
         np.broadcast_to(distance, shape),
+        np.broadcast_to(motion, shape),
     )
 
 
@@ -109,14 +110,40 @@ def turned(degrees):
     )[None]
 
 
-def test_edges_that_the_network_knows_count_for_more():
+@pytest.mark.parametrize(
+    ("distance", "motion", "second"),
+    [
+        # The median is the first edge's. The second one's distance from it is twice the median of
+        # both, so its weight is TRUSTED / 2 of 1 / expected error squared.
+        ([[1.0, 4.0]], 1.0, TRUSTED / 2 / 4**2),
+        ([[1.0, 1.0]], [[1.0, 4.0]], TRUSTED / 2 * (3.5 / 6.5) ** 2),  # median motion 2.5
+        ([[1.0, 2.0]], [[1.0, 4.0]], TRUSTED / 2 * (3.5 / 6.5 / 2) ** 2),
+        ([[1.0, 1.0]], [[0.0, 0.0]], 1.0),
+        ([[0.5, 0.5]], [[1e6, 1e6]], 1.0),
+    ],
+)
+def test_edges_expected_to_err_less_count_for_more(distance, motion, second):
+    """Those whose features the network knows, and short ones."""
     centres = np.array([[[0.0, 0, 0], [1, 0, 0]]])
-    quaternion, distance = turned([0.0, 8.0]), np.array([[1.0, 4.0]])
-    t, q = aggregate(candidates(centres, quaternion, distance), HUBER)
-    np.testing.assert_allclose(t[0], [0.2, 0, 0])
-    assert rotation_error_deg(q[0], quaternion[0, 0]) == pytest.approx(1.6, abs=0.01)
-    equal, _ = aggregate(candidates(centres, quaternion), HUBER)
-    np.testing.assert_allclose(equal[0], [0.5, 0, 0])
+    quaternion = turned([0.0, 8.0])
+    t, q = aggregate(candidates(centres, quaternion, distance, motion), HUBER)
+    share = second / (1 + second)
+    np.testing.assert_allclose(t[0], [share, 0, 0], atol=1e-6)
+    assert rotation_error_deg(q[0], quaternion[0, 0]) == pytest.approx(8 * share, abs=0.01)
+
+
+def test_a_long_edge_may_lie_farther_from_the_median():
+    centres = np.zeros((1, 7, 3))
+    centres[0, :, 0] = [-1, 1, -1, 1, 0, 0, 8]
+    identity = np.tile([1.0, 0, 0, 0], (1, 7, 1))
+    shares = []
+    for motion in (1.0, 9.0):
+        lengths = np.array([[*[1.0] * 6, motion]])
+        t, _ = aggregate(candidates(centres, identity, motion=lengths), HUBER)
+        weight = TRUSTED / 8 if motion == 1 else TRUSTED * (10 / 2) / 8 / (10 / 2) ** 2
+        shares.append(8 * weight / (6 + weight))
+        np.testing.assert_allclose(t[0], [shares[-1], 0, 0], atol=1e-6)
+    assert shares[1] < shares[0]
 
 
 def test_edges_far_from_the_median_count_for_less():

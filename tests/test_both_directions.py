@@ -63,6 +63,8 @@ def test_both_directions_are_averaged_where_both_are(both, knn, share):
     assert candidates.distance.tolist() == [[3, 4, 5]]  # of the edges into the query, by source
     error = np.linalg.norm(candidates.translation[0] - poses[0, :3, 3], axis=1)
     np.testing.assert_allclose(error, share * 0.01, atol=1e-9)
+    motion = np.linalg.norm(candidates.translation[0] - poses[1:, :3, 3], axis=1)
+    np.testing.assert_allclose(candidates.motion[0], motion, atol=1e-9)
     truth = quaternion_from_matrix(poses[0, :3, :3])
     np.testing.assert_allclose(
         rotation_error_deg(candidates.quaternion[0], truth), share, atol=0.02

@@ -17,8 +17,8 @@ MEDIAN_ITERATIONS = 50  # at most
 STILL = 1e-11  # metres, or entries of a rotation: a median that moves less has converged
 TINY = 1e-9  # smallest divisor
 MEDIAN, HUBER = RULES = "median", "huber"  # of aggregation
-# In median distances from the median of all edges: beyond it, an edge counts for less. Twice as
-# much is as good if no edge is far off, and worse if one is, see docs/experiments.md.
+# In median distances from the median of all edges: beyond it, an edge counts for less. Chosen, like
+# the form of the weights, on left-out database frames, see docs/experiments.md.
 TRUSTED = 1.5
 
 
@@ -30,12 +30,14 @@ class Candidates(NamedTuple):
         quaternion: (G, e, 4) camera-to-world.
         node: (G, e) index of the neighbour in the graph, from 1 on.
         distance: (G, e) of the edges' features from known ones, see ``PoseNetwork.distance``.
+        motion: (G, e) metres from the neighbour's camera to the estimated one.
     """
 
     translation: np.ndarray
     quaternion: np.ndarray
     node: np.ndarray
     distance: np.ndarray
+    motion: np.ndarray
 
 
 class LocalizationSettings(NamedTuple):
@@ -60,10 +62,11 @@ def aggregate(candidates: Candidates, rule: str) -> tuple[np.ndarray, np.ndarray
         candidates: one or more per query.
         rule: ``median``, which is robust against outliers: the geometric median of the camera
             centres, and the rotation of least summed chordal distance (Hartley et al. 2013,
-            section 5; L1 averaging), both by Weiszfeld's iteration. ``huber``: a weighted mean of
-            the centres and chordal mean of the rotations. An edge is weighted by 1 / distance, and
-            less if it is far from the median: one step of Huber's estimator from the median (Huber
-            1964; Bickel 1975).
+            section 5; L1 averaging), both by Weiszfeld's iteration. ``huber``: one step of Huber's
+            estimator from a weighted median (Huber 1964; Bickel 1975), to a weighted mean of the
+            centres and chordal mean of the rotations. An edge's expected error is taken to be in
+            proportion to its distance and to its length, see ``_expected_errors``: weights are
+            1 / expected error in the median and 1 / its square in the mean.
 
     Raises:
         InputError: the rule is unknown.
@@ -75,14 +78,15 @@ def aggregate(candidates: Candidates, rule: str) -> tuple[np.ndarray, np.ndarray
     if rule == HUBER:
         found &= np.isfinite(candidates.distance).any(1)
     translation, quaternion = np.full((len(found), 3), np.nan), np.full((len(found), 4), np.nan)
-    centres = candidates.translation[found]
-    rotations = matrix_from_quaternion(candidates.quaternion[found]).reshape(*centres.shape[:2], 9)
-    translation[found], turns = _weiszfeld(centres), _weiszfeld(rotations, nearest=_nearest)
-    if rule == HUBER:
-        distance = np.nan_to_num(candidates.distance[found], nan=np.inf, posinf=np.inf)
-        weight = 1 / np.maximum(distance, TINY)
-        translation[found] = _mean_about(translation[found], centres, weight)
-        turns = _nearest(_mean_about(turns, rotations, weight))
+    candidates = Candidates(*(each[found] for each in candidates))
+    centres = candidates.translation
+    rotations = matrix_from_quaternion(candidates.quaternion).reshape(*centres.shape[:2], 9)
+    if rule == MEDIAN:
+        translation[found], turns = _weiszfeld(centres), _weiszfeld(rotations, nearest=_nearest)
+    else:
+        expected, length = _expected_errors(candidates)
+        translation[found] = _huber(centres, expected, length)
+        turns = _huber(rotations, expected, length, nearest=_nearest)
     quaternion[found] = quaternion_from_matrix(turns.reshape(-1, 3, 3))
     return translation, quaternion
 
@@ -109,27 +113,55 @@ def _nearest(flat: np.ndarray) -> np.ndarray:
     return nearest_rotation(flat.reshape(-1, 3, 3)).reshape(-1, 9)
 
 
-def _weiszfeld(
-    points: np.ndarray, nearest: Callable[[np.ndarray], np.ndarray] = np.asarray
+def _expected_errors(candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
+    """Return in what proportion edges are expected to err (G, e), and their lengths (G, e).
+
+    Errors grow with the motion along an edge and, where that is small, do not vanish: the median
+    motion of the query's edges is added. An edge at no finite distance errs infinitely.
+    """
+    motion = candidates.motion
+    length = np.maximum(motion + np.median(motion, axis=1, keepdims=True), TINY)
+    distance = np.nan_to_num(candidates.distance, nan=np.inf, posinf=np.inf)
+    return np.maximum(distance, TINY) * length, length
+
+
+def _huber(
+    points: np.ndarray,
+    expected: np.ndarray,
+    length: np.ndarray,
+    nearest: Callable[[np.ndarray], np.ndarray] = np.asarray,
 ) -> np.ndarray:
-    """Return the medians (G, d) of point sets (G, e, d); ``nearest`` maps each weighted mean."""
-    median = nearest(points.mean(axis=1))
+    """Return the robust means (G, d) of points (G, e, d), see ``aggregate``.
+
+    An edge is farther from the median than others if it is so relative to its ``length`` (G, e).
+    Beyond ``TRUSTED`` median distances its weight falls with 1 / distance. ``expected`` (G, e) are
+    errors; ``nearest`` maps each mean.
+    """
+    median = _weiszfeld(points, nearest, 1 / expected)
+    distance = _distances(points, median) / length
+    trusted = TRUSTED * np.median(distance, axis=1, keepdims=True)
+    weight = np.minimum(1, (trusted + TINY) / (distance + TINY)) / expected**2
+    return nearest(_weighted_mean(points, weight))
+
+
+def _weiszfeld(
+    points: np.ndarray,
+    nearest: Callable[[np.ndarray], np.ndarray] = np.asarray,
+    weight: np.ndarray | float = 1.0,
+) -> np.ndarray:
+    """Return the medians (G, d) of point sets (G, e, d) by weights (G, e).
+
+    ``nearest`` maps each weighted mean.
+    """
+    weight = np.broadcast_to(weight, points.shape[:2])
+    median = nearest(_weighted_mean(points, weight))
     for _ in range(MEDIAN_ITERATIONS):
-        weight = 1 / np.maximum(_distances(points, median), TINY)  # the median may be a point
-        before, median = median, nearest(_weighted_mean(points, weight))
+        # The median may be a point.
+        near = weight / np.maximum(_distances(points, median), TINY)
+        before, median = median, nearest(_weighted_mean(points, near))
         if np.abs(median - before).max(initial=0) < STILL:
             break
     return median
-
-
-def _mean_about(middle: np.ndarray, points: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return the means (G, d) of points (G, e, d) by weights (G, e), reduced far from a middle.
-
-    Beyond ``TRUSTED`` median distances from the middle (G, d), weights fall with 1 / distance.
-    """
-    distance = _distances(points, middle)
-    trusted = TRUSTED * np.median(distance, axis=1, keepdims=True)
-    return _weighted_mean(points, weight * np.minimum(1, (trusted + TINY) / (distance + TINY)))
 
 
 def _distances(points: np.ndarray, middle: np.ndarray) -> np.ndarray:

@@ -39,10 +39,11 @@ def estimate_candidates(
     sources = turn @ database[np.take_along_axis(neighbours, source - 1, axis=1)]
     found = np.isfinite(relative).all(axis=-1, keepdims=True)
     poses = compose(kind, np.where(found, relative, 0), sources)
+    motion = np.linalg.norm(poses[..., :3, 3] - sources[..., :3, 3], axis=-1)
     poses = turn.T @ poses  # a rotation about the origin
     translation = np.where(found, poses[..., :3, 3], np.nan)
     quaternion = np.where(found, quaternion_from_matrix(poses[..., :3, :3]), np.nan)
-    return Candidates(translation, quaternion, source, distance)
+    return Candidates(translation, quaternion, source, distance, motion)
 
 
 def relate_to_neighbours(
