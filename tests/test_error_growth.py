@@ -8,6 +8,7 @@ from planted_errors import PLANTED, calibrate, covered, joined, predictions, unc
 from scipy.spatial.transform import Rotation
 
 from relposegnn.calibration import LEVELS, read_calibration, stated_errors
+from relposegnn.error_growth import Errors, growth_of_errors
 from relposegnn.predictions import ALL_EDGES, FIRST_EDGE, MATCHED
 from relposegnn.runtime import InputError
 
@@ -82,6 +83,23 @@ def test_of_few_frames_one_more_than_their_share_is_within(tmp_path):
         for seed in range(40)
     ]
     assert (np.mean(found, axis=0)[0] > LEVELS[0] - 0.03).all()
+
+
+def test_errors_of_few_frames_are_measured_on_others_than_factors_are_fitted_to():
+    """Over many places, with three indicators that say nothing."""
+    rng = np.random.default_rng(0)
+
+    def draw(count):
+        told = 0.1 + np.abs(rng.standard_normal((count, 4)))
+        return Errors(told, np.zeros(count), told[:, 1] * np.abs(rng.standard_normal(count)))
+
+    found = []
+    for few in [draw(25) for _ in range(100)]:
+        growth, others = growth_of_errors([(few, draw(0))], away=False, local=False), draw(1000)
+        sigma = others.told @ growth.factors
+        found.append([(others.error <= each).mean() for each in (sigma, growth.ratio * sigma)])
+    # Their ratio is drawn to the usual one of 2, which is that of these errors.
+    np.testing.assert_allclose(np.mean(found, axis=0), [0.71, 0.96], atol=0.02)
 
 
 def test_near_frames_tell_how_errors_grow_and_are_not_told_of(tmp_path):

@@ -4,7 +4,10 @@ In metres or in degrees; ``error_scales`` chooses the frames and scenes.
 
 Errors are first taken for a weighted sum of indicators. Where frames show it, this sum is then
 corrected: of the frames with the most similar sums, as many errors as intended are within the
-stated ones: a local form of split conformal prediction (Lei et al., JASA 2018).
+stated ones: a local form of split conformal prediction (Lei et al., JASA 2018). How large errors
+are relative to a sum is measured on frames that the weights were not fitted to (cross-conformal
+prediction, Vovk, Annals of Mathematics and Artificial Intelligence 2015): weights fitted to few
+frames follow these too closely.
 """
 
 from collections.abc import Sequence
@@ -18,6 +21,7 @@ LEAST_RATIO = 1.1
 USUAL_FRAMES = 20  # the usual ratio counts as much as so many frames
 FEWEST = 10  # frames, at least, to measure a scale on
 ROUNDS = 5  # of reweighted least squares
+FOLDS = 10  # of the frames; factors are fitted without one after the other
 LEAST_ROOT = 1e-3  # of a way; rates are divided by it
 ALIKE = 0.2  # share of the frames whose sums of indicators count as alike
 FEWEST_ALIKE = 20
@@ -69,9 +73,10 @@ def growth_of_errors(
         return None
     scenes = [own for own in scenes if len(own[0].error) >= FEWEST]
     fits = [_fit(growing) for growing, _ in scenes]
-    known, unknown = (
-        np.concatenate([_relative(own[part], *fit) for own, fit in zip(scenes, fits, strict=True)])
-        for part in (0, 1)
+    sums = [_crossed_sums(growing) for growing, _ in scenes]
+    known = np.concatenate([own.error / each for (own, _), each in zip(scenes, sums, strict=True)])
+    unknown = np.concatenate(
+        [own.error / _sums(own, *fit) for (_, own), fit in zip(scenes, fits, strict=True)]
     )
     if away and len(unknown) < FEWEST:
         return None
@@ -82,29 +87,51 @@ def growth_of_errors(
         farther = max(float(np.quantile(rates, LEVELS[0])), 0.0)
         unknown = unknown / (1 + farther * roots)
     relative = np.concatenate([known, unknown])
-    low, high = np.quantile(relative, LEVELS)
+    low, high = np.quantile(relative, _shares_of(len(relative)))
     usual = USUAL_FRAMES / (USUAL_FRAMES + len(relative))
     ratio = USUAL_RATIO**usual * max(high / max(low, TINY), LEAST_RATIO) ** (1 - usual)
-    # The two stated errors miss their quantiles by the same ratio.
-    factors = fits[0][0] * np.sqrt(low * high / ratio)
-    corrections = _corrections(scenes[0][0], factors, float(ratio)) if local else []
+    scale = np.sqrt(low * high / ratio)  # both stated errors miss their quantiles by the same ratio
+    factors = fits[0][0] * scale
+    corrections = _corrections(scenes[0][0].error, sums[0] * scale, float(ratio)) if local else []
     return Growth(factors.tolist(), farther, float(ratio), corrections)
 
 
-def _corrections(errors: Errors, factors: np.ndarray, ratio: float) -> list[list[float]]:
-    """Return sums of indicators, and factors of both stated errors there, see ``Scale``."""
-    sigma = np.maximum(errors.told @ factors, TINY)
+def _corrections(error: np.ndarray, sigma: np.ndarray, ratio: float) -> list[list[float]]:
+    """Return sums of indicators, and factors of both stated errors there, see ``Scale``.
+
+    Args:
+        error: (N,).
+        sigma: (N,) what the indicators of these add up to.
+        ratio: of the two stated errors.
+    """
+    sigma = np.maximum(sigma, TINY)
     logs = np.log(sigma)
     count = min(max(FEWEST_ALIKE, round(ALIKE * len(logs))), len(logs))
-    shares = np.minimum(np.multiply(LEVELS, 1 + 1 / count), 1)  # of few frames, one more
     sums = np.quantile(logs, np.linspace(0, 1, SUMS + 2)[1:-1])
     found = []
     for own in sums:
         alike = np.argsort(np.abs(logs - own), kind="stable")[:count]
-        low, high = np.quantile(errors.error[alike] / sigma[alike], shares)
+        low, high = np.quantile(error[alike] / sigma[alike], _shares_of(count))
         low = max(low, TINY)
         found.append((low, max(high, LEAST_RATIO * low) / ratio))
     return [np.exp(sums).tolist(), *(list(own) for own in zip(*found, strict=True))]
+
+
+def _shares_of(count: int) -> np.ndarray:
+    """Return the shares (2,) of ``count`` frames whose errors are to be within the stated ones.
+
+    Of few frames, that is one frame more, so that the error of another one is within as often.
+    """
+    return np.minimum(np.multiply(LEVELS, 1 + 1 / count), 1)
+
+
+def _crossed_sums(errors: Errors) -> np.ndarray:
+    """Return what indicators add up to (N,), by factors fitted to other tenths of the frames."""
+    sums, frames = np.empty(len(errors.error)), np.arange(len(errors.error))
+    for own in np.array_split(frames, FOLDS):
+        others = Errors(*(np.delete(each, own, axis=0) for each in errors))
+        sums[own] = _sums(Errors(*(each[own] for each in errors)), *_fit(others))
+    return sums
 
 
 def _fit(errors: Errors) -> tuple[np.ndarray, float]:
@@ -120,10 +147,11 @@ def _fit(errors: Errors) -> tuple[np.ndarray, float]:
     for _ in range(ROUNDS):
         factors, _ = nnls(errors.told * weight[:, None], errors.error * weight)
         weight = 1 / np.maximum(errors.told @ factors, floor)
-    level = max(float(np.quantile(_relative(errors, factors, floor), LEVELS[0])), TINY)
+    sums = _sums(errors, factors, floor)
+    level = max(float(np.quantile(errors.error / sums, LEVELS[0])), TINY)
     return factors * level, floor * level
 
 
-def _relative(errors: Errors, factors: np.ndarray, floor: float) -> np.ndarray:
-    """Return errors (N,) as multiples of what the factors predict, which is at least a floor."""
-    return errors.error / np.maximum(errors.told @ factors, floor)
+def _sums(errors: Errors, factors: np.ndarray, floor: float) -> np.ndarray:
+    """Return what indicators add up to (N,) by factors (F), at least ``floor``."""
+    return np.maximum(errors.told @ factors, floor)
