@@ -21,10 +21,16 @@ from relposegnn.calibration import (
     stated_errors,
     write_calibration,
 )
-from relposegnn.error_scales import LeftOutPredictions, calibrate_errors
-from relposegnn.metrics import score_poses
 from relposegnn.owners import Owner
-from relposegnn.predictions import ALL_EDGES, DISTANCES, FIRST_EDGE, MOST_SIMILAR, REFINED, SOLVED
+from relposegnn.predictions import (
+    ALL_EDGES,
+    DISTANCES,
+    FIRST_EDGE,
+    MATCHED,
+    MOST_SIMILAR,
+    REFINED,
+    SOLVED,
+)
 from relposegnn.runtime import InputError
 
 
@@ -90,7 +96,7 @@ def test_no_error_is_stated_to_be_larger_than_the_place(tmp_path):
     stays = Scale([3], [3], (2, 2), (0.1, 1.0), 20, (4, 90))
     arrays = regressed([3, 30, 30], [0.2, 0.2, 1], 0.2)
     arrays |= {f"refined_{part}": arrays[f"robust_{part}"] for part in "tq"}
-    arrays["refined_points"] = np.zeros(3)
+    arrays |= dict.fromkeys(MATCHED[REFINED].all(), np.zeros(3))
     calibration = {ALL_EDGES: scale, UNREFINED: stays}
     for estimator, near in ((ALL_EDGES, 1), (REFINED, 3)):
         metres, degrees = stated_errors(arrays, estimator, calibration)
@@ -118,8 +124,9 @@ def test_poses_that_stay_as_regressed_have_the_error_of_regressed_ones(tmp_path)
     assert (refined[..., ~stays] < regressed[..., ~stays]).mean() > 0.9
     del calibration[REFINED], calibration[UNREFINED]
     alone = np.stack(stated_errors(arrays, REFINED, calibration))
-    np.testing.assert_array_equal(alone[..., stays], regressed[..., stays])
-    assert np.isnan(alone[..., ~stays]).all()
+    np.testing.assert_array_equal(alone, regressed)
+    arrays["refined_least_m"] = np.full(len(stays), 30.0)
+    assert (stated_errors(arrays, REFINED, calibration).metres[:, ~stays] == 30).all()
 
 
 def farther(arrays, factor):
@@ -286,14 +293,3 @@ def test_a_calibration_of_another_scene_or_network_is_refused(tmp_path, told):
     ((name, value),) = told.items()
     with pytest.raises(InputError, match=f"is of the {name} '{OWNED[name]}', expected '{value}'"):
         read_calibration(file, own._replace(**told))
-
-
-def test_predictions_that_tell_no_network_are_not_calibrated_or_scored(tmp_path):
-    np.savez(tmp_path / "p.npz", **predictions(40))
-    message = r"p\.npz: does not name its data set, scene and model, expected .*; predict again"
-    left_out = LeftOutPredictions(tmp_path / "p.npz", *np.zeros((2, 40), dtype=bool))
-    with pytest.raises(InputError, match=message):
-        calibrate_errors(left_out, tmp_path / "c.json")
-    with pytest.raises(InputError, match=message):
-        score_poses(tmp_path / "p.npz", tmp_path / "scores.csv")
-    assert {path.name for path in tmp_path.iterdir()} == {"p.npz"}

@@ -13,6 +13,7 @@ from relposegnn.calibration import (
     stated_errors,
 )
 from relposegnn.error_scales import FEWEST, LeftOutPredictions, calibrate_errors
+from relposegnn.metrics import score_poses
 from relposegnn.photos.new_place import tell_quality
 from relposegnn.predictions import ALL_EDGES, FIRST_EDGE, MATCHED, REFINED, SOLVED
 from relposegnn.runtime import InputError
@@ -205,18 +206,31 @@ def test_predictions_of_other_frames_are_refused(tmp_path):
         calibrate_errors(left_out, tmp_path / "c.json")
 
 
+def test_predictions_that_tell_no_network_are_not_calibrated_or_scored(tmp_path):
+    np.savez(tmp_path / "p.npz", **predictions(40))
+    message = r"p\.npz: does not name its data set, scene and model, expected .*; predict again"
+    left_out = LeftOutPredictions(tmp_path / "p.npz", *np.zeros((2, 40), dtype=bool))
+    with pytest.raises(InputError, match=message):
+        calibrate_errors(left_out, tmp_path / "c.json")
+    with pytest.raises(InputError, match=message):
+        score_poses(tmp_path / "p.npz", tmp_path / "scores.csv")
+    assert {path.name for path in tmp_path.iterdir()} == {"p.npz"}
+
+
 def test_of_too_few_frames_nothing_is_stated(tmp_path, caplog):
     """Those without a finite pose, and of refined ones those that stay, do not count."""
     arrays = predictions(FEWEST + 2, refined=True)
     calibration = calibrate(tmp_path, arrays)
     assert calibration.keys() == {FIRST_EDGE, ALL_EDGES}
-    told = f"fewer than {FEWEST} frames to measure errors on; none are stated for such poses"
-    expected = [f"{name}: {told}" for name in MATCHED]
+    told = f"fewer than {FEWEST} frames to measure errors on; those of regressed poses are stated"
+    expected = [f"{name}: {told} for such poses" for name in MATCHED]
     assert [record.getMessage() for record in caplog.records] == expected
     arrays["robust_t"][:3] = np.nan
     assert calibrate(tmp_path, arrays).keys() == {FIRST_EDGE}
     arrays["abs_q"][4:7] = np.inf
+    caplog.clear()
     assert calibrate(tmp_path, arrays) == {}
+    assert f"{ALL_EDGES}: fewer than {FEWEST} frames to measure errors on; none" in caplog.text
     assert np.isnan(stated_errors(arrays, ALL_EDGES, {})).all()
 
 

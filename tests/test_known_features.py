@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from test_match_field_network import FIRST, TRAINING, train, write_features
@@ -53,6 +54,19 @@ def test_features_that_never_differ_at_all_are_known():
     assert known(torch.ones(2, 4)).tolist() == [0, 0]
     assert torch.isfinite(known.whitening).all()
     assert (known(torch.full([1, 4], 1.1)) > 1e3).all()
+
+
+@pytest.mark.parametrize("spread", [0, 1e-7, 1e-6, 1e-5, 1e-3])
+def test_moments_of_features_that_hardly_differ_are_known(spread):
+    """Such as of a place of nearly identical images."""
+    rng = np.random.default_rng(0)
+    features = 3 * rng.normal(size=512).clip(0) + spread * rng.normal(size=(196, 512))
+    mean, squares = features.mean(axis=0), features.T @ features / len(features)
+    known = KnownFeatures(512)
+    known.set_moments(*map(torch.from_numpy, (mean, squares - np.outer(mean, mean))))
+    assert torch.isfinite(known.whitening).all()
+    near, far = known(torch.tensor(features).float()), known(torch.tensor(mean[None] + 1).float())
+    assert (10 * near.max() < far).all()
 
 
 def test_what_is_known_replaces_what_was():

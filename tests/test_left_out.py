@@ -174,6 +174,15 @@ def test_frames_held_out_from_training_are_queries_too_and_not_known(tmp_path):
     assert known_frames(tmp_path / "graphs.h5", tmp_path / "graphs.h5").all()  # by the authors'
 
 
+def test_of_many_held_out_frames_no_more_than_of_others_are_queries(tmp_path):
+    write_database(tmp_path, 400)
+    write_trained(tmp_path, np.arange(1, 400, 2))
+    query, _, _ = sample(tmp_path, 20)
+    assert len(query) <= 40
+    assert sum(query % 2) >= 20
+    assert max(np.diff(query)) < 40
+
+
 def test_graphs_of_another_scene_tell_nothing_of_what_is_known(tmp_path):
     for scene in ("chess", "fire"):
         with create_hdf5(tmp_path / f"{scene}.h5", "graphs", {}) as file:

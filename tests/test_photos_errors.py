@@ -133,12 +133,13 @@ def test_errors_are_stated_by_whether_focal_lengths_are_given(
     np.testing.assert_allclose(free["sigma_m"], 0.75 * 0.06)
     np.testing.assert_allclose(given["sigma_m"], 0.25 * 0.06)
     assert "no scale" not in caplog.text
-    write_calibration(file, place.model, **{REFINED: scale})
+    regressed = scale._replace(metres=[0.1, 0, 0, 0], degrees=[3.0, 0, 0, 0], usual=100)
+    write_calibration(file, place.model, **{REFINED: scale, ALL_EDGES: regressed})
     with Localiser(replace(place, **changes), CPU) as loaded:
         old = loaded.localise(folder / "test 1.PNG").table
     assert "no error scale for photos whose focal length is solved for" in caplog.text
-    assert old["sigma_m"].isna().all()
-    assert (old["confidence"] == 0).all()
+    assert (old["sigma_m"] > free["sigma_m"]).all()
+    assert (old["confidence"] > 0).all()
 
 
 def test_errors_grow_with_the_way_to_what_the_network_was_trained_on(place, folder, tmp_path):

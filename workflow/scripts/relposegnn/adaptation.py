@@ -21,6 +21,7 @@ from .candidate_poses import graph_passes
 from .checkpoints import load_model, save_model
 from .frames import Frames
 from .graphs import LEFT_OUT, read_graphs
+from .known_features import ROUNDING
 from .left_out import read_reaches
 from .localization import SceneQueries, warn_of_failed, write_predictions
 from .pose_network import PoseNetwork
@@ -238,8 +239,9 @@ def fit_layer(sums: Sums, strength: float) -> Layer:
     offset, middle = sums.missing / sums.weight, sums.features / sums.weight
     square = sums.squares / sums.weight - np.outer(middle, middle)
     product = sums.products / sums.weight - np.outer(middle, offset)
-    # Constant features are of no use: for them, any ridge with a finite inverse will do.
+    # Constant features are of no use: any ridge above what rounding leaves of them will do.
     ridge = strength * max(np.trace(square) / len(square), TINY)
+    ridge = max(ridge, ROUNDING * (middle @ middle))
     solved = np.linalg.solve(square + ridge * np.eye(len(square)), product).T
     return Layer(solved, offset - solved @ middle)
 

@@ -6,8 +6,7 @@ similar image differs, the distance of the edges' features from those that the n
 if it was trained on this place, the way to the nearest image that it was trained on. For a refined
 pose, they are how sharply the matches fix it, and how well they agree. Indicators rank estimates
 well, but their scale differs between places and networks and is measured (``error_scales``). Poses
-that could not be refined have a scale of their own, since their errors are larger. A photo that
-shows nothing of the place may be anywhere in it: no stated error is larger than that.
+that could not be refined have a scale of their own. No stated error is larger than the place.
 
 Two errors are stated: sigma, meant to hold in 68 % of the cases, and one meant to hold in 95 %.
 For other shares, errors are assumed to follow the Weibull distribution with these two quantiles.
@@ -53,8 +52,7 @@ DECADES = float(np.log(np.log1p(-LEVELS[1]) / np.log1p(-LEVELS[0])))
 SUMS = 15  # sums of indicators at which errors are corrected, see ``Scale.corrections``
 USUAL_RATIO = 2.0  # of the two, as in a normal distribution
 UNREFINED = "not refined"  # poses of all edges that could not be refined
-# Number of indicators of each estimator.
-FACTORS = {FIRST_EDGE: 4, ALL_EDGES: 4, REFINED: 2, SOLVED: 2, UNREFINED: 1}
+FACTORS = {FIRST_EDGE: 4, ALL_EDGES: 4, REFINED: 2, SOLVED: 2, UNREFINED: 1}  # number
 LEAST_USUAL = 1e-6  # of misfits and distances
 TINY = 1e-12  # least error, factor or motion to divide by, or to take the logarithm of
 LEAST_EXTENT = 1e-6  # metres, for a place whose images are all taken from one point
@@ -201,8 +199,8 @@ def stated_errors(
 ) -> StatedErrors:
     """Return the stated errors of N estimates, NaN where nothing is known.
 
-    A pose that could not be refined gets the error of the regressed pose, or that of ``UNREFINED``
-    if it is larger.
+    A pose that is not refined gets the larger error of the regressed pose and of ``UNREFINED``; a
+    refined one, too, if there is no scale for it: too few left-out frames are refined.
 
     Args:
         arrays: of predictions, see ``predictions.read_predictions``.
@@ -211,8 +209,10 @@ def stated_errors(
     """
     stated = _stated(arrays, estimator, calibration)
     if estimator in MATCHED:
-        regressed = (_stated(arrays, name, calibration) for name in (ALL_EDGES, UNREFINED))
-        stated = np.where(arrays[MATCHED[estimator].points] == 0, np.fmax(*regressed), stated)
+        regressed = np.fmax(*(_stated(arrays, own, calibration) for own in (ALL_EDGES, UNREFINED)))
+        if estimator not in calibration:
+            stated = np.fmax(regressed, [[arrays[name]] for name in MATCHED[estimator].least])
+        stated = np.where(arrays[MATCHED[estimator].points] == 0, regressed, stated)
     return StatedErrors(*stated)
 
 

@@ -199,9 +199,10 @@ def _add_scale(
     growths = [growth_of_errors(own, away, local) for own in zip(*found, strict=True)]
     if None in growths:
         if name != UNREFINED:  # such poses then have the stated errors of all edges
+            stated = "those of regressed poses are" if name in MATCHED else "none are"
             logger.warning(
-                "%s: fewer than %d frames to measure errors on; none are stated for such poses",
-                *(name, FEWEST),
+                "%s: fewer than %d frames to measure errors on; %s stated for such poses",
+                *(name, FEWEST, stated),
             )
         return
     factors, farther, ratios, corrections = zip(*growths, strict=True)

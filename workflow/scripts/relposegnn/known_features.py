@@ -13,6 +13,7 @@ from torch import Tensor, nn
 # degraded, see docs/experiments.md.
 RIDGE = 0.01
 TINY = 1e-12  # replaces a mean variance of 0
+ROUNDING = 1e-14  # of a mean of squares, at least
 
 
 class KnownFeatures(nn.Module):
@@ -47,8 +48,13 @@ class KnownFeatures(nn.Module):
         self.set_moments(mean, centred.T @ centred / len(centred))
 
     def set_moments(self, mean: Tensor, covariance: Tensor) -> None:
-        """Set the statistics to those of features with a mean (D,) and covariance (D, D)."""
+        """Set the statistics to those of features with a mean (D,) and covariance (D, D).
+
+        The covariance may be the difference of large numbers: if features hardly vary, it is wrong
+        by the rounding of their squares.
+        """
         ridge = RIDGE * covariance.diagonal().mean().clamp(min=TINY)
+        ridge = torch.maximum(ridge, ROUNDING * (mean**2).sum())
         unit = torch.eye(len(covariance)).to(covariance)
         root = torch.linalg.cholesky(covariance + ridge * unit)
         whitening = torch.linalg.solve_triangular(root, unit, upper=False).T

@@ -55,7 +55,8 @@ def sample_left_out(
 ) -> None:
     """Write the graphs of evenly spread database frames, without the frames around each.
 
-    All validation queries are included: a network trained on this scene knows all other frames.
+    As many validation queries at most are included, evenly spread likewise: a network trained on
+    this scene knows all other frames.
 
     The file is like one of ``sample_graphs``, with the part ``left_out`` alone and the ``reach`` of
     each graph. Neighbours are strided along the rankings, whatever ``selection`` is.
@@ -66,7 +67,8 @@ def sample_left_out(
         trained_file: graphs of the scene, for the frames that are held out from training.
         graphs_file: to write.
         sampling: as for the graphs of test queries.
-        count: of the frames besides those for validation and near ones; all if there are fewer.
+        count: of the frames, those for validation and near ones not counted; all if there are
+            fewer.
 
     Raises:
         InputError: the files do not belong together, or no ranking is long enough.
@@ -75,8 +77,7 @@ def sample_left_out(
         ranking = read_ranking(neighbours_file, "train", frames)
         scene, held_out = frames.scene, read_graphs(trained_file, VALIDATION, frames)[0]
     database = len(ranking.index)
-    spread = np.linspace(0, database - 1, min(count, database)).astype(int)
-    queries = np.union1d(spread, held_out)
+    queries = np.union1d(_spread(np.arange(database), count), _spread(held_out, count))
     usual = set(zip(queries.tolist(), reaches(len(queries), database).tolist(), strict=True))
     near = {(query, 0) for query in queries[len(REACHES) - 1 :: len(REACHES)].tolist()}
     draw = numpy_generator(sampling.seed, "graphs", scene, LEFT_OUT)
@@ -93,6 +94,11 @@ def sample_left_out(
         tell_scene(out, frames)
         write_split(out, LEFT_OUT, query, neighbours, similarity=cosine)
         out[f"{LEFT_OUT}/reach"] = reach.astype(np.int32)
+
+
+def _spread(frames: np.ndarray, count: int) -> np.ndarray:
+    """Return ``count`` of some frames (N,), evenly spread; all if there are fewer."""
+    return frames[np.linspace(0, len(frames) - 1, min(count, len(frames))).astype(int)]
 
 
 def _choose_neighbours(

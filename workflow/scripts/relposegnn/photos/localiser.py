@@ -104,7 +104,7 @@ class Localiser:
         if REFINED in self._calibration and SOLVED not in self._calibration:
             logger.warning(
                 "%s: has no error scale for photos whose focal length is solved for. Without "
-                "--focal-length, no errors are stated and no photo is accepted; calibrate again, "
+                "--focal-length, the larger errors of regressed poses are stated; calibrate again, "
                 "or make the place or its map again",
                 place.calibration,
             )
