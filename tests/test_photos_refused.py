@@ -35,6 +35,7 @@ def test_photos_that_cannot_be_read_get_a_row_without_a_pose(place, folder, tmp_
     table = localise(place, folder, tmp_path / "out", workers=2)
     for name in ("broken.jpg", "Walk/page.png"):
         assert f"{name}: cannot be read as an image" in caplog.text
+    assert "archive" not in caplog.text  # that a scene came from
     bad = table["image"].isin(["broken.jpg", "Walk/page.png"])
     assert bad.sum() == 2
     pd.testing.assert_frame_equal(table[~bad].reset_index(drop=True), expected)
@@ -68,8 +69,9 @@ def test_photos_none_of_which_can_be_read_leave_nothing(place, tmp_path):
     message = (
         r"bad: none of 1 photos can be read, expected at least one; the first: .*a\.jpg: cannot"
     )
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as caught:
         localise(place, tmp_path / "bad", tmp_path / "out")
+    assert "archive" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 
@@ -97,6 +99,7 @@ def test_photos_that_go_during_a_run_end_nothing(place, folder, tmp_path, monkey
     assert table.loc[gone, [*POSE, "similarity"]].isna().all(axis=None)
     for name in gone:
         assert caplog.text.count(f"{name}: no such file") == 1
+    assert "extract" not in caplog.text
     assert (tmp_path / "out/photos.png").exists()
 
 

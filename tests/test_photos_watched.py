@@ -38,6 +38,7 @@ def test_a_watched_folder_waits_for_files_that_are_half_written(tmp_path):
     assert arrived["growing.png"][0] == 7
     assert arrived["never.png"][0] >= 2 + PATIENCE
     assert "never.png: cannot be read as an image" in str(arrived["never.png"][1])
+    assert "archive" not in str(arrived["never.png"][1])
     assert len(arrived) == 3
     with pytest.raises(InputError, match="no such folder"):
         next(watched_photos(tmp_path / "nowhere"))

@@ -285,9 +285,7 @@ def troubles_of(paths: Iterable[str | Path], workers: int = 1) -> Iterator[Input
 
 def _unreadable(path: str | Path, error: Exception) -> InputError:
     if isinstance(error, FileNotFoundError):
-        return InputError(
-            f"{path}: no such file, expected an image; put it back, or extract the scene again"
-        )
+        return InputError(f"{path}: no such file, expected an image; put it back{EXTRACT_AGAIN}")
     found = str(error)
     if isinstance(error, UnidentifiedImageError):
         with Path(path).open("rb") as file:

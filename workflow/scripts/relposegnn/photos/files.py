@@ -44,7 +44,12 @@ def reading_photo() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise PhotoError(str(error).removesuffix(EXTRACT_AGAIN)) from error
+        raise photo_error(error) from error
+
+
+def photo_error(error: InputError) -> PhotoError:
+    """Return the error of an image as that of a photo: without advice on archives of scenes."""
+    return PhotoError(str(error).removesuffix(EXTRACT_AGAIN))
 
 
 class Photo(NamedTuple):

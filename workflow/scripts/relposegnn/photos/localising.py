@@ -11,7 +11,7 @@ import torch
 from ..images import troubles_of
 from ..runtime import InputError, atomic_path, make_folder
 from .exporting import check_formats, remove_earlier, write_formats, write_lists, write_table
-from .files import PhotoError, check_names, requested_photos
+from .files import PhotoError, check_names, photo_error, requested_photos
 from .localiser import Localiser
 from .picture import plot_photos
 from .place import Place
@@ -103,7 +103,7 @@ def _readable(folder: Path, names: list[str], workers: int) -> list[str]:
     """
     troubles = zip(names, troubles_of([folder / name for name in names], workers), strict=True)
     found = {name: _trouble_of_name(folder, name) or error for name, error in troubles}
-    bad = {name: error for name, error in found.items() if error is not None}
+    bad = {name: photo_error(error) for name, error in found.items() if error is not None}
     for error in bad.values():
         logger.error("%s", error)
     if len(bad) == len(names):

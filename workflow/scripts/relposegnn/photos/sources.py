@@ -20,7 +20,7 @@ from ..folders import files_below, refuse_no_folder
 from ..images import UPRIGHT, open_image
 from ..limits import check_picture, refuse_special_file
 from ..runtime import InputError
-from .files import SUFFIXES, check_names
+from .files import SUFFIXES, check_names, reading_photo
 
 logger = logging.getLogger(__name__)
 
@@ -226,8 +226,9 @@ def _arrived(
     if state != before:
         return None, (state, 0.0)
     try:
-        check_names(path.parent, [name])
-        open_image(path, UPRIGHT)
+        with reading_photo():
+            check_names(path.parent, [name])
+            open_image(path, UPRIGHT)
     except InputError as error:
         found = Item(name, error, state[1] / 1e9) if age >= PATIENCE else None
         return found, (state, age + pause)
