@@ -18,8 +18,9 @@ from relposegnn.photos.chosen_place import chosen_place
 from relposegnn.photos.place import write_place
 from relposegnn.runtime import InputError
 from relposegnn.serving import command, running
+from relposegnn.serving.addresses import bind
 from relposegnn.serving.application import Bounds
-from relposegnn.serving.command import bind, main
+from relposegnn.serving.command import main
 from relposegnn.serving.connections import PATIENCE
 
 BOUNDS = Bounds(limit=1000, queue=2)
@@ -145,6 +146,17 @@ def test_a_port_that_is_taken_is_told():
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=f"--port {port}: cannot be used .* in use"):
             bind("127.0.0.1", port)
+
+
+def test_a_port_that_another_service_took_while_the_place_was_loaded_is_told():
+    """Both could bind it, because neither listened."""
+    with bind("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with bind("127.0.0.1", port) as late:
+            taken.listen()
+            place = SimpleNamespace(scene="", map={}, localise=None, check=lambda: None)
+            with pytest.raises(InputError, match=f"--port {port}: cannot be used .* in use"):
+                running.serve(place, BOUNDS, late)
 
 
 @pytest.mark.parametrize("host", ["no such", "a..b"])

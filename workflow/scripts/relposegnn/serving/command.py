@@ -4,7 +4,6 @@ import argparse
 import logging
 import os
 import signal
-import socket
 import sys
 from tempfile import TemporaryDirectory
 
@@ -18,6 +17,7 @@ from ..photos.chosen_place import (
 from ..photos.new_place import tell_quality
 from ..runtime import InputError, log_to_terminal, select_device
 from ..threads import leave_cores_to_others
+from .addresses import bind
 
 LIMIT, QUEUE = 30_000_000, 32  # phones' photos have up to some 25 MB
 MOST_BYTES, MOST_WAITING = 1 << 32, 100_000
@@ -84,30 +84,3 @@ def _serve(options: argparse.Namespace) -> None:
         ):
             loaded = LoadedPlace(localiser, options.focal_length, folder)
             running.serve(loaded, Bounds(options.limit, options.queue), listening)
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a socket that is bound to an address, and does not listen yet.
-
-    Raises:
-        InputError: this machine has no such address, or another program uses the port.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind, protocol)
-    except (OSError, UnicodeError) as error:  # UnicodeError: not a possible name
-        raise InputError(
-            f"--host {host:.200}: is not an address ({error}), expected an address of this machine"
-        ) from error
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind(address)
-    except OSError as error:
-        listening.close()
-        raise InputError(
-            f"--host {host} --port {port}: cannot be used ({error.strerror}); choose another port, "
-            "0 for any that is free, or an address of this machine"
-        ) from error
-    return listening

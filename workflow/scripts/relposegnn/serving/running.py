@@ -5,6 +5,7 @@ import socket
 
 import uvicorn
 
+from .addresses import listen
 from .application import Answering, Bounds, make_application
 from .connections import PATIENCE, Connection
 from .protection import is_loopback
@@ -47,7 +48,11 @@ def serve(place: Answering, bounds: Bounds, listening: socket.socket) -> None:
         place: that the photos show.
         bounds: how much work is accepted.
         listening: socket with an address.
+
+    Raises:
+        InputError: another program has come to listen there since the socket was bound.
     """
+    listen(listening)
     address = listening.getsockname()[0]
     loopback = is_loopback(address)
     if not loopback:
