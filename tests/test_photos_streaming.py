@@ -177,7 +177,7 @@ def test_what_every_photo_would_meet_ends_a_stream(folder, tmp_path):
         with pytest.raises(InputError, match=r"focal length is 585\.0, expected 0\.1 to 10"):
             list(localise_stream(loaded, items(), tmp_path / "pixels", focal_length=585.0))
     assert pd.read_csv(tmp_path / "out/poses.csv")["image"].tolist() == ["a"]
-    assert len(pd.read_csv(tmp_path / "pixels/poses.csv")) == 0
+    assert not (tmp_path / "pixels/poses.csv").exists()
 
 
 def test_what_cannot_be_read_since_the_place_has_changed_is_told_of_the_place(
@@ -205,6 +205,39 @@ def test_a_run_leaves_nothing_of_the_one_before_it(place, folder, tmp_path):
         assert {path.name for path in (tmp_path / "out").iterdir()} == lists | {"photos.png"}
         list(localise_stream(loaded, [Item("b", photo, 0.5)], tmp_path / "out"))
         assert {path.name for path in (tmp_path / "out").iterdir()} == lists
+
+
+def broken(error):
+    """Return a stream that ends before its first photo, by raising an error."""
+    yield from ()
+    raise error
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt, InputError("x.mp4: no video")])
+def test_a_stream_without_a_photo_keeps_what_an_earlier_run_left(
+    place, folder, tmp_path, caplog, error
+):
+    with Localiser(place, CPU) as loaded:
+        earlier = [Item("a", folder / "test 0.PNG", 0.5)]
+        list(localise_stream(loaded, earlier, tmp_path, formats=FORMATS))
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        stream = localise_stream(loaded, broken(error) if error else [], tmp_path)
+        if isinstance(error, InputError):
+            with pytest.raises(InputError, match="no video"):
+                list(stream)
+        else:
+            assert list(stream) == []
+            assert "nothing was localised, and what an earlier run left" in caplog.text
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_stream_that_is_interrupted_before_its_first_photo_leaves_a_table_of_none(
+    place, tmp_path
+):
+    with Localiser(place, CPU) as loaded:
+        assert list(localise_stream(loaded, broken(KeyboardInterrupt), tmp_path)) == []
+    assert len(pd.read_csv(tmp_path / "poses.csv")) == 0
+    assert (tmp_path / "poses.txt").exists()
 
 
 def test_a_stream_of_no_photos_leaves_a_table_of_none(place, tmp_path):

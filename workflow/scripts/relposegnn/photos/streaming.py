@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterable, Iterator
-from itertools import accumulate
+from itertools import accumulate, chain, islice
 from pathlib import Path
 
 import pandas as pd
@@ -32,6 +32,9 @@ def localise_stream(
     reason. ``poses.txt`` (TUM, with the items' own seconds) and ``images.txt`` (COLMAP) hold the
     accepted poses, ordered by time. They are written at the end, also if the user interrupts.
 
+    What an earlier run left is replaced when the first row is found. If there is none, it stays,
+    and the log says so; without an earlier run, the files are written without poses.
+
     Args:
         localiser: of the place.
         items: of one of ``sources``.
@@ -47,25 +50,47 @@ def localise_stream(
     check_formats(formats)
     folder = Path(output_folder)
     make_folder(folder)
+    found = (_row_of(localiser, item, focal_length) for item in items)
+    first = _first(found)
+    if not first and (folder / "poses.csv").exists():
+        logger.warning(
+            "%s: nothing was localised, and what an earlier run left there stays", folder
+        )
+        return
     remove_earlier(folder)
+    yield from _written(chain(first, found), folder, formats)
+
+
+def _first(rows: Iterator[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Return the first row; none if there is none, or if the user interrupts before it."""
+    try:
+        return list(islice(rows, 1))
+    except KeyboardInterrupt:
+        logger.info("interrupted before anything was localised")
+        return []
+
+
+def _written(
+    rows: Iterable[pd.DataFrame], folder: Path, formats: Collection[str]
+) -> Iterator[dict[str, object]]:
+    """Write rows as they come and yield them; write the lists at the end."""
     none = NO_PHOTOS.assign(seconds=0.0)
-    rows = []  # of accepted poses, as tuples to save memory: a camera may run for weeks
+    kept = []  # of accepted poses, as tuples to save memory: a camera may run for weeks
     try:
         how = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
         written_to = folder / "poses.csv"
         with disk_errors_named(written_to), written_to.open("w", **how) as table:
             write_table(none, table)
-            for item in items:
-                row = _row_of(localiser, item, focal_length)
+            for row in rows:
                 write_table(row, table, header=False)
                 table.flush()
                 if row["accepted"].iloc[0]:
-                    rows += row.itertuples(index=False, name=None)
+                    kept += row.itertuples(index=False, name=None)
                 yield row.iloc[0].to_dict()
     except KeyboardInterrupt:
         logger.info("interrupted: the results so far are kept")
     finally:  # also if the caller stops taking rows
-        accepted = pd.DataFrame(rows, columns=none.columns).astype(none.dtypes)
+        accepted = pd.DataFrame(kept, columns=none.columns).astype(none.dtypes)
         accepted = accepted.sort_values("seconds", kind="stable")
         write_lists(accepted, folder, _ascending(accepted["seconds"]))
         write_formats(accepted, folder, formats)
