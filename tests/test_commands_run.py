@@ -49,6 +49,19 @@ def test_an_unknown_configuration_ends_with_a_message(capsys):
     assert capsys.readouterr().err.startswith("relposegnn run: smal: no such configuration")
 
 
+def test_a_broken_configuration_is_told_with_its_line(tmp_path, capsys):
+    """Also one that is added: Snakemake names neither the file nor the line."""
+    path = tmp_path / "own.yaml"
+    path.write_text("graphs:\n\tstride: 3\n")
+    for names in (str(path), f"small,{path}"):
+        assert main([names, "-n"]) == 1
+        told = capsys.readouterr().err
+        assert told.startswith(f"relposegnn run: {path}: line 2: is not valid YAML")
+    path.write_text("")
+    assert main([str(path), "-n"]) == 1
+    assert "own.yaml: is empty, expected keys" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_folder_that_may_not_be_written_to_is_told_before_the_run(tmp_path):
     caps = "-dac_override"  # by which root writes everywhere

@@ -21,14 +21,30 @@ def test_equal_keys_in_different_sections_are_no_duplicates(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text("graphs: {seed: 1}\nmodel: {seed: 1}\nlist: [{seed: 1}, {seed: 2}]\n")
     check_file(path)
-    path.write_text("")
-    check_file(path)
 
 
-def test_file_that_is_no_yaml_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"graphs:\n\tstride: 3\n", r"line 2: is not valid YAML \(.*found character '\\t' .*tabs"),
+        (b"a: 1\ngraphs: [1,\nb: 2", r"line 3: .*sequence, which begins in line 2, expected"),
+        (b"a: 1\nb: !mine 2", r"line 2: .*constructor for the tag '!mine'"),
+        (b"a: 1\n? [b]\n: 2", r"line 2: .*unhashable key"),
+        (b"a: 1\nb: \xe9", r"line 2: .*can't decode byte 0xe9 .*expected .* UTF-8"),
+        (b"a: 2026-13-45", r"is not valid YAML \(month must be in 1\.\.12\)"),
+        (b"a: !!bool maybe", r"is not valid YAML \('maybe'\)"),
+        (b"a: !!int ''", r"is not valid YAML"),
+        (b"a: !!timestamp now", r"is not valid YAML"),
+        (b"a: \0", r"is not valid YAML \(unacceptable character #x0000"),
+        (b"", "is empty, expected keys with their values"),
+        (b"# none\n", "is empty, expected keys with their values"),
+        (b"\n- a\n", "line 2: is not a key, expected keys with their values"),
+    ],
+)
+def test_a_file_that_is_no_yaml_with_keys_is_refused_with_its_line(tmp_path, text, message):
     path = tmp_path / "config.yaml"
-    path.write_text("graphs: [1,\n")
-    with pytest.raises(InputError, match=r"config\.yaml: is not valid YAML"):
+    path.write_bytes(text)
+    with pytest.raises(InputError, match=rf"^{path}: {message}"):
         check_file(path)
 
 

@@ -1,6 +1,7 @@
-"""Checks of YAML files of settings before they are merged: each key once, of a sane size."""
+"""Checks of YAML files of settings before they are merged: whole, each key once, of a sane size."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -10,6 +11,8 @@ from .runtime import InputError
 
 DEEPEST = 30  # levels of nested sections and lists; the configuration has 5
 UNCOUNTED = 10**18  # counts of values end here
+# Errors of PyYAML's: of no YAML; of no UTF-8, or an impossible date; of a value with a wrong tag.
+FAULTS = (yaml.YAMLError, ValueError, LookupError, AttributeError)
 
 
 def check_file(path: str | Path) -> None:
@@ -20,25 +23,59 @@ def check_file(path: str | Path) -> None:
 
     Raises:
         InputError: a key appears twice in one section, there are too many values, one contains
-            itself or is nested too deeply, or the file is not YAML in UTF-8.
+            itself or is nested too deeply, or the file is empty, or not YAML in UTF-8 with keys.
     """
-    try:
+    with _telling_faults(path):
         root = yaml.compose(Path(path).read_text(encoding="utf-8"))
         problems = list(_duplicate_keys(root, "", set()))
         values = 0 if problems or root is None else _extent(root, {})[0]
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    if problems:
+        raise InputError("\n".join(f"{path}: {problem}" for problem in problems))
+    check_limit(path, "SETTINGS", values, "values, counting what aliases stand for")
+    if not isinstance(root, yaml.MappingNode):
+        line = 0 if root is None else root.start_mark.line + 1
+        found = f"line {line}: is not a key" if line else "is empty"
         raise InputError(
-            f"{path}: is not valid YAML ({error}), expected sections and keys in UTF-8; correct "
-            "it, or save it anew"
+            f"{path}: {found}, expected keys with their values, such as dataset: mine; write those "
+            "that differ from config/config.yaml"
+        )
+    with _telling_faults(path):
+        yaml.SafeLoader("").construct_document(root)
+
+
+@contextmanager
+def _telling_faults(path: str | Path) -> Iterator[None]:
+    """Turn what is wrong with the YAML of a file into an ``InputError`` that names the line."""
+    try:
+        yield
+    except FAULTS as error:
+        raise InputError(
+            f"{path}: {_line_of(error)}is not valid YAML ({_problem(error)}), expected sections "
+            "and keys in UTF-8, indented by blanks, not tabs; correct it, or save it anew"
         ) from error
     except RecursionError as error:
         raise InputError(
             f"{path}: is nested too deeply, expected at most {DEEPEST} levels of sections and "
             "lists; correct it"
         ) from error
-    if problems:
-        raise InputError("\n".join(f"{path}: {problem}" for problem in problems))
-    check_limit(path, "SETTINGS", values, "values, counting what aliases stand for")
+
+
+def _line_of(error: Exception) -> str:
+    """Return the line where YAML is wrong, as ``line 3: ``; nothing if the error does not say."""
+    if isinstance(error, UnicodeDecodeError):
+        line = error.object.count(b"\n", 0, error.start) + 1
+        return f"line {line}: "
+    mark = getattr(error, "problem_mark", None)
+    return "" if mark is None else f"line {mark.line + 1}: "
+
+
+def _problem(error: Exception) -> str:
+    """Return what is wrong with YAML, and where its part began that could not be read."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return " ".join(str(error).split())
+    begun = error.context_mark
+    begun = f", which begins in line {begun.line + 1}" if error.context and begun else ""
+    return ", ".join(filter(None, [f"{error.context or ''}{begun}", error.problem]))
 
 
 def _extent(node: yaml.Node, known: dict[int, tuple[int, int]], depth: int = 0) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
+from ..configuration_files import check_file
 from ..experiments import EXPERIMENTS
 from ..runtime import InputError
 
@@ -26,6 +27,8 @@ def main(arguments: Sequence[str]) -> int:
         check_options(own, options.configuration)
         project = find_project()
         configurations = find_configurations(options.configuration, project)
+        for path in configurations:
+            check_file(path)  # Snakemake would name neither the file nor the line
         check_targets(options.targets, project)
     except InputError as error:
         print(f"relposegnn run: {error}", file=sys.stderr)
