@@ -60,6 +60,7 @@ rule pack_frames:
         runtime=120,
     params:
         frames=packing_settings,
+        extracted=not config["scenes_dir"],
         code=code("pack_frames"),
     script:
         "../workflow/scripts/pack_frames.py"

@@ -183,7 +183,27 @@ def test_a_stride_leaves_a_full_graph_of_what_is_not_dropped(images, stride):
     assert stride == 1 or kept >= stride * graphs["neighbours"]
 
 
+def without(layout, name, text=None):
+    """Return a writer of a scene in a layout, with a text in its list of queries, or no list."""
+
+    def write(folder):
+        folder = WRITERS[layout](folder)
+        (folder / name).unlink()
+        if text is not None:
+            (folder / name).write_text(text)
+        return folder
+
+    return write
+
+
 KINDS = WRITERS | {
+    "7-Scenes without": without("7-Scenes", "TestSplit.txt"),
+    "7-Scenes empty": without("7-Scenes", "TestSplit.txt", "\ufeff\n \n"),
+    "Cambridge without": without("Cambridge Landmarks", "dataset_test.txt"),
+    "Cambridge empty": without("Cambridge Landmarks", "dataset_test.txt", "one\ntwo\n\n\n"),
+    "12-Scenes without": without(
+        "12-Scenes", "split.txt", "sequence1 [frames=6] [start=0 ; end=5]"
+    ),
     "tables without": lambda folder: write_walk(folder, 2, 0),
     "transforms without": lambda folder: write_transforms(folder, test_filenames=[]),
 }

@@ -1,5 +1,6 @@
 """Cambridge Landmarks' lists: lenient about blank lines, strict about everything else."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -87,14 +88,24 @@ def test_missing_header_would_lose_images(folder):
         read_scene(folder)
 
 
-@pytest.mark.parametrize("name", ["dataset_train.txt", "dataset_test.txt"])
-def test_missing_and_empty_lists(folder, name):
-    (folder / name).write_text("one\ntwo\nthree\n\n")
-    with pytest.raises(InputError, match=rf"{name}: lists no image"):
+def test_missing_and_empty_list_of_the_database(folder):
+    (folder / "dataset_train.txt").write_text("one\ntwo\nthree\n\n")
+    with pytest.raises(InputError, match=r"dataset_train\.txt: lists no image"):
         read_scene(folder)
-    (folder / name).unlink()
-    with pytest.raises(InputError, match=rf"{name}: no such file, expected three header lines"):
+    (folder / "dataset_train.txt").unlink()
+    with pytest.raises(InputError, match=r"_train\.txt: no such file, expected three header lines"):
         read_scene(folder)
+
+
+@pytest.mark.parametrize("text", [None, "", "one\ntwo\nthree\n\n"])
+def test_no_queries(folder, caplog, text):
+    (folder / "dataset_test.txt").unlink()
+    if text is not None:
+        (folder / "dataset_test.txt").write_text(text)
+    with caplog.at_level(logging.INFO):
+        scene = read_scene(folder)
+    assert ([frame.name for frame in scene.train], scene.test) == (list(TRAIN), [])
+    assert "college: no image in dataset_test.txt, so this scene has no queries" in caplog.text
 
 
 def test_binary_list(folder):

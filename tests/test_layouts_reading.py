@@ -15,6 +15,7 @@ from planted_scenes import (
     write_colmap,
     write_seven_scenes,
     write_tables,
+    write_twelve_scenes,
 )
 
 from relposegnn.frames import Frames
@@ -110,6 +111,15 @@ def test_unknown_scene_lists_the_known(tmp_path):
     (tmp_path / "notes").mkdir()
     with pytest.raises(InputError, match=r"cellar: no such scene; .* has attic, college, garage"):
         read_scene(tmp_path / "cellar")
+
+
+def test_a_single_sequence_of_12_scenes_is_the_database(tmp_path, caplog):
+    folder = write_twelve_scenes(tmp_path / "garage")
+    (folder / "split.txt").write_text("sequence1 [frames=4]  [start=2 ; end=5]\n")
+    with caplog.at_level(logging.INFO):
+        scene = read_scene(folder)
+    assert (len(scene.train), scene.test) == (4, [])
+    assert "a single sequence in split.txt, so this scene has no queries" in caplog.text
 
 
 LOST = {  # by layout: the file and line of a frame, here of TRAIN[1] and of TEST[1]

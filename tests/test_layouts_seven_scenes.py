@@ -1,5 +1,6 @@
 """Every variant of 7-Scenes' layout reads the same, every fault is named."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -168,20 +169,33 @@ def test_unknown_scene_lists_the_known(folder):
         read_scene(folder.parent / "nowhere/garage")
 
 
+def test_missing_list_of_the_database(folder):
+    (folder / "TrainSplit.txt").unlink()
+    with pytest.raises(InputError, match=r"TrainSplit\.txt: no such file, expected the sequences"):
+        read_scene(folder)
+
+
+@pytest.mark.parametrize("text", ["", "\n  \r\n"])
+def test_empty_list_of_the_database(folder, text):
+    (folder / "TrainSplit.txt").write_text(text)
+    with pytest.raises(InputError, match=r"TrainSplit\.txt: names no sequence, expected at least"):
+        read_scene(folder)
+
+
+@pytest.mark.parametrize("text", [None, "", "\n  \r\n"])
+def test_no_queries(folder, caplog, text):
+    (folder / "TestSplit.txt").unlink()
+    if text is not None:
+        (folder / "TestSplit.txt").write_text(text)
+    with caplog.at_level(logging.INFO):
+        scene = read_scene(folder)
+    assert (len(scene.train), scene.test) == (15, [])
+    assert "attic: no sequence in TestSplit.txt, so this scene has no queries" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["TrainSplit.txt", "TestSplit.txt"])
 class TestSplitFile:
     """Faults of either split file."""
-
-    def test_missing(self, folder, name):
-        (folder / name).unlink()
-        with pytest.raises(InputError, match=rf"{name}: no such file, expected the sequences"):
-            read_scene(folder)
-
-    @pytest.mark.parametrize("text", ["", "\n  \r\n"])
-    def test_empty(self, folder, name, text):
-        (folder / name).write_text(text)
-        with pytest.raises(InputError, match=rf"{name}: names no sequence, expected at least one"):
-            read_scene(folder)
 
     @pytest.mark.parametrize("line", ["chess", "sequence", "sequence1 sequence3", "sequence-one"])
     def test_odd_line(self, folder, name, line):

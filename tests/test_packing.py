@@ -11,6 +11,7 @@ from PIL import ExifTags, Image
 from planted_scenes import (
     TEST,
     TRAIN,
+    write_cambridge,
     write_noise,
     write_seven_scenes,
     write_tables,
@@ -167,7 +168,8 @@ def test_impossible_statistics(tmp_path, statistics):
 def test_scene_without_queries(tmp_path):
     folder = write_tables(tmp_path / "garage", "csv")
     (folder / "test.csv").unlink()
-    path = pack(folder)
+    path = tmp_path / "garage.h5"
+    pack_frames(folder, path, "mine", "garage", Packing(24), extracted=True)
     with Frames(path) as frames:
         assert (frames.count("train"), frames.count("test")) == (len(TRAIN), 0)
         assert frames.names("test") == frames.sources("test") == []
@@ -177,6 +179,30 @@ def test_scene_without_queries(tmp_path):
     with h5py.File(path) as file:
         assert file["test/images"].dtype == np.uint8
         assert file["test/world_from_cam"].dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("write", "name", "header"),
+    [
+        (write_noise, "TestSplit.txt", ""),
+        (write_cambridge, "dataset_test.txt", "one\ntwo\n\n"),
+    ],
+)
+def test_an_extracted_scene_of_a_published_layout_needs_queries(tmp_path, write, name, header):
+    """Without them it is incomplete; a folder of one's own may have none."""
+    folder = write(tmp_path / "garage")
+    to = tmp_path / "garage.h5", "mine", "garage", Packing(24)
+    pack_frames(folder, *to, extracted=True)
+    (folder / name).write_text(header)
+    with pytest.raises(InputError, match=rf"{name}: names no queries, expected .*scenes_dir"):
+        pack_frames(folder, *to, extracted=True)
+    (folder / name).unlink()
+    with pytest.raises(InputError, match=rf"{name}: no such file, expected .*extract it again"):
+        pack_frames(folder, *to, extracted=True)
+    pack_frames(folder, *to)
+    with Frames(tmp_path / "garage.h5") as frames:
+        assert frames.count("train") > 0
+        assert frames.count("test") == 0
 
 
 @pytest.mark.slow

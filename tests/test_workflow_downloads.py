@@ -1,12 +1,14 @@
 """Downloads by the workflow: what they depend on, how they are named, how they fail."""
 
 import hashlib
+import shutil
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import h5py
 import pytest
+from planted_scenes import write_noise
 from project import EMPTY_ZIP, TINY, Project
 
 pytestmark = pytest.mark.slow
@@ -45,6 +47,20 @@ def test_another_address_downloads_anew(project):
 def test_a_checksum_downloads_nothing_anew(project):
     checksum = hashlib.sha256(b"another file").hexdigest()
     assert project.planned("--config", f"checksums={{study.zip: {checksum}}}", "--", ARCHIVE) == {}
+
+
+def test_a_downloaded_scene_without_its_queries_is_refused_and_a_folder_is_not(tmp_path):
+    """In the layout of a published data set, which has queries; a place of one's own need not."""
+    scene = write_noise(tmp_path / "source/study")
+    (scene / "TestSplit.txt").unlink()
+    shutil.make_archive(str(scene), "zip", scene.parent, "study")
+    (tmp_path / "project").mkdir()
+    settings = f"{TINY}source: download\narchive_url: file://{scene.parent}/{{scene}}.zip\n"
+    project, frames = Project(tmp_path / "project", settings), "results/synthetic/frames/study.h5"
+    assert "study/TestSplit.txt: no such file" in project.run("--", frames, expect=1)
+    own = f"scenes_dir={scene.parent}", "scenes=[study]"
+    project.run("--config", *own, "--", frames)
+    assert (project.folder / frames).exists()
 
 
 def test_addresses_with_one_last_part_have_files_of_their_own(tmp_path):

@@ -19,4 +19,5 @@ if __name__ == "__main__":
             snakemake.wildcards.scene,
             packing,
             workers=snakemake.threads,
+            extracted=snakemake.params.extracted,
         )

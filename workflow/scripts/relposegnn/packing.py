@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from .colour_jitter import jitter_colours
 from .images import common_size, read_picture, resized_shape, troubles_of
+from .layouts.files import refuse_no_queries
 from .layouts.reading import REFUSE, read_scene
 from .runtime import InputError, numpy_generator
 from .scenes import Frame, Scene, hold_out
@@ -62,6 +63,7 @@ def pack_frames(
     scene: str,
     packing: Packing,
     workers: int = 1,
+    extracted: bool = False,
 ) -> None:
     """Resize all images of a scene and write its frames file.
 
@@ -72,15 +74,15 @@ def pack_frames(
         scene: recorded in the file.
         packing: how.
         workers: decoding threads.
+        extracted: from an archive, and so expected to have queries if its layout is that of a
+            published data set, see ``layouts.files.refuse_no_queries``.
 
     Raises:
         InputError: the scene is incomplete, an image is damaged, sizes differ, the statistics are
             impossible, or there are too few frames to hold some out.
     """
     given = packing.statistics and _checked_statistics(packing.statistics, scene)
-    content = read_scene(scene_folder, packing.lost_poses)
-    if packing.held_out:
-        content = hold_out(content, packing.held_out)
+    content = _content(Path(scene_folder), packing, extracted)
     paths = [frame.image for frame in content.train + content.test]
     original, orientations = common_size(paths, workers)
     size = resized_shape(*original, packing.shorter_side)
@@ -104,6 +106,14 @@ def pack_frames(
         file.attrs.update(dataset=dataset, scene=scene, mean=mean, variance=variance)
         usual = Counter(orientations[: len(content.train)]).most_common(1)[0][0]
         file.attrs["orientation"] = usual
+
+
+def _content(folder: Path, packing: Packing, extracted: bool) -> Scene:
+    """Return the scene in a folder, as it is to be packed."""
+    scene = read_scene(folder, packing.lost_poses)
+    if extracted:
+        refuse_no_queries(folder)
+    return hold_out(scene, packing.held_out) if packing.held_out else scene
 
 
 @contextmanager

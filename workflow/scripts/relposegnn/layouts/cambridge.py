@@ -4,44 +4,52 @@ After three header lines, each line is ``seq1/frame00001.png tx ty tz qw qx qy q
 centre in metres and the world-to-camera rotation.
 """
 
+import logging
 from pathlib import Path
 
 from ..runtime import InputError
 from ..scenes import Frame, Scene
-from .files import CAMBRIDGE_SPLITS
+from .files import CAMBRIDGE_HEADER, CAMBRIDGE_SPLITS
 from .posed_images import listed_frame, parse_pose, read_lines, scene_of_lists, split_line
 
-HEADER_LINES = 3
+logger = logging.getLogger(__name__)
+
 COLUMNS = "seq1/frame00001.png tx ty tz qw qx qy qz"
 
 
 def read_cambridge(folder: Path) -> Scene:
     """Read a scene in Cambridge Landmarks' layout; frames are in the order of their names.
 
+    If the list of the queries is missing or empty, there are none.
+
     Raises:
-        InputError: a list is missing or has a bad line, an image is missing, listed twice or in
-            both lists.
+        InputError: the list of the database is missing or empty, a list has a bad line, an image is
+            missing, listed twice or in both lists.
     """
-    train, test = (_read_list(folder, folder / name) for name in CAMBRIDGE_SPLITS.values())
+    paths = {split: folder / name for split, name in CAMBRIDGE_SPLITS.items()}
+    if not paths["train"].is_file():
+        raise InputError(
+            f"{paths['train']}: no such file, expected three header lines, then lines like "
+            f"{COLUMNS}; is this a scene of Cambridge Landmarks, completely extracted?"
+        )
+    train, test = (_read_list(folder, paths[split]) for split in ("train", "test"))
+    if not train:
+        raise InputError(f"{paths['train']}: lists no image, expected lines like {COLUMNS}")
+    if not test:
+        logger.info("%s: no image in %s, so this scene has no queries", folder, paths["test"].name)
     return scene_of_lists(folder, train, test)
 
 
 def _read_list(folder: Path, path: Path) -> list[Frame]:
-    if not path.is_file():
-        raise InputError(
-            f"{path}: no such file, expected three header lines, then lines like {COLUMNS}; is "
-            "this a scene of Cambridge Landmarks, completely extracted?"
-        )
-    lines = list(read_lines(path))
-    for where, line in lines[:HEADER_LINES]:
+    """Return the listed frames; none if there is no such list."""
+    lines = list(read_lines(path)) if path.is_file() else []
+    for where, line in lines[:CAMBRIDGE_HEADER]:
         if _is_pose(line):
             raise InputError(
-                f"{where}: is already a pose ({line!r}), expected {HEADER_LINES} header lines first"
+                f"{where}: is already a pose ({line!r}), expected {CAMBRIDGE_HEADER} header lines "
+                "first"
             )
-    listed = [_read_line(folder, line, where) for where, line in lines[HEADER_LINES:] if line]
-    if not listed:
-        raise InputError(f"{path}: lists no image, expected lines like {COLUMNS}")
-    return listed
+    return [_read_line(folder, line, where) for where, line in lines[CAMBRIDGE_HEADER:] if line]
 
 
 def _read_line(folder: Path, line: str, where: str) -> Frame:

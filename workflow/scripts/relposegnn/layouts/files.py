@@ -7,8 +7,11 @@ import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from ..runtime import InputError
+
 SEVEN_SCENES_SPLITS = {"train": "TrainSplit.txt", "test": "TestSplit.txt"}
 CAMBRIDGE_SPLITS = {"train": "dataset_train.txt", "test": "dataset_test.txt"}
+CAMBRIDGE_HEADER = 3  # lines
 TWELVE_SCENES_SPLIT = "split.txt"
 TRANSFORMS = "transforms.json"
 TUM_POSES, TUM_IMAGES = "groundtruth.txt", "rgb.txt"
@@ -37,6 +40,9 @@ QUERY_LISTS = {
     "TUM RGB-D": ["test.txt"],
     "plain tables of poses": ["test.csv", "test.txt"],
 }
+# The layouts of published data sets, whose lists of queries may be empty in a place of one's own
+# (the others refuse that): lines of the header, and of those after it, how many name no query.
+PUBLISHED = {"7-Scenes": (0, 0), "Cambridge Landmarks": (CAMBRIDGE_HEADER, 0), "12-Scenes": (0, 1)}
 QUERIES_IN_TRANSFORMS = re.compile(rb'"test_filenames"\s*:\s*\[\s*"')
 
 
@@ -51,11 +57,38 @@ def lists_queries(folder: Path) -> bool:
     True for a folder without a scene, so that the reader can say what is wrong.
     """
     layouts = layouts_of(folder)
-    lists = [folder / name for layout in layouts for name in QUERY_LISTS[layout]]
-    if not layouts or any(path.is_file() for path in lists):
+    lists = [(layout, folder / name) for layout in layouts for name in QUERY_LISTS[layout]]
+    if not layouts or any(_names_queries(*pair) for pair in lists):
         return True
     transforms = folder / TRANSFORMS
     return transforms.is_file() and bool(QUERIES_IN_TRANSFORMS.search(transforms.read_bytes()))
+
+
+def _names_queries(layout: str, path: Path) -> bool:
+    """Return whether a list of queries exists, and in layouts where it may be empty, is not."""
+    if layout not in PUBLISHED or not path.is_file():
+        return path.is_file()
+    header, others = PUBLISHED[layout]
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()[header:]
+    return sum(bool(line.strip()) for line in lines) > others
+
+
+def refuse_no_queries(folder: Path) -> None:
+    """Refuse an extracted scene in the layout of a published data set if it has no queries.
+
+    Published scenes have some, so without them a scene was extracted or downloaded incompletely.
+
+    Raises:
+        InputError: it has none.
+    """
+    for layout in PUBLISHED.keys() & set(layouts_of(folder)):
+        if not lists_queries(folder):
+            path = folder / QUERY_LISTS[layout][0]
+            raise InputError(
+                f"{path}: {'names no queries' if path.is_file() else 'no such file'}, expected the "
+                f"queries of a scene of {layout}; download and extract it again. For a place of "
+                "your own without queries, give its folder instead of an archive: set scenes_dir"
+            )
 
 
 def scene_roots(files: Iterable[PurePosixPath]) -> list[PurePosixPath]:

@@ -1,5 +1,6 @@
 """Reader of 7-Scenes' layout: two split files and one folder per sequence."""
 
+import logging
 import math
 import re
 from pathlib import Path
@@ -14,6 +15,8 @@ from ..storage import SPLITS
 from .files import SEVEN_SCENES_SPLITS
 from .posed_images import parse_numbers, read_lines, read_text
 
+logger = logging.getLogger(__name__)
+
 IMAGE_FOLDERS = ("", "rgb")  # beside the poses, or in a folder of their own
 POSE_FOLDERS = ("", "poses")
 
@@ -26,12 +29,19 @@ def read_seven_scenes(folder: Path) -> Scene:
     """Read a scene in 7-Scenes' layout: two split files and one folder per sequence.
 
     Colour images are PNG or JPEG; images and poses are side by side or in ``rgb`` and ``poses``.
+    If the split file of the queries is missing or empty, there are none.
 
     Raises:
-        InputError: a split file is missing, a sequence is missing, empty or in both splits, a frame
-            has no image or pose, or a pose is invalid.
+        InputError: the split file of the database is missing or empty, a sequence is missing, empty
+            or in both splits, a frame has no image or pose, or a pose is invalid.
     """
-    splits = {split: _read_split(folder / SEVEN_SCENES_SPLITS[split]) for split in SPLITS}
+    splits = {split: _read_split(folder / name) for split, name in SEVEN_SCENES_SPLITS.items()}
+    _refuse_no_database(folder / SEVEN_SCENES_SPLITS["train"], splits["train"])
+    if not splits["test"]:
+        logger.info(
+            "%s: no sequence in %s, so this scene has no queries",
+            *(folder, SEVEN_SCENES_SPLITS["test"]),
+        )
     shared = sorted(set(splits["train"]) & set(splits["test"]))
     if shared:
         raise InputError(
@@ -76,13 +86,10 @@ def read_pose(path: str | Path) -> np.ndarray:
 
 
 def _read_split(path: Path) -> list[int]:
-    """Return the sequence numbers of a split file, increasing."""
-    if not path.is_file():
-        raise InputError(
-            f"{path}: no such file, expected the sequences of this split, one per line "
-            "(sequence1); is this a scene of 7-Scenes, completely extracted?"
-        )
+    """Return the sequence numbers of a split file, increasing; none if there is no such file."""
     numbers = []
+    if not path.is_file():
+        return numbers
     for where, line in read_lines(path):
         if not line:
             continue
@@ -94,9 +101,18 @@ def _read_split(path: Path) -> list[int]:
                 f"{where}: names sequence {match[1]} a second time, expected each once; remove one"
             )
         numbers.append(int(match[1]))
+    return sorted(numbers)
+
+
+def _refuse_no_database(path: Path, numbers: list[int]) -> None:
+    """Refuse a split file of the database that is missing, or names no sequence."""
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such file, expected the sequences of this split, one per line "
+            "(sequence1); is this a scene of 7-Scenes, completely extracted?"
+        )
     if not numbers:
         raise InputError(f"{path}: names no sequence, expected at least one (sequence1)")
-    return sorted(numbers)
 
 
 def _read_sequence(folder: Path, number: int) -> list[Frame]:

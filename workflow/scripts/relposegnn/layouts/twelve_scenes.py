@@ -1,7 +1,8 @@
 """Reader of 12-Scenes' layout: one folder of frames, and a list of the sequences in it.
 
 Lines of ``split.txt`` read ``sequence0 [frames=357]  [start=0 ; end=356]``. As published, the first
-sequence holds the queries, and all others are the database. The camera's matrix is in ``info.txt``,
+sequence holds the queries, and all others are the database; a single one is the database, without
+queries. The camera's matrix is in ``info.txt``,
 if there is one: ``m_calibrationColorIntrinsic = 1158.3 0 649 0 0 1153.5 483.5 ...``.
 """
 
@@ -32,8 +33,8 @@ def read_twelve_scenes(folder: Path) -> Scene:
     Frames that are in no sequence are left out and counted in the log.
 
     Raises:
-        InputError: the list has a bad line, fewer than two sequences, or a frame twice; or a frame
-            has no image or no pose.
+        InputError: the list has a bad line, no sequence, or a frame twice; or a frame has no image
+            or no pose.
     """
     files = paired_files([folder / DATA], [folder / DATA])
     length = _focal_length(folder / INFO)
@@ -60,18 +61,27 @@ def read_twelve_scenes(folder: Path) -> Scene:
                 )
             used[frame] = where
         sequences[number] = [posed_frame(number, row, *files[row], length) for row in frames]
-    if len(sequences) < 2:
+    if not sequences:
         raise InputError(
-            f"{folder / TWELVE_SCENES_SPLIT}: names {len(sequences)} sequences, expected queries "
-            f"and at least one of the database, as {COLUMNS}; extract the scene again"
+            f"{folder / TWELVE_SCENES_SPLIT}: names no sequence, expected at least one of the "
+            f"database, as {COLUMNS}; extract the scene again"
         )
     if len(files) > len(used):
         logger.warning(
             "%s: %d frames are in no sequence and left out", folder, len(files) - len(used)
         )
-    first = min(sequences)
-    database = [frame for n in sorted(sequences) if n != first for frame in sequences[n]]
-    return Scene(folder.name, database, sequences[first])
+    return _scene_of(folder, sequences)
+
+
+def _scene_of(folder: Path, sequences: dict[int, list[Frame]]) -> Scene:
+    """Return the scene of one or more sequences by their numbers."""
+    first, *others = (sequences[number] for number in sorted(sequences))
+    if others:
+        return Scene(folder.name, [frame for frames in others for frame in frames], first)
+    logger.info(
+        "%s: a single sequence in %s, so this scene has no queries", folder, TWELVE_SCENES_SPLIT
+    )
+    return Scene(folder.name, first, [])
 
 
 def _read_line(line: str, where: str) -> tuple[int, range]:
