@@ -8,12 +8,13 @@ import threading
 from pathlib import Path
 
 import pytest
-import yaml
 from configurations import validated
 from planted_scenes import write_walk
+from snakemake.common.configfile import load_configfile
 from test_photos_place import write_calibration
 
 from relposegnn.calibration import UNREFINED, Scale, read_calibration
+from relposegnn.configuration_files import check_file
 from relposegnn.error_growth import FEWEST
 from relposegnn.photos import new_place
 from relposegnn.photos.command import main
@@ -24,11 +25,13 @@ from relposegnn.runtime import InputError
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Return the commands that would run; none does. The first fails."""
+    """Return the commands that would run, with their settings; none does. The first fails."""
     commands = []
 
     def pretend(command, _):
-        commands.append(command)
+        file = Path(command[command.index("--configfile") + 1])
+        check_file(file)
+        commands.append((command, load_configfile(file), file))
         return int(len(commands) == 1)
 
     monkeypatch.setattr(new_place, "_run_to_its_end", pretend)
@@ -151,25 +154,38 @@ def test_the_pipeline_is_asked_for_the_place_alone(tmp_path, model, asked, monke
     monkeypatch.chdir(tmp_path)
     asked.append(None)  # no failure
     place = prepare_place(Path("Attic-2"), Path("general.pt"), 3)
-    command = asked[1]
+    command, settings, file = asked[1]
+    assert not file.exists()
     assert command[:3] == [sys.executable, "-m", "snakemake"]
     assert place == PROJECT / command[3]
     assert command[3] == "results/maps/runs/general/places/Attic-2.json"
     assert command[command.index("--cores") + 1] == "3"
-    pairs = (each.partition("=") for each in command[command.index("--config") + 1 :])
-    config = validated({key: yaml.safe_load(value) for key, _, value in pairs})
+    config = validated(settings)
     assert config["scenes"] == ["Attic-2"]
     assert config["general"]["models"] == [str(model)]
     assert Path(config["scenes_dir"]).resolve() == tmp_path
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["house #2", "café", 'say "hi"', "it's", "back\\slash", "a: b", "- [x", "$HOME %s"],
+)
+def test_a_folder_of_any_name_is_the_one_that_is_read(tmp_path, asked, name):
+    write_walk(tmp_path / name / "attic", FEWEST, 0)
+    model = tmp_path / name / "general.pt"
+    model.touch()
+    asked.append(None)
+    prepare_place(tmp_path / name / "attic", model, 1)
+    config = validated(asked[1][1])
+    assert Path(config["scenes_dir"]).resolve() == tmp_path / name
+    assert config["general"]["models"] == [str(model)]
 
 
 def test_what_the_images_do_not_tell_is_given(tmp_path, model, asked):
     write_walk(tmp_path / "attic", FEWEST, 0)
     asked.append(None)
     prepare_place(tmp_path / "attic", model, 1, "leave_out", 0.8)
-    command = asked[1]
-    pairs = (each.partition("=") for each in command[command.index("--config") + 1 :])
-    config = validated({key: yaml.safe_load(value) for key, _, value in pairs})
+    config = validated(asked[1][1])
     assert config["frames"]["lost_poses"] == "leave_out"
     assert config["frames"]["focal_lengths"]["attic"]["train"] == 0.8
 

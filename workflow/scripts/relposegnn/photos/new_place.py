@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import yaml
 
@@ -57,10 +58,14 @@ def prepare_place(
     place = Path("results", DATASET, "runs", GENERAL, "places", f"{images.name}.json")
     if not (PROJECT / place).is_file():
         _refuse_few_images(images, lost_poses)
-    command = [sys.executable, "-m", "snakemake", str(place), "--cores", str(workers)]
-    command += ["--quiet", "all", "--config", *_settings(images, model, lost_poses, focal_length)]
-    # Snakemake's own messages are about jobs and files; a failed step says what is wrong itself.
-    if _run_to_its_end(command, os.environ | {"PYTHONUNBUFFERED": "1"}):
+    with TemporaryDirectory(prefix="relposegnn-place-") as folder:
+        settings = Path(folder, "settings.json")  # a file, because --config takes values for YAML
+        settings.write_text(json.dumps(_settings(images, model, lost_poses, focal_length)))
+        command = [sys.executable, "-m", "snakemake", str(place), "--cores", str(workers)]
+        command += ["--quiet", "all", "--configfile", str(settings)]
+        # Snakemake's own messages are about jobs and files; a failed step says what is wrong.
+        failed = _run_to_its_end(command, os.environ | {"PYTHONUNBUFFERED": "1"})
+    if failed:
         if any((PROJECT / ".snakemake/locks").glob("*")):
             raise InputError(
                 f"{images}: this place could not be prepared: another run is at work in {PROJECT}, "
@@ -129,9 +134,9 @@ def _refuse_few_images(images: Path, lost_poses: str | None) -> None:
 
 def _settings(
     images: Path, model: Path, lost_poses: str | None, focal_length: float | None
-) -> list[str]:
-    """Return the configuration of a place as command-line arguments of Snakemake."""
-    configuration = {
+) -> dict[str, object]:
+    """Return the configuration of a place."""
+    configuration: dict[str, object] = {
         "dataset": DATASET,
         "scenes": [images.name],
         "scenes_dir": str(images.parent),
@@ -146,7 +151,7 @@ def _settings(
         frames["focal_lengths"] = {images.name: {"train": focal_length, "test": None}}
     if frames:
         configuration["frames"] = frames
-    return [f"{key}={json.dumps(value)}" for key, value in configuration.items()]
+    return configuration
 
 
 def tell_quality(calibration: Calibration) -> str:
