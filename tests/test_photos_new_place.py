@@ -35,6 +35,7 @@ def asked(monkeypatch):
         return int(len(commands) == 1)
 
     monkeypatch.setattr(new_place, "_run_to_its_end", pretend)
+    monkeypatch.setattr(new_place, "_refusal", lambda _: "")
     return commands
 
 
@@ -104,6 +105,17 @@ def test_a_folder_where_another_run_is_at_work_is_told(tmp_path, model, asked, m
     message = f"another run is at work in {project}, or was killed there.*make resume unlocks"
     with pytest.raises(InputError, match=message):
         prepare_place(tmp_path / "attic", model, 1)
+
+
+@pytest.mark.slow
+def test_what_the_workflow_refuses_is_told(tmp_path, model):
+    write_walk(tmp_path / "{house}/attic", FEWEST, 0)
+    message = (
+        r"could not be prepared, because Snakemake refuses it:\nThe configuration cannot be used:\n"
+        r"scenes_dir: got .*\{house\}, expected a path without braces.*\nCorrect it and run"
+    )
+    with pytest.raises(InputError, match=message):
+        prepare_place(tmp_path / "{house}/attic", model, 1)
 
 
 def test_without_the_workflow_no_place_is_made(tmp_path, model, asked, monkeypatch):

@@ -29,6 +29,10 @@ PROJECT = Path(__file__).resolve().parents[4]
 MODEL = PROJECT / "results/general/runs/joint/model.pt"
 DATASET = "maps"
 FEW_IMAGES = 60  # with 25 or 40, stated errors were too small, with 80 they were not
+# What Snakemake says, between the place in its code and the stack.
+REFUSAL = re.compile(
+    r"^\w*(?:Error|Exception)\b[^\n]*:\n(.*?)(?=^  File |\Z)", re.MULTILINE | re.DOTALL
+)
 PATIENCE = 30.0  # seconds that an interrupted Snakemake has to end
 
 
@@ -58,25 +62,8 @@ def prepare_place(
     place = Path("results", DATASET, "runs", GENERAL, "places", f"{images.name}.json")
     if not (PROJECT / place).is_file():
         _refuse_few_images(images, lost_poses)
-    with TemporaryDirectory(prefix="relposegnn-place-") as folder:
-        settings = Path(folder, "settings.json")  # a file, because --config takes values for YAML
-        settings.write_text(json.dumps(_settings(images, model, lost_poses, focal_length)))
-        command = [sys.executable, "-m", "snakemake", str(place), "--cores", str(workers)]
-        command += ["--quiet", "all", "--configfile", str(settings)]
-        # Snakemake's own messages are about jobs and files; a failed step says what is wrong.
-        failed = _run_to_its_end(command, os.environ | {"PYTHONUNBUFFERED": "1"})
-    if failed:
-        if any((PROJECT / ".snakemake/locks").glob("*")):
-            raise InputError(
-                f"{images}: this place could not be prepared: another run is at work in {PROJECT}, "
-                "or was killed there. Wait for its end; if it was killed, make resume unlocks the "
-                "folder. Then run the command again: finished steps are kept"
-            )
-        raise InputError(
-            f"{images}: this place could not be prepared, for the reason above. Correct it and run "
-            "the command again: finished steps are kept. For frames.focal_lengths and "
-            "frames.lost_poses, use --database-focal-length and --lost-poses"
-        )
+    settings = _settings(images, model, lost_poses, focal_length)
+    _make(images, [str(place), "--cores", str(workers)], settings)
     return PROJECT / place
 
 
@@ -99,6 +86,45 @@ def _check_request(images: Path, model: Path) -> None:
             f"{model}: no such file, expected a general network; train one with "
             '"make general-model", or name its file with --model'
         )
+
+
+def _make(images: Path, what: Sequence[str], settings: Mapping[str, object]) -> None:
+    """Let Snakemake make a file of a place; raise InputError if it fails."""
+    with TemporaryDirectory(prefix="relposegnn-place-") as folder:
+        file = Path(folder, "settings.json")  # because --config takes values for YAML
+        file.write_text(json.dumps(settings))
+        # Snakemake's own messages are about jobs and files; a failed step says what is wrong.
+        command = [sys.executable, "-m", "snakemake", *what, "--quiet", "all"]
+        command += ["--configfile", str(file)]
+        if not _run_to_its_end(command, os.environ | {"PYTHONUNBUFFERED": "1"}):
+            return
+        if any((PROJECT / ".snakemake/locks").glob("*")):
+            raise InputError(
+                f"{images}: this place could not be prepared: another run is at work in {PROJECT}, "
+                "or was killed there. Wait for its end; if it was killed, make resume unlocks the "
+                "folder. Then run the command again: finished steps are kept"
+            )
+        reason = _refusal(command) or "for the reason above. "
+    raise InputError(
+        f"{images}: this place could not be prepared, {reason}Correct it and run the command "
+        "again: finished steps are kept. For frames.focal_lengths and frames.lost_poses, use "
+        "--database-focal-length and --lost-poses"
+    )
+
+
+def _refusal(command: Sequence[str]) -> str:
+    """Return why Snakemake began no step, or nothing: then a step has failed, and said why.
+
+    With ``--quiet all``, only a plan says it.
+    """
+    plan = [*command, "--dry-run"]
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    how |= {"encoding": "utf-8", "errors": "backslashreplace"}
+    done = subprocess.run(plan, cwd=PROJECT, check=False, **how)  # noqa: S603
+    if done.returncode == 0:
+        return ""
+    told = REFUSAL.search(done.stdout)
+    return f"because Snakemake refuses it:\n{(told[1] if told else done.stdout).strip()}\n"
 
 
 def _run_to_its_end(command: Sequence[str], environment: Mapping[str, str]) -> int:
