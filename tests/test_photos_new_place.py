@@ -102,7 +102,9 @@ def test_a_folder_where_another_run_is_at_work_is_told(tmp_path, model, asked, m
     (project / "Snakefile").touch()
     (project / ".snakemake/locks/0.input.lock").touch()
     monkeypatch.setattr(new_place, "PROJECT", project)
-    message = f"another run is at work in {project}, or was killed there.*make resume unlocks"
+    message = (
+        f"another run is at work in {project}, or was killed there.*run config -- --unlock unlocks"
+    )
     with pytest.raises(InputError, match=message):
         prepare_place(tmp_path / "attic", model, 1)
 

@@ -101,8 +101,9 @@ def _make(images: Path, what: Sequence[str], settings: Mapping[str, object]) -> 
         if any((PROJECT / ".snakemake/locks").glob("*")):
             raise InputError(
                 f"{images}: this place could not be prepared: another run is at work in {PROJECT}, "
-                "or was killed there. Wait for its end; if it was killed, make resume unlocks the "
-                "folder. Then run the command again: finished steps are kept"
+                "or was killed there. Wait for its end; if it was killed, ./relposegnn run config "
+                "-- --unlock unlocks that folder. Then run the command again: finished steps are "
+                "kept"
             )
         reason = _refusal(command) or "for the reason above. "
     raise InputError(
