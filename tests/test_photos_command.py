@@ -107,16 +107,18 @@ def test_photos_that_cannot_be_read_are_counted_and_end_in_1(asked, capsys):
     assert "localise: bad: 1 of 1 photos cannot be read and have no pose" in printed.err
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_it_in_words(asked, monkeypatch, capsys, number):
     """By way of an exception, so that a map's temporary files go, and a stream's poses are kept."""
-    before = signal.getsignal(signal.SIGINT)
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGHUP)}
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     monkeypatch.setattr(localising, "localise_photos", lambda *_: signal.raise_signal(number))
     try:
         assert main(["mine", "--scene", "study", "--device", "cpu", "--workers", "1"]) == 1
     finally:
-        signal.signal(signal.SIGINT, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
     assert capsys.readouterr().err.endswith("localise: interrupted\n")
 
 

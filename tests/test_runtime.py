@@ -89,6 +89,34 @@ def test_a_terminated_step_removes_its_partial_output(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
 
 
+ENDING = """
+import signal, sys, time
+from relposegnn.runtime import end_as_by_interrupt
+signal.signal(signal.SIGHUP, getattr(signal, sys.argv[1]))
+end_as_by_interrupt()
+try:
+    signal.raise_signal(signal.SIGHUP)
+    time.sleep(0)
+except KeyboardInterrupt:
+    print("interrupted", end="")
+else:
+    print("went on", end="")
+"""
+
+
+@pytest.mark.parametrize(("before", "told"), [("SIG_DFL", "interrupted"), ("SIG_IGN", "went on")])
+def test_a_closed_terminal_interrupts_a_command_unless_it_is_ignored(before, told):
+    library = Path(runtime.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING, before],
+        env={**os.environ, "PYTHONPATH": str(library)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == told
+
+
 def test_seeds_differ_by_purpose_and_repeat():
     draw = runtime.numpy_generator(0, "graphs", "chess", "train").random(3)
     assert (draw == runtime.numpy_generator(0, "graphs", "chess", "train").random(3)).all()

@@ -1,4 +1,5 @@
 import asyncio
+import os
 import re
 import signal
 import socket
@@ -44,16 +45,27 @@ sys.exit(command.main(sys.argv[1:]))
 """
 
 
-def started():
-    """Start the command with a planted place, which needs no torch; return process and address."""
+def heed_signals():
+    """Undo that signals are ignored: by a shell, of tests in the background, or by nohup."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def started(terminal=(None, subprocess.PIPE)):
+    """Start the command with a planted place, which needs no torch; return process and address.
+
+    Its output comes through a pipe, or a ``terminal``: both ends of ``os.openpty``.
+    """
     paths = str(REPOSITORY / "workflow/scripts")
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE, "--scene", "study", "--port", "0"],
-        env={"PYTHONPATH": paths, "PATH": ""}, stdout=subprocess.PIPE, text=True,
+        env={"PYTHONPATH": paths, "PATH": ""}, stdout=terminal[1], text=True,
         stderr=subprocess.STDOUT,
-        # Tests that a shell runs in the background have it ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=heed_signals,
     )  # fmt: skip
+    if process.stdout is None:
+        os.close(terminal[1])
+        process.stdout = os.fdopen(terminal[0], encoding="utf-8")
     lines = []
     for line in process.stdout:
         lines.append(line)
@@ -63,7 +75,7 @@ def started():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_service_when_its_photos_are_answered(signal_number):
     process, found = started()
     assert found[1] == "127.0.0.1"
@@ -90,6 +102,18 @@ def test_a_signal_ends_the_service_when_its_photos_are_answered(signal_number):
     assert rest.endswith("ended\n")
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", int(found[2])))
+
+
+@pytest.mark.slow
+def test_a_photo_is_answered_even_if_the_terminal_is_closed():
+    process, found = started(os.openpty())
+    asked = send_by_hand(f"http://127.0.0.1:{found[2]}", bytes(2))
+    assert process.stdout.readline() == "in work\n"
+    process.stdout.close()
+    process.send_signal(signal.SIGHUP)
+    assert asked.recv(1000).startswith(b"HTTP/1.1 200 ")
+    asked.close()
+    process.wait(timeout=60)
 
 
 @pytest.mark.slow

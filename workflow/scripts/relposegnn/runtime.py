@@ -93,6 +93,18 @@ def log_to_terminal(level: int = logging.INFO, *form: str) -> None:
     logging.getLogger("faiss").setLevel(logging.WARNING)  # it logs each variant it tries
 
 
+def end_as_by_interrupt() -> None:
+    """Let SIGTERM raise KeyboardInterrupt, as Ctrl-C does, and let SIGHUP do as SIGTERM.
+
+    SIGHUP comes when the terminal is closed or its connection lost. Where it is ignored, as with
+    ``nohup``, it stays so.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    hang_up = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hang_up and signal.getsignal(hang_up) != signal.SIG_IGN:
+        signal.signal(hang_up, lambda *_: signal.raise_signal(signal.SIGTERM))
+
+
 class LogFile(logging.FileHandler):
     """A log file that a full disk silently cuts short: the terminal shows everything."""
 

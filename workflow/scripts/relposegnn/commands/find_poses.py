@@ -2,14 +2,13 @@
 
 import argparse
 import shlex
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..layouts.colmap import IMAGES, find_model
 from ..photos.chosen_place import add_workers, some_path
-from ..runtime import InputError, log_to_terminal, plain
+from ..runtime import InputError, end_as_by_interrupt, log_to_terminal, plain
 
 PER_SECOND = 2.0  # stills of a video
 USUAL = (0.4, 2.5)  # focal lengths relative to the longer side: 103 to 23 degrees
@@ -18,7 +17,7 @@ USUAL = (0.4, 2.5)  # focal lengths relative to the longer side: 103 to 23 degre
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return 0, or 1 with a message if the user's input is wrong."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    end_as_by_interrupt()
     log_to_terminal()
     try:
         _find_poses(options)

@@ -3,14 +3,13 @@
 import argparse
 import logging
 import math
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import closing, suppress
 
 from ..calibration import read_calibration
 from ..folders import refuse_no_folder
-from ..runtime import InputError, log_to_terminal, plain, select_device
+from ..runtime import InputError, end_as_by_interrupt, log_to_terminal, plain, select_device
 from ..threads import leave_cores_to_others
 from .chosen_place import chosen_place, listed
 from .files import find_photos
@@ -28,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 1 with a message if the user's input is wrong."""
     leave_cores_to_others()  # before torch is loaded
     options = read_options(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    end_as_by_interrupt()
     log_to_terminal()
     try:
         stream = options.camera is not None or options.watch is not None or _a_video(options)

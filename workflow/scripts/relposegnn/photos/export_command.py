@@ -1,11 +1,10 @@
 """The command ``export-map``: write a place of a results folder as one file that works anywhere."""
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 
-from ..runtime import InputError, log_to_terminal
+from ..runtime import InputError, end_as_by_interrupt, log_to_terminal
 from ..threads import leave_cores_to_others
 from .chosen_place import add_workers, find_place, some_path
 from .place import FILES, Place, read_place
@@ -14,7 +13,7 @@ from .place import FILES, Place, read_place
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return 0, or 1 with a message if the user's input is wrong."""
     leave_cores_to_others()  # before torch is loaded
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    end_as_by_interrupt()
     options = _parser().parse_args(arguments)
     log_to_terminal()
     try:

@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import signal
 import sys
 from tempfile import TemporaryDirectory
 
@@ -15,7 +14,7 @@ from ..photos.chosen_place import (
     whole_number,
 )
 from ..photos.new_place import tell_quality
-from ..runtime import InputError, log_to_terminal, select_device
+from ..runtime import InputError, end_as_by_interrupt, log_to_terminal, select_device
 from ..threads import leave_cores_to_others
 from .addresses import bind
 
@@ -26,7 +25,7 @@ MOST_BYTES, MOST_WAITING = 1 << 32, 100_000
 def main(arguments: list[str] | None = None) -> int:
     """Run the command until it is interrupted; return 0, or 1 if the user's input is wrong."""
     leave_cores_to_others()  # before torch is loaded
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    end_as_by_interrupt()
     parser = _parser()
     options = parser.parse_args(arguments)
     check_place_options(parser, options)

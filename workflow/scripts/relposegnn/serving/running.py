@@ -1,7 +1,8 @@
-"""Run the service: print its address; at SIGTERM or Ctrl-C, finish the work and end."""
+"""Run the service: print its address; at a signal or Ctrl-C, finish the work and end."""
 
 import asyncio
 import socket
+from contextlib import suppress
 
 import uvicorn
 
@@ -25,10 +26,11 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish accepted work, unless Ctrl-C is pressed again, and end."""
-        print(
-            "no new photos are accepted; finishing those received (Ctrl-C again drops them)",
-            flush=True,
-        )
+        with suppress(OSError):  # its terminal was closed
+            print(
+                "no new photos are accepted; finishing those received (Ctrl-C again drops them)",
+                flush=True,
+            )
         # From Python 3.12 on, uvicorn waits for open connections even after a second Ctrl-C.
         finishing = asyncio.create_task(super().shutdown(sockets))
         while not (finishing.done() or self.force_exit):
@@ -40,7 +42,7 @@ class _Server(uvicorn.Server):
 def serve(place: Answering, bounds: Bounds, listening: socket.socket) -> None:
     """Serve a place until SIGTERM or Ctrl-C, then finish the work and raise KeyboardInterrupt.
 
-    The caller must have set SIGTERM's handler to that of Ctrl-C, ``signal.default_int_handler``.
+    The caller must have called ``runtime.end_as_by_interrupt``.
     The KeyboardInterrupt has an argument if a second Ctrl-C ended the service with work left, a
     thread of which may still run.
 
