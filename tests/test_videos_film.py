@@ -211,7 +211,7 @@ def test_predictions_of_other_queries_are_refused(scene, tmp_path):
 
 def test_images_that_are_gone_are_told(scene, tmp_path):
     files = [*sources(scene[0])[:3], tmp_path, (tmp_path / "x.mp4", tmp_path / "x.gif")]
-    with pytest.raises(InputError, match=r"0\.png: no such file, .* extract the scene again"):
+    with pytest.raises(InputError, match=r"0\.png: no such file, .*extract it again"):
         render_video(*files, "joint", SETTINGS)
     assert not list(tmp_path.glob("*.mp4"))
 
