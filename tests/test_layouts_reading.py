@@ -19,7 +19,7 @@ from planted_scenes import (
 )
 
 from relposegnn.frames import Frames
-from relposegnn.layouts.files import LAYOUTS, QUERY_LISTS
+from relposegnn.layouts.files import FRAME_LISTS, LAYOUTS, QUERY_LISTS, frame_lists
 from relposegnn.layouts.reading import LEAVE_OUT, READERS, read_scene
 from relposegnn.packing import Packing, pack_frames
 from relposegnn.runtime import InputError
@@ -57,7 +57,29 @@ def test_every_layout_packs(tmp_path, layout):
 
 
 def test_every_layout_is_in_every_list():
-    assert READERS.keys() == LAYOUTS.keys() == QUERY_LISTS.keys()
+    assert READERS.keys() == LAYOUTS.keys() == QUERY_LISTS.keys() == FRAME_LISTS.keys()
+
+
+LISTS = {
+    "Cambridge Landmarks": {"dataset_train.txt", "dataset_test.txt"},
+    "csv": {"train.csv", "test.csv"},
+    "txt": {"train.txt", "test.txt"},
+    "COLMAP": {"sparse/0/cameras.bin", "sparse/0/images.bin", "test.txt"},
+    "COLMAP text": {"sparse/0/cameras.txt", "sparse/0/images.txt", "test.txt"},
+    "COLMAP in sparse": {"sparse/cameras.bin", "sparse/images.bin", "test.txt"},
+    "COLMAP in the folder": {"cameras.txt", "images.txt", "test.txt"},
+    "7-Scenes": {"TrainSplit.txt", "TestSplit.txt", "seq-01", "seq-02", "seq-03"},
+    "12-Scenes": {"split.txt", "data"},
+    "NeRF's transforms": {"transforms.json"},
+    "TUM RGB-D": {"groundtruth.txt", "rgb.txt", "test.txt"},
+}
+
+
+@pytest.mark.parametrize("layout", WRITERS)
+def test_what_changes_its_date_when_frames_come(tmp_path, layout):
+    folder = WRITERS[layout](tmp_path / "garage")
+    (folder / "notes.txt").touch()
+    assert {str(path.relative_to(folder)) for path in frame_lists(folder)} == LISTS[layout]
 
 
 def test_relative_folder(tmp_path, monkeypatch):

@@ -1,25 +1,24 @@
 """Places without training: what is asked of a user, and what the pipeline is asked for."""
 
+import logging
 import os
 import re
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from configurations import validated
 from planted_scenes import write_walk
 from snakemake.common.configfile import load_configfile
-from test_photos_place import write_calibration
 
-from relposegnn.calibration import UNREFINED, Scale, read_calibration
 from relposegnn.configuration_files import check_file
 from relposegnn.error_growth import FEWEST
 from relposegnn.photos import new_place
 from relposegnn.photos.command import main
-from relposegnn.photos.new_place import PROJECT, prepare_place, tell_quality
-from relposegnn.predictions import ALL_EDGES, FIRST_EDGE, SOLVED
+from relposegnn.photos.new_place import PROJECT, prepare_place
 from relposegnn.runtime import InputError
 
 
@@ -94,19 +93,45 @@ def test_a_step_that_fails_says_that_finished_ones_are_kept(tmp_path, model, ask
     assert len(asked) == 1
 
 
-def test_a_folder_where_another_run_is_at_work_is_told(tmp_path, model, asked, monkeypatch):
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Return the folder of a project without results, in which places are made."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "config").symlink_to(PROJECT / "config")
+    (folder / "Snakefile").touch()
+    monkeypatch.setattr(new_place, "PROJECT", folder)
+    return folder
+
+
+def test_a_folder_where_another_run_is_at_work_is_told(tmp_path, model, asked, project):
     write_walk(tmp_path / "attic", FEWEST, 0)
-    project = tmp_path / "project"
     (project / ".snakemake/locks").mkdir(parents=True)
-    (project / "config").symlink_to(PROJECT / "config")
-    (project / "Snakefile").touch()
     (project / ".snakemake/locks/0.input.lock").touch()
-    monkeypatch.setattr(new_place, "PROJECT", project)
     message = (
         f"another run is at work in {project}, or was killed there.*run config -- --unlock unlocks"
     )
     with pytest.raises(InputError, match=message):
         prepare_place(tmp_path / "attic", model, 1)
+
+
+def test_a_place_is_made_again_if_a_list_of_its_images_is_newer(
+    tmp_path, model, asked, project, caplog
+):
+    images = write_walk(tmp_path / "attic", FEWEST, 0)
+    frames, packed = project / "results/maps/frames/attic.h5", 1e9
+    frames.parent.mkdir(parents=True)
+    frames.touch()
+    os.utime(frames, (packed, packed))
+    asked.append(None)
+    caplog.set_level(logging.INFO)
+    for date, again in ((packed - 1, False), (packed + 1, True), (time.time() + 3600, False)):
+        caplog.clear()
+        os.utime(images / "train.csv", (date, date))
+        prepare_place(images, model, 1)
+        forced = " ".join(asked[-1][0]).partition(" --forcerun ")[2]
+        assert forced.startswith("pack_frames --") == again
+        assert ("train.csv: is newer than the place made of it" in caplog.text) == again
 
 
 @pytest.mark.slow
@@ -258,29 +283,3 @@ def test_a_place_is_a_scene_or_a_map(capsys, options):
     error = capsys.readouterr().err
     assert "--scene" in error
     assert "--map" in error
-
-
-def test_how_well_photos_can_be_localised_is_told_in_figures(tmp_path):
-    scales = {
-        FIRST_EDGE: Scale([0.1, 0, 0, 0], [2, 0, 0, 0], (2, 2), (0.3, 4.0), 180, (3, 90), 1.0),
-        ALL_EDGES: Scale([0.1, 0, 0, 0], [2, 0, 0, 0], (2, 2), (0.1234, 2.0), 180, (3, 90), 1.0),
-        SOLVED: Scale([1.5, 0], [1.2, 0], (2, 2), (0.0126, 0.345), 157, (3, 90), 0.5),
-        UNREFINED: Scale([1.5], [1.2], (2, 2), (0.4, 7.0), 23, (3, 90)),
-    }
-    file = write_calibration(tmp_path / "c.json", **scales)
-    assert tell_quality(read_calibration(file)).splitlines() == [
-        "Accuracy for images of this place, each localised without those taken around it:",
-        "  refined by matches: median error 0.013 m, 0.34 degrees (157 images)",
-        "  not refined, too few matches: median error 0.400 m, 7.00 degrees (23 images)",
-        "  by the network alone: median error 0.123 m, 2.00 degrees (180 images)",
-    ]
-    del scales[SOLVED]  # without a camera
-    assert tell_quality(scales).splitlines()[1:] == [
-        "  by the network alone: median error 0.123 m, 2.00 degrees (180 images)"
-    ]
-    assert "unknown, because it has too few images" in tell_quality({})
-    scales[ALL_EDGES] = scales[ALL_EDGES]._replace(frames=59)
-    assert tell_quality(scales).splitlines()[2:] == [
-        "  Measured on fewer than 60 images, errors by the network alone are often larger than "
-        "stated; add images to the place"
-    ]

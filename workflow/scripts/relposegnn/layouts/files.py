@@ -43,12 +43,34 @@ QUERY_LISTS = {
 # The layouts of published data sets, whose lists of queries may be empty in a place of one's own
 # (the others refuse that): lines of the header, and of those after it, how many name no query.
 PUBLISHED = {"7-Scenes": (0, 0), "Cambridge Landmarks": (CAMBRIDGE_HEADER, 0), "12-Scenes": (0, 1)}
+# Patterns of what else lists frames, by layout: files, and folders that are searched for frames.
+FRAME_LISTS = {
+    "7-Scenes": ["[Ss][Ee][Qq]*", "[Ss][Ee][Qq]*/rgb", "[Ss][Ee][Qq]*/poses"],
+    "Cambridge Landmarks": [],
+    "a COLMAP model": ["sparse/0/images.*", "sparse/images.*", "images.*"],
+    "12-Scenes": ["data"],
+    "NeRF's transforms": [],
+    "TUM RGB-D": [TUM_IMAGES],
+    "plain tables of poses": [],
+}
 QUERIES_IN_TRANSFORMS = re.compile(rb'"test_filenames"\s*:\s*\[\s*"')
 
 
 def layouts_of(folder: Path) -> list[str]:
     """Return the layouts that have one of their files in a folder."""
     return [name for name, marks in LAYOUTS.items() if any((folder / m).is_file() for m in marks)]
+
+
+def frame_lists(folder: Path) -> list[Path]:
+    """Return the files and folders of a scene whose dates change when frames come or go.
+
+    Frames that are overwritten in place change none of these dates.
+    """
+    lists = (LAYOUTS, QUERY_LISTS, FRAME_LISTS)
+    patterns = {
+        each for name in layouts_of(folder) for by_layout in lists for each in by_layout[name]
+    }
+    return sorted({path for pattern in patterns for path in folder.glob(pattern)})
 
 
 def lists_queries(folder: Path) -> bool:

@@ -5,11 +5,13 @@ and the errors of localising each image without those taken around it.
 """
 
 import json
+import logging
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,9 +23,12 @@ from ..calibration import UNREFINED, Calibration
 from ..error_growth import FEWEST
 from ..experiments import GENERAL, SCENE_NAME
 from ..folders import refuse_no_folder
+from ..layouts.files import frame_lists
 from ..layouts.reading import REFUSE, read_scene
 from ..predictions import ALL_EDGES, SOLVED
 from ..runtime import InputError
+
+logger = logging.getLogger(__name__)
 
 PROJECT = Path(__file__).resolve().parents[4]
 MODEL = PROJECT / "results/general/runs/joint/model.pt"
@@ -60,10 +65,14 @@ def prepare_place(
     images, model = images.resolve(), (model or MODEL).resolve()
     _check_request(images, model)
     place = Path("results", DATASET, "runs", GENERAL, "places", f"{images.name}.json")
-    if not (PROJECT / place).is_file():
+    newer = _newer_list(images)
+    if newer or not (PROJECT / place).is_file():
         _refuse_few_images(images, lost_poses)
-    settings = _settings(images, model, lost_poses, focal_length)
-    _make(images, [str(place), "--cores", str(workers)], settings)
+    what = [str(place), "--cores", str(workers)]
+    if newer:
+        logger.info("%s: is newer than the place made of it, which is made again", newer)
+        what += ["--forcerun", "pack_frames"]
+    _make(images, what, _settings(images, model, lost_poses, focal_length))
     return PROJECT / place
 
 
@@ -86,6 +95,20 @@ def _check_request(images: Path, model: Path) -> None:
             f"{model}: no such file, expected a general network; train one with "
             '"make general-model", or name its file with --model'
         )
+
+
+def _newer_list(images: Path) -> Path | None:
+    """Return a list of the images that is newer than the frames packed from it, if there is one.
+
+    Snakemake itself looks at the date of the folder alone. Dates to come do not count: such a place
+    would be made anew in each call.
+    """
+    frames = PROJECT / f"results/{DATASET}/frames/{images.name}.h5"
+    if not frames.is_file():
+        return None
+    packed, now = frames.stat().st_mtime, time.time()
+    lists = frame_lists(images)
+    return next((path for path in lists if packed < path.stat().st_mtime <= now), None)
 
 
 def _make(images: Path, what: Sequence[str], settings: Mapping[str, object]) -> None:
