@@ -2,8 +2,8 @@
 
 Lines of ``split.txt`` read ``sequence0 [frames=357]  [start=0 ; end=356]``. As published, the first
 sequence holds the queries, and all others are the database; a single one is the database, without
-queries. The camera's matrix is in ``info.txt``,
-if there is one: ``m_calibrationColorIntrinsic = 1158.3 0 649 0 0 1153.5 483.5 ...``.
+queries. The camera's matrix is in ``info.txt``, if there is one:
+``m_calibrationColorIntrinsic = 1158.3 0 649 0 0 1153.5 483.5 ...``.
 """
 
 import logging
