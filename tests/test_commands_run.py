@@ -119,28 +119,30 @@ def test_a_step_that_fails_ends_the_run_with_its_cause_in_the_last_line(place):
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_jobs_and_leaves_no_lock(place):
-    results = place.folder / "results/cellar"
-    write_walk(place.folder / "places/cellar", database=30, queries=0)
-    place.command_output("new-place", str(place.folder / "places/cellar"))
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_ctrl_c_or_a_closed_terminal_ends_jobs_and_leaves_no_lock(place, number):
+    name = f"cellar-{number}"
+    results = place.folder / "results" / name
+    write_walk(place.folder / "places" / name, database=30, queries=0)
+    place.command_output("new-place", str(place.folder / "places" / name))
     (results / "logs/pack_frames").mkdir(parents=True)
-    command = [sys.executable, "relposegnn", "run", "cellar", "frames", "--", "--cores", "1"]
-    with try_lock(results / "logs/pack_frames/.cellar.log.lock"):  # the step waits for its end
+    command = [sys.executable, "relposegnn", "run", name, "frames", "--", "--cores", "1"]
+    with try_lock(results / f"logs/pack_frames/.{name}.log.lock"):  # the step waits for its end
         run = subprocess.Popen(
             command, cwd=place.folder, stderr=subprocess.PIPE, text=True, start_new_session=True,
             # Tests that a shell runs in the background have it ignored.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )  # fmt: skip
-        while run.poll() is None and not (results / "logs/pack_frames/cellar.log").exists():
+        while run.poll() is None and not (results / f"logs/pack_frames/{name}.log").exists():
             time.sleep(0.1)
-        os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+        os.killpg(run.pid, number)  # as a terminal does
         told = run.communicate(timeout=300)[1]
     assert run.returncode == 1
     assert "0 of 2 jobs are done" in told
     assert "the same command resumes" in told
-    assert "failed" not in told
+    assert ("failed" in told) == (number == signal.SIGHUP)  # of which steps die
     assert not [*(place.folder / ".snakemake/locks").glob("*")]
-    assert not (results / "frames/cellar.h5").exists()
+    assert not (results / f"frames/{name}.h5").exists()
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from ..configuration_files import check_file
 from ..experiments import EXPERIMENTS
-from ..runtime import InputError
+from ..runtime import InputError, end_as_by_interrupt
 
 PROJECT = Path(__file__).resolve().parents[4]
 
@@ -33,6 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     except InputError as error:
         print(f"relposegnn run: {error}", file=sys.stderr)
         return 1
+    end_as_by_interrupt()  # until Snakemake runs steps: then it waits at SIGTERM for their end
     os.chdir(PROJECT)
     sys.argv = ["snakemake", "--logger", "relposegnn", "--configfile"]
     sys.argv += map(str, configurations)
