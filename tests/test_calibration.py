@@ -127,6 +127,7 @@ def test_poses_that_stay_as_regressed_have_the_error_of_regressed_ones(tmp_path)
     np.testing.assert_array_equal(alone, regressed)
     arrays["refined_least_m"] = np.full(len(stays), 30.0)
     assert (stated_errors(arrays, REFINED, calibration).metres[:, ~stays] == 30).all()
+    assert np.isnan(stated_errors(arrays, REFINED, {})).all()
 
 
 def farther(arrays, factor):

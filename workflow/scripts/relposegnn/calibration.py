@@ -52,7 +52,7 @@ DECADES = float(np.log(np.log1p(-LEVELS[1]) / np.log1p(-LEVELS[0])))
 SUMS = 15  # sums of indicators at which errors are corrected, see ``Scale.corrections``
 USUAL_RATIO = 2.0  # of the two, as in a normal distribution
 UNREFINED = "not refined"  # poses of all edges that could not be refined
-FACTORS = {FIRST_EDGE: 4, ALL_EDGES: 4, REFINED: 2, SOLVED: 2, UNREFINED: 1}  # number
+FACTORS = {FIRST_EDGE: 4, ALL_EDGES: 4, REFINED: 2, SOLVED: 2, UNREFINED: 1}  # indicators of each
 LEAST_USUAL = 1e-6  # of misfits and distances
 TINY = 1e-12  # least error, factor or motion to divide by, or to take the logarithm of
 LEAST_EXTENT = 1e-6  # metres, for a place whose images are all taken from one point
@@ -211,7 +211,7 @@ def stated_errors(
     if estimator in MATCHED:
         regressed = np.fmax(*(_stated(arrays, own, calibration) for own in (ALL_EDGES, UNREFINED)))
         if estimator not in calibration:
-            stated = np.fmax(regressed, [[arrays[name]] for name in MATCHED[estimator].least])
+            stated = np.maximum(regressed, [[arrays[name]] for name in MATCHED[estimator].least])
         stated = np.where(arrays[MATCHED[estimator].points] == 0, regressed, stated)
     return StatedErrors(*stated)
 

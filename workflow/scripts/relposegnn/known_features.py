@@ -13,7 +13,7 @@ from torch import Tensor, nn
 # degraded, see docs/experiments.md.
 RIDGE = 0.01
 TINY = 1e-12  # replaces a mean variance of 0
-ROUNDING = 1e-14  # of a mean of squares, at least
+ROUNDING = 1e-14  # what rounding leaves of differences of squares, relative to these
 
 
 class KnownFeatures(nn.Module):
