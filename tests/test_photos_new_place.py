@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from configurations import validated
+from conftest import write_tiny_scene
 from planted_scenes import write_walk
 from snakemake.common.configfile import load_configfile
 
@@ -115,23 +116,28 @@ def test_a_folder_where_another_run_is_at_work_is_told(tmp_path, model, asked, p
         prepare_place(tmp_path / "attic", model, 1)
 
 
-def test_a_place_is_made_again_if_a_list_of_its_images_is_newer(
-    tmp_path, model, asked, project, caplog
+@pytest.mark.parametrize("changed", ["train.csv", "seq-train/frame-000003"])
+def test_a_place_is_made_again_if_an_image_or_a_list_of_them_is_newer(
+    changed, tmp_path, model, asked, project, caplog
 ):
     images = write_walk(tmp_path / "attic", FEWEST, 0)
     frames, packed = project / "results/maps/frames/attic.h5", 1e9
     frames.parent.mkdir(parents=True)
-    frames.touch()
+    write_tiny_scene(tmp_path, "attic").frames.rename(frames)
     os.utime(frames, (packed, packed))
+    (images / "seq-train").mkdir()
+    (images / "seq-train/frame-000003").touch()
+    for path in ("train.csv", "seq-train/frame-000003"):
+        os.utime(images / path, (packed - 1, packed - 1))
     asked.append(None)
     caplog.set_level(logging.INFO)
     for date, again in ((packed - 1, False), (packed + 1, True), (time.time() + 3600, False)):
         caplog.clear()
-        os.utime(images / "train.csv", (date, date))
+        os.utime(images / changed, (date, date))
         prepare_place(images, model, 1)
         forced = " ".join(asked[-1][0]).partition(" --forcerun ")[2]
         assert forced.startswith("pack_frames --") == again
-        assert ("train.csv: is newer than the place made of it" in caplog.text) == again
+        assert (f"{changed}: is newer than the place made of it" in caplog.text) == again
 
 
 @pytest.mark.slow

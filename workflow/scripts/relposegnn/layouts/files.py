@@ -62,10 +62,7 @@ def layouts_of(folder: Path) -> list[str]:
 
 
 def frame_lists(folder: Path) -> list[Path]:
-    """Return the files and folders of a scene whose dates change when frames come or go.
-
-    Frames that are overwritten in place change none of these dates.
-    """
+    """Return the files and folders of a scene whose dates change when frames come or go."""
     lists = (LAYOUTS, QUERY_LISTS, FRAME_LISTS)
     patterns = {
         each for name in layouts_of(folder) for by_layout in lists for each in by_layout[name]

@@ -23,10 +23,12 @@ from ..calibration import UNREFINED, Calibration
 from ..error_growth import FEWEST
 from ..experiments import GENERAL, SCENE_NAME
 from ..folders import refuse_no_folder
+from ..frames import Frames
 from ..layouts.files import frame_lists
 from ..layouts.reading import REFUSE, read_scene
 from ..predictions import ALL_EDGES, SOLVED
 from ..runtime import InputError
+from ..storage import SPLITS
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +67,7 @@ def prepare_place(
     images, model = images.resolve(), (model or MODEL).resolve()
     _check_request(images, model)
     place = Path("results", DATASET, "runs", GENERAL, "places", f"{images.name}.json")
-    newer = _newer_list(images)
+    newer = _newer_input(images)
     if newer or not (PROJECT / place).is_file():
         _refuse_few_images(images, lost_poses)
     what = [str(place), "--cores", str(workers)]
@@ -97,18 +99,23 @@ def _check_request(images: Path, model: Path) -> None:
         )
 
 
-def _newer_list(images: Path) -> Path | None:
-    """Return a list of the images that is newer than the frames packed from it, if there is one.
+def _newer_input(images: Path) -> Path | None:
+    """Return an image, or a list of images, that is newer than the frames packed from it, if any.
 
     Snakemake itself looks at the date of the folder alone. Dates to come do not count: such a place
     would be made anew in each call.
     """
-    frames = PROJECT / f"results/{DATASET}/frames/{images.name}.h5"
-    if not frames.is_file():
+    packed = PROJECT / f"results/{DATASET}/frames/{images.name}.h5"
+    if not packed.is_file():
         return None
-    packed, now = frames.stat().st_mtime, time.time()
-    lists = frame_lists(images)
-    return next((path for path in lists if packed < path.stat().st_mtime <= now), None)
+    with Frames(packed) as frames:
+        sources = [images / source for split in SPLITS for source in frames.sources(split)]
+    made, now = packed.stat().st_mtime, time.time()
+    for path in (*frame_lists(images), *sources):
+        with suppress(OSError):  # one that is gone is told where it is read
+            if made < path.stat().st_mtime <= now:
+                return path
+    return None
 
 
 def _make(images: Path, what: Sequence[str], settings: Mapping[str, object]) -> None:
