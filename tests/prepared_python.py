@@ -134,6 +134,7 @@ def _prepare() -> None:
     for finalizer in [*weakref.finalize._registry]:  # torch's, which would unload it at exit
         finalizer.atexit = False
     gc.freeze()
+    gc.set_threshold(50_000)  # allocations: at 700, collections are 4 % of the time
     _collapse()
 
 
