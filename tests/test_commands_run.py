@@ -118,6 +118,12 @@ def test_a_step_that_fails_ends_the_run_with_its_cause_in_the_last_line(place):
     missing.parents[1].touch()
 
 
+def _heed_signals() -> None:
+    """Heed what is ignored by tests that a shell runs in the background, or under ``nohup``."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_ctrl_c_or_a_closed_terminal_ends_jobs_and_leaves_no_lock(place, number):
@@ -130,8 +136,7 @@ def test_ctrl_c_or_a_closed_terminal_ends_jobs_and_leaves_no_lock(place, number)
     with try_lock(results / f"logs/pack_frames/.{name}.log.lock"):  # the step waits for its end
         run = subprocess.Popen(
             command, cwd=place.folder, stderr=subprocess.PIPE, text=True, start_new_session=True,
-            # Tests that a shell runs in the background have it ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            preexec_fn=_heed_signals,
         )  # fmt: skip
         while run.poll() is None and not (results / f"logs/pack_frames/{name}.log").exists():
             time.sleep(0.1)
