@@ -12,7 +12,6 @@ Two errors are stated: sigma, meant to hold in 68 % of the cases, and one meant 
 For other shares, errors are assumed to follow the Weibull distribution with these two quantiles.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +26,7 @@ from .json_files import (
     read_object,
     unreadable,
     whole_number,
+    write_object,
 )
 from .metrics import pose_errors
 from .owners import OfScene, Owner, check_owner, told_of
@@ -44,7 +44,6 @@ from .predictions import (
     SOLVED,
     pose_arrays,
 )
-from .runtime import atomic_path
 
 LEVELS = (0.68, 0.95)  # shares of errors that the two stated ones are meant to hold for
 # Shape of the Weibull distribution, times the logarithm of the ratio of the two errors.
@@ -136,9 +135,7 @@ def write_calibration(
     """
     scales = {name: scale._asdict() for name, scale in calibration.items()}
     told = told_of(owner) | {"held_out": [int(row) for row in held_out], "scales": scales}
-    with atomic_path(calibration_file) as unfinished:
-        text = json.dumps(told, indent=2) + "\n"
-        unfinished.write_text(text, encoding="utf-8")
+    write_object(calibration_file, told, indent=2)
 
 
 def read_calibration(calibration_file: str | Path, owner: OfScene | None = None) -> Calibration:

@@ -1,13 +1,11 @@
 """A scene's camera file, a small JSON file: the focal length of frames whose own is unknown."""
 
-import json
 import math
 import sys
 from pathlib import Path
 
-from .json_files import READING_ERRORS, check_keys, number, read_object, unreadable
+from .json_files import READING_ERRORS, check_keys, number, read_object, unreadable, write_object
 from .owners import OfScene, check_owner, told_of
-from .runtime import atomic_path
 
 SAME_LENS = 0.02  # share by which focal lengths of one camera may differ
 
@@ -15,9 +13,7 @@ SAME_LENS = 0.02  # share by which focal lengths of one camera may differ
 def write_camera(camera_file: str | Path, focal_length: float, origin: str, owner: OfScene) -> None:
     """Write a focal length, in longer sides of the image or NaN if unknown, and its ``origin``."""
     known = focal_length if math.isfinite(focal_length) else None
-    contents = told_of(owner) | {"focal_length": known, "origin": origin}
-    with atomic_path(camera_file) as unfinished:
-        unfinished.write_text(json.dumps(contents) + "\n", encoding="utf-8")
+    write_object(camera_file, told_of(owner) | {"focal_length": known, "origin": origin})
 
 
 def read_camera(camera_file: str | Path, owner: OfScene) -> float:

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from .runtime import InputError
+from .runtime import InputError, atomic_path
 
 # Exceptions of reading such a file and of looking into its contents.
 READING_ERRORS = (
@@ -24,6 +24,12 @@ def read_object(path: str | Path) -> dict[str, Any]:
     if not isinstance(contents, dict):
         raise ValueError(f"it holds a {type(contents).__name__}, expected an object")
     return contents
+
+
+def write_object(path: str | Path, contents: dict[str, Any], **style: Any) -> None:
+    """Write an object to a JSON file; ``style`` is of ``json.dumps``."""
+    with atomic_path(path) as unfinished:
+        unfinished.write_text(json.dumps(contents, **style) + "\n", encoding="utf-8")
 
 
 def unreadable(path: str | Path, kind: str, error: Exception, remedy: str) -> InputError:

@@ -15,7 +15,8 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from .runtime import atomic_path, logging_to, plain
+from .json_files import write_object
+from .runtime import logging_to, plain
 
 MEMORY = Path(".snakemake/digests")  # where Snakemake runs; may be deleted at any time
 # In a package's metadata: parsing it in full, for each job, would take long.
@@ -66,8 +67,7 @@ def record_file(log: str | Path) -> Path:
 
 def write_json(path: str | Path, contents: dict[str, Any]) -> None:
     """Write a JSON file whose bytes depend only on its contents."""
-    with atomic_path(path) as partial:
-        partial.write_text(json.dumps(contents, indent=1, sort_keys=True) + "\n", "utf-8")
+    write_object(path, contents, indent=1, sort_keys=True)
 
 
 def digests(paths: Iterable[str]) -> dict[str, str]:

@@ -3,7 +3,6 @@
 The file names the other files relative to itself.
 """
 
-import json
 import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,9 +16,9 @@ from ..json_files import (
     read_object,
     unreadable,
     whole_number,
+    write_object,
 )
 from ..neighbour_choice import SamplingSettings
-from ..runtime import atomic_path
 from .unchanged import Unchanged
 
 FILES = (
@@ -73,8 +72,7 @@ def write_place(place_file: str | Path, place: Place) -> None:
     contents["localization"] = place.localization._asdict()
     named = [name for name in FILES if contents[name] is not None]
     contents |= {name: os.path.relpath(contents[name], folder) for name in named}
-    with atomic_path(place_file) as partial:
-        partial.write_text(json.dumps(contents, indent=2) + "\n", encoding="utf-8")
+    write_object(place_file, contents, indent=2)
 
 
 def read_place(place_file: str | Path) -> Place:
