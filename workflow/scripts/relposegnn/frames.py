@@ -123,14 +123,10 @@ class Frames(StoredFrames):
         """Return the name of one frame."""
         return self._names[split][index].decode()
 
-    def find(self, split: str, names: Iterable[str]) -> list[int | None]:
-        """Return the index of the frame with each name; None where there is none."""
-        row_of = {name: row for row, name in enumerate(self.names(split))}
-        return [row_of.get(str(name)) for name in names]
-
     def find_all(self, split: str, names: Iterable[str], predictions_file: str | Path) -> list[int]:
         """Return the index of each query of predictions; InputError if one is not among these."""
-        rows = self.find(split, names)
+        row_of = {name: row for row, name in enumerate(self.names(split))}
+        rows = [row_of.get(str(name)) for name in names]
         if not rows or None in rows:
             raise InputError(
                 f"{predictions_file}: has no queries, or others than the {self.count(split)} "
