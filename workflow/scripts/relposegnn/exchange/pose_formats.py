@@ -37,11 +37,6 @@ class PoseList(NamedTuple):
     quaternion: np.ndarray
     remark: str
 
-    def cam_from_world(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return quaternions (N, 4), (w, x, y, z), and translations (N, 3), world-to-camera."""
-        pose = inverse_pose(pose_from_quaternion(self.translation, self.quaternion))
-        return quaternion_from_matrix(pose[:, :3, :3]), pose[:, :3, 3]
-
 
 class Pinhole(NamedTuple):
     """A camera without distortion, in pixels: size, focal lengths, and principal point.
@@ -165,7 +160,9 @@ def write_pairs(path: str | Path, pairs: Iterable[tuple[str, str]]) -> None:
 
 def _world_to_camera(poses: PoseList) -> list[str]:
     """Return ``qw qx qy qz tx ty tz`` of each image."""
-    return [in_full(row) for row in np.hstack(poses.cam_from_world())]
+    pose = inverse_pose(pose_from_quaternion(poses.translation, poses.quaternion))
+    rows = np.hstack([quaternion_from_matrix(pose[:, :3, :3]), pose[:, :3, 3]])
+    return [in_full(row) for row in rows]
 
 
 def in_full(numbers: Iterable[float]) -> str:
