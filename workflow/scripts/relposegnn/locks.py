@@ -19,6 +19,7 @@ except ImportError:  # Windows
     fcntl = None
 
 WORKFLOW_VARIABLE = "RELPOSEGNN_WORKFLOW"  # process number of Snakemake, set by rules/common.smk
+PAUSE = 1.0  # seconds between two attempts to lock a file, and between two looks for Snakemake
 REMINDER = 600  # seconds between two warnings of a process that waits
 NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # on some network disks
 
@@ -55,11 +56,11 @@ def try_lock(path: str | Path) -> TextIO | None:
 
 
 @contextmanager
-def sole_user(lock_file: str | Path, purpose: str, pause: float = 1.0) -> Iterator[None]:
+def sole_user(lock_file: str | Path, purpose: str) -> Iterator[None]:
     """Be the only process in this block: log which other process is in it, and wait for its end.
 
     The folder of ``lock_file`` has to exist; the file is removed at the end. ``purpose`` names the
-    block in the log; ``pause`` is the time between two attempts in seconds.
+    block in the log.
     """
     lock_file, started, reminded = Path(lock_file), time.monotonic(), 0
     while (lock := try_lock(lock_file)) is None:
@@ -70,7 +71,7 @@ def sole_user(lock_file: str | Path, purpose: str, pause: float = 1.0) -> Iterat
                 "there; if it has ended and this still waits, delete %s",
                 *(purpose, _holder(lock_file), lock_file),
             )
-        time.sleep(pause)
+        time.sleep(PAUSE)
     with lock:
         try:
             yield
@@ -108,12 +109,12 @@ def keep_locks_of_others(persistence: type) -> None:
     persistence.lock, persistence._delete_locks = locked, delete_own
 
 
-def end_with_workflow(pause: float = 1.0) -> None:
+def end_with_workflow() -> None:
     """End this process by SIGTERM when the Snakemake that started it has ended, even if killed.
 
     Otherwise the step would write files that the next Snakemake is about to write. The kernel's
-    PR_SET_PDEATHSIG does not help, because there is a shell between the two. ``pause`` is the time
-    between two checks in seconds. Outside Snakemake nothing is done.
+    PR_SET_PDEATHSIG does not help, because there is a shell between the two. Outside Snakemake
+    nothing is done.
     """
     number = os.environ.get(WORKFLOW_VARIABLE)
     if number is None:
@@ -122,7 +123,7 @@ def end_with_workflow(pause: float = 1.0) -> None:
     def watch() -> None:
         """Wait for the end of Snakemake, then end this process."""
         while _alive(int(number)):
-            time.sleep(pause)
+            time.sleep(PAUSE)
         logger.error("Snakemake (process %s) has ended before this step: the step ends too", number)
         os.kill(os.getpid(), signal.SIGTERM)
 
