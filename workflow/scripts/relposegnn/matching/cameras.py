@@ -55,7 +55,7 @@ class Matches(NamedTuple):
 
 
 def estimate_focal_length(
-    images: Sequence[str | Path], world_from_cam: np.ndarray, seed: int = 0, workers: int = 1
+    images: Sequence[str | Path], world_from_cam: np.ndarray, workers: int = 1
 ) -> float:
     """Return the focal length of the camera that took posed images, in longer sides.
 
@@ -66,7 +66,6 @@ def estimate_focal_length(
     Args:
         images: N paths, of one camera, in a place where little moves.
         world_from_cam: (N, 4, 4) their poses, in any unit of length.
-        seed: of the choice of pairs.
         workers: threads that find key points.
 
     Raises:
@@ -74,7 +73,7 @@ def estimate_focal_length(
         UnknownCameraError: too few pairs of cameras are apart and rotated, or match.
         DisagreeingPairsError: the pairs' focal lengths do not agree.
     """
-    pairs = choose_pairs(world_from_cam, numpy_generator(seed, "pairs of cameras"))
+    pairs = choose_pairs(world_from_cam, numpy_generator(0, "pairs of cameras"))
     matches = _match_pairs(images, world_from_cam, pairs, workers)
     where = f"{Path(images[0]).parent} and others"
     if len(matches) < LEAST_PAIRS:
