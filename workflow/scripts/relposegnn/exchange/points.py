@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ..images import open_image
 from ..matching.key_points import (
+    MATCHING_ERROR,
     KeyPoints,
     find_key_points,
     find_sift,
@@ -23,7 +24,7 @@ from ..matching.key_points import (
     root_sift,
 )
 from ..matching.refinement import TOLERANCE
-from ..matching.scenes import MATCHING_ERROR, choose_apart
+from ..matching.scenes import choose_apart
 from ..matching.triangulation import project, triangulate_agreeing
 from ..poses import inverse_pose
 from ..threads import map_in_threads

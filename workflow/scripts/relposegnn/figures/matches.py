@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from ..frames import Frames
 from ..images import open_image
-from ..matching.key_points import find_key_points, match_key_points
-from ..matching.scenes import KEY_POINTS, MATCHING_ERROR, choose_apart
+from ..matching.key_points import MATCHING_ERROR, find_key_points, match_key_points
+from ..matching.scenes import KEY_POINTS, choose_apart
 from ..metrics import pose_errors
 from ..poses import inverse_pose, pose_from_quaternion
 from ..predictions import (

@@ -16,7 +16,7 @@ from scipy.optimize import minimize_scalar
 
 from ..runtime import InputError, numpy_generator
 from ..threads import map_in_threads
-from .key_points import SIDE, find_key_points, match_key_points
+from .key_points import MATCHING_ERROR, find_key_points, match_key_points
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,6 @@ PAIRS, PARTNERS = 60, 2  # at most: pairs of images, and pairs with the same fir
 DISTANCES, ANGLES = (0.05, 0.4), (5.0, 30.0)
 STRAY = 10.0  # times as far from the middle as nine tenths of the cameras: the pose is wrong
 LEAST_PAIRS, LEAST_MATCHES = 10, 20  # pairs needed, and matches that a pair needs
-MATCHING_ERROR = 1 / SIDE  # of a key point, in longer sides
 SEARCHED = np.geomspace(0.3, 3.0, 24)  # fields of view of 118 to 19 degrees along the longer side
 AGREEMENT = 0.3  # largest interquartile range of single pairs' estimates, as share of the estimate
 

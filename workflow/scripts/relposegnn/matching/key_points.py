@@ -15,6 +15,7 @@ from ..brightness import brightening
 from ..images import open_image
 
 SIDE = 640  # pixels of the longer side; larger images are reduced before key points are found
+MATCHING_ERROR = 1 / SIDE  # scale of the error of a key point, in longer sides of the image
 CONTRAST = 0.02  # least contrast of a key point: half of OpenCV's default, for the walls of rooms
 # OpenCV's places are too far right and down by so many pixels: it enlarges an image about its
 # corner, but halves places about the centre of the corner pixel. With enable_precise_upscale, they

@@ -31,7 +31,7 @@ from ..retrieval.rankings import read_ranking
 from ..runtime import InputError, atomic_path
 from ..scene_files import SceneFiles
 from ..threads import map_in_threads
-from .key_points import SIDE, KeyPoints, find_key_points, match_key_points
+from .key_points import MATCHING_ERROR, KeyPoints, find_key_points, match_key_points
 from .most_probable import Prior
 from .refinement import FREE, Refined, refine_pose, unrefined
 
@@ -41,7 +41,6 @@ KEY_POINTS = 2000  # of an image, at most
 KEPT_IMAGES = 300  # most images whose key points are in memory; 1.1 MB each
 NEIGHBOURS = 7  # database images that points are triangulated from
 SPACING = 0.05  # metres between any two of their cameras, at least
-MATCHING_ERROR = 1 / SIDE  # scale of the reprojection error, in longer sides of the image
 # Deviation of the logarithm of a photo's focal length that is guessed: the database's is taken.
 GUESS_DEVIATION = 0.1
 # What is assumed of a query's intrinsics, as fields of a ``Prior``, by estimator.
