@@ -33,7 +33,11 @@ def estimate_candidates(
         both_directions: see ``LocalizationSettings``.
     """
     kind = images.model.settings.pose
-    relative, source, distance = relate_to_neighbours(images, queries, neighbours, both_directions)
+    features, nodes = images.graphs(queries, neighbours)
+    relative, back, source, distance = relate_graphs(images.model, features, nodes, both_directions)
+    told_back = np.isfinite(back).all(axis=-1)
+    relative[told_back] += from_other_direction(kind, back[told_back])
+    relative[told_back] /= 2
     database = images.frames.poses("train")
     turn = images.scene_from_world
     sources = turn @ database[np.take_along_axis(neighbours, source - 1, axis=1)]
@@ -44,25 +48,6 @@ def estimate_candidates(
     translation = np.where(found, poses[..., :3, 3], np.nan)
     quaternion = np.where(found, quaternion_from_matrix(poses[..., :3, :3]), np.nan)
     return Candidates(translation, quaternion, source, distance, motion)
-
-
-def relate_to_neighbours(
-    images: SceneImages,
-    queries: torch.Tensor | StoredMaps,
-    neighbours: np.ndarray,
-    both_directions: bool,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return relative poses (G, e, 6) on the edges into queries, their sources and distances.
-
-    The arguments are those of ``estimate_candidates``, sources and distances (G, e) those of
-    ``relate_graphs``.
-    """
-    features, nodes = images.graphs(queries, neighbours)
-    relative, back, source, distance = relate_graphs(images.model, features, nodes, both_directions)
-    told_back = np.isfinite(back).all(axis=-1)
-    opposite = from_other_direction(images.model.settings.pose, back[told_back])
-    relative[told_back] = (relative[told_back] + opposite) / 2
-    return relative, source, distance
 
 
 @torch.inference_mode()
