@@ -11,7 +11,6 @@ from ..csv_files import read_csv
 from ..json_files import READING_ERRORS, read_object, unreadable
 
 COLUMNS = {"seconds": "s", "memory_mb": "max_rss"}  # of Snakemake's benchmark files
-REMEDY = "make it again with the target all"
 # Packages that results depend on most; provenance.json lists the others too.
 PACKAGES = ("torch", "torchvision", "torch-geometric", "numpy", "scipy", "opencv-python-headless")
 
@@ -41,25 +40,13 @@ def read_jobs(benchmark_files: Iterable[Path], folder: Path) -> pd.DataFrame:
     return steps.sort_values("seconds", ascending=False).reset_index()
 
 
-def jobs_behind(provenance_file: str | Path) -> set[str]:
-    """Return the names of the jobs behind results: rule and wildcards, as in ``train_model/joint``.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
-    try:
-        jobs = read_object(provenance_file)["jobs"]
-        return {Path(name.rpartition("/logs/")[2]).with_suffix("").as_posix() for name in jobs}
-    except READING_ERRORS as error:
-        raise unreadable(provenance_file, "a list of jobs", error, REMEDY) from error
-
-
 def read_provenance(provenance_file: str | Path) -> dict[str, Any]:
     """Return what the report says about where results come from.
 
     Returns:
-        ``jobs`` (how many); all ``commits``, ``pythons`` and ``packages`` that were used;
-        ``sources`` and ``differing``: names of files; ``settings``: text by rule, of its first job.
+        ``jobs``: their names, rule and wildcards, as in ``train_model/joint``; all ``commits``,
+        ``pythons`` and ``packages`` that were used; ``sources`` and ``differing``: names of files;
+        ``settings``: text by rule, of its first job.
 
     Raises:
         InputError: the file cannot be read.
@@ -67,7 +54,8 @@ def read_provenance(provenance_file: str | Path) -> dict[str, Any]:
     try:
         return _summary(read_object(provenance_file))
     except READING_ERRORS as error:
-        raise unreadable(provenance_file, "a list of jobs", error, REMEDY) from error
+        remedy = "make it again with the target all"
+        raise unreadable(provenance_file, "a list of jobs", error, remedy) from error
 
 
 def _summary(found: dict[str, Any]) -> dict[str, Any]:
@@ -82,7 +70,7 @@ def _summary(found: dict[str, Any]) -> dict[str, Any]:
         if name in PACKAGES
     }
     return {
-        "jobs": len(jobs),
+        "jobs": [Path(n.rpartition("/logs/")[2]).with_suffix("").as_posix() for n in found["jobs"]],
         "commits": sorted({job["commit"] or "unknown" for job in jobs}),
         "pythons": sorted({each["python"] for each in environments}),
         "packages": sorted(packages),

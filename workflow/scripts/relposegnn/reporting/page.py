@@ -18,7 +18,7 @@ from ..tables.formats import HTML_HEAD, UNKNOWN, format_pairs
 from ..tables.summaries import MEDIANS, SPREADS, seeds_text
 from ..version import VERSION
 from .charts import job_charts, training_charts
-from .jobs import jobs_behind, read_jobs, read_provenance
+from .jobs import read_jobs, read_provenance
 from .places import PlaceFiles, read_place
 
 TABLE_COLUMNS = ["scene", "estimator", "seeds", *MEDIANS, *SPREADS, "ratio_translation"]
@@ -56,7 +56,8 @@ def write_report(files: ReportFiles, dataset: str, page_file: str | Path) -> Non
     Raises:
         InputError: a file cannot be read, or files do not belong together.
     """
-    benchmarks, behind = Path(files.benchmarks), jobs_behind(files.provenance)
+    benchmarks, provenance = Path(files.benchmarks), read_provenance(files.provenance)
+    behind = set(provenance["jobs"])
     taken = [
         path
         for path in sorted(benchmarks.rglob("*.tsv"))
@@ -80,7 +81,7 @@ def write_report(files: ReportFiles, dataset: str, page_file: str | Path) -> Non
         "jobs": job_charts(jobs) if len(jobs) else [],
         "job_count": int(jobs["jobs"].sum()),
         "seconds": float(jobs["seconds"].sum()),
-        "provenance": read_provenance(files.provenance),
+        "provenance": provenance,
         "plotly": get_plotlyjs(),
     }
     page = environment.get_template("report.html").render(contents)
