@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..figures.style import ERROR_COLOURS, INK, SCENE_COLOURS
+from ..figures.curves import ERROR_LABELS
+from ..figures.style import ERROR_COLOURS, INK, MANY_DECADES, SCENE_COLOURS
 from ..metrics import ROTATION, TRANSLATION, coverage
 from ..predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE, REFINED
 
@@ -18,7 +19,6 @@ LINES = {  # of error curves; estimates without a network are dashed or dotted
     ALL_EDGES: {"color": SCENE_COLOURS[2]},
     REFINED: {"color": SCENE_COLOURS[0], "width": 3},
 }
-ERROR_TITLES = {TRANSLATION: "translation error [m]", ROTATION: "rotation error [°]"}
 MARKS = ["circle", "square", "diamond", "triangle-up", "cross", "x"]  # each for nine runs
 POINTS = 200  # of a curve, at most
 STATED_M = "sigma_m"
@@ -54,7 +54,7 @@ def log_axis(values: np.ndarray) -> dict[str, Any]:
     """Return a logarithmic axis that covers positive values, with plain numbers as ticks."""
     low, high = np.log10([values.min(), values.max()])
     low, high = float(low) - 0.08, float(high) + 0.08
-    steps = (1, 2, 5) if high - low < 2.2 else (1,)
+    steps = (1, 2, 5) if high - low < MANY_DECADES else (1,)
     decades = range(int(np.floor(low)), int(np.ceil(high)) + 1)
     ticks = [step * 10.0**decade for decade in decades for step in steps]
     texts = [f"{tick:g}" for tick in ticks]
@@ -95,7 +95,7 @@ def _error_chart(scores: pd.DataFrame, column: str) -> dict[str, Any]:
             }
         )
     layout = {
-        "xaxis": {**log_axis(ends), "title": {"text": ERROR_TITLES[column]}},
+        "xaxis": {**log_axis(ends), "title": {"text": ERROR_LABELS[column]}},
         "yaxis": {"title": {"text": "queries [%]"}, "range": [0, 101]},
     }
     return {"data": curves, "layout": layout}
