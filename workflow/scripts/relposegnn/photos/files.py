@@ -5,7 +5,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -97,18 +97,15 @@ def find_photos(folder: str | Path, tell: int = logging.WARNING) -> list[str]:
         )
     below = files_below(folder, lambda level, *told: logger.log(min(level, tell), *told))
     relative = [path.relative_to(folder) for path in below]
-    visible = [path for path in relative if not _hidden(path)]
+    visible = [path for path in relative if not is_hidden(path)]
     photos = sorted(path.as_posix() for path in visible if path.suffix.lower() in SUFFIXES)
-    others = Counter(
-        p.suffix.lower() or "none" for p in visible if p.suffix.lower() not in SUFFIXES
-    )
-    found = ", ".join(f"{count} x {suffix}" for suffix, count in sorted(others.items()))
+    found = count_suffixes(path for path in visible if path.suffix.lower() not in SUFFIXES)
     if not photos:
         raise InputError(
             f"{folder}: holds no photos (files by suffix: {found or 'none'}), expected JPEG, "
             "PNG or HEIC; convert photos of other formats first"
         )
-    if others:
+    if found:
         logger.log(tell, "%s: files that are not JPEG, PNG or HEIC are left out: %s", folder, found)
     return photos
 
@@ -127,8 +124,8 @@ def _matching(base: Path, asked: Path) -> list[str]:
             "expected a pattern like trip/*.jpg or trip/**/*.jpg; correct it"
         )
     found = [path for path in base.glob(str(pattern)) if path.is_file()]
-    if not _hidden(pattern):
-        found = [path for path in found if not _hidden(path.relative_to(base))]
+    if not is_hidden(pattern):
+        found = [path for path in found if not is_hidden(path.relative_to(base))]
     photos = [path for path in found if path.suffix.lower() in SUFFIXES]
     if not photos:
         raise InputError(
@@ -138,9 +135,15 @@ def _matching(base: Path, asked: Path) -> list[str]:
     return sorted(path.relative_to(base).as_posix() for path in photos)
 
 
-def _hidden(path: Path) -> bool:
+def is_hidden(path: Path) -> bool:
     """Return whether a part of a relative path begins with a dot, as of macOS's own files."""
     return any(part.startswith(".") and part != ".." for part in path.parts)
+
+
+def count_suffixes(paths: Iterable[Path]) -> str:
+    """Return the suffixes of files with their counts, for a message; '' without any file."""
+    counts = Counter(path.suffix.lower() or "none" for path in paths)
+    return ", ".join(f"{count} x {suffix}" for suffix, count in sorted(counts.items()))
 
 
 def check_names(folder: str | Path, photos: Sequence[str]) -> None:

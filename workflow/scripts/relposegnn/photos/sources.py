@@ -20,7 +20,7 @@ from ..folders import files_below, refuse_no_folder
 from ..images import UPRIGHT, open_image
 from ..limits import check_picture, refuse_special_file
 from ..runtime import InputError
-from .files import SUFFIXES, check_names, reading_photo
+from .files import SUFFIXES, check_names, is_hidden, reading_photo
 
 logger = logging.getLogger(__name__)
 
@@ -206,9 +206,7 @@ def watched_photos(
                 if _state_of(path) not in (done[name.as_posix()], GONE):
                     tell(logging.WARNING, AGAIN, path)
                 continue
-            if path.suffix.lower() not in SUFFIXES:
-                continue
-            if any(part.startswith(".") for part in name.parts):
+            if path.suffix.lower() not in SUFFIXES or is_hidden(name):
                 continue
             item, known[name.as_posix()] = _arrived(path, name.as_posix(), known, pause)
             if item is not None:

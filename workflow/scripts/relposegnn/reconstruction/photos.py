@@ -3,7 +3,6 @@
 import logging
 import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from ..experiments import SCENE_NAME
 from ..folders import files_below, refuse_no_folder
 from ..images import opened_image
 from ..layouts.colmap import IMAGE_SUFFIXES, IMAGES
-from ..photos.files import check_names, exif_focal_length
+from ..photos.files import check_names, count_suffixes, exif_focal_length, is_hidden
 from ..runtime import InputError
 from ..scenes import recorded_order
 from ..threads import map_in_threads
@@ -47,18 +46,17 @@ def photos_of(images: Path) -> list[Path]:
             a line break.
     """
     refuse_no_folder(images, "the folder of the photos whose poses are to be found")
-    names = [path.relative_to(images) for path in files_below(images)]
-    names = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    below = (path.relative_to(images) for path in files_below(images))
+    names = [name for name in below if not is_hidden(name)]
     photos = [name.as_posix() for name in names if name.suffix.lower() in IMAGE_SUFFIXES]
-    others = Counter(n.suffix.lower() or "none" for n in names if n.as_posix() not in set(photos))
-    found = ", ".join(f"{count} x {suffix}" for suffix, count in sorted(others.items()))
+    found = count_suffixes(name for name in names if name.suffix.lower() not in IMAGE_SUFFIXES)
     if len(photos) < FEWEST:
         raise InputError(
             f"{images}: holds {len(photos)} PNG or JPEG files (others by suffix: "
             f"{found or 'none'}), expected at least {FEWEST} photos of one place, better a few "
             "hundred; convert photos of other formats, such as HEIC"
         )
-    if others:
+    if found:
         logger.warning("%s: files that are not PNG or JPEG are left out: %s", images, found)
     check_names(images, photos)
     if wrong := [ascii(name) for name in photos if CONTROL.search(name)]:
