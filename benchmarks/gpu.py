@@ -128,7 +128,7 @@ class Training:
         self, step: Callable[[object], None], settings: TrainingSettings
     ) -> Iterator[Row]:
         """Yield graphs a second of an epoch from files, and days of the paper's trainings."""
-        loader = shuffled_batches(self.graphs, settings, self.device, 0, 0)
+        loader = shuffled_batches(self.graphs, settings, self.device, 0)
         started = time.perf_counter()
         for batch in loader:
             step(batch)

@@ -75,7 +75,7 @@ def train(folder: Path, quick: bool, repeats: int) -> Iterator[Figure]:
     held = next(iter(batches(graphs, TRAINING.batch_size, device))).to(device)
 
     def ours() -> None:
-        loader = shuffled_batches(graphs, TRAINING, device, 0, 0)
+        loader = shuffled_batches(graphs, TRAINING, device, 0)
         train_epoch(learner, optimizer, loader, TRAINING, 0)
 
     def bare() -> None:

@@ -117,6 +117,7 @@ class Batches(NamedTuple):
 
     batch_size: int = 9
     shuffle_once: bool = False
+    seed: int = 0
     drop_last_batch: bool = False
 
 
@@ -126,7 +127,7 @@ def test_shuffled_batches_leave_the_validation_graphs_in_order(tiny_scene, tmp_p
     train_set, validation_set = read_training_graphs(
         {"tiny": with_validation(tiny_scene, tmp_path)}, RELATIVE
     )
-    loader = shuffled_batches(train_set, Batches(), torch.device("cpu"), seed=0, epoch=0)
+    loader = shuffled_batches(train_set, Batches(), torch.device("cpu"), epoch=0)
     # The relative poses from a query say which query it is, and in which order its neighbours are.
     shuffled = next(iter(loader)).relative.view(9, 4, 4, 6)[:, 0, 1:]
     ordered = torch.stack([relative[0, 1:] for relative in expected[:9]])
@@ -145,7 +146,7 @@ def test_neighbours_are_shuffled_once_or_each_epoch(tiny_scene, once):
     assert len(validation_set) == 0
     orders = []
     for epoch in (3, 4):
-        shuffled_batches(train_set, Batches(shuffle_once=once), torch.device("cpu"), 0, epoch)
+        shuffled_batches(train_set, Batches(shuffle_once=once), torch.device("cpu"), epoch)
         orders.append(torch.stack([graph.relative[0] for graph in train_set]))
     assert torch.equal(*orders) == once
 
@@ -154,7 +155,7 @@ def test_neighbours_are_shuffled_once_or_each_epoch(tiny_scene, once):
 def test_a_last_short_batch_is_dropped_or_kept(tiny_scene, drop):
     train_set, _ = read_training_graphs({"tiny": tiny_scene}, RELATIVE)
     settings = Batches(batch_size=5, drop_last_batch=drop)
-    loader = shuffled_batches(train_set, settings, torch.device("cpu"), 0, 0)
+    loader = shuffled_batches(train_set, settings, torch.device("cpu"), 0)
     sizes = [batch.num_graphs for batch in loader]
     assert sizes == ([5, 5] if drop else [5, 5, 2])
 

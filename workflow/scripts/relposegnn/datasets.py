@@ -182,12 +182,12 @@ def read_training_graphs(
 
 
 def shuffled_batches(
-    graphs: ConcatDataset, settings: TrainingSettings, device: torch.device, seed: int, epoch: int
+    graphs: ConcatDataset, settings: TrainingSettings, device: torch.device, epoch: int
 ) -> DataLoader:
     """Return the batches of one epoch: graphs in random order, neighbours too."""
     for dataset in graphs.datasets:
-        dataset.shuffle_neighbours(seed, 0 if settings.shuffle_once else epoch)
-    order = torch_generator(seed, "order", str(epoch))
+        dataset.shuffle_neighbours(settings.seed, 0 if settings.shuffle_once else epoch)
+    order = torch_generator(settings.seed, "order", str(epoch))
     return batches(graphs, settings.batch_size, device, order, settings.drop_last_batch)
 
 

@@ -137,7 +137,7 @@ def _train_epochs(
         epochs = range(len(history), settings.epochs)
         for epoch in tqdm(epochs, "epochs", disable=None if first else True):
             started = time.monotonic()
-            loader = shuffled_batches(sets[0], settings, device, settings.seed, epoch)
+            loader = shuffled_batches(sets[0], settings, device, epoch)
             row = {"epoch": epoch, "learning_rate": learning_rate_at(settings, epoch)}
             row |= train_epoch(trained, optimizer, loader, settings, epoch)
             row |= validate(learner, batches(sets[1], settings.batch_size, device), epoch)
