@@ -75,10 +75,10 @@ def _picture_of(photo: Path) -> np.ndarray:
         return np.full((*PIXELS[::-1], 3), 255, np.uint8)
 
 
-def choose_shown(confidence: np.ndarray, count: int = SHOWN) -> np.ndarray:
+def choose_shown(confidence: np.ndarray) -> np.ndarray:
     """Return the rows (n) of photos to show, ascending: all, or evenly spread by confidence."""
     order = np.argsort(confidence, kind="stable")
-    spread = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
+    spread = np.linspace(0, len(order) - 1, min(SHOWN, len(order))).round().astype(int)
     return np.sort(order[spread])
 
 
@@ -192,6 +192,6 @@ def _add_legend(
         write(figure, (left + 2.4, line + 0.16 * row), note, size=8, color=SOFT)
 
 
-def _shorten(name: str, length: int = 24) -> str:
+def _shorten(name: str) -> str:
     """Return a name that fits above a picture; of a long one, the start and the end."""
-    return name if len(name) <= length else f"{name[: length // 2 - 1]}…{name[-length // 2 :]}"
+    return name if len(name) <= 24 else f"{name[:11]}…{name[-12:]}"
