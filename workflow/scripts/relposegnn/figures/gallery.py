@@ -19,6 +19,7 @@ from .style import (
     house_style,
     place_axes,
     save_figure,
+    spread_rows,
     write,
 )
 
@@ -68,10 +69,9 @@ def choose_queries(
         InputError: there is no graph, or a file is of other frames.
     """
     graphs = read_graphs(graphs_file, "test", frames)
-    total = len(graphs[0])
-    chosen = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
+    chosen = spread_rows(len(graphs[0]), count)
     queries, neighbours = graphs[0][chosen], graphs[1][chosen]
-    if not total:
+    if not len(chosen):
         raise InputError(
             f"{graphs_file}: holds no test graphs, expected at least one, but this scene has no "
             "queries with a pose; name some, or make the target models, which needs none"

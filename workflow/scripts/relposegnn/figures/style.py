@@ -98,6 +98,11 @@ def error_colours(errors: np.ndarray, percentile: float = 95.0) -> ScalarMappabl
     return ScalarMappable(Normalize(0, limit if limit > 0 else 1.0, clip=True), ERROR_COLOURS)
 
 
+def spread_rows(total: int, count: int) -> np.ndarray:
+    """Return ``count`` evenly spread rows out of ``total``, ascending; all if there are fewer."""
+    return np.linspace(0, total - 1, min(count, total)).round().astype(int)
+
+
 def length_text(metres: float) -> str:
     """Return a length as text in a suitable unit: mm, cm or m."""
     if metres < 0.01:

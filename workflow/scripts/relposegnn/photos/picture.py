@@ -22,6 +22,7 @@ from ..figures.style import (
     house_style,
     place_axes,
     save_figure,
+    spread_rows,
     write,
 )
 from ..frames import Frames
@@ -78,8 +79,7 @@ def _picture_of(photo: Path) -> np.ndarray:
 def choose_shown(confidence: np.ndarray) -> np.ndarray:
     """Return the rows (n) of photos to show, ascending: all, or evenly spread by confidence."""
     order = np.argsort(confidence, kind="stable")
-    spread = np.linspace(0, len(order) - 1, min(SHOWN, len(order))).round().astype(int)
-    return np.sort(order[spread])
+    return np.sort(order[spread_rows(len(order), SHOWN)])
 
 
 def draw_photos(

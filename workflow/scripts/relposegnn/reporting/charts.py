@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ..figures.curves import ERROR_LABELS
-from ..figures.style import ERROR_COLOURS, INK, MANY_DECADES, SCENE_COLOURS
+from ..figures.style import ERROR_COLOURS, INK, MANY_DECADES, SCENE_COLOURS, spread_rows
 from ..metrics import ROTATION, TRANSLATION, coverage
 from ..predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE, REFINED
 
@@ -82,7 +82,7 @@ def _error_chart(scores: pd.DataFrame, column: str) -> dict[str, Any]:
     for name in [name for name in LINES if (scores["estimator"] == name).any()]:
         errors = np.sort(scores.loc[scores["estimator"] == name, column])
         shares = np.arange(1, len(errors) + 1) / len(errors)
-        rows = np.unique(np.linspace(0, len(errors) - 1, POINTS).round().astype(int))
+        rows = spread_rows(len(errors), POINTS)
         rows = rows[np.isfinite(errors[rows])]
         curves.append(
             {

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..figures.style import length_text
+from ..figures.style import length_text, spread_rows
 from ..frames import Frames
 from ..metrics import read_scores
 from ..poses import pose_distances
@@ -92,8 +92,8 @@ def choose_rows(metres: np.ndarray) -> dict[str, np.ndarray]:
     best = order[:BEST]
     worst = order[BEST:][::-1][:BEST]
     rest = np.sort(order[len(best) : len(order) - len(worst)])
-    spread = np.linspace(0, len(rest) - 1, min(SPREAD, len(rest))).round().astype(int)
-    groups = {"Best queries": best, "Worst queries": worst, "Others, spread evenly": rest[spread]}
+    others = rest[spread_rows(len(rest), SPREAD)]
+    groups = {"Best queries": best, "Worst queries": worst, "Others, spread evenly": others}
     return {title: rows for title, rows in groups.items() if len(rows)}
 
 

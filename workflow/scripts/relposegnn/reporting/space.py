@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..figures.maps import SYMBOL, look_from_above, sequences_of, surround, tell_unseen
-from ..figures.style import INK
+from ..figures.style import INK, spread_rows
 from ..videos.queries import Localized
 from .charts import COLOUR_SCALE, Chart, numbers
 
@@ -33,11 +33,11 @@ def space_chart(database: np.ndarray, queries: Localized | None) -> Chart:
 
     def cameras_of(poses: np.ndarray, count: int, name: str, colour: str) -> dict[str, Any]:
         """Return the outlines of some of the cameras (N, 4, 4) as one line of the chart."""
-        chosen = poses[_spread(len(poses), count)]
+        chosen = poses[spread_rows(len(poses), count)]
         corners = size * CORNERS @ chosen[:, :3, :3].swapaxes(1, 2) + chosen[:, None, :3, 3]
         return _line(_parted(view.place(corners[:, WAY])), name, colour, 1.5)
 
-    dots = view.place(database[_spread(len(database), DOTS), :3, 3])
+    dots = view.place(database[spread_rows(len(database), DOTS), :3, 3])
     style = {"color": DATABASE, "size": 1.5}
     data = [
         cameras_of(database, DRAWN["database"], "database", DATABASE),
@@ -71,8 +71,8 @@ def _query_traces(
     """Return traces: the true path (N, 3), the estimates (N, 3), and lines that join them."""
     sequences = sequences_of(queries.names)
     ways = [truth[sequences == own] for own in dict.fromkeys(sequences.tolist())]
-    ways = [_parted(way[None, _spread(len(way), WAY_POINTS)]) for way in ways]
-    rows = _spread(len(placed), DOTS)
+    ways = [_parted(way[None, spread_rows(len(way), WAY_POINTS)]) for way in ways]
+    rows = spread_rows(len(placed), DOTS)
     rows = rows[np.isfinite(placed[rows]).all(axis=1)]
     limit = np.percentile(queries.metres[rows], 95) if len(rows) else 1.0
     bar = {"title": {"text": "error [m]", "side": "top"}, "orientation": "h", "nticks": 5}
@@ -96,11 +96,6 @@ def _query_traces(
         _line(joined, "from truth to estimate", "#d98a7e", 1.5) | {"showlegend": False},
         _points(placed[rows], "estimates", more),
     ]
-
-
-def _spread(total: int, count: int) -> np.ndarray:
-    """Return ``count`` evenly spread rows out of ``total``, or all if there are fewer."""
-    return np.unique(np.linspace(0, max(total - 1, 0), min(count, total)).round().astype(int))
 
 
 def _parted(lines: np.ndarray) -> np.ndarray:
