@@ -103,7 +103,9 @@ def test_failed_poses_stay_failed():
         np.array([[0, 0, 0], [np.nan] * 3]),
         np.array([[1, 0, 0, 0], [np.nan] * 4]),
     )
-    fine, failed = regressed_prior(centres, quaternions, np.array([0, np.nan]), np.zeros(2))
+    spreads = {"spread_m": np.array([0, np.nan]), "spread_deg": np.zeros(2)}
+    arrays = {"robust_t": centres, "robust_q": quaternions} | spreads
+    fine, failed = regressed_prior(arrays)
     assert np.isfinite(fine.pose).all()
     database = MatchedDatabase([], np.zeros((0, 4, 4)), np.zeros(0))
     refined = database.refine(None, 1.0, np.zeros(0, dtype=int), failed)

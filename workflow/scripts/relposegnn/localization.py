@@ -160,12 +160,12 @@ class SceneQueries(NamedTuple):
         return told | {
             NAMES: np.asarray(frames.names(self.split))[query],
             **arrays_of_poses(TRUTH, *_split_vectors(truth)),
-            **_arrays_of_edges(candidates, settings.aggregation, self.known),
+            **arrays_of_edges(candidates, settings.aggregation, self.known),
             **arrays_of_poses(PREFIXES[REFERENCE], *_split_vectors(first)),
         }
 
 
-def _arrays_of_edges(candidates: Candidates, rule: str, known: KDTree) -> dict[str, np.ndarray]:
+def arrays_of_edges(candidates: Candidates, rule: str, known: KDTree) -> dict[str, np.ndarray]:
     """Return the arrays of ``SceneQueries.localize`` of the first edge and of all edges.
 
     ``rule`` is that of ``aggregate``, ``known`` the centres of ``_known_cameras``.

@@ -1,7 +1,7 @@
 """Refine the poses of a scene's queries by matches with its database, without a stored 3D model."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import compress
 from pathlib import Path
@@ -131,17 +131,10 @@ def choose_apart(ranking: np.ndarray, centres: np.ndarray) -> list[int]:
     return chosen
 
 
-def regressed_prior(
-    centres: np.ndarray, quaternions: np.ndarray, spread_m: np.ndarray, spread_deg: np.ndarray
-) -> list[Prior]:
-    """Return regressed poses with their deviations.
-
-    Args:
-        centres: (N, 3).
-        quaternions: (N, 4), camera-to-world; NaN for the zero quaternion.
-        spread_m: (N,) spread of the single edges' estimates, see ``aggregation.pair_spread``.
-        spread_deg: (N,) likewise.
-    """
+def regressed_prior(arrays: Mapping[str, np.ndarray]) -> list[Prior]:
+    """Return the poses of all edges in arrays of predictions, with their deviations."""
+    centres, quaternions = pose_arrays(arrays, PREFIXES[ALL_EDGES])
+    spread_m, spread_deg = (arrays[name] for name in EDGE_SPREADS)
     found = np.isfinite(centres).all(axis=1) & np.isfinite(quaternions).all(axis=1)
     poses = np.full((len(found), 4, 4), np.nan)
     poses[found] = pose_from_quaternion(centres[found], quaternions[found])
@@ -265,5 +258,4 @@ def _read_regressed(
             f"{predictions_file}: lacks {', '.join(lacking)}, expected a file of this version's "
             "prediction step; predict again"
         )
-    spreads = (arrays[name] for name in EDGE_SPREADS)
-    return arrays, regressed_prior(*pose_arrays(arrays, PREFIXES[ALL_EDGES]), *spreads)
+    return arrays, regressed_prior(arrays)

@@ -17,18 +17,26 @@ from PIL import Image
 from scipy.spatial import KDTree
 from tqdm import tqdm
 
-from ..aggregation import aggregate, pair_spread
 from ..calibration import StatedErrors, read_calibration_file, stated_errors
 from ..candidate_poses import estimate_candidates
 from ..checkpoints import load_model
 from ..frames import Frames
-from ..localization import way_to_nearest
+from ..localization import arrays_of_edges
 from ..matching.refinement import Refined, unrefined
 from ..matching.scenes import poses_of, refined_arrays, regressed_prior, tell_refined
 from ..metrics import STATED, stated_columns
 from ..owners import Owner
 from ..poses import quaternion_from_matrix
-from ..predictions import ALL_EDGES, DISTANCES, EDGE_SPREADS, NEAREST, REFINED, SIMILARITY, SOLVED
+from ..predictions import (
+    ALL_EDGES,
+    EDGE_SPREADS,
+    PREFIXES,
+    REFERENCE,
+    REFINED,
+    SIMILARITY,
+    SOLVED,
+    arrays_of_poses,
+)
 from ..runtime import InputError
 from ..scene_images import SceneImages
 from ..stored_maps import StoredMaps
@@ -279,16 +287,12 @@ class Localiser:
         neighbours = neighbours_of_photos(names, known.ranked, self.frames, self.place.sampling)
         how = self.place.localization
         candidates = estimate_candidates(self._images, known.seen, neighbours, how.both_directions)
-        poses = aggregate(candidates, how.aggregation)
-        spread = pair_spread(candidates.translation, candidates.quaternion)
-        told = dict(zip(EDGE_SPREADS, spread, strict=True)) | {SIMILARITY: known.similarity}
-        told[DISTANCES[ALL_EDGES]] = candidates.distance.mean(axis=1)
-        told["robust_t"], told["robust_q"] = poses
-        told[NEAREST[ALL_EDGES]] = way_to_nearest(poses[0], self._known_cameras)
+        told = arrays_of_edges(candidates, how.aggregation, self._known_cameras)
+        told[SIMILARITY] = known.similarity
         reference = self.frames.poses("train")[neighbours[:, 0]]
-        told["reference_t"] = reference[:, :3, 3]
-        told["reference_q"] = quaternion_from_matrix(reference[:, :3, :3])
-        priors = regressed_prior(*poses, *spread)
+        quaternions = quaternion_from_matrix(reference[:, :3, :3])
+        told |= arrays_of_poses(PREFIXES[REFERENCE], reference[:, :3, 3], quaternions)
+        priors = regressed_prior(told)
         if self._refiner is None:
             refined = [unrefined(prior) for prior in priors]
             return refined, told, stated_errors(told, ALL_EDGES, self._calibration)
