@@ -287,14 +287,13 @@ def photo_files(wildcards):
     """Return the results for the new photos."""
     photos = config["photos"]
     scene = photos["scene"] or (SCENES[0] if len(SCENES) == 1 else None)
-    runs = ALL_RUNS
     if scene not in SCENES:
         raise WorkflowError(
             f"photos.scene: got {scene or 'null'}, expected one of {', '.join(SCENES)}"
         )
-    if photos["run"] not in runs:
+    if photos["run"] not in ALL_RUNS:
         raise WorkflowError(
-            f"photos.run: got {photos['run']}, expected one of {', '.join(runs)}"
+            f"photos.run: got {photos['run']}, expected one of {', '.join(ALL_RUNS)}"
         )
     folder = f"results/{DATASET}/photos/{photos['run']}/{scene}"
     return [f"{folder}/{name}" for name in PHOTO_OUTPUTS]
