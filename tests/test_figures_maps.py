@@ -58,9 +58,11 @@ def trajectories(poses: np.ndarray):
 
 def photos(poses: np.ndarray):
     table = pd.DataFrame({"image": ["a.jpg"], "confidence": 0.5, "accepted": True})
+    table["sigma95_m"] = 0.1
     table[["tx", "ty", "tz"]] = poses[:1, :3, 3]
     table[["qw", "qx", "qy", "qz"]] = quaternion_from_matrix(poses[:1, :3, :3])
-    return draw_photos(table, [0], [np.zeros((3, 4, 3), np.uint8)], poses, "a scene").axes[1:]
+    how = poses, "a scene", 0.0, np.eye(3)[None]
+    return draw_photos(table, [0], [np.zeros((3, 4, 3), np.uint8)], *how).axes[1:]
 
 
 def film(poses: np.ndarray):

@@ -88,8 +88,8 @@ def draw_photos(
     pictures: Sequence[np.ndarray],
     database: np.ndarray,
     title: str,
-    minimum_confidence: float = 0.0,
-    covariances: np.ndarray | None = None,
+    minimum_confidence: float,
+    covariances: np.ndarray,
 ) -> Figure:
     """Return a figure of pictures, with names and confidences, beside the map.
 
@@ -100,7 +100,7 @@ def draw_photos(
         database: (M, 4, 4) poses, camera-to-world, metres.
         title: of the figure.
         minimum_confidence: of accepted photos; the colour scale starts there.
-        covariances: (N, 3, 3) of camera centres, up to a factor; None: no ellipses.
+        covariances: (N, 3, 3) of camera centres, up to a factor, for ellipses.
     """
     columns = next(columns for columns in (1, 2, 3) if len(pictures) <= (2, 6, SHOWN)[columns - 1])
     step = np.array([CELL[0] + GAP, CELL[1] + CAPTION])
@@ -124,12 +124,10 @@ def draw_photos(
         panel = Map(place_axes(figure, (left, top, WIDTH, up)), view, low, high)
         panel.axes.set(xlabel=view.labels[0], ylabel=view.labels[1])
         panel.draw_database(database)
-        if covariances is not None:
-            _draw_ellipses(panel, table, rgba, covariances)
+        _draw_ellipses(panel, table, rgba, covariances)
         _draw_cameras(panel, table, rgba, shown)
         write(figure, (MARGIN, 0.28), title, weight="bold", size=10.5)
-        unseen = tell_unseen(estimates, low, high)
-        notes = _notes(view.title, table, covariances is not None, unseen)
+        notes = _notes(view.title, table, tell_unseen(estimates, low, high))
         _add_legend(figure, (left, top + up + 0.74), colours, notes)
     return figure
 
@@ -174,11 +172,11 @@ def _draw_ellipses(
         panel.draw_ellipse(centre[0], scale**2 * covariances[row], rgba[row])
 
 
-def _notes(title: str, table: pd.DataFrame, ellipses: bool, unseen: str) -> list[str]:
+def _notes(title: str, table: pd.DataFrame, unseen: str) -> list[str]:
     """Return two lines on what the map shows, and on photos that it does not show."""
     refused = "" if table["accepted"].all() else ", photos not accepted"
-    errors = "ellipses: errors (95 %)" if ellipses else ""
-    return [f"{title}; grey: database{refused}", "; ".join(filter(None, [errors, unseen]))]
+    errors = "ellipses: errors (95 %)"
+    return [f"{title}; grey: database{refused}", f"{errors}; {unseen}" if unseen else errors]
 
 
 def _add_legend(
