@@ -15,9 +15,9 @@ from relposegnn.camera_files import read_camera, write_camera
 from relposegnn.frames import Frames
 from relposegnn.graphs import LEFT_OUT, read_graphs, write_split
 from relposegnn.left_out import read_reaches, sample_left_out
+from relposegnn.matching.cameras import measure_camera
 from relposegnn.matching.key_points import find_key_points
 from relposegnn.matching.most_probable import Prior
-from relposegnn.matching.scene_cameras import measure_camera
 from relposegnn.matching.scenes import (
     KEY_POINTS,
     LEAST_DEVIATION_DEG,

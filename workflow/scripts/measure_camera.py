@@ -1,6 +1,6 @@
 """Measure the focal length of a scene's camera."""
 
-from relposegnn.matching.scene_cameras import measure_camera
+from relposegnn.matching.cameras import measure_camera
 from relposegnn.records import recorded
 
 if __name__ == "__main__":
