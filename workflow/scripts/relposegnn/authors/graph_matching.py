@@ -175,7 +175,7 @@ class FrameMatcher:
         degrees = rotation_error_deg(quaternion_exp(pose[3:]), self._quaternions[nearest])
         return InputError(
             f"{node}: has the pose of no {self.split} frame in {self.frames.path}; the nearest, "
-            f"{self.frames.names(self.split)[nearest]}, is {metres:.3g} m and {degrees:.3g} deg "
+            f"{self.frames.name(self.split, nearest)}, is {metres:.3g} m and {degrees:.3g} deg "
             "away, expected one at the same place. If the archive is of another scene or split, "
             "delete it, correct authors.graphs.url and run again"
         )

@@ -108,7 +108,7 @@ def draw_gallery(
             shown = [("test", query), *(("train", each) for each in neighbours[row])]
             paths = [folder / frames.source(*each) for each in shown]
             pictures = [np.array(small_image(path, PIXELS)) for path in paths]
-            captions = ["\n".join(frames.names("test")[query].rsplit("/", 1))]
+            captions = ["\n".join(frames.name("test", query).rsplit("/", 1))]
             captions += [
                 f"{'not ranked' if np.isnan(s) else f'similarity {s:.2f}'}\n{m:.2f} m, {d:.0f}°"
                 for s, m, d in zip(similarity[row], metres[row], degrees[row], strict=True)

@@ -108,11 +108,11 @@ def _rows_of_images(
         near = queries.neighbours[row][:NEIGHBOURS]
         distances = pose_distances(queries.database[near], queries.truth[row])
         error = error_text(queries.metres[row], queries.degrees[row])
-        image = folder / frames.sources("test")[queries.query[row]]
+        image = folder / frames.source("test", queries.query[row])
         pictures = [Picture(address(image), [queries.names[row], error])]
         for database, metres, degrees in zip(near, *distances, strict=True):
-            image = folder / frames.sources("train")[database]
-            lines = [frames.names("train")[database], f"{metres:.2f} m, {degrees:.0f}°"]
+            image = folder / frames.source("train", database)
+            lines = [frames.name("train", database), f"{metres:.2f} m, {degrees:.0f}°"]
             pictures.append(Picture(address(image), lines))
         return pictures
 
