@@ -127,10 +127,7 @@ def encode_frames(
     network = load_encoder(encoder).to(used)
     cv2.setNumThreads(1)  # ``workers`` is the number of threads
     with Frames(frames_file) as frames:
-        paths = {
-            split: [Path(scene_folder) / source for source in frames.sources(split)]
-            for split in SPLITS
-        }
+        paths = {split: frames.paths(split, scene_folder) for split in SPLITS}
         size = tuple(size or encoded_size(*image_size(paths["train"][0])))
         settings = {"encoder": encoder, "weights": network.weights}
         settings |= {"width": size[0], "height": size[1]}

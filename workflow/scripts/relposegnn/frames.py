@@ -138,6 +138,10 @@ class Frames(StoredFrames):
         """Return the paths of the original images, relative to the scene's folder."""
         return [source.decode() for source in self._sources[split].tolist()]
 
+    def paths(self, split: str, folder: str | Path) -> list[Path]:
+        """Return the paths of the original images, given the scene's folder."""
+        return [Path(folder) / source for source in self.sources(split)]
+
     def source(self, split: str, index: int) -> str:
         """Return the path of one original image, relative to the scene's folder."""
         return self._sources[split][index].decode()

@@ -77,7 +77,7 @@ def export_poses(
     """
     with Frames(frames_file, camera_file) as frames:
         arrays = read_predictions(predictions_file, (ALL_EDGES,), frames)
-        size = image_size(Path(scene_folder) / frames.sources("train")[0])
+        size = image_size(Path(scene_folder) / frames.source("train", 0))
         rows = frames.find_all("test", arrays.get(NAMES, ()), predictions_file)
         sets = _estimate_and_truth(arrays, frames, rows, size)
         sets["database"] = _database(frames, size)
@@ -86,8 +86,7 @@ def export_poses(
         if neighbours_file is None or np.isnan(frames.focal_lengths("train")).any():
             logger.warning("no rankings, or unknown focal lengths: COLMAP models get no points")
         else:
-            files = frames, Path(scene_folder), neighbours_file
-            clouds = _find_points(*files, rows, sets, workers)
+            clouds = _find_points(frames, scene_folder, neighbours_file, rows, sets, workers)
         with atomic_path(output_folder) as folder:
             for name, posed in sets.items():
                 _write_formats(folder, name, posed, clouds.get(name))
@@ -135,14 +134,14 @@ def _database(frames: Frames, size: tuple[int, int]) -> _Posed:
 
 def _find_points(
     frames: Frames,
-    folder: Path,
+    folder: str | Path,
     neighbours_file: str | Path,
     rows: Sequence[int],
     sets: dict[str, _Posed],
     workers: int,
 ) -> dict[str, Cloud]:
     """Return the points of a scene with their observations in the images of each set."""
-    images = {split: [folder / each for each in frames.sources(split)] for split in SPLITS}
+    images = {split: frames.paths(split, folder) for split in SPLITS}
     ranked = {split: read_ranking(neighbours_file, split, frames).index for split in SPLITS}
     known = frames.poses("train"), frames.focal_lengths("train")
     points = ScenePoints(images["train"], *known, ranked["train"], workers)

@@ -72,7 +72,7 @@ def measure_camera(
     """
     with Frames(frames_file) as frames:
         known = frames.focal_lengths("train")
-        images = [Path(scene_folder) / source for source in frames.sources("train")]
+        images = frames.paths("train", scene_folder)
         if np.isfinite(known).any():
             length, origin = float(np.nanmedian(known)), "given"
             if np.nanmax(known) < (1 + SAME_LENS) * np.nanmin(known):

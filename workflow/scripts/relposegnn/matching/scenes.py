@@ -188,7 +188,7 @@ def refine_predictions(
         arrays, regressed = _read_regressed(predictions_file, frames)
         rows = frames.find_all(split, arrays.get(NAMES, ()), predictions_file)
         ranked, near = _rankings_of(rows, scene, part, frames)
-        images, known = (_image_paths(frames, each, scene_folder) for each in (split, "train"))
+        images, known = (frames.paths(each, scene_folder) for each in (split, "train"))
         focal_lengths = frames.focal_lengths(split)
         database = MatchedDatabase(known, frames.poses("train"), frames.focal_lengths("train"))
     estimators = (REFINED, SOLVED) if part == LEFT_OUT else (REFINED,)
@@ -241,10 +241,6 @@ def refined_arrays(refined: Sequence[Refined], estimator: str = REFINED) -> dict
         names.least[0]: least[:, 0],
         names.least[1]: np.degrees(least[:, 1]),
     }
-
-
-def _image_paths(frames: Frames, split: str, folder: str | Path) -> list[Path]:
-    return [Path(folder) / source for source in frames.sources(split)]
 
 
 def _read_regressed(

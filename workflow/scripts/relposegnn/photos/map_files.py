@@ -58,7 +58,7 @@ def export_map(place: Place, map_file: str | Path, workers: int = 1) -> None:
         else:
             _encode(file.create_group(ENCODED), place, frames)
         if place.images is not None:
-            images = [place.images / source for source in frames.sources("train")]
+            images = frames.paths("train", place.images)
             write_key_points(file.create_group(KEY_POINTS), images, workers)
         file.attrs["checksum"] = checksum(file)
 

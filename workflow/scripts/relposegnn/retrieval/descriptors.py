@@ -209,7 +209,7 @@ def describe_frames(
                 f"{frames.scene!r} as in {frames_file}; give the right one, or fit it again"
             )
         for split in SPLITS:
-            paths = [Path(scene_folder) / source for source in frames.sources(split)]
+            paths = frames.paths(split, scene_folder)
             rows = describer.rows(read_images(paths, settings.size, workers, settings.crop))
             _write_rows(f.create_group(split), rows, len(paths))
 
@@ -219,9 +219,9 @@ def _training_images(
 ) -> list[Path]:
     """Return training images of a scene: all, or a sample of ``most``."""
     with Frames(frames_file) as frames:
-        sources = frames.sources("train")
-    chosen = np.sort(generator.choice(len(sources), min(most, len(sources)), replace=False))
-    return [Path(scene_folder) / sources[index] for index in chosen]
+        paths = frames.paths("train", scene_folder)
+    chosen = np.sort(generator.choice(len(paths), min(most, len(paths)), replace=False))
+    return [paths[index] for index in chosen]
 
 
 def _sample(
