@@ -49,8 +49,7 @@ from .given import Picture, listed_photos
 from .place import Place
 from .refining import PhotoRefiner
 from .retrieval import PhotoRetrieval, neighbours_of_photos
-from .table import NO_PHOTOS, POSE
-from .table import Localised as Localised  # re-exported
+from .table import NO_PHOTOS, POSE, Localised
 from .unchanged import Unchanged
 
 logger = logging.getLogger(__name__)
