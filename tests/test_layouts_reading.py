@@ -1,6 +1,7 @@
 """Every layout of one scene reads the same, and folders of none or of two are refused."""
 
 import logging
+import re
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from planted_scenes import (
     write_tables,
     write_twelve_scenes,
 )
+from project import REPOSITORY
 
 from relposegnn.frames import Frames
 from relposegnn.layouts.files import FRAME_LISTS, LAYOUTS, QUERY_LISTS, frame_lists
@@ -56,8 +58,11 @@ def test_every_layout_packs(tmp_path, layout):
         np.testing.assert_allclose(frames.poses("train")[2], planted_poses()[TRAIN[2]], atol=1e-9)
 
 
-def test_every_layout_is_in_every_list():
+def test_every_layout_is_in_every_list_and_the_page_for_a_new_one_names_them_all():
     assert READERS.keys() == LAYOUTS.keys() == QUERY_LISTS.keys() == FRAME_LISTS.keys()
+    page = (REPOSITORY / "docs/extending.md").read_text()
+    named = set(re.findall(r"`([A-Z_]+)`", page.partition("## A descriptor")[0]))
+    assert {"READERS", "LAYOUTS", "QUERY_LISTS", "FRAME_LISTS", "WRITERS", "LISTS"} <= named
 
 
 LISTS = {
