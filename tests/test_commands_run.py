@@ -84,6 +84,12 @@ def test_additions_to_a_configuration_are_told_after_it(tmp_path):
         find_configurations("small,kitchen", REPOSITORY)
 
 
+def test_only_the_configuration_has_to_be_given(capsys):
+    with pytest.raises(SystemExit):
+        main([])
+    assert capsys.readouterr().err.endswith("the following arguments are required: CONFIG\n")
+
+
 def test_misspelt_targets_and_options_of_snakemakes_are_told(capsys):
     assert main(["config", "modells", "-n"]) == 1
     assert "modells: is no target, did you mean models? expected" in capsys.readouterr().err

@@ -47,12 +47,14 @@ def main(arguments: Sequence[str]) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors say where Snakemake's options belong."""
+    """A parser whose errors say what is missing, and where Snakemake's options belong."""
 
     def error(self, message: str) -> NoReturn:
         """End the program with a message."""
         if "unrecognized arguments" in message:
             message += " (Snakemake's own options go after --)"
+        # Without the configuration, argparse also asks for the targets, which are optional.
+        message = message.replace("CONFIG, TARGET", "CONFIG")
         super().error(message)
 
 
