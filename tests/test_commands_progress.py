@@ -220,3 +220,11 @@ def test_a_lock_that_was_left_is_removed_by_this_commands_own_words(capfd):
     tell(handler, LogEvent.ERROR, msg=f"{text}argument.")
     handler.close()
     assert "the same command with -- --unlock at its end removes the lock" in capfd.readouterr().err
+
+
+def test_a_plan_beside_a_run_is_no_error(capfd):
+    handler = started(dryrun=True)
+    text = "Error: Directory cannot be locked. Another Snakemake instance is running."
+    tell(handler, None, msg=text)
+    handler.close()
+    assert capfd.readouterr().err.startswith("Another run is at work in this folder; what it has")

@@ -32,6 +32,10 @@ UNLOCK_HERE = (
     "If so, the same command with -- --unlock at its end removes the lock. Then run the command "
     "again: it resumes from there."
 )
+BESIDE = (
+    "Error: Directory cannot be locked. Another Snakemake instance is running."  # a dry run may
+)
+BESIDE_HERE = "Another run is at work in this folder; what it has not made yet is in this plan too."
 INTERRUPTED = "Terminating processes on user request"  # Snakemake's message at Ctrl-C
 # What Snakemake says of itself, by its first words, and what the end of a failed job says better.
 UNSAID = (
@@ -110,7 +114,7 @@ class LogHandler(LogHandlerBase):
         if refused := REFUSED.match(text):
             text = refused[1]  # by one of our input functions; the traceback adds nothing
         if text and not text.startswith(UNSAID):
-            self._write(text.replace(UNLOCK, UNLOCK_HERE))
+            self._write(text.replace(UNLOCK, UNLOCK_HERE).replace(BESIDE, BESIDE_HERE))
 
     def _count(self, told: dict[str, Any]) -> None:
         self.steps.planned = dict(told["stats"])
