@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,6 +60,19 @@ def test_the_second_process_waits_and_names_the_first(holder, tmp_path, monkeypa
     assert f"step.log: process {holder.pid} on {os.uname().nodename} is already" in caplog.text
     assert len(caplog.records) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_in_a_folder_that_is_gone_is_not_waited_for(tmp_path, monkeypatch):
+    def remove_once(pause):
+        if not (tmp_path / "place").exists():
+            pytest.fail("waits for ever")
+        shutil.rmtree(tmp_path / "place")
+
+    monkeypatch.setattr(locks.time, "sleep", remove_once)
+    (tmp_path / "place").mkdir()
+    path = tmp_path / "place/lock"
+    with sole_user(path, "one"), pytest.raises(FileNotFoundError), sole_user(path, "other"):
+        pass
 
 
 def test_who_waited_for_a_removed_lock_file_does_not_get_in(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -224,6 +225,15 @@ def test_photos_that_cannot_do_are_refused(tmp_path, photos, message):
     with pytest.raises(InputError, match=message):
         find_poses(tmp_path)
     assert not (tmp_path / "sparse").exists()
+
+
+def test_a_place_that_is_none_is_refused_at_once(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda pause: pytest.fail("waits for a lock"))
+    (tmp_path / "file").touch()
+    for name in ("nosuch", "file"):
+        assert main([str(tmp_path / name)]) == 1
+        told = f"{name}/images: no such folder, expected the folder of the photos"
+        assert told in capsys.readouterr().err
 
 
 def test_the_command_keeps_what_was_found_unless_it_is_forced(tmp_path, capsys, monkeypatch):

@@ -59,11 +59,14 @@ def try_lock(path: str | Path) -> TextIO | None:
 def sole_user(lock_file: str | Path, purpose: str) -> Iterator[None]:
     """Be the only process in this block: log which other process is in it, and wait for its end.
 
-    The folder of ``lock_file`` has to exist; the file is removed at the end. ``purpose`` names the
-    block in the log.
+    The file ``lock_file`` is removed at the end. ``purpose`` names the block in the log.
+
+    Raises:
+        FileNotFoundError: there is no folder for the file, or it was removed meanwhile.
     """
     lock_file, started, reminded = Path(lock_file), time.monotonic(), 0
     while (lock := try_lock(lock_file)) is None:
+        lock_file.parent.stat()  # without its folder the file would be waited for without end
         if time.monotonic() - started >= reminded * REMINDER:
             reminded += 1
             logger.warning(

@@ -16,7 +16,7 @@ from ..locks import sole_user
 from ..runtime import InputError, atomic_path, disk_errors_named
 from .alignment import Alignment, align_poses
 from .pairs import pairs_to_match
-from .photos import photos_of, warn_of_lenses
+from .photos import photos_of, refuse_no_photos, warn_of_lenses
 from .work import SEED, UNFINISHED, Work
 
 pycolmap = load_pycolmap()
@@ -60,10 +60,11 @@ def find_poses(folder: str | Path, workers: int = 1, force: bool = False) -> Rec
         force: replace ``sparse``, after the new poses are found.
 
     Raises:
-        InputError: there are poses already, or too few photos; photos differ in size or cannot be
-            read; COLMAP finds no model; or the disk is full.
+        InputError: there are poses already, or too few photos, or none; photos differ in size or
+            cannot be read; COLMAP finds no model; or the disk is full.
     """
     folder = Path(folder)
+    refuse_no_photos(folder)
     with (
         disk_errors_named(folder),
         sole_user(folder / f"{UNFINISHED}.lock", str(folder)),

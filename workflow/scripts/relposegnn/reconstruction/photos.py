@@ -36,16 +36,23 @@ def check_place(folder: Path) -> None:
         )
 
 
+def refuse_no_photos(folder: Path) -> None:
+    """Check that a place has a folder of photos.
+
+    Raises:
+        InputError: it has none.
+    """
+    refuse_no_folder(folder / IMAGES, "the folder of the photos whose poses are to be found")
+
+
 def photos_of(images: Path) -> list[Path]:
     """Return the photos below a folder, in the order of the numbers in their names.
 
     Hidden files are ignored; the number of files of other kinds is logged.
 
     Raises:
-        InputError: there is no such folder, there are too few photos, or a name is not text or has
-            a line break.
+        InputError: there are too few photos, or a name is not text or has a line break.
     """
-    refuse_no_folder(images, "the folder of the photos whose poses are to be found")
     below = (path.relative_to(images) for path in files_below(images))
     names = [name for name in below if not is_hidden(name)]
     photos = [name.as_posix() for name in names if name.suffix.lower() in IMAGE_SUFFIXES]
