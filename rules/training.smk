@@ -77,7 +77,7 @@ rule take_general_model:
         run=runs_of("general"),
     localrule: True
     conda:
-        "../envs/data.yaml"
+        "../envs/torch.yaml"
     params:
         code=code("take_general_model"),
     script:

@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from project import REPOSITORY, TINY, Project, snakemake_output
+from tiny_checkpoints import TINY as SMALLEST
 from workflow_rules import ALL, BEFORE_GRAPHS, TOLD
 
+from relposegnn.checkpoints import save_model
 from relposegnn.digest import Library
 from relposegnn.metrics import STATED
+from relposegnn.published_network import RelPoseGNN
 from relposegnn.threads import KEPT_MEMORY, WAITING
 
 pytestmark = pytest.mark.slow
@@ -71,10 +74,13 @@ def test_the_general_network_is_tested_without_any_training(tmp_path):
 
 def test_the_file_of_a_general_network_is_taken_and_told_of(tmp_path):
     project = Project(tmp_path)
-    (tmp_path / "mine.pt").write_bytes(b"weights")
     model = "results/synthetic/runs/general/model.pt"
-    project.run("--config", "experiments=[unseen]", "general={models: [mine.pt]}", "--", model)
-    assert (tmp_path / model).read_bytes() == b"weights"
+    settings = ("--config", "experiments=[unseen]", "general={models: [mine.pt]}", "--", model)
+    (tmp_path / "mine.pt").write_bytes(b"weights")
+    assert "mine.pt: cannot be read as a checkpoint" in project.run(*settings, expect=1)
+    save_model(tmp_path / "mine.pt", RelPoseGNN(SMALLEST), epoch=1, scenes=["attic"])
+    project.run(*settings)
+    assert (tmp_path / model).read_bytes() == (tmp_path / "mine.pt").read_bytes()
     log = tmp_path / "results/synthetic/logs/take_general_model/general.json"
     record = json.loads(log.read_text())
     assert list(record["inputs"]) == ["mine.pt"]

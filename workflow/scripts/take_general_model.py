@@ -1,10 +1,8 @@
 """Copy a network that was trained on other places."""
 
-import shutil
-
+from relposegnn.checkpoints import copy_model
 from relposegnn.records import recorded
-from relposegnn.runtime import atomic_path
 
 if __name__ == "__main__":
-    with recorded(snakemake), atomic_path(snakemake.output.model) as unfinished:
-        shutil.copyfile(snakemake.input.model[0], unfinished)
+    with recorded(snakemake):
+        copy_model(snakemake.input.model[0], snakemake.output.model)

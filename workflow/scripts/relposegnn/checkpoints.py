@@ -1,6 +1,7 @@
 """Files of networks: trained models, and states of unfinished trainings."""
 
 import logging
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -78,6 +79,17 @@ def load_model(path: str | Path) -> PoseNetwork:
         ) from error
     load_weights(model, weights, path)
     return model.eval()
+
+
+def copy_model(path: str | Path, copy: str | Path) -> None:
+    """Copy the file of a model, which is read first, so that an error names the original.
+
+    Raises:
+        InputError: as ``load_model``.
+    """
+    load_model(path)
+    with atomic_path(copy) as unfinished:
+        shutil.copyfile(path, unfinished)
 
 
 def _network(
