@@ -116,7 +116,7 @@ rule figures:
         of_queries(figure_files()),
 
 
-# table_joint, table_published, ...: one for each experiment of relposegnn/experiments.py.
+# table_joint, table_published, ...: one for each experiment of relposegnn/pipeline/experiments.py.
 for experiment in EXPERIMENTS:
 
     rule:

@@ -15,8 +15,8 @@ import torch
 import torch_geometric.utils
 import torch_scatter
 
-from relposegnn.edges import complete_edges
-from relposegnn.message_passing import MessagePassingLayer
+from relposegnn.network.edges import complete_edges
+from relposegnn.network.message_passing import MessagePassingLayer
 
 NODES = 8  # of a graph, as published
 # Number of graphs (a training batch as published; a whole scene): (width of messages, repetitions).

@@ -9,7 +9,7 @@ import time
 import inputs  # noqa: F401  puts the library on the path
 import torch
 
-from relposegnn.message_passing import ChannelAttention
+from relposegnn.network.message_passing import ChannelAttention
 
 EDGES, WIDTH, PASSES = 448, 2048, 3  # a batch of 8 graphs as published
 

@@ -23,13 +23,13 @@ import numpy as np
 import pandas as pd
 from triangulated_model import TriangulatedModel
 
-from relposegnn.camera_files import read_camera
-from relposegnn.experiments import GENERAL
-from relposegnn.frames import Frames
-from relposegnn.metrics import KEPT, ROTATION, TRANSLATION, WITHIN, read_scores, summarise
+from relposegnn.data.camera_files import read_camera
+from relposegnn.data.frames import Frames
+from relposegnn.estimates.predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFINED
+from relposegnn.pipeline.experiments import GENERAL
 from relposegnn.poses import pose_distances
-from relposegnn.predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFINED
 from relposegnn.retrieval.rankings import read_ranking
+from relposegnn.scores.metrics import KEPT, ROTATION, TRANSLATION, WITHIN, read_scores, summarise
 
 RECALL = [(0.05, 5.0), (0.10, 5.0)]
 FIGURES = ["median_translation_m", "median_rotation_deg", "recall_5cm_5deg", "recall_10cm_5deg"]

@@ -22,11 +22,11 @@ import inputs  # noqa: F401  # puts the library on the path
 import numpy as np
 import pandas as pd
 
-from relposegnn.images import open_image
+from relposegnn.data.images import open_image
 from relposegnn.layouts.files import SEVEN_SCENES_SPLITS
 from relposegnn.layouts.reading import read_scene
+from relposegnn.layouts.scenes import Frame, Scene
 from relposegnn.runtime import InputError, numpy_generator
-from relposegnn.scenes import Frame, Scene
 
 SIGMA, SHAKE = 6.0, 31  # pixels at 640 x 480
 LIGHT, PHOTONS = 0.06, 400.0  # share of light left; photons of a white pixel in full light

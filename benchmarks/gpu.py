@@ -27,15 +27,15 @@ from measuring import machine
 from stages_network import SIZE, TRAINING
 from torch.optim import Adam
 
-from relposegnn.datasets import batches, read_training_graphs, shuffled_batches
-from relposegnn.edges import complete_edges
-from relposegnn.learner import Learner
-from relposegnn.model_settings import ModelSettings
-from relposegnn.networks import build_network
-from relposegnn.published_network import RelPoseGNN
+from relposegnn.data.scene_files import SceneFiles
+from relposegnn.learning.datasets import batches, read_training_graphs, shuffled_batches
+from relposegnn.learning.learner import Learner
+from relposegnn.learning.training_settings import TrainingSettings
+from relposegnn.network.edges import complete_edges
+from relposegnn.network.model_settings import ModelSettings
+from relposegnn.network.networks import build_network
+from relposegnn.network.published_network import RelPoseGNN
 from relposegnn.runtime import select_device
-from relposegnn.scene_files import SceneFiles
-from relposegnn.training_settings import TrainingSettings
 
 FRAMES = {
     "chess": 4000, "fire": 2000, "heads": 1000, "office": 6000, "pumpkin": 4000,

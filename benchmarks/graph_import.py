@@ -14,11 +14,11 @@ from torch_geometric.data import Data
 
 from relposegnn.authors.graph_archives import ArchivedPoses
 from relposegnn.authors.graph_matching import import_graphs
-from relposegnn.datasets import GraphDataset
+from relposegnn.data.scene_files import SceneFiles
+from relposegnn.learning.datasets import GraphDataset
+from relposegnn.network.relative_poses import WORLD_DIFFERENCE
+from relposegnn.network.scene_images import normalise_images
 from relposegnn.poses import vector_from_pose
-from relposegnn.relative_poses import WORLD_DIFFERENCE
-from relposegnn.scene_files import SceneFiles
-from relposegnn.scene_images import normalise_images
 
 SIZE = (341, 256)
 POSES = ArchivedPoses(WORLD_DIFFERENCE, (0, 0, 0), (1, 1, 1))  # unscaled

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from inputs import write_scene
 
-from relposegnn.datasets import GraphDataset
-from relposegnn.relative_poses import WORLD_DIFFERENCE
-from relposegnn.scene_files import SceneFiles
+from relposegnn.data.scene_files import SceneFiles
+from relposegnn.learning.datasets import GraphDataset
+from relposegnn.network.relative_poses import WORLD_DIFFERENCE
 
 GRAPHS, SIZE = 40, (341, 256)
 

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 from generated_rooms.paths import camera_path
 from generated_rooms.rendering import Camera, render_frame
 from generated_rooms.rooms import build_room
-from relposegnn.storage import create_hdf5
+from relposegnn.files.storage import create_hdf5
 
 VIEWS = 12  # distinct views of the room
 

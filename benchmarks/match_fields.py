@@ -6,7 +6,7 @@ import time
 import inputs  # noqa: F401  puts the library on the path
 import torch
 
-from relposegnn.match_fields import (
+from relposegnn.network.match_fields import (
     TEMPERATURE,
     MatchFieldEdge,
     Views,

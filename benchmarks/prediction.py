@@ -8,15 +8,15 @@ from pathlib import Path
 import torch
 from inputs import write_scene
 
-from relposegnn.aggregation import MEDIAN, LocalizationSettings
-from relposegnn.datasets import GraphDataset
-from relposegnn.localization import localize_queries
-from relposegnn.model_settings import ModelSettings
-from relposegnn.published_network import RelPoseGNN
-from relposegnn.relative_poses import WORLD_DIFFERENCE
+from relposegnn.data.scene_files import SceneFiles
+from relposegnn.estimates.aggregation import MEDIAN, LocalizationSettings
+from relposegnn.estimates.localization import localize_queries
+from relposegnn.learning.datasets import GraphDataset
+from relposegnn.network.model_settings import ModelSettings
+from relposegnn.network.published_network import RelPoseGNN
+from relposegnn.network.relative_poses import WORLD_DIFFERENCE
+from relposegnn.network.scene_images import normalise_images
 from relposegnn.runtime import select_device
-from relposegnn.scene_files import SceneFiles
-from relposegnn.scene_images import normalise_images
 
 SETTINGS = LocalizationSettings(both_directions=False, aggregation=MEDIAN)
 

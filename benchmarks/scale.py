@@ -30,16 +30,16 @@ import pandas as pd
 from inputs import write_images, write_scene
 from measuring import forget_peak_memory, held_memory, machine, peak_memory
 
-from relposegnn.graph_sampling import sample_graphs
-from relposegnn.neighbour_choice import SamplingSettings
-from relposegnn.packing import Packing, pack_frames
+from relposegnn.data.packing import Packing, pack_frames
+from relposegnn.files.storage import create_hdf5
 from relposegnn.retrieval.approximate import ApproximateRanker
 from relposegnn.retrieval.descriptors import DescriptorSettings, describe_frames
 from relposegnn.retrieval.exact import rank
+from relposegnn.retrieval.graph_sampling import sample_graphs
+from relposegnn.retrieval.neighbour_choice import SamplingSettings
 from relposegnn.retrieval.ranking import rank_neighbours
 from relposegnn.retrieval.rankings import create_ranking
 from relposegnn.retrieval.vocabulary import save_vocabulary
-from relposegnn.storage import create_hdf5
 
 CORES = len(os.sched_getaffinity(0))
 WIDTH, IMAGES_OF_PLACE, QUERIES, BLOCK = 256, 100, 1000, 10_000

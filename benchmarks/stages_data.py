@@ -12,19 +12,19 @@ import torch
 from inputs import write_images, write_scene
 from measuring import Figure, by_turns, forget_peak_memory, held_memory, peak_memory, rates
 
-from relposegnn.frames import Frames
-from relposegnn.graph_sampling import sample_graphs
-from relposegnn.images import read_image, read_images
-from relposegnn.neighbour_choice import SamplingSettings
-from relposegnn.packing import Packing, pack_frames
+from relposegnn.data.frames import Frames
+from relposegnn.data.images import read_image, read_images
+from relposegnn.data.packing import Packing, pack_frames
+from relposegnn.files.storage import create_hdf5
 from relposegnn.retrieval.descriptors import DescriptorSettings, describe_frames
+from relposegnn.retrieval.graph_sampling import sample_graphs
+from relposegnn.retrieval.neighbour_choice import SamplingSettings
 from relposegnn.retrieval.netvlad import NetVLAD, encoder_input, run_in_batches
 from relposegnn.retrieval.ranking import rank_neighbours
 from relposegnn.retrieval.rankings import create_ranking
 from relposegnn.retrieval.vlad import local_features, vlad
 from relposegnn.retrieval.vocabulary import save_vocabulary
 from relposegnn.runtime import select_device
-from relposegnn.storage import create_hdf5
 from relposegnn.threads import single_matrix_threads
 
 CORES = len(os.sched_getaffinity(0))

@@ -18,37 +18,37 @@ from measuring import Figure, by_turns, rates
 from prediction import predict_graph_by_graph
 from torch.optim import Adam
 
-from relposegnn.aggregation import MEDIAN, LocalizationSettings
-from relposegnn.calibration import write_calibration
-from relposegnn.camera_files import write_camera
-from relposegnn.checkpoints import save_model
-from relposegnn.datasets import batches, read_training_graphs, shuffled_batches
-from relposegnn.edges import complete_edges
-from relposegnn.feature_maps import FeatureMaps, encode_frames
-from relposegnn.learner import Learner
-from relposegnn.localization import localize_queries
-from relposegnn.model_settings import ModelSettings
-from relposegnn.neighbour_choice import SamplingSettings
-from relposegnn.networks import build_network
-from relposegnn.owners import Owner
-from relposegnn.packing import Packing, pack_frames
+from relposegnn.data.camera_files import write_camera
+from relposegnn.data.packing import Packing, pack_frames
+from relposegnn.data.scene_files import SceneFiles
+from relposegnn.encoding.feature_maps import FeatureMaps, encode_frames
+from relposegnn.estimates.aggregation import MEDIAN, LocalizationSettings
+from relposegnn.estimates.localization import localize_queries
+from relposegnn.files.owners import Owner
+from relposegnn.files.weights import fingerprint
+from relposegnn.learning.datasets import batches, read_training_graphs, shuffled_batches
+from relposegnn.learning.learner import Learner
+from relposegnn.learning.training import train_epoch
+from relposegnn.learning.training_settings import TrainingSettings
+from relposegnn.network.checkpoints import save_model
+from relposegnn.network.edges import complete_edges
+from relposegnn.network.model_settings import ModelSettings
+from relposegnn.network.networks import build_network
+from relposegnn.network.published_network import RelPoseGNN
 from relposegnn.photos.files import read_photo
 from relposegnn.photos.localiser import Localiser
 from relposegnn.photos.map_files import export_map, opened_place
 from relposegnn.photos.place import Place
-from relposegnn.published_network import RelPoseGNN
 from relposegnn.retrieval.descriptors import (
     DescriptorSettings,
     VocabularySettings,
     describe_frames,
     fit_vocabulary,
 )
+from relposegnn.retrieval.neighbour_choice import SamplingSettings
 from relposegnn.runtime import select_device, torch_generator
-from relposegnn.scene_files import SceneFiles
+from relposegnn.scores.calibration import write_calibration
 from relposegnn.threads import leave_cores_to_others, single_matrix_threads
-from relposegnn.training import train_epoch
-from relposegnn.training_settings import TrainingSettings
-from relposegnn.weights import fingerprint
 
 SIZE = (341, 256)
 CORES = len(os.sched_getaffinity(0))

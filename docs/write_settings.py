@@ -15,7 +15,7 @@ import yaml
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT / "workflow/scripts"))
 
-from relposegnn.configuration import allowed_values  # noqa: E402
+from relposegnn.pipeline.configuration import allowed_values  # noqa: E402
 
 KEY = re.compile(r"( *)([a-z0-9_]+):(?: (.*))?")
 CHOICE = re.compile(r" {2,3}(\S+) {2,}(\S.*)")

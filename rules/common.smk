@@ -13,10 +13,10 @@ from textwrap import shorten
 SCRIPTS = PROJECT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from relposegnn.configuration import used_model_settings, validate_configuration
-from relposegnn.configuration_files import check_file
-from relposegnn.digest import Library
-from relposegnn.experiments import (
+from relposegnn.pipeline.configuration import used_model_settings, validate_configuration
+from relposegnn.pipeline.configuration_files import check_file
+from relposegnn.pipeline.digest import Library
+from relposegnn.pipeline.experiments import (
     GENERAL,
     SCENE_NAME,
     PUBLISHED,
@@ -26,7 +26,7 @@ from relposegnn.experiments import (
     published_runs,
     trained_runs,
 )
-from relposegnn.folders import files_below
+from relposegnn.files.folders import files_below
 from relposegnn.layouts.files import lists_queries
 from relposegnn.locks import WORKFLOW_VARIABLE, keep_locks_of_others
 from relposegnn.runtime import InputError, check_writable

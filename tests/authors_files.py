@@ -20,9 +20,11 @@ from graph_archives import OlderGraph, saved, write_tar
 from PIL import Image
 from torch_geometric.data import Data
 
-from relposegnn.edges import complete_edges
-from relposegnn.images import read_image
-from relposegnn.model_settings import ModelSettings
+from relposegnn.data.images import read_image
+from relposegnn.layouts.scenes import Frame
+from relposegnn.network.edges import complete_edges
+from relposegnn.network.model_settings import ModelSettings
+from relposegnn.network.published_network import RelPoseGNN
 from relposegnn.poses import (
     matrix_from_quaternion,
     pose_from_quaternion,
@@ -30,8 +32,6 @@ from relposegnn.poses import (
     quaternion_from_matrix,
     vector_from_pose,
 )
-from relposegnn.published_network import RelPoseGNN
-from relposegnn.scenes import Frame
 
 GRAPH_IMAGE_SIZE = (341, 256)  # width, height
 TRANSLATION_DIRECTION = np.array([2, -1, 2]) / 3

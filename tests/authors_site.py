@@ -22,8 +22,8 @@ from authors_files import (
     write_scene_archive,
 )
 
+from relposegnn.layouts.scenes import Frame
 from relposegnn.layouts.seven_scenes import read_pose
-from relposegnn.scenes import Frame
 
 # Scene -> numbers of the shared recording's sequences that it is made of.
 SEQUENCES = {

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from relposegnn.commands.new_place import MADE
-from relposegnn.configuration import validate_configuration
+from relposegnn.pipeline.configuration import validate_configuration
 from relposegnn.runtime import InputError
 
 PROJECT = Path(__file__).parents[1]

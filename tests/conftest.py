@@ -23,11 +23,11 @@ from undrawn_rooms import undrawn_room
 from generated_rooms.paths import camera_path
 from generated_rooms.rendering import Camera, render_frame
 from generated_rooms.rooms import Room, build_room
+from relposegnn.data.scene_files import SceneFiles
+from relposegnn.estimates.predictions import DISTANCES, NEAREST, SIMILARITY
+from relposegnn.files.storage import create_hdf5
 from relposegnn.matching import key_points
 from relposegnn.poses import quaternion_from_matrix
-from relposegnn.predictions import DISTANCES, NEAREST, SIMILARITY
-from relposegnn.scene_files import SceneFiles
-from relposegnn.storage import create_hdf5
 
 
 def pytest_configure(config: pytest.Config) -> None:

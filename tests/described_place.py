@@ -9,20 +9,20 @@ from conftest import write_tiny_scene
 from PIL import Image
 from test_photos_place import write_calibration
 
-from relposegnn.aggregation import MEDIAN, LocalizationSettings
-from relposegnn.checkpoints import save_model
-from relposegnn.frames import Frames
-from relposegnn.model_settings import ModelSettings
-from relposegnn.neighbour_choice import SamplingSettings
+from relposegnn.data.frames import Frames
+from relposegnn.estimates.aggregation import MEDIAN, LocalizationSettings
+from relposegnn.network.checkpoints import save_model
+from relposegnn.network.model_settings import ModelSettings
+from relposegnn.network.published_network import RelPoseGNN
 from relposegnn.photos.localising import localise_photos
 from relposegnn.photos.place import Place
-from relposegnn.published_network import RelPoseGNN
 from relposegnn.retrieval.descriptors import (
     DescriptorSettings,
     VocabularySettings,
     describe_frames,
     fit_vocabulary,
 )
+from relposegnn.retrieval.neighbour_choice import SamplingSettings
 
 CPU = torch.device("cpu")
 SAMPLING = SamplingSettings(

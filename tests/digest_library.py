@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from relposegnn.digest import Library
+from relposegnn.pipeline.digest import Library
 
 LIBRARY = {
     "relposegnn/__init__.py": "",
     "relposegnn/version.py": "VERSION = '1'\n",
-    "relposegnn/records.py": "def recorded():\n    return 800\n",
+    "relposegnn/pipeline/records.py": "def recorded():\n    return 800\n",
     "relposegnn/colours.py": "RED = 100\nBLUE = 200\n\n\ndef mixed():\n    return RED\n",
     "relposegnn/base.py": (
         "class Base:\n    def inherited(self):\n        return 300\n\n\n"
@@ -42,7 +42,7 @@ LIBRARY = {
         "import relposegnn.deep.inner\n"
         "from . import colours as paint\n"
         "from .base import Base, other as second, plain as first\n"
-        "from .records import recorded\n"
+        "from .pipeline.records import recorded\n"
         "from .version import VERSION\n"
         "if TYPE_CHECKING:\n    from .shapes import Shape\n"
         "LIMIT: int = 1\n"

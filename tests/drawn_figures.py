@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from relposegnn.storage import create_hdf5
+from relposegnn.files.storage import create_hdf5
 
 
 def legend_texts(figure) -> list[str]:

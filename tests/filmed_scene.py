@@ -5,8 +5,8 @@ from conftest import OWNED
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from relposegnn.frames import Frames
-from relposegnn.storage import create_hdf5
+from relposegnn.data.frames import Frames
+from relposegnn.files.storage import create_hdf5
 from relposegnn.videos.film import Film, FilmSettings
 from relposegnn.videos.queries import read_localized
 

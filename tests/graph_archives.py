@@ -11,11 +11,11 @@ import torch
 from torch_geometric.data import Data
 
 from relposegnn.authors.graph_archives import ArchivedPoses
-from relposegnn.edges import complete_edges
-from relposegnn.frames import Frames
+from relposegnn.data.frames import Frames
+from relposegnn.files.storage import create_hdf5
+from relposegnn.network.edges import complete_edges
+from relposegnn.network.relative_poses import WORLD_DIFFERENCE
 from relposegnn.poses import vector_from_pose
-from relposegnn.relative_poses import WORLD_DIFFERENCE
-from relposegnn.storage import create_hdf5
 
 PLAIN = ArchivedPoses(WORLD_DIFFERENCE, [0, 0, 0], [1, 1, 1])
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relposegnn.downloads import CHUNK_BYTES, download
+from relposegnn.files.downloads import CHUNK_BYTES, download
 from relposegnn.runtime import InputError
 
 LOGIN_PAGE = b"\xef\xbb\xbf\r\n <!DOCTYPE html>\n<html><title>Please log in</title></html>"

@@ -3,7 +3,7 @@
 import torch
 from torch.nn.functional import normalize
 
-from relposegnn.match_fields import Cells, MatchFields, cell_positions, match_fields
+from relposegnn.network.match_fields import Cells, MatchFields, cell_positions, match_fields
 
 GRID = (6, 8)
 

@@ -4,16 +4,16 @@ import numpy as np
 from conftest import OWNED
 from scipy.spatial.transform import Rotation
 
-from relposegnn.calibration import (
+from relposegnn.estimates.predictions import MATCHED, PREFIXES, REFINED, SOLVED, TRUTH, pose_arrays
+from relposegnn.poses import quaternion_from_matrix
+from relposegnn.scores.calibration import (
     DECADES,
     USUAL_RATIO,
     read_calibration,
     stated_errors,
 )
-from relposegnn.error_scales import LeftOutPredictions, calibrate_errors
-from relposegnn.metrics import pose_errors
-from relposegnn.poses import quaternion_from_matrix
-from relposegnn.predictions import MATCHED, PREFIXES, REFINED, SOLVED, TRUTH, pose_arrays
+from relposegnn.scores.error_scales import LeftOutPredictions, calibrate_errors
+from relposegnn.scores.metrics import pose_errors
 
 SHAPE = DECADES / np.log(USUAL_RATIO)  # of the Weibull distribution that has the usual ratio
 

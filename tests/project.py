@@ -10,7 +10,7 @@ from pathlib import Path
 
 from prepared_python import prepared_output
 
-from relposegnn.digest import Library
+from relposegnn.pipeline.digest import Library
 
 REPOSITORY = Path(__file__).parents[1]
 PARTS = ("Snakefile", "rules", "config", "envs", "profiles", "workflow", "relposegnn")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from relposegnn.neighbour_choice import SamplingSettings
+from relposegnn.retrieval.neighbour_choice import SamplingSettings
 from relposegnn.retrieval.rankings import Ranking, create_ranking
 
 PAPER = SamplingSettings(neighbours=7, selection="strided", stride=5, drop_probability=0.5, seed=0)

@@ -19,12 +19,12 @@ from test_photos_place import SURE, place_in
 from undrawn_rooms import undrawn_room
 
 from generated_rooms.paths import camera_path
-from relposegnn.metrics import STATED
+from relposegnn.estimates.predictions import ALL_EDGES
 from relposegnn.photos.cameras import CAMERA
 from relposegnn.photos.files import PhotoError
 from relposegnn.photos.table import POSE, Localised
 from relposegnn.poses import quaternion_from_matrix
-from relposegnn.predictions import ALL_EDGES
+from relposegnn.scores.metrics import STATED
 from relposegnn.serving.answers import answer_of, map_of
 from relposegnn.serving.application import Bounds, make_application
 from relposegnn.serving.connections import Connection

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from relposegnn.metrics import ROTATION, STATED, TRANSLATION
-from relposegnn.predictions import ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE
+from relposegnn.estimates.predictions import ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE
+from relposegnn.scores.metrics import ROTATION, STATED, TRANSLATION
 from relposegnn.tables.experiments import tabulate_experiment
 from relposegnn.tables.formats import TableFiles
 from relposegnn.tables.literature import Literature

@@ -7,7 +7,7 @@ from conftest import OWNED
 from table_files import assert_sound_latex, markdown_rows, outputs, read_outputs, row_of
 
 from relposegnn.authors.comparison import FIGURES, compare_predictions
-from relposegnn.csv_files import read_errors
+from relposegnn.files.csv_files import read_errors
 from relposegnn.runtime import InputError
 from relposegnn.tables.predictions import tabulate_predictions
 

@@ -11,8 +11,8 @@ from scipy.spatial.transform import Rotation
 
 from relposegnn.authors.graph_archives import ArchivedGraph
 from relposegnn.authors.graph_matching import FrameMatcher, import_graphs
-from relposegnn.frames import Frames
-from relposegnn.graphs import read_graphs
+from relposegnn.data.frames import Frames
+from relposegnn.retrieval.graphs import read_graphs
 from relposegnn.runtime import InputError
 
 

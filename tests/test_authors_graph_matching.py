@@ -20,12 +20,12 @@ from scipy.spatial.transform import Rotation
 
 from relposegnn.authors.graph_archives import ArchivedGraph, ArchivedPoses, read_archive
 from relposegnn.authors.graph_matching import FrameMatcher, import_graphs
-from relposegnn.frames import Frames
-from relposegnn.graphs import read_graphs
-from relposegnn.images import read_image
+from relposegnn.data.frames import Frames
+from relposegnn.data.images import read_image
 from relposegnn.layouts.seven_scenes import read_pose
+from relposegnn.network.relative_poses import WORLD_TO_CAMERA
 from relposegnn.poses import inverse_pose, vector_from_pose
-from relposegnn.relative_poses import WORLD_TO_CAMERA
+from relposegnn.retrieval.graphs import read_graphs
 from relposegnn.runtime import InputError
 
 CAMBRIDGE = ArchivedPoses(

@@ -12,10 +12,10 @@ from tiny_checkpoints import TINY, tiny_state, with_second_layer, write_checkpoi
 
 from relposegnn.authors.models import import_model
 from relposegnn.authors.second_layer import examine_second_layer
-from relposegnn.checkpoints import load_model
-from relposegnn.edges import complete_edges
-from relposegnn.model_settings import ModelSettings
-from relposegnn.published_network import RelPoseGNN
+from relposegnn.network.checkpoints import load_model
+from relposegnn.network.edges import complete_edges
+from relposegnn.network.model_settings import ModelSettings
+from relposegnn.network.published_network import RelPoseGNN
 
 pytestmark = pytest.mark.slow
 

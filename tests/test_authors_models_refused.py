@@ -10,7 +10,7 @@ import torchvision
 from tiny_checkpoints import TINY, tiny_state, write_checkpoint
 
 from relposegnn.authors.models import import_model
-from relposegnn.checkpoints import load_model
+from relposegnn.network.checkpoints import load_model
 from relposegnn.runtime import InputError
 
 pytestmark = pytest.mark.slow

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from relposegnn.authors.comparison import match_queries, normalise_name
-from relposegnn.predictions import read_predictions
+from relposegnn.estimates.predictions import read_predictions
 from relposegnn.runtime import InputError
 
 

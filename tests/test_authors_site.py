@@ -22,15 +22,15 @@ from authors_site import (
 )
 from loopback import Cut, Request, serving
 
-from relposegnn.archives import extract_scene
+from relposegnn.data.archives import extract_scene
+from relposegnn.estimates.predictions import FIRST_EDGE, read_predictions
+from relposegnn.files.weights import read_checkpoint
 from relposegnn.layouts.reading import read_scene
-from relposegnn.metrics import score_estimator
-from relposegnn.model_settings import ModelSettings
+from relposegnn.network.model_settings import ModelSettings
+from relposegnn.network.published_network import RelPoseGNN
 from relposegnn.poses import vector_from_pose
-from relposegnn.predictions import FIRST_EDGE, read_predictions
-from relposegnn.published_network import RelPoseGNN
 from relposegnn.retrieval.netvlad import load_netvlad
-from relposegnn.weights import read_checkpoint
+from relposegnn.scores.metrics import score_estimator
 
 pytestmark = pytest.mark.slow
 

@@ -16,9 +16,9 @@ from authors_site import AUTHORS_FOLDER, Site, session_site, site_config
 from loopback import Cut, Served, serving
 from project import Project
 
-from relposegnn.downloads import CHUNK_BYTES
-from relposegnn.frames import Frames
-from relposegnn.weights import read_checkpoint
+from relposegnn.data.frames import Frames
+from relposegnn.files.downloads import CHUNK_BYTES
+from relposegnn.files.weights import read_checkpoint
 
 pytestmark = pytest.mark.slow
 

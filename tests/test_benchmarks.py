@@ -11,7 +11,7 @@ from drawn_figures import write_frames
 from prepared_python import prepared_output
 from project import REPOSITORY
 
-from relposegnn.predictions import MOST_SIMILAR
+from relposegnn.estimates.predictions import MOST_SIMILAR
 
 BENCHMARKS = sorted((REPOSITORY / "benchmarks").glob("*.py"))
 PROGRAMS = [path for path in BENCHMARKS if "__main__" in path.read_text()]

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from project import REPOSITORY
 
-from relposegnn.frames import Frames
+from relposegnn.data.frames import Frames
+from relposegnn.data.packing import Packing, pack_frames
+from relposegnn.files.weights import read_checkpoint
 from relposegnn.layouts.reading import LEAVE_OUT, read_scene
-from relposegnn.packing import Packing, pack_frames
 from relposegnn.photos.files import find_photos, read_photo
 from relposegnn.runtime import InputError
-from relposegnn.weights import read_checkpoint
 
 CASES = REPOSITORY.parent / "shared/cases"
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason=f"{CASES} is not there")

@@ -18,22 +18,22 @@ from PIL import Image
 from planted_scenes import WRITERS, write_seven_scenes
 from rankings import write_ranking
 
-from relposegnn.aggregation import LocalizationSettings
-from relposegnn.archives import extract_scene
-from relposegnn.calibration import Scale, read_calibration, write_calibration
-from relposegnn.camera_files import read_camera, write_camera
-from relposegnn.configuration_files import check_file
-from relposegnn.frames import Frames
-from relposegnn.graphs import read_graphs
+from relposegnn.data.archives import extract_scene
+from relposegnn.data.camera_files import read_camera, write_camera
+from relposegnn.data.frames import Frames
+from relposegnn.estimates.aggregation import LocalizationSettings
+from relposegnn.estimates.predictions import ALL_EDGES
+from relposegnn.files.owners import Owner
+from relposegnn.files.storage import create_hdf5, open_hdf5, tell_scene
+from relposegnn.files.weights import read_checkpoint
 from relposegnn.layouts.reading import read_scene
-from relposegnn.neighbour_choice import SamplingSettings
-from relposegnn.owners import Owner
 from relposegnn.photos.files import find_photos, read_photo
 from relposegnn.photos.place import Place, read_place, write_place
-from relposegnn.predictions import ALL_EDGES
+from relposegnn.pipeline.configuration_files import check_file
+from relposegnn.retrieval.graphs import read_graphs
+from relposegnn.retrieval.neighbour_choice import SamplingSettings
 from relposegnn.retrieval.rankings import Ranking, read_ranking
-from relposegnn.storage import create_hdf5, open_hdf5, tell_scene
-from relposegnn.weights import read_checkpoint
+from relposegnn.scores.calibration import Scale, read_calibration, write_calibration
 
 GARAGE = Owner("tiny", "garage")
 NETWORK = GARAGE._replace(model="m1")

@@ -18,9 +18,9 @@ from relposegnn.commands.new_place import (
     look_at,
     main,
 )
-from relposegnn.configuration import validate_configuration
 from relposegnn.layouts.files import lists_queries
 from relposegnn.layouts.reading import layout_of, read_scene
+from relposegnn.pipeline.configuration import validate_configuration
 from relposegnn.runtime import InputError
 
 DEFAULTS = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())

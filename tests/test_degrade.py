@@ -9,7 +9,7 @@ import pytest
 from planted_scenes import write_noise
 from project import REPOSITORY
 
-from relposegnn.images import open_image
+from relposegnn.data.images import open_image
 from relposegnn.layouts.reading import read_scene
 
 

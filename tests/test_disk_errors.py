@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from relposegnn import runtime
-from relposegnn.checkpoints import save_state
 from relposegnn.disk_errors import describe_disk_error
+from relposegnn.files.storage import create_hdf5
+from relposegnn.network.checkpoints import save_state
 from relposegnn.runtime import InputError, atomic_path, check_writable, logging_to
-from relposegnn.storage import create_hdf5
 
 LIMIT = 100_000  # bytes a file
 

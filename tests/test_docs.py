@@ -13,7 +13,7 @@ from project import REPOSITORY, output_of
 
 from generated_rooms.archive import render_archive
 from generated_rooms.recordings import Recording
-from relposegnn.archives import extract_scene
+from relposegnn.data.archives import extract_scene
 
 CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
@@ -45,27 +45,32 @@ def test_the_pages_of_every_setting_are_up_to_date():
     assert sorted(told) == sorted(places_of(yaml.safe_load(SCHEMA.read_text())))
 
 
-def listed_modules() -> dict[str, int]:
-    """Return the line of each module, or folder of modules, in the list of the library."""
+def listed_modules() -> dict[str, list[str]]:
+    """Return the modules of each folder in the list of the library, in order; "." is itself."""
     page = (REPOSITORY / "docs/architecture.md").read_text()
     section = page.partition("## The library")[2].partition("\n## ")[0]
-    lines = re.findall(r"^\| [^|]+ \| (.*) \|$", section, re.M)
-    return {
-        name.rstrip("/"): number
-        for number, line in reversed([*enumerate(lines)])
-        for name in re.findall(r"`([a-z0-9_/]+)`", line)
-    }
+    rows = re.findall(r"^\| `([a-z_.]+)/?` \| [^|]+ \| (.*) \|$", section, re.M)
+    return {folder: re.findall(r"`([a-z_]+)`", line) for folder, line in rows}
 
 
-def test_a_module_imports_from_lines_above_it_in_the_list_of_the_library():
-    lines, library = listed_modules(), REPOSITORY / "workflow/scripts/relposegnn"
+def test_the_list_of_the_library_has_its_folders_and_modules():
+    library, listed = REPOSITORY / "workflow/scripts/relposegnn", listed_modules()
+    folders = {path.parent.name for path in library.glob("*/__init__.py")}
+    assert folders == listed.keys() - {"."}
+    assert set(listed["."]) == {path.stem for path in library.glob("[!_]*.py")}
+    for folder, modules in listed.items():
+        for name in modules:
+            assert (library / folder / f"{name}.py").is_file(), (folder, name)
+
+
+def test_a_module_imports_from_folders_above_it_in_the_list_of_the_library():
+    library, order = REPOSITORY / "workflow/scripts/relposegnn", [*listed_modules()]
 
     def line_of(*names: str) -> int:
-        return lines.get("/".join(names[:2]), lines.get(names[0], -1))
+        return order.index(names[0] if (library / names[0]).is_dir() else ".")
 
     for path in library.glob("**/[!_]*.py"):
         own = path.relative_to(library).with_suffix("").parts
-        assert line_of(*own) >= 0, own
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.level == len(own):
                 for name in [node.module] if node.module else [each.name for each in node.names]:
@@ -77,7 +82,9 @@ def test_what_the_pages_import_of_the_library_is_in_its_reference():
     pages = "".join(path.read_text() for path in [*docs.glob("*.md"), *docs.glob("*/*.ipynb")])
     imported = set(re.findall(r"from (relposegnn[\w.]*) import", pages))
     told = re.findall(r"^::: (\S+)$", (docs / "reference.md").read_text(), re.M)
-    assert {"relposegnn.photos.localiser", "relposegnn.predictions"} <= imported <= set(told)
+    assert (
+        {"relposegnn.photos.localiser", "relposegnn.estimates.predictions"} <= imported <= set(told)
+    )
 
 
 @pytest.mark.slow
@@ -86,7 +93,7 @@ def test_the_site_is_built_without_a_warning_and_asks_for_nothing_from_elsewhere
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(site)]
     output_of(command, REPOSITORY)
     pages = {path.parent.name: path.read_text() for path in site.glob("*/index.html")}
-    assert "relposegnn.packing.pack_frames" in pages["reference"]
+    assert "relposegnn.data.packing.pack_frames" in pages["reference"]
     assert {path.stem for path in (REPOSITORY / "docs").glob("*.md")} - {"index"} <= pages.keys()
     for path in [*site.rglob("*.html"), *site.rglob("*.css")]:
         assert not FETCHED.search(path.read_text()), path

@@ -12,9 +12,9 @@ from project import REPOSITORY
 from snakemake.cli import parse_args
 
 from relposegnn.commands import find_poses, new_place, run
-from relposegnn.experiments import experiments
 from relposegnn.photos import export_command
 from relposegnn.photos.command import read_options
+from relposegnn.pipeline.experiments import experiments
 from relposegnn.runtime import InputError
 from relposegnn.serving import command as serving
 

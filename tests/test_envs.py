@@ -10,7 +10,7 @@ import yaml
 from packaging.requirements import Requirement
 from rattler import MatchSpec
 
-from relposegnn.digest import Library
+from relposegnn.pipeline.digest import Library
 from relposegnn.version import VERSION
 
 PROJECT = Path(__file__).parents[1]

@@ -16,18 +16,18 @@ from project import REPOSITORY
 from rankings import write_ranking
 from scipy.spatial.transform import Rotation
 
-from relposegnn.camera_files import write_camera
+from relposegnn.data.camera_files import write_camera
+from relposegnn.data.frames import Frames
+from relposegnn.data.packing import Packing, pack_frames
+from relposegnn.estimates.predictions import ALL_EDGES, REFINED
 from relposegnn.exchange.runs import CERTAIN, PAIRS, export_poses
-from relposegnn.frames import Frames
+from relposegnn.files.owners import Owner
+from relposegnn.files.storage import create_hdf5
 from relposegnn.layouts.colmap import read_model
-from relposegnn.metrics import score_poses
-from relposegnn.owners import Owner
-from relposegnn.packing import Packing, pack_frames
 from relposegnn.poses import quaternion_from_matrix
-from relposegnn.predictions import ALL_EDGES, REFINED
 from relposegnn.retrieval.rankings import Ranking
 from relposegnn.runtime import InputError
-from relposegnn.storage import create_hdf5
+from relposegnn.scores.metrics import score_poses
 
 PAGE = (REPOSITORY / "docs/formats.md").read_text()
 ORDER = [2, 0, 1]  # of the queries in the predictions

@@ -9,6 +9,14 @@ from drawn_figures import legend_texts
 from matplotlib.colors import to_rgba
 from matplotlib.image import imread
 
+from relposegnn.estimates.predictions import (
+    AFFINE,
+    ALL_EDGES,
+    FIRST_EDGE,
+    MOST_SIMILAR,
+    REFERENCE,
+    REFINED,
+)
 from relposegnn.figures.curves import (
     HISTORY_COLUMNS,
     draw_error_curves,
@@ -17,9 +25,8 @@ from relposegnn.figures.curves import (
     plot_training,
 )
 from relposegnn.figures.style import scene_style
-from relposegnn.metrics import ROTATION, TRANSLATION
-from relposegnn.predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE, REFINED
 from relposegnn.runtime import InputError
+from relposegnn.scores.metrics import ROTATION, TRANSLATION
 
 # Error curves
 

@@ -7,11 +7,11 @@ from drawn_figures import write_frames
 from matplotlib.image import imread
 from PIL import Image
 
+from relposegnn.data.frames import Frames
 from relposegnn.figures.gallery import choose_queries, draw_gallery, plot_gallery
 from relposegnn.figures.style import ERROR_COLOURS
-from relposegnn.frames import Frames
+from relposegnn.files.storage import create_hdf5
 from relposegnn.runtime import InputError
-from relposegnn.storage import create_hdf5
 
 # Gallery: the original of frame i shows the grey value 20 i, of a database frame 1 more.
 

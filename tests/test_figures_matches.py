@@ -7,10 +7,10 @@ from matplotlib.colors import to_hex
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from relposegnn.camera_files import write_camera
+from relposegnn.data.camera_files import write_camera
 from relposegnn.figures import matches
 from relposegnn.figures.matches import epipolar_errors, plot_matches
-from relposegnn.owners import Owner
+from relposegnn.files.owners import Owner
 from relposegnn.poses import inverse_pose
 from relposegnn.runtime import InputError
 

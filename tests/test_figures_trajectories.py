@@ -7,11 +7,11 @@ from drawn_figures import legend_texts, write_frames
 from matplotlib.collections import LineCollection
 from matplotlib.image import imread
 
+from relposegnn.estimates.predictions import MOST_SIMILAR
 from relposegnn.figures import trajectories
 from relposegnn.figures.style import ERROR_COLOURS
 from relposegnn.figures.trajectories import Told, draw_trajectories, plot_trajectories
-from relposegnn.metrics import score_poses
-from relposegnn.predictions import MOST_SIMILAR
+from relposegnn.scores.metrics import score_poses
 
 # Trajectories: cameras look along z of a world with y down, so z lies across, x against the page.
 

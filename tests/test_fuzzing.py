@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from planted_scenes import WRITERS
 from test_catalogue import READERS, files  # noqa: F401, a fixture
 
-from relposegnn.configuration import merged
-from relposegnn.configuration_files import check_file
 from relposegnn.layouts.colmap import read_model
 from relposegnn.layouts.reading import LEAVE_OUT, read_scene
+from relposegnn.pipeline.configuration import merged
+from relposegnn.pipeline.configuration_files import check_file
 from relposegnn.runtime import InputError
 
 # Enough to reach every check; the same in every run. A deadline is for readers that hang.

@@ -20,10 +20,10 @@ from planted_scenes import (
 )
 from project import REPOSITORY
 
-from relposegnn.frames import Frames
+from relposegnn.data.frames import Frames
+from relposegnn.data.packing import Packing, pack_frames
 from relposegnn.layouts.files import FRAME_LISTS, LAYOUTS, QUERY_LISTS, frame_lists
 from relposegnn.layouts.reading import LEAVE_OUT, READERS, read_scene
-from relposegnn.packing import Packing, pack_frames
 from relposegnn.runtime import InputError
 
 

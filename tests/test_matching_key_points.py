@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from relposegnn.images import UPRIGHT
+from relposegnn.data.images import UPRIGHT
 from relposegnn.matching.key_points import KeyPoints, find_key_points, match_key_points
 
 

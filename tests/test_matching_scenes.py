@@ -11,10 +11,12 @@ from conftest import DATABASE, FOCAL_LENGTH, OWNED, QUERIES
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from relposegnn.camera_files import read_camera, write_camera
-from relposegnn.frames import Frames
-from relposegnn.graphs import LEFT_OUT, read_graphs, write_split
-from relposegnn.left_out import read_reaches, sample_left_out
+from relposegnn.data.camera_files import read_camera, write_camera
+from relposegnn.data.frames import Frames
+from relposegnn.data.scene_files import SceneFiles
+from relposegnn.estimates.predictions import DISTANCES, NEAREST
+from relposegnn.files.owners import Owner
+from relposegnn.files.storage import create_hdf5
 from relposegnn.matching.cameras import measure_camera
 from relposegnn.matching.key_points import find_key_points
 from relposegnn.matching.most_probable import Prior
@@ -28,13 +30,11 @@ from relposegnn.matching.scenes import (
     refine_predictions,
     regressed_prior,
 )
-from relposegnn.neighbour_choice import SamplingSettings
-from relposegnn.owners import Owner
 from relposegnn.poses import pose_distances, quaternion_from_matrix
-from relposegnn.predictions import DISTANCES, NEAREST
+from relposegnn.retrieval.graphs import LEFT_OUT, read_graphs, write_split
+from relposegnn.retrieval.left_out import read_reaches, sample_left_out
+from relposegnn.retrieval.neighbour_choice import SamplingSettings
 from relposegnn.runtime import InputError
-from relposegnn.scene_files import SceneFiles
-from relposegnn.storage import create_hdf5
 
 pytestmark = pytest.mark.slow
 

@@ -9,9 +9,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from project import REPOSITORY
 
-from relposegnn.metrics import score_poses
+from relposegnn.files.storage import create_hdf5
 from relposegnn.poses import quaternion_from_matrix
-from relposegnn.storage import create_hdf5
+from relposegnn.scores.metrics import score_poses
 
 NOTEBOOK = REPOSITORY / "docs/notebooks/explore.ipynb"
 

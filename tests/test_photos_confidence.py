@@ -2,13 +2,13 @@ import h5py
 import numpy as np
 import pytest
 
-from relposegnn.calibration import LEVELS, StatedErrors
 from relposegnn.photos.confidence import (
     SimilarityScale,
     confidence,
     recognition,
     similarity_scale,
 )
+from relposegnn.scores.calibration import LEVELS, StatedErrors
 
 SCALE = SimilarityScale(0.2, 0.8)
 WITHIN = (0.2, 10.0)

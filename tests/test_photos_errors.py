@@ -11,20 +11,20 @@ import torch
 from described_place import CPU, SAMPLING, localise
 from test_photos_place import SURE, write_calibration
 
-from relposegnn.calibration import LEVELS, Scale, StatedErrors, probability_within
-from relposegnn.camera_files import write_camera
-from relposegnn.frames import Frames
+from relposegnn.data.camera_files import write_camera
+from relposegnn.data.frames import Frames
+from relposegnn.estimates.predictions import ALL_EDGES, REFINED, SOLVED
+from relposegnn.files.owners import Owner
 from relposegnn.matching.refinement import Refined, unrefined
-from relposegnn.metrics import STATED
-from relposegnn.owners import Owner
+from relposegnn.network.published_network import RelPoseGNN
 from relposegnn.photos.cameras import CAMERA
 from relposegnn.photos.confidence import recognition, similarity_scale
 from relposegnn.photos.localiser import Localiser
 from relposegnn.photos.refining import PhotoRefiner
 from relposegnn.photos.table import POSE
 from relposegnn.poses import quaternion_from_matrix, rotation_error_deg
-from relposegnn.predictions import ALL_EDGES, REFINED, SOLVED
-from relposegnn.published_network import RelPoseGNN
+from relposegnn.scores.calibration import LEVELS, Scale, StatedErrors, probability_within
+from relposegnn.scores.metrics import STATED
 
 pytestmark = pytest.mark.slow
 

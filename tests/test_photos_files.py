@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from relposegnn.images import UPRIGHT, common_size, open_image, read_image
+from relposegnn.data.images import UPRIGHT, common_size, open_image, read_image
 from relposegnn.photos.files import (
     check_names,
     find_photos,

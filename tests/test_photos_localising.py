@@ -12,27 +12,27 @@ from described_place import CPU, SAMPLING, localise
 from PIL import ExifTags, Image
 from test_photos_place import write_calibration
 
-from relposegnn.camera_files import write_camera
-from relposegnn.checkpoints import save_model
-from relposegnn.feature_maps import FeatureMaps, encode_frames
-from relposegnn.frames import Frames
-from relposegnn.graphs import write_split
-from relposegnn.localization import predict_poses
-from relposegnn.match_field_network import MatchFieldGNN
-from relposegnn.metrics import STATED
-from relposegnn.model_settings import ModelSettings
-from relposegnn.owners import Owner
+from relposegnn.data.camera_files import write_camera
+from relposegnn.data.frames import Frames
+from relposegnn.data.scene_files import SceneFiles
+from relposegnn.encoding.feature_maps import FeatureMaps, encode_frames
+from relposegnn.estimates.localization import predict_poses
+from relposegnn.files.owners import Owner
+from relposegnn.files.storage import create_hdf5
+from relposegnn.network.checkpoints import save_model
+from relposegnn.network.match_field_network import MatchFieldGNN
+from relposegnn.network.model_settings import ModelSettings
 from relposegnn.photos import localiser
 from relposegnn.photos.localiser import Localiser
 from relposegnn.photos.localising import localise_photos
 from relposegnn.photos.retrieval import neighbours_of_photos
 from relposegnn.photos.table import POSE
 from relposegnn.retrieval.exact import Ranker
+from relposegnn.retrieval.graphs import write_split
 from relposegnn.retrieval.ranking import rank_neighbours
 from relposegnn.retrieval.rankings import read_ranking
 from relposegnn.runtime import InputError
-from relposegnn.scene_files import SceneFiles
-from relposegnn.storage import create_hdf5
+from relposegnn.scores.metrics import STATED
 
 pytestmark = pytest.mark.slow
 ODD_NAME = "{scene} $HOME $^_$ it's; (1) & 100%s.png"

@@ -17,12 +17,13 @@ import pytest
 from conftest import DATABASE, QUERIES
 from described_place import CPU
 
-from relposegnn.camera_files import write_camera
-from relposegnn.frames import Frames
+from relposegnn.data.camera_files import write_camera
+from relposegnn.data.frames import Frames
+from relposegnn.files.owners import Owner
+from relposegnn.files.storage import create_hdf5
 from relposegnn.matching.key_points import find_key_points
 from relposegnn.matching.scenes import KEY_POINTS
 from relposegnn.matching.stored_key_points import KIND, StoredKeyPoints, write_key_points
-from relposegnn.owners import Owner
 from relposegnn.photos.command import main as localise
 from relposegnn.photos.export_command import main
 from relposegnn.photos.localiser import Localiser
@@ -32,7 +33,6 @@ from relposegnn.photos.table import POSE
 from relposegnn.photos.unchanged import ChangedError
 from relposegnn.retrieval.exact import Ranker
 from relposegnn.runtime import InputError
-from relposegnn.storage import create_hdf5
 
 pytestmark = pytest.mark.slow
 

@@ -15,12 +15,12 @@ from conftest import write_tiny_scene
 from planted_scenes import write_walk
 from snakemake.common.configfile import load_configfile
 
-from relposegnn.configuration_files import check_file
-from relposegnn.error_growth import FEWEST
 from relposegnn.photos import new_place
 from relposegnn.photos.command import main
 from relposegnn.photos.new_place import PROJECT, prepare_place
+from relposegnn.pipeline.configuration_files import check_file
 from relposegnn.runtime import InputError
+from relposegnn.scores.error_growth import FEWEST
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 from test_photos_place import write_calibration
 
-from relposegnn.calibration import UNREFINED, Scale, read_calibration
+from relposegnn.estimates.predictions import ALL_EDGES, FIRST_EDGE, SOLVED
 from relposegnn.photos.new_place import tell_quality
-from relposegnn.predictions import ALL_EDGES, FIRST_EDGE, SOLVED
+from relposegnn.scores.calibration import UNREFINED, Scale, read_calibration
 
 
 def test_how_well_photos_can_be_localised_is_told_in_figures(tmp_path):

@@ -6,16 +6,16 @@ import shutil
 import pytest
 from project import TINY, Project
 
-from relposegnn import calibration
-from relposegnn.aggregation import LocalizationSettings
-from relposegnn.calibration import Scale
-from relposegnn.checkpoints import load_model
-from relposegnn.neighbour_choice import SamplingSettings
-from relposegnn.owners import Owner
+from relposegnn.estimates.aggregation import LocalizationSettings
+from relposegnn.estimates.predictions import ALL_EDGES
+from relposegnn.files.owners import Owner
+from relposegnn.files.weights import fingerprint
+from relposegnn.network.checkpoints import load_model
 from relposegnn.photos.place import Place, read_place, write_place
-from relposegnn.predictions import ALL_EDGES
+from relposegnn.retrieval.neighbour_choice import SamplingSettings
 from relposegnn.runtime import InputError
-from relposegnn.weights import fingerprint
+from relposegnn.scores import calibration
+from relposegnn.scores.calibration import Scale
 
 SAMPLING = SamplingSettings(
     neighbours=4, selection="strided", stride=2, drop_probability=0.1, seed=3

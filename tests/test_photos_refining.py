@@ -10,13 +10,13 @@ from conftest import DATABASE, FOCAL_LENGTH, QUERIES
 from PIL import ExifTags, Image
 from test_photos_place import place_in
 
-from relposegnn.camera_files import write_camera
-from relposegnn.frames import Frames
-from relposegnn.images import open_image
+from relposegnn.data.camera_files import write_camera
+from relposegnn.data.frames import Frames
+from relposegnn.data.images import open_image
+from relposegnn.files.owners import Owner
 from relposegnn.matching.most_probable import Guess, Prior
 from relposegnn.matching.refinement import FREE
 from relposegnn.matching.scenes import poses_of
-from relposegnn.owners import Owner
 from relposegnn.photos.cameras import (
     CAMERA,
     CUT_ODDS,

@@ -15,6 +15,7 @@ import torch
 from described_place import CPU, FITTING, localise
 from PIL import Image
 
+from relposegnn.files.storage import create_hdf5
 from relposegnn.photos import localising
 from relposegnn.photos.localiser import Localiser
 from relposegnn.photos.localising import localise_photos
@@ -23,7 +24,6 @@ from relposegnn.photos.streaming import localise_stream
 from relposegnn.photos.table import POSE
 from relposegnn.retrieval.descriptors import fit_vocabulary
 from relposegnn.runtime import InputError
-from relposegnn.storage import create_hdf5
 
 pytestmark = pytest.mark.slow
 

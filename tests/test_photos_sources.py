@@ -9,7 +9,7 @@ import pillow_heif
 import pytest
 from PIL import ExifTags, Image
 
-from relposegnn.images import open_image
+from relposegnn.data.images import open_image
 from relposegnn.photos.sources import (
     camera_frames,
     is_video,

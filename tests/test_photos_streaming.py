@@ -10,9 +10,9 @@ import pytest
 from described_place import CPU, described_place
 from PIL import Image
 
-from relposegnn.camera_files import write_camera
+from relposegnn.data.camera_files import write_camera
 from relposegnn.exchange.pose_formats import FORMATS
-from relposegnn.owners import Owner
+from relposegnn.files.owners import Owner
 from relposegnn.photos.command import main as localise
 from relposegnn.photos.localiser import Localiser
 from relposegnn.photos.localising import localise_photos

@@ -14,27 +14,28 @@ from conftest import with_validation
 from described_place import write_photos
 from pretend_gpu import pretended_gpu
 from project import REPOSITORY
-from test_adaptation import write_left_out
-from test_match_field_network import BOTH, SETTINGS, TRAINING, network, write_features
+from test_estimates_adaptation import write_left_out
+from test_network_match_field_network import BOTH, SETTINGS, TRAINING, network, write_features
 from test_photos_place import write_calibration
 
-from relposegnn import adaptation, feature_maps
-from relposegnn.adaptation import adapt_model
-from relposegnn.checkpoints import save_model
-from relposegnn.context import measure_context
-from relposegnn.datasets import batches, read_training_graphs
-from relposegnn.feature_maps import FeatureMaps
-from relposegnn.learner import Learner
-from relposegnn.localization import predict_poses
-from relposegnn.match_field_network import MatchFieldGNN
-from relposegnn.model_settings import ModelSettings
-from relposegnn.networks import build_network
+from relposegnn.data.scene_files import SceneFiles
+from relposegnn.encoding import feature_maps
+from relposegnn.encoding.feature_maps import FeatureMaps
+from relposegnn.estimates import adaptation
+from relposegnn.estimates.adaptation import adapt_model
+from relposegnn.estimates.localization import predict_poses
+from relposegnn.learning.datasets import batches, read_training_graphs
+from relposegnn.learning.learner import Learner
+from relposegnn.learning.training import TrainingOutputs, train_model
+from relposegnn.network.checkpoints import save_model
+from relposegnn.network.match_field_network import MatchFieldGNN
+from relposegnn.network.model_settings import ModelSettings
+from relposegnn.network.networks import build_network
 from relposegnn.photos.localiser import Localiser
 from relposegnn.photos.place import Place
 from relposegnn.retrieval.netvlad import fit_netvlad, network_of, run_in_batches
 from relposegnn.runtime import DEVICE_VARIABLE, select_device, torch_generator
-from relposegnn.scene_files import SceneFiles
-from relposegnn.training import TrainingOutputs, train_model
+from relposegnn.scores.context import measure_context
 
 pytestmark = pytest.mark.slow
 

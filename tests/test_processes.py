@@ -16,17 +16,17 @@ import torch
 from conftest import with_validation
 from prepared_python import launcher, prepared_output
 from project import REPOSITORY
-from test_match_field_network import CHANNELS, GRID, write_features
-from test_match_field_network import SETTINGS as MATCH_MODEL
-from test_training import MODEL, SETTINGS, scene_files
+from test_learning_training import MODEL, SETTINGS, scene_files
+from test_network_match_field_network import CHANNELS, GRID, write_features
+from test_network_match_field_network import SETTINGS as MATCH_MODEL
 from torch.distributed.launcher.api import LaunchConfig
 
-from relposegnn import training
-from relposegnn.checkpoints import load_model
+from relposegnn.data.scene_files import SceneFiles
+from relposegnn.learning import training
+from relposegnn.learning.training import TrainingOutputs, train_model
+from relposegnn.network.checkpoints import load_model
 from relposegnn.processes import process_group, process_index, run_in_processes
 from relposegnn.runtime import InputError, logging_to
-from relposegnn.scene_files import SceneFiles
-from relposegnn.training import TrainingOutputs, train_model
 
 pytestmark = pytest.mark.slow
 

@@ -12,15 +12,15 @@ import pytest
 from conftest import OWNED, QUERIES
 from table_files import outputs
 
+from relposegnn.estimates.predictions import FIRST_EDGE, read_predictions
 from relposegnn.figures.curves import HISTORY_COLUMNS
-from relposegnn.metrics import score_poses
-from relposegnn.predictions import FIRST_EDGE, read_predictions
+from relposegnn.files.storage import create_hdf5
 from relposegnn.reporting.charts import confidence_chart, training_charts
 from relposegnn.reporting.page import ReportFiles, read_medians, write_report
 from relposegnn.reporting.places import PlaceFiles, choose_rows, error_text
 from relposegnn.retrieval.rankings import read_ranking
 from relposegnn.runtime import InputError
-from relposegnn.storage import create_hdf5
+from relposegnn.scores.metrics import score_poses
 from relposegnn.tables.experiments import tabulate_experiment
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from relposegnn.frames import Frames
-from relposegnn.packing import Packing, pack_frames
+from relposegnn.data.frames import Frames
+from relposegnn.data.packing import Packing, pack_frames
+from relposegnn.files.storage import open_hdf5, read_settings
 from relposegnn.poses import pose_from_quaternion
 from relposegnn.retrieval.describers import load_describer
 from relposegnn.retrieval.descriptors import (
@@ -26,7 +27,6 @@ from relposegnn.retrieval.rankings import read_ranking
 from relposegnn.retrieval.vlad import local_features, vlad
 from relposegnn.retrieval.vocabulary import load_vocabulary, save_vocabulary
 from relposegnn.runtime import InputError
-from relposegnn.storage import open_hdf5, read_settings
 
 SIZE = (64, 48)
 

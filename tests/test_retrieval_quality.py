@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 from rankings import write_ranking
 
+from relposegnn.files.storage import create_hdf5
 from relposegnn.poses import pose_from_quaternion
 from relposegnn.retrieval.quality import retrieval_quality, score_retrieval
 from relposegnn.retrieval.rankings import Ranking
-from relposegnn.storage import create_hdf5
 
 
 def pose(x: float, degrees: float) -> np.ndarray:

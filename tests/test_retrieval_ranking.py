@@ -5,11 +5,11 @@ import h5py
 import numpy as np
 import pytest
 
+from relposegnn.files.storage import create_hdf5, read_settings
 from relposegnn.retrieval import approximate, exact, ranking
 from relposegnn.retrieval.ranking import rank_neighbours
 from relposegnn.retrieval.rankings import read_ranking
 from relposegnn.runtime import DEVICE_VARIABLE, InputError
-from relposegnn.storage import create_hdf5, read_settings
 
 
 def write(path, train, test, settings=None):

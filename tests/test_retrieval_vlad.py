@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from relposegnn.images import read_image
+from relposegnn.data.images import read_image
 from relposegnn.retrieval.vlad import GRID_STEP, local_features, vlad
 from relposegnn.retrieval.vocabulary import fit_centroids, load_vocabulary, save_vocabulary
 from relposegnn.runtime import InputError

@@ -9,27 +9,27 @@ import pytest
 from conftest import FOCAL_LENGTH
 from project import REPOSITORY
 
-from relposegnn.camera_files import write_camera
-from relposegnn.frames import Frames
-from relposegnn.graphs import write_split
+from relposegnn.data.camera_files import write_camera
+from relposegnn.data.frames import Frames
+from relposegnn.files.storage import create_hdf5, tell_scene
+from relposegnn.retrieval.graphs import write_split
 from relposegnn.retrieval.rankings import read_ranking
-from relposegnn.storage import create_hdf5, tell_scene
 
 STEPS = """
 import sys
 from functools import partial
 from pathlib import Path
 import numpy as np
-from relposegnn.calibration import read_calibration, stated_errors
-from relposegnn.error_scales import LeftOutPredictions, calibrate_errors
+from relposegnn.scores.calibration import read_calibration, stated_errors
+from relposegnn.scores.error_scales import LeftOutPredictions, calibrate_errors
 from relposegnn.exchange.runs import export_poses
 from relposegnn.figures.curves import plot_error_curves
 from relposegnn.figures.matches import plot_matches
 from relposegnn.figures.trajectories import plot_trajectories
 from relposegnn.matching.scenes import refine_predictions
-from relposegnn.metrics import score_poses
-from relposegnn.predictions import predictions_owner
-from relposegnn.scene_files import SceneFiles
+from relposegnn.scores.metrics import score_poses
+from relposegnn.estimates.predictions import predictions_owner
+from relposegnn.data.scene_files import SceneFiles
 from relposegnn.tables.experiments import tabulate_experiment
 from relposegnn.tables.formats import TableFiles
 from relposegnn.videos.film import FilmSettings, render_video

@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch_geometric.nn.aggr.base
 import torch_geometric.typing
-from test_published_network import small_model, two_graphs
+from test_network_published_network import small_model, two_graphs
 
-from relposegnn.message_passing import MessagePassingLayer
-from relposegnn.published_network import RelPoseGNN
+from relposegnn.network.message_passing import MessagePassingLayer
+from relposegnn.network.published_network import RelPoseGNN
 
 torch_scatter = pytest.importorskip(
     "torch_scatter", reason="torch-scatter is optional: see envs/requirements-scatter.txt"

@@ -14,14 +14,14 @@ from PIL import ExifTags, Image
 from serving_place import client, serving
 from test_photos_place import write_calibration
 
-from relposegnn.calibration import Scale
+from relposegnn.estimates.predictions import ALL_EDGES
 from relposegnn.figures.maps import look_from_above
-from relposegnn.metrics import STATED
 from relposegnn.photos.cameras import CAMERA
 from relposegnn.photos.localiser import Localiser
 from relposegnn.photos.table import POSE
-from relposegnn.predictions import ALL_EDGES
 from relposegnn.runtime import InputError
+from relposegnn.scores.calibration import Scale
+from relposegnn.scores.metrics import STATED
 from relposegnn.serving.answers import LoadedPlace, answer_of, explain
 
 pytestmark = pytest.mark.slow

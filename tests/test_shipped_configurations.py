@@ -15,9 +15,9 @@ from configurations import (
 )
 
 from generated_rooms.variety import KINDS
-from relposegnn.configuration import merged
-from relposegnn.configuration_files import check_file
-from relposegnn.encoders import encoded_size
+from relposegnn.encoding.encoders import encoded_size
+from relposegnn.pipeline.configuration import merged
+from relposegnn.pipeline.configuration_files import check_file
 
 
 @pytest.mark.parametrize("name", SHIPPED)

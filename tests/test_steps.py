@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pytest
 from project import REPOSITORY
-from test_match_field_network import SETTINGS
+from test_network_match_field_network import SETTINGS
 
 HEAVY = {"PIL", "cv2", "faiss", "h5py", "matplotlib", "pandas", "requests", "scipy", "torch"}
 
@@ -32,10 +32,10 @@ def test_networks_with_match_fields_are_loaded_without_what_pooled_edges_need(tm
     """PyTorch Geometric and torchvision, and so timm, load torch's compiler, as long as torch."""
     found = loaded(f"""
 import sys, adapt_model, localise_photos, predict_poses
-from relposegnn.checkpoints import load_model, save_model
-from relposegnn.encoders import load_encoder
-from relposegnn.model_settings import ModelSettings
-from relposegnn.networks import build_network
+from relposegnn.network.checkpoints import load_model, save_model
+from relposegnn.encoding.encoders import load_encoder
+from relposegnn.network.model_settings import ModelSettings
+from relposegnn.network.networks import build_network
 
 maps = dict(channels=3, grid=(4, 4))
 network = build_network(ModelSettings(**{asdict(SETTINGS)}), maps)
@@ -46,7 +46,7 @@ load_model({str(tmp_path / "model.pt")!r})
 load_encoder("efficientnet_lite0")
 print(*sys.modules)
 """)
-    assert {"torch", "relposegnn.match_field_network"} <= found
+    assert {"torch", "relposegnn.network.match_field_network"} <= found
     assert not {"torch_geometric", "torchvision", "timm", "torch._dynamo"} & found
 
 

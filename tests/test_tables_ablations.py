@@ -12,7 +12,15 @@ from table_files import (
     write_scores,
 )
 
-from relposegnn.predictions import AFFINE, ALONE, FIRST_EDGE, FOREIGN, MOST_SIMILAR, OWN, REFERENCE
+from relposegnn.estimates.predictions import (
+    AFFINE,
+    ALONE,
+    FIRST_EDGE,
+    FOREIGN,
+    MOST_SIMILAR,
+    OWN,
+    REFERENCE,
+)
 from relposegnn.tables.ablations import tabulate_ablations
 from relposegnn.tables.literature import Literature
 

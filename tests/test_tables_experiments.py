@@ -14,9 +14,9 @@ from table_files import (
     write_scores,
 )
 
-from relposegnn.metrics import WITHIN
-from relposegnn.predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE
+from relposegnn.estimates.predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE
 from relposegnn.runtime import InputError
+from relposegnn.scores.metrics import WITHIN
 
 
 @pytest.fixture

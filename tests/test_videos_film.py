@@ -16,9 +16,9 @@ from filmed_scene import (
 )
 from PIL import Image, ImageSequence
 
-from relposegnn.frames import Frames
+from relposegnn.data.frames import Frames
+from relposegnn.files.storage import create_hdf5
 from relposegnn.runtime import InputError
-from relposegnn.storage import create_hdf5
 from relposegnn.videos.film import (
     HEIGHT,
     QUERY_BOX,

@@ -6,7 +6,7 @@ from conftest import OWNED
 from filmed_scene import COLOURS, COUNT, drawn, write_images, write_scene
 from PIL import ExifTags, Image
 
-from relposegnn.storage import create_hdf5
+from relposegnn.files.storage import create_hdf5
 from relposegnn.videos.film import (
     HEIGHT,
     LEFT,

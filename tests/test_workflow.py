@@ -12,10 +12,10 @@ from project import REPOSITORY, TINY, Project, snakemake_output
 from tiny_checkpoints import TINY as SMALLEST
 from workflow_rules import ALL, BEFORE_GRAPHS, TOLD
 
-from relposegnn.checkpoints import save_model
-from relposegnn.digest import Library
-from relposegnn.metrics import STATED
-from relposegnn.published_network import RelPoseGNN
+from relposegnn.network.checkpoints import save_model
+from relposegnn.network.published_network import RelPoseGNN
+from relposegnn.pipeline.digest import Library
+from relposegnn.scores.metrics import STATED
 from relposegnn.threads import KEPT_MEMORY, WAITING
 
 pytestmark = pytest.mark.slow

@@ -34,7 +34,7 @@ def project(tmp_path_factory) -> Project:
 def test_no_edit_of_code_downloads_anew(project):
     """Not even one of what downloads run: what is there came from this address."""
     project.edit("workflow/scripts/download_file.py", "Path(target).name", "str(Path(target).name)")
-    project.edit("workflow/scripts/relposegnn/downloads.py", "expected", "wanted")
+    project.edit("workflow/scripts/relposegnn/files/downloads.py", "expected", "wanted")
     project.edit("workflow/scripts/relposegnn/runtime.py", "expected", "wanted")
     assert project.planned("--", ARCHIVE) == {}
 

@@ -144,8 +144,8 @@ def test_fetched_by_git_it_runs_the_library_of_that_commit(deployed):
         assert frames["train/images"].shape[0] > frames["test/images"].shape[0] > 0
     assert "Nothing to be done" in snakemake_output(["-n", "frames"], deployed)
     cache = deployed.parent / "cache"
-    (unpacked,) = cache.glob("**/relposegnn/*/workflow/scripts/relposegnn/packing.py")
-    assert len(unpacked.parents[3].name) == 40  # the commit
+    (unpacked,) = cache.glob("**/relposegnn/*/workflow/scripts/relposegnn/data/packing.py")
+    assert len(unpacked.parents[4].name) == 40  # the commit
     assert not list(cache.glob("**/relposegnn/tmp*"))
 
 

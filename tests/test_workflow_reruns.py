@@ -60,7 +60,7 @@ def test_a_seed_that_is_added_trains_its_own_run_alone(finished):
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
-        ("pose_network", FROM_TRAINING),
+        ("network/pose_network", FROM_TRAINING),
         ("figures/trajectories", {"plot_trajectories"}),
         ("retrieval/quality", {"measure_retrieval", "tabulate_retrieval"}),
     ],

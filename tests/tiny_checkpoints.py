@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from relposegnn.model_settings import ModelSettings
-from relposegnn.published_network import RelPoseGNN
+from relposegnn.network.model_settings import ModelSettings
+from relposegnn.network.published_network import RelPoseGNN
 
 TINY = ModelSettings.published(backbone="resnet10", width=16)
 

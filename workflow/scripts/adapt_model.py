@@ -1,10 +1,10 @@
 """Adapt a network that was trained on other places to a scene, and predict its left-out frames."""
 
-from relposegnn.adaptation import adapt_model
-from relposegnn.aggregation import LocalizationSettings
-from relposegnn.records import recorded
+from relposegnn.data.scene_files import SceneFiles
+from relposegnn.estimates.adaptation import adapt_model
+from relposegnn.estimates.aggregation import LocalizationSettings
+from relposegnn.pipeline.records import recorded
 from relposegnn.runtime import select_device
-from relposegnn.scene_files import SceneFiles
 
 if __name__ == "__main__":
     with recorded(snakemake):

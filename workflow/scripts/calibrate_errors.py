@@ -1,9 +1,9 @@
 """Measure on left-out frames how large the errors of a run are in a scene."""
 
-from relposegnn.error_scales import LeftOutPredictions, calibrate_errors
-from relposegnn.graphs import VALIDATION, read_graphs
-from relposegnn.left_out import known_frames, read_reaches
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
+from relposegnn.retrieval.graphs import VALIDATION, read_graphs
+from relposegnn.retrieval.left_out import known_frames, read_reaches
+from relposegnn.scores.error_scales import LeftOutPredictions, calibrate_errors
 
 if __name__ == "__main__":
     with recorded(snakemake):

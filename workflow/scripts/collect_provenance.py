@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from relposegnn.provenance import collect_provenance
-from relposegnn.records import recorded
+from relposegnn.pipeline.provenance import collect_provenance
+from relposegnn.pipeline.records import recorded
 
 if __name__ == "__main__":
     with recorded(snakemake):

@@ -1,7 +1,7 @@
 """Compare a scene's estimates with the authors', query by query."""
 
 from relposegnn.authors.comparison import compare_predictions
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 
 if __name__ == "__main__":
     with recorded(snakemake):

@@ -1,6 +1,6 @@
 """Describe every image of a scene by one vector."""
 
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 from relposegnn.retrieval.descriptors import DescriptorSettings, describe_frames
 
 if __name__ == "__main__":

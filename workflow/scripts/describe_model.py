@@ -1,7 +1,7 @@
 """Write the card of a trained model."""
 
-from relposegnn.model_card import Origin, write_model_card
-from relposegnn.records import recorded
+from relposegnn.network.model_card import Origin, write_model_card
+from relposegnn.pipeline.records import recorded
 
 if __name__ == "__main__":
     with recorded(snakemake):

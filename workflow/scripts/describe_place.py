@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from relposegnn.aggregation import LocalizationSettings
-from relposegnn.neighbour_choice import SamplingSettings
+from relposegnn.estimates.aggregation import LocalizationSettings
 from relposegnn.photos.place import Place, write_place
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
+from relposegnn.retrieval.neighbour_choice import SamplingSettings
 
 if __name__ == "__main__":
     with recorded(snakemake):

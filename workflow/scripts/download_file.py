@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from relposegnn.downloads import download
-from relposegnn.records import recorded
+from relposegnn.files.downloads import download
+from relposegnn.pipeline.records import recorded
 
 if __name__ == "__main__":
     with recorded(snakemake):

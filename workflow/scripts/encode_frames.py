@@ -1,7 +1,7 @@
 """Encode every frame of a scene with a frozen network."""
 
-from relposegnn.feature_maps import encode_frames
-from relposegnn.records import recorded
+from relposegnn.encoding.feature_maps import encode_frames
+from relposegnn.pipeline.records import recorded
 
 if __name__ == "__main__":
     with recorded(snakemake):

@@ -2,7 +2,7 @@
 
 from relposegnn.photos.map_files import export_map
 from relposegnn.photos.place import read_place
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 
 if __name__ == "__main__":
     with recorded(snakemake):

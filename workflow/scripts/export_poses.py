@@ -1,7 +1,7 @@
 """Write estimated and true poses of a scene's queries in the formats of other programs."""
 
 from relposegnn.exchange.runs import export_poses
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 
 if __name__ == "__main__":
     with recorded(snakemake):

@@ -1,7 +1,7 @@
 """Extract the archive of a scene."""
 
-from relposegnn.archives import extract_scene
-from relposegnn.records import recorded
+from relposegnn.data.archives import extract_scene
+from relposegnn.pipeline.records import recorded
 
 if __name__ == "__main__":
     with recorded(snakemake):

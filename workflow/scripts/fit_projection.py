@@ -1,6 +1,6 @@
 """Fit, to database images of a scene, the projection that shortens its descriptors."""
 
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 from relposegnn.retrieval.descriptors import ProjectionSettings, fit_projection
 
 if __name__ == "__main__":

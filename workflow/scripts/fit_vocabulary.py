@@ -1,6 +1,6 @@
 """Fit the vocabulary of a scene's descriptors to its database images."""
 
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 from relposegnn.retrieval.descriptors import VocabularySettings, fit_vocabulary
 
 if __name__ == "__main__":

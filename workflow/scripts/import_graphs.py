@@ -2,7 +2,7 @@
 
 from relposegnn.authors.graph_archives import ArchivedPoses
 from relposegnn.authors.graph_matching import import_graphs
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 
 if __name__ == "__main__":
     with recorded(snakemake):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from relposegnn.photos.localising import localise_photos
 from relposegnn.photos.place import read_place
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 from relposegnn.runtime import select_device
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Measure the focal length of a scene's camera."""
 
 from relposegnn.matching.cameras import measure_camera
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 
 if __name__ == "__main__":
     with recorded(snakemake):

@@ -1,10 +1,10 @@
 """Measure how the other images of a graph change the estimates of a scene's test queries."""
 
-from relposegnn.aggregation import LocalizationSettings
-from relposegnn.context import measure_context
-from relposegnn.records import recorded
+from relposegnn.data.scene_files import SceneFiles
+from relposegnn.estimates.aggregation import LocalizationSettings
+from relposegnn.pipeline.records import recorded
 from relposegnn.runtime import select_device
-from relposegnn.scene_files import SceneFiles
+from relposegnn.scores.context import measure_context
 
 if __name__ == "__main__":
     with recorded(snakemake):

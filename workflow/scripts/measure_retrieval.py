@@ -1,6 +1,6 @@
 """Measure how near the retrieved images are to the queries."""
 
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 from relposegnn.retrieval.quality import score_retrieval
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Resize the images of a scene and pack them with their poses."""
 
-from relposegnn.packing import Packing, pack_frames
-from relposegnn.records import recorded
+from relposegnn.data.packing import Packing, pack_frames
+from relposegnn.pipeline.records import recorded
 
 if __name__ == "__main__":
     with recorded(snakemake):

@@ -1,7 +1,7 @@
 """Draw the cumulative error curves of an experiment."""
 
 from relposegnn.figures.curves import plot_error_curves
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 
 if __name__ == "__main__":
     with recorded(snakemake):

@@ -1,7 +1,7 @@
 """Draw the best, a typical and the worst query of a scene with their matches."""
 
 from relposegnn.figures.matches import plot_matches
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 
 if __name__ == "__main__":
     with recorded(snakemake):

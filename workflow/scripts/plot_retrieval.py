@@ -1,7 +1,7 @@
 """Draw queries beside the neighbours in their graphs."""
 
 from relposegnn.figures.gallery import plot_gallery
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 
 if __name__ == "__main__":
     with recorded(snakemake):

@@ -1,7 +1,7 @@
 """Draw the training curves of a run."""
 
 from relposegnn.figures.curves import plot_training
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 
 if __name__ == "__main__":
     with recorded(snakemake):

@@ -1,7 +1,7 @@
 """Draw true and estimated camera positions of a scene."""
 
 from relposegnn.figures.trajectories import plot_trajectories
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 
 if __name__ == "__main__":
     with recorded(snakemake):

@@ -1,10 +1,10 @@
 """Estimate the poses of a scene's test queries."""
 
-from relposegnn.aggregation import LocalizationSettings
-from relposegnn.localization import predict_poses
-from relposegnn.records import recorded
+from relposegnn.data.scene_files import SceneFiles
+from relposegnn.estimates.aggregation import LocalizationSettings
+from relposegnn.estimates.localization import predict_poses
+from relposegnn.pipeline.records import recorded
 from relposegnn.runtime import select_device
-from relposegnn.scene_files import SceneFiles
 
 if __name__ == "__main__":
     with recorded(snakemake):

@@ -1,6 +1,6 @@
 """Rank the database images for every frame of a scene."""
 
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 from relposegnn.retrieval.ranking import rank_neighbours
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Refine the poses of a scene's queries by matches."""
 
-from relposegnn.graphs import LEFT_OUT
+from relposegnn.data.scene_files import SceneFiles
 from relposegnn.matching.scenes import refine_predictions
-from relposegnn.records import recorded
-from relposegnn.scene_files import SceneFiles
+from relposegnn.pipeline.records import recorded
+from relposegnn.retrieval.graphs import LEFT_OUT
 
 if __name__ == "__main__":
     with recorded(snakemake):

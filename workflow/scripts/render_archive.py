@@ -2,7 +2,7 @@
 
 from generated_rooms.archive import render_archive
 from generated_rooms.recordings import Recording
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 
 if __name__ == "__main__":
     with recorded(snakemake):

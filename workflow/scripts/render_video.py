@@ -1,6 +1,6 @@
 """Film the localisation of a scene's test queries."""
 
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 from relposegnn.videos.film import FilmSettings, render_video
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Sample one retrieval graph per frame."""
 
-from relposegnn.graph_sampling import sample_graphs
-from relposegnn.neighbour_choice import SamplingSettings
-from relposegnn.records import recorded
-from relposegnn.validation import ValidationSettings
+from relposegnn.pipeline.records import recorded
+from relposegnn.retrieval.graph_sampling import sample_graphs
+from relposegnn.retrieval.neighbour_choice import SamplingSettings
+from relposegnn.retrieval.validation import ValidationSettings
 
 if __name__ == "__main__":
     with recorded(snakemake):

@@ -1,8 +1,8 @@
 """Sample graphs of database frames as queries, without the frames around them."""
 
-from relposegnn.left_out import sample_left_out
-from relposegnn.neighbour_choice import SamplingSettings
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
+from relposegnn.retrieval.left_out import sample_left_out
+from relposegnn.retrieval.neighbour_choice import SamplingSettings
 
 if __name__ == "__main__":
     with recorded(snakemake):

@@ -2,10 +2,10 @@
 
 from functools import partial
 
-from relposegnn.calibration import read_calibration, stated_errors
-from relposegnn.metrics import score_poses
-from relposegnn.predictions import predictions_owner
-from relposegnn.records import recorded
+from relposegnn.estimates.predictions import predictions_owner
+from relposegnn.pipeline.records import recorded
+from relposegnn.scores.calibration import read_calibration, stated_errors
+from relposegnn.scores.metrics import score_poses
 
 if __name__ == "__main__":
     with recorded(snakemake):

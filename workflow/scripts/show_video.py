@@ -1,6 +1,6 @@
 """Embed a film in an HTML page, for Snakemake's report."""
 
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 from relposegnn.reporting.pictures import write_film_page
 
 if __name__ == "__main__":

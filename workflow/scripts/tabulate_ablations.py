@@ -2,7 +2,7 @@
 
 from itertools import islice
 
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 from relposegnn.tables.ablations import tabulate_ablations
 from relposegnn.tables.formats import TableFiles
 from relposegnn.tables.literature import Literature

@@ -1,6 +1,6 @@
 """Write the table of one experiment."""
 
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 from relposegnn.tables.experiments import tabulate_experiment
 from relposegnn.tables.formats import TableFiles
 from relposegnn.tables.literature import Literature

@@ -1,6 +1,6 @@
 """Write the table of our estimates beside the published ones."""
 
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 from relposegnn.tables.formats import TableFiles
 from relposegnn.tables.predictions import tabulate_predictions
 

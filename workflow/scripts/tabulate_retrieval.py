@@ -1,6 +1,6 @@
 """Write the table of retrieval quality."""
 
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 from relposegnn.tables.formats import TableFiles
 from relposegnn.tables.retrieval import tabulate_retrieval
 

@@ -1,7 +1,7 @@
 """Copy a network that was trained on other places."""
 
-from relposegnn.checkpoints import copy_model
-from relposegnn.records import recorded
+from relposegnn.network.checkpoints import copy_model
+from relposegnn.pipeline.records import recorded
 
 if __name__ == "__main__":
     with recorded(snakemake):

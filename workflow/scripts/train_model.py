@@ -2,12 +2,12 @@
 
 from functools import partial
 
-from relposegnn.model_settings import ModelSettings
+from relposegnn.data.scene_files import SceneFiles
+from relposegnn.learning.training import TrainingOutputs, train_model
+from relposegnn.learning.training_settings import TrainingSettings
+from relposegnn.network.model_settings import ModelSettings
+from relposegnn.pipeline.records import recorded
 from relposegnn.processes import run_in_processes
-from relposegnn.records import recorded
-from relposegnn.scene_files import SceneFiles
-from relposegnn.training import TrainingOutputs, train_model
-from relposegnn.training_settings import TrainingSettings
 
 if __name__ == "__main__":
     with recorded(snakemake):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from relposegnn.records import recorded
+from relposegnn.pipeline.records import recorded
 from relposegnn.reporting.page import ReportFiles, write_report
 from relposegnn.reporting.places import PlaceFiles
 

@@ -13,10 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from ..csv_files import write_errors
-from ..metrics import ROTATION, TRANSLATION, pose_errors
-from ..poses import rotation_error_deg
-from ..predictions import (
+from ..estimates.predictions import (
     FIRST_EDGE,
     NAMES,
     PREFIXES,
@@ -26,7 +23,10 @@ from ..predictions import (
     predictions_owner,
     read_predictions,
 )
+from ..files.csv_files import write_errors
+from ..poses import rotation_error_deg
 from ..runtime import InputError
+from ..scores.metrics import ROTATION, TRANSLATION, pose_errors
 
 logger = logging.getLogger(__name__)
 

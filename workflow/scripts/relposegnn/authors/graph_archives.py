@@ -21,9 +21,9 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from ..limits import check_limit, refuse_special_file
+from ..files.limits import check_limit, refuse_special_file
+from ..network.relative_poses import WORLD_TO_CAMERA
 from ..poses import inverse_pose, pose_from_vector, vector_from_pose
-from ..relative_poses import WORLD_TO_CAMERA
 from ..runtime import InputError
 from .pickles import read_graph
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..frames import Frames
-from ..graphs import write_split
+from ..data.frames import Frames
+from ..files.storage import SPLITS, create_hdf5, tell_scene
 from ..poses import quaternion_exp, quaternion_from_matrix, rotation_error_deg, translation_error
+from ..retrieval.graphs import write_split
 from ..runtime import InputError
-from ..storage import SPLITS, create_hdf5, tell_scene
 from .graph_archives import NODES, ArchivedGraph, ArchivedPoses, read_archive
 
 logger = logging.getLogger(__name__)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 
-from ..checkpoints import save_model
-from ..model_settings import ModelSettings
-from ..published_network import RelPoseGNN
+from ..files.weights import check_weights, list_keys, load_weights, read_checkpoint
+from ..network.checkpoints import save_model
+from ..network.model_settings import ModelSettings
+from ..network.published_network import RelPoseGNN
 from ..runtime import InputError
-from ..weights import check_weights, list_keys, load_weights, read_checkpoint
 from .second_layer import SECOND_LAYER, examine_second_layer
 
 logger = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from ..limits import check_zip
-from ..weights import refusal
+from ..files.limits import check_zip
+from ..files.weights import refusal
 
 
 class _Graph:

@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from ..camera_files import SAME_LENS
-from ..configuration import validate_configuration
-from ..experiments import SCENE_NAME
-from ..images import common_size
+from ..data.camera_files import SAME_LENS
+from ..data.images import common_size
 from ..layouts.reading import LEAVE_OUT, REFUSE, layout_of, read_scene
+from ..layouts.scenes import Frame, Scene
 from ..photos.chosen_place import some_path
 from ..photos.new_place import DATASET as MAPS
+from ..pipeline.configuration import validate_configuration
+from ..pipeline.experiments import SCENE_NAME
 from ..reconstruction.photos import check_place
+from ..retrieval.validation import ValidationSettings, held_out_count
 from ..runtime import InputError, atomic_path, log_to_terminal, plain
-from ..scenes import Frame, Scene
-from ..validation import ValidationSettings, held_out_count
 from .run import find_project
 
 logger = logging.getLogger(__name__)

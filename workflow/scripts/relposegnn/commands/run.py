@@ -10,8 +10,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
-from ..configuration_files import check_file
-from ..experiments import EXPERIMENTS
+from ..pipeline.configuration_files import check_file
+from ..pipeline.experiments import EXPERIMENTS
 from ..runtime import InputError, end_as_by_interrupt
 
 PROJECT = Path(__file__).resolve().parents[4]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from ..images import open_image
+from ..data.images import open_image
 from ..matching.key_points import (
     MATCHING_ERROR,
     KeyPoints,

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..frames import Frames
-from ..images import image_size
+from ..data.frames import Frames
+from ..data.images import image_size
+from ..estimates.predictions import ALL_EDGES, NAMES, POINTS, PREFIXES, REFINED, read_predictions
+from ..files.storage import SPLITS
 from ..poses import inverse_pose, pose_from_quaternion, quaternion_from_matrix
-from ..predictions import ALL_EDGES, NAMES, POINTS, PREFIXES, REFINED, read_predictions
 from ..retrieval.rankings import read_ranking
 from ..runtime import atomic_path
-from ..storage import SPLITS
 from .models import Cloud, write_model
 from .points import Camera, ScenePoints
 from .pose_formats import (

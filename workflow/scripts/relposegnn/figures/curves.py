@@ -10,9 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
-from ..csv_files import read_csv
-from ..metrics import ROTATION, TRANSLATION, read_scores
-from ..predictions import AFFINE, FIRST_EDGE, MOST_SIMILAR, REFERENCE, REFINED, copied_image
+from ..estimates.predictions import (
+    AFFINE,
+    FIRST_EDGE,
+    MOST_SIMILAR,
+    REFERENCE,
+    REFINED,
+    copied_image,
+)
+from ..files.csv_files import read_csv
+from ..scores.metrics import ROTATION, TRANSLATION, read_scores
 from .style import (
     INK,
     SCENE_COLOURS,

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..frames import Frames
-from ..graphs import read_graphs
-from ..images import small_image
+from ..data.frames import Frames
+from ..data.images import small_image
 from ..poses import pose_distances
+from ..retrieval.graphs import read_graphs
 from ..retrieval.rankings import read_ranking
 from ..runtime import InputError
 from .style import (

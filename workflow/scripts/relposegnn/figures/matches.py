@@ -8,13 +8,9 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from ..frames import Frames
-from ..images import open_image
-from ..matching.key_points import MATCHING_ERROR, find_key_points, match_key_points
-from ..matching.scenes import KEY_POINTS, choose_apart
-from ..metrics import pose_errors
-from ..poses import inverse_pose, pose_from_quaternion
-from ..predictions import (
+from ..data.frames import Frames
+from ..data.images import open_image
+from ..estimates.predictions import (
     NAMES,
     POINTS,
     PREFIXES,
@@ -23,7 +19,11 @@ from ..predictions import (
     pose_arrays,
     read_predictions,
 )
+from ..matching.key_points import MATCHING_ERROR, find_key_points, match_key_points
+from ..matching.scenes import KEY_POINTS, choose_apart
+from ..poses import inverse_pose, pose_from_quaternion
 from ..retrieval.rankings import read_ranking
+from ..scores.metrics import pose_errors
 from .style import (
     SOFT,
     draw_picture,

@@ -10,16 +10,16 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..frames import Frames
-from ..metrics import STATED, TRANSLATION, read_scores, score_estimator
-from ..poses import matrix_from_quaternion, translation_error
-from ..predictions import (
+from ..data.frames import Frames
+from ..estimates.predictions import (
     PREFIXES,
     copied_image,
     present_estimators,
     read_predictions,
     shown_estimator,
 )
+from ..poses import matrix_from_quaternion, translation_error
+from ..scores.metrics import STATED, TRANSLATION, read_scores, score_estimator
 from .maps import Map, look_from_above, surround, tell_unseen
 from .style import (
     ERROR_COLOURS,

@@ -8,9 +8,9 @@ import logging
 from pathlib import Path
 
 from ..runtime import InputError
-from ..scenes import Frame, Scene
 from .files import CAMBRIDGE_HEADER, CAMBRIDGE_SPLITS
 from .posed_images import listed_frame, parse_pose, read_lines, scene_of_lists, split_line
+from .scenes import Frame, Scene
 
 logger = logging.getLogger(__name__)
 

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..colmap_library import load_pycolmap
-from ..folders import files_below, refuse_no_folder
+from ..files.folders import files_below, refuse_no_folder
 from ..poses import check_pose, inverse_pose, pose_from_quaternion
 from ..runtime import InputError
-from ..scenes import Frame, Scene
 from .colmap_lengths import check_lengths
 from .colmap_text import check_text
 from .files import COLMAP_FOLDERS
 from .posed_images import FOCAL_LENGTHS, listed_frame, scene_of_lists
 from .query_lists import PINHOLES, QUERIES, read_queries
+from .scenes import Frame, Scene
 
 if TYPE_CHECKING:
     import pycolmap

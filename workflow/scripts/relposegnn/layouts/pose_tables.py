@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..runtime import InputError
-from ..scenes import Frame, Scene
 from .posed_images import listed_frame, parse_pose, read_lines, scene_of_lists, split_line
+from .scenes import Frame, Scene
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..poses import check_pose, pose_from_quaternion
 from ..runtime import InputError
-from ..scenes import Frame, Scene, in_recorded_order
+from .scenes import Frame, Scene, in_recorded_order
 
 FOCAL_LENGTHS = 0.1, 10  # the range of a lens, in longer sides of the image
 LENGTH_ADVICE = "divide pixels by the longer side, or millimetres on 35 mm film by 35"

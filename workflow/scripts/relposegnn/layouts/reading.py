@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from ..runtime import InputError
-from ..scenes import Frame, Scene
 from .cambridge import read_cambridge
 from .colmap import read_colmap
 from .files import describe_layouts, layouts_of
 from .pose_tables import read_pose_tables
+from .scenes import Frame, Scene
 from .seven_scenes import read_seven_scenes
 from .transforms import read_transforms
 from .tum import read_tum

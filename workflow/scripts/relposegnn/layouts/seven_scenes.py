@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..limits import refuse_special_file
+from ..files.limits import refuse_special_file
+from ..files.storage import SPLITS
 from ..poses import check_pose
 from ..runtime import InputError
-from ..scenes import Frame, Scene
-from ..storage import SPLITS
 from .files import SEVEN_SCENES_SPLITS
 from .posed_images import parse_numbers, read_lines, read_text
+from .scenes import Frame, Scene
 
 logger = logging.getLogger(__name__)
 

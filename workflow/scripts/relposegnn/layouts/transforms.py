@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from ..json_files import READING_ERRORS, read_object
+from ..files.json_files import READING_ERRORS, read_object
 from ..poses import check_pose
 from ..runtime import InputError
-from ..scenes import Frame, Scene
 from .files import TRANSFORMS
 from .posed_images import FOCAL_LENGTHS, listed_frame, scene_of_lists
 from .query_lists import PINHOLES, QUERIES, read_queries
+from .scenes import Frame, Scene
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 OPENCV_FROM_OPENGL = np.array([1.0, -1.0, -1.0, 1.0])  # factors of the columns of a pose

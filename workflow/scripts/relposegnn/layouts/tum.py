@@ -19,10 +19,10 @@ import numpy as np
 
 from ..poses import pose_from_quaternion, quaternion_from_matrix
 from ..runtime import InputError
-from ..scenes import Scene
 from .files import TUM_IMAGES, TUM_POSES
 from .posed_images import listed_frame, parse_numbers, parse_pose, read_lines, scene_of_lists
 from .query_lists import QUERIES, read_queries
+from .scenes import Scene
 
 FARTHEST = 0.02  # seconds to the nearest pose, at most; TUM's own limit
 POSE = "timestamp tx ty tz qx qy qz qw"

@@ -12,9 +12,9 @@ import re
 from pathlib import Path
 
 from ..runtime import InputError
-from ..scenes import Frame, Scene
 from .files import TWELVE_SCENES_SPLIT
 from .posed_images import FOCAL_LENGTHS, parse_numbers, read_lines
+from .scenes import Frame, Scene
 from .seven_scenes import paired_files, posed_frame
 
 logger = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from ..camera_files import SAME_LENS, write_camera
-from ..frames import Frames
+from ..data.camera_files import SAME_LENS, write_camera
+from ..data.frames import Frames
 from ..runtime import InputError, numpy_generator
 from ..threads import map_in_threads
 from .key_points import MATCHING_ERROR, find_key_points, match_key_points

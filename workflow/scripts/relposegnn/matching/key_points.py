@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ..brightness import brightening
-from ..images import open_image
+from ..data.brightness import brightening
+from ..data.images import open_image
 
 SIDE = 640  # pixels of the longer side; larger images are reduced before key points are found
 MATCHING_ERROR = 1 / SIDE  # scale of the error of a key point, in longer sides of the image

@@ -9,12 +9,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ..frames import Frames
-from ..graphs import LEFT_OUT, split_of
-from ..left_out import rank_outside, read_reaches
-from ..owners import told_of
-from ..poses import inverse_pose, pose_from_quaternion, quaternion_from_matrix
-from ..predictions import (
+from ..data.frames import Frames
+from ..data.scene_files import SceneFiles
+from ..estimates.predictions import (
     ALL_EDGES,
     EDGE_SPREADS,
     MATCHED,
@@ -27,9 +24,12 @@ from ..predictions import (
     predictions_owner,
     read_predictions,
 )
+from ..files.owners import told_of
+from ..poses import inverse_pose, pose_from_quaternion, quaternion_from_matrix
+from ..retrieval.graphs import LEFT_OUT, split_of
+from ..retrieval.left_out import rank_outside, read_reaches
 from ..retrieval.rankings import read_ranking
 from ..runtime import InputError, atomic_path
-from ..scene_files import SceneFiles
 from ..threads import map_in_threads
 from .key_points import MATCHING_ERROR, KeyPoints, find_key_points, match_key_points
 from .most_probable import Prior

@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
-from ..storage import StoredFrames
+from ..files.storage import StoredFrames
+from ..files.whole_files import reading
 from ..threads import map_in_threads
-from ..whole_files import reading
 from .key_points import KeyPoints, find_sift, root_sift
 from .scenes import KEY_POINTS
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
-from ..calibration import read_calibration
 from ..exchange.pose_formats import FORMATS
-from ..folders import refuse_no_folder
+from ..files.folders import refuse_no_folder
 from ..runtime import InputError, end_as_by_interrupt, log_to_terminal, plain, select_device
+from ..scores.calibration import read_calibration
 from ..threads import leave_cores_to_others
 from .chosen_place import (
     add_place_options,

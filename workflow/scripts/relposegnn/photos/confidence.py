@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..calibration import StatedErrors, probability_within
+from ..scores.calibration import StatedErrors, probability_within
 
 SAMPLE = 512  # database images that represent all, evenly spread
 

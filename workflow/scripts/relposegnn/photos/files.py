@@ -13,8 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image
 
-from ..folders import files_below
-from ..images import (
+from ..data.images import (
     DECODING_ERRORS,
     EXTRACT_AGAIN,
     UPRIGHT,
@@ -22,6 +21,7 @@ from ..images import (
     open_image,
     resized_shape,
 )
+from ..files.folders import files_below
 from ..layouts.posed_images import FOCAL_LENGTHS
 from ..runtime import InputError
 

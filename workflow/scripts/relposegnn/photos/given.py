@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..images import DECODING_ERRORS
-from ..limits import check_picture
+from ..data.images import DECODING_ERRORS
+from ..files.limits import check_picture
 from ..runtime import InputError
 from .files import PhotoError, reading_photo
 

@@ -17,17 +17,10 @@ from PIL import Image
 from scipy.spatial import KDTree
 from tqdm import tqdm
 
-from ..calibration import StatedErrors, read_calibration_file, stated_errors
-from ..candidate_poses import estimate_candidates
-from ..checkpoints import load_model
-from ..frames import Frames
-from ..localization import arrays_of_edges
-from ..matching.refinement import Refined, unrefined
-from ..matching.scenes import poses_of, refined_arrays, regressed_prior, tell_refined
-from ..metrics import STATED, stated_columns
-from ..owners import Owner
-from ..poses import quaternion_from_matrix
-from ..predictions import (
+from ..data.frames import Frames
+from ..estimates.candidate_poses import estimate_candidates
+from ..estimates.localization import arrays_of_edges
+from ..estimates.predictions import (
     ALL_EDGES,
     EDGE_SPREADS,
     PREFIXES,
@@ -37,11 +30,18 @@ from ..predictions import (
     SOLVED,
     arrays_of_poses,
 )
+from ..files.owners import Owner
+from ..files.weights import fingerprint
+from ..matching.refinement import Refined, unrefined
+from ..matching.scenes import poses_of, refined_arrays, regressed_prior, tell_refined
+from ..network.checkpoints import load_model
+from ..network.scene_images import SceneImages
+from ..network.stored_maps import StoredMaps
+from ..poses import quaternion_from_matrix
 from ..runtime import InputError
-from ..scene_images import SceneImages
-from ..stored_maps import StoredMaps
+from ..scores.calibration import StatedErrors, read_calibration_file, stated_errors
+from ..scores.metrics import STATED, stated_columns
 from ..threads import map_in_threads, one_core_left
-from ..weights import fingerprint
 from .cameras import AssumedCameras, check_focal_length
 from .confidence import confidence
 from .files import Photo, read_photo

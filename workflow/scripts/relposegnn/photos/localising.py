@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..images import troubles_of
+from ..data.images import troubles_of
 from ..runtime import InputError, atomic_path, make_folder
 from .exporting import check_formats, remove_earlier, write_formats, write_lists, write_table
 from .files import PhotoError, check_names, photo_error, requested_photos

@@ -19,14 +19,14 @@ import h5py
 import numpy as np
 import torch
 
-from ..checkpoints import load_model
+from ..data.frames import Frames
 from ..disk_errors import describe_disk_error
-from ..frames import Frames
+from ..files.storage import MAP, create_hdf5, open_hdf5
 from ..matching.stored_key_points import KIND as KEY_POINTS
 from ..matching.stored_key_points import write_key_points
+from ..network.checkpoints import load_model
+from ..network.scene_images import ENCODED, SceneImages
 from ..runtime import InputError, disk_errors_named
-from ..scene_images import ENCODED, SceneImages
-from ..storage import MAP, create_hdf5, open_hdf5
 from .place import OPTIONAL, Place, read_place, write_place
 from .unchanged import Unchanged
 

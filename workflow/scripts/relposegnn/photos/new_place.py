@@ -19,16 +19,16 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-from ..calibration import UNREFINED, Calibration
-from ..error_growth import FEWEST
-from ..experiments import GENERAL, SCENE_NAME
-from ..folders import refuse_no_folder
-from ..frames import Frames
+from ..data.frames import Frames
+from ..estimates.predictions import ALL_EDGES, SOLVED
+from ..files.folders import refuse_no_folder
+from ..files.storage import SPLITS
 from ..layouts.files import frame_lists
 from ..layouts.reading import REFUSE, read_scene
-from ..predictions import ALL_EDGES, SOLVED
+from ..pipeline.experiments import GENERAL, SCENE_NAME
 from ..runtime import InputError
-from ..storage import SPLITS
+from ..scores.calibration import UNREFINED, Calibration
+from ..scores.error_growth import FEWEST
 
 logger = logging.getLogger(__name__)
 

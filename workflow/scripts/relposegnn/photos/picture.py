@@ -11,6 +11,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure
 
+from ..data.frames import Frames
+from ..data.images import small_image
 from ..figures.maps import Map, look_from_above, surround, tell_unseen
 from ..figures.style import (
     ERROR_COLOURS,
@@ -25,8 +27,6 @@ from ..figures.style import (
     spread_rows,
     write,
 )
-from ..frames import Frames
-from ..images import small_image
 from ..poses import pose_from_quaternion
 from ..runtime import InputError
 

@@ -7,8 +7,8 @@ import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from ..aggregation import RULES, LocalizationSettings
-from ..json_files import (
+from ..estimates.aggregation import RULES, LocalizationSettings
+from ..files.json_files import (
     READING_ERRORS,
     check_keys,
     number,
@@ -18,7 +18,7 @@ from ..json_files import (
     whole_number,
     write_object,
 )
-from ..neighbour_choice import SamplingSettings
+from ..retrieval.neighbour_choice import SamplingSettings
 from .unchanged import Unchanged
 
 FILES = (

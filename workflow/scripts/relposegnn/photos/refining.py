@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ..frames import Frames
+from ..data.frames import Frames
 from ..matching.key_points import KeyPoints, find_key_points
 from ..matching.most_probable import Prior
 from ..matching.refinement import Refined

@@ -6,15 +6,15 @@ import h5py
 import numpy as np
 import torch
 
-from ..frames import Frames
-from ..json_files import number
-from ..limits import checked_size
-from ..neighbour_choice import SamplingSettings, check_choice, choose_neighbours
+from ..data.frames import Frames
+from ..files.json_files import number
+from ..files.limits import checked_size
+from ..files.storage import check_scene, open_hdf5, read_settings
+from ..files.whole_files import reading
 from ..retrieval.describers import Describer, load_describer
 from ..retrieval.exact import Ranker
+from ..retrieval.neighbour_choice import SamplingSettings, check_choice, choose_neighbours
 from ..runtime import InputError, numpy_generator
-from ..storage import check_scene, open_hdf5, read_settings
-from ..whole_files import reading
 from .confidence import similarity_scale
 from .files import Photo
 from .place import Place

@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ..folders import files_below, refuse_no_folder
-from ..images import UPRIGHT, open_image
-from ..limits import check_picture, refuse_special_file
+from ..data.images import UPRIGHT, open_image
+from ..files.folders import files_below, refuse_no_folder
+from ..files.limits import check_picture, refuse_special_file
 from ..runtime import InputError
 from .files import SUFFIXES, check_names, is_hidden, reading_photo
 

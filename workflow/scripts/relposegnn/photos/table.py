@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..metrics import STATED
-from ..predictions import EDGE_SPREADS
+from ..estimates.predictions import EDGE_SPREADS
+from ..scores.metrics import STATED
 from .cameras import CAMERA
 
 POSE = ["tx", "ty", "tz", "qw", "qx", "qy", "qz"]

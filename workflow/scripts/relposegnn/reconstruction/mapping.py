@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..colmap_library import load_pycolmap
-from ..images import common_size
+from ..data.images import common_size
 from ..layouts.colmap import IMAGES, find_model, pose_of, read_model
 from ..locks import sole_user
 from ..runtime import InputError, atomic_path, disk_errors_named

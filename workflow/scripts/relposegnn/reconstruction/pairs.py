@@ -10,7 +10,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from ..images import read_images, resized_shape
+from ..data.images import read_images, resized_shape
 from ..retrieval.vlad import local_features, vlad
 from ..retrieval.vocabulary import fit_centroids
 from ..threads import map_in_threads

@@ -6,13 +6,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..experiments import SCENE_NAME
-from ..folders import files_below, refuse_no_folder
-from ..images import opened_image
+from ..data.images import opened_image
+from ..files.folders import files_below, refuse_no_folder
 from ..layouts.colmap import IMAGE_SUFFIXES, IMAGES
+from ..layouts.scenes import recorded_order
 from ..photos.files import check_names, count_suffixes, exif_focal_length, is_hidden
+from ..pipeline.experiments import SCENE_NAME
 from ..runtime import InputError
-from ..scenes import recorded_order
 from ..threads import map_in_threads
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..colmap_library import load_pycolmap
 from ..layouts.colmap import IMAGES, find_model, read_model
+from ..layouts.scenes import recorded_order
 from ..runtime import InputError, atomic_path
-from ..scenes import recorded_order
 from .mapping import MODELS
 
 pycolmap = load_pycolmap()

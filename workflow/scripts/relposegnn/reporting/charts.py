@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..estimates.predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE, REFINED
 from ..figures.curves import ERROR_LABELS
 from ..figures.style import ERROR_COLOURS, INK, MANY_DECADES, SCENE_COLOURS, spread_rows
-from ..metrics import ROTATION, TRANSLATION, coverage
-from ..predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE, REFINED
+from ..scores.metrics import ROTATION, TRANSLATION, coverage
 
 LINES = {  # of error curves; estimates without a network are dashed or dotted
     MOST_SIMILAR: {"color": SCENE_COLOURS[7], "dash": "dash"},

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from ..csv_files import read_csv
-from ..json_files import READING_ERRORS, read_object, unreadable
+from ..files.csv_files import read_csv
+from ..files.json_files import READING_ERRORS, read_object, unreadable
 
 COLUMNS = {"seconds": "s", "memory_mb": "max_rss"}  # of Snakemake's benchmark files
 # Packages that results depend on most; provenance.json lists the others too.

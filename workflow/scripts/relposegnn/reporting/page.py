@@ -8,10 +8,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from ..csv_files import AS_WRITTEN, read_csv
-from ..experiments import EXPERIMENTS
+from ..estimates.predictions import shown_estimator
 from ..figures.curves import HISTORY_COLUMNS
-from ..predictions import shown_estimator
+from ..files.csv_files import AS_WRITTEN, read_csv
+from ..pipeline.experiments import EXPERIMENTS
 from ..runtime import InputError, atomic_path
 from ..tables.experiments import gain_hint
 from ..tables.formats import HTML_HEAD, UNKNOWN, format_pairs

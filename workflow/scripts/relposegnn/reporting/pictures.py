@@ -5,7 +5,7 @@ import io
 from html import escape
 from pathlib import Path
 
-from ..images import small_image
+from ..data.images import small_image
 from ..runtime import atomic_path
 
 PIXELS = 320, 320  # of a thumbnail, at most

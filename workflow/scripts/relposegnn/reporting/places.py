@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..data.frames import Frames
 from ..figures.style import length_text, spread_rows
-from ..frames import Frames
-from ..metrics import read_scores
 from ..poses import pose_distances
+from ..scores.metrics import read_scores
 from ..videos.queries import Localized, read_localized
 from .charts import Chart, confidence_chart, error_charts
 from .pictures import as_address, thumbnail

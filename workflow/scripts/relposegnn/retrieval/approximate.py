@@ -13,8 +13,8 @@ import faiss
 import h5py
 import numpy as np
 
+from ..files.storage import mapped
 from ..runtime import InputError, derive_seed
-from ..storage import mapped
 from .exact import DATABASE_BYTES, rank, read_blocks
 from .rankings import Ranking, in_order
 

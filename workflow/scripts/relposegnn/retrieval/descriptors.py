@@ -13,10 +13,10 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
-from ..frames import Frames
-from ..images import read_images
+from ..data.frames import Frames
+from ..data.images import read_images
+from ..files.storage import SPLITS, RowWriter, create_hdf5, tell_scene
 from ..runtime import InputError, numpy_generator, select_device
-from ..storage import SPLITS, RowWriter, create_hdf5, tell_scene
 from ..threads import map_in_threads
 from .describers import Descriptor, load_describer, save_projected, unknown_descriptor
 from .projection import WELL_TOLD, check_dimensions, principal_components

@@ -8,8 +8,8 @@ import h5py
 import numpy as np
 from faiss.contrib.exhaustive_search import knn_ground_truth
 
+from ..files.storage import mapped
 from ..runtime import InputError, gpu_allowed
-from ..storage import mapped
 from .rankings import Ranking, in_order
 
 DATABASE_BYTES = 64 * 2**20  # of a block of the database in memory

@@ -18,8 +18,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ..files.weights import load_weights, read_checkpoint
 from ..runtime import InputError, torch_generator
-from ..weights import load_weights, read_checkpoint
 from .vocabulary import fit_centroids
 
 CHANNELS = 512

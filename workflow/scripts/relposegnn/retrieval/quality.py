@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import KDTree
 
-from ..csv_files import write_errors
-from ..frames import Frames
-from ..graphs import read_graphs
+from ..data.frames import Frames
+from ..files.csv_files import write_errors
 from ..poses import pose_distances
+from .graphs import read_graphs
 from .rankings import read_ranking
 
 logger = logging.getLogger(__name__)

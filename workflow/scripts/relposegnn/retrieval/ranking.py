@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
+from ..files.storage import ORIGIN, SPLITS, create_hdf5, open_hdf5, read_settings
 from ..runtime import InputError
-from ..storage import ORIGIN, SPLITS, create_hdf5, open_hdf5, read_settings
 from .approximate import ApproximateRanker
 from .exact import rank, read_blocks
 from .rankings import Ranking, create_ranking

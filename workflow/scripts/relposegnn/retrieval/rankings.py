@@ -10,9 +10,9 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from ..frames import Frames
+from ..data.frames import Frames
+from ..files.storage import Numbers, check_scene, open_hdf5, read_numbers, read_settings
 from ..runtime import InputError
-from ..storage import Numbers, check_scene, open_hdf5, read_numbers, read_settings
 
 
 class Ranking(NamedTuple):

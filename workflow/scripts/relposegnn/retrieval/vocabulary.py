@@ -13,8 +13,8 @@ from zipfile import BadZipFile
 import faiss
 import numpy as np
 
-from ..json_files import READING_ERRORS
-from ..limits import check_npz, refuse_special_file
+from ..files.json_files import READING_ERRORS
+from ..files.limits import check_npz, refuse_special_file
 from ..runtime import InputError, atomic_path, derive_seed
 from ..version import VERSION
 

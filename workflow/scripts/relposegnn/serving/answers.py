@@ -7,17 +7,17 @@ from tempfile import NamedTemporaryFile
 import numpy as np
 import pandas as pd
 
-from ..calibration import Calibration, StatedErrors, probability_within, read_calibration
+from ..data.frames import Frames
+from ..estimates.predictions import ALL_EDGES, SOLVED
 from ..figures.maps import look_from_above
-from ..frames import Frames
-from ..metrics import STATED
 from ..photos.cameras import CAMERA
 from ..photos.localiser import Localiser
 from ..photos.place import Place
 from ..photos.table import POSE, Localised
 from ..poses import pose_from_quaternion
-from ..predictions import ALL_EDGES, SOLVED
 from ..runtime import InputError
+from ..scores.calibration import Calibration, StatedErrors, probability_within, read_calibration
+from ..scores.metrics import STATED
 
 FRAME = "camera to world, metres; camera axes: x right, y down, z ahead (OpenCV)"
 NAME = "photo"  # of every photo, so that the same photo always gets the same answer

@@ -6,7 +6,6 @@ import os
 import sys
 from tempfile import TemporaryDirectory
 
-from ..calibration import read_calibration
 from ..photos.chosen_place import (
     add_place_options,
     check_place_options,
@@ -15,6 +14,7 @@ from ..photos.chosen_place import (
 )
 from ..photos.new_place import tell_quality
 from ..runtime import InputError, end_as_by_interrupt, log_to_terminal, select_device
+from ..scores.calibration import read_calibration
 from ..threads import leave_cores_to_others
 from .addresses import bind
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from ..experiments import AVERAGE
-from ..predictions import AFFINE, ALONE, FIRST_EDGE, FOREIGN, OWN, copied_image
+from ..estimates.predictions import AFFINE, ALONE, FIRST_EDGE, FOREIGN, OWN, copied_image
+from ..pipeline.experiments import AVERAGE
 from .formats import UNKNOWN, Table, TableFiles, format_pairs, write_tables
 from .literature import (
     COLUMNS,

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ..experiments import AVERAGE, EXPERIMENTS, trained_experiment
-from ..metrics import KEPT, WITHIN, recall_column
-from ..predictions import (
+from ..estimates.predictions import (
     AFFINE,
     ALL_EDGES,
     FIRST_EDGE,
@@ -16,7 +14,9 @@ from ..predictions import (
     REFINED,
     copied_image,
 )
-from ..yardsticks import COMBINED
+from ..estimates.yardsticks import COMBINED
+from ..pipeline.experiments import AVERAGE, EXPERIMENTS, trained_experiment
+from ..scores.metrics import KEPT, WITHIN, recall_column
 from .formats import Table, TableFiles, format_count, format_number, format_pairs, write_tables
 from .literature import UNKNOWN_FIGURES, Literature, compare_with_literature, read_literature
 from .summaries import MEDIANS, RATIOS, SPREADS, ScoresRow, seeds_text, summarise_scenes

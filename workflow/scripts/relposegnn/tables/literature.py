@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ..csv_files import read_csv
-from ..experiments import AVERAGE
-from ..predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE, REFINED
+from ..estimates.predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE, REFINED
+from ..files.csv_files import read_csv
+from ..pipeline.experiments import AVERAGE
 from ..runtime import InputError
 from .formats import UNKNOWN, Table, format_pairs, join_pair
 from .summaries import MEDIANS, SPREADS

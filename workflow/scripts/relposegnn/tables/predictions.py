@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from ..authors.comparison import FIGURES
-from ..csv_files import read_errors
-from ..experiments import EXPERIMENTS
+from ..files.csv_files import read_errors
+from ..pipeline.experiments import EXPERIMENTS
 from .formats import Table, TableFiles, format_pairs, write_tables
 from .summaries import DIFFERENCES, MEDIANS, average_scenes
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..csv_files import read_errors
-from ..predictions import REFERENCE
+from ..estimates.predictions import REFERENCE
+from ..files.csv_files import read_errors
 from .formats import Table, TableFiles, format_pairs, write_tables
 from .summaries import average_scenes
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..experiments import AVERAGE
-from ..metrics import read_scores, summarise
-from ..predictions import copied_image
+from ..estimates.predictions import copied_image
+from ..pipeline.experiments import AVERAGE
 from ..runtime import InputError
+from ..scores.metrics import read_scores, summarise
 
 # Run, scene, and its files of scores, one or more.
 ScoresRow = tuple[str, str, *tuple[str | Path, ...]]

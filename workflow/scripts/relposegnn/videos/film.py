@@ -21,6 +21,8 @@ from matplotlib.text import Text
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
+from ..data.frames import Frames
+from ..data.images import small_image
 from ..figures.style import (
     ERROR_COLOURS,
     INK,
@@ -33,8 +35,6 @@ from ..figures.style import (
     place_axes,
     write,
 )
-from ..frames import Frames
-from ..images import small_image
 from ..poses import pose_distances
 from .files import create_mp4, shrink, write_gif
 from .panels import COPYING, RETRIEVED, Curve, FilmMap

@@ -6,12 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..figures.maps import sequences_of
-from ..frames import Frames
-from ..graphs import read_graphs
-from ..metrics import ROTATION, TRANSLATION, score_estimator
-from ..poses import pose_from_quaternion
-from ..predictions import (
+from ..data.frames import Frames
+from ..estimates.predictions import (
     FIRST_EDGE,
     PREFIXES,
     copied_image,
@@ -19,7 +15,11 @@ from ..predictions import (
     read_predictions,
     shown_estimator,
 )
+from ..figures.maps import sequences_of
+from ..poses import pose_from_quaternion
+from ..retrieval.graphs import read_graphs
 from ..runtime import InputError
+from ..scores.metrics import ROTATION, TRANSLATION, score_estimator
 
 
 @dataclass(frozen=True)
