@@ -4,8 +4,9 @@ Not part of ``reading``, which imports the readers: these and ``archives`` impor
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from ..runtime import InputError
 
@@ -16,57 +17,58 @@ TWELVE_SCENES_SPLIT = "split.txt"
 TRANSFORMS = "transforms.json"
 TUM_POSES, TUM_IMAGES = "groundtruth.txt", "rgb.txt"
 COLMAP_FOLDERS = ("sparse/0", "sparse", ".")  # where a model may be in the scene's folder
-# By name in messages: files, relative to the scene's folder, any of which identifies the layout.
-LAYOUTS = {
-    "7-Scenes": list(SEVEN_SCENES_SPLITS.values()),
-    "Cambridge Landmarks": list(CAMBRIDGE_SPLITS.values()),
-    "a COLMAP model": [
-        str(PurePosixPath(folder, f"cameras.{suffix}"))
-        for folder in COLMAP_FOLDERS
-        for suffix in ("bin", "txt")
-    ],
-    "12-Scenes": [TWELVE_SCENES_SPLIT],
-    "NeRF's transforms": [TRANSFORMS],
-    "TUM RGB-D": [TUM_POSES],
-    "plain tables of poses": ["train.csv", "train.txt"],
-}
-# The files that name the queries, by layout.
-QUERY_LISTS = {
-    "7-Scenes": [SEVEN_SCENES_SPLITS["test"]],
-    "Cambridge Landmarks": [CAMBRIDGE_SPLITS["test"]],
-    "a COLMAP model": ["test.txt"],
-    "12-Scenes": [TWELVE_SCENES_SPLIT],
-    "NeRF's transforms": ["test.txt"],
-    "TUM RGB-D": ["test.txt"],
-    "plain tables of poses": ["test.csv", "test.txt"],
-}
-# The layouts of published data sets, whose lists of queries may be empty in a place of one's own
-# (the others refuse that): lines of the header, and of those after it, how many name no query.
-PUBLISHED = {"7-Scenes": (0, 0), "Cambridge Landmarks": (CAMBRIDGE_HEADER, 0), "12-Scenes": (0, 1)}
-# Patterns of what else lists frames, by layout: files, and folders that are searched for frames.
-FRAME_LISTS = {
-    "7-Scenes": ["[Ss][Ee][Qq]*", "[Ss][Ee][Qq]*/rgb", "[Ss][Ee][Qq]*/poses"],
-    "Cambridge Landmarks": [],
-    "a COLMAP model": ["sparse/0/images.*", "sparse/images.*", "images.*"],
-    "12-Scenes": ["data"],
-    "NeRF's transforms": [],
-    "TUM RGB-D": [TUM_IMAGES],
-    "plain tables of poses": [],
+
+
+class Layout(NamedTuple):
+    """How a layout is recognised; all names are relative to the scene's folder.
+
+    Attributes:
+        marks: files, any of which identifies it.
+        queries: files that name its queries.
+        lists: patterns of what else lists frames: files, and folders that are searched for frames.
+        empty: of a published data set, whose list of queries may be empty in a place of one's own
+            (the others refuse that): lines of its header, and of those after it, how many name no
+            query.
+    """
+
+    marks: Sequence[str]
+    queries: Sequence[str]
+    lists: Sequence[str] = ()
+    empty: tuple[int, int] | None = None
+
+
+LAYOUTS = {  # by name in messages
+    "7-Scenes": Layout(
+        list(SEVEN_SCENES_SPLITS.values()),
+        [SEVEN_SCENES_SPLITS["test"]],
+        ["[Ss][Ee][Qq]*", "[Ss][Ee][Qq]*/rgb", "[Ss][Ee][Qq]*/poses"],
+        (0, 0),
+    ),
+    "Cambridge Landmarks": Layout(
+        list(CAMBRIDGE_SPLITS.values()), [CAMBRIDGE_SPLITS["test"]], empty=(CAMBRIDGE_HEADER, 0)
+    ),
+    "a COLMAP model": Layout(
+        [str(PurePosixPath(f, f"cameras.{s}")) for f in COLMAP_FOLDERS for s in ("bin", "txt")],
+        ["test.txt"],
+        [str(PurePosixPath(folder, "images.*")) for folder in COLMAP_FOLDERS],
+    ),
+    "12-Scenes": Layout([TWELVE_SCENES_SPLIT], [TWELVE_SCENES_SPLIT], ["data"], (0, 1)),
+    "NeRF's transforms": Layout([TRANSFORMS], ["test.txt"]),
+    "TUM RGB-D": Layout([TUM_POSES], ["test.txt"], [TUM_IMAGES]),
+    "plain tables of poses": Layout(["train.csv", "train.txt"], ["test.csv", "test.txt"]),
 }
 QUERIES_IN_TRANSFORMS = re.compile(rb'"test_filenames"\s*:\s*\[\s*"')
 
 
 def layouts_of(folder: Path) -> list[str]:
     """Return the layouts that have one of their files in a folder."""
-    return [name for name, marks in LAYOUTS.items() if any((folder / m).is_file() for m in marks)]
+    return [name for name, own in LAYOUTS.items() if any((folder / m).is_file() for m in own.marks)]
 
 
 def frame_lists(folder: Path) -> list[Path]:
     """Return the files and folders of a scene whose dates change when frames come or go."""
-    lists = (LAYOUTS, QUERY_LISTS, FRAME_LISTS)
-    patterns = {
-        each for name in layouts_of(folder) for by_layout in lists for each in by_layout[name]
-    }
+    layouts = [LAYOUTS[name] for name in layouts_of(folder)]
+    patterns = {each for own in layouts for each in (*own.marks, *own.queries, *own.lists)}
     return sorted({path for pattern in patterns for path in folder.glob(pattern)})
 
 
@@ -75,19 +77,19 @@ def lists_queries(folder: Path) -> bool:
 
     True for a folder without a scene, so that the reader can say what is wrong.
     """
-    layouts = layouts_of(folder)
-    lists = [(layout, folder / name) for layout in layouts for name in QUERY_LISTS[layout]]
-    if not layouts or any(_names_queries(*pair) for pair in lists):
+    layouts = [LAYOUTS[name] for name in layouts_of(folder)]
+    lists = [(folder / name, layout.empty) for layout in layouts for name in layout.queries]
+    if not layouts or any(_names_queries(*each) for each in lists):
         return True
     transforms = folder / TRANSFORMS
     return transforms.is_file() and bool(QUERIES_IN_TRANSFORMS.search(transforms.read_bytes()))
 
 
-def _names_queries(layout: str, path: Path) -> bool:
+def _names_queries(path: Path, empty: tuple[int, int] | None) -> bool:
     """Return whether a list of queries exists, and in layouts where it may be empty, is not."""
-    if layout not in PUBLISHED or not path.is_file():
+    if empty is None or not path.is_file():
         return path.is_file()
-    header, others = PUBLISHED[layout]
+    header, others = empty
     lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()[header:]
     return sum(bool(line.strip()) for line in lines) > others
 
@@ -100,9 +102,9 @@ def refuse_no_queries(folder: Path) -> None:
     Raises:
         InputError: it has none.
     """
-    for layout in PUBLISHED.keys() & set(layouts_of(folder)):
-        if not lists_queries(folder):
-            path = folder / QUERY_LISTS[layout][0]
+    for layout in layouts_of(folder):
+        if LAYOUTS[layout].empty is not None and not lists_queries(folder):
+            path = folder / LAYOUTS[layout].queries[0]
             raise InputError(
                 f"{path}: {'names no queries' if path.is_file() else 'no such file'}, expected the "
                 f"queries of a scene of {layout}; download and extract it again. For a place of "
@@ -112,7 +114,7 @@ def refuse_no_queries(folder: Path) -> None:
 
 def scene_roots(files: Iterable[PurePosixPath]) -> list[PurePosixPath]:
     """Return the folders among ``files`` that hold a scene, outermost only, sorted."""
-    marks = [PurePosixPath(mark).parts for layout in LAYOUTS.values() for mark in layout]
+    marks = [PurePosixPath(mark).parts for layout in LAYOUTS.values() for mark in layout.marks]
     roots = {
         PurePosixPath(*path.parts[: -len(mark)])
         for path in files
@@ -124,4 +126,4 @@ def scene_roots(files: Iterable[PurePosixPath]) -> list[PurePosixPath]:
 
 def describe_layouts(layouts: Iterable[str] = LAYOUTS) -> str:
     """Return a list of layouts with the files that identify them, for messages."""
-    return "; ".join(f"{name} ({', '.join(LAYOUTS[name])})" for name in layouts)
+    return "; ".join(f"{name} ({', '.join(LAYOUTS[name].marks)})" for name in layouts)
