@@ -11,7 +11,7 @@ from project import REPOSITORY
 
 from relposegnn.commands import new_place
 from relposegnn.commands.new_place import (
-    Place,
+    FoundPlace,
     configuration_of,
     findings,
     fitting_stride,
@@ -75,7 +75,7 @@ def test_positions_that_can_be_no_metres_are_doubted(project, tmp_path, capsys):
 def test_metres_of_structure_from_motion_are_doubted(tmp_path, layout):
     """Its unit of length is arbitrary."""
     folder = WRITERS[layout](tmp_path / "garage")
-    place = Place(folder, read_scene(folder), layout_of(folder), SIZE)
+    place = FoundPlace(folder, read_scene(folder), layout_of(folder), SIZE)
     doubted = any("only if the poses were scaled" in line for line in findings(place))
     assert doubted == layout.startswith(("COLMAP", "NeRF"))
 

@@ -6,7 +6,7 @@ from conftest import OWNED
 from planted_errors import PLANTED, calibrate, covered, joined, predictions, uncorrected
 
 from relposegnn.estimates.predictions import ALL_EDGES, FIRST_EDGE, MATCHED, REFINED, SOLVED
-from relposegnn.photos.new_place import tell_quality
+from relposegnn.photos.preparing import tell_quality
 from relposegnn.runtime import InputError
 from relposegnn.scores.calibration import (
     DECADES,

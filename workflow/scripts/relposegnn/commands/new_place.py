@@ -18,7 +18,7 @@ from ..data.images import common_size
 from ..layouts.reading import LEAVE_OUT, REFUSE, layout_of, read_scene
 from ..layouts.scenes import Frame, Scene
 from ..photos.chosen_place import some_path
-from ..photos.new_place import DATASET as MAPS
+from ..photos.preparing import DATASET as MAPS
 from ..pipeline.configuration import validate_configuration
 from ..pipeline.experiments import SCENE_NAME
 from ..reconstruction.photos import check_place
@@ -34,7 +34,7 @@ UNSCALED = ("a COLMAP model", "NeRF's transforms")  # layouts of structure from 
 
 
 @dataclass(frozen=True)
-class Place:
+class FoundPlace:
     """What was found in a folder: its scene, layout, and the (width, height) of its images."""
 
     folder: Path
@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def look_at(folder: Path, lost_poses: str = REFUSE) -> Place:
+def look_at(folder: Path, lost_poses: str = REFUSE) -> FoundPlace:
     """Inspect a folder.
 
     Raises:
@@ -93,10 +93,10 @@ def look_at(folder: Path, lost_poses: str = REFUSE) -> Place:
     scene = read_scene(folder, lost_poses)
     check_place(folder)
     paths = [frame.image for frame in scene.train + scene.test]
-    return Place(folder, scene, layout_of(folder), common_size(paths, os.cpu_count() or 1)[0])
+    return FoundPlace(folder, scene, layout_of(folder), common_size(paths, os.cpu_count() or 1)[0])
 
 
-def findings(place: Place) -> list[str]:
+def findings(place: FoundPlace) -> list[str]:
     """Return lines of text about what was found."""
     (width, height), scene = place.size, place.scene
     ratio = max(place.size) / min(place.size)
@@ -163,7 +163,7 @@ def fitting_stride(images: int, defaults: dict) -> int:
     return min(max(most, 1), graphs["stride"])
 
 
-def configuration_of(place: Place, name: str, lost_poses: str, project: Path) -> str:
+def configuration_of(place: FoundPlace, name: str, lost_poses: str, project: Path) -> str:
     """Return the text of a place's configuration, after checking it.
 
     Raises:

@@ -12,8 +12,8 @@ from pathlib import Path
 from ..layouts.posed_images import FOCAL_LENGTHS, LENGTH_ADVICE
 from ..layouts.reading import LEAVE_OUT, REFUSE
 from ..runtime import InputError
-from .new_place import prepare_place
 from .place import Place, read_place
+from .preparing import prepare_place
 
 MOST_THREADS = 1024
 

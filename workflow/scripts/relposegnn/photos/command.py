@@ -22,8 +22,8 @@ from .chosen_place import (
     whole_number,
 )
 from .files import find_photos
-from .new_place import tell_quality
 from .place import Place
+from .preparing import tell_quality
 
 MOST_APART = 1_000_000  # frames
 MOST_CAMERAS = 999

@@ -12,7 +12,7 @@ from ..photos.chosen_place import (
     chosen_place,
     whole_number,
 )
-from ..photos.new_place import tell_quality
+from ..photos.preparing import tell_quality
 from ..runtime import InputError, end_as_by_interrupt, log_to_terminal, select_device
 from ..scores.calibration import read_calibration
 from ..threads import leave_cores_to_others

@@ -15,9 +15,9 @@ from conftest import write_tiny_scene
 from planted_scenes import write_walk
 from snakemake.common.configfile import load_configfile
 
-from relposegnn.photos import new_place
+from relposegnn.photos import preparing
 from relposegnn.photos.command import main
-from relposegnn.photos.new_place import PROJECT, prepare_place
+from relposegnn.photos.preparing import PROJECT, prepare_place
 from relposegnn.pipeline.configuration_files import check_file
 from relposegnn.runtime import InputError
 from relposegnn.scores.error_growth import FEWEST
@@ -34,8 +34,8 @@ def asked(monkeypatch):
         commands.append((command, load_configfile(file), file))
         return int(len(commands) == 1)
 
-    monkeypatch.setattr(new_place, "_run_to_its_end", pretend)
-    monkeypatch.setattr(new_place, "_refusal", lambda _: "")
+    monkeypatch.setattr(preparing, "_run_to_its_end", pretend)
+    monkeypatch.setattr(preparing, "_refusal", lambda _: "")
     return commands
 
 
@@ -69,7 +69,7 @@ def test_without_a_general_network_it_is_told_how_to_get_one(tmp_path, asked, mo
     message = r'{}\.pt: no such file.*"make general-model", or name its file with --model'
     with pytest.raises(InputError, match=message.format("gone")):
         prepare_place(tmp_path / "attic", tmp_path / "gone.pt", 1)
-    monkeypatch.setattr(new_place, "MODEL", tmp_path / "usual.pt")
+    monkeypatch.setattr(preparing, "MODEL", tmp_path / "usual.pt")
     with pytest.raises(InputError, match=message.format("usual")):
         prepare_place(tmp_path / "attic", None, 1)
     assert not asked
@@ -101,7 +101,7 @@ def project(tmp_path, monkeypatch):
     folder.mkdir()
     (folder / "config").symlink_to(PROJECT / "config")
     (folder / "Snakefile").touch()
-    monkeypatch.setattr(new_place, "PROJECT", folder)
+    monkeypatch.setattr(preparing, "PROJECT", folder)
     return folder
 
 
@@ -153,7 +153,7 @@ def test_what_the_workflow_refuses_is_told(tmp_path, model):
 
 def test_without_the_workflow_no_place_is_made(tmp_path, model, asked, monkeypatch):
     write_walk(tmp_path / "attic", FEWEST, 0)
-    monkeypatch.setattr(new_place, "PROJECT", tmp_path / "site-packages")
+    monkeypatch.setattr(preparing, "PROJECT", tmp_path / "site-packages")
     with pytest.raises(InputError, match="site-packages: has no Snakefile, expected a clone"):
         prepare_place(tmp_path / "attic", model, 1)
     with pytest.raises(InputError, match=r"study\.map: no such folder, expected .* a file that"):
@@ -186,7 +186,7 @@ def test_an_interrupted_run_is_waited_for(tmp_path):
     thread.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            new_place._run_to_its_end([sys.executable, "-c", ENDING, str(told)], os.environ)
+            preparing._run_to_its_end([sys.executable, "-c", ENDING, str(told)], os.environ)
     finally:
         thread.join()
         signal.signal(signal.SIGINT, before)

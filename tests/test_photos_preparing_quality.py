@@ -3,7 +3,7 @@
 from test_photos_place import write_calibration
 
 from relposegnn.estimates.predictions import ALL_EDGES, FIRST_EDGE, SOLVED
-from relposegnn.photos.new_place import tell_quality
+from relposegnn.photos.preparing import tell_quality
 from relposegnn.scores.calibration import UNREFINED, Scale, read_calibration
 
 
