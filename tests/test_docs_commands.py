@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from configurations import CONFIG, SCHEMA, SHIPPED
+from configurations import CONFIG, SCHEMA, SHIPPED, validated
 from project import REPOSITORY
 from snakemake.cli import parse_args
 
@@ -135,6 +135,15 @@ CHECKS["relposegnn"] = check_relposegnn
 )
 def test_a_command_is_one_that_there_is(page, words):
     CHECKS[words[0]](words[1:])
+
+
+def test_settings_on_the_page_of_own_places_are_valid(tmp_path):
+    (tmp_path / "garage").mkdir()
+    place = {"scenes": ["garage"], "scenes_dir": str(tmp_path)}
+    page = (REPOSITORY / "docs/own-places.md").read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", page, re.M | re.S)
+    found = [validated(place | yaml.safe_load(block)) for block in blocks]
+    assert {"rendered", "download"} == {settings["source"] for settings in found}
 
 
 def test_commands_are_found_and_mistakes_in_them_too():
