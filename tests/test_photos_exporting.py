@@ -7,8 +7,15 @@ import pytest
 from relposegnn.exchange.pose_formats import FORMATS, GUESSED_LENGTH
 from relposegnn.layouts.colmap import read_model
 from relposegnn.photos.cameras import CAMERA
-from relposegnn.photos.exporting import remove_earlier, write_formats, write_lists
+from relposegnn.photos.exporting import (
+    refuse_other_models,
+    remove_earlier,
+    write_formats,
+    write_lists,
+)
+from relposegnn.photos.localising import localise_photos
 from relposegnn.photos.table import POSE
+from relposegnn.runtime import InputError
 
 CAMERAS = {
     "plain.jpg": (64, 48, 51.2, 51.2, 32.0, 24.0),
@@ -81,3 +88,19 @@ def test_what_an_earlier_run_left_is_removed_and_nothing_else(tmp_path, table):
     write_formats(table, tmp_path, ["colmap"])
     remove_earlier(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"poses.csv", "notes.txt"}
+
+
+@pytest.mark.parametrize(("below", "formats"), [("", ()), ("colmap", ("colmap",))])
+def test_a_model_of_the_users_own_is_not_replaced(tmp_path, table, below, formats):
+    """With the poses of a place, for example, where its folder is given for the results."""
+    images = tmp_path / below / "images.txt"
+    images.parent.mkdir(exist_ok=True)
+    images.write_text("# Image list with two lines of data per image:\n")
+    with pytest.raises(InputError, match=r"images\.txt: is of a COLMAP model that no earlier run"):
+        refuse_other_models(tmp_path, formats)
+    with pytest.raises(InputError, match=r"images\.txt: is of a COLMAP model that no earlier run"):
+        localise_photos(None, tmp_path / "a.jpg", tmp_path, None, formats=formats)
+    images.unlink()
+    write_lists(table, tmp_path)
+    write_formats(table, tmp_path, formats)
+    refuse_other_models(tmp_path, FORMATS)

@@ -34,6 +34,21 @@ LISTS = {
 }
 
 
+def refuse_other_models(output_folder: str | Path, formats: Collection[str]) -> None:
+    """Check that no COLMAP model would be replaced, except one of an earlier run.
+
+    Raises:
+        InputError: there is another one, maybe with the poses of a place.
+    """
+    for below in ("", *({"colmap"} & set(formats))):
+        images = Path(output_folder, below, "images.txt")
+        if images.is_file() and not _is_ours(images):
+            raise InputError(
+                f"{images}: is of a COLMAP model that no earlier run wrote, and would be replaced; "
+                "move it away, or choose another output folder"
+            )
+
+
 def remove_earlier(output_folder: str | Path) -> None:
     """Remove what an earlier run, possibly of other photos, left beside ``poses.csv``.
 

@@ -8,7 +8,14 @@ from pathlib import Path
 import pandas as pd
 
 from ..runtime import InputError, disk_errors_named, make_folder
-from .exporting import check_formats, remove_earlier, write_formats, write_lists, write_table
+from .exporting import (
+    check_formats,
+    refuse_other_models,
+    remove_earlier,
+    write_formats,
+    write_lists,
+    write_table,
+)
 from .files import PhotoError
 from .localiser import Localiser
 from .sources import Item
@@ -44,10 +51,11 @@ def localise_stream(
             ``exporting.write_formats``.
 
     Raises:
-        InputError: the source cannot be read at all, or no photo can be localised, see
-            ``Localiser.localise``.
+        InputError: the source cannot be read at all, no photo can be localised, see
+            ``Localiser.localise``, or the output folder holds a COLMAP model of the user's.
     """
     check_formats(formats)
+    refuse_other_models(output_folder, formats)
     folder = Path(output_folder)
     make_folder(folder)
     found = (_row_of(localiser, item, focal_length) for item in items)
