@@ -155,17 +155,21 @@ def test_a_file_of_another_kind_or_version_is_refused(place, exported, tmp_path)
         pass
 
 
-def test_the_command_keeps_the_files_of_the_place(place, tmp_path, monkeypatch, capsys):
+def test_the_command_replaces_nothing_but_maps(place, tmp_path, monkeypatch, capsys):
     results = tmp_path / "results/tiny"
     kept = shutil.copy(place.frames, tmp_path / "frames.h5")
     write_place(results / "runs/joint/places/tiny.json", replace(place, frames=Path(kept)))
     monkeypatch.chdir(tmp_path)
-    before = Path(kept).read_bytes()
-    assert main(["tiny", "--output", "results/../frames.h5", "--workers", "1"]) == 1
-    assert "frames.h5: is a file of the place itself, expected" in capsys.readouterr().err
-    assert Path(kept).read_bytes() == before
+    (tmp_path / "poses.csv").write_text("of the user")
+    for name in ("results/../frames.h5", "poses.csv"):
+        before = Path(name).read_bytes()
+        assert main(["tiny", "--output", name, "--workers", "1"]) == 1
+        told = f"{Path(name)}: is not a map, and would be replaced by one"
+        assert told in capsys.readouterr().err
+        assert Path(name).read_bytes() == before
     (tmp_path / "maps").mkdir()
-    assert main(["tiny", "--output", "maps", "--workers", "1"]) == 0
+    for _ in ("new", "replaced"):
+        assert main(["tiny", "--output", "maps", "--workers", "1"]) == 0
     with opened_place(tmp_path / "maps/tiny.map") as found:
         assert found.candidates == place.candidates
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..runtime import InputError, end_as_by_interrupt, log_to_terminal
 from ..threads import leave_cores_to_others
 from .chosen_place import add_workers, find_place, some_path
-from .place import FILES, Place, read_place
+from .place import read_place
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,12 +17,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     log_to_terminal()
     try:
-        from .map_files import export_map  # torch takes seconds
+        from .map_files import export_map, refuse_other_file  # torch takes seconds
 
         place = read_place(find_place(options.results, options.scene, options.run))
         output = options.output or Path()
         output = output / f"{options.scene}.map" if output.is_dir() else output
-        _keep_files_of(place, output)
+        refuse_other_file(output)
         export_map(place, output, options.workers)
         print(f"{output}: {output.stat().st_size / 1e6:.1f} MB, for localise --map")
     except InputError as error:
@@ -32,16 +32,6 @@ def main(arguments: list[str] | None = None) -> int:
         print("export-map: interrupted", file=sys.stderr)
         return 1
     return 0
-
-
-def _keep_files_of(place: Place, output: Path) -> None:
-    """Refuse to overwrite a file of the place itself."""
-    own = [path for name in FILES if (path := getattr(place, name)) is not None and path.exists()]
-    if output.exists() and any(output.samefile(path) for path in own):
-        raise InputError(
-            f"{output}: is a file of the place itself, expected another name, such as "
-            "garage.map; choose one with --output"
-        )
 
 
 def _parser() -> argparse.ArgumentParser:

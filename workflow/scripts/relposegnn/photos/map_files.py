@@ -11,7 +11,7 @@ import hashlib
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ import torch
 
 from ..data.frames import Frames
 from ..disk_errors import describe_disk_error
+from ..files.limits import refuse_special_file
 from ..files.storage import MAP, create_hdf5, open_hdf5
 from ..matching.stored_key_points import KIND as KEY_POINTS
 from ..matching.stored_key_points import write_key_points
@@ -61,6 +62,24 @@ def export_map(place: Place, map_file: str | Path, workers: int = 1) -> None:
             images = frames.paths("train", place.images)
             write_key_points(file.create_group(KEY_POINTS), images, workers)
         file.attrs["checksum"] = checksum(file)
+
+
+def refuse_other_file(map_file: str | Path) -> None:
+    """Check that nothing but a map would be replaced by this one.
+
+    Raises:
+        InputError: there is another file, maybe one of the place itself.
+    """
+    if not Path(map_file).exists():
+        return
+    refuse_special_file(map_file)
+    with suppress(OSError), h5py.File(map_file) as file:
+        if file.attrs.get("kind") == MAP:
+            return
+    raise InputError(
+        f"{map_file}: is not a map, and would be replaced by one; move it away, or choose another "
+        "name with --output, such as garage.map"
+    )
 
 
 @contextmanager
