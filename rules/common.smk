@@ -13,7 +13,10 @@ from textwrap import shorten
 SCRIPTS = PROJECT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from relposegnn.pipeline.configuration import used_model_settings, validate_configuration
+from relposegnn.pipeline.configuration import (
+    used_model_settings,
+    validate_configuration,
+)
 from relposegnn.pipeline.configuration_files import check_file
 from relposegnn.pipeline.digest import Library
 from relposegnn.pipeline.experiments import (
