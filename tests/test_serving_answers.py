@@ -143,3 +143,10 @@ def test_what_is_not_finite_is_told_as_none(loaded, folder):
     json.dumps(told, allow_nan=False)
     assert told["camera"]["fx"] is None
     assert told["pose"] is told["sigma_m"] is told["covariance95_m2"] is None
+
+
+def test_a_focal_length_is_that_of_its_photo_else_of_the_service(loaded, folder):
+    photo, served = min(folder.glob("*.PNG")).read_bytes(), LoadedPlace(loaded, focal_length=0.9)
+    for given, expected in ((None, 0.9), (1.2, 1.2)):
+        camera = served.localise(photo, given)["camera"]
+        assert camera["fx"] == pytest.approx(expected * max(camera["width"], camera["height"]))

@@ -72,6 +72,30 @@ def test_what_is_no_photo_is_told(service, sent, status, message):
     assert service.get("/health").json()["inside"] == 0
 
 
+def test_a_photo_may_come_with_its_focal_length(service):
+    lengths = {"": 0.82, "?focal_length=0.914": 0.914, "?focal_length=1.3": 1.3}
+    for query, expected in lengths.items():
+        answer = service.post(f"/localise{query}", content=photo_at(3)).json()
+        assert answer["camera"]["fx"] == pytest.approx(640 * expected)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("focal_length=525", "focal length is 525.0, expected 0.1 to 10 longer sides"),
+        ("focal_length=nan", "focal length is nan, expected"),
+        ("focal_length=", "focal_length: got , expected a number, in longer sides"),
+        ("focal_length=35mm%1b", "focal_length: got 35mm\\x1b, expected a number"),
+        ("focal=0.9", "focal: no such parameter, expected focal_length or none"),
+        ("focal_length=0.9&format=colmap", "format: no such parameter, expected focal_length"),
+    ],
+)
+def test_parameters_that_are_wrong_or_unknown_are_told(service, query, message):
+    answer = service.post(f"/localise?{query}", content=photo_at(3))
+    assert answer.status_code == 400
+    assert message in answer.json()["error"]
+
+
 def test_a_large_photo_is_refused_before_it_comes(service):
     with send_by_hand(str(service.base_url), b"", told=1 << 40) as connection:
         assert connection.recv(1000).startswith(b"HTTP/1.1 413 ")

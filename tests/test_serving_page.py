@@ -134,7 +134,7 @@ def test_text_that_is_dropped_leaves_the_page_to_the_photo_in_work(browser):
 def test_lengths_are_told_in_the_unit_that_they_are_rounded_to(browser):
     place, lengths = PlantedPlace(), list(LENGTHS)
     usual = place.localise
-    place.localise = lambda photo: usual(photo) | {"sigma_m": lengths[len(place.seen) - 1]}
+    place.localise = lambda *photo: usual(*photo) | {"sigma_m": lengths[len(place.seen) - 1]}
     with serving(place) as address, page_of(browser, address) as page:
         for row, told in enumerate(LENGTHS.values()):
             drop(page, photo_at(row))

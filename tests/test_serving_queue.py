@@ -87,14 +87,14 @@ def test_what_is_on_its_way_is_bounded_and_the_others_are_told_when_it_has_come(
 
 def test_photos_that_cannot_be_read_are_finished_and_tell_how_long_others_wait():
     async def told():
-        turns = Turns(lambda photo: [][0], most=10)
+        turns = Turns(most=10)
 
         async def stays():
             return False
 
         for _ in range(20):
             with turns.place(), suppress(IndexError):
-                await turns.localise(b"", stays)
+                await turns.answer(lambda: [][0], stays)
         with ExitStack() as inside, pytest.raises(BusyError) as busy:
             for _ in range(11):
                 inside.enter_context(turns.place())
@@ -107,13 +107,13 @@ def test_one_slow_photo_says_little_of_how_long_others_wait():
     """Twenty are quick; ten that wait are not told ten times what the last one took."""
 
     async def told():
-        turns = Turns(lambda photo: time.sleep(len(photo) / 2) or {}, most=10)
+        turns = Turns(most=10)
 
         async def stays():
             return False
 
-        for photo in (*[b""] * 20, b"s"):
-            await turns.localise(photo, stays)
+        for seconds in (*[0] * 20, 0.5):
+            await turns.answer(lambda seconds=seconds: time.sleep(seconds) or {}, stays)
         with ExitStack() as inside, pytest.raises(BusyError) as busy:
             for _ in range(11):
                 inside.enter_context(turns.place())

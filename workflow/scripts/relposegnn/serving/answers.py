@@ -43,8 +43,8 @@ class LoadedPlace:
         self.map = map_of(frames, place, read_calibration(place.calibration))
         self.check = localiser.check
 
-    def localise(self, photo: bytes) -> dict:
-        """Return where a photo was taken, see ``answer_of``.
+    def localise(self, photo: bytes, focal_length: float | None = None) -> dict:
+        """Return where a photo was taken, see ``answer_of``; ``focal_length`` is of this photo.
 
         Decoders read files, so the photo is written to a temporary one, whose name is ours.
 
@@ -59,7 +59,8 @@ class LoadedPlace:
             file.write(photo)
             file.flush()
             try:
-                found = self._localiser.localise([file.name], [NAME], self._focal_length)
+                length = focal_length or self._focal_length
+                found = self._localiser.localise([file.name], [NAME], length)
             except InputError as error:
                 raise type(error)(str(error).replace(file.name, NAME)) from error
         return answer_of(found, self._localiser.place)

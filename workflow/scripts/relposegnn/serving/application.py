@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -15,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ..disk_errors import describe_disk_error
+from ..photos.cameras import check_focal_length
 from ..photos.files import PhotoError
 from ..runtime import InputError, plain
 from ..version import VERSION
@@ -24,6 +26,7 @@ from .uploads import Uploads
 
 logger = logging.getLogger(__name__)
 
+FOCAL_LENGTH = "focal_length"  # the parameter of a request
 PAGE = {
     "/": ("page.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
@@ -39,8 +42,8 @@ class Answering(Protocol):
     scene: str
     map: dict
 
-    def localise(self, photo: bytes) -> dict:
-        """Return the answer to a photo."""
+    def localise(self, photo: bytes, focal_length: float | None) -> dict:
+        """Return the answer to a photo, whose focal length may be given, in longer sides."""
 
     def check(self) -> None:
         """Raise InputError if photos can no longer be localised."""
@@ -67,7 +70,7 @@ def make_application(place: Answering, bounds: Bounds, loopback: bool = True) ->
         bounds: how much work is accepted.
         loopback: whether the service is only for this machine.
     """
-    turns = Turns(place.localise, bounds.queue)
+    turns = Turns(bounds.queue)
     uploads = Uploads(bounds.limit, bounds.limit * bounds.queue)
     map_json = json.dumps(place.map | {"limit_bytes": bounds.limit}, allow_nan=False).encode()
 
@@ -75,9 +78,10 @@ def make_application(place: Answering, bounds: Bounds, loopback: bool = True) ->
         """Answer with the pose of a photo."""
         try:
             turns.check_place()  # before the photo is received
-            photo = await uploads.receive(request)
+            length = _focal_length(request)
+            localised = partial(place.localise, await uploads.receive(request), length)
             with turns.place():
-                return JSONResponse(await turns.localise(photo, request.is_disconnected))
+                return JSONResponse(await turns.answer(localised, request.is_disconnected))
         except asyncio.CancelledError:  # by a second Ctrl-C
             raise HTTPException(503, "the service has ended; send the photo again later") from None
 
@@ -103,6 +107,28 @@ def make_application(place: Answering, bounds: Bounds, loopback: bool = True) ->
     application = Starlette(routes=routes, exception_handlers=handlers)
     application.router.redirect_slashes = False  # would send a proxy's clients to localhost
     return Protection(application, loopback)
+
+
+def _focal_length(request: Request) -> float | None:
+    """Return the focal length that the address of a request gives, in longer sides, or None.
+
+    Raises:
+        HTTPException: 400, it is not that of a lens, or there is another parameter.
+    """
+    others = [name for name in request.query_params if name != FOCAL_LENGTH]
+    if others:
+        message = f"{others[0]}: no such parameter, expected {FOCAL_LENGTH} or none"
+        raise HTTPException(400, plain(message))
+    told = request.query_params.get(FOCAL_LENGTH)
+    try:
+        length = None if told is None else float(told)
+        check_focal_length(length)
+    except InputError as error:
+        raise HTTPException(400, str(error)) from None
+    except ValueError:
+        message = f"{FOCAL_LENGTH}: got {told}, expected a number, in longer sides of the photo"
+        raise HTTPException(400, plain(message)) from None
+    return length
 
 
 def _sends(name: str, media_type: str) -> ASGIApp:

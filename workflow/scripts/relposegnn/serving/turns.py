@@ -32,14 +32,9 @@ class Turns:
         finished: number of photos that were finished, with or without a pose.
     """
 
-    def __init__(self, localise: Callable[[bytes], dict], most: int) -> None:
-        """Start the thread.
-
-        Args:
-            localise: returns the answer to a photo.
-            most: photos that may be in the queue.
-        """
-        self._localise, self._most = localise, most
+    def __init__(self, most: int) -> None:
+        """Start the thread; at ``most`` so many photos may be in the queue."""
+        self._most = most
         self._thread = ThreadPoolExecutor(1, "localising")
         self._turn = asyncio.Lock()  # first come, first served
         self._usual = 1.0  # seconds that a photo takes, a moving average
@@ -64,8 +59,14 @@ class Turns:
         finally:
             self.inside -= 1
 
-    async def localise(self, photo: bytes, gone: Callable[[], Awaitable[bool]]) -> dict:
-        """Wait for the photo's turn and return its answer, with the milliseconds that it took.
+    async def answer(
+        self, localise: Callable[[], dict], gone: Callable[[], Awaitable[bool]]
+    ) -> dict:
+        """Wait for a photo's turn and return its answer, with the milliseconds that it took.
+
+        Args:
+            localise: returns the answer to the photo.
+            gone: returns whether the client no longer waits.
 
         Raises:
             GoneError: ``gone`` returned true when the turn came.
@@ -77,7 +78,7 @@ class Turns:
             began = time.perf_counter()
             loop = asyncio.get_running_loop()
             try:
-                answer = await loop.run_in_executor(self._thread, self._localise, photo)
+                answer = await loop.run_in_executor(self._thread, localise)
             finally:  # photos that cannot be read take time, too
                 seconds = time.perf_counter() - began
                 self._usual += (seconds - self._usual) / 5  # one slow photo should not count much
