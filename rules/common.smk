@@ -1,6 +1,5 @@
 # The settings, and the parameters of rules that follow from them. Input files of rules are in
 # inputs.smk, lists of files in targets.smk, captions in captions.smk.
-import hashlib
 import os
 import re
 import shlex
@@ -13,6 +12,8 @@ from textwrap import shorten
 SCRIPTS = PROJECT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
+from relposegnn.layouts.files import lists_queries
+from relposegnn.locks import WORKFLOW_VARIABLE, keep_locks_of_others
 from relposegnn.pipeline.configuration import (
     used_model_settings,
     validate_configuration,
@@ -21,17 +22,14 @@ from relposegnn.pipeline.configuration_files import check_file
 from relposegnn.pipeline.digest import Library
 from relposegnn.pipeline.experiments import (
     GENERAL,
-    SCENE_NAME,
     PUBLISHED,
+    SCENE_NAME,
     UNSEEN,
     experiments,
     general_runs,
     published_runs,
     trained_runs,
 )
-from relposegnn.files.folders import files_below
-from relposegnn.layouts.files import lists_queries
-from relposegnn.locks import WORKFLOW_VARIABLE, keep_locks_of_others
 from relposegnn.runtime import InputError, check_writable
 from relposegnn.threads import keep_freed_memory, leave_cores_to_others
 
@@ -283,11 +281,10 @@ def authors_poses():
 
 def training_settings(wildcards):
     """Return the training protocol of a run."""
-    # Sorted: Snakemake takes params in another order for changed ones.
     run = wildcards.run
-    settings = dict(
-        sorted({**section("training", run), "seed": trained(run).seed}.items())
-    )
+    settings = {**section("training", run), "seed": trained(run).seed}
+    # Sorted: Snakemake takes params in another order for changed ones.
+    settings = dict(sorted(settings.items()))
     settings.pop("seeds")
     single_scene_epochs = settings.pop("single_scene_epochs")
     if repeated(run) in EXPERIMENTS["single_scene"].values() and single_scene_epochs:

@@ -1,5 +1,8 @@
 # Input files of the rules. Optional ones are lists of one file or none. The user's own files are
 # marked "local": the prefix of a module is only for files that the workflow makes.
+import hashlib
+
+from relposegnn.files.folders import files_below
 
 
 def scene_folder(scene):

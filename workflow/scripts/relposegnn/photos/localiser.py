@@ -277,10 +277,7 @@ class Localiser:
         return AssumedCameras.of_photos(sizes, frames, told, exact, self._usual_length)
 
     def _estimate(
-        self,
-        paths: list[Path | Image.Image],
-        names: list[str],
-        known: _Recognised,
+        self, paths: list[Path | Image.Image], names: list[str], known: _Recognised
     ) -> tuple[list[Refined], dict[str, np.ndarray], StatedErrors]:
         """Return poses, the arrays that a predictions file has of them, and the stated errors."""
         neighbours = neighbours_of_photos(names, known.ranked, self.frames, self.place.sampling)
