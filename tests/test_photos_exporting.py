@@ -8,7 +8,7 @@ from relposegnn.exchange.pose_formats import FORMATS, GUESSED_LENGTH
 from relposegnn.layouts.colmap import read_model
 from relposegnn.photos.cameras import CAMERA
 from relposegnn.photos.exporting import (
-    refuse_other_models,
+    check_output,
     remove_earlier,
     write_formats,
     write_lists,
@@ -97,10 +97,10 @@ def test_a_model_of_the_users_own_is_not_replaced(tmp_path, table, below, format
     images.parent.mkdir(exist_ok=True)
     images.write_text("# Image list with two lines of data per image:\n")
     with pytest.raises(InputError, match=r"images\.txt: is of a COLMAP model that no earlier run"):
-        refuse_other_models(tmp_path, formats)
+        check_output(tmp_path, formats)
     with pytest.raises(InputError, match=r"images\.txt: is of a COLMAP model that no earlier run"):
         localise_photos(None, tmp_path / "a.jpg", tmp_path, None, formats=formats)
     images.unlink()
     write_lists(table, tmp_path)
     write_formats(table, tmp_path, formats)
-    refuse_other_models(tmp_path, FORMATS)
+    check_output(tmp_path, FORMATS)

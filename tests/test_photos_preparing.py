@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import h5py
 import pytest
 from configurations import validated
 from conftest import write_tiny_scene
@@ -138,6 +139,20 @@ def test_a_place_is_made_again_if_an_image_or_a_list_of_them_is_newer(
         forced = " ".join(asked[-1][0]).partition(" --forcerun ")[2]
         assert forced.startswith("pack_frames --") == again
         assert (f"{changed}: is newer than the place made of it" in caplog.text) == again
+
+
+def test_frames_of_another_version_do_not_keep_the_workflow_from_making_them_again(
+    tmp_path, model, asked, project
+):
+    images = write_walk(tmp_path / "attic", FEWEST, 0)
+    frames = project / "results/maps/frames/attic.h5"
+    frames.parent.mkdir(parents=True)
+    write_tiny_scene(tmp_path, "attic").frames.rename(frames)
+    with h5py.File(frames, "a") as file:
+        file.attrs["schema"] = "0.1"
+    asked.append(None)
+    prepare_place(images, model, 1)
+    assert "results/maps/runs/general/places/attic.json" in asked[-1][0]
 
 
 @pytest.mark.slow

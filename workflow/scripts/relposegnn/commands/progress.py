@@ -32,9 +32,8 @@ UNLOCK_HERE = (
     "If so, the same command with -- --unlock at its end removes the lock. Then run the command "
     "again: it resumes from there."
 )
-BESIDE = (
-    "Error: Directory cannot be locked. Another Snakemake instance is running."  # a dry run may
-)
+# Snakemake's message of a dry run beside another run, which is none the worse for it.
+BESIDE = "Error: Directory cannot be locked. Another Snakemake instance is running."
 BESIDE_HERE = "Another run is at work in this folder; what it has not made yet is in this plan too."
 INTERRUPTED = "Terminating processes on user request"  # Snakemake's message at Ctrl-C
 # What Snakemake says of itself, by its first words, and what the end of a failed job says better.

@@ -34,13 +34,17 @@ LISTS = {
 }
 
 
-def refuse_other_models(output_folder: str | Path, formats: Collection[str]) -> None:
-    """Check that no COLMAP model would be replaced, except one of an earlier run.
+def check_output(output_folder: str | Path, formats: Collection[str]) -> None:
+    """Check what a run is to write, before any work.
 
     Raises:
-        InputError: there is another one, maybe with the poses of a place.
+        InputError: a format is not in ``FORMATS``; or a COLMAP model that no earlier run wrote,
+            maybe that of a place, would be replaced.
     """
-    for below in ("", *({"colmap"} & set(formats))):
+    asked = [formats] if isinstance(formats, str) else list(formats)
+    if unknown := ", ".join(name for name in asked if name not in FORMATS):
+        raise InputError(f"formats: got {unknown}, expected some of {', '.join(FORMATS)}")
+    for below in (".", "colmap") if "colmap" in asked else (".",):
         images = Path(output_folder, below, "images.txt")
         if images.is_file() and not _is_ours(images):
             raise InputError(
@@ -102,13 +106,6 @@ def write_lists(
     clock = () if seconds is None else (seconds, "in seconds")
     write_tum(folder / "poses.txt", poses, *clock)
     write_images(folder / "images.txt", poses)
-
-
-def check_formats(formats: Collection[str]) -> None:
-    """Raise InputError if one of the requested formats is not in ``FORMATS``."""
-    asked = [formats] if isinstance(formats, str) else formats
-    if unknown := ", ".join(name for name in asked if name not in FORMATS):
-        raise InputError(f"formats: got {unknown}, expected some of {', '.join(FORMATS)}")
 
 
 def write_formats(table: pd.DataFrame, output_folder: str | Path, formats: Collection[str]) -> None:

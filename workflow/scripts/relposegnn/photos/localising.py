@@ -10,14 +10,7 @@ import torch
 
 from ..data.images import troubles_of
 from ..runtime import InputError, atomic_path, make_folder
-from .exporting import (
-    check_formats,
-    refuse_other_models,
-    remove_earlier,
-    write_formats,
-    write_lists,
-    write_table,
-)
+from .exporting import check_output, remove_earlier, write_formats, write_lists, write_table
 from .files import PhotoError, check_names, photo_error, requested_photos
 from .localiser import Localiser
 from .picture import plot_photos
@@ -61,8 +54,7 @@ def localise_photos(
         InputError: there is no photo, or none that can be read; the place's files do not belong
             together; a format is unknown; or the output folder holds a COLMAP model of the user's.
     """
-    check_formats(formats)
-    refuse_other_models(output_folder, formats)
+    check_output(output_folder, formats)
     photo_folder, names = _requested_photos(photos, output_folder)
     readable = _readable(photo_folder, names, workers)
     make_folder(output_folder)  # before any work that would be lost if this fails

@@ -108,10 +108,11 @@ def _newer_input(images: Path) -> Path | None:
     packed = PROJECT / f"results/{DATASET}/frames/{images.name}.h5"
     if not packed.is_file():
         return None
-    with Frames(packed) as frames:
-        sources = [images / source for split in SPLITS for source in frames.sources(split)]
+    paths = frame_lists(images)
+    with suppress(InputError), Frames(packed) as frames:  # an unreadable file is told by its reader
+        paths += [path for split in SPLITS for path in frames.paths(split, images)]
     made, now = packed.stat().st_mtime, time.time()
-    for path in (*frame_lists(images), *sources):
+    for path in paths:
         with suppress(OSError):  # one that is gone is told where it is read
             if made < path.stat().st_mtime <= now:
                 return path

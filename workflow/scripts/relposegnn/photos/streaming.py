@@ -8,14 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..runtime import InputError, disk_errors_named, make_folder
-from .exporting import (
-    check_formats,
-    refuse_other_models,
-    remove_earlier,
-    write_formats,
-    write_lists,
-    write_table,
-)
+from .exporting import check_output, remove_earlier, write_formats, write_lists, write_table
 from .files import PhotoError
 from .localiser import Localiser
 from .sources import Item
@@ -54,8 +47,7 @@ def localise_stream(
         InputError: the source cannot be read at all, no photo can be localised, see
             ``Localiser.localise``, or the output folder holds a COLMAP model of the user's.
     """
-    check_formats(formats)
-    refuse_other_models(output_folder, formats)
+    check_output(output_folder, formats)
     folder = Path(output_folder)
     make_folder(folder)
     found = (_row_of(localiser, item, focal_length) for item in items)

@@ -96,7 +96,7 @@ class Library:
         """Return lines that identify the definitions behind a name, and the names they reach."""
         lines: list[str] = []
         onward: set[Dotted] = set()
-        if name[:2] in IGNORED or name[:3] in IGNORED:
+        if any(name[: len(ignored)] == ignored for ignored in IGNORED):
             return lines, onward
         if not self._module(name[:1]):
             return lines, self._whole(()) if ".".join(name) in COMPUTED else onward
