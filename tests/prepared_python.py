@@ -33,7 +33,7 @@ LIBRARIES = (
     *("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.patheffects"),
     *("torch._dynamo", "torch.nn.parallel", "torch.nn.utils.fusion", "torch.utils.data"),
     *("torch.distributed.launcher.api", "torch.optim.lr_scheduler", "torch.utils.tensorboard"),
-    *("torch_geometric.data", "torch_geometric.loader", "torch_geometric.nn"),
+    *("torch_geometric.data", "torch_geometric.loader", "torch_geometric.utils"),
     *("torchvision.models.resnet", "tqdm.contrib.logging"),
     *("snakemake.cli", "snakemake.script", "snakemake.report.html_reporter"),
     *("snakemake.profiles", "snakemake.storage", "snakemake.benchmark", "platformdirs"),

@@ -9,6 +9,7 @@ import re
 import signal
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -19,6 +20,7 @@ from project import REPOSITORY
 from test_learning_training import MODEL, SETTINGS, scene_files
 from test_network_match_field_network import CHANNELS, GRID, write_features
 from test_network_match_field_network import SETTINGS as MATCH_MODEL
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.launcher.api import LaunchConfig
 
 from relposegnn.data.scene_files import SceneFiles
@@ -39,7 +41,7 @@ SMALL_STEPS = replace(SETTINGS, learning_rate=1e-5)
 
 
 LOADED = ["h5py", "pandas", "torch.distributed.launcher.api", "torch.utils.tensorboard"]
-LOADED += ["torch_geometric.nn", "torchvision", "tqdm.contrib.logging"]
+LOADED += ["torch_geometric.loader", "torchvision", "tqdm.contrib.logging"]
 
 
 @pytest.fixture(autouse=True)
@@ -155,13 +157,23 @@ def test_torchrun_starts_the_same_training(scene, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_a_process_raises_ends_the_step_and_is_told(tmp_path):
+def test_what_a_process_raises_ends_the_step_and_is_told(tmp_path, monkeypatch):
+    folders = []
+
+    class Noted(DefaultLogsSpecs):
+        def __init__(self, log_dir):
+            folders.append(Path(log_dir))
+            super().__init__(log_dir)
+
+    monkeypatch.setattr("torch.distributed.elastic.multiprocessing.DefaultLogsSpecs", Noted)
     with pytest.raises(RuntimeError, match="process 2 of 2 failed: OSError: the disk is gone"):
         run_in_processes(2, 2, tmp_path / "log.txt", fail_in_the_second_process)
     log = (tmp_path / "log.txt").read_text()
     assert re.search(
         r"ERROR process 2 failed\nTraceback .*\nOSError: the disk is gone\n", log, re.S
     )
+    [folder] = folders
+    assert not folder.exists()  # torch leaves it behind
 
 
 @pytest.mark.slow

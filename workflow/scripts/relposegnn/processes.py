@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from torch import distributed
@@ -41,21 +42,24 @@ def run_in_processes(count: int, threads: int, log_file: str | Path, work: Work)
     if count <= 1:
         work(device=select_device(threads=threads))
         return
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     _check_gpus(count)
     logger.info("starting %d processes", count)
-    launch = LaunchConfig(
-        *(1, 1, count),  # nodes at least and at most, processes
-        run_id=uuid.uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint="127.0.0.1:0",
-        local_addr="127.0.0.1",
-        max_restarts=0,
-    )
     try:
-        elastic_launch(launch, _work_in_group)(max(1, threads // count), log_file, work)
+        with TemporaryDirectory(prefix="torchelastic_") as folder:  # torch leaves its own behind
+            launch = LaunchConfig(
+                *(1, 1, count),  # nodes at least and at most, processes
+                run_id=uuid.uuid4().hex,
+                rdzv_backend="c10d",
+                rdzv_endpoint="127.0.0.1:0",
+                local_addr="127.0.0.1",
+                max_restarts=0,
+                logs_specs=DefaultLogsSpecs(folder),
+            )
+            elastic_launch(launch, _work_in_group)(max(1, threads // count), log_file, work)
     except ChildFailedError as failed:
         rank, failure = failed.get_first_failure()
         told = failure.message

@@ -7,7 +7,7 @@ tensor names: N nodes of all graphs of a batch, E directed edges, C feature widt
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu, scaled_dot_product_attention
-from torch_geometric.nn import MessagePassing
+from torch_geometric.utils import scatter
 
 
 class ChannelAttention(nn.Module):
@@ -45,11 +45,11 @@ class EdgeModel(nn.Module):
         return self.edge_mlp(torch.cat([nodes_NC[source], nodes_NC[target], edges_EC], dim=1))
 
 
-class MessagePassingLayer(MessagePassing):
+class MessagePassingLayer(nn.Module):
     """One round: edges are updated from their nodes, nodes from their incoming messages."""
 
     def __init__(self, width: int, attention: bool) -> None:
-        super().__init__(aggr="mean")
+        super().__init__()
         self.mlp = _mlp(2 * width, width)
         self.mlp_updating = _mlp(2 * width, width)
         self.edge_model = EdgeModel(width)
@@ -58,20 +58,15 @@ class MessagePassingLayer(MessagePassing):
     def forward(
         self, nodes_NC: Tensor, edge_index: Tensor, edges_EC: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return the updated node features (N, C) and edge features (E, C)."""
+        """Return the updated node features (N, C) and edge features (E, C).
+
+        The mean of a node without incoming edges is 0.
+        """
         edges_EC = self.edge_model(nodes_NC, edge_index, edges_EC)
         messages_EC = self.att(self.mlp(torch.cat([nodes_NC[edge_index[0]], edges_EC], dim=1)))
-        size = (len(nodes_NC), len(nodes_NC))  # edge dropout may leave the last nodes without edges
-        nodes_NC = self.propagate(edge_index, size=size, x=nodes_NC, messages=messages_EC)
+        mean_NC = scatter(messages_EC, edge_index[1], dim_size=len(nodes_NC), reduce="mean")
+        nodes_NC = self.mlp_updating(torch.cat([nodes_NC, mean_NC], dim=1))
         return relu(nodes_NC), relu(edges_EC)
-
-    def message(self, messages: Tensor) -> Tensor:
-        """Return the messages (E, C) along the edges."""
-        return messages
-
-    def update(self, aggregated: Tensor, x: Tensor) -> Tensor:
-        """Return the nodes (N, C) updated by the mean of their incoming messages."""
-        return self.mlp_updating(torch.cat([x, aggregated], dim=1))
 
 
 def _mlp(inputs: int, width: int) -> nn.Sequential:
