@@ -42,7 +42,7 @@ METRES, DEGREES = 0.04, 1.2
 
 
 def refine_all(room, images, offset=0.0):
-    """Return errors (N, 2) of regressed and of refined poses, and the points of these."""
+    """Return errors (N, 2) of regressed and of refined poses, and the latter."""
     rng, poses = np.random.default_rng(0), room.poses.copy()
     poses[:, :3, 3] += offset
     database = MatchedDatabase(
@@ -62,15 +62,16 @@ def refine_all(room, images, offset=0.0):
         np.stack(pose_distances(np.stack([each.pose for each in poses_]), poses[QUERIES]), axis=1)
         for poses_ in (regressed, refined)
     )
-    return before, after, np.array([each.points for each in refined])
+    return before, after, refined
 
 
 @pytest.mark.parametrize("offset", [0.0, 5_572_094.0])
 def test_queries_of_a_room_are_refined_anywhere_in_the_world(rendered_room, offset):
-    before, after, points = refine_all(
+    before, after, refined = refine_all(
         rendered_room, [rendered_room.paths[i] for i in QUERIES], offset=offset
     )
-    assert (points > 0).mean() > 0.8
+    assert np.mean([each.points > 0 for each in refined]) > 0.8
+    assert {each.least for each in refined} == {(0, 0)}
     assert (np.median(after, axis=0) < 0.35 * np.median(before, axis=0)).all()
 
 
@@ -87,8 +88,20 @@ def test_queries_without_texture_are_no_worse_than_regressed(rendered_room, tmp_
             image[:] = 235
         images.append(tmp_path / f"{query}.png")
         Image.fromarray(image).save(images[-1])
-    before, after, _ = refine_all(rendered_room, images)
+    before, after, refined = refine_all(rendered_room, images)
     assert (np.median(after, axis=0) <= 1.05 * np.median(before, axis=0)).all()
+    least = {each.least for each in refined}
+    if damage != "white":
+        assert least == {(0, 0)}
+        return
+    # Such images might have been taken anywhere in the room.
+    metres, degrees = pose_distances(rendered_room.poses[DATABASE], refined[0].pose[None])
+    within = [
+        np.mean(metres <= refined[0].least[0]),
+        np.mean(np.radians(degrees) <= refined[0].least[1]),
+    ]
+    assert within == pytest.approx([0.68, 0.68], abs=1 / len(DATABASE))
+    assert len(least) == len(QUERIES)
 
 
 def test_neighbours_are_apart():

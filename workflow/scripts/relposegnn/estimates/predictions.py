@@ -53,7 +53,7 @@ class MatchedNames(NamedTuple):
         points: number of matched points, 0 if the pose was not refined.
         deviations: in metres and degrees, from the curvature of the cost.
         misfit: of the matches.
-        least: errors in metres and degrees to expect because the camera may be another than told.
+        least: lower bounds of the errors, in metres and degrees.
     """
 
     points: str

@@ -67,8 +67,9 @@ class Refined(NamedTuple):
         misfit: median reprojection error of the inliers, in the expected scales; larger where key
             points are less exact, as in blurred images. NaN if the regressed pose was kept.
         intrinsics: (4,) of the solution, see ``most_probable.intrinsics_after``.
-        least: root mean square errors in metres and radians due to the probability that the camera
-            is another than assumed; a lower bound of the errors.
+        least: lower bounds of the errors in metres and radians: root mean squares due to the
+            probability that the camera is another than assumed; or, of an image that shows nothing,
+            the ways within which 68 % of the database's cameras are.
     """
 
     pose: np.ndarray

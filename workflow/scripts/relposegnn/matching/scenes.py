@@ -25,15 +25,16 @@ from ..estimates.predictions import (
     read_predictions,
 )
 from ..files.owners import told_of
-from ..poses import inverse_pose, pose_from_quaternion, quaternion_from_matrix
+from ..poses import inverse_pose, pose_distances, pose_from_quaternion, quaternion_from_matrix
 from ..retrieval.graphs import LEFT_OUT, split_of
 from ..retrieval.left_out import rank_outside, read_reaches
 from ..retrieval.rankings import read_ranking
 from ..runtime import InputError, atomic_path
+from ..scores.calibration import LEVELS
 from ..threads import map_in_threads
 from .key_points import MATCHING_ERROR, KeyPoints, find_key_points, match_key_points
 from .most_probable import Prior
-from .refinement import FREE, Refined, refine_pose, unrefined
+from .refinement import FREE, MAJORITY, Refined, refine_pose, unrefined
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +84,9 @@ class MatchedDatabase:
         """Return the refined poses of an image, one for each starting pose.
 
         The starting poses are returned as they are if one is not finite, or if the focal length of
-        the query or of the database is unknown (NaN).
+        the query or of the database is unknown (NaN). So they are if the image has too few key
+        points to be refined, but the database images do not: it shows nothing, such as a white
+        wall, and its camera may be anywhere in the place, see ``Refined.least``.
 
         Args:
             query: key points of the image.
@@ -95,9 +98,11 @@ class MatchedDatabase:
         if not known:
             return list(map(unrefined, regressed))
         images = choose_apart(ranking, self._poses[:, :3, 3])
+        others = [self._key_points(image) for image in images]
+        if len(query.places) < MAJORITY <= min(len(other.places) for other in others):
+            return [unrefined(own)._replace(least=self._way_to_all(own)) for own in regressed]
         views = np.full((len(query.places), len(images), 2), np.nan)
-        for view, image in enumerate(images):
-            other = self._key_points(image)
+        for view, (image, other) in enumerate(zip(images, others, strict=True)):
             rows, matched = match_key_points(query, other)
             views[rows, view] = other.places[matched] / self._focal_lengths[image]
         # Relative to a camera nearby, because coordinates may be millions of metres.
@@ -114,6 +119,11 @@ class MatchedDatabase:
             )
             found.append(refined._replace(pose=origin @ refined.pose))
         return found
+
+    def _way_to_all(self, prior: Prior) -> tuple[float, float]:
+        """Return the metres and the radians within which 68 % of the database's cameras are."""
+        metres, degrees = pose_distances(self._poses, prior.pose[None])
+        return tuple(np.quantile((metres, np.radians(degrees)), LEVELS[0], axis=1).tolist())
 
 
 def _key_points_of(images: Sequence[str | Path], image: int) -> KeyPoints:

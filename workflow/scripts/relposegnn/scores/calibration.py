@@ -204,22 +204,25 @@ def stated_errors(
         estimator: whose estimates.
         calibration: of the same run and place.
     """
-    stated = _stated(arrays, estimator, calibration)
-    if estimator in MATCHED:
-        regressed = np.fmax(*(_stated(arrays, own, calibration) for own in (ALL_EDGES, UNREFINED)))
-        if estimator not in calibration:
-            stated = np.maximum(regressed, [[arrays[name]] for name in MATCHED[estimator].least])
-        stated = np.where(arrays[MATCHED[estimator].points] == 0, regressed, stated)
+    least = MATCHED[estimator].least if estimator in MATCHED else ()
+    stated = _stated(arrays, estimator, calibration, least)
+    if least:
+        pair = (_stated(arrays, own, calibration, least) for own in (ALL_EDGES, UNREFINED))
+        kept = estimator not in calibration or arrays[MATCHED[estimator].points] == 0
+        stated = np.where(kept, np.fmax(*pair), stated)
     return StatedErrors(*stated)
 
 
 def _stated(
-    arrays: Mapping[str, np.ndarray], estimator: str, calibration: Calibration
+    arrays: Mapping[str, np.ndarray],
+    estimator: str,
+    calibration: Calibration,
+    least: Sequence[str] = (),
 ) -> np.ndarray:
     """Return errors by the scale of an estimator, or of ``UNREFINED``, (unit, level, N).
 
-    They are at most the way to the first neighbour plus the extent of the place. Sigma of a refined
-    pose is at least the error by an uncertain camera; left-out frames have known ones.
+    They are at most the way to the first neighbour plus the extent of the place. Sigma is at least
+    what the arrays called ``least`` say, in metres and degrees, see ``refinement.Refined``.
     """
     scale = calibration.get(estimator)
     told = scale and told_of_errors(arrays, estimator, calibration, scale.usual)
@@ -229,8 +232,8 @@ def _stated(
     sigma = np.einsum("unf,uf->un", told, scale[:2])
     if estimator in NEAREST:
         sigma *= 1 + np.outer(scale.farther, root_of_way(arrays, estimator, scale.extent[0]))
-    if estimator in MATCHED:
-        sigma = np.maximum(sigma, [arrays[name] for name in MATCHED[estimator].least])
+    if least:
+        sigma = np.maximum(sigma, [arrays[name] for name in least])
     stated = sigma[:, None] * np.stack([[1, 1], scale.ratios], axis=1)[..., None]
     for own, corrections, sums in zip(stated, scale.corrections, sigma, strict=True):
         own *= _factors_at(sums, corrections)
