@@ -4,6 +4,7 @@ import errno
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -35,7 +36,7 @@ def check_whole(file: h5py.File) -> None:
     """Raise an error if an open file links to another one, or declares more than it holds."""
     if link := file.visititems_links(_leads_elsewhere):
         raise ValueError(f"{link} is a link")
-    file.visititems(_check_array)
+    file.visititems(partial(_check_array, Path(file.filename).stat().st_size))
 
 
 def explain_unopened(path: str | Path, error: OSError) -> str:
@@ -59,12 +60,14 @@ def _leads_elsewhere(name: str, link: object) -> str | None:
     return None if isinstance(link, h5py.HardLink) else name
 
 
-def _check_array(name: str, item: h5py.Group | h5py.Dataset) -> None:
-    """Raise an error if an array declares more than is stored of it, or is in another file."""
+def _check_array(size: int, name: str, item: h5py.Group | h5py.Dataset) -> None:
+    """Raise an error if an array declares more than a file of ``size`` bytes holds of it.
+
+    Or if it is in another file.
+    """
     if isinstance(item, h5py.Dataset):
-        file = item.file.filename
         if item.external or item.is_virtual:
             raise ValueError(f"{name} is in another file")
-        held = min(item.id.get_storage_size(), Path(file).stat().st_size)
-        label = f"{file}: {name} of shape {item.shape}"
+        held = min(item.id.get_storage_size(), size)
+        label = f"{item.file.filename}: {name} of shape {item.shape}"
         check_expansion(label, math.prod(item.shape or ()) * item.dtype.itemsize, held)

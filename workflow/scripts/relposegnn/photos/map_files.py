@@ -31,7 +31,7 @@ from ..runtime import InputError, disk_errors_named
 from .place import OPTIONAL, Place, read_place, write_place
 from .unchanged import Unchanged
 
-BLOCK_BYTES = 1 << 24  # read at once
+BLOCK_BYTES = 1 << 20  # read at once: the processor's cache holds them until they are summed up
 FILES = ("model", "describer", "calibration", "camera")  # stored as bytes
 PARTS = ("frames", "features", "descriptors", "images")  # stored as groups
 
