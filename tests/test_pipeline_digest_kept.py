@@ -34,45 +34,49 @@ def test_files_are_read_once_for_all_scripts(folder, monkeypatch):
     assert len(modules) == len(set(modules))
 
 
-def test_what_files_define_is_kept_and_only_an_edited_file_is_parsed_again(folder, monkeypatch):
+def test_digests_are_kept_until_a_file_is_edited(folder, monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     (folder / "script.py").write_text("from relposegnn.tools import used\nused()\n")
-    first = Library(folder)
-    digest, reached = first.digest("script.py"), first.reached("script.py")
+    (folder / "broken.py").write_text("from\n")
+    digest = Library(folder).digest("script.py")
     parsed, parse = [], ast.parse
     monkeypatch.setattr(
         ast, "parse", lambda source, file: parsed.append(file.name) or parse(source, file)
     )
-    again = Library(folder)
-    assert (again.digest("script.py"), again.reached("script.py")) == (digest, reached)
+    assert Library(folder).digest("script.py") == digest
     assert parsed == []
-    tools = folder / "relposegnn/tools.py"
-    tools.write_text(tools.read_text().replace("LIMIT + value", "LIMIT - value"))
-    assert Library(folder).digest("script.py") != digest
-    assert parsed == ["tools.py"]
+    with pytest.raises(SyntaxError, match=r"broken\.py"):
+        Library(folder).digest("broken.py")
+    for edited, equal in (("colours.py", True), ("tools.py", False)):
+        file = folder / "relposegnn" / edited
+        file.write_text(file.read_text().replace("LIMIT + value", "LIMIT - value") + "NEW = 1\n")
+        del parsed[:]
+        assert (Library(folder).digest("script.py") == digest) == equal
+        assert "tools.py" in parsed
 
 
-def test_a_script_that_another_imports_is_kept_as_both(folder, monkeypatch):
-    """Whole as a script; as a module, what is asked of it."""
+def test_files_that_cannot_be_read_and_linked_folders_are_no_trouble(
+    folder, tmp_path_factory, monkeypatch
+):
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
-    (folder / "other.py").write_text("USED = 1\nUNUSED = 2\n")
-    (folder / "script.py").write_text("from other import USED\nUSED\n")
-    scripts = ("other.py", "script.py")
-    before = [Library(folder).digest(script) for script in scripts]
-    (folder / "other.py").write_text("USED = 1\nUNUSED = 3\n")
-    changed = [Library(folder).digest(script) for script in scripts]
-    assert changed[0] != before[0]
-    assert changed[1] == before[1]
-    assert [Library(folder).digest(script) for script in scripts] == changed
+    (folder / "script.py").write_text("from linked.inner import VALUE\nVALUE\n")
+    (folder / ".#script.py").symlink_to("user@host.1234")  # an editor's lock
+    inner = tmp_path_factory.mktemp("elsewhere") / "inner.py"
+    inner.write_text("VALUE = 1\n")
+    (folder / "linked").symlink_to(inner.parent)
+    before = Library(folder).digest("script.py")
+    assert Library(folder).digest("script.py") == before
+    inner.write_text("VALUE = 2\n")
+    assert Library(folder).digest("script.py") != before
 
 
 @pytest.mark.parametrize(
     "damage",
     [
         lambda text: text[:100],
-        lambda text: '{"reader": 1, "files": {}}',
-        lambda text: re.sub(r'"reader": "[^"]*"', '"reader": "another"', text),
-        lambda text: text.replace('"script script.py": [', '"script script.py": [3, '),
+        lambda text: '{"files": 1, "digests": {}}',
+        lambda text: re.sub(r'"files": "[^"]*"', '"files": "another"', text),
+        lambda text: re.sub(r'"digests": {[^}]*}', '"digests": 3', text),
         lambda text: "[]",
     ],
 )
@@ -80,7 +84,7 @@ def test_what_was_kept_and_cannot_be_used_is_made_anew(folder, monkeypatch, dama
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     (folder / "script.py").write_text("from relposegnn.tools import used\nused()\n")
     digest = Library(folder).digest("script.py")
-    (kept,) = (folder / "__pycache__").glob("definitions.*.json")
+    (kept,) = (folder / "__pycache__").glob("digests.*.json")
     whole = kept.read_text()
     kept.write_text(damage(whole))
     assert kept.read_text() != whole

@@ -18,10 +18,10 @@ import is not seen.
 
 import hashlib
 import json
+import os
 import sys
-from collections.abc import Callable
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache, cached_property
 from pathlib import Path
 
 from ..runtime import InputError, atomic_path
@@ -38,12 +38,11 @@ IGNORED = {  # they change no result: the version's number, and the records of j
 class Library:
     """The packages and modules in a folder of scripts.
 
-    Each file is read once, when it is first needed; later changes are not seen.
+    Files are read when the first digest is asked for; later changes are not seen.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._known = _KnownFiles(self.folder)
         self._names = cache(self._list_folder)
         self._module = cache(self._read_module)
         self._script = cache(self._read_script)
@@ -54,10 +53,55 @@ class Library:
 
         Raises an ``OSError`` if a file is missing, a ``SyntaxError`` if Python cannot parse it.
         """
+        return self._kept.get(script) or self._digest(script)
+
+    def _digest(self, script: str) -> str:
         lines = {line for name in self.reached(script) for line in self._step(name)[0]}
         text = "\n".join([self._script(script).text, *sorted(lines)])
-        self._known.keep()
         return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+
+    @cached_property
+    def _kept(self) -> dict[str, str]:
+        """The digests of all scripts, except those that raise errors.
+
+        They are kept beside Python's bytecode, because parsing all files takes half a second, and
+        are made anew if any file has changed.
+        """
+        file = self.folder / "__pycache__" / f"digests.{sys.implementation.cache_tag}.json"
+        files = self._digest_of_files()
+        with suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
+            kept = json.loads(file.read_text(encoding="utf-8"))
+            if kept["files"] == files:
+                return dict(kept["digests"])
+        digests = {}
+        for script in self.folder.glob("*.py"):
+            with suppress(OSError, SyntaxError):
+                digests[script.name] = self._digest(script.name)
+        if not sys.dont_write_bytecode:
+            with suppress(OSError, InputError):
+                file.parent.mkdir(exist_ok=True)
+                with atomic_path(file) as unfinished:
+                    kept = {"files": files, "digests": digests}
+                    unfinished.write_text(json.dumps(kept), encoding="utf-8")
+        return digests
+
+    def _digest_of_files(self) -> str:
+        """Return a digest of all Python files in the folder, and of the code that reads them."""
+        found = [
+            Path(place, name)
+            for place, _, names in os.walk(self.folder, followlinks=True)
+            for name in names
+            if name.endswith(".py")
+        ]
+        total = hashlib.sha256()
+        for path in [
+            *sorted(filter(Path.is_file, found)),
+            Path(__file__),
+            Path(definitions.__file__),
+        ]:
+            source = path.read_bytes()
+            total.update(f"{os.path.relpath(path, self.folder)} {len(source)} ".encode() + source)
+        return total.hexdigest()
 
     def reached(self, script: str) -> set[Dotted]:
         """Return the full names that a script reaches, including those of other libraries."""
@@ -70,8 +114,7 @@ class Library:
 
     def _read_script(self, script: str) -> Definition:
         file = self.folder / script
-        known = self._known.read(file, "script", lambda source: {"": [read_script(source, file)]})
-        return known[""][0]
+        return read_script(file.read_bytes(), file)
 
     def _list_folder(self, name: Dotted) -> set[str]:
         """Return the names of the modules in a package; none if there is no such package."""
@@ -88,9 +131,7 @@ class Library:
         file = path / "__init__.py" if package else path.with_name(f"{path.name}.py")
         if not file.is_file():
             return read_module(b"", file, name, name) if package else {}
-        start = name if package else name[:-1]
-        make = partial(read_module, file=file, name=name, package=start)
-        return self._known.read(file, "module", make)
+        return read_module(file.read_bytes(), file, name, name if package else name[:-1])
 
     def _follow(self, name: Dotted) -> tuple[list[str], set[Dotted]]:
         """Return lines that identify the definitions behind a name, and the names they reach."""
@@ -118,64 +159,3 @@ class Library:
         below = {path.stem for path in files if path.is_dir() or (module and path.suffix == ".py")}
         names = set(self._module(module)) if module else set()
         return {(*module, name) for name in names | below}
-
-
-class _KnownFiles:
-    """Cache of the definitions in the files of a folder, kept beside Python's bytecode.
-
-    Parsing all files would take a third of a second at each start of the workflow. An entry is
-    valid for the bytes of its file and of the module ``definitions``; anything else is made anew.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._file = folder / "__pycache__" / f"definitions.{sys.implementation.cache_tag}.json"
-        self._reader = hashlib.sha256(Path(definitions.__file__).read_bytes()).hexdigest()
-        self._new = False
-        self._files: dict[str, list] = {}  # by kind and path: digest of the bytes, definitions
-        with suppress(OSError, ValueError, LookupError, TypeError):
-            kept = json.loads(self._file.read_text(encoding="utf-8"))
-            self._files = dict(kept["files"]) if kept["reader"] == self._reader else {}
-
-    def read(self, file: Path, kind: str, make: Callable[[bytes], Module]) -> Module:
-        """Return the definitions in a file, a script or a module, from the cache or by ``make``."""
-        source = file.read_bytes()
-        digest = hashlib.sha256(source).hexdigest()
-        key = f"{kind} {file.relative_to(self._folder).as_posix()}"
-        with suppress(LookupError, TypeError, ValueError, AttributeError):
-            known, told = self._files[key]
-            if known == digest:
-                return _module_of(told)
-        module = make(source)
-        self._files[key], self._new = [digest, _told_of(module)], True
-        return module
-
-    def keep(self) -> None:
-        """Write the cache, if there is anything new and Python writes bytecode."""
-        if not self._new or sys.dont_write_bytecode:
-            return
-        self._new = False
-        with suppress(OSError, InputError):
-            self._file.parent.mkdir(exist_ok=True)
-            with atomic_path(self._file) as unfinished:
-                kept = {"reader": self._reader, "files": self._files}
-                unfinished.write_text(json.dumps(kept), encoding="utf-8")
-
-
-def _told_of(module: Module) -> dict[str, list]:
-    """Return the definitions of a module as values for JSON, with names as text."""
-    return {
-        name: [[own.text, sorted(map(".".join, own.reaches)), own.target] for own in several]
-        for name, several in module.items()
-    }
-
-
-def _module_of(told: dict[str, list]) -> Module:
-    """Return the definitions of a module from values of JSON."""
-    return {
-        name: [
-            Definition(text, frozenset(tuple(each.split(".")) for each in reaches), tuple(target))
-            for text, reaches, target in several
-        ]
-        for name, several in told.items()
-    }
