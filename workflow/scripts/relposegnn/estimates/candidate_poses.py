@@ -10,8 +10,7 @@ from ..network.edges import complete_edges
 from ..network.match_fields import Cells
 from ..network.pose_network import PoseNetwork
 from ..network.relative_poses import compose, from_other_direction
-from ..network.scene_images import SceneImages
-from ..network.stored_maps import CellsOfRows, StoredMaps
+from ..network.scene_images import CellsByRow, SceneImages
 from ..poses import quaternion_from_matrix
 from .aggregation import Candidates
 
@@ -20,7 +19,7 @@ GRAPHS_PER_PASS = 32
 
 def estimate_candidates(
     images: SceneImages,
-    queries: torch.Tensor | StoredMaps,
+    queries: torch.Tensor | CellsByRow,
     neighbours: np.ndarray,
     both_directions: bool = False,
 ) -> Candidates:
@@ -53,7 +52,7 @@ def estimate_candidates(
 @torch.inference_mode()
 def relate_graphs(
     model: PoseNetwork,
-    features: torch.Tensor | CellsOfRows,
+    features: torch.Tensor | CellsByRow,
     nodes: np.ndarray,
     both_directions: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -87,7 +86,7 @@ def relate_graphs(
 
 
 def graph_passes(
-    features: torch.Tensor | CellsOfRows, nodes: np.ndarray
+    features: torch.Tensor | CellsByRow, nodes: np.ndarray
 ) -> Iterator[tuple[int, torch.Tensor | Cells, torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Yield the network's input for graphs, in passes that fit into memory.
 

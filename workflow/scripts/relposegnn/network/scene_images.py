@@ -1,7 +1,8 @@
 """A network's input for the images of a scene: its own encoder's features, or stored maps."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -20,12 +21,40 @@ from .model_settings import MATCH_FIELD
 from .pose_network import PoseNetwork
 from .positions import frame_scales, image_scales
 from .relative_poses import scene_from_world
-from .stored_maps import CellsOfRows, StoredMaps, one_by_one
 
 # Pixels of the images encoded at once; on a CPU, few enough for its caches: 4 published images.
 PIXELS_PER_PASS_CPU = 350_000
 PIXELS_PER_PASS_GPU = 5_600_000
 ENCODED = "encoded"  # a map's group: ``train`` (M, C) float32, features of images by the network
+
+
+@dataclass(frozen=True)
+class CellsByRow:
+    """Cells of images, computed from their maps when a graph needs them.
+
+    The maps of a whole scene do not fit into memory: they take 0.2 MB per image.
+
+    Attributes:
+        device: of the cells.
+        count: of the images.
+        compute: returns the cells (1, ...) of each of some images, by distinct rows in ascending
+            order.
+    """
+
+    device: torch.device
+    count: int
+    compute: Callable[[np.ndarray], list[Cells]]
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return self.count
+
+    def __getitem__(self, rows: torch.Tensor) -> Cells:
+        """Return the cells of rows (n), repeats allowed; each distinct one is computed once."""
+        distinct, place = np.unique(rows.cpu().numpy(), return_inverse=True)
+        images = self.compute(distinct)
+        # Copies each array once: 2 MB for a photo and its neighbours.
+        return Cells(*(torch.cat(each) for each in zip(*(images[i] for i in place), strict=True)))
 
 
 class SceneImages:
@@ -87,24 +116,22 @@ class SceneImages:
         pixels = PIXELS_PER_PASS_CPU if self.device.type == "cpu" else PIXELS_PER_PASS_GPU
         return max(1, pixels // math.prod(self.size))
 
-    def of_frames(self, split: str, indices: np.ndarray) -> torch.Tensor | StoredMaps:
-        """Return the network's input for some frames of a split, in the order of ``indices``."""
+    def of_frames(self, split: str, indices: np.ndarray) -> torch.Tensor | CellsByRow:
+        """Return the features or cells of frames of a split, in the order of ``indices``."""
         if self.features is not None:
-            maps, scales = self.features.maps, self._scales(split)[indices]
-            read = lambda rows: Views(*maps(split, indices[rows]), scales[rows])  # noqa: E731
-            return StoredMaps(read, len(indices))
+            return self._by_row(len(indices), lambda rows: self._stored(split, indices[rows]))
         distinct, row = np.unique(indices, return_inverse=True)
         starts = range(0, len(distinct), self.at_once)
         passes = tqdm(starts, f"encoding {split} frames", disable=None)
         parts = (distinct[start : start + self.at_once] for start in passes)
         return torch.cat([self.encode(self.frames.images(split, part)) for part in parts])[row]
 
-    def join(self, parts: Sequence[torch.Tensor | Views]) -> torch.Tensor | StoredMaps:
-        """Return results of ``encode`` for several batches of images, concatenated."""
+    def join(self, parts: Sequence[torch.Tensor | Views]) -> torch.Tensor | CellsByRow:
+        """Return the features or cells of batches of images, from results of ``encode``."""
         if self.features is None:
             return torch.cat(parts)
         views = Views(*(torch.cat(each) for each in zip(*parts, strict=True)))
-        return StoredMaps(lambda rows: Views(*(each[rows] for each in views)), len(views.fine))
+        return self._by_row(len(views.fine), lambda rows: Views(*(each[rows] for each in views)))
 
     @torch.inference_mode()
     def encode(
@@ -147,21 +174,25 @@ class SceneImages:
         return encoder
 
     def graphs(
-        self, queries: torch.Tensor | StoredMaps, neighbours: np.ndarray
-    ) -> tuple[torch.Tensor | CellsOfRows, np.ndarray]:
+        self, queries: torch.Tensor | CellsByRow, neighbours: np.ndarray
+    ) -> tuple[torch.Tensor | CellsByRow, np.ndarray]:
         """Return arguments of ``relate_graphs``: features by row, and the rows (G, n) of nodes.
 
         Each distinct training frame among the neighbours (G, k) is encoded once.
         """
         distinct, row = np.unique(neighbours, return_inverse=True)
-        nodes = np.arange(len(queries))[:, None], len(queries) + row.reshape(neighbours.shape)
-        features = (
-            torch.cat([queries, *self._database(distinct)])
-            if self.features is None
-            else CellsOfRows(
-                self.model, self.device, queries, lambda rows: self._database(distinct[rows])
+        count = len(queries)
+        nodes = np.arange(count)[:, None], count + row.reshape(neighbours.shape)
+        if self.features is None:
+            features = torch.cat([queries, *self._database(distinct)])
+        else:  # rows of queries, then of the distinct training frames
+            features = CellsByRow(
+                *(self.device, count + len(distinct)),
+                lambda rows: (
+                    queries.compute(rows[rows < count])
+                    + self._database(distinct[rows[rows >= count] - count])
+                ),
             )
-        )
         return features, np.concatenate(nodes, axis=1)
 
     @torch.inference_mode()
@@ -170,10 +201,7 @@ class SceneImages:
         if self._kept is not None:
             return [self._kept(index) for index in indices.tolist()]
         seen = self.of_frames("train", indices)
-        if self.features is None:
-            return [seen]
-        views = seen.read(np.arange(len(indices)))
-        return one_by_one(self.model.encode(Views(*(each.to(self.device) for each in views))))
+        return [seen] if self.features is None else seen.compute(np.arange(len(indices)))
 
     def _database_image(self, index: int) -> torch.Tensor | Cells:
         """Return the features (1, C), or the cells, of a database image."""
@@ -181,8 +209,21 @@ class SceneImages:
             return torch.from_numpy(self._encoded.rows("train", [index])).to(self.device)
         if self.features is None:
             return self.encode(self.frames.images("train", [index]))
-        view = self.of_frames("train", np.array([index])).read(np.array([0]))
-        return self.model.encode(Views(*(each.to(self.device) for each in view)))
+        return self.of_frames("train", np.array([index])).compute(np.array([0]))[0]
+
+    def _by_row(self, count: int, read: Callable[[np.ndarray], Views]) -> CellsByRow:
+        """Return the cells of ``count`` images, of which ``read`` returns the views by rows."""
+
+        def compute(rows: np.ndarray) -> list[Cells]:
+            """Return the cells of each of some images."""
+            cells = self.model.encode(Views(*(each.to(self.device) for each in read(rows))))
+            return [Cells(*each) for each in zip(*(part.split(1) for part in cells), strict=True)]
+
+        return CellsByRow(self.device, count, compute)
+
+    def _stored(self, split: str, indices: np.ndarray) -> Views:
+        """Return the stored maps of frames of a split."""
+        return Views(*self.features.maps(split, indices), self._scales(split)[indices])
 
 
 def normalise_images(

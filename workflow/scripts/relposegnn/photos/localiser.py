@@ -35,8 +35,7 @@ from ..files.weights import fingerprint
 from ..matching.refinement import Refined, unrefined
 from ..matching.scenes import poses_of, refined_arrays, regressed_prior, tell_refined
 from ..network.checkpoints import load_model
-from ..network.scene_images import SceneImages
-from ..network.stored_maps import StoredMaps
+from ..network.scene_images import CellsByRow, SceneImages
 from ..poses import quaternion_from_matrix
 from ..runtime import InputError
 from ..scores.calibration import StatedErrors, read_calibration_file, stated_errors
@@ -68,7 +67,7 @@ class _Recognised(NamedTuple):
         cameras: what is assumed of their cameras.
     """
 
-    seen: torch.Tensor | StoredMaps
+    seen: torch.Tensor | CellsByRow
     ranked: np.ndarray
     similarity: np.ndarray
     cameras: AssumedCameras
