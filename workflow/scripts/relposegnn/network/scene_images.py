@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -80,8 +80,7 @@ class SceneImages:
         """
         self.model, self.frames, self.features = model, frames, None
         self.device = next(model.parameters()).device
-        self._encoder, self._scales = cache(self._load_encoder), cache(self._frame_scales)
-        self._own_encoder = cache(lambda: model.folded_encoder())
+        self._scales = cache(self._frame_scales)
         self._kept = lru_cache(kept)(self._database_image) if kept else None
         self.scene_from_world = scene_from_world(model.settings.pose, frames.poses("train"))
         self._encoded: StoredFrames | None = None
@@ -143,7 +142,7 @@ class SceneImages:
         """
         packed = torch.from_numpy(images).to(self.device)
         if self.features is not None:
-            maps = self.features.standardise(self._encoder()(packed))
+            maps = self.features.standardise(self._encoder(packed))
             cameras = focal_lengths, self.frames.image_shape, self.features.grid
             scales = image_scales(self.model.settings.positions, *cameras)
             return Views(*(each.cpu() for each in maps), scales)
@@ -153,18 +152,21 @@ class SceneImages:
         )
         # Pixels are stored with their channels together, which torch calls channels_last.
         images = normalise_images(packed.permute(0, 3, 1, 2), mean, variance.sqrt())
-        return self._own_encoder()(images)
+        return self._encoder(images)
 
     def _frame_scales(self, split: str) -> torch.Tensor:
         """Return the scales (N, 2) of positions in the frames of a split, see ``positions``."""
         return frame_scales(self.model.settings.positions, self.frames, split, self.features.grid)
 
-    def _load_encoder(self) -> nn.Module:
-        """Return the encoder that made the features.
+    @cached_property
+    def _encoder(self) -> nn.Module:
+        """Return the network's own encoder, or the one that made the features.
 
         Raises:
-            InputError: its weights have changed since.
+            InputError: the weights of the latter have changed since.
         """
+        if self.features is None:
+            return self.model.folded_encoder()
         encoder = load_encoder(self.features.encoder).to(self.device)
         if encoder.weights != self.features.made_by["weights"]:
             raise InputError(
