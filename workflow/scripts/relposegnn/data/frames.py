@@ -1,6 +1,6 @@
 """A scene's frames file: resized images, poses and names, written once and read by every step.
 
-Groups ``train`` and ``test`` hold ``images`` uint8 (N, H, W, 3), one frame a chunk;
+Groups ``train`` and ``test`` hold ``images`` uint8 (N, H, W, 3);
 ``world_from_cam`` float64 (N, 4, 4); ``name``; ``source``, the image's path relative to the
 scene's folder; ``source_bytes`` int64 (N), the size of the image's file, so that another image
 makes another frames file even if both look the same after resizing; and, if it is known for any

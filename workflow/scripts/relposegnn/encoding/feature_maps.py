@@ -1,7 +1,7 @@
 """A scene's features file: maps of every frame by a frozen encoder, computed once.
 
 Groups ``train`` and ``test`` hold ``fine`` float16 (N, C8, h, w) and ``coarse`` float16
-(N, C16, h/2, w/2), one frame per chunk, in the order of the frames file. Root datasets
+(N, C16, h/2, w/2), in the order of the frames file. Root datasets
 ``fine_mean``, ``fine_deviation`` (C8) and ``coarse_mean``, ``coarse_deviation`` (C16) are the
 channels' mean and deviation over the database. Root attributes: ``dataset``, ``scene``.
 """
