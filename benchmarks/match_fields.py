@@ -11,7 +11,7 @@ from relposegnn.network.match_fields import (
     MatchFieldEdge,
     Views,
     cell_positions,
-    image_cells,
+    describe_cells,
     match_fields,
 )
 
@@ -48,17 +48,18 @@ def main() -> None:
         torch.randn(IMAGES, COARSE, height // 2, width // 2),
         torch.ones(IMAGES, 2),
     )
-    cells, positions = image_cells(views), cell_positions(height, width)
+    _, descriptors = describe_cells(views.fine, views.coarse)
+    positions = cell_positions(height, width)
     pairs = torch.combinations(torch.arange(IMAGES))
     first, second = pairs[torch.randperm(len(pairs))[:PAIRS]].T
-    compared = cells.descriptors[first], cells.descriptors[second]
+    compared = descriptors[first], descriptors[second]
     edges = torch.stack([torch.cat([first, second]), torch.cat([second, first])])
     layer = MatchFieldEdge(FINE + COARSE, (height, width), WIDTH, rotation_from_field=False)
     methods = {
         "plain fields": lambda: plain_fields(*compared, positions),
         "fields": lambda: match_fields(*compared, positions, positions),
-        "cells": lambda: image_cells(views),
-        "training step": lambda: layer(layer.look(cells), edges)[0].sum().backward(),
+        "cells": lambda: layer.look(views),
+        "training step": lambda: layer(layer.look(views), edges)[0].sum().backward(),
     }
     best = dict.fromkeys(methods, float("inf"))
     for _ in range(arguments.rounds):

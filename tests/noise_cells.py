@@ -1,18 +1,28 @@
-"""Cells of images of noise on a small grid, and their match fields."""
+"""Images of noise on a small grid, and their match fields."""
 
 import torch
-from torch.nn.functional import normalize
 
-from relposegnn.network.match_fields import Cells, MatchFields, cell_positions, match_fields
+from relposegnn.network.match_fields import (
+    MatchFields,
+    Views,
+    cell_positions,
+    describe_cells,
+    match_fields,
+)
 
 GRID = (6, 8)
 
 
-def random_cells(images: int = 5, channels: int = 12, grid: tuple[int, int] = GRID) -> Cells:
-    """Return the cells of images of noise."""
+def random_views(images: int = 5, channels: int = 12, grid: tuple[int, int] = GRID) -> Views:
+    """Return images of noise, of a fine map alone."""
     generator = torch.Generator().manual_seed(0)
-    maps = torch.randn(images, channels, grid[0] * grid[1], generator=generator)
-    return Cells(maps, normalize(maps, dim=1), torch.ones(images, 2), maps.mean(dim=2))
+    fine = torch.randn(images, channels, *grid, generator=generator)
+    return Views(fine, fine[:, :0], torch.ones(images, 2))
+
+
+def random_descriptors(images: int = 5) -> torch.Tensor:
+    """Return the descriptors (images, 12, 48) of the cells of images of noise."""
+    return describe_cells(*random_views(images)[:2])[1]
 
 
 def fields_of(first: torch.Tensor, second: torch.Tensor) -> MatchFields:

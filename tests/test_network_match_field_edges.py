@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from noise_cells import GRID, fields_of, random_cells
-from torch.nn.functional import normalize
+from noise_cells import GRID, fields_of, random_descriptors, random_views
 
 from relposegnn.network.edges import complete_edges
 from relposegnn.network.match_fields import (
     Cells,
     MatchFieldEdge,
+    Views,
     cell_positions,
     follow_fields,
     match_fields,
@@ -40,14 +40,14 @@ def test_edges_are_pairs_and_back():
 
 def outputs(layer, cells, edge_index):
     """Return the features of edges, and of rotations where they have their own."""
-    return [each for each in layer(layer.look(cells), edge_index) if each is not None]
+    return [each for each in layer(cells, edge_index) if each is not None]
 
 
 @pytest.mark.parametrize("rotation_from_field", [False, True])
 def test_an_edge_does_not_see_the_others(rotation_from_field):
     """In any order, with their opposites or without, by any numbering of the images."""
-    cells, layer = random_cells(), edge_layer(rotation_from_field=rotation_from_field)
-    edge_index = torch.from_numpy(complete_edges(5))
+    layer = edge_layer(rotation_from_field=rotation_from_field)
+    cells, edge_index = layer.look(random_views()), torch.from_numpy(complete_edges(5))
     expected = outputs(layer, cells, edge_index)
     assert len(expected) == 1 + rotation_from_field
     assert expected[0].std() > 0
@@ -65,30 +65,31 @@ def test_an_edge_does_not_see_the_others(rotation_from_field):
 
 def test_opposite_edges_differ():
     layer = edge_layer()
-    there, back = layer(layer.look(random_cells(2)), torch.tensor([[0, 1], [1, 0]]))[0]
+    there, back = layer(layer.look(random_views(2)), torch.tensor([[0, 1], [1, 0]]))[0]
     assert (there - back).abs().max() > 1e-3
 
 
 def test_rotations_may_see_the_field_alone():
-    cells, layer = random_cells(), edge_layer(rotation_from_field=True)
-    repainted = cells._replace(maps=cells.maps.flip(1))
+    layer = edge_layer(rotation_from_field=True)
+    cells = layer.look(random_views())
+    repainted = cells._replace(appearance=cells.appearance.flip(1))
     edge_index = torch.tensor([[0, 1, 2], [1, 2, 0]])
-    translation, rotation = layer(layer.look(cells), edge_index)
-    other_translation, other_rotation = layer(layer.look(repainted), edge_index)
+    translation, rotation = layer(cells, edge_index)
+    other_translation, other_rotation = layer(repainted, edge_index)
     assert torch.equal(rotation, other_rotation)
     assert (translation - other_translation).abs().max() > 1e-3
-    assert edge_layer()(layer.look(cells), edge_index)[1] is None
+    assert edge_layer()(cells, edge_index)[1] is None
 
 
 def test_positions_have_the_scale_of_each_image():
-    cells, layer = random_cells(2), edge_layer()
-    edge_index = torch.tensor([[0, 1], [1, 0]])
-    expected = layer(layer.look(cells), edge_index)[0]
+    layer, edge_index = edge_layer(), torch.tensor([[0, 1], [1, 0]])
+    cells = layer.look(random_views(2))
+    expected = layer(cells, edge_index)[0]
     cells.scales[1] = torch.tensor([0.7, 0.6])
-    found = layer(layer.look(cells), edge_index)[0]
+    found = layer(cells, edge_index)[0]
     positions = cell_positions(*GRID) * cells.scales[:, None]
     fields = match_fields(*cells.descriptors[:, None], *positions)
-    own = layer.appearance(cells.maps)
+    own = cells.appearance
     for row, field, source, target in (
         (0, fields.there, own[:1], follow_fields(fields, own[:1], own[1:])[0]),
         (1, fields.back, own[1:], follow_fields(fields, own[:1], own[1:])[1]),
@@ -100,7 +101,8 @@ def test_positions_have_the_scale_of_each_image():
 
 @pytest.mark.parametrize("rotation_from_field", [False, True])
 def test_gradients_reach_what_is_learned_and_nothing_else(rotation_from_field):
-    cells, layer = random_cells(), edge_layer(rotation_from_field=rotation_from_field)
+    layer = edge_layer(rotation_from_field=rotation_from_field)
+    cells = layer.look(random_views())
     cells.descriptors.requires_grad_()
     features = outputs(layer, cells, torch.from_numpy(complete_edges(5)))
     sum(each.square().sum() for each in features).backward()
@@ -110,7 +112,7 @@ def test_gradients_reach_what_is_learned_and_nothing_else(rotation_from_field):
 
 
 def test_gradient_of_the_learned_channels_is_the_numeric_one():
-    fields = fields_of(*random_cells(2).descriptors[:, None])
+    fields = fields_of(*random_descriptors(2)[:, None])
     values = torch.randn(2, 1, 2, 48, generator=torch.Generator().manual_seed(0))
     for place in (0, 1):
         moved = values.clone().requires_grad_()
@@ -127,9 +129,8 @@ def test_gradient_of_the_learned_channels_is_the_numeric_one():
 
 @pytest.mark.parametrize("grid", [(16, 22), (16, 28), (5, 7), (1, 3)])
 def test_images_of_any_size(grid):
-    cells = random_cells(3, 4, grid)
     layer = MatchFieldEdge(4, grid, 10, rotation_from_field=True)
-    features = layer(layer.look(cells), torch.tensor([[0, 2], [1, 0]]))
+    features = layer(layer.look(random_views(3, 4, grid)), torch.tensor([[0, 2], [1, 0]]))
     assert [part.shape for part in features] == [(2, 10), (2, 10)]
     assert all(part.isfinite().all() for part in features)
 
@@ -141,7 +142,7 @@ def test_motion_can_be_learned():
     optimiser = torch.optim.Adam([*layer.parameters(), *head.parameters()], lr=3e-3)
     rng = np.random.default_rng(0)
 
-    def batch() -> tuple[Cells, torch.Tensor]:
+    def batch() -> tuple[Views, torch.Tensor]:
         shifts = rng.integers(-2, 3, (8, 2))
         content = torch.from_numpy(rng.standard_normal((8, 12, 10, 12), np.float32))
         maps = [part[:, 2:8, 2:10] for part in content]
@@ -149,18 +150,17 @@ def test_motion_can_be_learned():
             part[:, 2 - y : 8 - y, 2 - x : 10 - x]
             for part, (x, y) in zip(content, shifts, strict=True)
         ]
-        maps = torch.stack(maps).flatten(2)
-        cells = Cells(maps, normalize(maps, dim=1), torch.ones(16, 2), maps.mean(dim=2))
-        return cells, torch.from_numpy(shifts).float()
+        maps = torch.stack(maps)
+        return Views(maps, maps[:, :0], torch.ones(16, 2)), torch.from_numpy(shifts).float()
 
     edge_index = torch.stack([torch.arange(8), torch.arange(8, 16)])
     for _ in range(60):
-        cells, shifts = batch()
-        loss = (head(layer(layer.look(cells), edge_index)[0]) - shifts).abs().mean()
+        views, shifts = batch()
+        loss = (head(layer(layer.look(views), edge_index)[0]) - shifts).abs().mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     with torch.no_grad():
-        cells, shifts = batch()
-        error = (head(layer(layer.look(cells), edge_index)[0]) - shifts).abs().mean()
+        views, shifts = batch()
+        error = (head(layer(layer.look(views), edge_index)[0]) - shifts).abs().mean()
     assert error < 0.4 < shifts.abs().mean()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from noise_cells import GRID, fields_of, random_cells
+from noise_cells import GRID, fields_of, random_descriptors
 from torch.nn.functional import normalize
 
 from generated_rooms.paths import camera_path
@@ -12,21 +12,14 @@ from relposegnn.encoding.encoders import load_encoder
 from relposegnn.network.match_fields import (
     FIELD_CHANNELS,
     TEMPERATURE,
-    Cells,
-    Views,
     cell_positions,
+    describe_cells,
     follow_fields,
-    image_cells,
     match_fields,
 )
 from relposegnn.network.positions import RAYS, image_scales
 
 CELL = 2 / GRID[1]  # size of a cell in half widths
-
-
-def cells_of(fine: torch.Tensor, coarse: torch.Tensor) -> Cells:
-    """Return the cells of maps, positions in the image."""
-    return image_cells(Views(fine, coarse, torch.ones(len(fine), 2)))
 
 
 def unlike_cells(height: int, width: int) -> torch.Tensor:
@@ -43,7 +36,7 @@ def test_positions_are_in_half_widths():
 
 
 def test_channels_are_those_of_two_plain_softmaxes():
-    first, second = random_cells().descriptors[:2], random_cells().descriptors[2:4]
+    first, second, _ = random_descriptors().split(2)
     positions = cell_positions(*GRID)
     similarity = first.mT @ second
     there, back = (similarity * TEMPERATURE).softmax(2), (similarity * TEMPERATURE).softmax(1).mT
@@ -106,9 +99,9 @@ def test_planted_shift_of_an_image(encoder, tolerance):
     large = sum(blobs)
     images = [large[40:168, 40:216], large[56:184, 72:248]]
     maps = load_encoder(encoder)(torch.from_numpy(np.stack(images)))
-    cells = cells_of(*(standardised(part) for part in maps))
+    _, descriptors = describe_cells(*(standardised(part) for part in maps))
     positions = cell_positions(16, 22)
-    fields = match_fields(cells.descriptors[:1], cells.descriptors[1:], positions, positions)
+    fields = match_fields(*descriptors[:, None], positions, positions)
     cells_moved = fields.there[0, :2].reshape(2, 16, 22) / 5 * 22 / 2
     # Away from the borders, which the network's padding changes, and from what leaves the image.
     inside = cells_moved[:, 5:-3, 7:-3].flatten(1)
@@ -126,8 +119,8 @@ def standardised(part: torch.Tensor) -> torch.Tensor:
 
 
 def test_swapped_images_have_swapped_fields():
-    cells = random_cells().descriptors
-    fields, swapped = fields_of(cells[:2], cells[2:4]), fields_of(cells[2:4], cells[:2])
+    first, second, _ = random_descriptors().split(2)
+    fields, swapped = fields_of(first, second), fields_of(second, first)
     torch.testing.assert_close(fields.there, swapped.back, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(fields.back, swapped.there, atol=1e-5, rtol=1e-5)
 
@@ -151,12 +144,12 @@ def test_blank_images_match_everywhere():
 
 
 def test_low_precision_around_does_not_reach_the_fields():
-    cells = random_cells()
-    expected = fields_of(cells.descriptors[:2], cells.descriptors[2:4])
-    appearance = follow_fields(expected, cells.maps[:2], cells.maps[2:4])
+    first, second, _ = random_descriptors().split(2)
+    expected = fields_of(first, second)
+    appearance = follow_fields(expected, first, second)
     with torch.autocast("cpu", torch.bfloat16):
-        found = fields_of(cells.descriptors[:2], cells.descriptors[2:4])
-        followed = follow_fields(found, cells.maps[:2], cells.maps[2:4])
+        found = fields_of(first, second)
+        followed = follow_fields(found, first, second)
     for one, other in zip((*found, *followed), (*expected, *appearance), strict=True):
         torch.testing.assert_close(one, other, atol=0, rtol=0)
 
@@ -168,7 +161,7 @@ def test_cameras_agree_in_rays(room):
     cameras = [Camera(176, 128, focal) for focal in (140.0, 190.0)]
     images = np.stack([render_frame(room, pose, camera)[0] for camera in cameras])
     maps = load_encoder("efficientnet_lite0")(torch.from_numpy(images))
-    first, second = cells_of(*(standardised(part) for part in maps)).descriptors[:, None]
+    first, second = describe_cells(*(standardised(part) for part in maps))[1][:, None]
     image = [cell_positions(16, 22)] * 2
     scales = image_scales(RAYS, np.array([140.0, 190.0]) / 176, (128, 176), (16, 22))
     rays = [cell_positions(16, 22) * scale for scale in scales]
@@ -182,22 +175,21 @@ def test_cameras_agree_in_rays(room):
 def test_descriptors_ignore_the_scale_of_a_map():
     rng = torch.Generator().manual_seed(0)
     fine, coarse = torch.randn(2, 5, 6, 8, generator=rng), torch.randn(2, 7, 3, 4, generator=rng)
-    cells = cells_of(fine, coarse)
-    torch.testing.assert_close(cells.descriptors.norm(dim=1), torch.ones(2, 48))
-    louder = cells_of(3 * fine, 5 * coarse)
-    torch.testing.assert_close(louder.descriptors, cells.descriptors)
-    torch.testing.assert_close(cells.maps[:, :5], fine.flatten(2))
+    maps, descriptors = describe_cells(fine, coarse)
+    torch.testing.assert_close(descriptors.norm(dim=1), torch.ones(2, 48))
+    torch.testing.assert_close(describe_cells(3 * fine, 5 * coarse)[1], descriptors)
+    torch.testing.assert_close(maps[:, :5], fine.flatten(2))
     # Of a fine map alone the descriptor is the normalised map.
-    alone = cells_of(fine, coarse[:, :0])
-    torch.testing.assert_close(alone.descriptors, normalize(fine, dim=1).flatten(2))
-    torch.testing.assert_close(alone.maps, fine.flatten(2))
+    maps, descriptors = describe_cells(fine, coarse[:, :0])
+    torch.testing.assert_close(descriptors, normalize(fine, dim=1).flatten(2))
+    torch.testing.assert_close(maps, fine.flatten(2))
 
 
 def test_coarse_maps_share_weight_with_fine_ones():
     """Cosine of cells that agree in the coarse map alone: 1 / (1 + 0.7^2)."""
     fine, coarse = torch.zeros(2, 2, 2, 2), torch.ones(2, 1, 1, 1)
     fine[0, 0], fine[1, 1] = 1, 1
-    first, second = cells_of(fine, coarse).descriptors
+    first, second = describe_cells(fine, coarse)[1]
     np.testing.assert_allclose((first * second).sum(dim=0), 1 / 1.49, rtol=1e-5)
 
 

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from .match_fields import Cells, MatchFieldEdge, Views, image_cells
+from .match_fields import Cells, MatchFieldEdge, Views
 from .model_settings import ModelSettings
 from .pose_network import PoseNetwork
 
@@ -17,16 +17,11 @@ class MatchFieldGNN(PoseNetwork):
         self.maps = {"channels": channels, "grid": list(grid)}
         if settings.iterations or settings.knn:
             self.node_projection = nn.Linear(channels, settings.width)
-        self.match = MatchFieldEdge(
-            channels,
-            grid,
-            settings.width,
-            rotation_from_field=settings.rotation_from_field,
-        )
+        self.match = MatchFieldEdge(channels, grid, settings.width, settings.rotation_from_field)
 
     def encode(self, seen: Views) -> Cells:
         """Return the cells of images."""
-        return self.match.look(image_cells(seen))
+        return self.match.look(seen)
 
     def node_features(self, features: Cells) -> Tensor | None:
         """Return a projection of each image's mean over its cells; None if nothing reads it."""

@@ -38,34 +38,19 @@ class Views(NamedTuple):
 
 
 class Cells(NamedTuple):
-    """The cells of images, row by row.
+    """The cells of images, row by row: what all edges of an image share.
 
     Attributes:
-        maps: (N, K, M) standardised channels of the fine and the coarse map; after
-            ``MatchFieldEdge.look``, (N, A, M) learned channels of appearance.
+        appearance: (N, A, M) learned channels, a sixteenth of the numbers of the maps.
         descriptors: (N, K, M) unit vectors to compare cells by.
         scales: (N, 2) of their positions.
-        means: (N, K) of the maps.
+        means: (N, K) of the maps' channels.
     """
 
-    maps: Tensor
+    appearance: Tensor
     descriptors: Tensor
     scales: Tensor
     means: Tensor
-
-
-class Pairs(NamedTuple):
-    """Edges as unordered pairs, each of which is compared once.
-
-    Attributes:
-        first: (P,) node of the lower index.
-        second: (P,) the other node.
-        row: (E,) of each edge among the 2 P directions: P from first to second, then P back.
-    """
-
-    first: Tensor
-    second: Tensor
-    row: Tensor
 
 
 class MatchFields(NamedTuple):
@@ -97,12 +82,12 @@ def cell_positions(height: int, width: int) -> Tensor:
     return torch.stack([columns, rows], dim=2).flatten(0, 1)
 
 
-def image_cells(views: Views) -> Cells:
-    """Return the cells of images: those of the fine map, to which the coarse map is interpolated.
+def describe_cells(fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the channels (N, K, M) of images' cells, and their descriptors (N, K, M).
 
-    A descriptor holds both maps, each normalised, the fine one weighted by ``FINE_SHARE``.
+    Cells are those of the fine map, to which the coarse map is interpolated. A descriptor holds
+    both maps, each normalised, the fine one weighted by ``FINE_SHARE``. Maps are as in ``Views``.
     """
-    fine, coarse, scales = views
     if coarse.shape[1]:
         size = fine.shape[2:]
         coarse = interpolate(coarse, size=size, mode="bilinear", align_corners=False)
@@ -110,18 +95,23 @@ def image_cells(views: Views) -> Cells:
         coarse = fine[:, :0]
     fine, coarse = fine.flatten(2), coarse.flatten(2)
     parts = [FINE_SHARE * normalize(fine, dim=1), normalize(coarse, dim=1)]
-    descriptors = normalize(torch.cat(parts, dim=1), dim=1)
-    maps = torch.cat([fine, coarse], dim=1)
-    return Cells(maps, descriptors, scales, maps.mean(dim=2))
+    return torch.cat([fine, coarse], dim=1), normalize(torch.cat(parts, dim=1), dim=1)
 
 
-def unordered_pairs(edge_index: Tensor) -> Pairs:
-    """Return the pairs of nodes that edges (2, E), of one or both directions, connect."""
+def unordered_pairs(edge_index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the pairs of nodes that edges (2, E), of one or both directions, connect.
+
+    Each pair is compared once.
+
+    Returns:
+        first (P,), the nodes of lower index; second (P,), the others; row (E,) of each edge among
+        the 2 P directions: P from first to second, then P back.
+    """
     low, high = edge_index.amin(dim=0), edge_index.amax(dim=0)
     count = high.max() + 1
     pairs, pair_of_edge = (low * count + high).unique(return_inverse=True)
     back = edge_index[0] > edge_index[1]
-    return Pairs(pairs // count, pairs % count, pair_of_edge + back * len(pairs))
+    return pairs // count, pairs % count, pair_of_edge + back * len(pairs)
 
 
 def rows_of(values: Tensor, rows: Tensor) -> Tensor:
@@ -222,18 +212,17 @@ class MatchFieldEdge(nn.Module):
             self.rotation_network = _field_network(FIELD_CHANNELS, grid, width)
         self.register_buffer("positions", cell_positions(*grid), persistent=False)
 
-    def look(self, cells: Cells) -> Cells:
-        """Return cells whose maps are replaced by their appearance, (N, A, M).
-
-        These are a sixteenth of the numbers, and serve all edges of an image.
-        """
-        return cells._replace(maps=self.appearance(cells.maps))
+    def look(self, views: Views) -> Cells:
+        """Return the cells of images."""
+        fine, coarse, scales = views
+        maps, descriptors = describe_cells(fine, coarse)
+        return Cells(self.appearance(maps), descriptors, scales, maps.mean(dim=2))
 
     def forward(self, cells: Cells, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the features (E, C) of edges, and of rotations if these have their own.
 
         Args:
-            cells: of N images, see ``look``.
+            cells: of N images.
             edge_index: (2, E) source and target. An edge's feature does not depend on the order of
                 the edges, nor on whether its opposite is among them.
         """
@@ -243,7 +232,7 @@ class MatchFieldEdge(nn.Module):
             *(rows_of(cells.descriptors, first), rows_of(cells.descriptors, second)),
             *(positions_NM2[first], positions_NM2[second]),
         )
-        own_NAM = cells.maps
+        own_NAM = cells.appearance
         source = torch.cat([own_NAM[first], own_NAM[second]])[row]
         target = torch.cat(follow_fields(fields, own_NAM[first], own_NAM[second]))[row]
         field = torch.cat([fields.there, fields.back])[row]
