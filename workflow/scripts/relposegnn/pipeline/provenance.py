@@ -1,13 +1,12 @@
 """Provenance: the chain from each result back to its sources, from the records of jobs."""
 
-import json
 import logging
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..runtime import InputError
+from ..files.json_files import READING_ERRORS, read_object, unreadable
 from .records import digest, of_text, write_json
 
 NOW = "now"  # in the place of a job that made or read a file: the file as it is today
@@ -62,16 +61,13 @@ def read_record(path: Path) -> dict[str, Any]:
         InputError: the file is not one.
     """
     try:
-        record = json.loads(path.read_text("utf-8"))
-        if {"inputs", "outputs", "environment"} <= record.keys():
-            return record
-        error = f"holds {', '.join(record) or 'nothing'}"
-    except (OSError, ValueError, AttributeError) as caught:
-        error = caught
-    raise InputError(
-        f"{path}: cannot be read as the record of a job ({error}), expected JSON with inputs, "
-        "outputs and environment; delete it: the output of its job then counts as a source"
-    )
+        record = read_object(path)
+        if missing := {"inputs", "outputs", "environment"} - record.keys():
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+    except READING_ERRORS as error:
+        remedy = "delete it: the output of its job then counts as a source"
+        raise unreadable(path, "the record of a job", error, remedy) from error
+    return record
 
 
 def changed_files(jobs: dict[str, Any], files: Iterable[str]) -> dict[str, dict[str, str]]:
