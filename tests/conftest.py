@@ -125,12 +125,15 @@ def with_validation(scene: SceneFiles, folder: Path) -> SceneFiles:
     return SceneFiles(scene.frames, graphs)
 
 
+TURN = Rotation.from_rotvec(np.radians(120) * np.array([1, 1, 1]) / 3**0.5)
+
+
 def turn_world(scene: SceneFiles, folder: Path, origin=(0, 0, 0)) -> Path:
-    """Return the frames of a tiny scene in a world that is rotated by 120 degrees and shifted."""
+    """Return the frames of a tiny scene in a world that is rotated by ``TURN`` and shifted."""
     frames = folder / "turned-frames.h5"
     shutil.copy(scene.frames, frames)
     turn = np.eye(4)
-    turn[:3, :3] = Rotation.from_rotvec(np.radians(120) * np.array([1, 1, 1]) / 3**0.5).as_matrix()
+    turn[:3, :3] = TURN.as_matrix()
     turn[:3, 3] = origin
     with h5py.File(frames, "r+") as file:
         for split in ("train", "test"):

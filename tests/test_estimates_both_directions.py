@@ -1,6 +1,7 @@
 """Edges into queries and back: averaged where both are, and failing alone."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -40,14 +41,14 @@ class PlantedNetwork:
         return edge_index[:, wanted], torch.from_numpy(relative), 2.0 + source
 
 
-def planted_images(poses, nodes, knn):
+def planted_images(model, poses):
     """Return in place of a scene's images what ``estimate_candidates`` asks of it."""
-    turn = property(lambda own: scene_from_world(own.model.settings.pose, poses[1:]))
-    images = type("Images", (), {"scene_from_world": turn})()
-    images.model = PlantedNetwork(poses, knn)
-    images.frames = type("Frames", (), {"poses": lambda self, split: poses[1:]})()
-    images.graphs = lambda queries, neighbours: (torch.arange(4), nodes)
-    return images
+    return SimpleNamespace(
+        model=model,
+        frames=SimpleNamespace(poses=lambda split: poses[1:]),
+        scene_from_world=scene_from_world(model.settings.pose, poses[1:]),
+        graphs=lambda queries, neighbours: (torch.arange(4), np.arange(4)[None]),
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_both_directions_are_averaged_where_both_are(both, knn, share):
     poses = np.tile(np.eye(4), (4, 1, 1))
     poses[:, :3, :3] = Rotation.from_rotvec(rng.uniform(-0.3, 0.3, (4, 3))).as_matrix()
     poses[:, :3, 3] = rng.standard_normal((4, 3))
-    images = planted_images(poses, np.arange(4)[None], knn)
+    images = planted_images(PlantedNetwork(poses, knn), poses)
     candidates = candidate_poses.estimate_candidates(images, None, np.arange(3)[None], both)
     assert candidates.distance.tolist() == [[3, 4, 5]]  # of the edges into the query, by source
     error = np.linalg.norm(candidates.translation[0] - poses[0, :3, 3], axis=1)
@@ -76,13 +77,14 @@ def test_both_directions_are_averaged_where_both_are(both, knn, share):
 def test_an_edge_that_is_not_finite_fails_alone(pose, value):
     poses = np.tile(np.eye(4), (4, 1, 1))
     poses[:, 0, 3] = [0, 1, 2, 3]
-    images = planted_images(poses, np.arange(4)[None], knn=False)
-    images.model.settings = replace(SETTINGS, pose=pose)
-    images.model.relate_at = lambda seen, edges, graph, queries, both: (
+    regressed = (
         torch.tensor([[1, 2, 3], [0, 0, 0]]),
         torch.tensor([[0.0] * 6, [0.0, 0, 0, 0, value, 0], [0.0] * 6]),
         torch.ones(3),
     )
+    settings = replace(SETTINGS, pose=pose)
+    model = SimpleNamespace(settings=settings, relate_at=lambda *graphs: regressed)
+    images = planted_images(model, poses)
     candidates = candidate_poses.estimate_candidates(images, None, np.arange(3)[None], True)
     assert np.isnan(candidates.translation[0]).all(axis=1).tolist() == [False, True, False]
     assert np.isnan(candidates.quaternion[0]).all(axis=1).tolist() == [False, True, False]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import turn_world
+from conftest import TURN, turn_world
 from rankings import write_ranking
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
@@ -199,9 +199,8 @@ def test_a_turned_world_turns_the_estimates(tiny_scene, tmp_path, pose):
         localization.localize_queries(model, SceneFiles(frames, tiny_scene.graphs), SETTINGS)
         for frames in (tiny_scene.frames, turned)
     )
-    turn = Rotation.from_rotvec(np.radians(120) * np.array([1, 1, 1]) / 3**0.5)
     for name in ("abs", "robust"):
-        np.testing.assert_allclose(there[f"{name}_t"], turn.apply(here[f"{name}_t"]), atol=1e-5)
-        expected = turn * Rotation.from_quat(here[f"{name}_q"], scalar_first=True)
+        np.testing.assert_allclose(there[f"{name}_t"], TURN.apply(here[f"{name}_t"]), atol=1e-5)
+        expected = TURN * Rotation.from_quat(here[f"{name}_q"], scalar_first=True)
         quaternion = expected.as_quat(scalar_first=True)
         assert rotation_error_deg(there[f"{name}_q"], quaternion).max() < 1e-3

@@ -1,13 +1,12 @@
 """Networks whose edges are match fields: what they estimate, in training and from files."""
 
-import shutil
 from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import write_tiny_scene
+from conftest import TURN, turn_world, write_tiny_scene
 from scipy.spatial.transform import Rotation
 from torch_geometric.loader import DataLoader
 
@@ -174,14 +173,8 @@ def test_training_graphs_are_learned(tiny_scene, features):
 
 def test_a_turned_and_shifted_world_turns_and_shifts_the_estimates(tiny_scene, features, tmp_path):
     """By 120 degrees, and as far as UTM coordinates lie from their origin."""
-    turn = np.eye(4)
-    turn[:3, :3] = Rotation.from_rotvec(np.radians(120) * np.array([1, 1, 1]) / 3**0.5).as_matrix()
-    turn[:3, 3] = [5_572_094.0, 691_233.0, 120.0]
-    turned = shutil.copy(tiny_scene.frames, tmp_path / "turned.h5")
-    with h5py.File(turned, "r+") as file:
-        for split in ("train", "test"):
-            poses = file[f"{split}/world_from_cam"]
-            poses[...] = turn @ poses[:]
+    origin = [5_572_094.0, 691_233.0, 120.0]
+    turned = turn_world(tiny_scene, tmp_path, origin)
     # Trained in either world, too: the targets are the same to float32's rounding.
     models = []
     for name, frames in (("here", tiny_scene.frames), ("there", turned)):
@@ -196,11 +189,8 @@ def test_a_turned_and_shifted_world_turns_and_shifts_the_estimates(tiny_scene, f
         )
         for frames in (tiny_scene.frames, turned)
     )
-    expected = here["abs_t"] @ turn[:3, :3].T + turn[:3, 3]
-    np.testing.assert_allclose(there["abs_t"], expected, atol=1e-5)
-    rotation = Rotation.from_matrix(turn[:3, :3]) * Rotation.from_quat(
-        here["abs_q"], scalar_first=True
-    )
+    np.testing.assert_allclose(there["abs_t"], TURN.apply(here["abs_t"]) + origin, atol=1e-5)
+    rotation = TURN * Rotation.from_quat(here["abs_q"], scalar_first=True)
     expected = rotation.as_quat(scalar_first=True)
     assert rotation_error_deg(there["abs_q"], expected).max() < 1e-5
 
