@@ -83,7 +83,7 @@ class FiveSteps(NamedTuple):
 
 def five_steps(reference, case, images, poses, grad_norm_keys) -> FiveSteps:
     """Train as the published implementation did for the reference values."""
-    model, criterion = published_model(reference, case).train(), RelativePoseCriterion()
+    model, criterion = published_model(reference, case).train(), RelativePoseCriterion(0, -3)
     parameters = [*model.parameters(), *criterion.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=5e-5, weight_decay=5e-4)
     losses, grad_norms = [], []

@@ -27,8 +27,8 @@ class RelativePoseCriterion(nn.Module):
 
     def __init__(
         self,
-        initial_s_t: float = 0.0,
-        initial_s_q: float = -3.0,
+        initial_s_t: float,
+        initial_s_q: float,
         translation_deviation: Sequence[float] = (1.0, 1.0, 1.0),
     ) -> None:
         """Start from the given logarithms of the variances.
