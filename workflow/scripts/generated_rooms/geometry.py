@@ -14,6 +14,8 @@ import numpy as np
 
 from .textures import PIXELS_PER_METRE, Material
 
+SIDES = 8  # of a prism
+
 
 @dataclass(frozen=True)
 class Part:
@@ -139,12 +141,11 @@ def prism(
     z_range: tuple[float, float],
     radius: float,
     material: Material,
-    sides: int = 8,
     glow: float = 0.0,
 ) -> list[Part | Card]:
     """Return an upright prism about ``at`` (x, y): the cylinder of pots, lamps and poles."""
-    angles = np.arange(sides) * 2 * np.pi / sides
-    edge = 2 * radius * np.tan(np.pi / sides)
+    angles = np.arange(SIDES) * 2 * np.pi / SIDES
+    edge = 2 * radius * np.tan(np.pi / SIDES)
     items: list[Part | Card] = []
     for angle in angles:
         outward = np.array([np.cos(angle), np.sin(angle), 0.0])

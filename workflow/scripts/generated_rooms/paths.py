@@ -97,9 +97,9 @@ def _walk(
     wanted = np.arange(frames) * min(habit.pace, progress[-1] / frames)
     walked = np.stack([np.interp(wanted, progress, values) for values in dense.T], -1)
     walked = gaussian_filter1d(walked, 1.5, axis=0, mode="nearest")
-    centres = walked[:, :3] + _sway(rng, frames, 3, SWAY[0])
+    centres = walked[:, :3] + _sway(rng, frames, SWAY[0])
     angles = np.hstack([walked[:, 3:], np.zeros((frames, 1))])
-    return centres, angles + _sway(rng, frames, 3, SWAY[1]) * (0.25, 0.25, 1.0)
+    return centres, angles + _sway(rng, frames, SWAY[1]) * (0.25, 0.25, 1.0)
 
 
 def _stops(rng: np.random.Generator, room: Room, count: int, habit: Habit) -> np.ndarray:
@@ -118,7 +118,7 @@ def _stops(rng: np.random.Generator, room: Room, count: int, habit: Habit) -> np
     return np.column_stack([centres, yaw, pitch])
 
 
-def _sway(rng: np.random.Generator, frames: int, axes: int, deviation: float) -> np.ndarray:
-    """Return slow random motion (frames, axes) about zero."""
-    raw = gaussian_filter1d(rng.standard_normal((frames + 40, axes)), 5.0, axis=0)[20 : 20 + frames]
+def _sway(rng: np.random.Generator, frames: int, deviation: float) -> np.ndarray:
+    """Return slow random motion (frames, 3) about zero."""
+    raw = gaussian_filter1d(rng.standard_normal((frames + 40, 3)), 5.0, axis=0)[20 : 20 + frames]
     return deviation * raw / 0.238  # the deviation of unit noise after this Gaussian filter
