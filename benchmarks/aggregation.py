@@ -120,7 +120,7 @@ def main() -> None:
 def measure_share(graphs: int = 8, width: int = 2048, repeats: int = 7) -> None:
     """Measure a published round of message passing, and its aggregation alone."""
     edges, nodes = batch_edges(graphs), graphs * NODES
-    layer = MessagePassingLayer(width)
+    layer = MessagePassingLayer(width, attention=True)
     features = torch.randn(nodes, width, requires_grad=True)
     messages = torch.randn(edges.shape[1], width, requires_grad=True)
 

@@ -1,10 +1,10 @@
 """Match fields of image pairs in both directions, compared with two plain softmaxes per pair."""
 
 import argparse
-import time
 
 import inputs  # noqa: F401  puts the library on the path
 import torch
+from measuring import by_turns
 
 from relposegnn.network.match_fields import (
     TEMPERATURE,
@@ -61,12 +61,8 @@ def main() -> None:
         "cells": lambda: layer.look(views),
         "training step": lambda: layer(layer.look(views), edges)[0].sum().backward(),
     }
-    best = dict.fromkeys(methods, float("inf"))
-    for _ in range(arguments.rounds):
-        for name, run in methods.items():
-            started = time.process_time()
-            run()
-            best[name] = min(best[name], (time.process_time() - started) / PAIRS * 1e3)
+    seconds = by_turns(arguments.rounds, *methods.values())
+    best = {name: min(taken) / PAIRS * 1e3 for name, taken in zip(methods, seconds, strict=True)}
     for name, taken in best.items():
         print(f"{name:14} {taken:7.2f} ms a pair, {taken / best['plain fields']:5.2f} of plain")
 

@@ -2,11 +2,11 @@
 
 import argparse
 import tempfile
-import time
 from pathlib import Path
 
 import torch
 from inputs import write_scene
+from measuring import by_turns
 
 from relposegnn.data.scene_files import SceneFiles
 from relposegnn.estimates.aggregation import MEDIAN, LocalizationSettings
@@ -59,17 +59,12 @@ def main() -> None:
             "graph by graph": lambda: predict_graph_by_graph(plain, *files),
             "distinct images": lambda: localize_queries(model, SceneFiles(*files), SETTINGS),
         }
-        seconds = {name: [] for name in methods}
-        for _ in range(arguments.repeats):
-            for name, method in methods.items():
-                started = time.perf_counter()
-                method()
-                seconds[name].append(time.perf_counter() - started)
+        seconds = by_turns(arguments.repeats, *methods.values(), warm_up=False)
     print(f"{arguments.queries} queries, {arguments.database} database images, {device}")
-    for name, taken in seconds.items():
+    for name, taken in zip(methods, seconds, strict=True):
         print(f"{name:16} {arguments.queries / min(taken):8.2f} queries/s")
-    ratio = min(seconds["graph by graph"]) / min(seconds["distinct images"])
-    print(f"ratio            {ratio:8.2f}")
+    graph_by_graph, distinct = map(min, seconds)
+    print(f"ratio            {graph_by_graph / distinct:8.2f}")
 
 
 if __name__ == "__main__":
