@@ -21,7 +21,7 @@ from ..data.scene_files import SceneFiles
 from ..files.weights import read_checkpoint
 from ..network.checkpoints import load_model, save_model
 from ..network.known_features import ROUNDING
-from ..network.pose_network import PoseNetwork
+from ..network.pose_network import PoseNetwork, joined
 from ..network.relative_poses import relative_pose, scene_from_world
 from ..network.scene_images import SceneImages
 from ..retrieval.graphs import LEFT_OUT, read_graphs
@@ -191,13 +191,13 @@ def regress_edges(model: PoseNetwork, scene: SceneFiles, both_directions: bool) 
     size = poses.shape[1]
     for start, seen, *graphs in graph_passes(features, nodes):
         used, own, turns = model.edges_at(seen, *graphs, both_directions)
-        known = own if turns is None else torch.cat([own, turns], dim=1)
         regressed = model.regress(own, turns).double().cpu().numpy()
         source, target = used.cpu().numpy()
         graph = start + source // size
         truth = relative_pose(kind, poses[graph, source % size], poses[graph, target % size])
         neighbour = members[graph, np.maximum(source % size, target % size)]  # the query is node 0
-        parts.append(Edges(graph, neighbour, known.double().cpu().numpy(), regressed, truth))
+        known = joined(own, turns).double().cpu().numpy()
+        parts.append(Edges(graph, neighbour, known, regressed, truth))
     edges = Edges(*(np.concatenate(each) for each in zip(*parts, strict=True)))
     return edges.of(np.isfinite(edges.regressed).all(axis=1))
 

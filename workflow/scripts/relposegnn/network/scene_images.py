@@ -80,7 +80,6 @@ class SceneImages:
         """
         self.model, self.frames, self.features = model, frames, None
         self.device = next(model.parameters()).device
-        self._scales = cache(self._frame_scales)
         self._kept = lru_cache(kept)(self._database_image) if kept else None
         self.scene_from_world = scene_from_world(model.settings.pose, frames.poses("train"))
         self._encoded: StoredFrames | None = None
@@ -102,6 +101,8 @@ class SceneImages:
                 f"{features_file}: encoder, channels and grid are {found}, expected {expected} as "
                 "in the training of the model; make the features again, or train again"
             )
+        positions, grid = model.settings.positions, self.features.grid
+        self._scales = cache(lambda split: frame_scales(positions, frames, split, grid))
         self._scales("train")  # may raise
 
     @property
@@ -153,10 +154,6 @@ class SceneImages:
         # Pixels are stored with their channels together, which torch calls channels_last.
         images = normalise_images(packed.permute(0, 3, 1, 2), mean, variance.sqrt())
         return self._encoder(images)
-
-    def _frame_scales(self, split: str) -> torch.Tensor:
-        """Return the scales (N, 2) of positions in the frames of a split, see ``positions``."""
-        return frame_scales(self.model.settings.positions, self.frames, split, self.features.grid)
 
     @cached_property
     def _encoder(self) -> nn.Module:
