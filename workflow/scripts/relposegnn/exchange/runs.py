@@ -9,7 +9,16 @@ import numpy as np
 
 from ..data.frames import Frames
 from ..data.images import image_size
-from ..estimates.predictions import ALL_EDGES, NAMES, POINTS, PREFIXES, REFINED, read_predictions
+from ..estimates.predictions import (
+    ALL_EDGES,
+    NAMES,
+    POINTS,
+    PREFIXES,
+    REFINED,
+    TRUTH,
+    pose_arrays,
+    read_predictions,
+)
 from ..files.storage import SPLITS
 from ..poses import inverse_pose, pose_from_quaternion, quaternion_from_matrix
 from ..retrieval.rankings import read_ranking
@@ -107,7 +116,7 @@ def _estimate_and_truth(
 
     def posed(prefix: str, remark: str, confidence: np.ndarray) -> _Posed:
         """Return the finite poses of the arrays with this prefix."""
-        translation, quaternion = (arrays[f"{prefix}_{part}"] for part in "tq")
+        translation, quaternion = pose_arrays(arrays, prefix)
         known = np.isfinite(np.hstack([translation, quaternion])).all(axis=1)
         kept = np.flatnonzero(known)
         names = [sources[rows[row]] for row in kept]
@@ -116,7 +125,7 @@ def _estimate_and_truth(
 
     found = {
         "estimate": posed(PREFIXES[estimator], f"Estimated by relposegnn: {estimator}.", points),
-        "truth": posed("targ", "True poses of the queries.", np.full(len(rows), CERTAIN)),
+        "truth": posed(TRUTH, "True poses of the queries.", np.full(len(rows), CERTAIN)),
     }
     if failed := len(rows) - len(found["estimate"].times):
         logger.warning("%d of %d queries have no estimate and are left out", failed, len(rows))

@@ -12,8 +12,11 @@ from matplotlib.lines import Line2D
 
 from ..data.frames import Frames
 from ..estimates.predictions import (
+    NAMES,
     PREFIXES,
+    TRUTH,
     copied_image,
+    pose_arrays,
     present_estimators,
     read_predictions,
     shown_estimator,
@@ -78,19 +81,21 @@ def plot_trajectories(
         arrays = read_predictions(predictions_file, owner=frames)
         known = present_estimators(arrays)
         shown, copied = shown_estimator(known), copied_image(known)
-        prefix = PREFIXES[shown]
+        (truth, true_turns), (estimates, turns) = (
+            pose_arrays(arrays, each) for each in (TRUTH, PREFIXES[shown])
+        )
         scores = read_scores(scores_file, frames.scene).query("estimator == @shown")
         scores = scores.set_index("query")
-        stated = scores.reindex(arrays["rel_path"], columns=STATED[:1]).to_numpy()
+        stated = scores.reindex(arrays[NAMES], columns=STATED[:1]).to_numpy()
         found = np.isfinite(score_estimator(arrays, shown)[TRANSLATION].to_numpy())
-        ahead = [_ahead(arrays[f"{each}_q"], found) for each in ("targ", prefix)]
+        ahead = [_ahead(each, found) for each in (true_turns, turns)]
         figure = draw_trajectories(
-            arrays["rel_path"],
+            arrays[NAMES],
             frames.poses("train"),
-            arrays["targ_t"],
-            np.where(found[:, None], arrays[f"{prefix}_t"], np.nan),
+            truth,
+            np.where(found[:, None], estimates, np.nan),
             f"{frames.scene}, {shown}",
-            (copied, arrays[f"{PREFIXES[copied]}_t"]) if copied else None,
+            (copied, pose_arrays(arrays, PREFIXES[copied])[0]) if copied else None,
             Told(np.stack(ahead), stated[:, 0]),
         )
     save_figure(figure, figure_file)

@@ -9,8 +9,11 @@ import pandas as pd
 from ..data.frames import Frames
 from ..estimates.predictions import (
     FIRST_EDGE,
+    NAMES,
     PREFIXES,
+    TRUTH,
     copied_image,
+    pose_arrays,
     present_estimators,
     read_predictions,
     shown_estimator,
@@ -56,7 +59,7 @@ def read_localized(
     """
     query, neighbours = read_graphs(graphs_file, "test", frames)
     arrays = read_predictions(predictions_file, owner=frames)
-    names, predicted = np.array(frames.names("test")), arrays["rel_path"]
+    names, predicted = np.array(frames.names("test")), arrays[NAMES]
     different = np.setxor1d(names[query], predicted)
     if different.size:
         raise InputError(
@@ -72,9 +75,9 @@ def read_localized(
     metres, degrees = _errors(arrays, shown)[:, rows]
     found = np.isfinite(metres)
     estimates = np.full((len(rows), 4, 4), np.nan)
-    centres, quaternions = (arrays[f"{PREFIXES[shown]}_{part}"][rows] for part in "tq")
+    centres, quaternions = (part[rows] for part in pose_arrays(arrays, PREFIXES[shown]))
     estimates[found] = pose_from_quaternion(centres[found], quaternions[found])
-    truth = pose_from_quaternion(arrays["targ_t"], arrays["targ_q"])[rows]
+    truth = pose_from_quaternion(*pose_arrays(arrays, TRUTH))[rows]
     database = frames.poses("train")
     return Localized(
         names[query].tolist(),
