@@ -233,9 +233,9 @@ def rendering_settings(wildcards):
 
 def packing_settings(wildcards):
     """Return how the frames of a scene are packed."""
+    frames, scene = config["frames"], wildcards.scene
     by_scene = ("statistics", "focal_lengths")
-    known = {name: config["frames"][name].get(wildcards.scene) for name in by_scene}
-    return {**config["frames"], **known}
+    return {**frames, **{name: frames[name].get(scene) for name in by_scene}}
 
 
 def describing_settings(*more):
