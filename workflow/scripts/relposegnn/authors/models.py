@@ -12,7 +12,7 @@ from ..network.checkpoints import save_model
 from ..network.model_settings import ModelSettings
 from ..network.published_network import RelPoseGNN
 from ..runtime import InputError
-from .second_layer import SECOND_LAYER, examine_second_layer
+from .second_layer import SECOND_LAYER, Finding, examine_second_layer
 
 logger = logging.getLogger(__name__)
 
@@ -53,12 +53,12 @@ def import_model(
     if second:
         finding = examine_second_layer(contents)
         remarks = {"second_layer": finding.text}
-        _report_second_layer(finding.used, finding.text, settings, checkpoint_file)
+        _report_second_layer(finding, settings, checkpoint_file)
     epoch = contents.get("epoch")
-    if not isinstance(epoch, Integral):
+    epoch = int(epoch) if isinstance(epoch, Integral) else None
+    if epoch is None:
         logger.warning("%s does not say after which epoch it was saved", checkpoint_file)
-    known_epoch = int(epoch) if isinstance(epoch, Integral) else None
-    save_model(model_file, model, known_epoch, [], remarks)
+    save_model(model_file, model, epoch, [], remarks)
     logger.info("%s: %d tensors of epoch %s", checkpoint_file, len(used), epoch)
 
 
@@ -80,10 +80,9 @@ def _network_with(
     return model
 
 
-def _report_second_layer(
-    used: bool | None, text: str, settings: ModelSettings, source: str | Path
-) -> None:
+def _report_second_layer(finding: Finding, settings: ModelSettings, source: str | Path) -> None:
     """Log what the second layer shows; warn if that is contradictory, or the profile disagrees."""
+    used, text = finding
     level = logging.WARNING if used is None else logging.INFO
     logger.log(level, "%s: the second layer of message passing: %s", source, text)
     if used is None or used == (settings.layers > 1):
