@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from ..data.images import open_image
+from ..data.images import read_image
 from ..matching.key_points import (
     MATCHING_ERROR,
     KeyPoints,
@@ -232,7 +232,7 @@ class ScenePoints:
 
 def _colours(path: Path, places: np.ndarray) -> np.ndarray:
     """Return the colours (n, 3), uint8, of an image at ``places`` (n, 2)."""
-    pixels = np.asarray(open_image(path))
+    pixels = read_image(path)
     size = np.array(pixels.shape[1::-1])
     columns, rows = np.clip((places * size.max() + size / 2).astype(int), 0, size - 1).T
     return pixels[rows, columns]

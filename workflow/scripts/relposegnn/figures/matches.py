@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from ..data.frames import Frames
-from ..data.images import open_image
+from ..data.images import read_image
 from ..estimates.predictions import (
     NAMES,
     POINTS,
@@ -166,5 +166,4 @@ def _show(
         limit = TOLERANCE * MATCHING_ERROR / focal_lengths[1]
         agreeing = epipolar_errors(places / np.array(focal_lengths)[:, None], poses) < limit
         caption = f"{caption}, {agreeing.sum()} agree"
-    pictures = [np.array(open_image(path).convert("RGB")) for path in paths]
-    return Shown(caption, pictures, places, agreeing)
+    return Shown(caption, [read_image(path) for path in paths], places, agreeing)
