@@ -5,6 +5,7 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
+import test_learning_training
 import torch
 from conftest import TURN, turn_world, write_tiny_scene
 from scipy.spatial.transform import Rotation
@@ -17,7 +18,6 @@ from relposegnn.estimates.aggregation import MEDIAN, LocalizationSettings
 from relposegnn.files.storage import create_hdf5
 from relposegnn.learning.datasets import GraphDataset, true_relative
 from relposegnn.learning.training import TrainingOutputs, train_model
-from relposegnn.learning.training_settings import TrainingSettings
 from relposegnn.network.checkpoints import load_model, save_model
 from relposegnn.network.edges import complete_edges
 from relposegnn.network.match_field_network import MatchFieldGNN
@@ -36,21 +36,8 @@ FIRST, BOTH = (LocalizationSettings(both, MEDIAN) for both in (False, True))
 SETTINGS = ModelSettings.published(
     edges=MATCH_FIELD, encoder="planted", pose=RELATIVE, iterations=0, width=32, dropout=0.0
 )
-TRAINING = TrainingSettings(
-    epochs=2,
-    batch_size=4,
-    learning_rate=1e-3,
-    schedule="cosine",
-    decay_epochs=None,
-    decay_factor=None,
-    weight_decay=0.0,
-    initial_s_t=0.0,
-    initial_s_q=-3.0,
-    shuffle_once=False,
-    drop_last_batch=False,
-    mixed_precision=True,
-    seed=0,
-)
+COSINE = {"schedule": "cosine", "decay_epochs": None, "decay_factor": None}
+TRAINING = replace(test_learning_training.SETTINGS, epochs=2, weight_decay=0.0, **COSINE)
 
 
 def write_features(path, dataset="tiny", scene="tiny", encoder="planted"):

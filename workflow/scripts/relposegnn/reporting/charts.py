@@ -9,7 +9,7 @@ import pandas as pd
 from ..estimates.predictions import AFFINE, ALL_EDGES, FIRST_EDGE, MOST_SIMILAR, REFERENCE, REFINED
 from ..figures.curves import ERROR_LABELS
 from ..figures.style import ERROR_COLOURS, INK, MANY_DECADES, SCENE_COLOURS, spread_rows
-from ..scores.metrics import ROTATION, TRANSLATION, coverage
+from ..scores.metrics import ROTATION, STATED, TRANSLATION, coverage
 
 LINES = {  # of error curves; estimates without a network are dashed or dotted
     MOST_SIMILAR: {"color": SCENE_COLOURS[7], "dash": "dash"},
@@ -21,7 +21,7 @@ LINES = {  # of error curves; estimates without a network are dashed or dotted
 }
 MARKS = ["circle", "square", "diamond", "triangle-up", "cross", "x"]  # each for nine runs
 POINTS = 200  # of a curve, at most
-STATED_M = "sigma_m"
+STATED_M = STATED[0]
 COLOUR_SCALE = [
     [share, "#{:02x}{:02x}{:02x}".format(*ERROR_COLOURS(share, bytes=True)[:3])]
     for share in np.linspace(0, 1, 9).tolist()
