@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 import prepared_python
 import pytest
+from frames_file import write_frames_file
 from PIL import Image
 from project import REPOSITORY, Project
 from scipy.spatial.transform import Rotation
@@ -90,19 +91,16 @@ def reference(shared: Path) -> Path:
 
 def write_tiny_scene(folder: Path, name: str, height: int = 32, seed: int = 0) -> SceneFiles:
     """Write 12 database frames and 5 queries with random images, poses and graphs of 3 nodes."""
-    rng = np.random.default_rng(seed)
-    frames, graphs = folder / f"{name}-frames.h5", folder / f"{name}-graphs.h5"
-    with create_hdf5(frames, "frames", {}) as file:
-        file.attrs.update(dataset="tiny", scene=name, mean=[0.5] * 3, variance=[0.08] * 3)
-        for split, count in (("train", 12), ("test", 5)):
-            world_from_cam = np.tile(np.eye(4), (count, 1, 1))
-            world_from_cam[:, :3, :3] = Rotation.random(count, rng=rng).as_matrix()
-            world_from_cam[:, :3, 3] = rng.standard_normal((count, 3))
-            names = [f"seq-{split}/frame-{i:06}" for i in range(count)]
-            images = rng.integers(0, 256, (count, height, 40, 3), dtype=np.uint8)
-            file[f"{split}/images"], file[f"{split}/world_from_cam"] = images, world_from_cam
-            for label in ("name", "source"):
-                file.create_dataset(f"{split}/{label}", data=names, dtype=h5py.string_dtype())
+    rng, splits = np.random.default_rng(seed), {}
+    for split, count in (("train", 12), ("test", 5)):
+        world_from_cam = np.tile(np.eye(4), (count, 1, 1))
+        world_from_cam[:, :3, :3] = Rotation.random(count, rng=rng).as_matrix()
+        world_from_cam[:, :3, 3] = rng.standard_normal((count, 3))
+        names = [f"seq-{split}/frame-{i:06}" for i in range(count)]
+        images = rng.integers(0, 256, (count, height, 40, 3), dtype=np.uint8)
+        splits[split] = {"images": images, "world_from_cam": world_from_cam, "name": names}
+    frames = write_frames_file(folder / f"{name}-frames.h5", **splits, dataset="tiny", scene=name)
+    graphs = folder / f"{name}-graphs.h5"
     with create_hdf5(graphs, "graphs", {}) as file:
         for split, count in (("train", 12), ("test", 5)):
             neighbours = [
@@ -258,14 +256,15 @@ def rendered_scene(rendered_room, tmp_path_factory) -> Path:
     The predictions of its ``QUERIES`` are 3 cm off along each axis, and in reverse order.
     """
     folder, poses = tmp_path_factory.mktemp("scene"), rendered_room.poses
-    with create_hdf5(folder / "frames.h5", "frames", {}) as file:
-        file.attrs.update(dataset="d", scene="room", mean=[0.5] * 3, variance=[0.08] * 3)
-        for split, rows in (("train", DATABASE), ("test", QUERIES)):
-            file[f"{split}/images"] = np.zeros((len(rows), 3, 4, 3), dtype=np.uint8)
-            file[f"{split}/world_from_cam"] = poses[rows]
-            names = {"name": [f"{r}" for r in rows], "source": [f"{r:03}.png" for r in rows]}
-            for label, values in names.items():
-                file.create_dataset(f"{split}/{label}", data=values, dtype=h5py.string_dtype())
+    splits = [
+        {
+            "world_from_cam": poses[rows],
+            "name": list(map(str, rows)),
+            "source": [f"{r:03}.png" for r in rows],
+        }
+        for rows in (DATABASE, QUERIES)
+    ]
+    write_frames_file(folder / "frames.h5", *splits)
     with create_hdf5(folder / "neighbours.h5", "neighbours", {}) as file:
         for split, rows in (("train", DATABASE), ("test", QUERIES)):
             offset = poses[rows][:, None, :3, 3] - poses[DATABASE][:, :3, 3]

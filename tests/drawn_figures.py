@@ -1,8 +1,7 @@
 """What tests of several figures plant and read."""
 
 import numpy as np
-
-from relposegnn.files.storage import create_hdf5
+from frames_file import write_frames_file
 
 
 def legend_texts(figure) -> list[str]:
@@ -12,11 +11,9 @@ def legend_texts(figure) -> list[str]:
 
 def write_frames(path, *poses: np.ndarray) -> None:
     """Write the frames of training and test poses; frame i is of the grey value 10 i."""
-    with create_hdf5(path, "frames", {}) as file:
-        for split, world_from_cam in zip(("train", "test"), poses, strict=True):
-            group, count = file.create_group(split), len(world_from_cam)
-            grey = 10 * np.arange(count, dtype=np.uint8)[:, None, None, None]
-            group["images"] = np.broadcast_to(grey, (count, 6, 8, 3))
-            group["world_from_cam"] = world_from_cam
-            group["name"] = group["source"] = [f"seq-01/frame-{i:06d}" for i in range(count)]
-        file.attrs.update(dataset="d", scene="chess", mean=np.zeros(3), variance=np.ones(3))
+    grey = (10 * np.arange(len(each), dtype=np.uint8)[:, None, None, None] for each in poses)
+    images = (np.broadcast_to(each, (len(each), 6, 8, 3)) for each in grey)
+    splits = [
+        {"images": seen, "world_from_cam": own} for seen, own in zip(images, poses, strict=True)
+    ]
+    write_frames_file(path, *splits, scene="chess")

@@ -2,6 +2,7 @@
 
 import numpy as np
 from conftest import OWNED
+from frames_file import write_frames_file
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
@@ -38,13 +39,10 @@ def write_scene(folder) -> dict[str, np.ndarray]:
     poses[:, :3, :3] = turns.as_matrix()
     poses[:, 0, 3] = 0.5 * np.arange(COUNT)
     names = [f"seq-0{i // 5}/frame-{i:06d}" for i in range(COUNT)]
-    with create_hdf5(folder / "frames.h5", "frames", {}) as file:
-        for split in ("train", "test"):
-            file[f"{split}/images"] = np.full((COUNT, 12, 16, 3), 255, dtype=np.uint8)
-            file[f"{split}/world_from_cam"] = poses
-            file[f"{split}/name"] = names
-            file[f"{split}/source"] = [f"{i}.png" for i in range(COUNT)]
-        file.attrs.update(dataset="d", scene="room", mean=np.zeros(3), variance=np.ones(3))
+    images = np.full((COUNT, 12, 16, 3), 255, dtype=np.uint8)
+    frames = {"images": images, "world_from_cam": poses, "name": names}
+    frames["source"] = [f"{i}.png" for i in range(COUNT)]
+    write_frames_file(folder / "frames.h5", frames, frames)
     with create_hdf5(folder / "graphs.h5", "graphs", {}) as file:
         file["test/query"] = np.arange(COUNT)
         file["test/neighbours"] = (np.arange(COUNT)[:, None] + [1, 2]) % COUNT

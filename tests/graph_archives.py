@@ -5,14 +5,13 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
+from frames_file import write_frames_file
 from torch_geometric.data import Data
 
 from relposegnn.authors.graph_archives import ArchivedPoses
 from relposegnn.data.frames import Frames
-from relposegnn.files.storage import create_hdf5
 from relposegnn.network.edges import complete_edges
 from relposegnn.network.relative_poses import WORLD_DIFFERENCE
 from relposegnn.poses import vector_from_pose
@@ -114,11 +113,12 @@ def write_archive(frames: Path, split: str, query: np.ndarray, neighbours: np.nd
 
 def write_frames(path: Path, images: np.ndarray, poses: np.ndarray, queries: np.ndarray) -> Path:
     """Write a frames file with a database of these frames, and some of them as queries."""
-    with create_hdf5(path, "frames", {}) as file:
-        file.attrs.update(dataset="tiny", scene="attic", mean=[0.5] * 3, variance=[0.08] * 3)
-        for split, chosen in (("train", np.arange(len(poses))), ("test", queries)):
-            file[f"{split}/images"], file[f"{split}/world_from_cam"] = images[chosen], poses[chosen]
-            names = [f"{split}-{index}" for index in chosen]
-            for label in ("name", "source"):
-                file.create_dataset(f"{split}/{label}", data=names, dtype=h5py.string_dtype())
-    return path
+    splits = {
+        split: {
+            "images": images[chosen],
+            "world_from_cam": poses[chosen],
+            "name": [f"{split}-{index}" for index in chosen],
+        }
+        for split, chosen in (("train", np.arange(len(poses))), ("test", queries))
+    }
+    return write_frames_file(path, **splits, dataset="tiny", scene="attic")

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 import h5py
 import numpy as np
 import pytest
+from frames_file import write_frames_file
 from rankings import INTERLEAVED, PAPER, random_rankings, write_ranking
 
 from relposegnn.files.storage import create_hdf5, open_hdf5, read_settings
@@ -22,17 +23,13 @@ def write_inputs(folder, train, test, names=None, scene="chess"):
     """Write rankings (N, K) of both splits, and the frames file they belong to; return both."""
     rankings, frames = folder / "n.h5", folder / "f.h5"
     names = names or [f"seq-01/frame-{i:06}" for i in range(len(train))]
-    with create_hdf5(rankings, "neighbours", {}) as file, create_hdf5(frames, "frames", {}) as own:
-        own.attrs.update(dataset="d", scene=scene, mean=[0.5] * 3, variance=[0.1] * 3)
+    splits = {"train": {"name": names}, "test": {"name": [f"seq-02/{i}" for i in range(len(test))]}}
+    with create_hdf5(rankings, "neighbours", {}) as file:
         for split, index in (("train", train), ("test", test)):
             index = np.asarray(index)
             write_ranking(file, split, Ranking(index, 1 / (1 + index)))
-            own[f"{split}/images"] = np.zeros((len(index), 1, 1, 3), dtype=np.uint8)
-            own[f"{split}/world_from_cam"] = np.tile(np.eye(4), (len(index), 1, 1))
-            labels = names if split == "train" else [f"seq-02/{i}" for i in range(len(index))]
-            for label in ("name", "source"):
-                own.create_dataset(f"{split}/{label}", data=labels, dtype=h5py.string_dtype())
-    return rankings, frames
+            splits[split]["world_from_cam"] = np.tile(np.eye(4), (len(index), 1, 1))
+    return rankings, write_frames_file(frames, **splits, scene=scene)
 
 
 def sample(folder, settings, name="g", test=None, train_mix=0.0, validation=None):

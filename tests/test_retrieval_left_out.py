@@ -5,6 +5,7 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
+from frames_file import write_frames_file
 
 from relposegnn.files.storage import create_hdf5
 from relposegnn.retrieval.graphs import (
@@ -33,14 +34,8 @@ SAMPLING = SamplingSettings(
 
 def write_database(folder, count, ranked=None):
     """Write the frames and rankings of images on a line: the nearest in time come first."""
-    with create_hdf5(folder / "frames.h5", "frames", {}) as file:
-        file.attrs.update(dataset="d", scene="line", mean=[0.5] * 3, variance=[0.08] * 3)
-        for split, frames in (("train", count), ("test", 2)):
-            file[f"{split}/images"] = np.zeros((frames, 3, 4, 3), dtype=np.uint8)
-            file[f"{split}/world_from_cam"] = np.tile(np.eye(4), (frames, 1, 1))
-            names = [f"seq-01/{number:06}" for number in range(frames)]
-            for label in ("name", "source"):
-                file.create_dataset(f"{split}/{label}", data=names, dtype=h5py.string_dtype())
+    splits = ({"world_from_cam": np.tile(np.eye(4), (each, 1, 1))} for each in (count, 2))
+    write_frames_file(folder / "frames.h5", *splits, scene="line")
     times = np.arange(count)
     order = np.argsort(np.abs(times[:, None] - times), axis=1, kind="stable")[:, 1:ranked]
     with create_hdf5(folder / "neighbours.h5", "neighbours", {}) as file:

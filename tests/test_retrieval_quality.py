@@ -1,7 +1,7 @@
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from frames_file import write_frames_file
 from rankings import write_ranking
 
 from relposegnn.files.storage import create_hdf5
@@ -48,15 +48,8 @@ def test_oracle_is_never_farther_than_what_was_retrieved():
 def files(tmp_path):
     """Return frames, neighbours and graphs files of the planted poses, graphs in reverse order."""
     paths = [tmp_path / name for name in ("frames.h5", "neighbours.h5", "graphs.h5")]
-    with create_hdf5(paths[0], "frames", {}) as file:
-        file.attrs.update(dataset="made", scene="up", mean=np.zeros(3), variance=np.ones(3))
-        for split, poses in (("train", DATABASE), ("test", QUERIES)):
-            names = [f"seq-01/{split}-{index}" for index in range(len(poses))]
-            group = file.create_group(split)
-            group["world_from_cam"] = poses
-            group["images"] = np.zeros((len(poses), 2, 2, 3), np.uint8)
-            for key in ("name", "source"):
-                group.create_dataset(key, data=names, dtype=h5py.string_dtype())
+    queries = {"world_from_cam": QUERIES, "name": ["seq-01/test-0", "seq-01/test-1"]}
+    write_frames_file(paths[0], {"world_from_cam": DATABASE}, queries, "made", "up")
     with create_hdf5(paths[1], "neighbours", {}) as file:
         write_ranking(file, "test", Ranking(np.array([[0, 1], [2, 1]]), np.ones((2, 2))))
     with create_hdf5(paths[2], "graphs", {}) as file:
