@@ -18,10 +18,12 @@ from relposegnn.files.storage import create_hdf5
 from relposegnn.reporting.charts import confidence_chart, training_charts
 from relposegnn.reporting.page import ReportFiles, read_medians, write_report
 from relposegnn.reporting.places import PlaceFiles, choose_rows, error_text
+from relposegnn.reporting.space import space_chart
 from relposegnn.retrieval.rankings import read_ranking
 from relposegnn.runtime import InputError
 from relposegnn.scores.metrics import score_poses
 from relposegnn.tables.experiments import tabulate_experiment
+from relposegnn.videos.queries import Localized
 
 pytestmark = pytest.mark.slow
 
@@ -235,6 +237,28 @@ def test_trainings_of_twenty_runs_are_told_apart():
             (*line["line"].values(), line["marker"]["symbol"]) for line in chart.content["data"]
         }
         assert len(looks) == 2 * 20  # training and validation
+
+
+def test_far_from_the_worlds_origin_cameras_keep_their_distances():
+    poses = np.tile(np.eye(4), (30, 1, 1))
+    poses[:, :3, :3] = [[1, 0, 0], [0, 0, 1], [0, -1, 0]]  # upright in a world with z up
+    poses[:, :3, 3] = np.random.default_rng(0).uniform(0, [4, 2, 1], (30, 3))
+    seen = []
+    for origin in ([0, 0, 0], [500_000, 5_300_000, 0]):
+        placed = poses + np.pad(np.array(origin)[:, None], ((0, 1), (3, 0)))
+        none = np.empty(0)
+        names = [f"a/{row}" for row in range(30)]
+        queries = Localized(names, none, none, placed, placed, placed, np.ones(30), np.ones(30))
+        chart = space_chart(placed, queries).content
+        dots = [
+            np.stack([np.array(own[axis], dtype=np.float64) for axis in "xyz"])
+            for own in chart["data"]
+        ]
+        seen.append([own - own[:, :1] for own in dots])
+    for near, far in zip(*seen, strict=True):
+        np.testing.assert_allclose(far, near, atol=0.01)
+    titles = [chart["layout"]["scene"][f"{axis}axis"]["title"]["text"] for axis in "xyz"]
+    assert titles == ["x [m] from 500002", "y [m] from 5300001", "z [m]"]
 
 
 def test_of_queries_that_all_failed_there_is_no_chart_of_confidence():

@@ -1,5 +1,6 @@
 """The three-dimensional view of a place: its cameras, true and estimated."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,19 @@ DOTS, WAY_POINTS = 1500, 300
 # A camera's centre and the corners of its image, camera axes; and a path along all its edges.
 CORNERS = np.array([[0, 0, 0], [-4, -3, 5], [4, -3, 5], [4, 3, 5], [-4, 3, 5]]) / 5
 WAY = [0, 1, 2, 0, 3, 4, 0, 2, 3, 0, 1, 4]
+FAR = 5.0  # extents of a place from the world's origin, beyond which axes start at the place
 DATABASE, ESTIMATE = "#a9b4bd", "#cc4c3b"
 
 
 def space_chart(database: np.ndarray, queries: Localized | None) -> Chart:
     """Return a chart of the database's cameras (M, 4, 4), and true and estimated queries.
 
-    The axes are those of ``figures.maps``; the third points upwards.
+    The axes are those of ``figures.maps``; the third points upwards. Far from the world's origin,
+    they start at the place: few digits are written, and browsers draw in float32.
     """
     view = look_from_above(database)
+    start = _start(view.place(database[:, :3, 3]))
+    database, queries = _moved(database, queries, start @ view.map_from_world)
     cameras, placed = view.place(database[:, :3, 3]), np.empty((0, 3))
     if queries is not None:
         cameras = np.concatenate([cameras, view.place(queries.truth[:, :3, 3])])
@@ -50,8 +55,12 @@ def space_chart(database: np.ndarray, queries: Localized | None) -> Chart:
         data += _query_traces(queries, view.place(queries.truth[:, :3, 3]), placed)
         estimates = queries.estimates[found]
         data.append(cameras_of(estimates, DRAWN["queries"], "estimated cameras", ESTIMATE))
+    places = [f" from {at:.0f}" if at else "" for at in start]
     axes = {
-        f"{axis}axis": {"title": {"text": view.labels[i]}, "range": numbers([low[i], high[i]])}
+        f"{axis}axis": {
+            "title": {"text": view.labels[i] + places[i]},
+            "range": numbers([low[i], high[i]]),
+        }
         for i, axis in enumerate("xyz")
     }
     text = "Drag to rotate. Grey pyramids: some of the database cameras. "
@@ -63,6 +72,24 @@ def space_chart(database: np.ndarray, queries: Localized | None) -> Chart:
     layout = {"scene": {**axes, "aspectmode": "data"}}
     content = {"data": data, "layout": layout}
     return Chart("Cameras, true and estimated", text, content, "space")
+
+
+def _start(cameras: np.ndarray) -> np.ndarray:
+    """Return where the axes (3) of cameras (M, 3) start: at 0, or in whole metres at the place."""
+    low, high = cameras.min(axis=0), cameras.max(axis=0)
+    middle = (low + high) / 2
+    return np.where(np.abs(middle) > FAR * max((high - low).max(), 1.0), np.round(middle), 0.0)
+
+
+def _moved(
+    database: np.ndarray, queries: Localized | None, origin: np.ndarray
+) -> tuple[np.ndarray, Localized | None]:
+    """Return the database (M, 4, 4) and queries in a world that starts at ``origin`` (3)."""
+    step = np.zeros((4, 4))
+    step[:3, 3] = origin
+    if queries is not None:
+        queries = replace(queries, truth=queries.truth - step, estimates=queries.estimates - step)
+    return database - step, queries
 
 
 def _query_traces(
