@@ -29,6 +29,13 @@ def test_nearest_edges_are_ordered_by_target_then_distance():
     assert edges[0].tolist() == [1, 2, 0, 2, 1, 0, 4, 5, 3, 5, 4, 3]
 
 
+def test_nearest_edges_of_a_large_graph_whose_features_differ_little():
+    features = 100 + 1e-2 * torch.randn(40, 8, generator=torch.Generator().manual_seed(0))
+    exact = torch.cdist(features.double(), features.double()).fill_diagonal_(torch.inf)
+    source, _ = nearest_edges(features, torch.zeros(40, dtype=torch.long), 4)
+    assert source.tolist() == exact.topk(4, largest=False).indices.flatten().tolist()
+
+
 def test_nearest_edges_of_graphs_of_different_sizes():
     features = torch.tensor([[0.0], [1.0], [50.0], [51.0], [53.0]])
     edges = nearest_edges(features, torch.tensor([0, 0, 1, 1, 1]), 1)

@@ -42,7 +42,9 @@ def nearest_edges(features_NC: Tensor, graph_N: Tensor, k: int) -> Tensor:
             "graphs.neighbours"
         )
     nodes_BM, _ = to_dense_batch(torch.arange(len(features_NC), device=graph_N.device), graph_N)
-    distance_BMM = torch.cdist(dense_BMC.float(), dense_BMC.float())
+    # Of more than 25 nodes, torch would take differences of large squares.
+    direct = {"compute_mode": "donot_use_mm_for_euclid_dist"}
+    distance_BMM = torch.cdist(dense_BMC.float(), dense_BMC.float(), **direct)
     itself = torch.eye(distance_BMM.shape[1], dtype=torch.bool, device=graph_N.device)
     distance_BMM = distance_BMM.masked_fill(itself | ~present_BM[:, None, :], torch.inf)
     nearest_BMk = distance_BMM.topk(k, dim=2, largest=False, sorted=True).indices
