@@ -221,9 +221,11 @@ def test_errors_are_within_the_stated_ones_as_often_as_is_stated(sigma, ratio):
     )
 
 
+@pytest.mark.filterwarnings("error")
 def test_unknown_errors_are_within_nothing_and_none_at_all_within_all():
     stated = np.array([np.nan, 0, np.inf]) * np.array([[1], [2]])
     np.testing.assert_array_equal(share_within(0.1, stated), [0, 1, 0])
+    assert share_within(0.25, np.array([[0.2], [0.20005]])) == 1  # both near the place's extent
 
 
 def test_both_parts_of_an_error_are_within_their_limits_as_the_less_sure_is():

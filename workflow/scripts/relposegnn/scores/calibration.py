@@ -109,10 +109,11 @@ Calibration = dict[str, Scale]  # by estimator, ``UNREFINED`` included
 def share_within(error: float, stated: np.ndarray) -> np.ndarray:
     """Return the probability (N,) that errors stated as (2, N) are at most ``error``."""
     sigma, wide = stated
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = np.where(sigma > 0, error / sigma, np.inf)
         shape = DECADES / np.log(np.where(np.isfinite(wide / sigma), wide / sigma, USUAL_RATIO))
-    return np.where(np.isnan(sigma), 0.0, -np.expm1(np.log1p(-LEVELS[0]) * ratio**shape))
+        within = -np.expm1(np.log1p(-LEVELS[0]) * ratio**shape)
+    return np.where(np.isnan(sigma), 0.0, within)
 
 
 def probability_within(stated: StatedErrors, limit: tuple[float, float]) -> np.ndarray:
