@@ -55,6 +55,14 @@ def test_copies_of_queries_get_the_poses_of_the_prediction(place, folder, tmp_pa
     np.testing.assert_allclose(copies["similarity"], similarity[:, 0], atol=1e-5)
 
 
+def test_no_photo_is_more_similar_to_an_image_than_a_copy_of_it(place):
+    with h5py.File(place.descriptors) as file, Localiser(place, CPU) as opened:
+        rows = file["train/descriptor"][:] * np.float32(1 + 1e-6)
+        ranked, similarity = opened._retrieval.rank(rows)
+    np.testing.assert_array_equal(ranked[:, 0], np.arange(len(rows)))
+    assert (similarity == 1).all()
+
+
 def test_photos_stored_as_the_database_is_are_found_as_its_images_are(place, folder, tmp_path):
     """A phone held upright gives both the same tag: neither is turned."""
     untagged = localise(place, folder, tmp_path / "untagged").set_index("image")

@@ -59,7 +59,7 @@ class PhotoRetrieval:
             The database images (N, K), most similar first, and the similarity (N,) of the first.
         """
         ranked, similarity = self._ranker.rank(described, self._length)
-        return ranked, similarity[:, 0]
+        return ranked, np.minimum(similarity[:, 0], 1)  # a copy's cosine may be 1.0000001
 
     def close(self) -> None:
         """Close the file of descriptors."""
