@@ -169,6 +169,7 @@ def main() -> None:
     parser.add_argument("--runs", default="general*", help="pattern of their names")
     parser.add_argument("--photos", type=int, default=25, help="number of queries")
     parser.add_argument("--exif", type=float, metavar="F", help="focal length, in longer sides")
+    parser.add_argument("--only", choices=CHANGES, help="this change alone")
     arguments = parser.parse_args()
     places = sorted(arguments.results.glob(f"runs/{arguments.runs}/places/{arguments.scene}.json"))
     if not places:
@@ -183,9 +184,9 @@ def main() -> None:
         truth = frames.poses("test")[chosen]
         originals = [frames.paths("test", arguments.images)[index] for index in chosen]
     loaded = [Localiser(read_place(place), select_device(), 2) for place in places]
-    for name, change in CHANGES.items():
+    for name in [arguments.only] if arguments.only else CHANGES:
         with tempfile.TemporaryDirectory() as folder:
-            paths = write_changed(originals, change, Path(folder), arguments.exif)
+            paths = write_changed(originals, CHANGES[name], Path(folder), arguments.exif)
             yardsticks = [medians(own, truth) for own in baselines(loaded[0], paths)]
             runs = pd.DataFrame([localised(own, paths, truth) for own in loaded])
         print(row(name, yardsticks, runs), flush=True)
