@@ -112,7 +112,7 @@ def test_errors_say_so_where_two_cameras_fit_a_picture_alike():
     points = scene.rng.uniform([-1.5, -1, 3.0], [1.5, 1, 3.02], (60, 3))
     scene.truth[:3, :3] = np.eye(3)
     scene.views = scene.seen(scene.cameras, points)
-    scene.query = 0.7 * scene.seen(scene.truth[None], points)[:, 0]
+    scene.query = 1.3 * scene.seen(scene.truth[None], points)[:, 0]
     refined = scene.refine(Prior(scene.truth, 0.3, 0.1, intrinsics=(0.1,), others=(FREE,)))
     shift = errors(refined.pose, scene.truth)[0]
     assert refined.points == 60
@@ -128,15 +128,3 @@ def test_a_pose_regressed_too_near_by_a_camera_of_longer_focal_length_is_mended(
     refined = scene.refine(Prior(near, **PRIOR, intrinsics=(0.1,), others=(FREE,)))
     assert errors(refined.pose, scene.truth)[0] < 0.03
     assert refined.metres < 0.06
-
-
-def test_a_longer_focal_length_does_not_make_errors_smaller():
-    """Errors are those of places in the picture. As angles, they would shrink far from a wall."""
-    scene = Scene(count=0, noise=0.5)
-    points = scene.rng.uniform([-1.5, -1, 3.0], [1.5, 1, 3.02], (150, 3))
-    scene.views = scene.seen(scene.cameras, points)
-    scene.query = scene.seen(scene.truth[None], points)[:, 0]
-    scene.query[:30] = scene.rng.uniform(-0.5, 0.5, (30, 2))  # wrong matches
-    refined = scene.refine(scene.prior._replace(intrinsics=(0.1,), others=(FREE,)))
-    assert errors(refined.pose, scene.truth)[0] < 0.1
-    np.testing.assert_allclose(refined.intrinsics[:2], 1, atol=0.05)

@@ -14,8 +14,8 @@ from relposegnn.matching.most_probable import (
     deviations,
     most_probable,
     moved,
-    placed,
     projection_errors,
+    undone,
 )
 
 SPREADS = (0.3, 0.2, 0.2, 0.1)
@@ -97,12 +97,12 @@ def test_a_far_start_leads_home_in_spite_of_wrong_matches(seed):
     assert found.camera.changes[0] == pytest.approx(camera.changes[0] + np.log(2), abs=0.05)
 
 
-def test_intrinsics_change_in_the_order_in_which_a_picture_gets_them():
-    rays = np.array([[0.2, -0.4], [0.0, 0.3]])
-    assert placed(rays, np.zeros(0)).tolist() == rays.tolist()
-    np.testing.assert_allclose(placed(rays, np.log([2])), 2 * rays)
+def test_intrinsics_are_undone_in_the_order_in_which_a_picture_gets_them():
+    places = np.array([[0.2, -0.4], [0.0, 0.3]])
+    assert undone(places, np.zeros(0)).tolist() == places.tolist()
+    np.testing.assert_allclose(undone(2 * places, np.log([2])), places)
     changes = np.array([np.log(2), 0.1, -0.2, np.log(1.21)])
-    np.testing.assert_allclose(placed(rays, changes), rays * [2.2, 2 / 1.1] + [0.1, -0.2])
+    np.testing.assert_allclose(undone(places * [2.2, 2 / 1.1] + [0.1, -0.2], changes), places)
 
 
 def test_a_step_moves_in_the_world_and_turns_about_the_cameras_axes():

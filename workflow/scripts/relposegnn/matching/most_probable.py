@@ -24,7 +24,7 @@ from scipy.spatial.transform import Rotation
 # database frames of the real kitchen, each localised by the others: see docs/experiments.md.
 WEIGHT = 1 / 8
 ROUGH, FINE = 1e-2, 1e-6  # relative changes of the cost below which the search ends
-FARTHEST = 1.0  # largest reprojection error, in focal lengths; also of points behind
+FARTHEST = 1.0  # largest reprojection error, the tangent of 45 degrees; also of points behind
 NEAREST = 1e-6  # least depth of a point in front of the camera
 TINY = 1e-6  # squared errors, in scales, below which the Cauchy cost is taken as quadratic
 
@@ -33,7 +33,7 @@ class Guess(NamedTuple):
     """An alternative to the assumed intrinsics.
 
     Attributes:
-        intrinsics: (4) deviations of changes, see ``placed``: of the focal length's logarithm, of
+        intrinsics: (4) deviations of changes, see ``undone``: of the focal length's logarithm, of
             the principal point in focal lengths, and of the logarithm of the focal lengths' ratio.
         odds: prior odds of this guess against what is assumed.
     """
@@ -49,7 +49,7 @@ class Prior(NamedTuple):
         pose: (4, 4).
         metres: deviation of the camera centre along each axis.
         radians: deviation of the rotation about each axis.
-        intrinsics: (k) deviations of changes, see ``placed``; empty: the intrinsics are exact.
+        intrinsics: (k) deviations of changes, see ``undone``; empty: the intrinsics are exact.
         others: alternative guesses of the intrinsics.
     """
 
@@ -75,7 +75,7 @@ class Sights(NamedTuple):
 
 
 class Camera(NamedTuple):
-    """A pose (4, 4), and the changes (k,) of the intrinsics, see ``placed``."""
+    """A pose (4, 4), and the changes (k,) of the intrinsics, see ``undone``."""
 
     pose: np.ndarray
     changes: np.ndarray
@@ -151,8 +151,8 @@ class _Seen(NamedTuple):
 def _seen(camera: Camera, sights: Sights) -> _Seen:
     turned = (sights.points - camera.pose[:3, 3]) @ camera.pose[:3, :3]
     before = turned[:, 2:] > NEAREST
-    projected = placed(turned[:, :2] / np.where(before, turned[:, 2:], 1.0), camera.changes)
-    offset = projected - sights.places
+    projected = turned[:, :2] / np.where(before, turned[:, 2:], 1.0)
+    offset = projected - undone(sights.places, camera.changes)
     near = np.linalg.norm(offset, axis=1, keepdims=True) < FARTHEST
     return _Seen(turned, offset, before & near)
 
@@ -163,13 +163,13 @@ def _errors(seen: _Seen, sights: Sights) -> np.ndarray:
     return np.where(seen.within, seen.offset, [FARTHEST, 0.0]) / sights.scales[:, None]
 
 
-def placed(rays: np.ndarray, changes: np.ndarray) -> np.ndarray:
-    """Return the places (n, 2) at which a camera with changed intrinsics sees rays (n, 2).
+def undone(places: np.ndarray, changes: np.ndarray) -> np.ndarray:
+    """Return the places (n, 2) of rays after changes of the intrinsics they were computed with.
 
     ``changes`` (k,): of the focal length's logarithm; if there are four, also of the principal
     point, x and y in the unit of places, and of the logarithm of the ratio of the focal lengths.
     """
-    return rays * _lengths(changes) + _centre(changes)
+    return (places - _centre(changes)) / _lengths(changes)
 
 
 def intrinsics_after(changes: np.ndarray) -> np.ndarray:
@@ -230,13 +230,13 @@ class _Problem:
         depth = np.where(seen.within, seen.turned[:, 2:], 1.0)[..., None]
         projected = seen.turned[:, :2, None] / depth
         slopes = np.zeros((len(change), 2, len(step)))
-        lengths = _lengths(camera.changes)
-        slopes[..., :6] = lengths[:, None] * (change[:, :2] - projected * change[:, 2:]) / depth
+        slopes[..., :6] = (change[:, :2] - projected * change[:, 2:]) / depth
         if len(camera.changes):
-            slopes[..., 6] = lengths * projected[..., 0]
+            places = undone(self._sights.places, camera.changes)
+            slopes[..., 6] = places
         if len(camera.changes) > 1:
-            slopes[..., 7:9] = np.eye(2)
-            slopes[..., 9] = slopes[..., 6] * [0.5, -0.5]
+            slopes[..., 7:9] = np.diag(1 / _lengths(camera.changes))
+            slopes[..., 9] = places * [0.5, -0.5]
         return np.where(seen.within[..., None], slopes, 0) / self._sights.scales[:, None, None]
 
 
