@@ -14,7 +14,7 @@ from relposegnn import runtime
 from relposegnn.disk_errors import describe_disk_error
 from relposegnn.files.storage import create_hdf5
 from relposegnn.network.checkpoints import save_state
-from relposegnn.runtime import InputError, atomic_path, check_writable, logging_to
+from relposegnn.runtime import InputError, atomic_path, check_writable, logging_to, make_folder
 
 LIMIT = 100_000  # bytes a file
 
@@ -56,7 +56,17 @@ def write_text(path: Path) -> None:
         partial.write_text("x" * (LIMIT + 1))
 
 
-WRITERS = [write_tensors, write_hdf5, write_small_arrays, write_arrays, write_text]
+def write_and_read(path: Path) -> None:
+    """HDF5 is asked for what the disk did not take, as for the checksum of a map."""
+    with create_hdf5(path, "frames", {}) as file:
+        file["images"] = np.zeros((2, LIMIT))
+        file.flush()
+        file["images"].refresh()
+        file["images"][:]
+        raise OSError("Can't synchronously read data")  # as HDF5 does for larger files
+
+
+WRITERS = [write_tensors, write_hdf5, write_small_arrays, write_arrays, write_text, write_and_read]
 
 
 @pytest.mark.parametrize("write", WRITERS)
@@ -79,6 +89,30 @@ def test_a_folder_that_takes_nothing_is_told_with_what_to_do(tmp_path, monkeypat
     monkeypatch.setattr(runtime.tempfile, "mkdtemp", refuse)
     with pytest.raises(InputError, match=rf"a\.txt: cannot be written \({os.strerror(number)}, "):
         write_text(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EPERM])
+def test_a_folder_that_cannot_be_made_is_told_with_what_to_do(tmp_path, monkeypatch, number):
+    def refuse(path, *_, **__):
+        found = number if Path(path).parent.exists() else errno.ENOENT
+        raise OSError(found, os.strerror(found), str(path))
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with pytest.raises(
+        InputError, match=rf"/a: cannot be written \({os.strerror(number)}, .*; \w+"
+    ):
+        make_folder(tmp_path / "a" / "b" / "c")
+
+
+def test_a_disk_that_takes_no_byte_keeps_no_folder(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"a\.txt: cannot be written \(File too large, "):
+            write_text(tmp_path / "a.txt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("begun", [False, True])

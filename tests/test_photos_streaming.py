@@ -1,6 +1,7 @@
 """Photos that come one after another: what is written as they come, and at the end."""
 
 import gc
+import resource
 import tracemalloc
 from dataclasses import replace
 
@@ -247,11 +248,27 @@ def test_a_stream_of_no_photos_leaves_a_table_of_none(place, tmp_path):
     assert (list(table.columns), len(table)) == ([*COLUMNS, "seconds"], 0)
 
 
-def test_a_disk_that_fills_during_a_stream_is_told(place, folder, tmp_path):
-    (tmp_path / "poses.csv").symlink_to("/dev/full")
-    with (
-        Localiser(place, CPU) as loaded,
-        pytest.raises(InputError, match=r"csv: cannot be written \(No space"),
-    ):
+def test_a_disk_that_fills_during_a_stream_is_told_and_keeps_whole_rows(place, folder, tmp_path):
+    items = (Item(f"{row}" * 100, folder / "test 0.PNG", row) for row in range(9))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Localiser(place, CPU) as loaded:
+        rows = localise_stream(loaded, items, tmp_path)
+        kept = [next(rows)]
+        size = (tmp_path / "poses.csv").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 500, before[1]))
+        try:
+            with pytest.raises(InputError, match=r"csv: cannot be written \(File too large"):
+                kept += rows
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    text = (tmp_path / "poses.csv").read_text()
+    assert text.endswith("\n")
+    assert pd.read_csv(tmp_path / "poses.csv")["seconds"].tolist() == list(range(len(kept)))
+
+
+def test_a_table_that_cannot_be_written_is_told_before_anything_is_localised(
+    place, folder, tmp_path
+):
+    (tmp_path / "poses.csv").mkdir()
+    with Localiser(place, CPU) as loaded, pytest.raises(InputError, match=r"csv: is a folder"):
         list(localise_stream(loaded, [Item("a", folder / "test 0.PNG", 0.5)], tmp_path))
-    assert (tmp_path / "poses.txt").exists()

@@ -12,7 +12,9 @@ REMEDIES = {
     errno.EROFS: "make the disk writable, or work in a folder on another disk",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EACCES: "change the permissions, or work in another folder",
+    errno.EPERM: "make it writable (chattr -i, mount options), or work in another folder",
 }
+OF_READING_TOO = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}
 
 
 def describe_disk_error(target: Path | None, error: BaseException) -> str | None:
@@ -31,7 +33,7 @@ def describe_disk_error(target: Path | None, error: BaseException) -> str | None
 
 def _is_about(target: Path | None, error: OSError) -> bool:
     if target is None:
-        return error.filename is not None and error.errno not in (errno.EACCES, errno.ENAMETOOLONG)
+        return error.filename is not None and error.errno not in OF_READING_TOO
     return error.filename is None or Path(error.filename).is_relative_to(target.parent)
 
 

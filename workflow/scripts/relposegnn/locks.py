@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TextIO
@@ -43,8 +43,8 @@ def try_lock(path: str | Path) -> TextIO | None:
         _lock(file)
         if os.path.samestat(os.fstat(file.fileno()), path.stat()):
             file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
+            with suppress(OSError):  # of a full disk: the name only informs
+                os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
             return file
     except (BlockingIOError, FileNotFoundError):
         pass

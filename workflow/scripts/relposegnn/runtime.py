@@ -167,7 +167,7 @@ def make_folder(folder: str | Path) -> None:
     """Make a folder and its parents, unless they exist.
 
     Raises:
-        InputError: one of them is a file.
+        InputError: one of them is a file, or the disk takes none.
     """
     folder = Path(folder)
     try:
@@ -178,6 +178,10 @@ def make_folder(folder: str | Path) -> None:
             f"{folder}: cannot be made, {file} is a file, expected a folder; move it "
             "away, or choose another name"
         ) from error
+    except OSError as error:  # maybe of a parent
+        if trouble := describe_disk_error(Path(error.filename or folder), error):
+            raise InputError(trouble) from error
+        raise
 
 
 @contextmanager

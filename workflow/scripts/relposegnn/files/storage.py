@@ -37,13 +37,15 @@ def create_hdf5(path: str | Path, kind: str, settings: Mapping[str, Any]) -> Ite
     ``graphs``); ``settings`` are JSON-serialisable values that made it.
     """
     with atomic_path(path) as partial, UnfailingFile(partial, "w+") as raw:
-        with h5py.File(raw, "w") as file:
-            file.attrs.update(
-                kind=kind, schema=SCHEMA, version=VERSION, settings=json.dumps(dict(settings))
-            )
-            yield file
-        if raw.error is not None:
-            raise raw.error
+        try:
+            with h5py.File(raw, "w") as file:
+                file.attrs.update(
+                    kind=kind, schema=SCHEMA, version=VERSION, settings=json.dumps(dict(settings))
+                )
+                yield file
+        finally:  # before an error of reading what the disk did not take
+            if raw.error is not None:
+                raise raw.error
 
 
 class UnfailingFile(io.FileIO):

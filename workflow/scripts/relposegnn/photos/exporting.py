@@ -5,7 +5,6 @@ import math
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
 
 import pandas as pd
 
@@ -86,10 +85,10 @@ def accepted_poses(table: pd.DataFrame) -> PoseList:
     return PoseList(list(accepted["image"]), poses[:, :3], poses[:, 3:], REMARK)
 
 
-def write_table(table: pd.DataFrame, file: Path | TextIO, header: bool = True) -> None:
-    """Write rows of ``poses.csv``, see ``Localiser.localise``, with numbers in full precision."""
+def written_table(table: pd.DataFrame, header: bool = True) -> bytes:
+    """Return rows of ``poses.csv``, see ``Localiser.localise``, with numbers in full precision."""
     written = table.assign(accepted=table["accepted"].map({True: "true", False: "false"}))
-    written.to_csv(file, index=False, header=header)
+    return written.to_csv(index=False, header=header).encode("utf-8", "backslashreplace")
 
 
 def write_lists(

@@ -10,7 +10,7 @@ import torch
 
 from ..data.images import troubles_of
 from ..runtime import InputError, atomic_path, make_folder
-from .exporting import check_output, remove_earlier, write_formats, write_lists, write_table
+from .exporting import check_output, remove_earlier, write_formats, write_lists, written_table
 from .files import PhotoError, check_names, photo_error, requested_photos
 from .localiser import Localiser
 from .picture import plot_photos
@@ -161,4 +161,4 @@ def _write(table: pd.DataFrame, folder: Path) -> None:
     """Write the table and the lists of accepted poses."""
     write_lists(table, folder)
     with atomic_path(folder / "poses.csv") as partial:
-        write_table(table, partial)
+        partial.write_bytes(written_table(table))

@@ -1,14 +1,17 @@
 """Localise a stream of photos as they arrive: a table that grows, and a trajectory."""
 
+import io
 import logging
+import os
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from itertools import accumulate, chain, islice
 from pathlib import Path
 
 import pandas as pd
 
-from ..runtime import InputError, disk_errors_named, make_folder
-from .exporting import check_output, remove_earlier, write_formats, write_lists, write_table
+from ..runtime import InputError, atomic_path, disk_errors_named, make_folder
+from .exporting import check_output, remove_earlier, write_formats, write_lists, written_table
 from .files import PhotoError
 from .localiser import Localiser
 from .sources import Item
@@ -76,24 +79,39 @@ def _written(
     """Write rows as they come and yield them; write the lists at the end."""
     none = NO_PHOTOS.assign(seconds=0.0)
     kept = []  # of accepted poses, as tuples to save memory: a camera may run for weeks
+    told: list[type[Exception]] = []  # errors that are not raised after another one
+    table = folder / "poses.csv"
     try:
-        how = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
-        written_to = folder / "poses.csv"
-        with disk_errors_named(written_to), written_to.open("w", **how) as table:
-            write_table(none, table)
+        with atomic_path(table) as unfinished:
+            unfinished.write_bytes(written_table(none))
+        with disk_errors_named(table), table.open("ab", buffering=0) as file:
             for row in rows:
-                write_table(row, table, header=False)
-                table.flush()
+                _append(file, written_table(row, header=False))
                 if row["accepted"].iloc[0]:
                     kept += row.itertuples(index=False, name=None)
                 yield row.iloc[0].to_dict()
     except KeyboardInterrupt:
         logger.info("interrupted: the results so far are kept")
+    except InputError:
+        told.append(InputError)
+        raise
     finally:  # also if the caller stops taking rows
         accepted = pd.DataFrame(kept, columns=none.columns).astype(none.dtypes)
         accepted = accepted.sort_values("seconds", kind="stable")
-        write_lists(accepted, folder, _ascending(accepted["seconds"]))
-        write_formats(accepted, folder, formats)
+        with suppress(*told):
+            write_lists(accepted, folder, _ascending(accepted["seconds"]))
+            write_formats(accepted, folder, formats)
+
+
+def _append(file: io.FileIO, line: bytes) -> None:
+    """Add a line to a file, whole or not at all."""
+    whole = os.fstat(file.fileno()).st_size
+    try:
+        while line:
+            line = line[file.write(line) :]
+    except OSError:
+        file.truncate(whole)
+        raise
 
 
 def _ascending(seconds: Iterable[float]) -> list[float]:
