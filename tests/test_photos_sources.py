@@ -1,5 +1,6 @@
 """Videos, cameras and watched folders give what is in them, and go on after what is not."""
 
+import re
 import struct
 from itertools import islice
 
@@ -126,6 +127,22 @@ def test_a_video_that_was_not_copied_whole_is_told(video, tmp_path, caplog):
     read = len(list(video_frames(tmp_path / "cut.avi")))
     assert 0 < read < 10
     assert f"cut.avi: should have 10 frames, but only {read} can be read" in caplog.text
+
+
+def test_a_video_that_does_not_count_its_frames_and_was_cut_is_told(tmp_path, caplog):
+    whole = tmp_path / "clip.mkv"
+    with av.open(str(whole), "w") as file:
+        stream = file.add_stream("mpeg4", rate=5)
+        stream.width, stream.height = 64, 48
+        for number in range(20):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(grey(10 * number), format="rgb24")))
+        file.mux(stream.encode(None))
+    assert len(list(video_frames(whole))) == 20
+    assert caplog.records == []
+    (tmp_path / "cut.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    last = list(video_frames(tmp_path / "cut.mkv"))[-1].seconds
+    assert 0 < last < 3
+    assert re.search(rf"cut\.mkv: should end after 4\.0 s, .* of {last:.1f} s; was it", caplog.text)
 
 
 def test_words_in_a_video_may_be_of_any_encoding(video):

@@ -39,6 +39,7 @@ TURNS = {
     (0, -1, 1, 0): Image.Transpose.ROTATE_90,
 }
 MOST_FAILURES = 30  # of a camera in a row, after which it counts as gone
+LATE = 1.0  # seconds at the end of a video that may have sound alone
 PAUSE = 0.5  # seconds between two scans of a folder
 AGAIN = "%s: was overwritten, and is not localised again; give each new photo a new name"
 GONE = 0, 0  # state of a file that was removed
@@ -116,14 +117,14 @@ def _decoded(path: Path, file: "av.container.InputContainer") -> Iterator["av.Vi
     # AVI has no times for frames that are stored in another order than they are shown in; FFmpeg
     # guesses them, wrongly for H.264. As many frames are shown as stored, at the same intervals.
     unknown = file.format.name == "avi" and streams[0].codec_context.has_b_frames
-    damaged, read, times = 0, 0, deque()
+    damaged, read, last, times = 0, 0, None, deque()
     for packet in file.demux(streams[0]):
         if unknown and packet.dts is not None:
             times.append(packet.dts)
         try:
             for frame in packet.decode():
                 check_picture(path, frame.width, frame.height)
-                read += 1
+                read, last = read + 1, frame.time
                 frame.pts = times.popleft() if times else frame.pts
                 yield frame
         except av.error.InvalidDataError:
@@ -137,6 +138,14 @@ def _decoded(path: Path, file: "av.container.InputContainer") -> Iterator["av.Vi
             "%s: should have %d frames, but only %d can be read; was it copied completely?",
             *(path, streams[0].frames, read),
         )
+    elif not streams[0].frames and file.duration and last is not None:
+        end = ((file.start_time or 0) + file.duration) / av.time_base
+        if last < end - LATE:
+            logger.warning(
+                "%s: should end after %.1f s, but the last frame that can be read is of %.1f s; "
+                "was it copied completely?",
+                *(path, end, last),
+            )
 
 
 def camera_frames(
