@@ -77,6 +77,23 @@ def test_a_file_that_jobs_saw_in_two_states_is_told(chain, tmp_path):
     assert seen.keys() == {"logs/pack.json", "logs/tabulate.json"}
 
 
+def test_of_files_elsewhere_with_one_name_only_jobs_of_different_rules_tell_changes(chain):
+    """One rule takes each of several ``general.models``; many rules read the folder of a scene."""
+    read = {
+        "table": ("take", ".../model.pt", "of seed 0"),
+        "text": ("take", ".../model.pt", "of seed 1"),
+        "frames": ("pack", ".../chess", "before"),
+        "video": ("film", ".../chess", "after"),
+    }
+    for made, (rule, name, found) in read.items():
+        outputs = {made: digest(made)}
+        record = {"rule": rule, "environment": {}, "inputs": {name: found}, "outputs": outputs}
+        write_json(f"logs/{made}.json", record)
+    assert collected([f"logs/{made}.json" for made in read], read)["differing"].keys() == {
+        ".../chess"
+    }
+
+
 def test_what_is_gone_is_not_compared(chain, tmp_path):
     (tmp_path / "frames").unlink()
     assert collected(chain)["differing"] == {}

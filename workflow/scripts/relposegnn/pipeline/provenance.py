@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files.json_files import READING_ERRORS, read_object, unreadable
-from .records import digest, of_text, write_json
+from .records import ELSEWHERE, digest, of_text, write_json
 
 NOW = "now"  # in the place of a job that made or read a file: the file as it is today
 ENVIRONMENT_LENGTH = 16  # hexadecimal digits
@@ -62,7 +62,7 @@ def read_record(path: Path) -> dict[str, Any]:
     """
     try:
         record = read_object(path)
-        if missing := {"inputs", "outputs", "environment"} - record.keys():
+        if missing := {"rule", "inputs", "outputs", "environment"} - record.keys():
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")
     except READING_ERRORS as error:
         remedy = "delete it: the output of its job then counts as a source"
@@ -73,12 +73,18 @@ def read_record(path: Path) -> dict[str, Any]:
 def changed_files(jobs: dict[str, Any], files: Iterable[str]) -> dict[str, dict[str, str]]:
     """Return the digests of files that have several, by the job that saw each.
 
-    Files that no longer exist, or are elsewhere, are compared only between jobs.
+    Files that no longer exist, or are elsewhere, are compared only between jobs. Those elsewhere
+    only have the last part of their path: two read by one rule are two files of one name.
     """
     seen: dict[str, dict[str, str]] = defaultdict(dict)
+    by_rule: dict[tuple[str, str], set[str]] = defaultdict(set)
     for name, record in jobs.items():
         for path, found in [*record["inputs"].items(), *record["outputs"].items()]:
             seen[path][name] = found
+            by_rule[path, record["rule"]].add(found)
+    for (path, _), digests in by_rule.items():
+        if path.startswith(ELSEWHERE) and len(digests) > 1:
+            seen.pop(path, None)
     for path in files:
         if Path(path).exists():
             seen[path][NOW] = digest(path)

@@ -18,6 +18,7 @@ from typing import Any
 from ..files.json_files import write_object
 from ..runtime import logging_to, plain
 
+ELSEWHERE = ".../"  # in names of files, the folders outside that where Snakemake runs
 MEMORY = Path(".snakemake/digests")  # where Snakemake runs; may be deleted at any time
 # In a package's metadata: parsing it in full, for each job, would take long.
 NAME_OR_VERSION = re.compile(r"^(Name|Version): *(.*?) *$", re.MULTILINE)
@@ -81,7 +82,7 @@ def named(path: str) -> str:
         return path
     if Path(path).is_relative_to(Path.cwd()):
         return Path(path).relative_to(Path.cwd()).as_posix()
-    return f".../{Path(path).name}"
+    return f"{ELSEWHERE}{Path(path).name}"
 
 
 def digest(path: str | Path) -> str:
