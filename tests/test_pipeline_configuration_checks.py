@@ -63,6 +63,9 @@ def test_variants_are_returned_with_their_whole_sections():
         ({"a": {"retrieval": {"seed": 1}}}, 'variants.a: got "retrieval", expected one of graphs,'),
         ({"a": {}}, "variants.a: got {}"),
         ({"a": {"model": {"knn": 0}}}, "variants.a: changes nothing"),
+        ({"a": {"model": {"backbone": "resnet18"}}}, "variants.a: changes nothing that is used"),
+        ({"a": {"model": {"attention": False}}}, "variants.a: changes nothing that is used"),
+        ({"a": {"training": {"single_scene_epochs": 2}}}, "variants.a: changes nothing that is"),
         ({"a": {"graphs": {"source": "sampled"}}}, "variants.a.graphs.source: cannot be changed"),
         (
             {"published": {"model": {"knn": 2}}},

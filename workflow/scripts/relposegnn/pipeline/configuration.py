@@ -224,8 +224,23 @@ def _complete_variants(config: dict, schema: dict) -> list[str]:
     for name, changes in config["variants"].items():
         varied = _converted(merged({**config, "variants": {}}, changes), schema)
         found = list(_schema_problems(varied, schema)) or list(contradictions(varied))
-        if not found and all(varied[key] == config[key] for key in VARIED_SECTIONS):
-            found = ["changes nothing, expected a value that differs from the configuration's"]
+        if not found and _used_sections(varied) == _used_sections(config):
+            model = varied["model"]
+            found = [
+                f"changes nothing that is used with model.edges: {model['edges']} and "
+                f"model.iterations: {model['iterations']}, expected a value that differs from the "
+                "configuration's and is used"
+            ]
         problems += [f"variants.{name}: {problem}" for problem in found]
         config["variants"][name] = {key: varied[key] for key in VARIED_SECTIONS}
     return list(dict.fromkeys(problems))
+
+
+def _used_sections(config: dict) -> dict[str, dict]:
+    """Return what a variant may change, without keys that have no effect in the joint run."""
+    used = {key: dict(config[key]) for key in VARIED_SECTIONS}
+    used["model"] = used_model_settings(used["model"])
+    if used["model"]["iterations"] == 0:
+        used["model"] |= {"attention": None, "layers": None}
+    used["training"] |= {"single_scene_epochs": None}
+    return used
