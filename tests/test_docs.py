@@ -87,6 +87,16 @@ def test_what_the_pages_import_of_the_library_is_in_its_reference():
     )
 
 
+def test_the_classes_that_the_page_of_extensions_names_are_in_the_library():
+    page = (REPOSITORY / "docs/extending.md").read_text()
+    named = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)*)`", page)) - {"Snakefile"}
+    library = (REPOSITORY / "workflow/scripts/relposegnn").rglob("*.py")
+    known = re.findall(
+        r"^(?:class )?([A-Z]\w+)\b.*[:=]", "".join(p.read_text() for p in library), re.M
+    )
+    assert {"Scene", "Describer", "ImageEncoder"} <= named <= set(known)
+
+
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning_and_asks_for_nothing_from_elsewhere(tmp_path):
     site = tmp_path / "site"
