@@ -38,6 +38,7 @@ from relposegnn.poses import (
 )
 from relposegnn.retrieval.graphs import LEFT_OUT, VALIDATION, read_graphs, write_split
 from relposegnn.retrieval.rankings import Ranking
+from relposegnn.runtime import InputError
 
 CPU = torch.device("cpu")
 SETTINGS = LocalizationSettings(both_directions=False, aggregation=MEDIAN)
@@ -182,6 +183,19 @@ def test_the_similarity_is_told_if_the_graphs_tell_it(tiny_scene, tmp_path):
     told = tiny_scene._replace(graphs=tmp_path / "told.h5")
     found = localization.localize_queries(model, told, SETTINGS)[SIMILARITY]
     np.testing.assert_allclose(found, similarity, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("part", "remedy"), [("test", "remove the list of its queries"), (VALIDATION, "raise graphs.")]
+)
+def test_no_queries_are_told_with_what_to_do(tiny_scene, tmp_path, part, remedy):
+    """Test queries may all have been lost by a tracker."""
+    with create_hdf5(tmp_path / "none.h5", "graphs", {}) as file:
+        write_split(file, part, np.zeros(0, int), np.zeros((0, 3), int))
+    model = RelPoseGNN(ModelSettings.published(backbone="resnet10", width=32)).eval()
+    files = tiny_scene._replace(graphs=tmp_path / "none.h5")
+    with pytest.raises(InputError, match=f"none.h5: has no {part} queries, .*; .*{remedy}"):
+        localization.localize_queries(model, files, SETTINGS, part)
 
 
 def test_the_way_from_no_camera_is_unknown():

@@ -207,8 +207,11 @@ def _read_some(graphs_file: str | Path, part: str, frames: Frames) -> tuple[np.n
     """Return the graphs of a part, see ``read_graphs``; InputError if it has none."""
     query, neighbours = read_graphs(graphs_file, part, frames)
     if len(query) == 0:
-        raise InputError(
-            f"{graphs_file}: has no {part} queries, expected at least one"
-            + ("; raise graphs.validation.share or lower its stretch" if part == VALIDATION else "")
+        remedy = (
+            "raise graphs.validation.share or lower its stretch"
+            if part == VALIDATION
+            else "if the poses of all queries were lost, remove the list of its queries from the "
+            "scene's folder, or leave the scene out"
         )
+        raise InputError(f"{graphs_file}: has no {part} queries, expected at least one; {remedy}")
     return query, neighbours
