@@ -3,6 +3,7 @@
 import hashlib
 
 from relposegnn.files.folders import files_below
+from relposegnn.pipeline.records import SNAKEMAKES_MARK
 
 
 def scene_folder(scene):
@@ -11,6 +12,14 @@ def scene_folder(scene):
     if config["scenes_dir"]:
         return local(f"{config['scenes_dir']}/{scene}")
     return f"resources/{DATASET}/scenes/{scene}"
+
+
+for name in SCENES if config["scenes_dir"] else []:
+    if (mark := Path(scene_folder(name), SNAKEMAKES_MARK)).exists():
+        logger.warning(
+            f"{mark}: its date counts in place of the folder's, so no change of the scene is "
+            "noticed; delete it"
+        )
 
 
 def images_of(wildcards):

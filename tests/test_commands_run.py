@@ -211,7 +211,8 @@ def test_a_place_without_queries_ends_with_its_model_and_says_so(place):
 @pytest.mark.slow
 def test_scenes_without_queries_train_and_are_not_scored(place):
     """Beside one with queries, whose tables are made."""
-    write_walk(place.folder / "places/cellar", database=30, queries=0)
+    cellar = write_walk(place.folder / "places/cellar", database=30, queries=0)
+    (cellar / ".snakemake_timestamp").touch()  # as in a copy of an extracted scene
     both = (
         "--configfile",
         "config/garage.yaml",
@@ -221,6 +222,7 @@ def test_scenes_without_queries_train_and_are_not_scored(place):
     )
     plan = snakemake_output(["-n", *both], place.folder)
     assert "cellar: no queries are listed, so nothing can be scored there" in plan
+    assert re.findall(r"(\w+)/\.snakemake_timestamp: .* delete it", plan) == ["cellar"]
     counted = dict(re.findall(r"^(\w+) +(\d+)$", plan, re.MULTILINE))
     assert counted["pack_frames"] == counted["describe_place"] == "2"
     once = ("train_model", "predict_poses", "score_poses", "plot_retrieval", "measure_retrieval")
