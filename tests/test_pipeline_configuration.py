@@ -234,3 +234,12 @@ def test_import_stays_light():
         check=True,
     )
     assert result.stdout.strip() == ""
+
+
+def test_variants_may_have_fewer_neighbours_than_the_authors_network_needs():
+    """It is not run on the graphs of variants."""
+    changes = {
+        "variants": {"few": {"graphs": {"neighbours": 3}}},
+        "authors": {"profile": {"knn": 4}},
+    }
+    assert validated(changes)["variants"]["few"]["graphs"]["neighbours"] == 3

@@ -223,7 +223,11 @@ def _complete_variants(config: dict, schema: dict) -> list[str]:
     problems = []
     for name, changes in config["variants"].items():
         varied = _converted(merged({**config, "variants": {}}, changes), schema)
-        found = list(_schema_problems(varied, schema)) or list(contradictions(varied))
+        found = list(_schema_problems(varied, schema)) or [
+            problem
+            for problem in contradictions(varied)
+            if not problem.startswith("authors.")  # their networks have no variants
+        ]
         if not found and _used_sections(varied) == _used_sections(config):
             model = varied["model"]
             found = [
