@@ -112,8 +112,7 @@ def share_within(error: float, stated: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = np.where(sigma > 0, error / sigma, np.inf)
         shape = DECADES / np.log(np.where(np.isfinite(wide / sigma), wide / sigma, USUAL_RATIO))
-        within = -np.expm1(np.log1p(-LEVELS[0]) * ratio**shape)
-    return np.where(np.isnan(sigma), 0.0, within)
+        return np.where(np.isnan(sigma), 0.0, -np.expm1(np.log1p(-LEVELS[0]) * ratio**shape))
 
 
 def probability_within(stated: StatedErrors, limit: tuple[float, float]) -> np.ndarray:
