@@ -55,12 +55,10 @@ def space_chart(database: np.ndarray, queries: Localized | None) -> Chart:
         data += _query_traces(queries, view.place(queries.truth[:, :3, 3]), placed)
         estimates = queries.estimates[found]
         data.append(cameras_of(estimates, DRAWN["queries"], "estimated cameras", ESTIMATE))
-    places = [f" from {at:.0f}" if at else "" for at in start]
+    starts = zip(view.labels, start, strict=True)
+    titles = [f"{label} from {at:.0f}" if at else label for label, at in starts]
     axes = {
-        f"{axis}axis": {
-            "title": {"text": view.labels[i] + places[i]},
-            "range": numbers([low[i], high[i]]),
-        }
+        f"{axis}axis": {"title": {"text": titles[i]}, "range": numbers([low[i], high[i]])}
         for i, axis in enumerate("xyz")
     }
     text = "Drag to rotate. Grey pyramids: some of the database cameras. "
@@ -69,8 +67,7 @@ def space_chart(database: np.ndarray, queries: Localized | None) -> Chart:
             "Black: true path of the queries. Dots: their estimates, coloured by error"
             f"{f' ({unseen})' if unseen else ''}. Red pyramids: some of the estimated cameras."
         )
-    layout = {"scene": {**axes, "aspectmode": "data"}}
-    content = {"data": data, "layout": layout}
+    content = {"data": data, "layout": {"scene": {**axes, "aspectmode": "data"}}}
     return Chart("Cameras, true and estimated", text, content, "space")
 
 
